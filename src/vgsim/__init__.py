@@ -1,0 +1,36 @@
+"""vgsim: the probability distribution of vanishing and exploding gradients in deep networks.
+
+    >>> import vgsim
+    >>> net = vgsim.MLP(depth=100, width=64, activation="tanh")
+    >>> s = vgsim.simulate(net, 2000, seed=0)
+    >>> 0 <= s.probability("vanishing", threshold=1e-2).estimate <= 1
+    True
+"""
+
+__version__ = "0.1.0"
+
+from vgsim._activations import Activation
+from vgsim._evaluate import Evaluation, evaluate
+from vgsim._info import show_config
+from vgsim._initializers import Initializer
+from vgsim._network import MLP
+from vgsim._replay import Replay, replay
+from vgsim._samples import Samples, load
+from vgsim._simulate import simulate
+from vgsim._stats import Probability
+
+__all__ = [
+    "MLP",
+    "Activation",
+    "Evaluation",
+    "Initializer",
+    "Probability",
+    "Replay",
+    "Samples",
+    "__version__",
+    "evaluate",
+    "load",
+    "replay",
+    "show_config",
+    "simulate",
+]

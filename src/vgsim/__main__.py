@@ -1,0 +1,7 @@
+"""``python -m vgsim`` is the command ``vgsim``."""
+
+import sys
+
+from vgsim._cli import main
+
+sys.exit(main())

@@ -1,0 +1,345 @@
+"""What the commands vgsim run, replay and info do."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import vgsim
+from vgsim import _npz
+from vgsim._progress import ProgressLine
+from vgsim._samples import Samples
+from vgsim._stats import Probability, check_interval
+from vgsim._table import (
+    QUANTILES,
+    QUANTILES_HEADING,
+    Table,
+    decimals,
+    numbers_cell,
+    probability_cell,
+    seconds_cell,
+)
+
+DEPTHS = (10, 30, 100, 300, 1000)
+HE = ("relu", "leaky_relu", "elu", "gelu", "silu", "softplus")
+EVENTS = ("vanishing", "exploding", "dead")
+
+
+def initializer_for(activation: str) -> str:
+    """Return the initialiser that textbooks pair with an activation.
+
+    He's for ReLU and its relatives, LeCun's for SELU, Glorot's for all others; normal laws.
+
+    References
+    ----------
+    A. Géron, Hands-On Machine Learning with Scikit-Learn, Keras, and TensorFlow, table 11-1, which
+    lacks softplus; it is counted with ReLU, whose smooth form it is.
+
+    Examples
+    --------
+    >>> from vgsim._commands import initializer_for
+    >>> initializer_for("gelu"), initializer_for("selu"), initializer_for("tanh")
+    ('he_normal', 'lecun_normal', 'glorot_normal')
+    """
+    if activation in HE:
+        return "he_normal"
+    return "lecun_normal" if activation == "selu" else "glorot_normal"
+
+
+def run(options: argparse.Namespace) -> None:
+    """Simulate every activation at every depth, and print what became of the gradient."""
+    if options.out is None and (options.layers or options.record):
+        raise ValueError("--layers and --record are about the file: give --out too")
+    check_interval(options.confidence_level, options.method)
+    if not 0 < options.threshold <= 1:
+        raise ValueError(f"threshold must be 0 < threshold <= 1, got {options.threshold}")
+    networks = _networks(options)
+    files = _files(options.out, networks)
+    results = _simulations(options, networks, files)
+    printers = {"text": _print_text, "json": _print_json, "csv": _print_csv}
+    printers[options.format](options, results)
+
+
+def _networks(options: argparse.Namespace) -> list[vgsim.MLP]:
+    depths = options.depth
+    if depths is None:
+        depths = DEPTHS if isinstance(options.width, int) else [len(options.width) - 1]
+    networks = [
+        vgsim.MLP(
+            depth,
+            options.width,
+            activation=vgsim.Activation(name, **parameters),
+            init=_initializer(options, name),
+            gain=options.gain,
+            bias_std=options.bias_std,
+        )
+        for name, parameters in options.activation
+        for depth in depths
+    ]
+    return list(dict.fromkeys(networks))
+
+
+def _initializer(options: argparse.Namespace, activation: str) -> vgsim.Initializer:
+    name, parameters = options.init or (initializer_for(activation), {})
+    return vgsim.Initializer(name, **parameters)
+
+
+def _files(out: Path | None, networks: Sequence[vgsim.MLP]) -> list[Path | None]:
+    """Where each network's samples go; the folder is there when this returns."""
+    if out is None:
+        return [None] * len(networks)
+    if out.suffix == ".npz":
+        if len(networks) > 1:
+            raise ValueError(
+                f"--out {out} is one file, but there are {len(networks)} networks: "
+                "name a folder, without .npz"
+            )
+        if not out.parent.is_dir():
+            raise ValueError(f"--out {out}: there is no folder {out.parent}")
+        return [out]
+    out.mkdir(parents=True, exist_ok=True)
+    return [out / f"{_file_name(network)}.npz" for network in networks]
+
+
+def _file_name(network: vgsim.MLP) -> str:
+    activation = _spec(network.activation)
+    for mark in ":,=":
+        activation = activation.replace(mark, "-")
+    return f"{activation}-depth-{network.depth}"
+
+
+def _simulations(
+    options: argparse.Namespace, networks: Sequence[vgsim.MLP], files: Sequence[Path | None]
+) -> Iterator[Samples]:
+    layers = tuple(dict.fromkeys([*(options.layers or ()), options.layer]))
+    record = tuple(dict.fromkeys(["gradient", *(options.record or ())]))
+    line = None
+    if sys.stderr.isatty():
+        tasks = [(_title(network), float(sum(network.widths))) for network in networks]
+        line = ProgressLine(sys.stderr, tasks)
+    try:
+        for task, (network, file) in enumerate(zip(networks, files, strict=True)):
+            if line:
+                line.start(task)
+            samples = vgsim.simulate(
+                network,
+                options.samples,
+                seed=options.seed,
+                first=options.first,
+                inputs=options.inputs,
+                layers=layers,
+                record=record,
+                engine=options.engine,
+                dtype=options.dtype,
+                n_threads=options.threads,
+                progress=line or False,
+            )
+            if line:
+                line.clear()
+            if file:
+                samples.save(file)
+            yield samples
+    finally:
+        if line:
+            line.clear()
+
+
+def _probabilities(options: argparse.Namespace, samples: Samples) -> dict[str, Probability]:
+    interval = {"confidence_level": options.confidence_level, "method": options.method}
+    return {
+        event: samples.probability(
+            event,
+            options.layer,
+            **interval,
+            **({} if event == "dead" else {"threshold": options.threshold}),
+        )
+        for event in EVENTS
+    }
+
+
+def _print_text(options: argparse.Namespace, results: Iterator[Samples]) -> None:
+    began = time.monotonic()
+    group = None
+    for samples in results:
+        digits = decimals(len(samples))
+        width = len(probability_cell(0, 0, 1, digits))
+        cells = [(f"P({event})", width) for event in EVENTS]
+        table = Table((("depth", 5), *cells, (QUANTILES_HEADING, 20), ("time", 5)))
+        if group is None:
+            print(_heading(options, samples))
+        if (activation := samples.network.activation) != group:
+            group = activation
+            init = _spec(samples.network.init)
+            print(f"\n{_spec(activation)}, {init}, {samples.engine} engine\n{table.heading()}")
+        probabilities = _probabilities(options, samples).values()
+        quantiles = samples.quantile(list(QUANTILES.values()), options.layer)
+        row = table.line(
+            str(samples.network.depth),
+            *(probability_cell(p.estimate, p.low, p.high, digits) for p in probabilities),
+            numbers_cell(np.asarray(quantiles).tolist()),
+            seconds_cell(samples.elapsed),
+        )
+        print(row, flush=True)
+    print(f"\n{seconds_cell(time.monotonic() - began)} in all")
+
+
+def _heading(options: argparse.Namespace, samples: Samples) -> str:
+    network, layer = samples.network, options.layer
+    norms = f"|G_{layer}| / |G_D|"
+    low = f"{options.threshold:g}"
+    high = f"{1 / options.threshold:g}"
+    extra = "".join(
+        f", {name} {value:g}"
+        for name, value, default in (
+            ("gain", network.gain, 1),
+            ("bias std", network.bias_std, 0),
+            ("first index", options.first, 0),
+        )
+        if value != default
+    )
+    inputs = "normal inputs" if samples.inputs == "normal" else "inputs from the file"
+    return "\n".join(
+        [
+            f"R = log10({norms}), G_l: gradient of the loss by the output of layer l of D",
+            f"vanishing: {norms} < {low}   exploding: > {high}   dead: = 0, is vanishing too",
+            f"{len(samples):,} random networks a row, width {_width(network)}{extra}, {inputs}, "
+            f"seed {samples.seed}, {samples.dtype}, ISA {samples.provenance.get('isa', 'unknown')}",
+            f"each probability with its {100 * options.confidence_level:g} % interval "
+            f"({options.method}); 5 %, median, 95 %: quantiles of R",
+        ]
+    )
+
+
+def _row(options: argparse.Namespace, samples: Samples) -> dict[str, Any]:
+    """One network's results, flat: what --json and --csv print. None is log10 0."""
+    network = samples.network
+    row: dict[str, Any] = {
+        "activation": _spec(network.activation),
+        "init": _spec(network.init),
+        "depth": network.depth,
+        "width": network.width,
+        "gain": network.gain,
+        "bias_std": network.bias_std,
+        "n": len(samples),
+        "seed": samples.seed,
+        "first": int(samples.index[0]),
+        "inputs": samples.inputs,
+        "engine": samples.engine,
+        "dtype": samples.dtype,
+        "layer": options.layer,
+        "threshold": options.threshold,
+        "confidence_level": options.confidence_level,
+        "method": options.method,
+    }
+    for event, probability in _probabilities(options, samples).items():
+        row[event] = probability.estimate
+        row[f"{event}_low"] = probability.low
+        row[f"{event}_high"] = probability.high
+    quantiles = np.asarray(samples.quantile(list(QUANTILES.values()), options.layer))
+    row |= {
+        name: value if value > -np.inf else None
+        for name, value in zip(QUANTILES, quantiles.tolist(), strict=True)
+    }
+    row["seconds"] = samples.elapsed
+    return row
+
+
+def _print_json(options: argparse.Namespace, results: Iterator[Samples]) -> None:
+    rows, provenance = [], {}
+    for samples in results:
+        rows.append(_row(options, samples))
+        provenance = samples.provenance
+    print(json.dumps({"provenance": provenance, "rows": rows}, indent=2, allow_nan=False))
+
+
+def _print_csv(options: argparse.Namespace, results: Iterator[Samples]) -> None:
+    writer = None
+    for samples in results:
+        row = _row(options, samples)
+        if writer is None:
+            writer = csv.DictWriter(sys.stdout, row, lineterminator="\n")
+            writer.writeheader()
+        row["width"] = _width(samples.network)
+        writer.writerow({name: "-inf" if row[name] is None else row[name] for name in row})
+        sys.stdout.flush()
+
+
+def replay(options: argparse.Namespace) -> None:
+    """Replay one sample as explicit weights, evaluate it, and compare with what simulate says."""
+    if options.depth is None:
+        options.depth = [30 if isinstance(options.width, int) else len(options.width) - 1]
+    (network,) = _networks(options)
+    common = {"inputs": options.inputs, "engine": options.engine, "dtype": options.dtype}
+    simulated = vgsim.simulate(
+        network, 1, seed=options.seed, first=options.index, layers=options.layers, **common
+    )
+    replayed = vgsim.replay(network, options.seed, options.index, **common)
+    evaluated = vgsim.evaluate(
+        network,
+        replayed.weights,
+        replayed.biases,
+        replayed.inputs,
+        replayed.output_gradient,
+        layers=simulated.layers.tolist(),
+    )
+    print(f"{network!r}")
+    print(
+        f"sample {options.index} of seed {options.seed}: log10 |G_l|, simulated "
+        f"({simulated.engine}, {simulated.dtype}) and from its weights (float64)"
+    )
+    table = Table((("layer", 7), ("width", 5), ("simulated", 14), ("weights", 14), ("error", 8)))
+    print(f"\n{table.heading()}")
+    rows = zip(simulated.layers.tolist(), simulated.gradient[0], evaluated.gradient, strict=True)
+    for layer, ours, theirs in sorted(rows):
+        error = "0" if ours == theirs else f"{theirs - ours:.1e}"
+        cells = str(layer), str(network.widths[layer]), f"{ours:.8f}", f"{theirs:.8f}", error
+        print(table.line(*cells))
+    if simulated.n_dead:
+        print("\nthis network is dead: its G_0 is exactly zero")
+    if options.out is not None:
+        _write_weights(options, replayed)
+
+
+def _write_weights(options: argparse.Namespace, replayed: vgsim.Replay) -> None:
+    arrays = {"inputs": replayed.inputs, "output_gradient": replayed.output_gradient}
+    layers = zip(replayed.weights, replayed.biases, strict=True)
+    for l, (W, b) in enumerate(layers, start=1):
+        arrays |= {f"W_{l}": W, f"b_{l}": b}
+    header = {
+        "network": replayed.network.canonical_json(),
+        **{name: getattr(options, name) for name in ("seed", "index", "engine", "dtype")},
+    }
+    _npz.write(options.out, "vgsim.Replay", header, arrays)
+    print(f"\nwrote {options.out}: inputs, output_gradient, W_l and b_l for l = 1 ... D")
+
+
+def info(options: argparse.Namespace) -> None:
+    """Print versions, what was compiled, and what this machine uses."""
+    vgsim.show_config()
+
+
+def _title(network: vgsim.MLP) -> str:
+    return f"{_spec(network.activation)}, depth {network.depth}"
+
+
+def _spec(value: vgsim.Activation | vgsim.Initializer) -> str:
+    """Return the name as the command line takes it: ``leaky_relu:slope=0.1``."""
+    found = value.to_json()
+    if isinstance(found, str):
+        return found
+    rest = ",".join(f"{key}={found[key]}" for key in found if key != "name")
+    return f"{found['name']}:{rest}"
+
+
+def _width(network: vgsim.MLP) -> str:
+    if isinstance(network.width, int):
+        return str(network.width)
+    return ",".join(str(n) for n in network.width)

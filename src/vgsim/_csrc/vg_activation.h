@@ -1,0 +1,296 @@
+/* Activations in scaled units: h = ĥ 2^E, E an integer a lane; all of one activation is in one place.
+
+   phi_NAME(h, g, p, &slope) returns ŷ and φ'(h), where φ(h) = ŷ 2^e and e follows from the kind:
+
+     homogeneous  e = E            φ(ĥ); or an ĥ times a bounded factor of t
+     saturating   e = min(E, 0)    φ(t) 2^-e: odd and bounded, φ(h) ~ h at 0
+     bounded      e = 0            φ(t)
+     rising       e = max(E, 0)    φ(0) > 0, and ~ h at infinity
+
+   with t = ĥ 2^E, E cut to ±60, where nothing changes any more.
+
+   Smooth activations have tails in which φ or φ' underflows although it is not 0. tail_NAME(t, p) gives
+   sign and log2 of both, and is used for samples all of whose units are out there (vg_layer.h). Exact
+   ones, whose φ and φ' are truly 0 there, have no tail. To add an activation write its two functions
+   and add its line to VG_ACTIVATIONS. */
+#ifndef VG_ACTIVATION_H
+#define VG_ACTIVATION_H
+
+#include "vg_math.h"
+
+/*      name        kind         tail */
+#define VG_ACTIVATIONS(X)             \
+    X(linear, HOMOGENEOUS, none)      \
+    X(relu, HOMOGENEOUS, none)        \
+    X(leaky_relu, HOMOGENEOUS, none)  \
+    X(elu, HOMOGENEOUS, elu)          \
+    X(selu, HOMOGENEOUS, selu)        \
+    X(gelu, HOMOGENEOUS, gelu)        \
+    X(silu, HOMOGENEOUS, silu)        \
+    X(softplus, RISING, softplus)     \
+    X(sigmoid, BOUNDED, sigmoid)      \
+    X(tanh, SATURATING, tanh)         \
+    X(hard_tanh, SATURATING, none)    \
+    X(erf, SATURATING, erf)           \
+    X(softsign, SATURATING, softsign)
+
+enum { HOMOGENEOUS, SATURATING, BOUNDED, RISING };
+
+typedef struct {
+    V in;  /* 2^E: t = ĥ in */
+    V out; /* 2^-E */
+    V cap; /* 2^-min(E, 0) */
+} gauge;
+
+typedef struct {
+    V value_log2, value_sign, slope_log2, slope_sign; /* a sign is −1, 0 or 1 */
+} tail;
+
+typedef const real *parameters;
+
+#define EXPONENT_CUT 60
+
+INLINE gauge gauge_of(I exponent)
+{
+    I e = imin(imax(exponent, splat_int(-EXPONENT_CUT)), splat_int(EXPONENT_CUT));
+    return (gauge){power_of_two(e), power_of_two(-e), power_of_two(-imin(e, splat_int(0)))};
+}
+
+INLINE I value_exponent(int kind, I e)
+{
+    switch (kind) {
+    case HOMOGENEOUS: return e;
+    case SATURATING: return imin(e, splat_int(0));
+    case RISING: return imax(e, splat_int(0));
+    default: return splat_int(0);
+    }
+}
+
+INLINE V sign_of(V h) { return choose(h == 0, splat(0), with_sign(splat(1), h)); }
+
+#define PHI(name) INLINE V phi_##name(V h, const gauge *g, parameters p, V *slope)
+#define TAIL(name) INLINE tail tail_##name(V t, parameters p)
+#define UNUSED(x) (void)(x)
+
+TAIL(none)
+{
+    UNUSED(p);
+    return (tail){t, t, t, t};
+}
+
+/* Piecewise linear. */
+
+PHI(linear)
+{
+    UNUSED(g), UNUSED(p);
+    *slope = splat(1);
+    return h;
+}
+
+PHI(relu)
+{
+    UNUSED(g), UNUSED(p);
+    I on = h > 0;
+    *slope = choose(on, splat(1), splat(0));
+    return choose(on, h, splat(0));
+}
+
+PHI(leaky_relu)
+{
+    UNUSED(g);
+    *slope = choose(h > 0, splat(1), splat(p[0]));
+    return h * *slope;
+}
+
+PHI(hard_tanh)
+{
+    UNUSED(p);
+    V t = h * g->in;
+    *slope = choose(vabs(t) < 1, splat(1), splat(0));
+    return vmin(vmax(t, splat(-1)), splat(1)) * g->cap;
+}
+
+/* ELU: h, and α (eʰ − 1) below 0. SELU: the same times λ. */
+
+INLINE V exponential_linear(V h, const gauge *g, real positive, real negative, V *slope)
+{
+    V expm1, e = exp_both(vmin(h * g->in, splat(0)), &expm1);
+    *slope = choose(h > 0, splat(positive), negative * e);
+    return choose(h > 0, positive * h, negative * g->out * expm1);
+}
+
+INLINE tail exponential_linear_tail(V t, real positive, real negative)
+{
+    V expm1, e = exp_both(-vabs(t), &expm1);
+    UNUSED(e);
+    V size = choose(t > 0, positive * t, -negative * expm1);
+    V decay = vlog2(splat(negative)) + t * LOG2_E;
+    return (tail){vlog2(size), sign_of(t), choose(t > 0, vlog2(splat(positive)), decay), splat(1)};
+}
+
+#define SELU_ALPHA ((real)1.6732632423543772848)
+#define SELU_LAMBDA ((real)1.0507009873554804934)
+
+PHI(elu) { return exponential_linear(h, g, 1, p[0], slope); }
+TAIL(elu) { return exponential_linear_tail(t, 1, p[0]); }
+
+PHI(selu)
+{
+    UNUSED(p);
+    return exponential_linear(h, g, SELU_LAMBDA, SELU_LAMBDA * SELU_ALPHA, slope);
+}
+
+TAIL(selu)
+{
+    UNUSED(p);
+    return exponential_linear_tail(t, SELU_LAMBDA, SELU_LAMBDA * SELU_ALPHA);
+}
+
+/* σ(t) = 1/(1 + e^-t), with e^-|t| and 1 − σ. */
+
+INLINE V logistic(V t, V *complement, V *decay)
+{
+    V e = vexp(-vabs(t)), larger = 1 / (1 + e), smaller = e * larger;
+    *decay = e;
+    *complement = choose(t > 0, smaller, larger);
+    return choose(t > 0, larger, smaller);
+}
+
+INLINE V log2_logistic(V t) { return (vmin(t, splat(0)) - log1p_unit(vexp(-vabs(t)))) * LOG2_E; }
+
+PHI(sigmoid)
+{
+    UNUSED(p);
+    V complement, decay, y = logistic(h * g->in, &complement, &decay);
+    *slope = y * complement;
+    return y;
+}
+
+TAIL(sigmoid)
+{
+    UNUSED(p);
+    V y = log2_logistic(t);
+    return (tail){y, splat(1), y + log2_logistic(-t), splat(1)};
+}
+
+PHI(silu)
+{
+    UNUSED(p);
+    V t = h * g->in, complement, decay, s = logistic(t, &complement, &decay);
+    *slope = s * (1 + t * complement);
+    return h * s;
+}
+
+TAIL(silu)
+{
+    UNUSED(p);
+    V complement, decay, y = log2_logistic(t), factor;
+    logistic(t, &complement, &decay);
+    factor = 1 + t * complement;
+    return (tail){vlog2(vabs(t)) + y, sign_of(t), vlog2(vabs(factor)) + y, sign_of(factor)};
+}
+
+PHI(softplus)
+{
+    UNUSED(p);
+    V t = h * g->in, complement, decay, small = vmin(g->out, splat(1));
+    *slope = logistic(t, &complement, &decay);
+    return vmax(h, splat(0)) * (g->in * small) + small * log1p_unit(decay);
+}
+
+TAIL(softplus)
+{
+    UNUSED(p);
+    V y = vmax(t, splat(0)) + log1p_unit(vexp(-vabs(t)));
+    return (tail){choose(t < -40, t * LOG2_E, vlog2(y)), splat(1), log2_logistic(t), splat(1)};
+}
+
+/* Odd and saturating. With e = exp(−2|t|): tanh |t| = (1 − e)/(1 + e), tanh' = 4 e/(1 + e)². */
+
+PHI(tanh)
+{
+    UNUSED(p);
+    V t = h * g->in, expm1, e = exp_both(-2 * vabs(t), &expm1), inverse = 1 / (2 + expm1);
+    *slope = 4 * e * (inverse * inverse);
+    return with_sign(-expm1 * inverse * g->cap, t);
+}
+
+TAIL(tanh)
+{
+    UNUSED(p);
+    V a = vabs(t), expm1, e = exp_both(-2 * a, &expm1);
+    V size = -expm1 / (2 + expm1), slope = 2 - 2 * (a + log1p_unit(e)) * LOG2_E;
+    return (tail){vlog2(size), sign_of(t), slope, splat(1)};
+}
+
+PHI(softsign)
+{
+    UNUSED(p);
+    V t = h * g->in, inverse = 1 / (1 + vabs(t));
+    *slope = inverse * inverse;
+    return t * inverse * g->cap;
+}
+
+TAIL(softsign)
+{
+    UNUSED(p);
+    V a = vabs(t), log2_inverse = -vlog2(1 + a);
+    return (tail){vlog2(a) + log2_inverse, sign_of(t), 2 * log2_inverse, splat(1)};
+}
+
+/* erf by its own polynomial up to 1, beyond as 1 − exp(−t²) erfcx(t). */
+
+#define TWO_OVER_ROOT_PI ((real)1.1283791670955126)
+
+INLINE V erf_positive(V a, V *gaussian)
+{
+    *gaussian = vexp(-(a * a));
+    V inner = a * HORNER(vmin(a * a, splat(1)), ERF);
+    return choose(a < 1, inner, 1 - *gaussian * erfcx(a));
+}
+
+PHI(erf)
+{
+    UNUSED(p);
+    V t = h * g->in, gaussian, y = erf_positive(vabs(t), &gaussian);
+    *slope = TWO_OVER_ROOT_PI * gaussian;
+    return with_sign(y * g->cap, t);
+}
+
+TAIL(erf)
+{
+    UNUSED(p);
+    V gaussian, y = erf_positive(vabs(t), &gaussian);
+    return (tail){vlog2(y), sign_of(t), vlog2(splat(TWO_OVER_ROOT_PI)) - t * t * LOG2_E, splat(1)};
+}
+
+/* GELU: h Φ(h), slope Φ + h φ, with the lower tail Φ(−a) = φ(a) m(a), m Mills' ratio. */
+
+#define ROOT_HALF_PI ((real)1.2533141373155003)
+#define INVERSE_ROOT_TWO_PI ((real)0.3989422804014327)
+
+INLINE V mills_ratio(V a) { return ROOT_HALF_PI * erfcx(a * SQRT_HALF); }
+
+PHI(gelu)
+{
+    UNUSED(p);
+    V t = h * g->in, a = vabs(t);
+    V density = INVERSE_ROOT_TWO_PI * vexp(a * a * (real)-0.5), m = mills_ratio(a);
+    V lower = density * m, cdf = choose(t > 0, 1 - lower, lower);
+    *slope = choose(t > 0, cdf + t * density, density * (m - a));
+    return h * cdf;
+}
+
+TAIL(gelu)
+{
+    UNUSED(p);
+    V a = vabs(t), m = mills_ratio(a), half = t * t * (real)(0.5 * 1.4426950408889634);
+    V log2_density = vlog2(splat(INVERSE_ROOT_TWO_PI)) - half;
+    V lower = vexp(a * a * (real)-0.5) * INVERSE_ROOT_TWO_PI * m, rest = m - a;
+    V log2_cdf = choose(t > 0, vlog2(1 - lower), log2_density + vlog2(m));
+    V upper_slope = 1 - lower + a * (lower / m), lower_slope = log2_density + vlog2(vabs(rest));
+    return (tail){vlog2(a) + log2_cdf, sign_of(t), choose(t > 0, vlog2(upper_slope), lower_slope),
+                  choose(t > 0, splat(1), sign_of(rest))};
+}
+
+#endif

@@ -1,0 +1,79 @@
+/* The C interface between the Cython layer and the kernels: one plan, one kernel table per
+   instruction set and real type. */
+#ifndef VG_API_H
+#define VG_API_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { VG_MATRIX_FREE = 0, VG_DENSE = 1 };
+enum { VG_NORMAL = 0, VG_UNIFORM = 1, VG_TRUNCATED_NORMAL = 2 };
+
+enum {
+    VG_STREAM_INPUT = 0,
+    VG_STREAM_FORWARD = 1,
+    VG_STREAM_BACKWARD = 2,
+    VG_STREAM_BIAS = 3,
+    VG_STREAM_COTANGENT = 6,
+    VG_STREAM_NORM = 9
+};
+
+enum { VG_OK = 0, VG_CANCELLED = 1 };
+
+/* What to simulate and where to write it. Layer arrays are indexed by l = 0 … depth. A column is the
+   place of a layer among the recorded ones, or -1. Output pointers of quantities that are not
+   recorded are NULL. All outputs are row-major, one row a sample, first row = sample `first`. */
+typedef struct {
+    int64_t depth;
+    const int64_t *widths;       /* n_0 … n_D */
+    const double *weight_scale;  /* factor of the raw draws of W_l; entry 0 unused */
+    const double *bias_scale;    /* factor of the raw draws of b_l, 0 where there is none */
+    int engine, weight_law, bias_law;
+    int activation;
+    double parameters[2];
+    double saturated_below;      /* |φ'| below this counts as saturated */
+    uint32_t key[2];
+    const double *inputs;        /* rows × n_0 significands, or NULL for N(0, 1) */
+    const int64_t *input_exponents;
+    int64_t rows;
+    uint64_t first;
+    int64_t count;
+    int64_t n_segments;
+    const int64_t *segment_ends; /* last layer of each segment, ascending, the last is depth */
+    int64_t n_columns, n_weight_columns;
+    const int64_t *column, *weight_column;
+    double *gradient, *rms_min, *rms_max, *output_gradient;
+    uint8_t *dead;
+    double *activation_rms, *saturation, *weight_gradient, *update_ratio;
+    const volatile int *cancelled;
+} vg_plan;
+
+typedef struct {
+    int lanes, n_activations;
+    const char *const *activation_names; /* an activation is known by its place here */
+    size_t (*scratch_bytes)(const vg_plan *plan);
+    /* Simulates the samples of the lane group `group` (indices group·lanes … + lanes - 1) that lie
+       in [first, first + count). `scratch` is 64-byte aligned and belongs to the calling thread. */
+    int (*run)(const vg_plan *plan, uint64_t group, void *scratch);
+    /* Raw draws of one sample: words, and values of a law (VG_NORMAL, …) as double. */
+    void (*words)(const uint32_t key[2], uint32_t stream, uint32_t layer, uint64_t index, uint32_t block,
+                  int64_t count, uint32_t *out);
+    void (*draws)(const uint32_t key[2], uint32_t stream, uint32_t layer, uint64_t index, int law,
+                  int64_t count, double *out);
+    /* Fills a block of `units` normals for every lane of each group: the generator alone, for benches. */
+    double (*generate)(const uint32_t key[2], uint64_t groups, int64_t layers, int64_t units, void *scratch);
+    /* φ and φ' of one activation at h · 2^exponent: out[0] 2^out[2] is the value, out[1] the slope. */
+    void (*activation)(int activation, const double parameters[2], double h, int64_t exponent, double out[3]);
+} vg_kernel;
+
+/* Scalar double arithmetic shared by all kernels; compiled once, at the baseline. */
+double vg_log10(double significand, int64_t exponent); /* log10(significand · 2^exponent); -inf at 0 */
+double vg_chi_square(const uint32_t key[2], uint32_t layer, uint64_t index, double degrees_of_freedom);
+
+/* Dispatch. */
+int vg_isa_count(void);
+const char *vg_isa_name(int isa);
+int vg_isa_supported(int isa);
+const vg_kernel *vg_kernel_of(int isa, int bits);
+
+#endif

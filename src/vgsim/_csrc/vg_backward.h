@@ -1,0 +1,128 @@
+/* The backward pass: from the cotangent of layer l to that of layer l − 1. */
+#ifndef VG_BACKWARD_H
+#define VG_BACKWARD_H
+
+#include "vg_forward.h"
+
+/* ĝ ← the incoming cotangent of layer `index`, whose ŷ is in y with sum of squares `square`. */
+static void arrive(block *b, int64_t index, V square)
+{
+    const vg_plan *plan = b->plan;
+    if (index == plan->depth) {
+        stream s = open_stream(&b->keys, VG_STREAM_COTANGENT, (uint32_t)index);
+        fill(VG_NORMAL, &s, plan->widths[index], b->g);
+        b->scale = scaled_number(1);
+        return;
+    }
+    V weight_square = {0};
+    int64_t column = plan->update_ratio ? plan->weight_column[index + 1] : -1;
+    double s = plan->weight_scale[index + 1];
+    b->scale = scaled_product(b->delta, scaled_number(s));
+    if (plan->engine == VG_DENSE) {
+        dense_backward(b, index + 1);
+        if (column >= 0) weight_square = dense_weight_square(b, index + 1);
+    } else
+        weight_square = b->z_square + matrix_free_backward(b, index + 1, square);
+    if (column < 0) return;
+    double rest = (double)(plan->widths[index + 1] - 1) * (double)(plan->widths[index] - 1);
+    FOR_SAMPLES(b, k)
+    {
+        double total = weight_square[k];
+        if (plan->engine == VG_MATRIX_FREE)
+            total += vg_chi_square(plan->key, (uint32_t)(index + 1), plan->first + (uint64_t)(b->first_row + k), rest);
+        plan->update_ratio[(b->first_row + k) * plan->n_weight_columns + column] =
+            vg_log10(b->weight_gradient.value[k], b->weight_gradient.exponent[k]) - 0.5 * vg_log10(total, 0) -
+            vg_log10(s, 0);
+    }
+}
+
+/* Records ‖G_l‖ and the extremes of RMS(G) so far. */
+static void record_cotangent(block *b, int64_t index)
+{
+    const vg_plan *plan = b->plan;
+    int64_t n = plan->widths[index], column = plan->column[index];
+    scaled norm = scaled_product(b->scale, root(sum_of_squares(b->g, n), splat_int(0)));
+    scaled rms = over_root(norm, n);
+    if (index == plan->depth) {
+        b->rms_min = b->rms_max = rms;
+        record_log10(b, plan->output_gradient, 1, 0, norm);
+    }
+    b->rms_min = scaled_choose(scaled_less(rms, b->rms_min), rms, b->rms_min);
+    b->rms_max = scaled_choose(scaled_less(b->rms_max, rms), rms, b->rms_max);
+    if (plan->gradient && column >= 0) {
+        record_log10(b, plan->gradient, plan->n_columns, column, norm);
+        record_log10(b, plan->rms_min, plan->n_columns, column, b->rms_min);
+        record_log10(b, plan->rms_max, plan->n_columns, column, b->rms_max);
+    }
+    if (index == 0) FOR_SAMPLES(b, k) plan->dead[b->first_row + k] = norm.value[k] == 0;
+}
+
+static void record_saturation(const block *b, const layer *l, int64_t column)
+{
+    const vg_plan *plan = b->plan;
+    I count = {0};
+    for (int64_t i = 0; i < l->width; i++) count -= vabs(b->d[i]) < (real)plan->saturated_below;
+    FOR_SAMPLES(b, k)
+    plan->saturation[(b->first_row + k) * plan->n_weight_columns + column] = (double)count[k] / (double)l->width;
+}
+
+/* δ̂ ← φ' ĝ, in place of φ'. */
+static void through_activation(block *b, int64_t index, const layer *l)
+{
+    const vg_plan *plan = b->plan;
+    int64_t n = l->width, column = plan->weight_column[index];
+    if (plan->saturation && column >= 0) record_saturation(b, l, column);
+    V square[2] = {{0}, {0}}, along[2] = {{0}, {0}};
+    for (int64_t i = 0; i < n; i++) {
+        b->d[i] *= b->g[i];
+        square[i & 1] += b->d[i] * b->d[i];
+        along[i & 1] += l->raw[i] * b->d[i];
+    }
+    V delta_square = square[0] + square[1], z_delta = along[0] + along[1];
+    I exponent = splat_int(0), lost = b->phi->has_tail & (delta_square < TINY) & (b->scale.value > 0);
+    if (any(lost)) {
+        exponent = b->phi->tail_cotangents(l, b->parameters, lost, b->g, b->d);
+        V z_lost = {0};
+        for (int64_t i = 0; i < n; i++) z_lost += l->raw[i] * b->d[i];
+        delta_square = choose(lost, sum_of_squares(b->d, n), delta_square);
+        z_delta = choose(lost, z_lost, z_delta);
+    }
+    scaled own = root(delta_square, exponent), norm = scaled_product(b->scale, own);
+    if (plan->engine == VG_DENSE) {
+        rescale(b->outgoing, b->d, n, own, exponent);
+        b->delta = (scaled){choose(norm.value > 0, b->scale.value, splat(0)), b->scale.exponent + own.exponent};
+    } else {
+        b->alignment = choose(delta_square > 0, z_delta / vsqrt(delta_square), splat(0));
+        b->delta = norm;
+    }
+    if (column < 0) return;
+    b->weight_gradient = scaled_product(norm, l->input_norm);
+    b->z_square = sum_of_squares(l->raw, n);
+    if (plan->weight_gradient)
+        record_log10(b, plan->weight_gradient, plan->n_weight_columns, column, b->weight_gradient);
+}
+
+/* From G_l to δ_l for the layers of a segment, the last first; the segment's forward pass is at hand. */
+static int backward_segment(block *b, int64_t segment)
+{
+    int64_t begin = segment ? b->plan->segment_ends[segment - 1] : 0;
+    for (int64_t index = b->plan->segment_ends[segment]; index > begin; index--) {
+        if (cancelled(b)) return VG_CANCELLED;
+        layer *l = &b->layers[index - begin - 1];
+        recall(b->phi, b->parameters, l, b->y, b->d);
+        zero_to_whole_quad(b->y, l->width);
+        arrive(b, index, l->square);
+        record_cotangent(b, index);
+        through_activation(b, index, l);
+    }
+    return VG_OK;
+}
+
+static void reach_input(block *b)
+{
+    b->y = b->input;
+    arrive(b, 0, b->input_square);
+    record_cotangent(b, 0);
+}
+
+#endif

@@ -1,0 +1,65 @@
+/* What one lane group of samples carries through a run, and how it is written down. */
+#ifndef VG_BLOCK_H
+#define VG_BLOCK_H
+
+#include "vg_draws.h"
+#include "vg_layer.h"
+
+/* The state from which a segment of layers can be run again. */
+typedef struct {
+    scaled norm; /* ‖x‖ */
+    V *x;        /* dense engine: x̂ with 1 ≤ ‖x̂‖ < 2, x = x̂ 2^norm.exponent */
+} checkpoint;
+
+typedef struct {
+    const vg_plan *plan;
+    const activation *phi;
+    real parameters[2];
+    sample_keys keys;
+    int64_t first_row; /* output row of lane 0; may lie outside 0 … count − 1 */
+    checkpoint *checkpoints;
+    layer *layers;  /* of the current segment */
+    V *store;       /* their raw products and biases */
+    V *x;           /* the dense engine's current x̂ */
+    V *input;       /* x_0 = input 2^input_exponent */
+    I input_exponent;
+    V input_square;
+    V *y, *d, *g;   /* of the current layer: ŷ; φ', then φ' ĝ; ĝ */
+    V *outgoing;    /* dense: δ̂ with 1 ≤ ‖δ̂‖ < 2 */
+    scaled scale;   /* G = scale ĝ */
+    scaled delta;   /* ‖δ‖ (matrix-free), or δ over δ̂ (dense) */
+    V alignment;    /* z·δ/‖δ‖ (matrix-free) */
+    scaled rms_min, rms_max; /* of RMS(G) from layer D down */
+    scaled weight_gradient;  /* ‖∂L/∂W_l‖ and Σ z_l², kept until ‖W_l‖ is known */
+    V z_square;
+} block;
+
+INLINE int64_t whole_quads(int64_t n) { return (n + 3) & ~(int64_t)3; }
+
+INLINE int cancelled(const block *b) { return *b->plan->cancelled; }
+
+INLINE scaled root(V square, I exponent) { return normalised(vsqrt(square), exponent); }
+
+INLINE V sum_of_squares(const V *v, int64_t n)
+{
+    V sum[2] = {{0}, {0}};
+    for (int64_t i = 0; i < n; i++) sum[i & 1] += v[i] * v[i];
+    return sum[0] + sum[1];
+}
+
+INLINE scaled over_root(scaled norm, int64_t count)
+{
+    return scaled_product(norm, scaled_number(__builtin_sqrt(1.0 / (double)count)));
+}
+
+/* Walks over the lanes that are samples of this run. */
+#define FOR_SAMPLES(b, lane)                   \
+    for (int lane = 0; lane < LANES; lane++)   \
+        if ((uint64_t)((b)->first_row + lane) < (uint64_t)(b)->plan->count)
+
+static void record_log10(const block *b, double *table, int64_t columns, int64_t column, scaled x)
+{
+    FOR_SAMPLES(b, k) table[(b->first_row + k) * columns + column] = vg_log10(x.value[k], x.exponent[k]);
+}
+
+#endif

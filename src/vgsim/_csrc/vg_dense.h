@@ -1,0 +1,85 @@
+/* The dense engine: real weight matrices, generated inside both products and never stored.
+
+   Element (i, j) of a layer is draw j of row i; every row starts a new quad. */
+#ifndef VG_DENSE_H
+#define VG_DENSE_H
+
+#include "vg_block.h"
+
+INLINE void forward_product(int law, const stream *s, int64_t rows, int64_t columns, const V *x, V *out)
+{
+    int64_t quads = (columns + 3) / 4;
+    for (int64_t i = 0; i < rows; i++) {
+        V sum[4] = {{0}, {0}, {0}, {0}}, w[4];
+        for (int64_t q = 0; q < quads; q++) {
+            draw(law, s, (uint32_t)(i * quads + q), w);
+            for (int k = 0; k < 4; k++) sum[k] += w[k] * x[4 * q + k];
+        }
+        out[i] = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+    }
+}
+
+INLINE void backward_product(int law, const stream *s, int64_t rows, int64_t columns, const V *delta, V *out)
+{
+    int64_t quads = (columns + 3) / 4;
+    for (int64_t q = 0; q < quads; q++) {
+        V sum[4] = {{0}, {0}, {0}, {0}}, w[4];
+        for (int64_t i = 0; i < rows; i++) {
+            draw(law, s, (uint32_t)(i * quads + q), w);
+            for (int k = 0; k < 4; k++) sum[k] += w[k] * delta[i];
+        }
+        for (int k = 0; k < 4; k++) out[4 * q + k] = sum[k];
+    }
+}
+
+INLINE V square_norm(int law, const stream *s, int64_t rows, int64_t columns)
+{
+    int64_t quads = (columns + 3) / 4;
+    V total = {0};
+    for (int64_t i = 0; i < rows; i++) {
+        V row = {0}, w[4];
+        for (int64_t j = 0; j < columns; j++) {
+            if (j % 4 == 0) draw(law, s, (uint32_t)(i * quads + j / 4), w);
+            row += w[j % 4] * w[j % 4];
+        }
+        total += row;
+    }
+    return total;
+}
+
+#define FOR_EACH_LAW(law, call)                                                                  \
+    (law == VG_NORMAL ? call(VG_NORMAL) : law == VG_UNIFORM ? call(VG_UNIFORM) : call(VG_TRUNCATED_NORMAL))
+
+/* raw ← W x̂ over the weight scale. The columns of x̂ up to a whole quad are 0. */
+static scaled dense_forward(block *b, int64_t index, const V *x, layer *l)
+{
+    stream s = open_stream(&b->keys, VG_STREAM_FORWARD, (uint32_t)index);
+    int64_t columns = b->plan->widths[index - 1];
+#define CALL(law) forward_product(law, &s, l->width, columns, x, l->raw)
+    FOR_EACH_LAW(b->plan->weight_law, CALL);
+#undef CALL
+    scaled x_scale = {choose(l->input_norm.value > 0, splat(1), splat(0)), l->input_norm.exponent};
+    return scaled_product(scaled_number(b->plan->weight_scale[index]), x_scale);
+}
+
+/* ĝ ← Wᵀ δ̂ over the weight scale, W of layer `index`. */
+static void dense_backward(block *b, int64_t index)
+{
+    stream s = open_stream(&b->keys, VG_STREAM_FORWARD, (uint32_t)index);
+    int64_t rows = b->plan->widths[index], columns = b->plan->widths[index - 1];
+#define CALL(law) backward_product(law, &s, rows, columns, b->outgoing, b->g)
+    FOR_EACH_LAW(b->plan->weight_law, CALL);
+#undef CALL
+}
+
+/* ‖W‖² over the weight scale squared. */
+static V dense_weight_square(block *b, int64_t index)
+{
+    stream s = open_stream(&b->keys, VG_STREAM_FORWARD, (uint32_t)index);
+    int64_t rows = b->plan->widths[index], columns = b->plan->widths[index - 1];
+#define CALL(law) square_norm(law, &s, rows, columns)
+    return FOR_EACH_LAW(b->plan->weight_law, CALL);
+#undef CALL
+}
+
+#endif

@@ -1,0 +1,110 @@
+/* The forward pass, a segment of layers at a time. */
+#ifndef VG_FORWARD_H
+#define VG_FORWARD_H
+
+#include "vg_dense.h"
+#include "vg_matrix_free.h"
+
+#define PLAIN_EXPONENT 8 /* scales within 2^±8 stay in the significand: E = 0 */
+
+INLINE void zero_to_whole_quad(V *v, int64_t n)
+{
+    for (int64_t i = n; i < whole_quads(n); i++) v[i] = splat(0);
+}
+
+/* value · 2^-E as a plain number; below 2^-100 it makes no difference beside what set E. */
+INLINE V against(scaled a, I exponent)
+{
+    I e = imin(imax(a.exponent - exponent, splat_int(-100)), splat_int(100));
+    return a.value * power_of_two(e);
+}
+
+/* x_0: N(0, 1) or a random row of the data. */
+static scaled draw_input(block *b)
+{
+    const vg_plan *plan = b->plan;
+    int64_t n = plan->widths[0];
+    stream s = open_stream(&b->keys, VG_STREAM_INPUT, 0);
+    b->input_exponent = splat_int(0);
+    if (!plan->inputs)
+        fill(VG_NORMAL, &s, n, b->input);
+    else
+        for (int k = 0; k < LANES; k++) {
+            W word[4];
+            philox(&s, 0, k % PARTS, word);
+            int64_t row = (int64_t)(((word[0][k / PARTS] & 0xffffffff) * (uint64_t)plan->rows) >> 32);
+            b->input_exponent[k] = (lane_int)plan->input_exponents[row];
+            for (int64_t i = 0; i < n; i++) b->input[i][k] = (real)plan->inputs[row * n + i];
+        }
+    zero_to_whole_quad(b->input, n);
+    b->input_square = sum_of_squares(b->input, n);
+    return root(b->input_square, b->input_exponent);
+}
+
+/* x̂ ← y 2^-k with x = y 2^e and 1 ≤ ‖x̂‖ < 2. */
+INLINE void rescale(V *x, const V *y, int64_t n, scaled norm, I e)
+{
+    V factor = power_of_two(choose_int(norm.value > 0, e - norm.exponent, splat_int(0)));
+    for (int64_t i = 0; i < n; i++) x[i] = y[i] * factor;
+    zero_to_whole_quad(x, n);
+}
+
+/* Layer `index` from the norm of its input (matrix-free) or b->x (dense); returns ‖x_l‖. */
+static scaled forward_layer(block *b, int64_t index, layer *l, scaled input_norm, const V *x)
+{
+    const vg_plan *plan = b->plan;
+    l->width = plan->widths[index];
+    l->input_norm = input_norm;
+    scaled a = plan->engine == VG_DENSE ? dense_forward(b, index, x, l) : matrix_free_forward(b, index, l);
+    scaled c = scaled_number(plan->bias_scale[index]);
+    if (l->zeta) {
+        stream s = open_stream(&b->keys, VG_STREAM_BIAS, (uint32_t)index);
+        fill(plan->bias_law, &s, l->width, l->zeta);
+    }
+    I least = splat_int(-EXPONENT_LIMIT);
+    I top = imax(choose_int(a.value > 0, a.exponent, least), choose_int(c.value > 0, c.exponent, least));
+    I plain = (top >= -PLAIN_EXPONENT) & (top <= PLAIN_EXPONENT);
+    l->exponent = choose_int(plain | (top == least), splat_int(0), top);
+    l->a = against(a, l->exponent);
+    l->c = against(c, l->exponent);
+    l->gauge = gauge_of(l->exponent);
+    forward_through(b->phi, b->parameters, l, b->y);
+    scaled norm = root(l->square, l->value_exponent);
+    if (plan->engine == VG_DENSE) rescale(b->x, b->y, l->width, norm, l->value_exponent);
+    return norm;
+}
+
+/* Runs the layers of a segment from its checkpoint. The first time it also records the activations
+   and leaves the next segment's checkpoint. */
+static int forward_segment(block *b, int64_t segment, int first_time)
+{
+    const vg_plan *plan = b->plan;
+    int64_t begin = segment ? plan->segment_ends[segment - 1] : 0, end = plan->segment_ends[segment];
+    scaled norm = b->checkpoints[segment].norm;
+    const V *x = b->checkpoints[segment].x;
+    V *store = b->store;
+    for (int64_t index = begin + 1; index <= end; index++, x = b->x) {
+        if (cancelled(b)) return VG_CANCELLED;
+        layer *l = &b->layers[index - begin - 1];
+        int64_t room = whole_quads(plan->widths[index]);
+        l->raw = store;
+        store += room;
+        l->zeta = NULL;
+        if (plan->bias_scale[index] > 0) {
+            l->zeta = store;
+            store += room;
+        }
+        norm = forward_layer(b, index, l, norm, x);
+        if (first_time && plan->activation_rms && plan->column[index] >= 0)
+            record_log10(b, plan->activation_rms, plan->n_columns, plan->column[index], over_root(norm, l->width));
+    }
+    if (first_time && segment + 1 < plan->n_segments) {
+        checkpoint *next = &b->checkpoints[segment + 1];
+        next->norm = norm;
+        if (plan->engine == VG_DENSE)
+            for (int64_t i = 0; i < whole_quads(plan->widths[end]); i++) next->x[i] = b->x[i];
+    }
+    return VG_OK;
+}
+
+#endif

@@ -1,0 +1,2 @@
+#define VG_ISA avx512
+#include "vg_kernel.h"

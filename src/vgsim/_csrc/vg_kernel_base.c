@@ -1,0 +1,2 @@
+#define VG_ISA base
+#include "vg_kernel.h"

@@ -1,0 +1,163 @@
+/* One layer of units: raw products and biases in, activations, slopes and their sums out. */
+#ifndef VG_LAYER_H
+#define VG_LAYER_H
+
+#include "vg_activation.h"
+#include "vg_api.h"
+
+/* h_i = ĥ_i 2^E, ĥ_i = a raw_i + c ζ_i: raw is Wx over its scale, ζ the raw bias (NULL where there is none). */
+typedef struct {
+    int64_t width;
+    V *raw, *zeta;
+    V a, c;
+    I exponent; /* E */
+    gauge gauge;
+    scaled input_norm; /* ‖x_{l-1}‖ */
+    V square;          /* Σ ŷ² */
+    I value_exponent;  /* x = ŷ 2^e */
+    I in_tail;         /* samples whose every φ underflows: ŷ by logarithms */
+} layer;
+
+/* A Σ ŷ² or Σ δ̂² below this would have lost something to underflow. */
+#if VG_BITS == 32
+#define TINY 0x1p-80f
+#else
+#define TINY 0x1p-800
+#endif
+
+INLINE V pre_activation(const layer *l, int64_t i, int biased)
+{
+    V h = l->a * l->raw[i];
+    return biased ? h + l->c * l->zeta[i] : h;
+}
+
+typedef V phi_function(V, const gauge *, parameters, V *);
+typedef tail tail_function(V, parameters);
+
+/* y ← φ(h); returns Σ y². */
+INLINE V activate_units(const layer *l, parameters p, V *y, int biased, phi_function phi)
+{
+    gauge g = l->gauge;
+    V sum[2] = {{0}, {0}}, slope;
+    int64_t i = 0;
+    for (; i + 1 < l->width; i += 2)
+        for (int k = 0; k < 2; k++) {
+            y[i + k] = phi(pre_activation(l, i + k, biased), &g, p, &slope);
+            sum[k] += y[i + k] * y[i + k];
+        }
+    if (i < l->width) {
+        y[i] = phi(pre_activation(l, i, biased), &g, p, &slope);
+        sum[0] += y[i] * y[i];
+    }
+    return sum[0] + sum[1];
+}
+
+/* y ← φ(h), d ← φ'(h). */
+INLINE void recall_units(const layer *l, parameters p, V *y, V *d, int biased, phi_function phi)
+{
+    gauge g = l->gauge;
+    for (int64_t i = 0; i < l->width; i++) y[i] = phi(pre_activation(l, i, biased), &g, p, &d[i]);
+}
+
+INLINE tail tail_at(const layer *l, int64_t i, parameters p, tail_function f)
+{
+    V h = pre_activation(l, i, 0);
+    if (l->zeta) h += l->c * l->zeta[i];
+    return f(h * l->gauge.in, p);
+}
+
+/* For samples in the mask, y ← φ(h) 2^-e by logarithms, with e = ⌊max log2 |φ|⌋ if e is not given. */
+INLINE void tail_values(const layer *l, parameters p, I mask, I *e, int known, V *y, tail_function f)
+{
+    V limit = splat(-EXPONENT_LIMIT), top = limit;
+    if (!known) {
+        for (int64_t i = 0; i < l->width; i++) {
+            tail t = tail_at(l, i, p, f);
+            top = vmax(top, choose(t.value_sign == 0, limit, t.value_log2));
+        }
+        *e = choose_int(mask, __builtin_convertvector(top, I), *e);
+    }
+    V shift = __builtin_convertvector(*e, V);
+    for (int64_t i = 0; i < l->width; i++) {
+        tail t = tail_at(l, i, p, f);
+        y[i] = choose(mask, t.value_sign * vexp2(vmax(t.value_log2, limit) - shift), y[i]);
+    }
+}
+
+/* For samples in the mask, delta ← φ'(h) g 2^-e by logarithms; returns e = ⌊max log2 |φ' g|⌋. */
+INLINE I tail_cotangents(const layer *l, parameters p, I mask, const V *g, V *delta, tail_function f)
+{
+    V limit = splat(-EXPONENT_LIMIT), top = limit;
+    for (int64_t i = 0; i < l->width; i++) {
+        tail t = tail_at(l, i, p, f);
+        V size = t.slope_log2 + vlog2(vabs(g[i]));
+        delta[i] = choose(mask, choose((g[i] == 0) | (t.slope_sign == 0), limit, vmax(size, limit)), delta[i]);
+        top = vmax(top, delta[i]);
+    }
+    I e = __builtin_convertvector(choose(mask, top, splat(0)), I);
+    V shift = __builtin_convertvector(e, V);
+    for (int64_t i = 0; i < l->width; i++) {
+        V sign = tail_at(l, i, p, f).slope_sign * sign_of(g[i]);
+        delta[i] = choose(mask, sign * vexp2(delta[i] - shift), delta[i]);
+    }
+    return e;
+}
+
+typedef struct {
+    int kind, has_tail;
+    V (*activate)(const layer *, parameters, V *y);
+    void (*recall)(const layer *, parameters, V *y, V *d);
+    void (*tail_values)(const layer *, parameters, I mask, I *e, int known, V *y);
+    I (*tail_cotangents)(const layer *, parameters, I mask, const V *g, V *delta);
+} activation;
+
+#define HAS_TAIL(name) (sizeof #name != sizeof "none" || #name[0] != 'n')
+
+#define LAYER_LOOPS(name, kind, tail)                                                                      \
+    static V activate_##name(const layer *l, parameters p, V *y)                                           \
+    {                                                                                                      \
+        return l->zeta ? activate_units(l, p, y, 1, phi_##name) : activate_units(l, p, y, 0, phi_##name);  \
+    }                                                                                                      \
+    static void recall_##name(const layer *l, parameters p, V *y, V *d)                                    \
+    {                                                                                                      \
+        if (l->zeta)                                                                                       \
+            recall_units(l, p, y, d, 1, phi_##name);                                                       \
+        else                                                                                               \
+            recall_units(l, p, y, d, 0, phi_##name);                                                       \
+    }                                                                                                      \
+    static void tail_values_##name(const layer *l, parameters p, I mask, I *e, int known, V *y)            \
+    {                                                                                                      \
+        tail_values(l, p, mask, e, known, y, tail_##tail);                                                 \
+    }                                                                                                      \
+    static I tail_cotangents_##name(const layer *l, parameters p, I mask, const V *g, V *delta)            \
+    {                                                                                                      \
+        return tail_cotangents(l, p, mask, g, delta, tail_##tail);                                         \
+    }
+VG_ACTIVATIONS(LAYER_LOOPS)
+
+#define ACTIVATION_ROW(name, kind, tail) \
+    {kind, HAS_TAIL(tail), activate_##name, recall_##name, tail_values_##name, tail_cotangents_##name},
+static const activation activations[] = {VG_ACTIVATIONS(ACTIVATION_ROW)};
+
+/* Fills y and the layer's sums: x_l = y 2^e. */
+static void forward_through(const activation *phi, parameters p, layer *l, V *y)
+{
+    l->value_exponent = value_exponent(phi->kind, l->exponent);
+    l->square = phi->activate(l, p, y);
+    l->in_tail = phi->has_tail ? (I)(l->square < TINY) : splat_int(0);
+    if (any(l->in_tail)) {
+        phi->tail_values(l, p, l->in_tail, &l->value_exponent, 0, y);
+        V square = splat(0);
+        for (int64_t i = 0; i < l->width; i++) square += y[i] * y[i];
+        l->square = choose(l->in_tail, square, l->square);
+    }
+}
+
+/* Fills y and d again, as forward_through had y. */
+static void recall(const activation *phi, parameters p, layer *l, V *y, V *d)
+{
+    phi->recall(l, p, y, d);
+    if (any(l->in_tail)) phi->tail_values(l, p, l->in_tail, &l->value_exponent, 1, y);
+}
+
+#endif

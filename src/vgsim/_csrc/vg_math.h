@@ -1,0 +1,102 @@
+/* exp, log, erfc and friends by polynomials, the same bits on every instruction set. */
+#ifndef VG_MATH_H
+#define VG_MATH_H
+
+#include "vg_coefficients.h"
+#include "vg_vec.h"
+
+#if VG_BITS == 32
+#define ROUNDER 0x1.8p23f /* adding it rounds to an integer, which is left in the low bits */
+#define LN2_HIGH 0x1.62e4p-1f
+#define LN2_LOW 0x1.7f7d1cp-20f
+#define EXP_LIMIT 87.0f
+#else
+#define ROUNDER 0x1.8p52
+#define LN2_HIGH 0x1.62e42fefa2p-1
+#define LN2_LOW 0x1.9ef35793c7673p-41
+#define EXP_LIMIT 708.0
+#endif
+#define LOG2_E ((real)1.4426950408889634)
+#define LN_2 ((real)0.6931471805599453)
+#define SQRT_HALF ((real)0.7071067811865476)
+
+#define HORNER(x, name) horner(x, COEFFICIENTS(name), sizeof COEFFICIENTS(name) / sizeof(real))
+
+INLINE V horner(V x, const real *c, int count)
+{
+    V sum = splat(c[count - 1]);
+#pragma GCC unroll 32
+    for (int k = count - 2; k >= 0; k--) sum = sum * x + c[k];
+    return sum;
+}
+
+/* exp(t) and exp(t) − 1, each to rounding; |t| is cut at EXP_LIMIT. */
+INLINE V exp_both(V t, V *expm1)
+{
+    t = vmin(vmax(t, splat(-EXP_LIMIT)), splat(EXP_LIMIT));
+    V shifted = t * LOG2_E + ROUNDER, k = shifted - ROUNDER;
+    V scale = power_of_two((I)shifted - (I)splat(ROUNDER));
+    V r = (t - k * LN2_HIGH) - k * LN2_LOW;
+    V tail = scale * (r + r * r * HORNER(r, EXPM1));
+    *expm1 = (scale - 1) + tail;
+    return scale + tail;
+}
+
+INLINE V vexp(V t)
+{
+    V expm1;
+    return exp_both(t, &expm1);
+}
+
+/* log(1 + f) for √½ − 1 ≤ f ≤ √2 − 1. */
+INLINE V log_near_one(V f)
+{
+#if VG_BITS == 32
+    return f + f * f * HORNER(f, LOG1P);
+#else
+    V s = f / (2 + f), w = s * s;
+    return 2 * s + s * w * HORNER(w, LOG_RATIO);
+#endif
+}
+
+/* x = 2^e (1 + f) with √½ ≤ 1 + f < √2, x a positive normal number. */
+INLINE V split(V x, V *f)
+{
+    I below = (I)splat(SQRT_HALF);
+    I e = ((I)x - below) >> SIGNIFICAND_BITS;
+    *f = (V)((I)x - (e << SIGNIFICAND_BITS)) - 1;
+    return (V)(e + (I)splat(ROUNDER)) - ROUNDER;
+}
+
+INLINE V vlog(V x)
+{
+    V f, e = split(x, &f);
+    return e * LN2_HIGH + (e * LN2_LOW + log_near_one(f));
+}
+
+INLINE V vlog2(V x)
+{
+    V f, e = split(x, &f);
+    return e + log_near_one(f) * LOG2_E;
+}
+
+/* 2^t, at least 2^-100. */
+INLINE V vexp2(V t) { return vexp(vmax(t, splat(-100)) * LN_2); }
+
+/* log(1 + w) for 0 ≤ w ≤ 1. */
+INLINE V log1p_unit(V w)
+{
+    I large = w > (real)0.41;
+    V f = choose(large, (w - 1) * (real)0.5, w);
+    return choose(large, splat(LN_2), splat(0)) + log_near_one(f);
+}
+
+/* exp(x²) erfc(x) for x ≥ 0, as (1 + 2x) exp(x²) erfc(x) = polynomial in (x − 4)/(x + 4)
+   (Shepherd & Laframboise 1981). */
+INLINE V erfcx(V x)
+{
+    V t = (x - 4) / (x + 4);
+    return HORNER(t, ERFCX) / (1 + 2 * x);
+}
+
+#endif

@@ -1,0 +1,98 @@
+/* Philox4x32-10 (Salmon, Moraes, Dror & Shaw, SC'11), one counter a lane.
+
+   A 32-bit word lives in the low half of a 64-bit slot, so that a round is two widening products, two
+   shifts and two three-way XORs; what is left in the high halves does no harm. With 32-bit lanes the
+   even and the odd lanes are two vectors of slots. The counter is (block, layer, index low, stream << 24 |
+   index high). Lane groups are aligned, so all lanes share `index high`; then the first round and half of
+   the second are the same for all blocks of a layer, or for all lanes, and leave the inner loop. */
+#ifndef VG_PHILOX_H
+#define VG_PHILOX_H
+
+#include "vg_vec.h"
+
+#define PHILOX_M0 0xD2511F53u
+#define PHILOX_M1 0xCD9E8D57u
+#define PHILOX_W0 0x9E3779B9u
+#define PHILOX_W1 0xBB67AE85u
+
+#if VG_BITS == 32
+#define PARTS 2
+#else
+#define PARTS 1
+#endif
+
+typedef struct {
+    uint64_t k0[10], k1[10];
+    W index_low[PARTS]; /* M1 · index low */
+    uint32_t index_high;
+} sample_keys;
+
+typedef struct {
+    const sample_keys *keys;
+    uint32_t c3;           /* stream << 24 | index high */
+    W a[PARTS], b[PARTS], c[PARTS]; /* the lane-dependent parts of the state after two rounds */
+} stream;
+
+INLINE void open_samples(sample_keys *keys, const uint32_t key[2], uint64_t first_index)
+{
+    for (uint32_t r = 0; r < 10; r++) {
+        keys->k0[r] = (uint32_t)(key[0] + r * PHILOX_W0);
+        keys->k1[r] = (uint32_t)(key[1] + r * PHILOX_W1);
+    }
+    for (int part = 0; part < PARTS; part++) {
+        W low;
+        for (int k = 0; k < SLOTS; k++) low[k] = (uint32_t)first_index + PARTS * k + part;
+        keys->index_low[part] = widening_product(low, splat_word(PHILOX_M1));
+    }
+    keys->index_high = (uint32_t)(first_index >> 32);
+}
+
+INLINE stream open_stream(const sample_keys *keys, uint32_t stream_id, uint32_t layer)
+{
+    stream s = {.keys = keys, .c3 = stream_id << 24 | keys->index_high};
+    for (int part = 0; part < PARTS; part++) {
+        W p1 = keys->index_low[part];
+        W p0 = widening_product((p1 >> 32) ^ (layer ^ keys->k0[0]), splat_word(PHILOX_M0));
+        s.a[part] = p1;
+        s.b[part] = p0 >> 32;
+        s.c[part] = p0 ^ keys->k1[2];
+    }
+    return s;
+}
+
+/* The four words of one block; only the low half of each slot counts. */
+INLINE void philox(const stream *s, uint32_t block, int part, W word[4])
+{
+    const sample_keys *keys = s->keys;
+    uint64_t p0 = (uint64_t)PHILOX_M0 * block;
+    uint64_t p1 = (uint64_t)PHILOX_M1 * (uint32_t)((p0 >> 32) ^ s->c3 ^ keys->k1[0]);
+    W q0 = widening_product(s->a[part] ^ ((p1 >> 32) ^ keys->k0[1]), splat_word(PHILOX_M0));
+    W q1 = widening_product(s->b[part] ^ ((uint32_t)p0 ^ keys->k1[1]), splat_word(PHILOX_M1));
+    W c0 = (q1 >> 32) ^ (p1 ^ keys->k0[2]), c1 = q1, c2 = (q0 >> 32) ^ s->c[part], c3 = q0;
+#pragma GCC unroll 7
+    for (int r = 3; r < 10; r++) {
+        q0 = widening_product(c0, splat_word(PHILOX_M0));
+        q1 = widening_product(c2, splat_word(PHILOX_M1));
+        c0 = (q1 >> 32) ^ c1 ^ keys->k0[r];
+        c2 = (q0 >> 32) ^ c3 ^ keys->k1[r];
+        c1 = q1;
+        c3 = q0;
+    }
+    word[0] = c0;
+    word[1] = c1;
+    word[2] = c2;
+    word[3] = c3;
+}
+
+#if VG_BITS == 32
+/* The four words of every lane. */
+INLINE void philox_words(const stream *s, uint32_t block, U word[4])
+{
+    W even[4], odd[4];
+    philox(s, block, 0, even);
+    philox(s, block, 1, odd);
+    for (int k = 0; k < 4; k++) word[k] = (U)((even[k] & 0xffffffff) | (odd[k] << 32));
+}
+#endif
+
+#endif

@@ -1,0 +1,157 @@
+/* Vectors of the native width whose lanes are different samples. Everything is +, −, ×, ÷, √, integer
+   operations and selections, so that a lane holds the same bits on every instruction set. */
+#ifndef VG_VEC_H
+#define VG_VEC_H
+
+#include <stdint.h>
+
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#define VG_BYTES 64
+#elif defined(__AVX2__)
+#include <immintrin.h>
+#define VG_BYTES 32
+#elif defined(__SSE2__)
+#include <emmintrin.h>
+#define VG_BYTES 16
+#else
+#define VG_BYTES 16
+#endif
+
+#define INLINE static inline __attribute__((always_inline))
+#define VECTOR __attribute__((vector_size(VG_BYTES)))
+
+/* V: reals, I and U: signed and unsigned integers of the same size, W: 64-bit slots. */
+#if VG_BITS == 32
+typedef float real;
+typedef float V VECTOR;
+typedef int32_t I VECTOR;
+typedef uint32_t U VECTOR;
+typedef int32_t lane_int;
+#define SIGNIFICAND_BITS 23
+#define EXPONENT_BIAS 127
+#define COEFFICIENTS(name) name##_32
+#else
+typedef double real;
+typedef double V VECTOR;
+typedef int64_t I VECTOR;
+typedef uint64_t U VECTOR;
+typedef int64_t lane_int;
+#define SIGNIFICAND_BITS 52
+#define EXPONENT_BIAS 1023
+#define COEFFICIENTS(name) name##_64
+#endif
+typedef uint64_t W VECTOR;
+
+#define LANES ((int)(sizeof(V) / sizeof(real)))
+#define SLOTS ((int)(sizeof(W) / sizeof(uint64_t)))
+
+#define splat(x) ((real)(x) - (V){0})
+#define splat_int(x) ((lane_int)(x) + (I){0})
+#define splat_word(x) ((uint64_t)(x) + (W){0})
+
+#define SIGN_BIT ((U){0} + ((lane_int)1 << (8 * sizeof(real) - 1)))
+
+INLINE V choose(I mask, V a, V b) { return (V)((mask & (I)a) | (~mask & (I)b)); }
+INLINE I choose_int(I mask, I a, I b) { return (mask & a) | (~mask & b); }
+INLINE V vmin(V a, V b) { return choose(a < b, a, b); }
+INLINE V vmax(V a, V b) { return choose(a > b, a, b); }
+INLINE I imin(I a, I b) { return choose_int(a < b, a, b); }
+INLINE I imax(I a, I b) { return choose_int(a > b, a, b); }
+INLINE V vabs(V a) { return (V)((U)a & ~SIGN_BIT); }
+INLINE V with_sign(V magnitude, V sign) { return (V)((U)magnitude | ((U)sign & SIGN_BIT)); }
+
+INLINE int any(I mask)
+{
+    lane_int seen = 0;
+    for (int k = 0; k < LANES; k++) seen |= mask[k];
+    return seen != 0;
+}
+
+INLINE V vsqrt(V a)
+{
+#if VG_BYTES == 64 && VG_BITS == 32
+    return (V)_mm512_sqrt_ps((__m512)a);
+#elif VG_BYTES == 64
+    return (V)_mm512_sqrt_pd((__m512d)a);
+#elif VG_BYTES == 32 && VG_BITS == 32
+    return (V)_mm256_sqrt_ps((__m256)a);
+#elif VG_BYTES == 32
+    return (V)_mm256_sqrt_pd((__m256d)a);
+#elif defined(__SSE2__) && VG_BITS == 32
+    return (V)_mm_sqrt_ps((__m128)a);
+#elif defined(__SSE2__)
+    return (V)_mm_sqrt_pd((__m128d)a);
+#else
+    for (int k = 0; k < LANES; k++) a[k] = sizeof(real) == 4 ? __builtin_sqrtf(a[k]) : __builtin_sqrt(a[k]);
+    return a;
+#endif
+}
+
+/* The 64-bit product of the low halves of the slots. */
+INLINE W widening_product(W a, W b)
+{
+#if VG_BYTES == 64
+    return (W)_mm512_mul_epu32((__m512i)a, (__m512i)b);
+#elif VG_BYTES == 32
+    return (W)_mm256_mul_epu32((__m256i)a, (__m256i)b);
+#elif defined(__SSE2__)
+    return (W)_mm_mul_epu32((__m128i)a, (__m128i)b);
+#else
+    return (a & 0xffffffff) * (b & 0xffffffff);
+#endif
+}
+
+#if VG_BITS == 32
+INLINE V to_real(I a) { return __builtin_convertvector(a, V); }
+#endif
+
+/* 2^e for −126 ≤ e ≤ 127 (−1022 ≤ e ≤ 1023). */
+INLINE V power_of_two(I e) { return (V)((e + EXPONENT_BIAS) << SIGNIFICAND_BITS); }
+
+/* value · 2^exponent with 1 ≤ value < 2, or value = 0 and exponent = 0; |exponent| ≤ 2^30. */
+typedef struct {
+    V value;
+    I exponent;
+} scaled;
+
+#define EXPONENT_LIMIT (1 << 30)
+
+INLINE I saturate(I e) { return imin(imax(e, splat_int(-EXPONENT_LIMIT)), splat_int(EXPONENT_LIMIT)); }
+
+/* x ≥ 0, times 2^exponent. Below the smallest normal number x counts as zero. */
+INLINE scaled normalised(V x, I exponent)
+{
+    I bits = (I)x, some = (bits >> SIGNIFICAND_BITS) > 0;
+    I value = (bits & (((lane_int)1 << SIGNIFICAND_BITS) - 1)) | ((lane_int)EXPONENT_BIAS << SIGNIFICAND_BITS);
+    I e = saturate(exponent + (bits >> SIGNIFICAND_BITS) - EXPONENT_BIAS);
+    return (scaled){(V)(some & value), some & e};
+}
+
+INLINE scaled scaled_product(scaled a, scaled b) { return normalised(a.value * b.value, a.exponent + b.exponent); }
+
+INLINE scaled scaled_number(double x)
+{
+    union {
+        double real;
+        int64_t bits;
+    } u = {x};
+    int64_t e = (u.bits >> 52) - 1023;
+    u.bits = (u.bits & 0xfffffffffffff) | 0x3ff0000000000000;
+    if (x == 0) return (scaled){splat(0), splat_int(0)};
+    return normalised(splat(u.real), splat_int(e)); /* rounding to real may give 2 */
+}
+
+INLINE I scaled_less(scaled a, scaled b)
+{
+    I nonzero_b = b.value > 0, zero_a = a.value == 0;
+    I less = (a.exponent < b.exponent) | ((a.exponent == b.exponent) & (a.value < b.value));
+    return nonzero_b & (zero_a | less);
+}
+
+INLINE scaled scaled_choose(I mask, scaled a, scaled b)
+{
+    return (scaled){choose(mask, a.value, b.value), choose_int(mask, a.exponent, b.exponent)};
+}
+
+#endif

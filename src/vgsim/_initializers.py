@@ -1,0 +1,157 @@
+"""Weight initialisers: names, parameters, laws and standard deviations, in one table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from vgsim._parameters import Choice, Entry, Named, Number
+
+__all__ = ["INITIALIZERS", "Initializer", "as_initializer"]
+
+Distribution = Literal["normal", "uniform", "truncated_normal"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Law(Entry):
+    """One initialiser: the law of a weight, and its standard deviation from fans and parameters."""
+
+    distribution: Distribution
+    weight_std: Callable[..., float]
+    bias_limit: Callable[[int], float] | None = None
+
+
+def _lecun(fan_in: int, fan_out: int) -> float:
+    return math.sqrt(1.0 / fan_in)
+
+
+def _glorot(fan_in: int, fan_out: int) -> float:
+    return math.sqrt(2.0 / (fan_in + fan_out))
+
+
+def _he(fan_in: int, fan_out: int) -> float:
+    return math.sqrt(2.0 / fan_in)
+
+
+def _scaled(fan_in: int, fan_out: int, scale: float, mode: str) -> float:
+    fan = {"fan_in": fan_in, "fan_avg": (fan_in + fan_out) / 2.0, "fan_out": fan_out}[mode]
+    return math.sqrt(scale / fan)
+
+
+_POSITIVE = Number("from 1e-100 to 1e100", lambda x: 1e-100 <= x <= 1e100)
+_SCALE = Number(_POSITIVE.allowed, _POSITIVE.accepts, default=1.0)
+_MODE = Choice(("fan_in", "fan_avg", "fan_out"), default="fan_in")
+
+INITIALIZERS: dict[str, _Law] = {
+    "lecun_normal": _Law(distribution="normal", weight_std=_lecun),
+    "lecun_uniform": _Law(distribution="uniform", weight_std=_lecun),
+    "glorot_normal": _Law(distribution="normal", weight_std=_glorot),
+    "glorot_uniform": _Law(distribution="uniform", weight_std=_glorot),
+    "he_normal": _Law(distribution="normal", weight_std=_he),
+    "he_uniform": _Law(distribution="uniform", weight_std=_he),
+    "truncated_normal": _Law(
+        parameters={"scale": _SCALE, "mode": _MODE},
+        distribution="truncated_normal",
+        weight_std=_scaled,
+    ),
+    "normal": _Law(
+        parameters={"std": _POSITIVE},
+        distribution="normal",
+        weight_std=lambda fan_in, fan_out, std: std,
+    ),
+    "uniform": _Law(
+        parameters={"limit": _POSITIVE},
+        distribution="uniform",
+        weight_std=lambda fan_in, fan_out, limit: limit / math.sqrt(3.0),
+    ),
+    "torch_default": _Law(
+        distribution="uniform",
+        weight_std=lambda fan_in, fan_out: math.sqrt(1.0 / (3.0 * fan_in)),
+        bias_limit=lambda fan_in: 1.0 / math.sqrt(fan_in),
+    ),
+}
+
+
+class Initializer(Named):
+    """The law of independent, identically distributed weights of mean 0; immutable and hashable.
+
+    Parameters
+    ----------
+    name : str
+        ``lecun_normal``, ``lecun_uniform`` (variance 1/fan_in), ``glorot_normal``,
+        ``glorot_uniform`` (2/(fan_in + fan_out)), ``he_normal``, ``he_uniform`` (2/fan_in),
+        ``truncated_normal``, ``normal``, ``uniform`` or ``torch_default``. The normal ones are not
+        truncated (as in PyTorch). ``torch_default`` is the reset of ``torch.nn.Linear``: weights
+        and biases uniform on ±1/√fan_in.
+    std : float
+        ``normal`` only, required: standard deviation of a weight, whatever the width.
+    limit : float
+        ``uniform`` only, required: weights are uniform on (-limit, limit).
+    scale : float, default 1.0
+        ``truncated_normal`` only: variance of a weight times the fan.
+    mode : {"fan_in", "fan_avg", "fan_out"}, default "fan_in"
+        ``truncated_normal`` only: which fan. The normal is cut at twice its standard deviation,
+        which is widened so that the variance after the cut is scale/fan (Keras' VarianceScaling).
+
+    Attributes
+    ----------
+    name : str
+    parameters : mapping of str to float or str
+        Every parameter, defaults filled in.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown or a parameter outside its domain.
+    TypeError
+        If a parameter is missing, of the wrong type, or not one of this initialiser's.
+
+    Notes
+    -----
+    A weight matrix is n_l × n_{l-1}, its fan_in n_{l-1} and its fan_out n_l. Lecun et al. 1998,
+    Glorot and Bengio 2010, He et al. 2015.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> vgsim.Initializer("normal", std=0.01).weight_std(fan_in=128, fan_out=128)
+    0.01
+    >>> vgsim.Initializer("he_normal").weight_std(fan_in=8, fan_out=32)
+    0.5
+    """
+
+    _argument: ClassVar[str] = "init"
+    _table = INITIALIZERS
+
+    @property
+    def distribution(self) -> Distribution:
+        """The law of a weight: "normal", "uniform" or "truncated_normal" (cut at 2σ)."""
+        return INITIALIZERS[self.name].distribution
+
+    def weight_std(self, fan_in: int, fan_out: int) -> float:
+        """Return the standard deviation of one weight: after truncation if any, before gain."""
+        return INITIALIZERS[self.name].weight_std(fan_in, fan_out, *self._values)
+
+    def bias_limit(self, fan_in: int) -> float | None:
+        """Return the limit of uniform biases, or None if the initialiser has no law of biases."""
+        limit = INITIALIZERS[self.name].bias_limit
+        return None if limit is None else limit(fan_in)
+
+
+def as_initializer(value: str | Initializer) -> Initializer:
+    """Return `value` if it is an Initializer, or the one of that name with default parameters.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If there is no such initialiser, or it has no defaults; the message says what is allowed.
+
+    Examples
+    --------
+    >>> from vgsim._initializers import as_initializer
+    >>> as_initializer("he_normal")
+    Initializer('he_normal')
+    """
+    return Initializer._coerce(value)

@@ -1,0 +1,294 @@
+"""The OpenMP loop over lane groups of samples, and raw access to the kernels."""
+
+import os
+
+import numpy as np
+
+cimport numpy as cnp
+from cython.parallel cimport parallel, prange
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport free
+
+cnp.import_array()
+
+cdef extern from "vg_api.h" nogil:
+    enum:
+        VG_MATRIX_FREE
+        VG_DENSE
+        VG_NORMAL
+        VG_UNIFORM
+        VG_TRUNCATED_NORMAL
+        VG_OK
+        VG_CANCELLED
+
+    ctypedef struct vg_plan:
+        int64_t depth
+        const int64_t *widths
+        const double *weight_scale
+        const double *bias_scale
+        int engine, weight_law, bias_law
+        int activation
+        double parameters[2]
+        double saturated_below
+        uint32_t key[2]
+        const double *inputs
+        const int64_t *input_exponents
+        int64_t rows
+        uint64_t first
+        int64_t count
+        int64_t n_segments
+        const int64_t *segment_ends
+        int64_t n_columns, n_weight_columns
+        const int64_t *column
+        const int64_t *weight_column
+        double *gradient
+        double *rms_min
+        double *rms_max
+        double *output_gradient
+        uint8_t *dead
+        double *activation_rms
+        double *saturation
+        double *weight_gradient
+        double *update_ratio
+        const int *cancelled
+
+    ctypedef struct vg_kernel:
+        int lanes, n_activations
+        const char *const *activation_names
+        size_t (*scratch_bytes)(const vg_plan *plan) noexcept nogil
+        int (*run)(const vg_plan *plan, uint64_t group, void *scratch) noexcept nogil
+        void (*words)(const uint32_t *key, uint32_t stream, uint32_t layer, uint64_t index,
+                      uint32_t block, int64_t count, uint32_t *out) noexcept nogil
+        void (*draws)(const uint32_t *key, uint32_t stream, uint32_t layer, uint64_t index,
+                      int law, int64_t count, double *out) noexcept nogil
+        double (*generate)(const uint32_t *key, uint64_t groups, int64_t layers, int64_t units,
+                           void *scratch) noexcept nogil
+        void (*activation)(int activation, const double *parameters, double h, int64_t exponent,
+                           double *out) noexcept nogil
+
+    int vg_isa_count()
+    const char *vg_isa_name(int isa)
+    int vg_isa_supported(int isa)
+    const vg_kernel *vg_kernel_of(int isa, int bits)
+
+cdef extern from *:
+    """
+    #include <stdlib.h>
+    static void *vg_allocate(size_t bytes)
+    {
+        void *place = NULL;
+        return posix_memalign(&place, 64, bytes ? bytes : 64) ? NULL : place;
+    }
+    #define vg_add(counter, n) __atomic_fetch_add(counter, n, __ATOMIC_RELAXED)
+    """
+    const char *VG_COMPILER
+    void *vg_allocate(size_t bytes) nogil
+    void vg_add(int64_t *counter, int64_t n) nogil
+
+COMPILER = VG_COMPILER.decode()
+ENGINES = {"matrix-free": VG_MATRIX_FREE, "dense": VG_DENSE}
+LAWS = {"normal": VG_NORMAL, "uniform": VG_UNIFORM, "truncated_normal": VG_TRUNCATED_NORMAL}
+ACTIVATIONS = tuple(
+    vg_kernel_of(0, 32).activation_names[i].decode() for i in range(vg_kernel_of(0, 32).n_activations)
+)
+
+cdef object forced_isa = None
+
+
+def compiled_isas():
+    """Names of the instruction sets that kernels were compiled for, the slowest first."""
+    return tuple(vg_isa_name(i).decode() for i in range(vg_isa_count()))
+
+
+def available_isas():
+    """Those of `compiled_isas` that this processor can run."""
+    return tuple(vg_isa_name(i).decode() for i in range(vg_isa_count()) if vg_isa_supported(i))
+
+
+def set_isa(name):
+    """Use one instruction set from now on; None returns to VGSIM_ISA, or the fastest available."""
+    global forced_isa
+    if name is not None:
+        check_isa("isa", name)
+    forced_isa = name
+
+
+def selected_isa():
+    """The instruction set in use: set_isa's, else that of VGSIM_ISA, else the fastest available."""
+    if forced_isa is not None:
+        return forced_isa
+    name = os.environ.get("VGSIM_ISA")
+    if name:
+        check_isa("environment variable VGSIM_ISA", name)
+        return name
+    return available_isas()[-1]
+
+
+def check_isa(argument, name):
+    if name in available_isas():
+        return
+    known = name in compiled_isas()
+    why = "cannot run on this processor" if known else "is not among the compiled kernels"
+    raise ValueError(
+        f"{argument} = {name!r} {why}; the choices here are {', '.join(available_isas())}"
+    )
+
+
+cdef const vg_kernel *kernel(dtype) except NULL:
+    bits = {"float32": 32, "float64": 64}[dtype]
+    return vg_kernel_of(compiled_isas().index(selected_isa()), bits)
+
+
+def lanes(dtype):
+    """Number of samples that one lane group holds in the selected kernel."""
+    return kernel(dtype).lanes
+
+
+def words(uint32_t[::1] key, uint32_t stream, uint32_t layer, uint64_t index, int64_t count,
+          uint32_t block=0, dtype="float32"):
+    """Random words of one sample's stream from a block on, as the kernel of `dtype` makes them."""
+    out = np.empty(count, np.uint32)
+    cdef uint32_t[::1] view = out
+    if count:
+        kernel(dtype).words(&key[0], stream, layer, index, block, count, &view[0])
+    return out
+
+
+def draws(uint32_t[::1] key, uint32_t stream, uint32_t layer, uint64_t index, law, int64_t count,
+          dtype):
+    """Raw draws of one sample's stream: law "normal", "uniform" or "truncated_normal"."""
+    out = np.empty(count)
+    cdef double[::1] view = out
+    if count:
+        kernel(dtype).draws(&key[0], stream, layer, index, LAWS[law], count, &view[0])
+    return out
+
+
+def activation(name, parameters, h, exponent, dtype):
+    """Scaled value, slope and exponent e of an activation at h · 2**exponent: φ = value · 2**e."""
+    out = np.empty(3)
+    cdef double[::1] view = out
+    cdef double p[2]
+    p[0], p[1] = parameters
+    kernel(dtype).activation(ACTIVATIONS.index(name), p, h, exponent, &view[0])
+    return out
+
+
+def generate(uint32_t[::1] key, int64_t groups, int64_t layers, int64_t units, int n_threads, dtype):
+    """Draw layers × units normals for each lane of each group and keep none: the generator alone."""
+    cdef const vg_kernel *k = kernel(dtype)
+    cdef int64_t group
+    cdef double total = 0
+    cdef void *scratch
+    with nogil, parallel(num_threads=n_threads):
+        scratch = vg_allocate(<size_t>(units + 4) * 64)
+        if scratch != NULL:
+            for group in prange(groups, schedule="dynamic"):
+                total += k.generate(&key[0], 1, layers, units, scratch)
+        free(scratch)
+    return total
+
+
+cdef class Run:
+    """One run of a kernel: hold the arrays of a plan, simulate, count, cancel.
+
+    `fields` are the numbers and the arrays of vg_plan by name (vg_api.h); outputs are written in
+    place.
+    """
+
+    cdef vg_plan plan
+    cdef const vg_kernel *kernel
+    cdef int cancelled_flag
+    cdef int64_t finished, failed
+    cdef object arrays
+
+    def __init__(self, dtype, key, **fields):
+        self.kernel = kernel(dtype)
+        self.arrays = fields
+        self.plan.key[0], self.plan.key[1] = key
+        self.plan.depth = fields["depth"]
+        self.plan.widths = integers(fields["widths"])
+        self.plan.weight_scale = reals(fields["weight_scale"])
+        self.plan.bias_scale = reals(fields["bias_scale"])
+        self.plan.engine = ENGINES[fields["engine"]]
+        self.plan.weight_law = LAWS[fields["weight_law"]]
+        self.plan.bias_law = LAWS[fields["bias_law"]]
+        self.plan.activation = ACTIVATIONS.index(fields["activation"])
+        self.plan.parameters[0], self.plan.parameters[1] = fields["parameters"]
+        self.plan.saturated_below = fields["saturated_below"]
+        self.plan.inputs = reals(fields["inputs"])
+        self.plan.input_exponents = integers(fields["input_exponents"])
+        self.plan.rows = 0 if fields["inputs"] is None else len(fields["inputs"])
+        self.plan.first = fields["first"]
+        self.plan.count = fields["count"]
+        self.plan.segment_ends = integers(fields["segment_ends"])
+        self.plan.n_segments = len(fields["segment_ends"])
+        self.plan.n_columns = fields["n_columns"]
+        self.plan.n_weight_columns = fields["n_weight_columns"]
+        self.plan.column = integers(fields["column"])
+        self.plan.weight_column = integers(fields["weight_column"])
+        self.plan.gradient = reals(fields["gradient"])
+        self.plan.rms_min = reals(fields["rms_min"])
+        self.plan.rms_max = reals(fields["rms_max"])
+        self.plan.output_gradient = reals(fields["output_gradient"])
+        self.plan.activation_rms = reals(fields["activation_rms"])
+        self.plan.saturation = reals(fields["saturation"])
+        self.plan.weight_gradient = reals(fields["weight_gradient"])
+        self.plan.update_ratio = reals(fields["update_ratio"])
+        cdef cnp.ndarray dead = fields["dead"]
+        self.plan.dead = <uint8_t *>cnp.PyArray_DATA(dead)
+        self.plan.cancelled = &self.cancelled_flag
+
+    @property
+    def scratch_bytes(self):
+        """Working memory of one thread."""
+        return self.kernel.scratch_bytes(&self.plan)
+
+    @property
+    def done(self):
+        """Number of samples simulated so far."""
+        return min(self.finished, self.plan.count)
+
+    def cancel(self):
+        """Let `simulate` return soon, its results unfinished."""
+        self.cancelled_flag = 1
+
+    def simulate(self, int n_threads, int chunk):
+        """Simulate the samples on `n_threads` threads, `chunk` lane groups at a time, without the GIL."""
+        cdef int64_t width = self.kernel.lanes
+        cdef int64_t first_group = <int64_t>(self.plan.first // <uint64_t>width)
+        cdef int64_t last_group = <int64_t>(
+            (self.plan.first + <uint64_t>self.plan.count - 1) // <uint64_t>width
+        )
+        cdef int64_t group
+        cdef size_t bytes_needed = self.kernel.scratch_bytes(&self.plan)
+        cdef void *scratch
+        with nogil, parallel(num_threads=n_threads):
+            scratch = vg_allocate(bytes_needed)
+            if scratch == NULL:
+                vg_add(&self.failed, 1)
+                self.cancelled_flag = 1
+            for group in prange(first_group, last_group + 1, schedule="dynamic", chunksize=chunk):
+                if not self.cancelled_flag:
+                    if self.kernel.run(&self.plan, <uint64_t>group, scratch) == VG_OK:
+                        vg_add(&self.finished, width)
+            free(scratch)
+        if self.failed:
+            raise MemoryError(
+                f"{self.failed} of {n_threads} threads could not allocate {bytes_needed} bytes of "
+                "working memory; lower n_threads, depth or width"
+            )
+
+
+cdef double *reals(cnp.ndarray array) except? NULL:
+    if array is None:
+        return NULL
+    assert array.dtype == np.float64 and array.flags.c_contiguous
+    return <double *>cnp.PyArray_DATA(array)
+
+
+cdef const int64_t *integers(cnp.ndarray array) except? NULL:
+    if array is None:
+        return NULL
+    assert array.dtype == np.int64 and array.flags.c_contiguous
+    return <const int64_t *>cnp.PyArray_DATA(array)

@@ -1,0 +1,492 @@
+"""Samples: the raw results of one run, labelled by sample and layer."""
+
+from __future__ import annotations
+
+import operator
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from vgsim import _npz, _stats
+from vgsim._events import THRESHOLD, happened
+from vgsim._network import MLP, network_from_json
+from vgsim._quantities import QUANTITIES, RECORDS, Floats, Recorded, check_arrays
+from vgsim._stats import Probability
+
+if TYPE_CHECKING:
+    import pandas
+    import xarray
+
+    from vgsim._summary import Summary
+
+IDENTITY = ("network", "seed", "engine", "dtype", "batch_size", "loss", "inputs")
+
+
+class Samples:
+    """The raw results of one run: n random networks, seen at k layers.
+
+    :func:`simulate` and :func:`load` make them. G_l is the gradient of the loss by the output X_l
+    of layer l (X_0: the input). Arrays are read-only; logarithms are decimal.
+
+    Attributes
+    ----------
+    network : MLP
+    seed : int
+    index : int64 array, shape (n,)
+        The number of each sample under that seed, increasing.
+    layers : int64 array, shape (k,)
+        The recorded layers l, in the order asked for.
+    weight_layers : int64 array, shape (k',)
+        Those with l >= 1, which have weights W_l.
+    gradient : float64 array, shape (n, k)
+        log10 ‖G_l‖; −inf in a dead network.
+    output_gradient : float64 array, shape (n,)
+        log10 ‖G_D‖.
+    log10_ratio : float64 array, shape (n, k)
+        R_l = gradient − output_gradient.
+    rms_min, rms_max : float array, shape (n, k)
+        log10 of the smallest and the largest RMS of an entry of G_l … G_D.
+    activation : float64 array, shape (n, k)
+        log10 of the RMS of X_l.
+    saturation : float64 array, shape (n, k')
+        Fraction of the units of layer l where ``|φ'| < 0.05 max |φ'|``.
+    weight_gradient, update_ratio : float64 array, shape (n, k')
+        log10 ‖∂L/∂W_l‖_F, and log10 of ‖∂L/∂W_l‖_F / ‖W_l‖_F.
+    dead : bool array, shape (n,)
+        Whether G_0 is exactly zero, because every path is closed.
+    n_dead : int
+        How many samples are dead.
+    record : tuple of str
+        Which of the quantities "gradient" (with rms_min and rms_max), "activation", "saturation",
+        "weight_gradient" and "update_ratio" were recorded. The others raise AttributeError.
+    engine, dtype, loss, inputs : str
+        `inputs` is "normal", or "sha256:…" of the data matrix.
+    batch_size : int
+    provenance : dict of str
+        Versions, instruction set, compiler.
+    elapsed : float
+        Seconds of computation.
+
+    Notes
+    -----
+    ``a + b`` joins two runs of the same network and seed into one, sorted by index. Everything
+    that changes a sample must agree, the recorded layers and quantities too, and no index may be
+    in both: the ValueError says what is in the way.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> net = vgsim.MLP(depth=20, width=16, activation="relu", init="he_normal")
+    >>> a = vgsim.simulate(net, 300, layers=(0, 10, 20))
+    >>> b = vgsim.simulate(net, 200, layers=(0, 10, 20), first=300)
+    >>> len(a + b), (a + b).gradient.shape
+    (500, (500, 3))
+    """
+
+    output_gradient = Recorded[Floats]("log10 ‖G_D‖, shape (n,).")
+    dead = Recorded[NDArray[np.bool_]]("Whether G_0 is exactly zero, shape (n,).")
+    gradient = Recorded[Floats]("log10 ‖G_l‖, shape (n, k).")
+    rms_min = Recorded[NDArray[Any]]("log10 of the least RMS of G_l … G_D, shape (n, k).")
+    rms_max = Recorded[NDArray[Any]]("log10 of the largest RMS of G_l … G_D, shape (n, k).")
+    activation = Recorded[Floats]("log10 of the RMS of X_l, shape (n, k).")
+    saturation = Recorded[Floats]("Fraction of saturated units, shape (n, k').")
+    weight_gradient = Recorded[Floats]("log10 ‖∂L/∂W_l‖_F, shape (n, k').")
+    update_ratio = Recorded[Floats]("log10 of ‖∂L/∂W_l‖_F / ‖W_l‖_F, shape (n, k').")
+
+    def __init__(
+        self,
+        network: MLP,
+        *,
+        seed: int,
+        index: ArrayLike,
+        layers: ArrayLike,
+        engine: str,
+        dtype: str,
+        batch_size: int,
+        loss: str,
+        inputs: str,
+        provenance: Mapping[str, str],
+        elapsed: float,
+        **arrays: ArrayLike | None,
+    ) -> None:
+        self.network = network
+        self.seed = seed
+        self.engine = engine
+        self.dtype = dtype
+        self.batch_size = batch_size
+        self.loss = loss
+        self.inputs = inputs
+        self.provenance = dict(provenance)
+        self.elapsed = float(elapsed)
+        self.index = _read_only(index, np.int64)
+        self.layers = _read_only(layers, np.int64)
+        self.weight_layers = _read_only(self.layers[self.layers >= 1], np.int64)
+        if unknown := arrays.keys() - QUANTITIES.keys():
+            raise TypeError(f"unknown arrays: {', '.join(sorted(unknown))}")
+        self._arrays = {
+            name: _read_only(values, QUANTITIES[name].dtype)
+            for name, values in arrays.items()
+            if values is not None
+        }
+        check_arrays(self.index, self.layers, self._arrays)
+
+    @property
+    def log10_ratio(self) -> Floats:
+        """R_l = log10(‖G_l‖ / ‖G_D‖), shape (n, k)."""
+        ratio: Floats = self.gradient - self.output_gradient[:, np.newaxis]
+        return ratio
+
+    @property
+    def n_dead(self) -> int:
+        """How many samples are dead."""
+        return int(np.count_nonzero(self.dead))
+
+    @property
+    def record(self) -> tuple[str, ...]:
+        """The recorded quantities."""
+        return tuple(record for record in RECORDS if record in self._arrays)
+
+    def __len__(self) -> int:
+        return int(self.index.size)
+
+    def __repr__(self) -> str:
+        k = self.layers.size
+        layers = f"layer {self.layers[0]}" if k == 1 else f"{k} layers"
+        if k > 1:
+            layers += f" from {self.layers.min()} to {self.layers.max()}"
+        return (
+            f"<Samples: {len(self)} of {self.network!r}, seed {self.seed}, {layers}, "
+            f"recorded {', '.join(self.record) or 'nothing'}>"
+        )
+
+    def column(self, layer: int) -> int:
+        """Return which column of the (n, k) arrays holds a layer.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `layer` is not an int, or not one of those recorded.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> vgsim.simulate(vgsim.MLP(depth=10, width=4), 3, layers=(10, 5)).column(5)
+        1
+        """
+        message = f"layer must be one of those recorded, {self.layers.tolist()}, got {layer!r}"
+        if isinstance(layer, (bool, np.bool_)) or not hasattr(layer, "__index__"):
+            raise TypeError(message)
+        found = np.flatnonzero(self.layers == operator.index(layer))
+        if not found.size:
+            raise ValueError(message)
+        return int(found[0])
+
+    def _ratio(self, layer: int) -> Floats:
+        """R_l of one layer, shape (n,)."""
+        ratio: Floats = self.gradient[:, self.column(layer)] - self.output_gradient
+        return ratio
+
+    def probability(
+        self,
+        event: str,
+        layer: int = 0,
+        threshold: float = THRESHOLD,
+        dtype: str | None = None,
+        confidence_level: float = 0.95,
+        method: str = "wilson",
+    ) -> Probability:
+        """Estimate the probability of an event over random networks.
+
+        Parameters
+        ----------
+        event : str
+            "vanishing": ‖G_l‖/‖G_D‖ < threshold. "exploding": ‖G_l‖/‖G_D‖ > 1/threshold.
+            "healthy": neither. "dead": G_l = 0 exactly; it counts as vanishing too.
+            "underflow", "overflow": stored in `dtype`, the gradient would be lost somewhere between
+            the last layer and layer l, because the RMS of an entry falls below half the smallest
+            subnormal number, or exceeds the largest finite one.
+        layer : int, default 0
+            The layer l, one of those recorded.
+        threshold : float, default 1e-6
+            For vanishing, exploding and healthy; 0 < threshold <= 1.
+        dtype : {"float16", "bfloat16", "float32"}
+            For underflow and overflow, which need it.
+        confidence_level : float, default 0.95
+        method : {"wilson", "exact"}, default "wilson"
+            The interval: Wilson's, or the exact one of Clopper and Pearson.
+
+        Returns
+        -------
+        Probability
+            ``.estimate``, ``.low``, ``.high``, ``.events``, ``.n``.
+
+        Raises
+        ------
+        ValueError
+            If an argument is none of the above, or does not belong to the event.
+        AttributeError
+            If the run did not record "gradient".
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> net = vgsim.MLP(depth=50, width=32, activation="sigmoid")
+        >>> s = vgsim.simulate(net, 1000)
+        >>> print(s.probability("vanishing"))
+        1 (95 % interval 0.996 to 1, 1000 of 1000)
+        >>> s.probability("underflow", dtype="float16").estimate
+        1.0
+        """
+        _stats.check_interval(confidence_level, method)
+        events = int(np.count_nonzero(happened(self, event, layer, threshold, dtype)))
+        return _stats.binomial(events, len(self), confidence_level, method)
+
+    def quantile(self, q: ArrayLike, layer: int = 0) -> float | Floats:
+        """Return quantiles of R_l = log10(‖G_l‖ / ‖G_D‖); dead samples count as −inf.
+
+        Linear interpolation between order statistics, NumPy's default; with any weight on a dead
+        sample the quantile is −inf.
+
+        Parameters
+        ----------
+        q : float or array_like
+            Between 0 and 1.
+        layer : int, default 0
+
+        Returns
+        -------
+        float, or float64 array of the shape of `q`
+
+        Raises
+        ------
+        ValueError
+            If a q lies outside [0, 1], or the layer was not recorded.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> s = vgsim.simulate(vgsim.MLP(depth=10, width=32), 1000)
+        >>> low, median, high = s.quantile([0.05, 0.5, 0.95])
+        >>> bool(low < median < high)
+        True
+        """
+        return _stats.quantile(self._ratio(layer), q)
+
+    def mean(self, layer: int = 0) -> float:
+        """Return the mean of R_l over the samples that are not dead at layer l.
+
+        Raises
+        ------
+        ValueError
+            If all samples are dead there, or the layer was not recorded.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> s = vgsim.simulate(vgsim.MLP(depth=10, width=32, activation="linear"), 1000)
+        >>> abs(s.mean()) < 0.1
+        True
+        """
+        return float(self._living("mean", layer, 1).mean())
+
+    def std(self, layer: int = 0) -> float:
+        """Return the standard deviation of R_l over the samples that are not dead at layer l.
+
+        The sum of squares is divided by their number less one.
+
+        Raises
+        ------
+        ValueError
+            If fewer than two samples are alive there, or the layer was not recorded.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> s = vgsim.simulate(vgsim.MLP(depth=10, width=32), 1000, layers=(0, 5))
+        >>> s.std(layer=5) < s.std(layer=0)
+        True
+        """
+        return float(self._living("std", layer, 2).std(ddof=1))
+
+    def _living(self, name: str, layer: int, needed: int) -> Floats:
+        ratio = self._ratio(layer)
+        ratio = ratio[ratio > -np.inf]
+        if ratio.size < needed:
+            raise ValueError(
+                f"{name} needs {needed} or more samples that are not dead at layer {layer}, "
+                f"got {ratio.size} of {len(self)}"
+            )
+        return ratio
+
+    def cdf(self, x: ArrayLike, layer: int = 0) -> float | Floats:
+        """Return the fraction of samples with R_l <= x; the dead ones are at −inf.
+
+        Parameters
+        ----------
+        x : float or array_like
+        layer : int, default 0
+
+        Returns
+        -------
+        float, or float64 array of the shape of `x`
+
+        Raises
+        ------
+        ValueError
+            If an x is NaN, or the layer was not recorded.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import vgsim
+        >>> s = vgsim.simulate(vgsim.MLP(depth=10, width=32), 1000)
+        >>> s.cdf([-np.inf, np.inf])
+        array([0., 1.])
+        """
+        x = np.asarray(x, dtype=np.float64)
+        if np.any(np.isnan(x)):
+            raise ValueError("x must not be NaN")
+        at_most = np.searchsorted(np.sort(self._ratio(layer)), x, side="right") / len(self)
+        return float(at_most) if x.ndim == 0 else np.asarray(at_most, dtype=np.float64)
+
+    def summary(
+        self,
+        threshold: float = THRESHOLD,
+        confidence_level: float = 0.95,
+        method: str = "wilson",
+    ) -> Summary:
+        """Summarise every recorded layer: probabilities with intervals, moments and quantiles.
+
+        Parameters
+        ----------
+        threshold, confidence_level, method
+            As for :meth:`probability`.
+
+        Returns
+        -------
+        Summary
+            A dict of columns, which prints as a table and makes a ``pandas.DataFrame``.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> net = vgsim.MLP(depth=50, width=32, activation="sigmoid")
+        >>> summary = vgsim.simulate(net, 1000, layers=(0, 50)).summary()
+        >>> summary["layer"], summary["vanishing"]
+        (array([ 0, 50]), array([1., 0.]))
+        """
+        from vgsim._summary import summarise
+
+        return summarise(self, threshold, confidence_level, method)
+
+    def to_xarray(self) -> xarray.Dataset:
+        """Return everything as an ``xarray.Dataset``.
+
+        Its dimensions are sample (labelled by index), layer and weight_layer; each variable has
+        its long_name and units, and the dataset has the parameters and the provenance as attrs.
+
+        Raises
+        ------
+        ImportError
+            If xarray is not installed.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> s = vgsim.simulate(vgsim.MLP(depth=10, width=32), 100, layers=(0, 10))
+        >>> float(s.to_xarray().log10_ratio.sel(layer=10).max())
+        0.0
+        """
+        from vgsim._labels import to_xarray
+
+        return to_xarray(self)
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """Return everything as a tidy ``pandas.DataFrame``: one row a sample and layer.
+
+        What belongs to the sample is repeated in each of its rows, and what belongs to the weights
+        is missing (pandas' NaN) at layer 0.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> s = vgsim.simulate(vgsim.MLP(depth=10, width=32), 100, layers=(0, 10))
+        >>> s.to_dataframe().index.names
+        FrozenList(['sample', 'layer'])
+        """
+        from vgsim._labels import to_dataframe
+
+        return to_dataframe(self)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write everything to an .npz file, which :func:`load` and ``numpy.load`` read.
+
+        Written beside `path` and renamed, so that the file is whole or not there. No pickle.
+
+        Examples
+        --------
+        >>> import pathlib, tempfile
+        >>> import vgsim
+        >>> s = vgsim.simulate(vgsim.MLP(depth=10, width=32), 100)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = pathlib.Path(folder, "tanh.npz")
+        ...     s.save(path)
+        ...     bool((vgsim.load(path).gradient == s.gradient).all())
+        True
+        """
+        header = {name: getattr(self, name) for name in (*IDENTITY, "provenance", "elapsed")}
+        header["network"] = self.network.canonical_json()
+        header["seed"] = operator.index(self.seed)
+        _npz.write(
+            path,
+            "vgsim.Samples",
+            header,
+            {"index": self.index, "layers": self.layers, **self._arrays},
+        )
+
+    def __add__(self, other: Samples) -> Samples:
+        if not isinstance(other, Samples):
+            return NotImplemented
+        from vgsim._join import join
+
+        return join(self, other)
+
+
+def load(path: str | os.PathLike[str]) -> Samples:
+    """Read the samples that :meth:`Samples.save` wrote.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    ValueError
+        If the file is damaged, something else, or of a newer version of vgsim.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> vgsim.load("no such file.npz")
+    Traceback (most recent call last):
+    FileNotFoundError: [Errno 2] No such file or directory: 'no such file.npz'
+    """
+    header, arrays = _npz.read(path, "vgsim.Samples")
+    try:
+        network = network_from_json(header.pop("network"))
+        fields: dict[str, Any] = {**header, **arrays}
+        return Samples(network, **fields)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} does not hold consistent samples: {error}") from error
+
+
+def _read_only(values: ArrayLike, dtype: Any) -> NDArray[Any]:
+    array = np.asarray(values, dtype=dtype).view()
+    array.flags.writeable = False
+    return array

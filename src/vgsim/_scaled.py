@@ -1,0 +1,121 @@
+"""Vectors that neither underflow nor overflow: a float64 mantissa and one binary exponent.
+
+A gradient that crosses 100,000 sigmoid layers has a norm near 10^-130,000, but its direction and
+its logarithm are perfectly ordinary. So a vector is carried as mantissa · 2^exponent, its largest
+component in [1/2, 1), with an exponent of unlimited size.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vgsim._activations import SELU_ALPHA, SELU_SCALE, Activation
+
+__all__ = ["Array", "Scaled", "activated", "added", "backpropagated", "scaled"]
+
+Array = NDArray[np.float64]
+
+LOG10_2 = math.log10(2.0)
+LN_2 = math.log(2.0)
+MODERATE = 500  # within 2^±500 an activation is evaluated in plain float64, beyond by its slopes
+
+
+class Scaled(NamedTuple):
+    """The array ``mantissa * 2.0**exponent``."""
+
+    mantissa: Array
+    exponent: int
+
+    @property
+    def size(self) -> float:
+        """The Euclidean (Frobenius) norm of the mantissa."""
+        return float(np.linalg.norm(self.mantissa))
+
+    @property
+    def log10_norm(self) -> float:
+        """log10 of the Euclidean (Frobenius) norm; -inf for zero."""
+        size = self.size
+        return math.log10(size) + self.exponent * LOG10_2 if size > 0 else -math.inf
+
+    @property
+    def unit(self) -> Array:
+        """The vector over its norm; zero stays zero."""
+        return self.mantissa / (self.size or 1.0)
+
+    @property
+    def clipped(self) -> Array:
+        """The vector in plain float64, its exponent held within ±500."""
+        return np.ldexp(self.mantissa, min(max(self.exponent, -MODERATE), MODERATE))
+
+
+def scaled(values: Array, exponent: int = 0) -> Scaled:
+    """``values * 2.0**exponent`` with the largest component brought into [1/2, 1)."""
+    shift = math.frexp(float(np.max(np.abs(values))))[1]
+    return Scaled(np.ldexp(values, -shift), exponent + shift)
+
+
+def added(a: Scaled, b: Scaled) -> Scaled:
+    """Add two vectors."""
+    if not (a.mantissa.any() and b.mantissa.any()):
+        return a if a.mantissa.any() else b
+    large, small = (a, b) if a.exponent >= b.exponent else (b, a)
+    shift = max(small.exponent - large.exponent, -2000)
+    return scaled(large.mantissa + np.ldexp(small.mantissa, shift), large.exponent)
+
+
+def activated(activation: Activation, h: Scaled) -> Scaled:
+    """φ(h): beyond 2^±500 by its slopes at zero and at infinity, where they are not flat."""
+    if abs(h.exponent) > MODERATE:
+        far = activation.slope_at_infinity if h.exponent > 0 else activation.slope_at_zero
+        linear = h.mantissa * np.where(h.mantissa < 0, *far)
+        if np.all(np.isfinite(linear)) and linear.any():
+            return scaled(linear, h.exponent)
+    return scaled(activation.value(h.clipped))
+
+
+def backpropagated(activation: Activation, h: Scaled, g: Scaled) -> Scaled:
+    """φ'(h) ∘ g; in logarithms where the product would come near the end of float64's range."""
+    t = h.clipped
+    slope = activation.derivative(t)
+    product = slope * g.mantissa
+    if np.max(np.abs(product)) > 2.0**-900 or not g.mantissa.any():
+        return scaled(product, g.exponent)
+    sign = np.sign(slope)
+    with np.errstate(divide="ignore"):
+        log_slope = np.log(np.abs(slope))
+        if activation.name in _TAILS:
+            far = np.abs(slope) < 2.0**-1000
+            sign[far], log_slope[far] = _TAILS[activation.name](activation, t[far])
+        log_product = log_slope + np.log(np.abs(g.mantissa))
+    top = float(np.max(log_product))
+    if top == -math.inf:
+        return scaled(np.zeros_like(product))
+    exponent = math.floor(top / LN_2)
+    size = np.exp(log_product - exponent * LN_2)
+    return scaled(sign * np.sign(g.mantissa) * size, g.exponent + exponent)
+
+
+def _log_gelu_tail(_: Activation, h: Array) -> tuple[float, Array]:
+    from scipy.special import erfcx
+
+    mills = math.sqrt(math.pi / 2.0) * erfcx(-h / math.sqrt(2.0))
+    return -1.0, -0.5 * h * h - 0.5 * math.log(2.0 * math.pi) + np.log(-h - mills)
+
+
+# Sign and natural logarithm of φ'(h) where it underflows.
+_TAILS: dict[str, Callable[[Activation, Array], tuple[float, Array]]] = {
+    "elu": lambda phi, h: (1.0, h + math.log(phi.parameters["alpha"])),
+    "selu": lambda phi, h: (1.0, h + math.log(SELU_SCALE * SELU_ALPHA)),
+    "gelu": _log_gelu_tail,
+    "silu": lambda phi, h: (-1.0, h + np.log(-h - 1.0)),
+    "softplus": lambda phi, h: (1.0, h),
+    "sigmoid": lambda phi, h: (1.0, -np.abs(h)),
+    "tanh": lambda phi, h: (1.0, math.log(4.0) - 2.0 * np.abs(h)),
+    "erf": lambda phi, h: (1.0, math.log(2.0 / math.sqrt(math.pi)) - h * h),
+    "softsign": lambda phi, h: (1.0, -2.0 * np.log1p(np.abs(h))),
+}

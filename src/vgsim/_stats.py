@@ -1,0 +1,167 @@
+"""Estimates from independent samples: a probability with its interval, and quantiles."""
+
+from __future__ import annotations
+
+import operator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+METHODS = ("wilson", "exact")
+
+
+@dataclass(frozen=True)
+class Probability:
+    """An estimated probability and its confidence interval.
+
+    Attributes
+    ----------
+    estimate : float
+        ``events / n``.
+    low, high : float
+        Limits of the two-sided interval, ``0 <= low <= estimate <= high <= 1``.
+    events : int
+        How often the event happened.
+    n : int
+        Among how many independent samples.
+    confidence_level : float
+        The nominal coverage of the interval.
+    method : {"wilson", "exact"}
+        How the interval was made.
+
+    Examples
+    --------
+    >>> from vgsim._stats import binomial
+    >>> print(binomial(3, 100))
+    0.03 (95 % interval 0.0103 to 0.0845, 3 of 100)
+    """
+
+    estimate: float
+    low: float
+    high: float
+    events: int
+    n: int
+    confidence_level: float
+    method: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.estimate:.6g} ({100 * self.confidence_level:g} % interval "
+            f"{self.low:.3g} to {self.high:.3g}, {self.events} of {self.n})"
+        )
+
+
+def check_interval(confidence_level: float, method: str) -> None:
+    """Refuse a confidence level outside (0, 1) and an unknown method.
+
+    Raises
+    ------
+    ValueError
+        Naming the argument, the value and the choices.
+
+    Examples
+    --------
+    >>> from vgsim._stats import check_interval
+    >>> check_interval(0.95, "agresti")
+    Traceback (most recent call last):
+    ValueError: method must be "wilson" or "exact", got 'agresti'
+    """
+    if not 0 < confidence_level < 1:
+        raise ValueError(
+            f"confidence_level must lie strictly between 0 and 1, got {confidence_level!r}"
+        )
+    if method not in METHODS:
+        raise ValueError(f'method must be "wilson" or "exact", got {method!r}')
+
+
+def binomial(
+    events: int, n: int, confidence_level: float = 0.95, method: str = "wilson"
+) -> Probability:
+    """Estimate a probability from how often an event happened.
+
+    Parameters
+    ----------
+    events, n : int
+        The event happened in `events` of `n` independent samples.
+    confidence_level : float, default 0.95
+        Between 0 and 1.
+    method : {"wilson", "exact"}, default "wilson"
+        "wilson" inverts the score test: its mean coverage is nominal. "exact" inverts the binomial
+        law: its coverage is never below nominal, so the interval is a little wider.
+
+    Returns
+    -------
+    Probability
+
+    Raises
+    ------
+    ValueError
+        If not 0 <= events <= n with n >= 1, or the level or the method is unknown.
+
+    References
+    ----------
+    E. B. Wilson, J. Am. Stat. Assoc. 22 (1927) 209; C. J. Clopper and E. S. Pearson, Biometrika 26
+    (1934) 404.
+
+    Examples
+    --------
+    >>> from vgsim._stats import binomial
+    >>> zero = binomial(0, 10_000)
+    >>> zero.estimate, zero.low, round(zero.high, 6)
+    (0.0, 0.0, 0.000384)
+    """
+    events, n = operator.index(events), operator.index(n)
+    if not 0 <= events <= n or n < 1:
+        raise ValueError(f"events and n must be 0 <= events <= n, n >= 1, got {events} of {n}")
+    check_interval(confidence_level, method)
+    from scipy.stats import binomtest
+
+    interval = binomtest(events, n).proportion_ci(confidence_level, method=method)
+    return Probability(
+        events / n, float(interval.low), float(interval.high), events, n, confidence_level, method
+    )
+
+
+def quantile(values: ArrayLike, q: ArrayLike) -> float | NDArray[np.float64]:
+    """Return quantiles of values that may be −inf.
+
+    The definition is NumPy's and R's default (type 7 of Hyndman and Fan, The American Statistician
+    50 (1996) 361): linear interpolation between the order statistics at rank ``q (n - 1)``. With
+    any weight on a −inf the quantile is −inf, so none is NaN and they never decrease with `q`.
+
+    Parameters
+    ----------
+    values : array_like, shape (n,)
+        Numbers or −inf, n >= 1.
+    q : array_like
+        Probabilities between 0 and 1, of any shape.
+
+    Returns
+    -------
+    float, or float64 array of the shape of `q`
+
+    Raises
+    ------
+    ValueError
+        If a q lies outside [0, 1].
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vgsim._stats import quantile
+    >>> quantile([-np.inf, 1.0, 3.0], [0.25, 0.5, 0.75])
+    array([-inf,   1.,   2.])
+    """
+    values, q = np.asarray(values, dtype=np.float64), np.asarray(q, dtype=np.float64)
+    if not np.all((q >= 0) & (q <= 1)):
+        raise ValueError(f"q must lie between 0 and 1, got {q.tolist()}")
+    rank = q * (values.size - 1)
+    below = np.floor(rank).astype(np.intp)
+    above = np.ceil(rank).astype(np.intp)
+    ordered = np.partition(values, np.unique([below, above]))
+    low, high = ordered[below], ordered[above]
+    with np.errstate(invalid="ignore"):
+        between = low + (rank - below) * (high - low)
+    result = np.where((low == high) | (rank == below), low, np.where(low == -np.inf, low, between))
+    return float(result) if q.ndim == 0 else result

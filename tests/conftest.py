@@ -1,0 +1,57 @@
+"""Fixtures of all tests: one seed for every random draw, and each instruction set in turn."""
+
+from __future__ import annotations
+
+import zlib
+
+import hypothesis
+import numpy as np
+import pytest
+
+from vgsim import _kernels
+
+ISAS = ("base", "avx2", "avx512")
+
+# Hypothesis draws the same examples in every run, and a slow machine is no failure.
+hypothesis.settings.register_profile("vgsim", derandomize=True, deadline=None, database=None)
+hypothesis.settings.load_profile("vgsim")
+
+
+def pytest_addoption(parser):
+    """Add --seed, with which the statistical tests can be repeated on other draws."""
+    parser.addoption(
+        "--seed", type=int, default=0, help="seed of the fixtures `seed` and `rng` (default: 0)"
+    )
+
+
+def pytest_report_header(config):
+    """Say what is tested: the instruction sets and the seed."""
+    return [
+        f"vgsim: compiled for {', '.join(_kernels.compiled_isas())}; this machine runs "
+        f"{', '.join(_kernels.available_isas())}; seed {config.getoption('--seed')}"
+    ]
+
+
+@pytest.fixture(scope="session")
+def seed(pytestconfig):
+    """The seed of the session. Statistical bounds are wide enough that any seed should pass."""
+    return pytestconfig.getoption("--seed")
+
+
+@pytest.fixture
+def rng(seed, request):
+    """A NumPy generator of the test's own: no test's numbers depend on which others ran."""
+    return np.random.default_rng([seed, zlib.crc32(request.node.nodeid.encode())])
+
+
+@pytest.fixture(params=ISAS)
+def isa(request):
+    """Run the test with the kernels of each instruction set; the value is its name."""
+    name = request.param
+    if name not in _kernels.compiled_isas():
+        pytest.skip(f"the {name} kernels were not compiled")
+    if name not in _kernels.available_isas():
+        pytest.skip(f"this processor has no {name}")
+    _kernels.set_isa(name)
+    yield name
+    _kernels.set_isa(None)

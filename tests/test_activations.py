@@ -1,0 +1,273 @@
+"""Activations against mpmath in 400 digits, against PyTorch, and their stated limits."""
+
+import copy
+import math
+import pickle
+
+import mpmath
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vgsim._activations import ACTIVATIONS, Activation, as_activation
+
+ALL = [Activation(name) for name in ACTIVATIONS] + [
+    Activation("leaky_relu", slope=0.2),
+    Activation("leaky_relu", slope=0),
+    Activation("elu", alpha=0.5),
+    Activation("elu", alpha=2.5),
+]
+every_activation = pytest.mark.parametrize("activation", ALL, ids=repr)
+
+KINKS = [-1.0, -0.0, 0.0, 1.0]
+ROOTS = {"gelu": -0.7517915241404, "silu": -1.2784645427611}  # of the derivative
+
+
+def points():
+    rng = np.random.default_rng(0)
+    sizes = np.concatenate([10.0 ** rng.uniform(-12, math.log10(700), 60), rng.uniform(0, 40, 20)])
+    return np.concatenate([sizes, -sizes, [700.0, -700.0]])
+
+
+def exact(activation):
+    """φ and φ' as their textbook formulas, naive: cancellation is left to 400 digits."""
+    m, p = mpmath, activation.parameters
+    scale, alpha = (
+        m.mpf("1.0507009873554804934193349852946"),
+        m.mpf("1.6732632423543772848170429916717"),
+    )
+
+    def density(h):
+        return m.exp(-h * h / 2) / m.sqrt(2 * m.pi)
+
+    def elu(a, s=1):
+        return (
+            lambda h: s * h if h > 0 else s * a * (m.exp(h) - 1),
+            lambda h: m.mpf(s) if h > 0 else s * a * m.exp(h),
+        )
+
+    def sigma(h):
+        return 1 / (1 + m.exp(-h))
+
+    def normal_cdf(h):
+        return (1 + m.erf(h / m.sqrt(2))) / 2
+
+    table = {
+        "linear": (lambda h: h, lambda h: m.mpf(1)),
+        "relu": (lambda h: max(h, 0), lambda h: m.mpf(h > 0)),
+        "leaky_relu": (
+            lambda h: h if h > 0 else p["slope"] * h,
+            lambda h: m.mpf(1) if h > 0 else m.mpf(p["slope"]),
+        ),
+        "elu": elu(m.mpf(p.get("alpha", 1))),
+        "selu": elu(alpha, scale),
+        "gelu": (lambda h: h * normal_cdf(h), lambda h: normal_cdf(h) + h * density(h)),
+        "silu": (
+            lambda h: h * sigma(h),
+            lambda h: sigma(h) + h * sigma(h) * (1 - sigma(h)),
+        ),
+        "softplus": (lambda h: m.log(1 + m.exp(h)), sigma),
+        "sigmoid": (sigma, lambda h: sigma(h) * (1 - sigma(h))),
+        "tanh": (m.tanh, lambda h: 1 - m.tanh(h) ** 2),
+        "hard_tanh": (lambda h: max(min(h, 1), -1), lambda h: m.mpf(abs(h) < 1)),
+        "erf": (m.erf, lambda h: 2 / m.sqrt(m.pi) * m.exp(-h * h)),
+        "softsign": (lambda h: h / (1 + abs(h)), lambda h: 1 / (1 + abs(h)) ** 2),
+    }
+    return table[activation.name]
+
+
+@pytest.mark.parametrize("which", ["value", "derivative"])
+@every_activation
+def test_relative_accuracy_wherever_float64_can_hold_the_result(activation, which):
+    h = points()
+    if which == "derivative" and activation.name in ROOTS:
+        h = h[np.abs(h - ROOTS[activation.name]) > 0.2]
+    with mpmath.workdps(650):
+        function = exact(activation)[which == "derivative"]
+        expected = [function(mpmath.mpf(x)) for x in h]
+        normal = np.array([abs(y) >= np.finfo(float).tiny for y in expected])
+        got = getattr(activation, which)(h)
+        error = [
+            abs(mpmath.mpf(x) / y - 1)
+            for x, y in zip(got[normal], np.array(expected)[normal], strict=True)
+        ]
+    assert normal.sum() > 40
+    assert max(error) < 1e-13
+    assert np.all(np.abs(got[~normal]) < 3e-308)
+
+
+@pytest.mark.parametrize("name", ROOTS)
+def test_derivative_is_accurate_absolutely_around_its_root(name):
+    activation = Activation(name)
+    h = ROOTS[name] + np.linspace(-0.3, 0.3, 61)
+    with mpmath.workdps(40):
+        expected = np.array([float(exact(activation)[1](mpmath.mpf(x))) for x in h])
+    assert np.ptp(np.sign(expected)) == 2
+    np.testing.assert_allclose(activation.derivative(h), expected, rtol=0, atol=4e-16)
+
+
+@every_activation
+def test_same_as_pytorch_with_its_derivative_at_the_kinks(activation):
+    torch = pytest.importorskip("torch", reason="PyTorch is the oracle of this test")
+    functional = torch.nn.functional
+    module = {
+        "linear": lambda h: h,
+        "relu": functional.relu,
+        "leaky_relu": lambda h: functional.leaky_relu(h, activation.parameters["slope"]),
+        "elu": lambda h: functional.elu(h, activation.parameters["alpha"]),
+        "selu": functional.selu,
+        "gelu": functional.gelu,
+        "silu": functional.silu,
+        "softplus": functional.softplus,
+        "sigmoid": torch.sigmoid,
+        "tanh": torch.tanh,
+        "hard_tanh": functional.hardtanh,
+        "erf": torch.erf,
+        "softsign": functional.softsign,
+    }[activation.name]
+    grid = np.concatenate([np.linspace(-6.0, 6.0, 241), KINKS])
+    h = torch.tensor(grid, dtype=torch.float64, requires_grad=True)
+    y = module(h)
+    (gradient,) = torch.autograd.grad(y.sum(), h)
+    np.testing.assert_allclose(activation.value(grid), y.detach().numpy(), rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(
+        activation.derivative(grid), gradient.numpy(), rtol=2e-10, atol=1e-15
+    )
+
+
+@every_activation
+def test_max_derivative_is_the_supremum(activation):
+    h = np.concatenate([np.linspace(-50.0, 50.0, 2_000_001), KINKS])
+    seen = np.abs(activation.derivative(h)).max()
+    assert seen <= activation.max_derivative * (1 + 1e-15)
+    assert seen == pytest.approx(activation.max_derivative, rel=1e-9)
+
+
+def test_published_maxima():
+    assert Activation("gelu").max_derivative == pytest.approx(1.1289041451851551, rel=1e-14)
+    assert Activation("silu").max_derivative == pytest.approx(1.0998393201288669, rel=1e-14)
+    assert Activation("selu").max_derivative == pytest.approx(1.7580993408473766, rel=1e-15)
+    assert Activation("elu", alpha=2.5).max_derivative == 2.5
+    assert Activation("elu", alpha=0.5).max_derivative == 1.0
+
+
+@every_activation
+def test_one_sided_slopes(activation):
+    for slopes, size, tolerance in (
+        (activation.slope_at_zero, 1e-9, 1e-8),
+        (activation.slope_at_infinity, 1e12, 1e-11),
+    ):
+        h = np.array([-size, size])
+        if activation.value(0.0) != 0 and slopes is activation.slope_at_zero:
+            assert np.isnan(slopes).all()
+        else:
+            np.testing.assert_allclose(activation.value(h) / h, slopes, rtol=0, atol=tolerance)
+
+
+@every_activation
+def test_huge_arguments_give_no_nan_and_no_warning(activation):
+    h = np.array([1e300, -1e300, 1e30, -1e30, 710.0, -750.0])
+    assert np.isfinite(activation.value(h)).all()
+    assert np.isfinite(activation.derivative(h)).all()
+
+
+def test_a_smooth_activation_does_not_die_of_rounding():
+    assert Activation("tanh").derivative(300.0) > 0
+    assert Activation("sigmoid").derivative(-700.0) > 0
+    assert Activation("erf").derivative(26.0) > 0
+
+
+@every_activation
+def test_shapes_and_dtypes(activation):
+    for h in (0.5, [0.5, -0.5], np.zeros((2, 3), dtype=np.float32), np.arange(3)):
+        for result in (activation.value(h), activation.derivative(h)):
+            assert isinstance(result, np.ndarray)
+            assert result.dtype == np.float64
+            assert result.shape == np.shape(h)
+
+
+def test_value_never_aliases_its_argument():
+    h = np.ones(3)
+    for activation in ALL:
+        activation.value(h)[:] = 7
+    np.testing.assert_array_equal(h, 1)
+
+
+def test_identity():
+    a, b = Activation("leaky_relu"), Activation("leaky_relu", slope=0.01)
+    assert a == b
+    assert hash(a) == hash(b)
+    assert a != Activation("leaky_relu", slope=0.1)
+    assert a != Activation("relu")
+    assert Activation("leaky_relu", slope=-0.0) == Activation("leaky_relu", slope=0)
+    assert len(set(ALL)) == len(ALL)
+    with pytest.raises(AttributeError):
+        a.name = "relu"
+    with pytest.raises(TypeError):
+        a.parameters["slope"] = 1.0
+
+
+@every_activation
+def test_survives_pickle_copy_and_json(activation):
+    assert pickle.loads(pickle.dumps(activation)) == activation
+    assert copy.deepcopy(activation) == activation
+    assert Activation.from_json(activation.to_json()) == activation
+    assert eval(repr(activation)) == activation
+
+
+@given(st.floats(1e-6, 1e6))
+def test_json_holds_the_exact_parameter(slope):
+    activation = Activation("leaky_relu", slope=slope)
+    assert activation.parameters == {"slope": slope}
+    assert activation.kernel_parameters == (slope, 0.0)
+    assert Activation.from_json(activation.to_json()) == activation
+
+
+def test_json_and_parameters():
+    assert Activation("tanh").to_json() == "tanh"
+    assert Activation("leaky_relu", slope=0.01).to_json() == "leaky_relu"
+    assert Activation("leaky_relu", slope=0.1).to_json() == {"name": "leaky_relu", "slope": 0.1}
+    assert Activation("leaky_relu").parameters == {"slope": 0.01}
+    assert Activation("elu").parameters == {"alpha": 1.0}
+    assert Activation("elu", alpha=2).kernel_parameters == (2.0, 0.0)
+    assert Activation("selu").parameters == {}
+    assert Activation("selu").kernel_parameters == (0.0, 0.0)
+
+
+def test_as_activation():
+    assert as_activation("gelu") == Activation("gelu")
+    leaky = Activation("leaky_relu", slope=0.3)
+    assert as_activation(leaky) is leaky
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "words"),
+    [
+        (
+            lambda: as_activation("swish"),
+            ValueError,
+            ["activation", "'swish'", "'silu'", "'softsign'"],
+        ),
+        (lambda: as_activation(3), TypeError, ["activation", "3", "'silu'", "vgsim.Activation"]),
+        (lambda: Activation(None), TypeError, ["activation", "None"]),
+        (
+            lambda: Activation("tanh", slope=0.1),
+            TypeError,
+            ["'tanh'", "no parameters", "slope=0.1"],
+        ),
+        (lambda: Activation("elu", slope=0.1), TypeError, ["'elu'", "'alpha'", "slope=0.1"]),
+        (lambda: Activation("leaky_relu", slope=-0.1), ValueError, ["slope", "-0.1", "1e6"]),
+        (lambda: Activation("leaky_relu", slope=math.nan), ValueError, ["slope", "nan"]),
+        (lambda: Activation("leaky_relu", slope=10**400), ValueError, ["slope"]),
+        (lambda: Activation("leaky_relu", slope=True), TypeError, ["slope", "True"]),
+        (lambda: Activation("leaky_relu", slope=None), TypeError, ["slope", "None"]),
+        (lambda: Activation("elu", alpha=0), ValueError, ["alpha", "0", "1e-6"]),
+        (lambda: Activation("elu", alpha="1"), TypeError, ["alpha", "'1'"]),
+    ],
+)
+def test_errors_name_the_argument_the_value_and_what_is_allowed(make, error, words):
+    with pytest.raises(error) as caught:
+        make()
+    for word in words:
+        assert word in str(caught.value)

@@ -1,0 +1,58 @@
+"""The examples in the docstrings, README.md and docs/ run and print what they show."""
+
+import doctest
+import importlib
+import pkgutil
+import re
+from pathlib import Path
+
+import pytest
+
+import vgsim
+
+ROOT = Path(__file__).parents[1]
+OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+MODULES = ["vgsim"] + [
+    f"vgsim.{module.name}"
+    for module in pkgutil.iter_modules(vgsim.__path__)
+    if module.name != "__main__"
+]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md"))]
+
+
+def run(example):
+    report = []
+    failed, _ = doctest.DocTestRunner(optionflags=OPTIONS).run(example, out=report.append)
+    assert not failed, "".join(report)
+
+
+def examples_of_module(name):
+    module = importlib.import_module(name)
+    return [test for test in doctest.DocTestFinder().find(module) if test.examples]
+
+
+@pytest.mark.parametrize(
+    "example",
+    [test for name in MODULES for test in examples_of_module(name)],
+    ids=lambda test: test.name,
+)
+def test_docstring(example):
+    run(example)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_page(page):
+    text = page.read_text(encoding="utf-8")
+    sessions = [
+        block
+        for block in re.findall(r"^```python\n(.*?)^```", text, re.M | re.S)
+        if ">>> " in block
+    ]
+    run(doctest.DocTestParser().get_doctest("\n".join(sessions), {}, page.name, str(page), 0))
+
+
+@pytest.mark.parametrize("name", sorted(vgsim.__all__))
+def test_every_public_callable_has_an_example(name):
+    value = getattr(vgsim, name)
+    if callable(value):
+        assert ">>> " in (value.__doc__ or ""), f"vgsim.{name} has no example"

@@ -1,0 +1,149 @@
+"""Initialisers against PyTorch's draws and Keras' published formulas."""
+
+import math
+import pickle
+
+import numpy as np
+import pytest
+
+from vgsim._initializers import INITIALIZERS, Initializer, as_initializer
+
+FAN_IN, FAN_OUT = 300, 500
+
+ALL = [
+    *(Initializer(name) for name in INITIALIZERS if name not in ("normal", "uniform")),
+    Initializer("normal", std=0.01),
+    Initializer("uniform", limit=0.05),
+    Initializer("truncated_normal", scale=2.0, mode="fan_avg"),
+    Initializer("truncated_normal", scale=0.5, mode="fan_out"),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "scheme"),
+    [
+        ("glorot_normal", "xavier_normal_"),
+        ("glorot_uniform", "xavier_uniform_"),
+        ("he_normal", "kaiming_normal_"),
+        ("he_uniform", "kaiming_uniform_"),
+    ],
+)
+def test_standard_deviation_of_pytorchs_draws(name, scheme):
+    torch = pytest.importorskip("torch", reason="PyTorch is the oracle of this test")
+    torch.manual_seed(0)
+    weight = torch.empty(FAN_OUT, FAN_IN, dtype=torch.float64)
+    keywords = {"nonlinearity": "relu"} if name.startswith("he") else {}
+    draws = getattr(torch.nn.init, scheme)(weight, **keywords).numpy()
+    bound = 5 / math.sqrt(2 * draws.size)
+    assert bound < 0.02
+    init = Initializer(name)
+    assert draws.std() == pytest.approx(init.weight_std(FAN_IN, FAN_OUT), rel=bound)
+    is_uniform = np.abs(draws).max() < 1.8 * draws.std()
+    assert init.distribution == ("uniform" if is_uniform else "normal")
+
+
+def test_torch_default_is_the_reset_of_linear():
+    torch = pytest.importorskip("torch", reason="PyTorch is the oracle of this test")
+    torch.manual_seed(0)
+    init = Initializer("torch_default")
+    layer = torch.nn.Linear(FAN_IN, 2000, dtype=torch.float64)
+    weight, bias = layer.weight.detach().numpy(), layer.bias.detach().numpy()
+    assert weight.std() == pytest.approx(init.weight_std(FAN_IN, 2000), rel=0.005)
+    assert np.abs(weight).max() == pytest.approx(
+        math.sqrt(3) * init.weight_std(FAN_IN, 2000), rel=1e-4
+    )
+    assert np.abs(bias).max() == pytest.approx(init.bias_limit(FAN_IN), rel=0.01)
+    assert np.abs(bias).max() < init.bias_limit(FAN_IN)
+    assert init.distribution == "uniform"
+
+
+@pytest.mark.parametrize(
+    ("init", "scale", "mode", "distribution"),
+    [
+        (Initializer("lecun_normal"), 1.0, "fan_in", "normal"),
+        (Initializer("lecun_uniform"), 1.0, "fan_in", "uniform"),
+        (Initializer("glorot_normal"), 1.0, "fan_avg", "normal"),
+        (Initializer("glorot_uniform"), 1.0, "fan_avg", "uniform"),
+        (Initializer("he_normal"), 2.0, "fan_in", "normal"),
+        (Initializer("he_uniform"), 2.0, "fan_in", "uniform"),
+        (Initializer("truncated_normal"), 1.0, "fan_in", "truncated_normal"),
+        (
+            Initializer("truncated_normal", scale=2, mode="fan_avg"),
+            2.0,
+            "fan_avg",
+            "truncated_normal",
+        ),
+        (Initializer("truncated_normal", mode="fan_out"), 1.0, "fan_out", "truncated_normal"),
+    ],
+)
+def test_keras_variance_scaling(init, scale, mode, distribution):
+    """keras.initializers.VarianceScaling(scale, mode, distribution), as documented."""
+    n = {"fan_in": FAN_IN, "fan_out": FAN_OUT, "fan_avg": (FAN_IN + FAN_OUT) / 2}[mode]
+    std = init.weight_std(FAN_IN, FAN_OUT)
+    assert init.distribution == distribution
+    if distribution == "uniform":
+        assert math.sqrt(3) * std == pytest.approx(math.sqrt(3 * scale / n), rel=1e-15)
+    else:
+        assert std == pytest.approx(math.sqrt(scale / n), rel=1e-15)
+
+
+def test_absolute_scales_ignore_the_width():
+    for fan_in, fan_out in ((1, 1), (784, 10)):
+        assert Initializer("normal", std=0.01).weight_std(fan_in, fan_out) == 0.01
+        uniform = Initializer("uniform", limit=0.05)
+        assert math.sqrt(3) * uniform.weight_std(fan_in, fan_out) == pytest.approx(0.05, rel=1e-15)
+
+
+@pytest.mark.parametrize("init", ALL, ids=repr)
+def test_only_torch_default_has_a_law_of_biases(init):
+    limit = init.bias_limit(FAN_IN)
+    assert limit == (1 / math.sqrt(FAN_IN) if init.name == "torch_default" else None)
+
+
+@pytest.mark.parametrize("init", ALL, ids=repr)
+def test_identity(init):
+    assert pickle.loads(pickle.dumps(init)) == init
+    assert Initializer.from_json(init.to_json()) == init
+    assert eval(repr(init)) == init
+    assert as_initializer(init) is init
+    assert len({init, Initializer.from_json(init.to_json())}) == 1
+    with pytest.raises(AttributeError):
+        init.name = "he_normal"
+
+
+def test_json():
+    assert Initializer("he_normal").to_json() == "he_normal"
+    assert Initializer("normal", std=0.01).to_json() == {"name": "normal", "std": 0.01}
+    assert Initializer("truncated_normal", scale=1, mode="fan_in").to_json() == "truncated_normal"
+    assert Initializer("truncated_normal", mode="fan_avg").to_json() == {
+        "name": "truncated_normal",
+        "mode": "fan_avg",
+    }
+    assert Initializer("truncated_normal").parameters == {"scale": 1.0, "mode": "fan_in"}
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "words"),
+    [
+        (lambda: as_initializer("xavier"), ValueError, ["init", "'xavier'", "'glorot_normal'"]),
+        (lambda: as_initializer(0.1), TypeError, ["init", "0.1", "vgsim.Initializer"]),
+        (lambda: as_initializer("normal"), TypeError, ["'normal'", "needs std", "std=0.05"]),
+        (lambda: Initializer("uniform"), TypeError, ["'uniform'", "needs limit"]),
+        (lambda: Initializer("normal", std=0.0), ValueError, ["std", "0.0", "1e-100"]),
+        (lambda: Initializer("normal", std=None), TypeError, ["std", "None"]),
+        (lambda: Initializer("uniform", limit=math.inf), ValueError, ["limit", "inf"]),
+        (lambda: Initializer("he_normal", std=1.0), TypeError, ["'he_normal'", "std=1.0"]),
+        (lambda: Initializer("truncated_normal", scale=-1), ValueError, ["scale", "-1"]),
+        (
+            lambda: Initializer("truncated_normal", mode="fan"),
+            ValueError,
+            ["mode", "'fan'", "'fan_in'", "'fan_avg'", "'fan_out'"],
+        ),
+        (lambda: Initializer("truncated_normal", mode=1), TypeError, ["mode", "1", "'fan_in'"]),
+    ],
+)
+def test_errors_name_the_argument_the_value_and_what_is_allowed(make, error, words):
+    with pytest.raises(error) as caught:
+        make()
+    for word in words:
+        assert word in str(caught.value)

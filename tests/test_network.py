@@ -1,0 +1,255 @@
+"""The description of a network: normal form, identity, validation."""
+
+import copy
+import dataclasses
+import json
+import math
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vgsim._activations import ACTIVATIONS, Activation
+from vgsim._initializers import INITIALIZERS, Initializer
+from vgsim._network import MLP, network_from_json
+
+activations = st.one_of(
+    st.sampled_from(sorted(ACTIVATIONS)).map(Activation),
+    st.floats(1e-6, 1e6).map(lambda slope: Activation("leaky_relu", slope=slope)),
+)
+initializers = st.one_of(
+    st.sampled_from(sorted(set(INITIALIZERS) - {"normal", "uniform", "torch_default"})).map(
+        Initializer
+    ),
+    st.floats(1e-3, 1e3).map(lambda std: Initializer("normal", std=std)),
+    st.sampled_from(["fan_in", "fan_avg", "fan_out"]).map(
+        lambda mode: Initializer("truncated_normal", scale=2.0, mode=mode)
+    ),
+)
+widths = st.one_of(st.integers(1, 1000), st.lists(st.integers(1, 1000), min_size=2, max_size=6))
+
+
+@st.composite
+def networks(draw):
+    width = draw(widths)
+    depth = draw(st.integers(1, 10**6)) if isinstance(width, int) else len(width) - 1
+    return MLP(
+        depth,
+        width,
+        activation=draw(activations),
+        init=draw(initializers),
+        gain=draw(st.floats(1e-6, 1e6)),
+        bias_std=draw(st.one_of(st.just(0.0), st.floats(1e-6, 1e6))),
+    )
+
+
+@given(networks())
+def test_canonical_json_is_the_identity(network):
+    text = network.canonical_json()
+    back = network_from_json(text)
+    assert back == network
+    assert hash(back) == hash(network)
+    assert back.canonical_json() == text
+    assert text.isascii()
+    assert " " not in text
+    assert text == json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"))
+    assert eval(repr(network)) == network
+    assert pickle.loads(pickle.dumps(network)) == network
+
+
+@pytest.mark.parametrize(
+    ("network", "text"),
+    [
+        (MLP(10, 128), '{"depth":10,"kind":"MLP","width":128}'),
+        (
+            MLP(depth=10, width=128, activation="tanh", init="glorot_normal", gain=1, bias_std=0),
+            '{"depth":10,"kind":"MLP","width":128}',
+        ),
+        (
+            MLP(2, [784, 32, 10], activation="relu", init="he_normal"),
+            '{"activation":"relu","depth":2,"init":"he_normal","kind":"MLP","width":[784,32,10]}',
+        ),
+        (
+            MLP(1000, 100, activation=Activation("leaky_relu", slope=0.1), gain=1.1, bias_std=1e-7),
+            '{"activation":{"name":"leaky_relu","slope":0.1},"bias_std":1e-07,"depth":1000,'
+            '"gain":1.1,"kind":"MLP","width":100}',
+        ),
+        (
+            MLP(3, 5, activation="sigmoid", init=Initializer("normal", std=0.01)),
+            '{"activation":"sigmoid","depth":3,"init":{"name":"normal","std":0.01},"kind":"MLP","width":5}',
+        ),
+        (
+            MLP(3, 5, init=Initializer("truncated_normal", mode="fan_avg")),
+            '{"depth":3,"init":{"mode":"fan_avg","name":"truncated_normal"},"kind":"MLP","width":5}',
+        ),
+    ],
+)
+def test_golden_json(network, text):
+    """These strings seed the random numbers: they must never change."""
+    assert network.canonical_json() == text
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        MLP(4, [8, 8, 8, 8, 8]),
+        MLP(4, (8,) * 5),
+        MLP(np.int64(4), np.uint8(8)),
+        MLP(4, np.full(5, 8)),
+        MLP(4, (n for n in (8, 8, 8, 8, 8))),
+        MLP(
+            4,
+            8,
+            activation=Activation("tanh"),
+            init=Initializer("glorot_normal"),
+            gain=np.float64(1),
+        ),
+    ],
+)
+def test_equal_networks_are_one(other):
+    network = MLP(4, 8)
+    assert other == network
+    assert hash(other) == hash(network)
+    assert other.canonical_json() == network.canonical_json()
+    assert type(other.depth) is int
+    assert type(other.width) is int
+    assert type(other.gain) is float
+
+
+def test_fields_are_normalised():
+    network = MLP(2, [3, 4, 5], activation="relu", init="he_normal", gain=2)
+    assert network.width == (3, 4, 5)
+    assert network.activation == Activation("relu")
+    assert network.init == Initializer("he_normal")
+    assert network.gain == 2.0
+    assert network.bias_std == 0.0
+    assert network.widths == (3, 4, 5)
+    assert MLP(2, 7).widths == (7, 7, 7)
+
+
+def test_standard_deviations_per_layer():
+    network = MLP(2, [8, 32, 50], init="he_normal", gain=3.0)
+    np.testing.assert_allclose(network.weight_stds, [3 * 0.5, 3 * 0.25], rtol=1e-15)
+    np.testing.assert_array_equal(network.bias_limits, [0.0, 0.0])
+    glorot = MLP(2, [8, 24, 26], init="glorot_uniform")
+    np.testing.assert_allclose(glorot.weight_stds, [0.25, 0.2], rtol=1e-15)
+    constant = MLP(1000, 100, init="lecun_normal", gain=1.5)
+    np.testing.assert_allclose(constant.weight_stds, np.full(1000, 0.15), rtol=1e-15)
+    assert constant.weight_stds.dtype == np.float64
+
+
+def test_gain_scales_the_weights_of_torch_default_and_not_its_biases():
+    network = MLP(2, [4, 100, 9], init="torch_default", gain=2.0)
+    np.testing.assert_allclose(
+        network.weight_stds, [1 / math.sqrt(3), 0.2 / math.sqrt(3)], rtol=1e-15
+    )
+    np.testing.assert_allclose(network.bias_limits, [0.5, 0.1], rtol=1e-15)
+
+
+def test_frozen():
+    network = MLP(2, 8)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        network.depth = 3
+    with pytest.raises(ValueError, match="read-only"):
+        network.weight_stds[0] = 1.0
+
+
+def test_replace_validates_again():
+    network = MLP(2, [3, 4, 5], activation=Activation("leaky_relu", slope=0.2))
+    assert dataclasses.replace(network, gain=2) == MLP(
+        2, [3, 4, 5], activation=Activation("leaky_relu", slope=0.2), gain=2.0
+    )
+    with pytest.raises(ValueError, match="depth"):
+        dataclasses.replace(network, depth=5)
+
+
+def test_copies_carry_no_cached_arrays():
+    network = MLP(1_000_000, 4)
+    assert network.weight_stds.size == 1_000_000
+    assert len(pickle.dumps(network)) < 1000
+    assert copy.deepcopy(network) == network
+
+
+def test_repr_omits_defaults():
+    assert repr(MLP(10, 128)) == "MLP(depth=10, width=128)"
+    shown = repr(
+        MLP(1, (2, 3), activation=Activation("elu", alpha=2.0), init="he_normal", gain=0.5)
+    )
+    assert shown == (
+        "MLP(depth=1, width=(2, 3), activation=Activation('elu', alpha=2.0), "
+        "init='he_normal', gain=0.5)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        ({"depth": 0}, ValueError, ["depth", "0", "from 1"]),
+        ({"depth": 2**32}, ValueError, ["depth", str(2**32)]),
+        ({"depth": True}, TypeError, ["depth", "True", "int"]),
+        ({"depth": np.True_}, TypeError, ["depth", "int"]),
+        ({"depth": 10.0}, TypeError, ["depth", "10.0", "int"]),
+        ({"depth": "10"}, TypeError, ["depth", "'10'"]),
+        ({"depth": None}, TypeError, ["depth", "None"]),
+        ({"width": 0}, ValueError, ["width", "0"]),
+        ({"width": -3}, ValueError, ["width", "-3"]),
+        ({"width": True}, TypeError, ["width", "True"]),
+        ({"width": 1.5}, TypeError, ["width", "1.5", "sequence"]),
+        ({"width": "888"}, TypeError, ["width", "'888'"]),
+        ({"width": [8, 8]}, ValueError, ["width", "depth + 1 = 4", "got 2"]),
+        ({"width": []}, ValueError, ["width", "depth + 1 = 4", "got 0"]),
+        ({"width": [8, 8, 0, 8]}, ValueError, ["width[2]", "0"]),
+        ({"width": [8, 8, 2.0, 8]}, TypeError, ["width[2]", "2.0"]),
+        ({"width": 2**16}, ValueError, ["65536", "2**32"]),
+        ({"width": [1, 2**17, 2**15, 1]}, ValueError, ["131072", "32768", "2**32"]),
+        ({"activation": "swish"}, ValueError, ["activation", "'swish'", "'silu'"]),
+        ({"activation": None}, TypeError, ["activation", "None"]),
+        ({"init": "xavier"}, ValueError, ["init", "'xavier'", "'glorot_normal'"]),
+        ({"gain": 0}, ValueError, ["gain", "0", "> 0"]),
+        ({"gain": -1.0}, ValueError, ["gain", "-1.0"]),
+        ({"gain": math.inf}, ValueError, ["gain", "inf", "finite"]),
+        ({"gain": math.nan}, ValueError, ["gain", "nan"]),
+        ({"gain": "1"}, TypeError, ["gain", "'1'"]),
+        ({"gain": True}, TypeError, ["gain", "True"]),
+        ({"gain": 1e300}, ValueError, ["gain", "1e+300", "standard deviation"]),
+        ({"bias_std": -0.1}, ValueError, ["bias_std", "-0.1", ">= 0"]),
+        ({"bias_std": math.inf}, ValueError, ["bias_std", "inf"]),
+        ({"bias_std": None}, TypeError, ["bias_std", "None"]),
+        (
+            {"init": "torch_default", "bias_std": 0.1},
+            ValueError,
+            ["torch_default", "bias_std", "0.1", "must be 0"],
+        ),
+    ],
+)
+def test_errors_name_the_argument_the_value_and_what_is_allowed(arguments, error, words):
+    with pytest.raises(error) as caught:
+        MLP(**({"depth": 3, "width": 8} | arguments))
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_largest_matrices():
+    assert MLP(1, [2**16, 2**16 - 1]).widths == (65536, 65535)
+
+
+def test_options_are_keywords():
+    with pytest.raises(TypeError):
+        MLP(3, 8, "relu")
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ('{"depth":1,"kind":"CNN","width":2}', "'CNN'"),
+        ('{"depth":1,"width":2}', "None"),
+        ('{"depth":1,"kind":"MLP","width":2,"norm":"batch"}', "norm"),
+        ('{"depth":1,"kind":"MLP"}', "width"),
+        ("[1]", "object"),
+    ],
+)
+def test_foreign_json_is_refused(text, word):
+    with pytest.raises(ValueError, match=word):
+        network_from_json(text)

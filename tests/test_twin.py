@@ -1,0 +1,148 @@
+"""The kernels against the readable twin: simulate against replay and evaluate, by sample."""
+
+import numpy as np
+import pytest
+
+import vgsim
+from vgsim._activations import ACTIVATIONS
+from vgsim._initializers import INITIALIZERS
+
+RECORD = ("gradient", "weight_gradient", "update_ratio", "activation", "saturation")
+WIDTHS = [6, 9, 5, 8, 12, 7, 1, 4, 10, 6]  # a layer of one unit among them
+GAINS = {"sigmoid": 3.0, "tanh": 1.1, "softsign": 1.3, "erf": 0.9, "selu": 1.0, "elu": 1.1}
+REQUIRED = {"normal": {"std": 0.4}, "uniform": {"limit": 0.7}}
+GAUSSIAN = [
+    name
+    for name in INITIALIZERS
+    if vgsim.Initializer(name, **REQUIRED.get(name, {})).distribution == "normal"
+]
+
+
+def cases():
+    """Every activation in both engines, and among them every initialiser that the engine takes."""
+    for engine, inits in {"matrix-free": GAUSSIAN, "dense": list(INITIALIZERS)}.items():
+        for number, activation in enumerate(ACTIVATIONS):
+            name = inits[number % len(inits)]
+            init = vgsim.Initializer(name, **REQUIRED.get(name, {}))
+            bias_std = 0.2 if number % 2 and name != "torch_default" else 0.0
+            yield pytest.param(
+                engine, activation, init, bias_std, id=f"{engine}-{activation}-{name}-{bias_std}"
+            )
+
+
+def assert_twins(net, n_samples, *, tolerance, seed=7, first=0, inputs="normal", **choice):
+    """Every recorded quantity of every layer, sample by sample."""
+    layers = range(net.depth + 1)
+    samples = vgsim.simulate(
+        net,
+        n_samples,
+        seed=seed,
+        first=first,
+        inputs=inputs,
+        layers=layers,
+        record=RECORD,
+        **choice,
+    )
+    twins = []
+    for index in range(first, first + n_samples):
+        sample = vgsim.replay(net, seed, index, inputs=inputs, **choice)
+        arrays = (sample.weights, sample.biases, sample.inputs, sample.output_gradient)
+        twins.append(vgsim.evaluate(net, *arrays))
+    for name in (*RECORD, "output_gradient", "dead"):
+        expected = np.array([getattr(twin, name) for twin in twins])
+        actual = getattr(samples, name)
+        np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance, err_msg=name)
+    return samples
+
+
+@pytest.mark.parametrize(("engine", "activation", "init", "bias_std"), list(cases()))
+def test_kernel_equals_twin(engine, activation, init, bias_std):
+    net = vgsim.MLP(
+        len(WIDTHS) - 1,
+        WIDTHS,
+        activation=activation,
+        init=init,
+        gain=GAINS.get(activation, 1.0),
+        bias_std=bias_std,
+    )
+    assert_twins(net, 200, tolerance=1e-9, engine=engine, dtype="float64")
+
+
+def test_the_cases_cover_every_activation_and_initialiser():
+    for engine, inits in {"matrix-free": GAUSSIAN, "dense": INITIALIZERS}.items():
+        values = [case.values for case in cases() if case.values[0] == engine]
+        assert {activation for _, activation, *_ in values} == set(ACTIVATIONS)
+        assert {init.name for _, _, init, _ in values} == set(inits)
+
+
+@pytest.mark.parametrize(
+    ("engine", "init"),
+    [
+        ("matrix-free", "lecun_normal"),
+        ("dense", "lecun_normal"),
+        ("dense", "lecun_uniform"),
+        ("dense", "truncated_normal"),
+    ],
+)
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh", "gelu"])
+def test_kernel_equals_twin_in_float32(engine, activation, init):
+    net = vgsim.MLP(8, [6, 9, 5, 8, 12, 7, 3, 10, 6], activation=activation, init=init)
+    choice = {"engine": engine, "dtype": "float32"}
+    layers = range(net.depth + 1)
+    samples = vgsim.simulate(net, 30, seed=7, layers=layers, record=RECORD[:-1], **choice)
+    for index in range(30):
+        sample = vgsim.replay(net, 7, index, **choice)
+        arrays = (sample.weights, sample.biases, sample.inputs, sample.output_gradient)
+        twin = vgsim.evaluate(net, *arrays)
+        for name in RECORD[:-1]:
+            actual, expected = getattr(samples, name)[index], getattr(twin, name)
+            np.testing.assert_allclose(actual, expected, rtol=0, atol=2e-4, err_msg=name)
+
+
+@pytest.mark.parametrize("engine", ["matrix-free", "dense"])
+@pytest.mark.parametrize(
+    "net",
+    [
+        vgsim.MLP(300, 5, activation="sigmoid", bias_std=0.1),
+        vgsim.MLP(300, 6, activation="tanh", gain=0.9),
+        vgsim.MLP(300, 12, activation="leaky_relu", init="he_normal", gain=3.0),
+        vgsim.MLP(300, 8, activation="softplus", gain=0.7),
+    ],
+    ids=lambda net: net.activation.name,
+)
+def test_kernel_equals_twin_where_float64_would_underflow_or_overflow(engine, net):
+    samples = assert_twins(net, 6, tolerance=1e-9, engine=engine, dtype="float64")
+    assert not samples.dead.any()
+
+
+@pytest.mark.parametrize("engine", ["matrix-free", "dense"])
+def test_kernel_equals_twin_when_dead(engine):
+    net = vgsim.MLP(6, 3, activation="relu", init="he_normal", bias_std=0.1)
+    samples = assert_twins(net, 200, tolerance=1e-9, engine=engine, dtype="float64")
+    assert 20 < samples.n_dead < 180
+    net = vgsim.MLP(6, 3, activation="relu", init="he_normal")
+    samples = assert_twins(net, 200, tolerance=1e-9, engine=engine, dtype="float64")
+    assert 20 < samples.n_dead < 180
+
+
+@pytest.mark.parametrize("engine", ["matrix-free", "dense"])
+@pytest.mark.parametrize("activation", ["tanh", "erf", "sigmoid", "gelu", "silu", "softsign"])
+def test_kernel_equals_twin_when_saturated(engine, activation):
+    net = vgsim.MLP(1, [3, 4], activation=activation, init="lecun_normal", gain=30.0)
+    assert_twins(net, 100, tolerance=1e-9, engine=engine, dtype="float64")
+
+
+@pytest.mark.parametrize("engine", ["matrix-free", "dense"])
+@pytest.mark.parametrize("width", [1, [1, 5], [5, 1]])
+def test_kernel_equals_twin_at_depth_one_and_width_one(engine, width):
+    net = vgsim.MLP(1, width, bias_std=0.3)
+    assert_twins(net, 50, tolerance=1e-9, engine=engine, dtype="float64")
+
+
+@pytest.mark.parametrize("engine", ["matrix-free", "dense"])
+def test_kernel_equals_twin_on_data_and_far_indices(engine):
+    data = np.random.default_rng(3).normal(size=(17, 5))
+    net = vgsim.MLP(3, [5, 8, 8, 4], bias_std=0.3)
+    choice = {"inputs": data, "engine": engine, "dtype": "float64"}
+    assert_twins(net, 50, tolerance=1e-9, seed=2**70, first=2**56 - 50, **choice)
+    assert_twins(net, 50, tolerance=1e-9, first=2**32 - 25, **choice)
