@@ -27,7 +27,7 @@ FLOATING_POINT = [
     *("-fno-fast-math", "-ffp-contract=off"),
     *("-fno-math-errno", "-fno-trapping-math"),
 ]
-COMMON = ["-O3", "-std=gnu11", "-fvisibility=hidden", "-fno-lto", *FLOATING_POINT]
+COMMON = ["-O3", "-g1", "-std=gnu11", "-fvisibility=hidden", "-fno-lto", *FLOATING_POINT]
 WARNINGS = ["-Wall", "-Wextra"]
 OPENMP = ["-fopenmp"]
 

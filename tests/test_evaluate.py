@@ -183,6 +183,28 @@ def test_saturated_units_are_not_dead(activation, h):
     assert result.gradient[0] == pytest.approx(expected, rel=1e-13, abs=1e-12)
 
 
+VALUES = {
+    "gelu": lambda h: h * mpmath.ncdf(h),
+    "silu": lambda h: h / (1 + mpmath.exp(-h)),
+    "softplus": lambda h: mpmath.log1p(mpmath.exp(h)),
+    "sigmoid": lambda h: 1 / (1 + mpmath.exp(-h)),
+}
+
+
+@pytest.mark.parametrize("activation", VALUES)
+@pytest.mark.parametrize("h", [-10.0, -30.0, -39.0, -400.0, -746.0, -3000.0])
+def test_activations_do_not_underflow(activation, h):
+    net = vgsim.MLP(2, [1, 2, 1], activation=activation)
+    W = [[[1.0], [1.0]], [[1.0, -0.5]]]
+    result = vgsim.evaluate(net, W, None, [h], [1.0])
+    with mpmath.workdps(60):
+        expected = float(mpmath.log10(abs(VALUES[activation](mpmath.mpf(h)))))
+    assert result.activation[1] == pytest.approx(expected, rel=1e-13, abs=1e-12)
+    at_zero = {"gelu": expected - math.log10(4), "silu": expected - math.log10(4)}
+    if h < -30 and activation in at_zero:
+        assert result.activation[2] == pytest.approx(at_zero[activation], rel=1e-13)
+
+
 def test_signs_survive_the_tails():
     net = vgsim.MLP(2, [1, 1, 2], activation="silu")
     W = [[[1.0]], [[1.0], [1.0]]]

@@ -8,7 +8,7 @@ from vgsim._activations import ACTIVATIONS
 from vgsim._initializers import INITIALIZERS
 
 RECORD = ("gradient", "weight_gradient", "update_ratio", "activation", "saturation")
-WIDTHS = [6, 9, 5, 8, 12, 7, 1, 4, 10, 6]  # a layer of one unit among them
+WIDTHS = [6, 9, 5, 8, 1, 7, 4]  # a layer of one unit among them
 GAINS = {"sigmoid": 3.0, "tanh": 1.1, "softsign": 1.3, "erf": 0.9, "selu": 1.0, "elu": 1.1}
 REQUIRED = {"normal": {"std": 0.4}, "uniform": {"limit": 0.7}}
 GAUSSIAN = [
@@ -51,7 +51,7 @@ def assert_twins(net, n_samples, *, tolerance, seed=7, first=0, inputs="normal",
     for name in (*RECORD, "output_gradient", "dead"):
         expected = np.array([getattr(twin, name) for twin in twins])
         actual = getattr(samples, name)
-        np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance, err_msg=name)
+        np.testing.assert_allclose(actual, expected, rtol=1e-14, atol=tolerance, err_msg=name)
     return samples
 
 
@@ -86,7 +86,7 @@ def test_the_cases_cover_every_activation_and_initialiser():
 )
 @pytest.mark.parametrize("activation", ["sigmoid", "tanh", "gelu"])
 def test_kernel_equals_twin_in_float32(engine, activation, init):
-    net = vgsim.MLP(8, [6, 9, 5, 8, 12, 7, 3, 10, 6], activation=activation, init=init)
+    net = vgsim.MLP(6, [6, 9, 5, 8, 12, 3, 7], activation=activation, init=init)
     choice = {"engine": engine, "dtype": "float32"}
     layers = range(net.depth + 1)
     samples = vgsim.simulate(net, 30, seed=7, layers=layers, record=RECORD[:-1], **choice)
@@ -103,33 +103,38 @@ def test_kernel_equals_twin_in_float32(engine, activation, init):
 @pytest.mark.parametrize(
     "net",
     [
-        vgsim.MLP(300, 5, activation="sigmoid", bias_std=0.1),
-        vgsim.MLP(300, 6, activation="tanh", gain=0.9),
-        vgsim.MLP(300, 12, activation="leaky_relu", init="he_normal", gain=3.0),
-        vgsim.MLP(300, 8, activation="softplus", gain=0.7),
+        vgsim.MLP(200, 5, activation="sigmoid", bias_std=0.1),
+        vgsim.MLP(200, 6, activation="tanh", gain=0.9),
+        vgsim.MLP(200, 12, activation="leaky_relu", init="he_normal", gain=100.0),
+        vgsim.MLP(200, 8, activation="softplus", gain=0.7),
     ],
     ids=lambda net: net.activation.name,
 )
 def test_kernel_equals_twin_where_float64_would_underflow_or_overflow(engine, net):
-    samples = assert_twins(net, 6, tolerance=1e-9, engine=engine, dtype="float64")
+    samples = assert_twins(net, 4, tolerance=1e-9, engine=engine, dtype="float64")
     assert not samples.dead.any()
 
 
 @pytest.mark.parametrize("engine", ["matrix-free", "dense"])
 def test_kernel_equals_twin_when_dead(engine):
     net = vgsim.MLP(6, 3, activation="relu", init="he_normal", bias_std=0.1)
-    samples = assert_twins(net, 200, tolerance=1e-9, engine=engine, dtype="float64")
-    assert 20 < samples.n_dead < 180
+    samples = assert_twins(net, 100, tolerance=1e-9, engine=engine, dtype="float64")
+    assert 10 < samples.n_dead < 90
     net = vgsim.MLP(6, 3, activation="relu", init="he_normal")
-    samples = assert_twins(net, 200, tolerance=1e-9, engine=engine, dtype="float64")
-    assert 20 < samples.n_dead < 180
+    samples = assert_twins(net, 100, tolerance=1e-9, engine=engine, dtype="float64")
+    assert 10 < samples.n_dead < 90
+
+
+SATURATED = ["elu", "selu", "gelu", "silu", "softplus", "sigmoid", "tanh", "erf", "softsign"]
 
 
 @pytest.mark.parametrize("engine", ["matrix-free", "dense"])
-@pytest.mark.parametrize("activation", ["tanh", "erf", "sigmoid", "gelu", "silu", "softsign"])
-def test_kernel_equals_twin_when_saturated(engine, activation):
-    net = vgsim.MLP(1, [3, 4], activation=activation, init="lecun_normal", gain=30.0)
-    assert_twins(net, 100, tolerance=1e-9, engine=engine, dtype="float64")
+@pytest.mark.parametrize("activation", SATURATED)
+@pytest.mark.parametrize("gain", [30.0, 1000.0])
+def test_kernel_equals_twin_when_saturated(engine, activation, gain):
+    net = vgsim.MLP(1, [3, 2], activation=activation, init="lecun_normal", gain=gain)
+    samples = assert_twins(net, 50, tolerance=1e-9, engine=engine, dtype="float64")
+    assert not samples.dead.any()
 
 
 @pytest.mark.parametrize("engine", ["matrix-free", "dense"])

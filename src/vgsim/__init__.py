@@ -7,7 +7,9 @@
     True
 """
 
-__version__ = "0.1.0"
+from importlib.metadata import version as _version
+
+__version__ = _version("vgsim")
 
 from vgsim._activations import Activation
 from vgsim._evaluate import Evaluation, evaluate

@@ -290,17 +290,19 @@ def replay(options: argparse.Namespace) -> None:
         replayed.output_gradient,
         layers=simulated.layers.tolist(),
     )
-    print(f"{network!r}")
+    print(f"{_title(network)}, width {_width(network)}, {_spec(network.init)}")
     print(
         f"sample {options.index} of seed {options.seed}: log10 |G_l|, simulated "
         f"({simulated.engine}, {simulated.dtype}) and from its weights (float64)"
     )
-    table = Table((("layer", 7), ("width", 5), ("simulated", 14), ("weights", 14), ("error", 8)))
+    table = Table(
+        (("layer", 7), ("width", 5), ("simulated", 14), ("weights", 14), ("difference", 10))
+    )
     print(f"\n{table.heading()}")
     rows = zip(simulated.layers.tolist(), simulated.gradient[0], evaluated.gradient, strict=True)
     for layer, ours, theirs in sorted(rows):
-        error = "0" if ours == theirs else f"{theirs - ours:.1e}"
-        cells = str(layer), str(network.widths[layer]), f"{ours:.8f}", f"{theirs:.8f}", error
+        off = "0" if ours == theirs else f"{theirs - ours:.1e}"
+        cells = str(layer), str(network.widths[layer]), f"{ours:.8f}", f"{theirs:.8f}", off
         print(table.line(*cells))
     if simulated.n_dead:
         print("\nthis network is dead: its G_0 is exactly zero")

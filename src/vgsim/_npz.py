@@ -46,7 +46,8 @@ def write(
     ({'first': 0}, {'squares': array([0, 1, 4])})
     """
     path = Path(path)
-    text = json.dumps({"format": kind, "version": VERSION, **header}, allow_nan=False)
+    frame = {"format": kind, "version": VERSION, "arrays": sorted(arrays)}
+    text = json.dumps(frame | dict(header), allow_nan=False)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
         with open(temporary, "xb") as file:
@@ -99,4 +100,6 @@ def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], dict[
         raise ValueError(
             f"{path} has format version {version}, this vgsim reads version {VERSION}: upgrade it"
         )
+    if header.pop("arrays", None) != sorted(arrays):
+        raise ValueError(f"{path} is damaged: not all of its arrays are there")
     return header, arrays

@@ -103,7 +103,7 @@ def check_arrays(
     --------
     >>> import numpy as np
     >>> from vgsim._quantities import check_arrays
-    >>> arrays = {"output_gradient": np.array([0.0, np.nan]), "dead": np.zeros(2, bool)}
+    >>> arrays = {"output_gradient": np.array([0.0, -np.inf]), "dead": np.zeros(2, bool)}
     >>> check_arrays(np.arange(2), np.array([0, 5, 10]), arrays)
     Traceback (most recent call last):
     ValueError: output_gradient must be finite

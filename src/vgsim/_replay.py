@@ -8,7 +8,6 @@ own, so that the matrix is Gaussian and has exactly these products.
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -18,8 +17,8 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from vgsim._network import MLP
 from vgsim._random import network_key, normals, truncated_normals, uniforms, words
-from vgsim._scaled import Array, activated, added, backpropagated, scaled
 from vgsim._sampling import INDICES, checked_data, checked_dtype, checked_int, checked_setting
+from vgsim._scaled import Array, activated, added, backpropagated, scaled
 
 if TYPE_CHECKING:
     import torch

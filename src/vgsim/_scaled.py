@@ -19,6 +19,7 @@ from vgsim._activations import SELU_ALPHA, SELU_SCALE, Activation
 __all__ = ["Array", "Scaled", "activated", "added", "backpropagated", "scaled"]
 
 Array = NDArray[np.float64]
+Tail = tuple[float | Array, Array]
 
 LOG10_2 = math.log10(2.0)
 LN_2 = math.log(2.0)
@@ -75,44 +76,66 @@ def activated(activation: Activation, h: Scaled) -> Scaled:
         linear = h.mantissa * np.where(h.mantissa < 0, *far)
         if np.all(np.isfinite(linear)) and linear.any():
             return scaled(linear, h.exponent)
-    return scaled(activation.value(h.clipped))
+    t = h.clipped
+    value = activation.value(t)
+    if activation.name in _VALUE_TAILS and np.max(np.abs(value)) < 2.0**-900:
+        with np.errstate(divide="ignore"):
+            tail = _VALUE_TAILS[activation.name](t)
+        return _by_logarithms(value, tail, scaled(np.ones_like(t)))
+    return scaled(value)
 
 
 def backpropagated(activation: Activation, h: Scaled, g: Scaled) -> Scaled:
-    """φ'(h) ∘ g; in logarithms where the product would come near the end of float64's range."""
+    """φ'(h) ∘ g."""
     t = h.clipped
     slope = activation.derivative(t)
     product = slope * g.mantissa
-    if np.max(np.abs(product)) > 2.0**-900 or not g.mantissa.any():
-        return scaled(product, g.exponent)
-    sign = np.sign(slope)
+    if activation.name in _SLOPE_TAILS and np.max(np.abs(product)) < 2.0**-900:
+        return _by_logarithms(slope, _SLOPE_TAILS[activation.name](activation, t), g)
+    return scaled(product, g.exponent)
+
+
+def _by_logarithms(values: Array, tail: Tail, factor: Scaled) -> Scaled:
+    """Multiply values ∘ factor, with (sign, ln |value|) from `tail` where a value underflowed."""
     with np.errstate(divide="ignore"):
-        log_slope = np.log(np.abs(slope))
-        if activation.name in _TAILS:
-            far = np.abs(slope) < 2.0**-1000
-            sign[far], log_slope[far] = _TAILS[activation.name](activation, t[far])
-        log_product = log_slope + np.log(np.abs(g.mantissa))
-    top = float(np.max(log_product))
+        underflowed = np.abs(values) < 2.0**-1000
+        log = np.where(underflowed, tail[1], np.log(np.abs(values)))
+        log += np.log(np.abs(factor.mantissa))
+    sign = np.where(underflowed, tail[0], np.sign(values)) * np.sign(factor.mantissa)
+    top = float(np.max(log))
     if top == -math.inf:
-        return scaled(np.zeros_like(product))
+        return scaled(np.zeros_like(values))
     exponent = math.floor(top / LN_2)
-    size = np.exp(log_product - exponent * LN_2)
-    return scaled(sign * np.sign(g.mantissa) * size, g.exponent + exponent)
+    return scaled(sign * np.exp(log - exponent * LN_2), factor.exponent + exponent)
 
 
-def _log_gelu_tail(_: Activation, h: Array) -> tuple[float, Array]:
+def _log_gelu(h: Array) -> Tail:
+    from scipy.special import log_ndtr
+
+    return np.sign(h), np.log(np.abs(h)) + log_ndtr(h)
+
+
+def _log_gelu_slope(_: Activation, h: Array) -> Tail:
+    """φ' = Φ' (Φ/Φ' + h) < 0, with Mills' ratio Φ/Φ'."""
     from scipy.special import erfcx
 
-    mills = math.sqrt(math.pi / 2.0) * erfcx(-h / math.sqrt(2.0))
-    return -1.0, -0.5 * h * h - 0.5 * math.log(2.0 * math.pi) + np.log(-h - mills)
+    a = np.maximum(-h, 1.0)
+    mills = math.sqrt(math.pi / 2.0) * erfcx(a / math.sqrt(2.0))
+    return -1.0, -0.5 * a * a - 0.5 * math.log(2.0 * math.pi) + np.log(a - mills)
 
 
-# Sign and natural logarithm of φ'(h) where it underflows.
-_TAILS: dict[str, Callable[[Activation, Array], tuple[float, Array]]] = {
+# Sign and natural logarithm of φ(h), and of φ'(h), where they underflow.
+_VALUE_TAILS: dict[str, Callable[[Array], Tail]] = {
+    "gelu": _log_gelu,
+    "silu": lambda h: (np.sign(h), np.log(np.abs(h)) - np.logaddexp(0.0, -h)),
+    "softplus": lambda h: (1.0, h),
+    "sigmoid": lambda h: (1.0, h),
+}
+_SLOPE_TAILS: dict[str, Callable[[Activation, Array], Tail]] = {
     "elu": lambda phi, h: (1.0, h + math.log(phi.parameters["alpha"])),
     "selu": lambda phi, h: (1.0, h + math.log(SELU_SCALE * SELU_ALPHA)),
-    "gelu": _log_gelu_tail,
-    "silu": lambda phi, h: (-1.0, h + np.log(-h - 1.0)),
+    "gelu": _log_gelu_slope,
+    "silu": lambda phi, h: (-1.0, h + np.log(np.maximum(-h - 1.0, 1.0))),
     "softplus": lambda phi, h: (1.0, h),
     "sigmoid": lambda phi, h: (1.0, -np.abs(h)),
     "tanh": lambda phi, h: (1.0, math.log(4.0) - 2.0 * np.abs(h)),

@@ -103,7 +103,7 @@ def seconds_cell(seconds: float) -> str:
     --------
     >>> from vgsim._table import seconds_cell
     >>> [seconds_cell(s) for s in (0.031, 12.34, 754.0, 7540.0)]
-    ['0.03s', '12.3s', '12m34', '2h05m']
+    ['0.03s', '12.3s', '12m34', '2h06m']
     """
     if seconds < 9.995:
         return f"{seconds:.2f}s"

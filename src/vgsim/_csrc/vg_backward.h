@@ -79,7 +79,7 @@ static void through_activation(block *b, int64_t index, const layer *l)
         along[i & 1] += l->raw[i] * b->d[i];
     }
     V delta_square = square[0] + square[1], z_delta = along[0] + along[1];
-    I exponent = splat_int(0), lost = b->phi->has_tail & (delta_square < TINY) & (b->scale.value > 0);
+    I exponent = splat_int(0), lost = -b->phi->has_tail & (delta_square < TINY) & (b->scale.value > 0);
     if (any(lost)) {
         exponent = b->phi->tail_cotangents(l, b->parameters, lost, b->g, b->d);
         V z_lost = {0};

@@ -68,9 +68,9 @@ INLINE void uniforms(const stream *s, uint32_t quad, V v[4])
 {
     W word[4];
     philox(s, quad, 0, word);
-    for (int k = 0; k < 4; k++) { /* 2^52 + (w + 2^31) by its bits, less 2^52 + 2^31 − ½, exactly */
+    for (int k = 0; k < 4; k++) { /* 2^52 + (w + 2^31) by its bits, less 2^52 + 2^31 */
         U shifted = ((word[k] ^ 0x80000000) & 0xffffffff) | 0x4330000000000000;
-        v[k] = ((V)shifted - (0x1p52 + 0x1p31 - 0.5)) * 0x1p-31;
+        v[k] = (((V)shifted - (0x1p52 + 0x1p31)) + 0.5) * 0x1p-31;
     }
 }
 

@@ -1,0 +1,86 @@
+"""Runs whose numbers are known without a simulation."""
+
+import numpy as np
+
+import vgsim
+from vgsim._quantities import QUANTITIES
+from vgsim._samples import Samples
+
+DEPTH = 6
+LAYERS = (0, 3, 6)
+RECORDS = ("gradient", "activation", "saturation", "weight_gradient", "update_ratio")
+
+
+def run(index=range(8), *, layers=LAYERS, record=("gradient",), dead=(), **changes):
+    """A run whose numbers are a function of the index, as in a simulation."""
+    index = np.array(index)
+    layers = np.array(layers)
+    noise = np.sin(1.0 + index[:, None] * 7.3 + layers * 1.7)
+    is_dead = np.isin(index, dead)
+    output = noise.sum(axis=1)
+    gradient = np.where(
+        is_dead[:, None] & (layers < DEPTH), -np.inf, output[:, None] + noise * (DEPTH - layers)
+    )
+    weights = np.cos(index[:, None] + layers[layers >= 1])
+    recorded = {
+        "gradient": gradient,
+        "rms_min": np.minimum(gradient, output[:, None]).astype(np.float32),
+        "rms_max": np.maximum(gradient, output[:, None]).astype(np.float32),
+        "activation": noise / 2,
+        "saturation": abs(weights),
+        "weight_gradient": weights - 1,
+        "update_ratio": weights - 2,
+    }
+    wanted = {name: a for name, a in recorded.items() if QUANTITIES[name].record in record}
+    arguments = {
+        "network": vgsim.MLP(DEPTH, 4),
+        "seed": 5,
+        "index": index,
+        "layers": layers,
+        "output_gradient": output,
+        "dead": is_dead,
+        "engine": "matrix-free",
+        "dtype": "float32",
+        "batch_size": 1,
+        "loss": "linear",
+        "inputs": "normal",
+        "provenance": {"vgsim": "0.1", "isa": "avx2"},
+        "elapsed": 0.5,
+        **wanted,
+    }
+    return Samples(**(arguments | changes))
+
+
+def changed(samples, **changes):
+    """The same run but for some of its fields."""
+    names = ["network", "seed", "engine", "dtype", "batch_size", "loss", "inputs"]
+    names += ["index", "layers", "provenance", "elapsed"]
+    fields = {name: getattr(samples, name) for name in names}
+    return Samples(**(fields | samples._arrays | changes))
+
+
+def of_ratios(ratios, **changes):
+    """A run with given log10 ratios at layer 0."""
+    ratios = np.array(ratios, dtype=float)
+    n = len(ratios)
+    arguments = {
+        "index": range(n),
+        "layers": (0,),
+        "gradient": ratios[:, None] + 0.25,
+        "output_gradient": np.full(n, 0.25),
+        "dead": np.flatnonzero(ratios == -np.inf),
+        "rms_min": np.zeros((n, 1)),
+        "rms_max": np.zeros((n, 1)),
+    }
+    return run(**(arguments | changes))
+
+
+def same(a, b):
+    """Whether two runs hold the same, provenance and time aside."""
+    assert a.network == b.network
+    assert a.record == b.record
+    for name in ("seed", "engine", "dtype", "batch_size", "loss", "inputs"):
+        assert getattr(a, name) == getattr(b, name)
+    for name in ("index", "layers", "weight_layers", *a._arrays):
+        np.testing.assert_array_equal(getattr(a, name), getattr(b, name), strict=True)
+    return True

@@ -1,0 +1,500 @@
+"""The command: its tables against simulate, its files, its errors and exit codes."""
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import vgsim
+from vgsim._cli import TEXTBOOK, main
+from vgsim._commands import DEPTHS, initializer_for
+from vgsim._progress import ProgressLine
+from vgsim._table import number_cell, seconds_cell
+
+SMALL = ["--depth", "5", "20", "--width", "8", "--samples", "200"]
+
+
+@pytest.fixture
+def command(capsys):
+    """Run the command; return its exit code, stdout and stderr."""
+
+    def run(*arguments):
+        code = main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def rows(command):
+    """Run the command with --json; return the rows."""
+
+    def run(*arguments):
+        code, out, err = command("run", "--json", *arguments)
+        assert (code, err) == (0, "")
+        return json.loads(out)["rows"]
+
+    return run
+
+
+# run
+
+
+def test_defaults_are_the_textbook_networks(rows):
+    found = rows("--samples", 2, "--width", 4)
+    assert [(row["activation"], row["depth"]) for row in found] == [
+        (activation, depth) for activation in TEXTBOOK for depth in DEPTHS
+    ]
+    inits = {row["activation"]: row["init"] for row in found}
+    assert inits == {"sigmoid": "glorot_normal", "tanh": "glorot_normal", "relu": "he_normal"}
+
+
+def test_rows_say_what_simulate_says(rows):
+    arguments = {"seed": 7, "first": 50, "dtype": "float64"}
+    found = rows(
+        *SMALL, "--activation", "relu", "--seed", 7, "--first", 50, "--dtype", "float64",
+        "--gain", 0.9, "--bias-std", 0.1, "--threshold", 0.1, "--layer", 2, "--init", "he_normal",
+        "--confidence-level", 0.9, "--method", "exact", "--threads", 1,
+    )  # fmt: skip
+    assert [row["depth"] for row in found] == [5, 20]
+    for row in found:
+        net = vgsim.MLP(
+            row["depth"], 8, activation="relu", init="he_normal", gain=0.9, bias_std=0.1
+        )
+        s = vgsim.simulate(net, 200, layers=(2,), **arguments)
+        interval = {"confidence_level": 0.9, "method": "exact"}
+        for event in ("vanishing", "exploding", "dead"):
+            threshold = {} if event == "dead" else {"threshold": 0.1}
+            p = s.probability(event, 2, **threshold, **interval)
+            found_p = [row[event], row[f"{event}_low"], row[f"{event}_high"]]
+            assert found_p == [p.estimate, p.low, p.high]
+        quantiles = [row["q05"], row["median"], row["q95"]]
+        expected = s.quantile([0.05, 0.5, 0.95], 2).tolist()
+        assert quantiles == [None if q == -np.inf else q for q in expected]
+        assert row["seconds"] > 0
+        expected = {
+            "n": 200,
+            "layer": 2,
+            "gain": 0.9,
+            "bias_std": 0.1,
+            "threshold": 0.1,
+            "width": 8,
+        }
+        assert {name: row[name] for name in expected} == expected
+        assert {name: row[name] for name in arguments} == arguments
+
+
+def test_table(command):
+    code, out, err = command("run", *SMALL, "--activation", "tanh", "relu")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert max(map(len, lines)) <= 100
+    assert out.isascii()
+    head = "\n".join(lines[: lines.index("")])
+    for word in (
+        "1e-06", "1e+06", "200 random networks", "width 8", "seed 0", "float32",
+        "95 % interval (wilson)", f"ISA {vgsim.simulate(vgsim.MLP(1, 1), 1).provenance['isa']}",
+    ):  # fmt: skip
+        assert word in head
+    assert "tanh, glorot_normal, matrix-free engine" in lines
+    assert "relu, he_normal, matrix-free engine" in lines
+    headings = [line for line in lines if "P(vanishing)" in line]
+    assert len(headings) == 2
+    table = [line.split() for line in lines if line.startswith("  ") and line.endswith("s")]
+    assert [cells[0] for cells in table] == ["5", "20"] * 2
+    for depth, *probabilities, low, median, high, seconds in table[:2]:
+        s = vgsim.simulate(vgsim.MLP(int(depth), 8), 200, layers=(0,))
+        expected = []
+        for p in map(s.probability, ("vanishing", "exploding", "dead")):
+            expected += [f"{p.estimate:.3f}", f"{p.low:.3f}-{p.high:.3f}"]
+        assert probabilities == expected
+        assert [low, median, high] == [f"{q:.2f}" for q in s.quantile([0.05, 0.5, 0.95])]
+        assert float(seconds[:-1]) < 10
+
+
+def test_table_names_what_is_not_default(command):
+    _, out, _ = command(
+        "run", "--depth", 3, "--width", 4, "--samples", 10, "--activation", "leaky_relu:slope=0.25",
+        "--init", "truncated_normal:scale=2,mode=fan_avg", "--gain", 1.5, "--bias-std", 0.125,
+        "--first", 40, "--seed", 3, "--layer", 1, "--confidence-level", 0.5,
+    )  # fmt: skip
+    for words in (
+        "leaky_relu:slope=0.25, truncated_normal:scale=2.0,mode=fan_avg, dense engine",
+        "gain 1.5, bias std 0.125, first index 40", "seed 3", "|G_1| / |G_D|", "50 % interval",
+    ):  # fmt: skip
+        assert words in out
+
+
+def test_csv_is_the_same_as_json(command, rows):
+    arguments = [*SMALL, "--activation", "relu", "--depth", "300"]
+    code, out, _ = command("run", "--csv", *arguments)
+    assert code == 0
+    table = list(csv.DictReader(io.StringIO(out)))
+    for from_csv, from_json in zip(table, rows(*arguments), strict=True):
+        assert from_csv.keys() == from_json.keys()
+        for name, value in from_json.items():
+            if name == "seconds":
+                continue
+            text = "-inf" if value is None else str(value)
+            assert from_csv[name] == text
+    assert table[0]["median"] == "-inf"
+
+
+def test_json_has_the_provenance(command):
+    _, out, _ = command("run", "--json", *SMALL, "--activation", "tanh")
+    found = json.loads(out, parse_constant=pytest.fail)
+    assert found["provenance"]["vgsim"] == vgsim.__version__
+
+
+def test_widths(rows):
+    (row,) = rows("--width", "3,8,8,2", "--samples", 20, "--activation", "tanh")
+    assert (row["depth"], row["width"]) == (3, [3, 8, 8, 2])
+
+
+def test_widths_in_csv(command):
+    _, out, _ = command("run", "--csv", "--width", "3,8,2", "--samples", 20)
+    assert {row["width"] for row in csv.DictReader(io.StringIO(out))} == {"3,8,2"}
+
+
+def test_a_network_runs_once(rows):
+    found = rows("--depth", 3, 3, "--width", 4, "--samples", 5, "--activation", "tanh", "tanh")
+    assert len(found) == 1
+
+
+def test_integers_may_be_written_as_floats(rows):
+    (row,) = rows("--depth", "1e1", "--width", 4, "--samples", "1e2", "--activation", "tanh")
+    assert (row["depth"], row["n"]) == (10, 100)
+
+
+def test_inputs(rows, tmp_path, rng):
+    data = rng.normal(size=(50, 4))
+    np.save(tmp_path / "data.npy", data)
+    (row,) = rows(
+        "--inputs", tmp_path / "data.npy", "--activation", "relu", "--depth", 6, "--width", 4,
+        "--samples", 100,
+    )  # fmt: skip
+    net = vgsim.MLP(6, 4, activation="relu", init="he_normal")
+    s = vgsim.simulate(net, 100, inputs=data)
+    assert row["inputs"] == s.inputs
+    assert row["dead"] == s.probability("dead").estimate
+
+
+@pytest.mark.parametrize(
+    ("activation", "init"),
+    [
+        ("relu", "he_normal"), ("leaky_relu", "he_normal"), ("elu", "he_normal"),
+        ("gelu", "he_normal"), ("silu", "he_normal"), ("softplus", "he_normal"),
+        ("selu", "lecun_normal"), ("linear", "glorot_normal"), ("sigmoid", "glorot_normal"),
+        ("tanh", "glorot_normal"), ("hard_tanh", "glorot_normal"), ("erf", "glorot_normal"),
+        ("softsign", "glorot_normal"),
+    ],
+)  # fmt: skip
+def test_textbook_initialisers(activation, init):
+    assert initializer_for(activation) == init
+
+
+# Files
+
+
+def test_out_is_a_file_for_one_network(command, tmp_path):
+    path = tmp_path / "relu.npz"
+    code, _, _ = command(
+        "run", "--activation", "relu", "--depth", 6, "--width", 8, "--samples", 30, "--seed", 2,
+        "--out", path, "--layers", 6, 3, "--record", "activation", "update_ratio",
+    )  # fmt: skip
+    assert code == 0
+    s = vgsim.load(path)
+    assert s.layers.tolist() == [6, 3, 0]
+    assert s.record == ("gradient", "activation", "update_ratio")
+    again = vgsim.simulate(s.network, 30, seed=2, layers=(6, 3, 0), record=s.record)
+    np.testing.assert_array_equal(s.gradient, again.gradient)
+    np.testing.assert_array_equal(s.update_ratio, again.update_ratio)
+
+
+def test_out_is_a_folder_for_several(command, tmp_path):
+    folder = tmp_path / "new" / "runs"
+    names = ["tanh", "leaky_relu:slope=0.1"]
+    code, _, _ = command("run", *SMALL, "--activation", *names, "--out", folder)
+    assert code == 0
+    assert sorted(os.listdir(folder)) == [
+        "leaky_relu-slope-0.1-depth-20.npz",
+        "leaky_relu-slope-0.1-depth-5.npz",
+        "tanh-depth-20.npz",
+        "tanh-depth-5.npz",
+    ]
+    assert vgsim.load(folder / "tanh-depth-5.npz").network == vgsim.MLP(5, 8)
+
+
+# replay
+
+
+def test_replay(command):
+    code, out, err = command(
+        "replay", "--activation", "tanh", "--depth", 4, "--width", 6, "--seed", 3, "--index", 11,
+        "--dtype", "float64", "--layers", 4, 0, 2,
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    table = [line.split() for line in out.splitlines()[4:]]
+    assert [cells[0] for cells in table] == ["0", "2", "4"]
+    s = vgsim.simulate(vgsim.MLP(4, 6), 1, seed=3, first=11, layers=(0, 2, 4), dtype="float64")
+    for (_, width, simulated, weights, difference), expected in zip(
+        table, s.gradient[0], strict=True
+    ):
+        assert width == "6"
+        assert simulated == weights == f"{expected:.8f}"
+        assert abs(float(difference)) < 1e-12
+
+
+def test_replay_writes_the_weights(command, tmp_path):
+    path = tmp_path / "weights.npz"
+    code, out, _ = command("replay", "--width", "3,5,2", "--out", path, "--bias-std", 0.1)
+    assert code == 0
+    assert f"wrote {path}" in out
+    expected = vgsim.replay(vgsim.MLP(2, [3, 5, 2], bias_std=0.1))
+    with np.load(path, allow_pickle=False) as file:
+        np.testing.assert_array_equal(file["inputs"], expected.inputs)
+        np.testing.assert_array_equal(file["output_gradient"], expected.output_gradient)
+        np.testing.assert_array_equal(file["W_1"], expected.weights[0])
+        np.testing.assert_array_equal(file["W_2"], expected.weights[1])
+        np.testing.assert_array_equal(file["b_2"], expected.biases[1])
+        header = json.loads(file["header"].item())
+    assert header["network"] == expected.network.canonical_json()
+    with pytest.raises(ValueError, match=r"holds vgsim\.Replay, not vgsim\.Samples"):
+        vgsim.load(path)
+
+
+def test_replay_of_a_dead_network(command):
+    net = vgsim.MLP(40, 2, activation="relu", init="he_normal")
+    index = int(np.flatnonzero(vgsim.simulate(net, 100).dead)[0])
+    code, out, _ = command(
+        "replay", "--activation", "relu", "--depth", 40, "--width", 2, "--index", index
+    )
+    assert code == 0
+    assert "-inf" in out
+    assert "this network is dead" in out
+    assert "nan" not in out
+
+
+# info, version, help
+
+
+def test_info(command):
+    code, out, _ = command("info")
+    assert code == 0
+    assert vgsim.__version__ in out
+    assert "compiler" in out
+
+
+def test_version(command):
+    assert command("--version") == (0, f"vgsim {vgsim.__version__}\n", "")
+
+
+@pytest.mark.parametrize("name", ["run", "replay", "info"])
+def test_help(command, name):
+    code, out, _ = command(name, "--help")
+    assert code == 0
+    assert out.startswith(f"usage: vgsim {name}")
+    assert max(map(len, out.splitlines())) <= 120
+
+
+def test_help_lists_the_choices(command):
+    _, out, _ = command("run", "--help")
+    for word in ("softsign", "torch_default", "he_normal for relu, leaky_relu", "update_ratio"):
+        assert word in out
+
+
+# Errors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "vgsim: error: the following arguments are required: {run,replay,info}"),
+        (["walk"], "vgsim: error: argument {run,replay,info}: invalid choice: 'walk'"),
+        (["run", "--depht", "3"], "vgsim: error: unrecognized arguments: --depht 3"),
+        (["run", "--depth", "deep"], "argument --depth: 'deep' is not a number"),
+        (["run", "--depth", "1.5"], "argument --depth: '1.5' is not an integer"),
+        (["run", "--samples", "inf"], "argument --samples: 'inf' is not an integer"),
+        (["run", "--gain", "big"], "argument --gain: 'big' is not a number"),
+        (["run", "--width", "3,x"], "argument --width: 'x' is not a number"),
+        (["run", "--activation", "relu:"], "'relu:' is not name or name:parameter=value,..."),
+        (["run", "--activation", "elu:alpha"], "is not name or name:parameter=value,..."),
+        (["run", "--inputs", "none.npy"], "'none.npy' is not a readable .npy file"),
+        (["run", "--json", "--csv"], "argument --csv: not allowed with argument --json"),
+        (["run", "--engine", "fast"], "argument --engine: invalid choice: 'fast'"),
+        (["run", "--record", "time"], "argument --record: invalid choice: 'time'"),
+        (["run", "--depth", "0"], "vgsim run: error: depth must be an int from 1"),
+        (["run", "--depth", "3", "--width", "3,4"], "width must be an int or the depth + 1 = 4"),
+        (["run", "--activation", "rleu"], "unknown activation 'rleu'; the choices are 'linear'"),
+        (["run", "--activation", "elu:beta=1"], "takes only 'alpha', got beta=1.0"),
+        (["run", "--init", "xavier"], "'xavier'; the choices are 'lecun_normal'"),
+        (["run", "--init", "normal"], "needs std"),
+        (["run", "--init", "truncated_normal:mode=fan_on"], "must be one of 'fan_in'"),
+        (["run", "--gain", "nan"], "gain must be a finite number > 0, got nan"),
+        (["run", "--samples", "0"], "n_samples must be an int from 1"),
+        (["run", "--seed", "-1"], "seed must be"),
+        (["run", "--threads", "0"], "n_threads must be"),
+        (["run", "--layer", "11"], "must be an int from 0 to depth = 10, got 11"),
+        (["run", "--threshold", "2"], "threshold must be 0 < threshold <= 1, got 2.0"),
+        (["run", "--threshold", "nan"], "threshold must be 0 < threshold <= 1, got nan"),
+        (["run", "--confidence-level", "95"], "confidence_level must lie strictly between 0 and 1"),
+        (["run", "--init", "he_uniform", "--engine", "matrix-free"], "needs Gaussian weights"),
+        (["run", "--layers", "0", "5"], "--layers and --record are about the file: give --out too"),
+        (["run", "--record", "activation"], "--layers and --record are about the file"),
+        (["run", "--out", "x.npz"], "--out x.npz is one file, but there are 15 networks"),
+        (["replay", "--depth", "3", "4"], "unrecognized arguments: 4"),
+        (["replay", "--index", "-1"], "must be an int from 0"),
+    ],
+)
+def test_errors_are_one_line(command, arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = command(*arguments)
+    assert code == 2
+    assert out == ""
+    assert err.count("\n") == 1
+    assert err.startswith("vgsim")
+    assert message in err
+    assert os.listdir(tmp_path) == []
+
+
+def test_out_that_cannot_be_is_refused_before_the_work(command, tmp_path, monkeypatch):
+    monkeypatch.setattr(vgsim, "simulate", lambda *_, **__: pytest.fail("simulated"))
+    (tmp_path / "file").touch()
+    one = ["--depth", 3, "--activation", "tanh"]
+    code, _, err = command("run", *one, "--out", tmp_path / "no" / "x.npz")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "there is no folder" in err
+    code, _, err = command("run", *one, "--out", tmp_path / "file")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "File exists" in err
+
+
+@pytest.mark.parametrize("kind", ["text", "archive", "pickle", "wrong shape"])
+def test_inputs_that_are_no_data(command, kind, tmp_path):
+    path = tmp_path / "data.npy"
+    if kind == "text":
+        path.write_text("1,2")
+    elif kind == "archive":
+        with open(path, "wb") as file:
+            np.savez(file, x=np.zeros((3, 4)))
+    else:
+        array = np.array([{}], dtype=object) if kind == "pickle" else np.zeros((5, 3))
+        np.save(path, array, allow_pickle=True)
+    code, out, err = command("run", "--inputs", path, "--depth", 2, "--width", 4)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+
+
+# Interruption, pipes, progress
+
+
+def test_interruption(command, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(vgsim, "simulate", interrupted)
+    assert command("run") == (130, "", "vgsim run: interrupted\n")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs SIGINT")
+def test_interrupting_a_process():
+    arguments = ["run", "--activation", "tanh", "--depth", "2", "20000", "--samples", "20000"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "vgsim", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for line in process.stdout:
+        if line.strip().startswith("2 "):
+            break
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    _, err = process.communicate(timeout=30)
+    assert time.monotonic() - began < 3
+    assert (process.returncode, err) == (130, "vgsim run: interrupted\n")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a POSIX shell")
+def test_reader_that_goes_away():
+    arguments = "run --samples 10 --width 4 --csv"
+    done = subprocess.run(
+        f"{sys.executable} -m vgsim {arguments} | head -1",
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith("activation,")
+    assert done.stderr == ""
+
+
+def test_module_is_the_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "vgsim", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"vgsim {vgsim.__version__}\n"
+
+
+def test_progress_only_on_a_terminal(command, monkeypatch):
+    assert command("run", *SMALL)[2] == ""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    code, out, err = command("run", *SMALL)
+    assert code == 0
+    assert "P(vanishing)" in out
+    assert "sigmoid, depth 5: 200 of 200" in err
+    assert "relu, depth 20: 200 of 200, 100 % of all, 0.00s left" in err
+    assert err.rsplit("\r", 2)[1].strip() == err.rsplit("\r", 2)[2] == ""
+    assert "\n" not in err
+
+
+def test_progress_line_weighs_the_tasks(monkeypatch):
+    stream = io.StringIO()
+    clock = iter([100.0, 110.0, 130.0])
+    monkeypatch.setattr("vgsim._progress.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    line = ProgressLine(stream, [("a", 30.0), ("b", 70.0)])
+    line(0, 1000)
+    assert stream.getvalue() == "\ra: 0 of 1,000, 0 % of all"
+    line(667, 2000)
+    assert stream.getvalue().endswith("\ra: 667 of 2,000, 10 % of all, 90.0s left")
+    line.start(1)
+    line(10, 100)
+    last = stream.getvalue().rsplit("\r", 1)[1]
+    assert last.rstrip() == "b: 10 of 100, 37 % of all, 51.1s left"
+    assert len(last) >= len("a: 667 of 2,000, 10 % of all, 90.0s left")
+    line.clear()
+    assert stream.getvalue().endswith("\r" + " " * len(last.rstrip()) + "\r")
+
+
+# Cells
+
+
+@pytest.mark.parametrize(
+    ("value", "cell"),
+    [
+        (0.004, "0.00"), (-0.004, "0.00"), (-99.994, "-99.99"), (-99.996, "-100.0"),
+        (999.96, "1000"), (-12345.6, "-12346"), (-np.inf, "-inf"), (None, "-"),
+    ],
+)  # fmt: skip
+def test_number_cells(value, cell):
+    assert number_cell(value) == cell
+
+
+@pytest.mark.parametrize(
+    ("seconds", "cell"),
+    [
+        (0, "0.00s"), (9.994, "9.99s"), (9.996, "10.0s"), (99.94, "99.9s"), (99.96, "1m40"),
+        (3599.4, "59m59"), (3599.6, "1h00m"), (86400, "24h00m"),
+    ],
+)  # fmt: skip
+def test_seconds_cells(seconds, cell):
+    assert seconds_cell(seconds) == cell

@@ -1,0 +1,142 @@
+"""Depths, gains and widths at which ordinary arithmetic under- or overflows."""
+
+import math
+import resource
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from scipy import stats
+
+import vgsim
+
+LN10 = math.log(10)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_sigmoid_at_depth_100_000(dtype):
+    """ln ‖G‖² falls by −ln χ₁ = 2.8874 a layer at σ_w = 1 (less 1/n, by the width)."""
+    depth, n = 100_000, 32
+    net = vgsim.MLP(depth, n, activation="sigmoid", init="lecun_normal")
+    s = vgsim.simulate(net, 32, layers=(0, depth // 2), dtype=dtype)
+    assert np.isfinite(s.log10_ratio).all()
+    slope = 2 * LN10 * s.log10_ratio.mean(axis=0) / depth
+    expected = math.log(0.05572071)
+    assert slope[0] == pytest.approx(expected, abs=2 / n)
+    assert slope[1] == pytest.approx(slope[0] / 2, rel=1e-3)
+    assert s.n_dead == 0
+
+
+def test_relu_with_gain_3_at_depth_5000():
+    depth, n = 5000, 64
+    net = vgsim.MLP(depth, n, activation="relu", init="he_normal", gain=3.0)
+    s = vgsim.simulate(net, 2000, layers=(0,))
+    expected = depth * math.log10(3.0) + depth * (-0.0400) / (2 * LN10)
+    assert s.log10_ratio.mean() == pytest.approx(expected, abs=1.0)
+    assert s.probability("exploding").estimate == 1.0
+    assert s.probability("overflow", dtype="float32").estimate == 1.0
+
+
+@pytest.mark.parametrize("gain", [1e-30, 1e-3, 1e3, 1e30])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("engine", ["matrix-free", "dense"])
+def test_any_gain_of_relu_only_shifts_the_logarithm(engine, dtype, gain):
+    """relu is homogeneous: its gain multiplies every gradient, whatever the exponent."""
+    depth, kwargs = 50, dict(activation="relu", init="he_normal")
+    record = ("gradient", "activation")
+    a, b = (
+        vgsim.simulate(
+            vgsim.MLP(depth, 8, gain=g, **kwargs),
+            4000,
+            engine=engine,
+            dtype=dtype,
+            layers=(0, depth),
+            record=record,
+        )
+        for g in (1.0, gain)
+    )
+    x, y = (s.log10_ratio[~s.dead, 0] for s in (a, b))
+    error = math.hypot(x.std() / math.sqrt(len(x)), y.std() / math.sqrt(len(y)))
+    assert abs(y.mean() - x.mean() - depth * math.log10(gain)) < 5 * error
+
+
+SMOOTH = ["sigmoid", "tanh", "erf", "softsign", "gelu", "silu", "elu", "selu", "softplus"]
+
+
+@pytest.mark.parametrize("width", [1, 2, 16])
+@pytest.mark.parametrize("gain", [1e-20, 100.0, 1e12])
+@pytest.mark.parametrize("activation", SMOOTH)
+def test_smooth_activations_never_die(activation, gain, width):
+    net = vgsim.MLP(40, width, activation=activation, gain=gain, init="lecun_normal")
+    record = ("gradient", "activation", "weight_gradient", "update_ratio")
+    for engine in ("matrix-free", "dense"):
+        s = vgsim.simulate(net, 200, engine=engine, record=record)
+        assert s.n_dead == 0
+        for name in (*record, "rms_min", "rms_max"):
+            assert np.isfinite(getattr(s, name)).all(), name
+
+
+@pytest.mark.parametrize("activation", SMOOTH)
+def test_both_dtypes_say_the_same_when_saturated(activation):
+    net = vgsim.MLP(6, 4, activation=activation, gain=60.0, init="lecun_normal")
+    a, b = (vgsim.simulate(net, 20_000, dtype=t) for t in ("float32", "float64"))
+    assert a.n_dead == b.n_dead == 0
+    for column in range(net.depth):
+        x, y = a.log10_ratio[:, column], b.log10_ratio[:, column]
+        assert stats.ks_2samp(x, y).pvalue > 1e-6, column
+        assert stats.ks_2samp(x, 1.2 * y).pvalue < 1e-6, column  # it would notice 20 % in ln
+
+
+@pytest.mark.parametrize("engine", ["matrix-free", "dense"])
+def test_depth_1_and_width_1(engine):
+    """G_0 = w φ'(w x) G_1, all scalars: log10 |G_0/G_1| = log10 |w| for linear."""
+    s = vgsim.simulate(vgsim.MLP(1, 1, activation="linear"), 20_000, engine=engine)
+    assert list(s.layers) == [0, 1]
+    mean = (-np.euler_gamma - math.log(2)) / 2 / LN10  # of log10 |N(0, 1)|
+    std = math.pi / math.sqrt(8) / LN10
+    assert abs(s.mean(0) - mean) < 5 * std / math.sqrt(20_000)
+    assert s.mean(1) == 0
+
+
+def test_relu_dies_as_it_should_at_width_1():
+    s = vgsim.simulate(vgsim.MLP(3, 1, activation="relu"), 20_000)
+    assert abs(s.probability("dead").estimate - 7 / 8) < 5 * math.sqrt(7 / 64 / 20_000)
+
+
+MILLION = """
+import resource, sys, vgsim
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+s = vgsim.simulate(vgsim.MLP(1_000_000, 64, init="lecun_normal"), 16, layers=(0,))
+assert abs(s.log10_ratio).max() < 1e6
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+
+
+def test_a_million_tanh_layers_in_600_mib():
+    done = subprocess.run([sys.executable, "-c", MILLION], capture_output=True, text=True, check=True)
+    unit = 1 if sys.platform != "darwin" else 1 / 1024
+    assert float(done.stdout) * unit < 600
+
+
+def test_seconds_a_layer_do_not_depend_on_depth():
+    n = 16
+
+    def seconds_a_layer(depth):
+        net = vgsim.MLP(depth, 64, init="lecun_normal")
+        return min(vgsim.simulate(net, n, layers=(0,), n_threads=1).elapsed for _ in range(3)) / depth
+
+    for _ in range(3):  # a shared machine may be busy once
+        times = [seconds_a_layer(depth) for depth in (1000, 4000, 16_000, 64_000)]
+        if max(times) < 2 * min(times):
+            return
+        time.sleep(1)
+    pytest.fail(f"seconds a layer at depth 1,000 to 64,000: {times}")
+
+
+def test_memory_is_estimated_before_it_is_taken():
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(MemoryError, match="lower n_samples = 100000000000"):
+        vgsim.simulate(vgsim.MLP(100, 8), 100_000_000_000)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < peak + 200_000

@@ -1,0 +1,109 @@
+"""A sample's bits depend on nothing but what it is: not on threads, splits, columns or machines."""
+
+import numpy as np
+import pytest
+
+import vgsim
+from vgsim import _kernels
+from vgsim._activations import ACTIVATIONS
+
+RECORD = ("gradient", "activation", "saturation", "weight_gradient", "update_ratio")
+ARRAYS = (*RECORD, "output_gradient", "dead", "rms_min", "rms_max")
+WIDTHS = [5, 7, 3, 8, 1, 4, 9, 6, 7, 5]
+LAYERS = range(len(WIDTHS))
+N, FIRST = 77, 5
+
+# Comfortable, with biases, and scales that leave the range of float32.
+SETTINGS = {"plain": {}, "bias": {"bias_std": 0.3, "gain": 1.5}, "huge": {"gain": 1e6}}
+
+
+def simulate(net, n=N, first=FIRST, **choice):
+    choice = {"layers": LAYERS, "record": RECORD, "seed": 3} | choice
+    return vgsim.simulate(net, n, first=first, **choice)
+
+
+def bits(samples, arrays=ARRAYS):
+    return {name: getattr(samples, name).tobytes() for name in arrays}
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("engine", ["matrix-free", "dense"])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_bits(activation, engine, dtype, setting):
+    net = vgsim.MLP(len(WIDTHS) - 1, WIDTHS, activation=activation, **SETTINGS[setting])
+    choice = {"engine": engine, "dtype": dtype}
+    expected = bits(simulate(net, n_threads=1, **choice))
+    for isa in _kernels.available_isas():
+        _kernels.set_isa(isa)
+        for threads in (1, 2, 3):
+            assert bits(simulate(net, n_threads=threads, **choice)) == expected, (isa, threads)
+        parts = [simulate(net, n, first, **choice) for n, first in [(1, 5), (30, 6), (46, 36)]]
+        assert bits(parts[2] + parts[0] + parts[1]) == expected, isa
+        _kernels.set_isa(None)
+
+
+@pytest.mark.parametrize("engine", ["matrix-free", "dense"])
+def test_recording_never_changes_a_sample(engine):
+    net = vgsim.MLP(len(WIDTHS) - 1, WIDTHS, activation="tanh", bias_std=0.2)
+    everything = simulate(net, engine=engine)
+    for record in ((), *((name,) for name in RECORD)):
+        part = simulate(net, engine=engine, layers=(7, 0, 3), record=record)
+        assert bits(part, ["output_gradient", "dead"]) == bits(
+            everything, ["output_gradient", "dead"]
+        )
+        for name in record:
+            whole = getattr(everything, name)
+            columns = [7, 0, 3] if name in ("gradient", "activation") else [6, 2]
+            np.testing.assert_array_equal(getattr(part, name), whole[:, columns])
+
+
+@pytest.mark.parametrize("engine", ["matrix-free", "dense"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_segments_never_change_a_sample(engine, dtype, monkeypatch):
+    """Whether a forward pass is stored or run again from checkpoints, the bits are the same."""
+    from vgsim import _simulate
+
+    net = vgsim.MLP(len(WIDTHS) - 1, WIDTHS, activation="gelu", bias_std=0.2)
+    expected = bits(simulate(net, engine=engine, dtype=dtype))
+    for size in (1, 4000, 9000):
+        monkeypatch.setattr(_simulate, "SEGMENT_BYTES", size)
+        assert bits(simulate(net, engine=engine, dtype=dtype)) == expected
+
+
+def test_the_callers_floating_point_mode_does_not_matter():
+    torch = pytest.importorskip("torch", reason="PyTorch can switch subnormal numbers off")
+    net = vgsim.MLP(len(WIDTHS) - 1, WIDTHS, activation="sigmoid", gain=20.0)
+    expected = bits(simulate(net, n_threads=1))
+    if not torch.set_flush_denormal(True):
+        pytest.skip("this machine cannot flush subnormal numbers")
+    try:
+        assert bits(simulate(net, n_threads=1)) == expected
+    finally:
+        torch.set_flush_denormal(False)
+
+
+def test_networks_and_seeds_are_independent():
+    draws = [
+        vgsim.simulate(vgsim.MLP(depth, 16), 4000, seed=seed, layers=(0,)).log10_ratio[:, 0]
+        for depth, seed in [(10, 0), (11, 0), (10, 1), (10, 2**80)]
+    ]
+    correlation = np.corrcoef(draws) - np.eye(len(draws))
+    assert np.abs(correlation).max() < 5 / np.sqrt(4000)
+
+
+FROZEN = {}
+
+
+def test_frozen_bits():
+    """Stream version 1: these numbers may change only together with the stream version."""
+    net = vgsim.MLP(12, 10, activation="tanh", gain=1.2, bias_std=0.1)
+    samples = {
+        (engine, dtype): vgsim.simulate(
+            net, 2, seed=7, first=2**40, engine=engine, dtype=dtype, layers=(0,)
+        )
+        for engine in ("matrix-free", "dense")
+        for dtype in ("float32", "float64")
+    }
+    frozen = {key: [x.hex() for x in s.gradient[:, 0]] for key, s in samples.items()}
+    assert frozen == FROZEN

@@ -1,0 +1,177 @@
+"""The kernels' random numbers and activations, by instruction set, against independent answers."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vgsim import Activation, _kernels, _random
+from vgsim._activations import ACTIVATIONS
+
+KEY = np.array([0xDEADBEEF, 0x12345678], dtype=np.uint32)
+DTYPES = ["float32", "float64"]
+LAWS = {
+    "normal": _random.normals,
+    "uniform": _random.uniforms,
+    "truncated_normal": _random.truncated_normals,
+}
+
+
+def known_answers():
+    text = (Path(__file__).parent / "data" / "philox4x32_kat.txt").read_text()
+    rows = [line.split() for line in text.splitlines() if line and not line.startswith("#")]
+    return [[int(word, 16) for word in row] for row in rows]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("row", known_answers(), ids=lambda row: f"{row[0]:08x}")
+def test_known_answers(isa, row, dtype):
+    c0, c1, c2, c3 = row[:4]
+    index = (c3 & 0xFFFFFF) << 32 | c2
+    key = np.array(row[4:6], dtype=np.uint32)
+    answer = _kernels.words(key, c3 >> 24, c1, index, 4, c0, dtype)
+    assert answer.tolist() == row[6:]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("index", [0, 13, 2**32 - 1, 2**32, 2**56 - 1])
+def test_words_are_the_twins(isa, dtype, index):
+    expected = _random.words(KEY, "bias", 7, index, 1001)
+    np.testing.assert_array_equal(_kernels.words(KEY, 3, 7, index, 1001, 0, dtype), expected)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 2e-6), ("float64", 4e-15)])
+@pytest.mark.parametrize("law", LAWS)
+def test_draws_are_the_twins(isa, law, dtype, tolerance):
+    expected = LAWS[law](KEY, "forward", 3, 5, 200_000, dtype)
+    actual = _kernels.draws(KEY, 1, 3, 5, law, 200_000, dtype)
+    np.testing.assert_allclose(actual, expected, rtol=tolerance, atol=0)
+
+
+def test_draws_have_the_same_bits_on_every_instruction_set():
+    def bits():
+        return [
+            _kernels.draws(KEY, 1, 3, 5, law, 10_001, dtype).tobytes()
+            for law in LAWS
+            for dtype in DTYPES
+        ]
+
+    results = {}
+    for name in _kernels.available_isas():
+        _kernels.set_isa(name)
+        results[name] = bits()
+    _kernels.set_isa(None)
+    assert all(result == results["base"] for result in results.values())
+
+
+@pytest.fixture(scope="module", params=DTYPES)
+def kernel_normals(request):
+    """Fifty million normals of one dtype, by the fastest instruction set."""
+    draws = [_kernels.draws(KEY, 1, layer, 9, "normal", 5_000_000, request.param) for layer in range(10)]
+    return np.concatenate(draws)
+
+
+def test_moments_of_normals(kernel_normals):
+    z, n = kernel_normals, len(kernel_normals)
+    even = {0: 1, 2: 1, 4: 3, 6: 15, 8: 105}
+    moment = even | {p: math.prod(range(1, p, 2)) for p in range(10, 17, 2)}
+    power = np.ones_like(z)
+    for p in range(1, 9):
+        power *= z
+        expected = moment.get(p, 0)
+        error = math.sqrt((moment[2 * p] - expected**2) / n)
+        if p <= 4:  # a deviation of 2 % in scale would show
+            assert 5 * error < 0.02 * p * max(expected, 1)
+        assert abs(power.mean() - expected) < 5 * error, p
+
+
+@pytest.mark.parametrize("sigmas", [4.0, 5.0])
+def test_tails_of_normals(kernel_normals, sigmas):
+    n = len(kernel_normals)
+    for side in (kernel_normals > sigmas, kernel_normals < -sigmas):
+        expected = n * math.erfc(sigmas / math.sqrt(2)) / 2
+        assert expected > 14
+        assert abs(side.sum() - expected) < 5 * math.sqrt(expected)
+
+
+def test_normals_are_not_correlated(kernel_normals):
+    z, n = kernel_normals, len(kernel_normals)
+    for lag in (1, 2, 3, 4, 8, 64):
+        a, b = z[:-lag], z[lag:]
+        assert abs(np.mean(a * b)) < 5 / math.sqrt(n)
+        assert abs(np.mean((a * a - 1) * (b * b - 1))) < 5 * 2 / math.sqrt(n)
+
+
+def test_no_normal_is_zero(kernel_normals):
+    assert np.abs(kernel_normals).min() > 0
+
+
+def test_samples_and_layers_and_streams_are_not_correlated():
+    n = 400_000
+    streams = [(1, 3, 5), (1, 3, 6), (1, 4, 5), (2, 3, 5), (1, 3, 5 + 2**32)]
+    draws = [_kernels.draws(KEY, *stream, "normal", n, "float32") for stream in streams]
+    correlations = np.corrcoef(draws) - np.eye(len(streams))
+    assert np.abs(correlations).max() < 5 / math.sqrt(n)
+
+
+# Accuracy relative to the largest of what enters: the float32 exponentials round their argument.
+ACTIVATION_TOLERANCE = {"float32": 2e-6, "float64": 4e-15}
+POINTS = [0.0, *np.geomspace(1e-8, 30, 60)]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activation_equals_the_table(isa, name, dtype):
+    activation = Activation(name)
+    tolerance = ACTIVATION_TOLERANCE[dtype]
+    for h in [*POINTS, *(-point for point in POINTS)]:
+        h = float(np.dtype(dtype).type(h))
+        value, slope, exponent = _kernels.activation(
+            name, activation.kernel_parameters, h, 0, dtype
+        )
+        expected, expected_slope = activation.value(h), activation.derivative(h)
+        growth = 1 + h * h  # exp(-h²) and Φ round h² once
+        assert abs(value * 2**exponent - expected) <= tolerance * growth * abs(expected), h
+        if abs(expected_slope) > 1e-37:
+            near_root = tolerance if name in ("gelu", "silu") else 0
+            bound = tolerance * growth * abs(expected_slope) + near_root * (abs(h) < 2)
+            assert abs(slope - expected_slope) <= bound, h
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("exponent", [-(2**20), -300, -90, -40, 40, 90, 300, 2**20])
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activation_in_scaled_units(isa, name, exponent, dtype):
+    """φ(ĥ 2^E) at exponents that no float holds: its limits at 0 and infinity."""
+    activation = Activation(name)
+    parameters = activation.kernel_parameters
+    at_zero = activation.value(0.0)
+    slopes = activation.slope_at_infinity if exponent > 0 else activation.slope_at_zero
+    for h, slope_there in ((-1.25, slopes[0]), (1.25, slopes[1])):
+        value, slope, e = _kernels.activation(name, parameters, h, exponent, dtype)
+        assert np.isfinite([value, slope, e]).all()
+        if exponent < 0 and at_zero != 0:
+            assert e == 0
+            assert value == pytest.approx(float(at_zero), rel=1e-6)
+        elif slope_there != 0:  # grows like h, or starts like h
+            assert value * 2.0 ** (e - exponent) == pytest.approx(slope_there * h, rel=1e-6)
+            assert slope == pytest.approx(slope_there, rel=1e-6)
+        elif activation.slope_at_infinity == (0, 0):  # saturates at a constant
+            limit = float(activation.value(math.copysign(1e300, h)))
+            if limit:
+                assert value * 2.0**e == pytest.approx(limit, rel=1e-6)
+
+
+def test_isa_choices(monkeypatch):
+    with pytest.raises(ValueError, match="'sse9' is not among.* base"):
+        _kernels.set_isa("sse9")
+    monkeypatch.setenv("VGSIM_ISA", "neon2")
+    with pytest.raises(ValueError, match="VGSIM_ISA = 'neon2'.*choices here are base"):
+        _kernels.selected_isa()
+    monkeypatch.setenv("VGSIM_ISA", "base")
+    assert _kernels.selected_isa() == "base"
+
+
+def test_registry_of_activations_is_the_kernels():
+    assert _kernels.ACTIVATIONS == tuple(ACTIVATIONS)

@@ -1,0 +1,171 @@
+"""Samples come back from files as they went, and nothing else passes for them."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import vgsim
+from known_runs import RECORDS, changed, run, same
+from vgsim._npz import VERSION
+
+
+@pytest.mark.parametrize("record", [(), *[RECORDS[:k] for k in range(1, 6)], RECORDS[3:]])
+def test_save_and_load(tmp_path, record):
+    path = tmp_path / "run.npz"
+    s = run(record=record, dead=[2])
+    s.save(path)
+    loaded = vgsim.load(path)
+    assert same(s, loaded)
+    assert loaded.provenance == s.provenance
+    assert loaded.elapsed == s.elapsed
+    assert os.listdir(tmp_path) == ["run.npz"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"seed": 2**200 + 1},
+        {"network": vgsim.MLP(6, [3, 4, 5, 6, 7, 8, 9], activation="relu", bias_std=0.1)},
+        {"network": vgsim.MLP(6, 4, activation=vgsim.Activation("leaky_relu", slope=0.3))},
+        {"provenance": {"compiler": "gcc ‖∂L/∂W‖"}},
+        {"inputs": "sha256:" + "ab" * 32, "dtype": "float64", "engine": "dense"},
+    ],
+)
+def test_every_field_survives(tmp_path, changes):
+    s = changed(run(), **changes)
+    s.save(str(tmp_path / "run"))
+    loaded = vgsim.load(tmp_path / "run")
+    assert same(s, loaded)
+    assert loaded.provenance == s.provenance
+    assert loaded.rms_min.dtype == np.float32
+
+
+def test_file_is_plain_numpy(tmp_path):
+    path = tmp_path / "run.npz"
+    s = run()
+    s.save(path)
+    with np.load(path, allow_pickle=False) as file:
+        header = json.loads(file["header"].item())
+        assert header["network"] == s.network.canonical_json()
+        np.testing.assert_array_equal(file["gradient"], s.gradient)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")
+def test_file_has_the_usual_permissions(tmp_path):
+    run().save(tmp_path / "run.npz")
+    (tmp_path / "other").touch()
+    assert (tmp_path / "run.npz").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+def test_interrupted_save_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "run.npz"
+    old, new = run(range(4)), run(range(5))
+    old.save(path)
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        new.save(path)
+    assert same(vgsim.load(path), old)
+    assert os.listdir(tmp_path) == ["run.npz"]
+
+
+def test_killed_save_leaves_the_old_file(tmp_path):
+    path = tmp_path / "run.npz"
+    old = run()
+    old.save(path)
+    script = (
+        "import os, sys, vgsim\n"
+        "s = vgsim.load(sys.argv[1])\n"
+        "os.replace = lambda *_: os.kill(os.getpid(), 9)\n"
+        "s.elapsed = 9.0\n"
+        "s.save(sys.argv[1])\n"
+    )
+    assert subprocess.run([sys.executable, "-c", script, str(path)], check=False).returncode == -9
+    assert vgsim.load(path).elapsed == old.elapsed
+
+
+def test_saving_nowhere_is_an_oserror(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        run().save(tmp_path / "no" / "run.npz")
+
+
+def test_truncated_files_are_refused(tmp_path):
+    path = tmp_path / "run.npz"
+    run().save(path)
+    whole = path.read_bytes()
+    for part in range(0, len(whole), 97):
+        path.write_bytes(whole[:part])
+        with pytest.raises(ValueError, match=r"run\.npz is damaged, or not an \.npz file"):
+            vgsim.load(path)
+
+
+def test_flipped_bytes_are_found_or_harmless(tmp_path, rng):
+    path = tmp_path / "run.npz"
+    s = run(dead=[2])
+    s.save(path)
+    whole = path.read_bytes()
+    found = harmless = 0
+    for position in rng.integers(len(whole), size=300):
+        flipped = bytearray(whole)
+        flipped[position] ^= rng.integers(1, 256)
+        path.write_bytes(flipped)
+        try:
+            loaded = vgsim.load(path)
+        except ValueError as error:
+            found += str(error).startswith(str(path))
+        else:
+            harmless += same(loaded, s)
+    assert found + harmless == 300
+    assert found > 100
+
+
+def _foreign(path, kind):
+    if kind == "text":
+        path.write_text("index,gradient\n0,1\n")
+    elif kind == "one array":
+        with open(path, "wb") as file:
+            np.save(file, np.zeros(3))
+    elif kind == "pickle":
+        np.savez(path, header=np.array([{"format": "vgsim.Samples"}], dtype=object))
+    elif kind == "other arrays":
+        np.savez(path, x=np.zeros(3))
+    elif kind == "other header":
+        np.savez(path, header=np.arange(3))
+    elif kind == "number":
+        np.savez(path, header=np.array("3"))
+    else:
+        header = {"format": "vgsim.Samples", "version": VERSION, "arrays": []}
+        header |= {"newer": {"version": VERSION + 1}, "replay": {"format": "vgsim.Replay"}}.get(
+            kind, {}
+        )
+        np.savez(path, header=np.array(json.dumps(header)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("text", "is damaged, or not an .npz file"),
+        ("one array", "is damaged, or not an .npz file"),
+        ("pickle", "is damaged, or not an .npz file"),
+        ("other arrays", "was not written by vgsim: it has no header of ours"),
+        ("other header", "was not written by vgsim: it has no header of ours"),
+        ("number", "was not written by vgsim: it has no header of ours"),
+        ("newer", "has format version 2, this vgsim reads version 1: upgrade it"),
+        ("replay", "holds vgsim.Replay, not vgsim.Samples"),
+        ("empty header", "does not hold consistent samples"),
+    ],
+)
+def test_foreign_files_are_refused(tmp_path, kind, message):
+    path = tmp_path / "x.npz"
+    _foreign(path, kind)
+    with pytest.raises(ValueError, match=r"x\.npz") as caught:
+        vgsim.load(path)
+    assert str(caught.value).startswith(f"{path} {message}")
+    assert "\n" not in str(caught.value)
