@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vgsim._activations import ACTIVATIONS, Activation, as_activation
+from vgsim._initializers import INITIALIZERS
 
 ALL = [Activation(name) for name in ACTIVATIONS] + [
     Activation("leaky_relu", slope=0.2),
@@ -110,22 +111,7 @@ def test_derivative_is_accurate_absolutely_around_its_root(name):
 @every_activation
 def test_same_as_pytorch_with_its_derivative_at_the_kinks(activation):
     torch = pytest.importorskip("torch", reason="PyTorch is the oracle of this test")
-    functional = torch.nn.functional
-    module = {
-        "linear": lambda h: h,
-        "relu": functional.relu,
-        "leaky_relu": lambda h: functional.leaky_relu(h, activation.parameters["slope"]),
-        "elu": lambda h: functional.elu(h, activation.parameters["alpha"]),
-        "selu": functional.selu,
-        "gelu": functional.gelu,
-        "silu": functional.silu,
-        "softplus": functional.softplus,
-        "sigmoid": torch.sigmoid,
-        "tanh": torch.tanh,
-        "hard_tanh": functional.hardtanh,
-        "erf": torch.erf,
-        "softsign": functional.softsign,
-    }[activation.name]
+    module = ACTIVATIONS[activation.name].torch(torch.nn, *activation.parameters.values())
     grid = np.concatenate([np.linspace(-6.0, 6.0, 241), KINKS])
     h = torch.tensor(grid, dtype=torch.float64, requires_grad=True)
     y = module(h)
@@ -170,6 +156,25 @@ def test_huge_arguments_give_no_nan_and_no_warning(activation):
     h = np.array([1e300, -1e300, 1e30, -1e30, 710.0, -750.0])
     assert np.isfinite(activation.value(h)).all()
     assert np.isfinite(activation.derivative(h)).all()
+
+
+@pytest.mark.parametrize(
+    ("function", "logarithm"), [("value", "log_value"), ("derivative", "log_derivative")]
+)
+@every_activation
+def test_what_decays_smoothly_has_its_logarithm(activation, function, logarithm):
+    """Without it, the twin would take an underflow of φ or φ' for a dead unit."""
+    far = np.geomspace(1.0, 1e30, 20_000)
+    h = np.concatenate([-far, far])
+    y = getattr(activation, function)(h)
+    log = getattr(ACTIVATIONS[activation.name], logarithm)
+    decayed = (y != 0) & (np.abs(y) < 1e-30) & (np.abs(y) > 1e-300)
+    assert (log is not None) == decayed.any()
+    if log is not None:
+        h, y = h[decayed], y[decayed]
+        sign, size = log(h, *activation.parameters.values())
+        np.testing.assert_array_equal(np.broadcast_to(sign, h.shape), np.sign(y))
+        np.testing.assert_allclose(size, np.log(np.abs(y)), rtol=1e-14)
 
 
 def test_a_smooth_activation_does_not_die_of_rounding():
@@ -233,6 +238,10 @@ def test_json_and_parameters():
     assert Activation("elu", alpha=2).kernel_parameters == (2.0, 0.0)
     assert Activation("selu").parameters == {}
     assert Activation("selu").kernel_parameters == (0.0, 0.0)
+
+
+def test_textbook_initialisers_exist():
+    assert {law.textbook_init for law in ACTIVATIONS.values()} <= set(INITIALIZERS)
 
 
 def test_as_activation():

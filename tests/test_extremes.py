@@ -44,7 +44,7 @@ def test_relu_with_gain_3_at_depth_5000():
 @pytest.mark.parametrize("engine", ["matrix-free", "dense"])
 def test_any_gain_of_relu_only_shifts_the_logarithm(engine, dtype, gain):
     """relu is homogeneous: its gain multiplies every gradient, whatever the exponent."""
-    depth, kwargs = 50, dict(activation="relu", init="he_normal")
+    depth, kwargs = 50, {"activation": "relu", "init": "he_normal"}
     record = ("gradient", "activation")
     a, b = (
         vgsim.simulate(
@@ -115,7 +115,8 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
 def test_a_million_tanh_layers_in_600_mib():
-    done = subprocess.run([sys.executable, "-c", MILLION], capture_output=True, text=True, check=True)
+    command = [sys.executable, "-c", MILLION]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     unit = 1 if sys.platform != "darwin" else 1 / 1024
     assert float(done.stdout) * unit < 600
 
@@ -125,7 +126,8 @@ def test_seconds_a_layer_do_not_depend_on_depth():
 
     def seconds_a_layer(depth):
         net = vgsim.MLP(depth, 64, init="lecun_normal")
-        return min(vgsim.simulate(net, n, layers=(0,), n_threads=1).elapsed for _ in range(3)) / depth
+        runs = (vgsim.simulate(net, n, layers=(0,), n_threads=1) for _ in range(3))
+        return min(run.elapsed for run in runs) / depth
 
     for _ in range(3):  # a shared machine may be busy once
         times = [seconds_a_layer(depth) for depth in (1000, 4000, 16_000, 64_000)]

@@ -68,8 +68,8 @@ def test_draws_have_the_same_bits_on_every_instruction_set():
 @pytest.fixture(scope="module", params=DTYPES)
 def kernel_normals(request):
     """Fifty million normals of one dtype, by the fastest instruction set."""
-    draws = [_kernels.draws(KEY, 1, layer, 9, "normal", 5_000_000, request.param) for layer in range(10)]
-    return np.concatenate(draws)
+    n, dtype = 5_000_000, request.param
+    return np.concatenate([_kernels.draws(KEY, 1, l, 9, "normal", n, dtype) for l in range(10)])
 
 
 def test_moments_of_normals(kernel_normals):
@@ -174,4 +174,4 @@ def test_isa_choices(monkeypatch):
 
 
 def test_registry_of_activations_is_the_kernels():
-    assert _kernels.ACTIVATIONS == tuple(ACTIVATIONS)
+    assert tuple(ACTIVATIONS) == _kernels.ACTIVATIONS

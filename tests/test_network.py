@@ -214,7 +214,9 @@ def test_repr_omits_defaults():
         ({"gain": "1"}, TypeError, ["gain", "'1'"]),
         ({"gain": True}, TypeError, ["gain", "True"]),
         ({"gain": 1e300}, ValueError, ["gain", "1e+300", "standard deviation"]),
-        ({"bias_std": -0.1}, ValueError, ["bias_std", "-0.1", ">= 0"]),
+        ({"bias_std": -0.1}, ValueError, ["bias_std", "-0.1", "0, or from 1e-200 to 1e+200"]),
+        ({"bias_std": 1e-201}, ValueError, ["bias_std", "1e-201", "1e-200"]),
+        ({"bias_std": 1e201}, ValueError, ["bias_std", "1e+201"]),
         ({"bias_std": math.inf}, ValueError, ["bias_std", "inf"]),
         ({"bias_std": None}, TypeError, ["bias_std", "None"]),
         (

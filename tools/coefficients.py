@@ -1,8 +1,8 @@
-"""Print src/vgsim/_csrc/vg_coefficients.h: the polynomials behind the kernels' elementary functions.
+"""Print src/vgsim/_csrc/vg_coefficients.h: the polynomials of the kernels' elementary functions.
 
-Each table is the Chebyshev interpolant of a smooth function, computed by mpmath with 60 digits, written
-as a polynomial in the variable itself, lowest degree first. The trailing comment gives the largest
-error relative to `scale` after rounding the coefficients to the type. Run with
+Each table is the Chebyshev interpolant of a smooth function, computed by mpmath with 60 digits,
+written as a polynomial in the variable itself, lowest degree first. The trailing comment gives the
+largest error relative to `scale` after rounding the coefficients to the type. Run with
 
     python tools/coefficients.py > src/vgsim/_csrc/vg_coefficients.h
 """
@@ -64,8 +64,8 @@ def log_ratio_tail(w):  # log((1 + s)/(1 − s)) = 2 s + s · w · this, w = s²
     return (2 * mp.atanh(s) / s - 2) / w
 
 
-def expm1_tail(r):  # exp(r) − 1 = r + r² · this
-    return (mp.expm1(r) - r) / r**2
+def exp2_ratio(f):  # 2^f − 1 = f · this
+    return mp.expm1(f * mp.log(2)) / f
 
 
 def erf_ratio(w):  # erf(x) = x · this(x²)
@@ -125,15 +125,7 @@ def main():
         (None, 6),
         scale=lambda w: 2 / w if abs(w) > 1e-15 else mpf(10) ** 9,
     )
-    half = mp.log(2) / 2
-    table(
-        "EXPM1",
-        at_zero(expm1_tail, 0.5),
-        -half,
-        half,
-        (4, 9),
-        scale=lambda r: 1 / r if abs(r) > 1e-15 else mpf(10) ** 9,
-    )
+    table("EXP2", at_zero(exp2_ratio, mp.log(2)), mpf(-1) / 2, mpf(1) / 2, (5, 10))
     table("SIN", at_zero(sine_quarter, mp.pi / 4), 0, 1, (3, 6))
     table("COS", cosine_quarter, 0, 1, (4, 7))
     table("ERF", at_zero(erf_ratio, 2 / mp.sqrt(mp.pi)), 0, 1, (6, 12))

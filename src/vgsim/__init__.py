@@ -1,10 +1,10 @@
 """vgsim: the probability distribution of vanishing and exploding gradients in deep networks.
 
-    >>> import vgsim
-    >>> net = vgsim.MLP(depth=100, width=64, activation="tanh")
-    >>> s = vgsim.simulate(net, 2000, seed=0)
-    >>> 0 <= s.probability("vanishing", threshold=1e-2).estimate <= 1
-    True
+>>> import vgsim
+>>> net = vgsim.MLP(depth=100, width=64, activation="tanh")
+>>> s = vgsim.simulate(net, 2000, seed=0)
+>>> 0 <= s.probability("vanishing", threshold=1e-2).estimate <= 1
+True
 """
 
 from importlib.metadata import version as _version

@@ -1,4 +1,4 @@
-"""Activation functions: names, parameters, values, derivatives and slopes, in one table.
+"""Activation functions: all that Python knows of each is its entry in one table.
 
 Derivatives are written so that they keep their relative accuracy far into the tails (no
 ``1 - y**2``): a smooth activation is then never mistaken for one that has died.
@@ -20,6 +20,7 @@ __all__ = ["ACTIVATIONS", "Activation", "as_activation"]
 
 Array = NDArray[np.float64]
 Slopes = tuple[float, float]
+Tail = tuple[float | Array, Array]
 
 SELU_ALPHA = 1.6732632423543772848  # Klambauer et al. 2017
 SELU_SCALE = 1.0507009873554804934
@@ -31,7 +32,19 @@ TWO_OVER_SQRT_PI = 2.0 / math.sqrt(math.pi)
 class _Law(Entry):
     """One activation; every function takes the parameters in order, after h where it has one.
 
-    A slope pair is (left, right): the limits of φ(h)/h at 0 and at infinity.
+    value, derivative
+        φ(h) and φ'(h).
+    max_derivative
+        The supremum of |φ'|.
+    slope_at_zero, slope_at_infinity
+        (left, right) limits of φ(h)/h.
+    log_value, log_derivative
+        (sign, ln |·|) of φ(h) and φ'(h) where they underflow, anything elsewhere; None if they
+        never do, or are truly 0 there.
+    torch
+        φ as a PyTorch module; takes the module torch.nn first.
+    textbook_init
+        Name of the initialiser that goes with it; see `_commands.initializer_for`.
     """
 
     value: Callable[..., Any]
@@ -39,6 +52,10 @@ class _Law(Entry):
     max_derivative: Callable[..., float]
     slope_at_zero: Callable[..., Slopes]
     slope_at_infinity: Callable[..., Slopes]
+    log_value: Callable[..., Tail] | None = None
+    log_derivative: Callable[..., Tail] | None = None
+    torch: Callable[..., Any]
+    textbook_init: str
 
 
 def _exp_square(c: float, h: Array) -> Any:
@@ -68,6 +85,21 @@ def _gelu_derivative(h: Array) -> Any:
     density = _exp_square(-0.5, a) / math.sqrt(2.0 * math.pi)
     tail = density * (math.sqrt(math.pi / 2.0) * erfcx(a / math.sqrt(2.0)) - a)
     return np.where(h < 0, tail, 1.0 - tail)
+
+
+def _log_gelu(h: Array) -> Tail:
+    from scipy.special import log_ndtr
+
+    return np.sign(h), np.log(np.abs(h)) + log_ndtr(h)
+
+
+def _log_gelu_derivative(h: Array) -> Tail:
+    """φ' = Φ' (Φ/Φ' + h) < 0, with Mills' ratio Φ/Φ'."""
+    from scipy.special import erfcx
+
+    a = np.maximum(-h, 1.0)
+    mills = math.sqrt(math.pi / 2.0) * erfcx(a / math.sqrt(2.0))
+    return -1.0, -0.5 * a * a - 0.5 * math.log(2.0 * math.pi) + np.log(a - mills)
 
 
 def _sigmoid(h: Array) -> Any:
@@ -115,6 +147,14 @@ def _erf_derivative(h: Array) -> Any:
     return TWO_OVER_SQRT_PI * _exp_square(-1.0, np.minimum(np.abs(h), 30.0))  # e^-900 underflows
 
 
+def _erf_module(nn: Any) -> Any:
+    class Erf(nn.Module):  # type: ignore[misc]
+        def forward(self, h: Any) -> Any:
+            return h.erf()
+
+    return Erf()
+
+
 _RECTIFIED: Slopes = (0.0, 1.0)
 _BOUNDED: Slopes = (0.0, 0.0)
 _NOT_ZERO_AT_ZERO: Slopes = (math.nan, math.nan)
@@ -129,6 +169,8 @@ ACTIVATIONS: dict[str, _Law] = {
         max_derivative=lambda: 1.0,
         slope_at_zero=lambda: (1.0, 1.0),
         slope_at_infinity=lambda: (1.0, 1.0),
+        torch=lambda nn: nn.Identity(),
+        textbook_init="glorot_normal",
     ),
     "relu": _Law(
         value=lambda h: np.maximum(h, 0.0),
@@ -136,6 +178,8 @@ ACTIVATIONS: dict[str, _Law] = {
         max_derivative=lambda: 1.0,
         slope_at_zero=lambda: _RECTIFIED,
         slope_at_infinity=lambda: _RECTIFIED,
+        torch=lambda nn: nn.ReLU(),
+        textbook_init="he_normal",
     ),
     "leaky_relu": _Law(
         parameters={"slope": _SLOPE},
@@ -144,6 +188,8 @@ ACTIVATIONS: dict[str, _Law] = {
         max_derivative=lambda slope: max(1.0, slope),
         slope_at_zero=lambda slope: (slope, 1.0),
         slope_at_infinity=lambda slope: (slope, 1.0),
+        torch=lambda nn, slope: nn.LeakyReLU(slope),
+        textbook_init="he_normal",
     ),
     "elu": _Law(
         parameters={"alpha": _ALPHA},
@@ -152,6 +198,9 @@ ACTIVATIONS: dict[str, _Law] = {
         max_derivative=lambda alpha: max(1.0, alpha),
         slope_at_zero=lambda alpha: (alpha, 1.0),
         slope_at_infinity=lambda alpha: _RECTIFIED,
+        log_derivative=lambda h, alpha: (1.0, h + math.log(alpha)),
+        torch=lambda nn, alpha: nn.ELU(alpha),
+        textbook_init="he_normal",
     ),
     "selu": _Law(
         value=lambda h: SELU_SCALE * _elu(h, SELU_ALPHA),
@@ -159,6 +208,9 @@ ACTIVATIONS: dict[str, _Law] = {
         max_derivative=lambda: SELU_SCALE * SELU_ALPHA,
         slope_at_zero=lambda: (SELU_SCALE * SELU_ALPHA, SELU_SCALE),
         slope_at_infinity=lambda: (0.0, SELU_SCALE),
+        log_derivative=lambda h: (1.0, h + math.log(SELU_SCALE * SELU_ALPHA)),
+        torch=lambda nn: nn.SELU(),
+        textbook_init="lecun_normal",
     ),
     "gelu": _Law(
         value=_gelu,
@@ -166,6 +218,10 @@ ACTIVATIONS: dict[str, _Law] = {
         max_derivative=lambda: 0.5 + 0.5 * math.erf(1.0) + math.exp(-1.0) / math.sqrt(math.pi),
         slope_at_zero=lambda: (0.5, 0.5),
         slope_at_infinity=lambda: _RECTIFIED,
+        log_value=_log_gelu,
+        log_derivative=_log_gelu_derivative,
+        torch=lambda nn: nn.GELU(),
+        textbook_init="he_normal",
     ),
     "silu": _Law(
         value=lambda h: h * _sigmoid(h),
@@ -173,6 +229,10 @@ ACTIVATIONS: dict[str, _Law] = {
         max_derivative=lambda: SILU_MAX_DERIVATIVE,
         slope_at_zero=lambda: (0.5, 0.5),
         slope_at_infinity=lambda: _RECTIFIED,
+        log_value=lambda h: (np.sign(h), np.log(np.abs(h)) - np.logaddexp(0.0, -h)),
+        log_derivative=lambda h: (-1.0, h + np.log(np.maximum(-h - 1.0, 1.0))),
+        torch=lambda nn: nn.SiLU(),
+        textbook_init="he_normal",
     ),
     "softplus": _Law(
         value=_softplus,
@@ -180,6 +240,10 @@ ACTIVATIONS: dict[str, _Law] = {
         max_derivative=lambda: 1.0,
         slope_at_zero=lambda: _NOT_ZERO_AT_ZERO,
         slope_at_infinity=lambda: _RECTIFIED,
+        log_value=lambda h: (1.0, h),
+        log_derivative=lambda h: (1.0, h),
+        torch=lambda nn: nn.Softplus(threshold=40.0),  # linear beyond, in float64
+        textbook_init="he_normal",
     ),
     "sigmoid": _Law(
         value=_sigmoid,
@@ -187,6 +251,10 @@ ACTIVATIONS: dict[str, _Law] = {
         max_derivative=lambda: 0.25,
         slope_at_zero=lambda: _NOT_ZERO_AT_ZERO,
         slope_at_infinity=lambda: _BOUNDED,
+        log_value=lambda h: (1.0, h),
+        log_derivative=lambda h: (1.0, -np.abs(h)),
+        torch=lambda nn: nn.Sigmoid(),
+        textbook_init="glorot_normal",
     ),
     "tanh": _Law(
         value=np.tanh,
@@ -194,6 +262,9 @@ ACTIVATIONS: dict[str, _Law] = {
         max_derivative=lambda: 1.0,
         slope_at_zero=lambda: (1.0, 1.0),
         slope_at_infinity=lambda: _BOUNDED,
+        log_derivative=lambda h: (1.0, math.log(4.0) - 2.0 * np.abs(h)),
+        torch=lambda nn: nn.Tanh(),
+        textbook_init="glorot_normal",
     ),
     "hard_tanh": _Law(
         value=lambda h: np.clip(h, -1.0, 1.0),
@@ -201,6 +272,8 @@ ACTIVATIONS: dict[str, _Law] = {
         max_derivative=lambda: 1.0,
         slope_at_zero=lambda: (1.0, 1.0),
         slope_at_infinity=lambda: _BOUNDED,
+        torch=lambda nn: nn.Hardtanh(),
+        textbook_init="glorot_normal",
     ),
     "erf": _Law(
         value=_erf,
@@ -208,6 +281,9 @@ ACTIVATIONS: dict[str, _Law] = {
         max_derivative=lambda: TWO_OVER_SQRT_PI,
         slope_at_zero=lambda: (TWO_OVER_SQRT_PI, TWO_OVER_SQRT_PI),
         slope_at_infinity=lambda: _BOUNDED,
+        log_derivative=lambda h: (1.0, math.log(TWO_OVER_SQRT_PI) - h * h),
+        torch=_erf_module,
+        textbook_init="glorot_normal",
     ),
     "softsign": _Law(
         value=lambda h: h / (1.0 + np.abs(h)),
@@ -215,6 +291,9 @@ ACTIVATIONS: dict[str, _Law] = {
         max_derivative=lambda: 1.0,
         slope_at_zero=lambda: (1.0, 1.0),
         slope_at_infinity=lambda: _BOUNDED,
+        log_derivative=lambda h: (1.0, -2.0 * np.log1p(np.abs(h))),
+        torch=lambda nn: nn.Softsign(),
+        textbook_init="glorot_normal",
     ),
 }
 

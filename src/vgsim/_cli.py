@@ -16,9 +16,15 @@ from vgsim import _commands
 from vgsim._activations import ACTIVATIONS
 from vgsim._initializers import INITIALIZERS
 from vgsim._quantities import RECORDS
+from vgsim._sampling import ENGINES
 from vgsim._stats import METHODS
 
 TEXTBOOK = ("sigmoid", "tanh", "relu")
+
+
+def _paired_with(init: str) -> str:
+    return ", ".join(name for name in ACTIVATIONS if _commands.initializer_for(name) == init)
+
 
 VGSIM = "How the probability of a vanishing or exploding gradient grows with depth."
 
@@ -29,8 +35,8 @@ activation at every depth. Without options: {", ".join(TEXTBOOK)} at depths
 
 RUN_MORE = f"""\
 The initialiser, where --init does not say, is the one that textbooks pair with the activation:
-he_normal for {", ".join(_commands.HE)};
-lecun_normal for selu; glorot_normal for all others.
+he_normal for {_paired_with("he_normal")};
+lecun_normal for {_paired_with("lecun_normal")}; glorot_normal for all others.
 
 activations:   {", ".join(list(ACTIVATIONS)[:7])},
                {", ".join(list(ACTIVATIONS)[7:])}
@@ -279,7 +285,7 @@ def _add_sampling_options(parser: _Parser) -> argparse._ArgumentGroup:
     )
     group.add_argument(
         "--engine",
-        choices=("auto", "matrix-free", "dense"),
+        choices=ENGINES,
         default="auto",
         help="default: matrix-free where the weights are normal, else dense",
     )

@@ -15,6 +15,7 @@ import numpy as np
 
 import vgsim
 from vgsim import _npz
+from vgsim._activations import ACTIVATIONS
 from vgsim._progress import ProgressLine
 from vgsim._samples import Samples
 from vgsim._stats import Probability, check_interval
@@ -29,7 +30,6 @@ from vgsim._table import (
 )
 
 DEPTHS = (10, 30, 100, 300, 1000)
-HE = ("relu", "leaky_relu", "elu", "gelu", "silu", "softplus")
 EVENTS = ("vanishing", "exploding", "dead")
 
 
@@ -49,9 +49,7 @@ def initializer_for(activation: str) -> str:
     >>> initializer_for("gelu"), initializer_for("selu"), initializer_for("tanh")
     ('he_normal', 'lecun_normal', 'glorot_normal')
     """
-    if activation in HE:
-        return "he_normal"
-    return "lecun_normal" if activation == "selu" else "glorot_normal"
+    return ACTIVATIONS[activation].textbook_init
 
 
 def run(options: argparse.Namespace) -> None:

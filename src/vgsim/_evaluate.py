@@ -6,7 +6,6 @@ This is the definition that the kernels are tested against. It knows nothing of 
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vgsim._network import MLP
+from vgsim._sampling import checked_layers
 from vgsim._scaled import Array, Scaled, activated, added, backpropagated, scaled
 
 __all__ = ["Evaluation", "evaluate"]
@@ -48,6 +48,16 @@ class Evaluation:
         Fraction of units of layer l with \|φ'(h)\| < 0.05 max \|φ'\|.
     dead : bool
         Whether G_0 is exactly zero: every path is closed.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> net = vgsim.MLP(depth=2, width=1, activation="relu")
+    >>> result = vgsim.evaluate(net, [[[0.1]], [[0.1]]], None, [1.0], [1.0])
+    >>> result.log10_ratio.round(12)
+    array([-2., -1.,  0.])
+    >>> result.dead
+    False
     """
 
     layers: NDArray[np.int64]
@@ -122,14 +132,14 @@ def evaluate(
     >>> (10**result.gradient).round(12)
     array([0.25, 0.5 , 1.  ])
     >>> (10**result.weight_gradient).round(12)
-    array([2.5 , 1.25])
+    array([2.5, 2.5])
     """
     if not isinstance(network, MLP):
         raise TypeError(f"network must be a vgsim.MLP, got {network!r}")
     widths, phi, depth = network.widths, network.activation, network.depth
     W = _checked_weights(weights, widths)
     b = _checked_biases(biases, widths)
-    recorded = recorded_layers(layers, depth)
+    recorded = np.arange(depth + 1) if layers is None else checked_layers(layers, depth)
     g = scaled(_vector("output_gradient", output_gradient, "n_D", widths[-1]))
     if not g.mantissa.any():
         raise ValueError("output_gradient must not be all zeros: ratios to it would be undefined")
@@ -166,19 +176,6 @@ def evaluate(
         ),
         dead=bool(gradient[0] == -math.inf),
     )
-
-
-def recorded_layers(layers: Iterable[int] | None, depth: int) -> NDArray[np.int64]:
-    """Return `layers`, checked; all of 0 … depth by default."""
-    if layers is None:
-        return np.arange(depth + 1)
-    try:
-        chosen = [operator.index(layer) for layer in layers]
-    except TypeError:
-        raise TypeError(f"layers must be a sequence of ints, got {layers!r}") from None
-    if len(set(chosen)) < len(chosen) or not all(0 <= layer <= depth for layer in chosen):
-        raise ValueError(f"layers must be distinct, from 0 to depth = {depth}, got {chosen}")
-    return np.array(chosen, dtype=np.int64)
 
 
 def _log10_ratio(log10_gradient: float, W: Scaled) -> float:

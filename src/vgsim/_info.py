@@ -14,7 +14,7 @@ __all__ = ["provenance", "show_config"]
 
 
 def provenance() -> dict[str, str]:
-    """What made a result, as strings: versions, compiler, instruction set, machine."""
+    """Return what made a result, as strings: versions, compiler, instruction set, machine."""
     return {
         "vgsim": __version__,
         "stream_version": str(STREAM_VERSION),

@@ -20,11 +20,13 @@ from vgsim._parameters import Number
 __all__ = ["MLP", "network_from_json"]
 
 _COUNTERS = 2**32  # layers and blocks of random numbers are counted in 32 bits
-_STD_RANGE = (1e-200, 1e200)
+_MIN_STD, _MAX_STD = 1e-200, 1e200
 _GAIN = Number("a finite number > 0", lambda x: x > 0)
 _TANH = Activation("tanh")
 _GLOROT_NORMAL = Initializer("glorot_normal")
-_BIAS_STD = Number("a finite number >= 0", lambda x: x >= 0)
+_BIAS_STD = Number(
+    f"0, or from {_MIN_STD} to {_MAX_STD}", lambda x: x == 0 or _MIN_STD <= x <= _MAX_STD
+)
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -45,8 +47,9 @@ class MLP:
     gain : float, default 1.0
         Multiplies the standard deviation of the weights: with ``lecun_normal`` it is σ_w.
     bias_std : float, default 0.0
-        Standard deviation σ_b of the normal biases. ``torch_default`` has its own, uniform law of
-        biases, which `gain` does not scale; bias_std must be 0 there.
+        Standard deviation σ_b of the normal biases: 0, or from 1e-200 to 1e200, as that of the
+        weights. ``torch_default`` has its own, uniform law of biases, which `gain` does not scale;
+        bias_std must be 0 there.
 
     Attributes
     ----------
@@ -109,13 +112,12 @@ class MLP:
                 f"got {self.bias_std!r}; for normal biases use init='lecun_uniform' with "
                 "gain=3**-0.5, the same law of weights"
             )
-        low, high = _STD_RANGE
         for fan_in, fan_out in self._fans:
             std = self.gain * self.init.weight_std(fan_in, fan_out)
-            if not low <= std <= high:
+            if not _MIN_STD <= std <= _MAX_STD:
                 raise ValueError(
                     f"gain={self.gain!r} with init={self.init!r} gives weights of standard "
-                    f"deviation {std!r}; it must be from {low} to {high}"
+                    f"deviation {std!r}; it must be from {_MIN_STD} to {_MAX_STD}"
                 )
 
     @property

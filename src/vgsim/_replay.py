@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from vgsim._activations import ACTIVATIONS
 from vgsim._network import MLP
 from vgsim._random import network_key, normals, truncated_normals, uniforms, words
 from vgsim._sampling import INDICES, checked_data, checked_dtype, checked_int, checked_setting
@@ -22,8 +23,6 @@ from vgsim._scaled import Array, activated, added, backpropagated, scaled
 
 if TYPE_CHECKING:
     import torch
-
-    from vgsim._activations import Activation
 
 __all__ = ["Replay", "replay"]
 
@@ -45,6 +44,13 @@ class Replay:
         b_1 … b_D, of shape (n_l,); zeros where the network has none.
     output_gradient : ndarray, (n_D, 1)
         G_D = ∂L/∂X_D.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> sample = vgsim.replay(vgsim.MLP(depth=2, width=[3, 4, 1]), seed=1)
+    >>> [W.shape for W in sample.weights]
+    [(4, 3), (1, 4)]
     """
 
     network: MLP
@@ -78,6 +84,7 @@ class Replay:
         """
         import torch
 
+        phi = self.network.activation
         biased = self.network.bias_std > 0 or bool(self.network.bias_limits.any())
         modules: list[torch.nn.Module] = []
         for W, b in zip(self.weights, self.biases, strict=True):
@@ -87,7 +94,8 @@ class Replay:
                 linear.weight.copy_(torch.from_numpy(W))
                 if biased:
                     linear.bias.copy_(torch.from_numpy(b))
-            modules += [linear, _torch_activation(self.network.activation)]
+            activation = ACTIVATIONS[phi.name].torch(torch.nn, *phi.parameters.values())
+            modules += [linear, activation]
         return torch.nn.Sequential(*modules)
 
 
@@ -272,29 +280,3 @@ def _matrix_free_weights(
         along = x_unit * (z_l @ delta_unit)
         g = scaled(s[l - 1] * delta.size * (along + across), delta.exponent)
     return W[::-1]
-
-
-def _torch_activation(activation: Activation) -> torch.nn.Module:
-    """Build the PyTorch module of an activation."""
-    from torch import erf, nn
-
-    class Erf(nn.Module):
-        def forward(self, h: torch.Tensor) -> torch.Tensor:
-            return erf(h)
-
-    modules: dict[str, Callable[..., nn.Module]] = {
-        "linear": nn.Identity,
-        "relu": nn.ReLU,
-        "leaky_relu": lambda slope: nn.LeakyReLU(negative_slope=slope),
-        "elu": nn.ELU,
-        "selu": nn.SELU,
-        "gelu": nn.GELU,
-        "silu": nn.SiLU,
-        "softplus": lambda: nn.Softplus(threshold=40.0),  # where it is linear in float64
-        "sigmoid": nn.Sigmoid,
-        "tanh": nn.Tanh,
-        "hard_tanh": nn.Hardtanh,
-        "erf": Erf,
-        "softsign": nn.Softsign,
-    }
-    return modules[activation.name](**activation.parameters)

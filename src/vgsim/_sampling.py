@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import operator
+from collections.abc import Iterable
 from typing import Literal
 
 import numpy as np
@@ -11,7 +12,16 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from vgsim._network import MLP
 
-__all__ = ["checked_data", "checked_dtype", "checked_int", "checked_setting", "data_digest"]
+__all__ = [
+    "ENGINES",
+    "INDICES",
+    "checked_data",
+    "checked_dtype",
+    "checked_int",
+    "checked_layers",
+    "checked_setting",
+    "data_digest",
+]
 
 INDICES = 2**56
 ENGINES = ("auto", "matrix-free", "dense")
@@ -55,6 +65,20 @@ def checked_int(argument: str, value: object, low: int, high: int, bound: str = 
     return number
 
 
+def checked_layers(layers: Iterable[int], depth: int) -> NDArray[np.int64]:
+    """Return distinct layers from 0 to `depth`, at least one, in the order given."""
+    try:
+        given = list(layers)
+    except TypeError:
+        raise TypeError(
+            f"layers must be a sequence of distinct ints from 0 to depth = {depth}, got {layers!r}"
+        ) from None
+    chosen = [checked_int("each of layers", l, 0, depth, f"depth = {depth}") for l in given]
+    if not chosen or len(set(chosen)) < len(chosen):
+        raise ValueError(f"layers must be distinct and at least one, got {given!r}")
+    return np.array(chosen, dtype=np.int64)
+
+
 def checked_dtype(dtype: DTypeLike) -> str:
     """Return "float32" or "float64"."""
     message = f"dtype must be 'float32' or 'float64', got {dtype!r}"
@@ -67,9 +91,7 @@ def checked_dtype(dtype: DTypeLike) -> str:
     return name
 
 
-def checked_data(
-    inputs: Literal["normal"] | ArrayLike, n_0: int
-) -> NDArray[np.float64] | None:
+def checked_data(inputs: Literal["normal"] | ArrayLike, n_0: int) -> NDArray[np.float64] | None:
     """Return the data matrix, (N, n_0) and C-contiguous, or None for normal inputs."""
     allowed = f"inputs must be 'normal' or an array of shape (N, n_0) with n_0 = {n_0}"
     if isinstance(inputs, str):

@@ -8,18 +8,16 @@ component in [1/2, 1), with an exponent of unlimited size.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vgsim._activations import SELU_ALPHA, SELU_SCALE, Activation
+from vgsim._activations import ACTIVATIONS, Activation, Tail
 
 __all__ = ["Array", "Scaled", "activated", "added", "backpropagated", "scaled"]
 
 Array = NDArray[np.float64]
-Tail = tuple[float | Array, Array]
 
 LOG10_2 = math.log10(2.0)
 LN_2 = math.log(2.0)
@@ -78,9 +76,10 @@ def activated(activation: Activation, h: Scaled) -> Scaled:
             return scaled(linear, h.exponent)
     t = h.clipped
     value = activation.value(t)
-    if activation.name in _VALUE_TAILS and np.max(np.abs(value)) < 2.0**-900:
+    log_value = ACTIVATIONS[activation.name].log_value
+    if log_value and np.max(np.abs(value)) < 2.0**-900:
         with np.errstate(divide="ignore"):
-            tail = _VALUE_TAILS[activation.name](t)
+            tail = log_value(t, *activation.parameters.values())
         return _by_logarithms(value, tail, scaled(np.ones_like(t)))
     return scaled(value)
 
@@ -90,8 +89,9 @@ def backpropagated(activation: Activation, h: Scaled, g: Scaled) -> Scaled:
     t = h.clipped
     slope = activation.derivative(t)
     product = slope * g.mantissa
-    if activation.name in _SLOPE_TAILS and np.max(np.abs(product)) < 2.0**-900:
-        return _by_logarithms(slope, _SLOPE_TAILS[activation.name](activation, t), g)
+    log_derivative = ACTIVATIONS[activation.name].log_derivative
+    if log_derivative and np.max(np.abs(product)) < 2.0**-900:
+        return _by_logarithms(slope, log_derivative(t, *activation.parameters.values()), g)
     return scaled(product, g.exponent)
 
 
@@ -107,38 +107,3 @@ def _by_logarithms(values: Array, tail: Tail, factor: Scaled) -> Scaled:
         return scaled(np.zeros_like(values))
     exponent = math.floor(top / LN_2)
     return scaled(sign * np.exp(log - exponent * LN_2), factor.exponent + exponent)
-
-
-def _log_gelu(h: Array) -> Tail:
-    from scipy.special import log_ndtr
-
-    return np.sign(h), np.log(np.abs(h)) + log_ndtr(h)
-
-
-def _log_gelu_slope(_: Activation, h: Array) -> Tail:
-    """φ' = Φ' (Φ/Φ' + h) < 0, with Mills' ratio Φ/Φ'."""
-    from scipy.special import erfcx
-
-    a = np.maximum(-h, 1.0)
-    mills = math.sqrt(math.pi / 2.0) * erfcx(a / math.sqrt(2.0))
-    return -1.0, -0.5 * a * a - 0.5 * math.log(2.0 * math.pi) + np.log(a - mills)
-
-
-# Sign and natural logarithm of φ(h), and of φ'(h), where they underflow.
-_VALUE_TAILS: dict[str, Callable[[Array], Tail]] = {
-    "gelu": _log_gelu,
-    "silu": lambda h: (np.sign(h), np.log(np.abs(h)) - np.logaddexp(0.0, -h)),
-    "softplus": lambda h: (1.0, h),
-    "sigmoid": lambda h: (1.0, h),
-}
-_SLOPE_TAILS: dict[str, Callable[[Activation, Array], Tail]] = {
-    "elu": lambda phi, h: (1.0, h + math.log(phi.parameters["alpha"])),
-    "selu": lambda phi, h: (1.0, h + math.log(SELU_SCALE * SELU_ALPHA)),
-    "gelu": _log_gelu_slope,
-    "silu": lambda phi, h: (-1.0, h + np.log(np.maximum(-h - 1.0, 1.0))),
-    "softplus": lambda phi, h: (1.0, h),
-    "sigmoid": lambda phi, h: (1.0, -np.abs(h)),
-    "tanh": lambda phi, h: (1.0, math.log(4.0) - 2.0 * np.abs(h)),
-    "erf": lambda phi, h: (1.0, math.log(2.0 / math.sqrt(math.pi)) - h * h),
-    "softsign": lambda phi, h: (1.0, -2.0 * np.log1p(np.abs(h))),
-}

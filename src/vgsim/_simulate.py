@@ -23,6 +23,7 @@ from vgsim._sampling import (
     checked_data,
     checked_dtype,
     checked_int,
+    checked_layers,
     checked_setting,
     data_digest,
 )
@@ -80,8 +81,8 @@ def simulate(
     loss : str, default "linear"
         "linear": G_D is i.i.d. N(0, 1).
     layers : sequence of int, optional
-        Distinct layers to record, 0 … depth, in the order of the columns wanted. By default 0, depth
-        and a geometric grid between, at most 33.
+        Distinct layers to record, 0 … depth, in the order of the columns wanted. By default 0,
+        depth and a geometric grid between, at most 33.
     record : collection of str, default ("gradient",)
         Of "gradient", "activation", "saturation", "weight_gradient" and "update_ratio"; see
         `Samples`. Recording never changes a sample.
@@ -126,7 +127,9 @@ def simulate(
     first = checked_int("first", first, 0, INDICES - n_samples, "2**56 - n_samples")
     dtype = checked_dtype(dtype)
     data = checked_data(inputs, network.widths[0])
-    columns = _checked_layers(layers, network.depth)
+    columns = (
+        _default_layers(network.depth) if layers is None else checked_layers(layers, network.depth)
+    )
     recorded = _checked_record(record)
     threads = thread_count(n_threads)
     if seed is None:
@@ -171,18 +174,9 @@ def simulate(
     )
 
 
-def _checked_layers(layers: Sequence[int] | None, depth: int) -> NDArray[np.int64]:
-    if layers is None:
-        grid = np.geomspace(1, depth, DEFAULT_LAYERS - 1)
-        return np.unique(np.concatenate([[0], np.rint(grid)])).astype(np.int64)
-    if isinstance(layers, (str, bytes)) or not hasattr(layers, "__iter__"):
-        raise TypeError(
-            f"layers must be a sequence of distinct ints from 0 to depth = {depth}, got {layers!r}"
-        )
-    chosen = [checked_int("each of layers", l, 0, depth, f"depth = {depth}") for l in layers]
-    if not chosen or len(set(chosen)) < len(chosen):
-        raise ValueError(f"layers must be distinct and at least one, got {list(layers)!r}")
-    return np.array(chosen, dtype=np.int64)
+def _default_layers(depth: int) -> NDArray[np.int64]:
+    grid = np.geomspace(1, depth, DEFAULT_LAYERS - 1)
+    return np.unique(np.concatenate([[0], np.rint(grid)])).astype(np.int64)
 
 
 def _checked_record(record: Collection[str]) -> frozenset[str]:
@@ -320,7 +314,7 @@ def _chunk(network: MLP, engine: str, dtype: str) -> int:
 def _execute(
     run: _kernels.Run, threads: int, chunk: int, n_samples: int, progress: Progress
 ) -> None:
-    """Run the kernel in a thread of its own, so that this one stays free for Ctrl-C and progress."""
+    """Run the kernel in a thread of its own; this one stays free for Ctrl-C and progress."""
     report, close = _reporter(progress, n_samples)
     try:
         with ThreadPoolExecutor(1, thread_name_prefix="vgsim") as pool:

@@ -43,7 +43,8 @@ def thread_count(n_threads: int | None = None) -> int:
     if setting:
         if not setting.isdecimal() or int(setting) < 1:
             raise ValueError(
-                f"the environment variable OMP_NUM_THREADS must be a positive integer, got {setting!r}"
+                "the environment variable OMP_NUM_THREADS must be a positive integer, "
+                f"got {setting!r}"
             )
         return min(int(setting), 4096)
     return _machine()

@@ -114,14 +114,14 @@ PHI(hard_tanh)
 
 INLINE V exponential_linear(V h, const gauge *g, real positive, real negative, V *slope)
 {
-    V expm1, e = exp_both(vmin(h * g->in, splat(0)), &expm1);
+    V expm1, e = exp2_both(vmin(h * g->in, splat(0)) * LOG2_E, &expm1);
     *slope = choose(h > 0, splat(positive), negative * e);
     return choose(h > 0, positive * h, negative * g->out * expm1);
 }
 
 INLINE tail exponential_linear_tail(V t, real positive, real negative)
 {
-    V expm1, e = exp_both(-vabs(t), &expm1);
+    V expm1, e = exp2_both(-vabs(t) * LOG2_E, &expm1);
     UNUSED(e);
     V size = choose(t > 0, positive * t, -negative * expm1);
     V decay = vlog2(splat(negative)) + t * LOG2_E;
@@ -210,7 +210,7 @@ TAIL(softplus)
 PHI(tanh)
 {
     UNUSED(p);
-    V t = h * g->in, expm1, e = exp_both(-2 * vabs(t), &expm1), inverse = 1 / (2 + expm1);
+    V t = h * g->in, expm1, e = exp2_both(vabs(t) * (-2 * LOG2_E), &expm1), inverse = 1 / (2 + expm1);
     *slope = 4 * e * (inverse * inverse);
     return with_sign(-expm1 * inverse * g->cap, t);
 }
@@ -218,7 +218,7 @@ PHI(tanh)
 TAIL(tanh)
 {
     UNUSED(p);
-    V a = vabs(t), expm1, e = exp_both(-2 * a, &expm1);
+    V a = vabs(t), expm1, e = exp2_both(a * (-2 * LOG2_E), &expm1);
     V size = -expm1 / (2 + expm1), slope = 2 - 2 * (a + log1p_unit(e)) * LOG2_E;
     return (tail){vlog2(size), sign_of(t), slope, splat(1)};
 }
@@ -245,7 +245,7 @@ TAIL(softsign)
 INLINE V erf_positive(V a, V *gaussian)
 {
     *gaussian = vexp(-(a * a));
-    V inner = a * HORNER(vmin(a * a, splat(1)), ERF);
+    V inner = a * POLYNOMIAL(vmin(a * a, splat(1)), ERF);
     return choose(a < 1, inner, 1 - *gaussian * erfcx(a));
 }
 

@@ -6,10 +6,10 @@
 static const float LOG1P_32[] = {-0x1.fffffe0000000p-2f, 0x1.5556380000000p-2f, -0x1.0003020000000p-2f, 0x1.9907100000000p-3f, -0x1.53bb740000000p-3f, 0x1.2fd1020000000p-3f, -0x1.21fd540000000p-3f, 0x1.67ed280000000p-4f};
 /* LOG_RATIO, 64 bits: error 4.6e-18 = 2^-57.6 */
 static const double LOG_RATIO_64[] = {0x1.5555555555558p-1, 0x1.99999999952e2p-2, 0x1.2492492df148dp-2, 0x1.c71c62e5800a1p-3, 0x1.7462b4ab2ef6bp-3, 0x1.39fe606542ddep-3, 0x1.2b584aae78a57p-3};
-/* EXPM1, 32 bits: error 2.2e-08 = 2^-25.5 */
-static const float EXPM1_32[] = {0x1.0000000000000p-1f, 0x1.5554de0000000p-3f, 0x1.55551a0000000p-5f, 0x1.120b620000000p-7f, 0x1.6d10fc0000000p-10f};
-/* EXPM1, 64 bits: error 3.9e-17 = 2^-54.5 */
-static const double EXPM1_64[] = {0x1.0000000000001p-1, 0x1.5555555555556p-3, 0x1.5555555553d68p-5, 0x1.11111111109b5p-7, 0x1.6c16c17889ef1p-10, 0x1.a01a01a7c2efep-13, 0x1.a019b9149a41cp-16, 0x1.71de0db2f6b19p-19, 0x1.28917c89a43a7p-22, 0x1.af389ecfc4b9cp-26};
+/* EXP2, 32 bits: error 2.2e-08 = 2^-25.4 */
+static const float EXP2_32[] = {0x1.62e4300000000p-1f, 0x1.ebfbe00000000p-3f, 0x1.c6af6c0000000p-5f, 0x1.3b2a540000000p-7f, 0x1.5f08900000000p-10f, 0x1.44138a0000000p-13f};
+/* EXP2, 64 bits: error 5.1e-17 = 2^-54.1 */
+static const double EXP2_64[] = {0x1.62e42fefa39efp-1, 0x1.ebfbdff82c598p-3, 0x1.c6b08d704a0c2p-5, 0x1.3b2ab6fba1ddap-7, 0x1.5d87fe78a5276p-10, 0x1.430913096fd9fp-13, 0x1.ffcbfc670dcd4p-17, 0x1.62bfd47773353p-20, 0x1.b524fae627834p-24, 0x1.e6063f7217bc6p-28, 0x1.e9d3fe3952179p-32};
 /* SIN, 32 bits: error 3.5e-08 = 2^-24.8 */
 static const float SIN_32[] = {0x1.921fb60000000p-1f, -0x1.4abbba0000000p-4f, 0x1.465ec40000000p-9f, -0x1.2d9b400000000p-15f};
 /* SIN, 64 bits: error 3.9e-17 = 2^-54.5 */

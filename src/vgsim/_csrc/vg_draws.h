@@ -19,7 +19,7 @@ INLINE void normal_pair(V u, V x, I exchange, U sign0, U sign1, V z[2])
 {
     V f, e = split(u, &f);
     V r = vsqrt((e * LN_2 + log_near_one(f)) * -2);
-    V w = x * x, c = r * HORNER(w, COS), s = r * (x * HORNER(w, SIN));
+    V w = x * x, c = r * POLYNOMIAL(w, COS), s = r * (x * POLYNOMIAL(w, SIN));
     z[0] = (V)((U)choose(exchange, s, c) ^ (sign0 & SIGN_BIT));
     z[1] = (V)((U)choose(exchange, c, s) ^ (sign1 & SIGN_BIT));
 }
@@ -83,7 +83,7 @@ INLINE void truncated_normals(const stream *s, uint32_t quad, V z[4])
     for (int k = 0; k < 4; k++) {
         V q = z[k] * (real)0.9544997361036416;
         V w = -vlog((1 - q) * (1 + q));
-        z[k] = z[k] * HORNER(w, TRUNCATED);
+        z[k] = z[k] * POLYNOMIAL(w, TRUNCATED);
     }
 }
 

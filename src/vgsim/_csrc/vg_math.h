@@ -9,53 +9,58 @@
 #define ROUNDER 0x1.8p23f /* adding it rounds to an integer, which is left in the low bits */
 #define LN2_HIGH 0x1.62e4p-1f
 #define LN2_LOW 0x1.7f7d1cp-20f
-#define EXP_LIMIT 87.0f
+#define EXP2_LIMIT 125.0f
 #else
 #define ROUNDER 0x1.8p52
 #define LN2_HIGH 0x1.62e42fefa2p-1
 #define LN2_LOW 0x1.9ef35793c7673p-41
-#define EXP_LIMIT 708.0
+#define EXP2_LIMIT 1021.0
 #endif
 #define LOG2_E ((real)1.4426950408889634)
 #define LN_2 ((real)0.6931471805599453)
 #define SQRT_HALF ((real)0.7071067811865476)
 
-#define HORNER(x, name) horner(x, COEFFICIENTS(name), sizeof COEFFICIENTS(name) / sizeof(real))
+#define POLYNOMIAL(x, name) polynomial(x, COEFFICIENTS(name), sizeof COEFFICIENTS(name) / sizeof(real))
 
-INLINE V horner(V x, const real *c, int count)
+/* c_0 + c_1 x + …, in pairs, pairs of pairs, … (Estrin): the chain of dependent operations is short. */
+INLINE V polynomial(V x, const real *c, int count)
 {
-    V sum = splat(c[count - 1]);
+    V term[32];
 #pragma GCC unroll 32
-    for (int k = count - 2; k >= 0; k--) sum = sum * x + c[k];
-    return sum;
+    for (int k = 0; k < count; k++) term[k] = splat(c[k]);
+#pragma GCC unroll 8
+    for (int left = count; left > 1; left = (left + 1) / 2, x = x * x)
+#pragma GCC unroll 32
+        for (int k = 0; k < left; k += 2) term[k / 2] = k + 1 < left ? term[k] + term[k + 1] * x : term[k];
+    return term[0];
 }
 
-/* exp(t) and exp(t) − 1, each to rounding; |t| is cut at EXP_LIMIT. */
-INLINE V exp_both(V t, V *expm1)
+/* 2^u and 2^u − 1; |u| is cut at EXP2_LIMIT. */
+INLINE V exp2_both(V u, V *minus_one)
 {
-    t = vmin(vmax(t, splat(-EXP_LIMIT)), splat(EXP_LIMIT));
-    V shifted = t * LOG2_E + ROUNDER, k = shifted - ROUNDER;
-    V scale = power_of_two((I)shifted - (I)splat(ROUNDER));
-    V r = (t - k * LN2_HIGH) - k * LN2_LOW;
-    V tail = scale * (r + r * r * HORNER(r, EXPM1));
-    *expm1 = (scale - 1) + tail;
+    u = vmin(vmax(u, splat(-EXP2_LIMIT)), splat(EXP2_LIMIT));
+    V shifted = u + (ROUNDER + EXPONENT_BIAS), f = u - (shifted - (ROUNDER + EXPONENT_BIAS));
+    V scale = (V)((I)shifted << SIGNIFICAND_BITS), tail = scale * (f * POLYNOMIAL(f, EXP2));
+    *minus_one = (scale - 1) + tail;
     return scale + tail;
 }
 
-INLINE V vexp(V t)
+INLINE V vexp2(V u)
 {
-    V expm1;
-    return exp_both(t, &expm1);
+    V minus_one;
+    return exp2_both(u, &minus_one);
 }
+
+INLINE V vexp(V t) { return vexp2(t * LOG2_E); }
 
 /* log(1 + f) for √½ − 1 ≤ f ≤ √2 − 1. */
 INLINE V log_near_one(V f)
 {
 #if VG_BITS == 32
-    return f + f * f * HORNER(f, LOG1P);
+    return f + f * f * POLYNOMIAL(f, LOG1P);
 #else
     V s = f / (2 + f), w = s * s;
-    return 2 * s + s * w * HORNER(w, LOG_RATIO);
+    return 2 * s + s * w * POLYNOMIAL(w, LOG_RATIO);
 #endif
 }
 
@@ -80,9 +85,6 @@ INLINE V vlog2(V x)
     return e + log_near_one(f) * LOG2_E;
 }
 
-/* 2^t, at least 2^-100. */
-INLINE V vexp2(V t) { return vexp(vmax(t, splat(-100)) * LN_2); }
-
 /* log(1 + w) for 0 ≤ w ≤ 1. */
 INLINE V log1p_unit(V w)
 {
@@ -96,7 +98,7 @@ INLINE V log1p_unit(V w)
 INLINE V erfcx(V x)
 {
     V t = (x - 4) / (x + 4);
-    return HORNER(t, ERFCX) / (1 + 2 * x);
+    return POLYNOMIAL(t, ERFCX) / (1 + 2 * x);
 }
 
 #endif

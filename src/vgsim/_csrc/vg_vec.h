@@ -54,8 +54,6 @@ typedef uint64_t W VECTOR;
 
 INLINE V choose(I mask, V a, V b) { return (V)((mask & (I)a) | (~mask & (I)b)); }
 INLINE I choose_int(I mask, I a, I b) { return (mask & a) | (~mask & b); }
-INLINE V vmin(V a, V b) { return choose(a < b, a, b); }
-INLINE V vmax(V a, V b) { return choose(a > b, a, b); }
 INLINE I imin(I a, I b) { return choose_int(a < b, a, b); }
 INLINE I imax(I a, I b) { return choose_int(a > b, a, b); }
 INLINE V vabs(V a) { return (V)((U)a & ~SIGN_BIT); }
@@ -87,6 +85,24 @@ INLINE V vsqrt(V a)
     return a;
 #endif
 }
+
+/* a < b ? a : b, and a > b ? a : b. */
+#if VG_BYTES == 64 && VG_BITS == 32
+INLINE V vmin(V a, V b) { return (V)_mm512_min_ps((__m512)a, (__m512)b); }
+INLINE V vmax(V a, V b) { return (V)_mm512_max_ps((__m512)a, (__m512)b); }
+#elif VG_BYTES == 64
+INLINE V vmin(V a, V b) { return (V)_mm512_min_pd((__m512d)a, (__m512d)b); }
+INLINE V vmax(V a, V b) { return (V)_mm512_max_pd((__m512d)a, (__m512d)b); }
+#elif VG_BYTES == 32 && VG_BITS == 32
+INLINE V vmin(V a, V b) { return (V)_mm256_min_ps((__m256)a, (__m256)b); }
+INLINE V vmax(V a, V b) { return (V)_mm256_max_ps((__m256)a, (__m256)b); }
+#elif VG_BYTES == 32
+INLINE V vmin(V a, V b) { return (V)_mm256_min_pd((__m256d)a, (__m256d)b); }
+INLINE V vmax(V a, V b) { return (V)_mm256_max_pd((__m256d)a, (__m256d)b); }
+#else
+INLINE V vmin(V a, V b) { return choose(a < b, a, b); }
+INLINE V vmax(V a, V b) { return choose(a > b, a, b); }
+#endif
 
 /* The 64-bit product of the low halves of the slots. */
 INLINE W widening_product(W a, W b)
