@@ -89,7 +89,8 @@ COMPILER = VG_COMPILER.decode()
 ENGINES = {"matrix-free": VG_MATRIX_FREE, "dense": VG_DENSE}
 LAWS = {"normal": VG_NORMAL, "uniform": VG_UNIFORM, "truncated_normal": VG_TRUNCATED_NORMAL}
 ACTIVATIONS = tuple(
-    vg_kernel_of(0, 32).activation_names[i].decode() for i in range(vg_kernel_of(0, 32).n_activations)
+    vg_kernel_of(0, 32).activation_names[i].decode()
+    for i in range(vg_kernel_of(0, 32).n_activations)
 )
 
 cdef object forced_isa = None
@@ -144,7 +145,7 @@ def lanes(dtype):
     return kernel(dtype).lanes
 
 
-def words(uint32_t[::1] key, uint32_t stream, uint32_t layer, uint64_t index, int64_t count,
+def words(const uint32_t[::1] key, uint32_t stream, uint32_t layer, uint64_t index, int64_t count,
           uint32_t block=0, dtype="float32"):
     """Random words of one sample's stream from a block on, as the kernel of `dtype` makes them."""
     out = np.empty(count, np.uint32)
@@ -154,8 +155,8 @@ def words(uint32_t[::1] key, uint32_t stream, uint32_t layer, uint64_t index, in
     return out
 
 
-def draws(uint32_t[::1] key, uint32_t stream, uint32_t layer, uint64_t index, law, int64_t count,
-          dtype):
+def draws(const uint32_t[::1] key, uint32_t stream, uint32_t layer, uint64_t index, law,
+          int64_t count, dtype):
     """Raw draws of one sample's stream: law "normal", "uniform" or "truncated_normal"."""
     out = np.empty(count)
     cdef double[::1] view = out
@@ -174,17 +175,19 @@ def activation(name, parameters, h, exponent, dtype):
     return out
 
 
-def generate(uint32_t[::1] key, int64_t groups, int64_t layers, int64_t units, int n_threads, dtype):
-    """Draw layers × units normals for each lane of each group and keep none: the generator alone."""
+def generate(const uint32_t[::1] key, int64_t groups, int64_t layers, int64_t units, int n_threads,
+             dtype):
+    """Draw layers × units normals for each lane of each group, keep none: the generator alone."""
     cdef const vg_kernel *k = kernel(dtype)
-    cdef int64_t group
+    cdef const uint32_t *words = &key[0]
+    cdef int64_t _group
     cdef double total = 0
-    cdef void *scratch
+    cdef void *scratch = NULL
     with nogil, parallel(num_threads=n_threads):
         scratch = vg_allocate(<size_t>(units + 4) * 64)
         if scratch != NULL:
-            for group in prange(groups, schedule="dynamic"):
-                total += k.generate(&key[0], 1, layers, units, scratch)
+            for _group in prange(groups, schedule="dynamic"):
+                total += k.generate(words, 1, layers, units, scratch)
         free(scratch)
     return total
 
@@ -254,7 +257,7 @@ cdef class Run:
         self.cancelled_flag = 1
 
     def simulate(self, int n_threads, int chunk):
-        """Simulate the samples on `n_threads` threads, `chunk` lane groups at a time, without the GIL."""
+        """Simulate all samples without the GIL, `chunk` lane groups at a time to a thread."""
         cdef int64_t width = self.kernel.lanes
         cdef int64_t first_group = <int64_t>(self.plan.first // <uint64_t>width)
         cdef int64_t last_group = <int64_t>(
@@ -262,7 +265,7 @@ cdef class Run:
         )
         cdef int64_t group
         cdef size_t bytes_needed = self.kernel.scratch_bytes(&self.plan)
-        cdef void *scratch
+        cdef void *scratch = NULL
         with nogil, parallel(num_threads=n_threads):
             scratch = vg_allocate(bytes_needed)
             if scratch == NULL:

@@ -19,19 +19,19 @@
 #include "vg_math.h"
 
 /*      name        kind         tail */
-#define VG_ACTIVATIONS(X)             \
-    X(linear, HOMOGENEOUS, none)      \
-    X(relu, HOMOGENEOUS, none)        \
-    X(leaky_relu, HOMOGENEOUS, none)  \
-    X(elu, HOMOGENEOUS, elu)          \
-    X(selu, HOMOGENEOUS, selu)        \
-    X(gelu, HOMOGENEOUS, gelu)        \
-    X(silu, HOMOGENEOUS, silu)        \
-    X(softplus, RISING, softplus)     \
-    X(sigmoid, BOUNDED, sigmoid)      \
-    X(tanh, SATURATING, tanh)         \
-    X(hard_tanh, SATURATING, none)    \
-    X(erf, SATURATING, erf)           \
+#define VG_ACTIVATIONS(X)            \
+    X(linear, HOMOGENEOUS, none)     \
+    X(relu, HOMOGENEOUS, none)       \
+    X(leaky_relu, HOMOGENEOUS, none) \
+    X(elu, HOMOGENEOUS, elu)         \
+    X(selu, HOMOGENEOUS, selu)       \
+    X(gelu, HOMOGENEOUS, gelu)       \
+    X(silu, HOMOGENEOUS, silu)       \
+    X(softplus, RISING, softplus)    \
+    X(sigmoid, BOUNDED, sigmoid)     \
+    X(tanh, SATURATING, tanh)        \
+    X(hard_tanh, SATURATING, none)   \
+    X(erf, SATURATING, erf)          \
     X(softsign, SATURATING, softsign)
 
 enum { HOMOGENEOUS, SATURATING, BOUNDED, RISING };

@@ -25,11 +25,11 @@ static void arrive(block *b, int64_t index, V square)
         weight_square = b->z_square + matrix_free_backward(b, index + 1, square);
     if (column < 0) return;
     double rest = (double)(plan->widths[index + 1] - 1) * (double)(plan->widths[index] - 1);
-    FOR_SAMPLES(b, k)
-    {
+    FOR_SAMPLES(b, k) {
         double total = weight_square[k];
         if (plan->engine == VG_MATRIX_FREE)
-            total += vg_chi_square(plan->key, (uint32_t)(index + 1), plan->first + (uint64_t)(b->first_row + k), rest);
+            total += vg_chi_square(plan->key, (uint32_t)(index + 1),
+                                   plan->first + (uint64_t)(b->first_row + k), rest);
         plan->update_ratio[(b->first_row + k) * plan->n_weight_columns + column] =
             vg_log10(b->weight_gradient.value[k], b->weight_gradient.exponent[k]) - 0.5 * vg_log10(total, 0) -
             vg_log10(s, 0);
@@ -54,7 +54,8 @@ static void record_cotangent(block *b, int64_t index)
         record_log10(b, plan->rms_min, plan->n_columns, column, b->rms_min);
         record_log10(b, plan->rms_max, plan->n_columns, column, b->rms_max);
     }
-    if (index == 0) FOR_SAMPLES(b, k) plan->dead[b->first_row + k] = norm.value[k] == 0;
+    if (index == 0)
+        FOR_SAMPLES(b, k) plan->dead[b->first_row + k] = norm.value[k] == 0;
 }
 
 static void record_saturation(const block *b, const layer *l, int64_t column)
@@ -63,7 +64,8 @@ static void record_saturation(const block *b, const layer *l, int64_t column)
     I count = {0};
     for (int64_t i = 0; i < l->width; i++) count -= vabs(b->d[i]) < (real)plan->saturated_below;
     FOR_SAMPLES(b, k)
-    plan->saturation[(b->first_row + k) * plan->n_weight_columns + column] = (double)count[k] / (double)l->width;
+        plan->saturation[(b->first_row + k) * plan->n_weight_columns + column] =
+            (double)count[k] / (double)l->width;
 }
 
 /* δ̂ ← φ' ĝ, in place of φ'. */
@@ -90,7 +92,8 @@ static void through_activation(block *b, int64_t index, const layer *l)
     scaled own = root(delta_square, exponent), norm = scaled_product(b->scale, own);
     if (plan->engine == VG_DENSE) {
         rescale(b->outgoing, b->d, n, own, exponent);
-        b->delta = (scaled){choose(norm.value > 0, b->scale.value, splat(0)), b->scale.exponent + own.exponent};
+        b->delta =
+            (scaled){choose(norm.value > 0, b->scale.value, splat(0)), b->scale.exponent + own.exponent};
     } else {
         b->alignment = choose(delta_square > 0, z_delta / vsqrt(delta_square), splat(0));
         b->delta = norm;

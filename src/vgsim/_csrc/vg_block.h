@@ -53,8 +53,8 @@ INLINE scaled over_root(scaled norm, int64_t count)
 }
 
 /* Walks over the lanes that are samples of this run. */
-#define FOR_SAMPLES(b, lane)                   \
-    for (int lane = 0; lane < LANES; lane++)   \
+#define FOR_SAMPLES(b, lane)                 \
+    for (int lane = 0; lane < LANES; lane++) \
         if ((uint64_t)((b)->first_row + lane) < (uint64_t)(b)->plan->count)
 
 static void record_log10(const block *b, double *table, int64_t columns, int64_t column, scaled x)

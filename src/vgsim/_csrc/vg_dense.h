@@ -12,7 +12,7 @@ INLINE void forward_product(int law, const stream *s, int64_t rows, int64_t colu
     for (int64_t i = 0; i < rows; i++) {
         V sum[4] = {{0}, {0}, {0}, {0}}, w[4];
         for (int64_t q = 0; q < quads; q++) {
-            draw(law, s, (uint32_t)(i * quads + q), w);
+            draw(law, s, (uint32_t)(i * quads + q), 1, w);
             for (int k = 0; k < 4; k++) sum[k] += w[k] * x[4 * q + k];
         }
         out[i] = (sum[0] + sum[1]) + (sum[2] + sum[3]);
@@ -25,7 +25,7 @@ INLINE void backward_product(int law, const stream *s, int64_t rows, int64_t col
     for (int64_t q = 0; q < quads; q++) {
         V sum[4] = {{0}, {0}, {0}, {0}}, w[4];
         for (int64_t i = 0; i < rows; i++) {
-            draw(law, s, (uint32_t)(i * quads + q), w);
+            draw(law, s, (uint32_t)(i * quads + q), 1, w);
             for (int k = 0; k < 4; k++) sum[k] += w[k] * delta[i];
         }
         for (int k = 0; k < 4; k++) out[4 * q + k] = sum[k];
@@ -39,7 +39,7 @@ INLINE V square_norm(int law, const stream *s, int64_t rows, int64_t columns)
     for (int64_t i = 0; i < rows; i++) {
         V row = {0}, w[4];
         for (int64_t j = 0; j < columns; j++) {
-            if (j % 4 == 0) draw(law, s, (uint32_t)(i * quads + j / 4), w);
+            if (j % 4 == 0) draw(law, s, (uint32_t)(i * quads + j / 4), 1, w);
             row += w[j % 4] * w[j % 4];
         }
         total += row;
@@ -47,7 +47,7 @@ INLINE V square_norm(int law, const stream *s, int64_t rows, int64_t columns)
     return total;
 }
 
-#define FOR_EACH_LAW(law, call)                                                                  \
+#define FOR_EACH_LAW(law, call) \
     (law == VG_NORMAL ? call(VG_NORMAL) : law == VG_UNIFORM ? call(VG_UNIFORM) : call(VG_TRUNCATED_NORMAL))
 
 /* raw ← W x̂ over the weight scale. The columns of x̂ up to a whole quad are 0. */

@@ -42,4 +42,7 @@ static const struct {
 int vg_isa_count(void) { return (int)(sizeof table / sizeof table[0]); }
 const char *vg_isa_name(int isa) { return table[isa].name; }
 int vg_isa_supported(int isa) { return table[isa].supported(); }
-const vg_kernel *vg_kernel_of(int isa, int bits) { return bits == 32 ? table[isa].kernel32 : table[isa].kernel64; }
+const vg_kernel *vg_kernel_of(int isa, int bits)
+{
+    return bits == 32 ? table[isa].kernel32 : table[isa].kernel64;
+}

@@ -14,38 +14,71 @@
 #include "vg_math.h"
 #include "vg_philox.h"
 
+/* Quads drawn side by side, so that their chains of dependent operations overlap. */
+#define QUADS 2
+
+/* From the words of `count` pairs their radius u in (0, 1), their angle x π/4 with x in (0, 1), and
+   three random bits at the top of `bits`: sign, sign, exchange. */
+typedef struct {
+    V u, x;
+    U bits;
+} polar;
+
 /* z = √(−2 ln u) (cos θ, sin θ), θ = x π/4, 0 < x < 1; then exchanged and signed by three bits. */
-INLINE void normal_pair(V u, V x, I exchange, U sign0, U sign1, V z[2])
+INLINE void normal_pairs(const polar *p, int count, V *z)
 {
-    V f, e = split(u, &f);
-    V r = vsqrt((e * LN_2 + log_near_one(f)) * -2);
-    V w = x * x, c = r * POLYNOMIAL(w, COS), s = r * (x * POLYNOMIAL(w, SIN));
-    z[0] = (V)((U)choose(exchange, s, c) ^ (sign0 & SIGN_BIT));
-    z[1] = (V)((U)choose(exchange, c, s) ^ (sign1 & SIGN_BIT));
+    V radius[2 * QUADS], cosine[2 * QUADS], sine[2 * QUADS];
+    for (int k = 0; k < count; k++) {
+        V f, e = split(p[k].u, &f);
+        radius[k] = vsqrt((e * LN_2 + log_near_one(f)) * -2);
+    }
+    for (int k = 0; k < count; k++) {
+        V w = p[k].x * p[k].x;
+        cosine[k] = POLYNOMIAL(w, COS);
+        sine[k] = p[k].x * POLYNOMIAL(w, SIN);
+    }
+    for (int k = 0; k < count; k++) {
+        V c = radius[k] * cosine[k], s = radius[k] * sine[k];
+        I exchange = (I)(p[k].bits << 2) < 0;
+        z[2 * k] = (V)((U)choose(exchange, s, c) ^ (p[k].bits & SIGN_BIT));
+        z[2 * k + 1] = (V)((U)choose(exchange, c, s) ^ (p[k].bits << 1 & SIGN_BIT));
+    }
 }
 
 #if VG_BITS == 32
 
-INLINE void normal_pair_from(U radius, U angle, V z[2])
+/* The four words of every lane. */
+INLINE void lane_words(W word[][4], U out[4])
 {
-    V u = vmin((to_real((I)(radius >> 1)) + 0.5f) * 0x1p-31f, splat(1 - 0x1p-24f));
-    V x = (to_real((I)(angle & 0x1fffffff)) + 0.5f) * 0x1p-29f;
-    normal_pair(u, x, (I)(angle << 2) >> 31, angle, angle << 1, z);
+    for (int k = 0; k < 4; k++) out[k] = (U)((word[0][k] & 0xffffffff) | (word[1][k] << 32));
 }
 
-INLINE void normals(const stream *s, uint32_t quad, V z[4])
+INLINE void normals(const stream *s, uint32_t quad, int quads, V *z)
 {
-    U word[4];
-    philox_words(s, quad, word);
-    normal_pair_from(word[0], word[1], z);
-    normal_pair_from(word[2], word[3], z + 2);
+    W word[QUADS * PARTS][4];
+    polar p[2 * QUADS];
+    philox(s, quad, quads, word);
+    for (int q = 0; q < quads; q++) {
+        U w[4];
+        lane_words(word + q * PARTS, w);
+        for (int k = 0; k < 2; k++) {
+            V u = vmin((to_real((I)(w[2 * k] >> 1)) + 0.5f) * 0x1p-31f, splat(1 - 0x1p-24f));
+            V x = (to_real((I)(w[2 * k + 1] & 0x1fffffff)) + 0.5f) * 0x1p-29f;
+            p[2 * q + k] = (polar){u, x, w[2 * k + 1]};
+        }
+    }
+    normal_pairs(p, 2 * quads, z);
 }
 
-INLINE void uniforms(const stream *s, uint32_t quad, V v[4])
+INLINE void uniforms(const stream *s, uint32_t quad, int quads, V *v)
 {
-    U word[4];
-    philox_words(s, quad, word);
-    for (int k = 0; k < 4; k++) v[k] = (to_real((I)word[k] >> 8) + 0.5f) * 0x1p-23f;
+    W word[QUADS * PARTS][4];
+    philox(s, quad, quads, word);
+    for (int q = 0; q < quads; q++) {
+        U w[4];
+        lane_words(word + q * PARTS, w);
+        for (int k = 0; k < 4; k++) v[4 * q + k] = (to_real((I)w[k] >> 8) + 0.5f) * 0x1p-23f;
+    }
 }
 
 #else
@@ -53,23 +86,25 @@ INLINE void uniforms(const stream *s, uint32_t quad, V v[4])
 /* (k + ½) 2^-52 for the low 52 bits k: 1 + k 2^-52 by its bits, less 1 − 2^-53, exactly. */
 INLINE V unit_interval(U bits) { return (V)((bits & 0xfffffffffffff) | 0x3ff0000000000000) - (1 - 0x1p-53); }
 
-INLINE void normals(const stream *s, uint32_t quad, V z[4])
+INLINE void normals(const stream *s, uint32_t quad, int quads, V *z)
 {
-    for (uint32_t pair = 0; pair < 2; pair++) {
-        W word[4];
-        philox(s, 2 * quad + pair, 0, word);
-        U radius = word[0] << 32 | (word[1] & 0xffffffff), angle = word[2] << 32 | (word[3] & 0xffffffff);
-        normal_pair(unit_interval(radius >> 12), unit_interval(angle), (I)(angle << 2) >> 63, angle, angle << 1,
-                    z + 2 * pair);
+    W word[2 * QUADS][4];
+    polar p[2 * QUADS];
+    philox(s, 2 * quad, 2 * quads, word);
+    for (int k = 0; k < 2 * quads; k++) {
+        U radius = word[k][0] << 32 | (word[k][1] & 0xffffffff),
+          angle = word[k][2] << 32 | (word[k][3] & 0xffffffff);
+        p[k] = (polar){unit_interval(radius >> 12), unit_interval(angle), angle};
     }
+    normal_pairs(p, 2 * quads, z);
 }
 
-INLINE void uniforms(const stream *s, uint32_t quad, V v[4])
+INLINE void uniforms(const stream *s, uint32_t quad, int quads, V *v)
 {
-    W word[4];
-    philox(s, quad, 0, word);
-    for (int k = 0; k < 4; k++) { /* 2^52 + (w + 2^31) by its bits, less 2^52 + 2^31 */
-        U shifted = ((word[k] ^ 0x80000000) & 0xffffffff) | 0x4330000000000000;
+    W word[QUADS][4];
+    philox(s, quad, quads, word);
+    for (int k = 0; k < 4 * quads; k++) { /* 2^52 + (w + 2^31) by its bits, less 2^52 + 2^31 */
+        U shifted = ((word[k / 4][k % 4] ^ 0x80000000) & 0xffffffff) | 0x4330000000000000;
         v[k] = (((V)shifted - (0x1p52 + 0x1p31)) + 0.5) * 0x1p-31;
     }
 }
@@ -77,30 +112,33 @@ INLINE void uniforms(const stream *s, uint32_t quad, V v[4])
 #endif
 
 /* Φ⁻¹(½ + v erf(√2)/2), v uniform. */
-INLINE void truncated_normals(const stream *s, uint32_t quad, V z[4])
+INLINE void truncated_normals(const stream *s, uint32_t quad, int quads, V *z)
 {
-    uniforms(s, quad, z);
-    for (int k = 0; k < 4; k++) {
+    uniforms(s, quad, quads, z);
+    for (int k = 0; k < 4 * quads; k++) {
         V q = z[k] * (real)0.9544997361036416;
         V w = -vlog((1 - q) * (1 + q));
         z[k] = z[k] * POLYNOMIAL(w, TRUNCATED);
     }
 }
 
-INLINE void draw(int law, const stream *s, uint32_t quad, V v[4])
+/* `quads` consecutive quads of a law. */
+INLINE void draw(int law, const stream *s, uint32_t quad, int quads, V *v)
 {
     if (law == VG_NORMAL)
-        normals(s, quad, v);
+        normals(s, quad, quads, v);
     else if (law == VG_UNIFORM)
-        uniforms(s, quad, v);
+        uniforms(s, quad, quads, v);
     else
-        truncated_normals(s, quad, v);
+        truncated_normals(s, quad, quads, v);
 }
 
-/* count values from the first on; `out` has room for whole quads. */
+/* The first `count` values and on to a whole quad. */
 INLINE void fill(int law, const stream *s, int64_t count, V *out)
 {
-    for (int64_t i = 0; i < count; i += 4) draw(law, s, (uint32_t)(i / 4), out + i);
+    int64_t i = 0;
+    for (; i + 4 * (QUADS - 1) < count; i += 4 * QUADS) draw(law, s, (uint32_t)(i / 4), QUADS, out + i);
+    for (; i < count; i += 4) draw(law, s, (uint32_t)(i / 4), 1, out + i);
 }
 
 #endif

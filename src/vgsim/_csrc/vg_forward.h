@@ -30,9 +30,10 @@ static scaled draw_input(block *b)
         fill(VG_NORMAL, &s, n, b->input);
     else
         for (int k = 0; k < LANES; k++) {
-            W word[4];
-            philox(&s, 0, k % PARTS, word);
-            int64_t row = (int64_t)(((word[0][k / PARTS] & 0xffffffff) * (uint64_t)plan->rows) >> 32);
+            W word[PARTS][4];
+            philox(&s, 0, 1, word);
+            int64_t row =
+                (int64_t)(((word[k % PARTS][0][k / PARTS] & 0xffffffff) * (uint64_t)plan->rows) >> 32);
             b->input_exponent[k] = (lane_int)plan->input_exponents[row];
             for (int64_t i = 0; i < n; i++) b->input[i][k] = (real)plan->inputs[row * n + i];
         }
@@ -96,7 +97,8 @@ static int forward_segment(block *b, int64_t segment, int first_time)
         }
         norm = forward_layer(b, index, l, norm, x);
         if (first_time && plan->activation_rms && plan->column[index] >= 0)
-            record_log10(b, plan->activation_rms, plan->n_columns, plan->column[index], over_root(norm, l->width));
+            record_log10(b, plan->activation_rms, plan->n_columns, plan->column[index],
+                         over_root(norm, l->width));
     }
     if (first_time && segment + 1 < plan->n_segments) {
         checkpoint *next = &b->checkpoints[segment + 1];

@@ -67,9 +67,11 @@ static int run_block(const vg_plan *plan, uint64_t group, void *scratch)
 
     scaled norm = draw_input(&b);
     b.checkpoints[0].norm = norm;
-    if (plan->engine == VG_DENSE) rescale(b.checkpoints[0].x, b.input, plan->widths[0], norm, b.input_exponent);
+    if (plan->engine == VG_DENSE)
+        rescale(b.checkpoints[0].x, b.input, plan->widths[0], norm, b.input_exponent);
     if (plan->activation_rms && plan->column[0] >= 0)
-        record_log10(&b, plan->activation_rms, plan->n_columns, plan->column[0], over_root(norm, plan->widths[0]));
+        record_log10(&b, plan->activation_rms, plan->n_columns, plan->column[0],
+                     over_root(norm, plan->widths[0]));
 
     int status = VG_OK;
     for (int64_t segment = 0; segment < plan->n_segments && status == VG_OK; segment++)
@@ -104,14 +106,14 @@ static void words(const uint32_t key[2], uint32_t stream_id, uint32_t layer, uin
     open_samples(&keys, key, index - (uint64_t)lane);
     stream s = open_stream(&keys, stream_id, layer);
     for (int64_t i = 0; i < count; i++) {
-        W word[4];
-        philox(&s, block + (uint32_t)(i / 4), lane % PARTS, word);
-        out[i] = (uint32_t)word[i % 4][lane / PARTS];
+        W word[PARTS][4];
+        philox(&s, block + (uint32_t)(i / 4), 1, word);
+        out[i] = (uint32_t)word[lane % PARTS][i % 4][lane / PARTS];
     }
 }
 
-static void draws(const uint32_t key[2], uint32_t stream_id, uint32_t layer, uint64_t index, int law, int64_t count,
-                  double *out)
+static void draws(const uint32_t key[2], uint32_t stream_id, uint32_t layer, uint64_t index, int law,
+                  int64_t count, double *out)
 {
     sample_keys keys;
     int lane = (int)(index % LANES);
@@ -119,7 +121,7 @@ static void draws(const uint32_t key[2], uint32_t stream_id, uint32_t layer, uin
     stream s = open_stream(&keys, stream_id, layer);
     for (int64_t quad = 0; 4 * quad < count; quad++) {
         V v[4];
-        draw(law, &s, (uint32_t)quad, v);
+        draw(law, &s, (uint32_t)quad, 1, v);
         for (int64_t i = 4 * quad; i < count && i < 4 * quad + 4; i++) out[i] = v[i % 4][lane];
     }
 }
@@ -160,6 +162,12 @@ static const char *const activation_names[] = {VG_ACTIVATIONS(ACTIVATION_NAME)};
 #define PASTE_(a, b, c) a##b##_##c
 #define PASTE(a, b, c) PASTE_(a, b, c)
 
-const vg_kernel PASTE(vg_kernel_, VG_ISA, VG_BITS) = {
-    LANES, sizeof activations / sizeof activations[0], activation_names, scratch_bytes, run, words, draws, generate,
-    one_activation};
+const vg_kernel PASTE(vg_kernel_, VG_ISA, VG_BITS) = {LANES,
+                                                      sizeof activations / sizeof activations[0],
+                                                      activation_names,
+                                                      scratch_bytes,
+                                                      run,
+                                                      words,
+                                                      draws,
+                                                      generate,
+                                                      one_activation};

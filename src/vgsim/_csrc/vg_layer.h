@@ -91,7 +91,8 @@ INLINE I tail_cotangents(const layer *l, parameters p, I mask, const V *g, V *de
     for (int64_t i = 0; i < l->width; i++) {
         tail t = tail_at(l, i, p, f);
         V size = t.slope_log2 + vlog2(vabs(g[i]));
-        delta[i] = choose(mask, choose((g[i] == 0) | (t.slope_sign == 0), limit, vmax(size, limit)), delta[i]);
+        delta[i] =
+            choose(mask, choose((g[i] == 0) | (t.slope_sign == 0), limit, vmax(size, limit)), delta[i]);
         top = vmax(top, delta[i]);
     }
     I e = __builtin_convertvector(choose(mask, top, splat(0)), I);
@@ -113,25 +114,25 @@ typedef struct {
 
 #define HAS_TAIL(name) (sizeof #name != sizeof "none" || #name[0] != 'n')
 
-#define LAYER_LOOPS(name, kind, tail)                                                                      \
-    static V activate_##name(const layer *l, parameters p, V *y)                                           \
-    {                                                                                                      \
-        return l->zeta ? activate_units(l, p, y, 1, phi_##name) : activate_units(l, p, y, 0, phi_##name);  \
-    }                                                                                                      \
-    static void recall_##name(const layer *l, parameters p, V *y, V *d)                                    \
-    {                                                                                                      \
-        if (l->zeta)                                                                                       \
-            recall_units(l, p, y, d, 1, phi_##name);                                                       \
-        else                                                                                               \
-            recall_units(l, p, y, d, 0, phi_##name);                                                       \
-    }                                                                                                      \
-    static void tail_values_##name(const layer *l, parameters p, I mask, I *e, int known, V *y)            \
-    {                                                                                                      \
-        tail_values(l, p, mask, e, known, y, tail_##tail);                                                 \
-    }                                                                                                      \
-    static I tail_cotangents_##name(const layer *l, parameters p, I mask, const V *g, V *delta)            \
-    {                                                                                                      \
-        return tail_cotangents(l, p, mask, g, delta, tail_##tail);                                         \
+#define LAYER_LOOPS(name, kind, tail)                                                                     \
+    static V activate_##name(const layer *l, parameters p, V *y)                                          \
+    {                                                                                                     \
+        return l->zeta ? activate_units(l, p, y, 1, phi_##name) : activate_units(l, p, y, 0, phi_##name); \
+    }                                                                                                     \
+    static void recall_##name(const layer *l, parameters p, V *y, V *d)                                   \
+    {                                                                                                     \
+        if (l->zeta)                                                                                      \
+            recall_units(l, p, y, d, 1, phi_##name);                                                      \
+        else                                                                                              \
+            recall_units(l, p, y, d, 0, phi_##name);                                                      \
+    }                                                                                                     \
+    static void tail_values_##name(const layer *l, parameters p, I mask, I *e, int known, V *y)           \
+    {                                                                                                     \
+        tail_values(l, p, mask, e, known, y, tail_##tail);                                                \
+    }                                                                                                     \
+    static I tail_cotangents_##name(const layer *l, parameters p, I mask, const V *g, V *delta)           \
+    {                                                                                                     \
+        return tail_cotangents(l, p, mask, g, delta, tail_##tail);                                        \
     }
 VG_ACTIVATIONS(LAYER_LOOPS)
 

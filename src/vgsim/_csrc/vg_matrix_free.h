@@ -26,10 +26,9 @@ static V matrix_free_backward(block *b, int64_t index, V square)
     const V *restrict y = b->y;
     stream s = open_stream(&b->keys, VG_STREAM_BACKWARD, (uint32_t)index);
     V sum[2] = {{0}, {0}}, norm2 = {0};
-    for (int64_t i = 0; i < n; i += 4) {
-        normals(&s, (uint32_t)(i / 4), g + i);
+    fill(VG_NORMAL, &s, n, g);
+    for (int64_t i = 0; i < n; i += 4)
         for (int k = 0; k < 4; k++) sum[k & 1] += y[i + k] * g[i + k];
-    }
     I some = square > 0;
     V along = choose(some, b->alignment / vsqrt(square), splat(0));
     V projection = choose(some, (sum[0] + sum[1]) / square, splat(0));

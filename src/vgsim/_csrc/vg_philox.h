@@ -60,39 +60,36 @@ INLINE stream open_stream(const sample_keys *keys, uint32_t stream_id, uint32_t 
     return s;
 }
 
-/* The four words of one block; only the low half of each slot counts. */
-INLINE void philox(const stream *s, uint32_t block, int part, W word[4])
+/* The words of `blocks` consecutive blocks, side by side, so that their long chains overlap: word k of
+   block b in the lanes of part p is word[b · PARTS + p][k]. Only the low half of each slot counts. */
+INLINE void philox(const stream *s, uint32_t block, int blocks, W word[][4])
 {
     const sample_keys *keys = s->keys;
-    uint64_t p0 = (uint64_t)PHILOX_M0 * block;
-    uint64_t p1 = (uint64_t)PHILOX_M1 * (uint32_t)((p0 >> 32) ^ s->c3 ^ keys->k1[0]);
-    W q0 = widening_product(s->a[part] ^ ((p1 >> 32) ^ keys->k0[1]), splat_word(PHILOX_M0));
-    W q1 = widening_product(s->b[part] ^ ((uint32_t)p0 ^ keys->k1[1]), splat_word(PHILOX_M1));
-    W c0 = (q1 >> 32) ^ (p1 ^ keys->k0[2]), c1 = q1, c2 = (q0 >> 32) ^ s->c[part], c3 = q0;
-#pragma GCC unroll 7
-    for (int r = 3; r < 10; r++) {
-        q0 = widening_product(c0, splat_word(PHILOX_M0));
-        q1 = widening_product(c2, splat_word(PHILOX_M1));
-        c0 = (q1 >> 32) ^ c1 ^ keys->k0[r];
-        c2 = (q0 >> 32) ^ c3 ^ keys->k1[r];
-        c1 = q1;
-        c3 = q0;
+    for (int b = 0; b < blocks; b++) {
+        uint64_t p0 = (uint64_t)PHILOX_M0 * (block + (uint32_t)b);
+        uint64_t p1 = (uint64_t)PHILOX_M1 * (uint32_t)((p0 >> 32) ^ s->c3 ^ keys->k1[0]);
+        for (int part = 0; part < PARTS; part++) {
+            W *c = word[b * PARTS + part];
+            W q0 = widening_product(s->a[part] ^ ((p1 >> 32) ^ keys->k0[1]), splat_word(PHILOX_M0));
+            W q1 = widening_product(s->b[part] ^ ((uint32_t)p0 ^ keys->k1[1]), splat_word(PHILOX_M1));
+            c[0] = (q1 >> 32) ^ (p1 ^ keys->k0[2]);
+            c[1] = q1;
+            c[2] = (q0 >> 32) ^ s->c[part];
+            c[3] = q0;
+        }
     }
-    word[0] = c0;
-    word[1] = c1;
-    word[2] = c2;
-    word[3] = c3;
+#pragma GCC unroll 7
+    for (int r = 3; r < 10; r++)
+#pragma GCC unroll 4
+        for (int chain = 0; chain < blocks * PARTS; chain++) {
+            W *c = word[chain];
+            W q0 = widening_product(c[0], splat_word(PHILOX_M0));
+            W q1 = widening_product(c[2], splat_word(PHILOX_M1));
+            c[0] = (q1 >> 32) ^ c[1] ^ keys->k0[r];
+            c[2] = (q0 >> 32) ^ c[3] ^ keys->k1[r];
+            c[1] = q1;
+            c[3] = q0;
+        }
 }
-
-#if VG_BITS == 32
-/* The four words of every lane. */
-INLINE void philox_words(const stream *s, uint32_t block, U word[4])
-{
-    W even[4], odd[4];
-    philox(s, block, 0, even);
-    philox(s, block, 1, odd);
-    for (int k = 0; k < 4; k++) word[k] = (U)((even[k] & 0xffffffff) | (odd[k] << 32));
-}
-#endif
 
 #endif

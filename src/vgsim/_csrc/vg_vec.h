@@ -139,12 +139,16 @@ INLINE I saturate(I e) { return imin(imax(e, splat_int(-EXPONENT_LIMIT)), splat_
 INLINE scaled normalised(V x, I exponent)
 {
     I bits = (I)x, some = (bits >> SIGNIFICAND_BITS) > 0;
-    I value = (bits & (((lane_int)1 << SIGNIFICAND_BITS) - 1)) | ((lane_int)EXPONENT_BIAS << SIGNIFICAND_BITS);
+    I value =
+        (bits & (((lane_int)1 << SIGNIFICAND_BITS) - 1)) | ((lane_int)EXPONENT_BIAS << SIGNIFICAND_BITS);
     I e = saturate(exponent + (bits >> SIGNIFICAND_BITS) - EXPONENT_BIAS);
     return (scaled){(V)(some & value), some & e};
 }
 
-INLINE scaled scaled_product(scaled a, scaled b) { return normalised(a.value * b.value, a.exponent + b.exponent); }
+INLINE scaled scaled_product(scaled a, scaled b)
+{
+    return normalised(a.value * b.value, a.exponent + b.exponent);
+}
 
 INLINE scaled scaled_number(double x)
 {
