@@ -28,6 +28,7 @@ FLOATING_POINT = [
     *("-fno-math-errno", "-fno-trapping-math"),
 ]
 COMMON = ["-O3", "-g1", "-std=gnu11", "-fvisibility=hidden", "-fno-lto", *FLOATING_POINT]
+SCHEDULING = ["-fschedule-insns", "-fsched-pressure"]  # gcc: worth 3 to 15 %; clang has its own
 WARNINGS = ["-Wall", "-Wextra"]
 OPENMP = ["-fopenmp"]
 
@@ -137,7 +138,8 @@ class BuildExt(build_ext):
 
         macros = [f"-D{name}={value}" for name, value in ext.define_macros]
         werror = ["-Werror"] if os.environ.get("VGSIM_WERROR") == "1" else []
-        common = [*macros, *COMMON, *WARNINGS, *werror, *baseline]
+        scheduling = SCHEDULING if version.startswith("gcc") else []
+        common = [*macros, *COMMON, *scheduling, *WARNINGS, *werror, *baseline]
         jobs = []
         for source in SOURCES:
             if not source.stem.startswith("vg_kernel"):

@@ -126,6 +126,17 @@ def test_homogeneous_networks_scale_exactly_at_any_depth(activation, factor):
     np.testing.assert_array_equal(scaled.saturation, base.saturation)
 
 
+@pytest.mark.parametrize("factor", [1e-308, 1e307])
+def test_weights_may_be_near_the_limits_of_float64(factor):
+    net, W, _, x, g = random_network("relu", [6] * 5, seed=12)
+    base = vgsim.evaluate(net, W, None, x, g)
+    scaled = vgsim.evaluate(net, [factor * w for w in W], None, x, g)
+    shift = math.log10(factor) * np.arange(5)
+    assert not base.dead
+    np.testing.assert_allclose(scaled.gradient, base.gradient + shift[::-1], rtol=1e-12)
+    np.testing.assert_allclose(scaled.activation, base.activation + shift, rtol=1e-12)
+
+
 def test_relu_with_gain_3_explodes_past_the_range_of_float64():
     net, W, _, x, g = random_network("relu", [20] * 5001, seed=2, std=3.0)
     result = vgsim.evaluate(net, W, None, x, g)
@@ -181,6 +192,37 @@ def test_saturated_units_are_not_dead(activation, h):
     with mpmath.workdps(60):
         expected = float(mpmath.log10(abs(2 * SLOPES[activation](mpmath.mpf(h)))))
     assert result.gradient[0] == pytest.approx(expected, rel=1e-13, abs=1e-12)
+
+
+LOWEST = -(2**30 - 256) * math.log10(2)
+
+
+@pytest.mark.parametrize("activation", SLOPES)
+@pytest.mark.parametrize("h", [-1e4, -1e8, -1e9, -1e20, -1e100])
+def test_norms_saturate_within_a_few_bits_of_the_limit(activation, h):
+    net = vgsim.MLP(1, 1, activation=activation)
+    result = vgsim.evaluate(net, [[[1.0]]], None, [h], [1.0])
+    with mpmath.workdps(60):
+        exact = float(mpmath.log10(abs(SLOPES[activation](mpmath.mpf(h)))))
+    slope, tolerance = (LOWEST, 1.0) if exact < LOWEST else (exact, 1e-12)
+    assert result.gradient[0] == pytest.approx(slope, rel=1e-13, abs=tolerance)
+    times_x = slope + math.log10(-h)
+    assert result.weight_gradient[0] == pytest.approx(times_x, rel=1e-13, abs=tolerance)
+
+
+def test_two_saturated_factors_saturate_once():
+    net = vgsim.MLP(2, 1, activation="sigmoid")
+    result = vgsim.evaluate(net, [[[1.0]], [[1.0]]], [[-1e20], [-1e20]], [1.0], [1.0])
+    for products in (result.gradient[:2], result.weight_gradient, result.update_ratio):
+        np.testing.assert_allclose(products, LOWEST, rtol=0, atol=1.0)
+    assert not result.dead
+
+
+@pytest.mark.parametrize("h", [1e100, -1e300])
+def test_the_power_law_of_softsign_has_no_end(h):
+    net = vgsim.MLP(1, 1, activation="softsign")
+    result = vgsim.evaluate(net, [[[1.0]]], None, [h], [1.0])
+    assert result.gradient[0] == pytest.approx(-2 * math.log10(abs(h)), rel=1e-13)
 
 
 VALUES = {

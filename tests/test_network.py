@@ -204,6 +204,7 @@ def test_repr_omits_defaults():
         ({"width": [8, 8, 2.0, 8]}, TypeError, ["width[2]", "2.0"]),
         ({"width": 2**16}, ValueError, ["65536", "2**32"]),
         ({"width": [1, 2**17, 2**15, 1]}, ValueError, ["131072", "32768", "2**32"]),
+        ({"width": [1, 1, 2**30, 1]}, ValueError, ["width 1 before 1073741824", "padded", "x 4"]),
         ({"activation": "swish"}, ValueError, ["activation", "'swish'", "'silu'"]),
         ({"activation": None}, TypeError, ["activation", "None"]),
         ({"init": "xavier"}, ValueError, ["init", "'xavier'", "'glorot_normal'"]),
@@ -235,6 +236,9 @@ def test_errors_name_the_argument_the_value_and_what_is_allowed(arguments, error
 
 def test_largest_matrices():
     assert MLP(1, [2**16, 2**16 - 1]).widths == (65536, 65535)
+    assert MLP(1, [1, 2**30 - 1]).widths == (1, 2**30 - 1)
+    with pytest.raises(ValueError, match="padded to whole quads"):
+        MLP(1, [2**16 - 1, 2**16])
 
 
 def test_options_are_keywords():

@@ -30,8 +30,8 @@ def cases():
             )
 
 
-def assert_twins(net, n_samples, *, tolerance, seed=7, first=0, inputs="normal", **choice):
-    """Every recorded quantity of every layer, sample by sample."""
+def twins_of(net, n_samples, *, seed=7, first=0, inputs="normal", **choice):
+    """Samples, and (kernel, twin) of every recorded quantity of every layer."""
     layers = range(net.depth + 1)
     samples = vgsim.simulate(
         net,
@@ -48,10 +48,17 @@ def assert_twins(net, n_samples, *, tolerance, seed=7, first=0, inputs="normal",
         sample = vgsim.replay(net, seed, index, inputs=inputs, **choice)
         arrays = (sample.weights, sample.biases, sample.inputs, sample.output_gradient)
         twins.append(vgsim.evaluate(net, *arrays))
-    for name in (*RECORD, "output_gradient", "dead"):
-        expected = np.array([getattr(twin, name) for twin in twins])
-        actual = getattr(samples, name)
-        np.testing.assert_allclose(actual, expected, rtol=1e-14, atol=tolerance, err_msg=name)
+    return samples, {
+        name: (getattr(samples, name), np.array([getattr(twin, name) for twin in twins]))
+        for name in (*RECORD, "output_gradient", "dead")
+    }
+
+
+def assert_twins(net, n_samples, *, tolerance, **choice):
+    """Every recorded quantity of every layer, sample by sample."""
+    samples, pairs = twins_of(net, n_samples, **choice)
+    for name, pair in pairs.items():
+        np.testing.assert_allclose(*pair, rtol=1e-14, atol=tolerance, err_msg=name)
     return samples
 
 
@@ -135,6 +142,57 @@ def test_kernel_equals_twin_when_saturated(engine, activation, gain):
     net = vgsim.MLP(1, [3, 2], activation=activation, init="lecun_normal", gain=gain)
     samples = assert_twins(net, 50, tolerance=1e-9, engine=engine, dtype="float64")
     assert not samples.dead.any()
+
+
+LIMIT = 3.23e8  # norms saturate at some factor times 10^±323228419
+
+
+def assert_twins_up_to_the_limit(net, n_samples, *, tolerance, **choice):
+    """Twins relative to max(1, |value|); what has saturated has done so in both."""
+    samples, pairs = twins_of(net, n_samples, **choice)
+    for name, pair in pairs.items():
+        assert np.abs(pair).max() < 1.001 * LIMIT, name
+        actual, expected = np.clip(pair, -LIMIT, LIMIT)
+        np.testing.assert_allclose(
+            actual, expected, rtol=tolerance, atol=tolerance, err_msg=f"{name} of {net}"
+        )
+    assert not samples.dead.any()
+    return samples
+
+
+@pytest.mark.parametrize("engine", ["matrix-free", "dense"])
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-9), ("float32", 1e-4)])
+@pytest.mark.parametrize(
+    "scales",
+    [{"gain": 1e19}, {"gain": 1e30}, {"gain": 1e100}, {"gain": 1e-150, "bias_std": 1e12}],
+    ids=str,
+)
+@pytest.mark.parametrize("activation", [*SATURATED, vgsim.Activation("elu", alpha=1e6)], ids=str)
+def test_kernel_equals_twin_at_extreme_scales(engine, dtype, tolerance, scales, activation):
+    """In float32 a unit with h = ‖h‖/100 has lost 1e-5 of h, and softsign's slope is h^-2."""
+    for width in (1, 2, 8):
+        net = vgsim.MLP(3, width, activation=activation, **scales)
+        assert_twins_up_to_the_limit(net, 8, tolerance=tolerance, engine=engine, dtype=dtype)
+
+
+@pytest.mark.parametrize("engine", ["matrix-free", "dense"])
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-9), ("float32", 1e-4)])
+def test_kernel_equals_twin_on_a_huge_input(engine, dtype, tolerance):
+    init = vgsim.Initializer("normal", std=0.1)
+    net = vgsim.MLP(3, [1, 1, 64, 64], activation="silu", init=init)
+    choice = {"inputs": [[1e300]], "engine": engine, "dtype": dtype}
+    samples = assert_twins_up_to_the_limit(net, 20, tolerance=tolerance, **choice)
+    off = samples.gradient[:, 0] < -LIMIT
+    assert 0 < off.sum() < 20
+    on = samples.activation[~off, 1]
+    assert (abs(on - 299) < 3).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_gradients_saturate_downwards(dtype):
+    net = vgsim.MLP(6, 4, activation="tanh", init="glorot_uniform", gain=0.1, bias_std=1e12)
+    samples = vgsim.simulate(net, 100, dtype=dtype, layers=range(6))
+    np.testing.assert_allclose(samples.gradient, -323_228_419, rtol=1e-7)
 
 
 @pytest.mark.parametrize("engine", ["matrix-free", "dense"])

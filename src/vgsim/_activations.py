@@ -41,6 +41,8 @@ class _Law(Entry):
     log_value, log_derivative
         (sign, ln |·|) of φ(h) and φ'(h) where they underflow, anything elsewhere; None if they
         never do, or are truly 0 there.
+    decay
+        p where φ'(h) falls as |h|^-p, for |h| beyond the range of floats.
     torch
         φ as a PyTorch module; takes the module torch.nn first.
     textbook_init
@@ -54,6 +56,7 @@ class _Law(Entry):
     slope_at_infinity: Callable[..., Slopes]
     log_value: Callable[..., Tail] | None = None
     log_derivative: Callable[..., Tail] | None = None
+    decay: int = 0
     torch: Callable[..., Any]
     textbook_init: str
 
@@ -292,6 +295,7 @@ ACTIVATIONS: dict[str, _Law] = {
         slope_at_zero=lambda: (1.0, 1.0),
         slope_at_infinity=lambda: _BOUNDED,
         log_derivative=lambda h: (1.0, -2.0 * np.log1p(np.abs(h))),
+        decay=2,
         torch=lambda nn: nn.Softsign(),
         textbook_init="glorot_normal",
     ),

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from vgsim._network import MLP
 from vgsim._sampling import checked_layers
-from vgsim._scaled import Array, Scaled, activated, added, backpropagated, scaled
+from vgsim._scaled import Array, Scaled, activated, added, backpropagated, outer, scaled
 
 __all__ = ["Evaluation", "evaluate"]
 
@@ -85,7 +85,7 @@ def evaluate(
     *,
     layers: Iterable[int] | None = None,
 ) -> Evaluation:
-    """Run one network forward and backward on weights that you give.
+    r"""Run one network forward and backward on weights that you give.
 
     Only the widths and the activation of `network` are used. Vectors carry a binary exponent beside
     their mantissa, so that no depth and no scale of the weights underflows or overflows.
@@ -123,6 +123,10 @@ def evaluate(
     Forward, h_l = W_l x_{l-1} + b_l and x_l = φ(h_l); backward, δ_l = φ'(h_l) ∘ G_l and
     G_{l-1} = W_lᵀ δ_l, with ∂L/∂W_l = δ_l x_{l-1}ᵀ.
 
+    The \|log2\| of any norm saturates at 2^30 - 256, here as in :func:`simulate`: a log10 of about
+    ±323 million means that much or more. Only exponential tails far out get there, such as the
+    slope of tanh at h = 10^9.
+
     Examples
     --------
     >>> import vgsim
@@ -147,7 +151,7 @@ def evaluate(
     x = [scaled(_vector("inputs", inputs, "n_0", widths[0]))]
     h: list[Scaled] = []
     for W_l, b_l in zip(W, b, strict=True):
-        h_l = scaled(W_l @ x[-1].mantissa, x[-1].exponent)
+        h_l = W_l @ x[-1]
         h.append(h_l if b_l is None else added(h_l, scaled(b_l)))
         x.append(activated(phi, h[-1]))
 
@@ -156,8 +160,8 @@ def evaluate(
     gradient[depth] = g.log10_norm
     for l in range(depth, 0, -1):
         delta = backpropagated(phi, h[l - 1], g)
-        weight_gradient[l - 1] = delta.log10_norm + x[l - 1].log10_norm
-        g = scaled(delta.mantissa @ W[l - 1], delta.exponent)
+        weight_gradient[l - 1] = outer(delta, x[l - 1]).log10_norm
+        g = delta @ W[l - 1]
         gradient[l - 1] = g.log10_norm
 
     weight_layers = recorded[recorded >= 1]
@@ -169,7 +173,7 @@ def evaluate(
         gradient=gradient[recorded],
         output_gradient=float(gradient[depth]),
         weight_gradient=weight_gradient[of_W],
-        update_ratio=np.array([_log10_ratio(weight_gradient[l], scaled(W[l])) for l in of_W]),
+        update_ratio=np.array([_log10_ratio(weight_gradient[l], W[l]) for l in of_W]),
         activation=np.array([x[l].log10_norm - 0.5 * math.log10(widths[l]) for l in recorded]),
         saturation=np.array(
             [np.mean(np.abs(phi.derivative(h[l].clipped)) < threshold) for l in of_W]
@@ -184,7 +188,7 @@ def _log10_ratio(log10_gradient: float, W: Scaled) -> float:
     return log10_gradient - W.log10_norm
 
 
-def _checked_weights(weights: Iterable[ArrayLike], widths: Sequence[int]) -> list[Array]:
+def _checked_weights(weights: Iterable[ArrayLike], widths: Sequence[int]) -> list[Scaled]:
     depth = len(widths) - 1
     checked = [_finite(f"weights[{i}]", W) for i, W in enumerate(weights)]
     if len(checked) != depth:
@@ -197,7 +201,7 @@ def _checked_weights(weights: Iterable[ArrayLike], widths: Sequence[int]) -> lis
                 f"weights[{i}] must have shape (n_{i + 1}, n_{i}) = {shape}, "
                 f"got {W.shape}{transposed}"
             )
-    return checked
+    return [scaled(W) for W in checked]
 
 
 def _checked_biases(

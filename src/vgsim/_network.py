@@ -267,9 +267,10 @@ def _checked_width(width: object, depth: int) -> int | tuple[int, ...]:
             )
         widths = (_positive_int("width", width),) * 2
     for fan_in, fan_out in set(pairwise(widths)):
-        if fan_in * fan_out >= _COUNTERS:
+        padded = -(-fan_in // 4) * 4
+        if fan_out * padded >= _COUNTERS:
             raise ValueError(
-                f"a weight matrix must have fewer than 2**32 = {_COUNTERS} entries, "
-                f"got widths {fan_in} and {fan_out} in a row"
+                f"a weight matrix must have fewer than 2**32 = {_COUNTERS} entries, with rows "
+                f"padded to whole quads, got width {fan_in} before {fan_out}: {fan_out} x {padded}"
             )
     return widths[0] if len(set(widths)) == 1 else widths

@@ -2,7 +2,7 @@
 
 A gradient that crosses 100,000 sigmoid layers has a norm near 10^-130,000, but its direction and
 its logarithm are perfectly ordinary. So a vector is carried as mantissa · 2^exponent, its largest
-component in [1/2, 1), with an exponent of unlimited size.
+component in [1/2, 1). The exponent saturates where the kernels' does.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 
 from vgsim._activations import ACTIVATIONS, Activation, Tail
 
-__all__ = ["Array", "Scaled", "activated", "added", "backpropagated", "scaled"]
+__all__ = ["Array", "Scaled", "activated", "added", "backpropagated", "outer", "scaled"]
 
 Array = NDArray[np.float64]
 
 LOG10_2 = math.log10(2.0)
 LN_2 = math.log(2.0)
 MODERATE = 500  # within 2^±500 an activation is evaluated in plain float64, beyond by its slopes
+EXPONENT_LIMIT = 2**30 - 256  # the kernels': the sum of two exponents fits 32 bits
 
 
 class Scaled(NamedTuple):
@@ -29,6 +30,10 @@ class Scaled(NamedTuple):
 
     mantissa: Array
     exponent: int
+
+    def __matmul__(self, other: Scaled) -> Scaled:
+        """Multiply a matrix and a vector, in either order."""
+        return scaled(self.mantissa @ other.mantissa, self.exponent + other.exponent)
 
     @property
     def size(self) -> float:
@@ -49,13 +54,17 @@ class Scaled(NamedTuple):
     @property
     def clipped(self) -> Array:
         """The vector in plain float64, its exponent held within ±500."""
-        return np.ldexp(self.mantissa, min(max(self.exponent, -MODERATE), MODERATE))
+        return np.ldexp(self.mantissa, _within(MODERATE, self.exponent))
 
 
 def scaled(values: Array, exponent: int = 0) -> Scaled:
     """``values * 2.0**exponent`` with the largest component brought into [1/2, 1)."""
     shift = math.frexp(float(np.max(np.abs(values))))[1]
-    return Scaled(np.ldexp(values, -shift), exponent + shift)
+    return Scaled(np.ldexp(values, -shift), _within(EXPONENT_LIMIT, exponent + shift))
+
+
+def _within(limit: int, exponent: int) -> int:
+    return min(max(exponent, -limit), limit)
 
 
 def added(a: Scaled, b: Scaled) -> Scaled:
@@ -65,6 +74,11 @@ def added(a: Scaled, b: Scaled) -> Scaled:
     large, small = (a, b) if a.exponent >= b.exponent else (b, a)
     shift = max(small.exponent - large.exponent, -2000)
     return scaled(large.mantissa + np.ldexp(small.mantissa, shift), large.exponent)
+
+
+def outer(a: Scaled, b: Scaled) -> Scaled:
+    """Multiply to the matrix a bᵀ."""
+    return scaled(np.outer(a.mantissa, b.mantissa), a.exponent + b.exponent)
 
 
 def activated(activation: Activation, h: Scaled) -> Scaled:
@@ -86,12 +100,13 @@ def activated(activation: Activation, h: Scaled) -> Scaled:
 
 def backpropagated(activation: Activation, h: Scaled, g: Scaled) -> Scaled:
     """φ'(h) ∘ g."""
-    t = h.clipped
+    law, t = ACTIVATIONS[activation.name], h.clipped
     slope = activation.derivative(t)
     product = slope * g.mantissa
-    log_derivative = ACTIVATIONS[activation.name].log_derivative
-    if log_derivative and np.max(np.abs(product)) < 2.0**-900:
-        return _by_logarithms(slope, log_derivative(t, *activation.parameters.values()), g)
+    if law.log_derivative and np.max(np.abs(product)) < 2.0**-900:
+        beyond = max(h.exponent - MODERATE, 0)
+        g = Scaled(g.mantissa, g.exponent - law.decay * beyond)
+        return _by_logarithms(slope, law.log_derivative(t, *activation.parameters.values()), g)
     return scaled(product, g.exponent)
 
 
@@ -99,11 +114,8 @@ def _by_logarithms(values: Array, tail: Tail, factor: Scaled) -> Scaled:
     """Multiply values ∘ factor, with (sign, ln |value|) from `tail` where a value underflowed."""
     with np.errstate(divide="ignore"):
         underflowed = np.abs(values) < 2.0**-1000
-        log = np.where(underflowed, tail[1], np.log(np.abs(values)))
-        log += np.log(np.abs(factor.mantissa))
+        log2 = np.where(underflowed, tail[1] / LN_2, np.log2(np.abs(values)))
+        log2 = np.maximum(log2 + np.log2(np.abs(factor.mantissa)), -EXPONENT_LIMIT)
     sign = np.where(underflowed, tail[0], np.sign(values)) * np.sign(factor.mantissa)
-    top = float(np.max(log))
-    if top == -math.inf:
-        return scaled(np.zeros_like(values))
-    exponent = math.floor(top / LN_2)
-    return scaled(sign * np.exp(log - exponent * LN_2), factor.exponent + exponent)
+    exponent = math.floor(np.max(log2))
+    return scaled(sign * np.exp2(log2 - exponent), factor.exponent + exponent)

@@ -7,12 +7,12 @@
      bounded      e = 0            φ(t)
      rising       e = max(E, 0)    φ(0) > 0, and ~ h at infinity
 
-   with t = ĥ 2^E, E cut to ±60, where nothing changes any more.
+   with t = ĥ 2^E, E cut to ±60; beyond, the tails take over where it matters.
 
-   Smooth activations have tails in which φ or φ' underflows although it is not 0. tail_NAME(t, p) gives
-   sign and log2 of both, and is used for samples all of whose units are out there (vg_layer.h). Exact
-   ones, whose φ and φ' are truly 0 there, have no tail. To add an activation write its two functions
-   and add its line to VG_ACTIVATIONS. */
+   Smooth activations have tails in which φ or φ' underflows although it is not 0. tail_NAME(t, excess, p)
+   gives sign and log2 of both at h = t 2^excess (excess ≠ 0 only where E was cut), and is used for samples
+   all of whose units are out there (vg_layer.h). Exact ones, whose φ and φ' are truly 0 there, have no
+   tail. To add an activation write its two functions and add its line to VG_ACTIVATIONS. */
 #ifndef VG_ACTIVATION_H
 #define VG_ACTIVATION_H
 
@@ -40,6 +40,7 @@ typedef struct {
     V in;  /* 2^E: t = ĥ in */
     V out; /* 2^-E */
     V cap; /* 2^-min(E, 0) */
+    V excess; /* E less what it was cut to */
 } gauge;
 
 typedef struct {
@@ -53,7 +54,8 @@ typedef const real *parameters;
 INLINE gauge gauge_of(I exponent)
 {
     I e = imin(imax(exponent, splat_int(-EXPONENT_CUT)), splat_int(EXPONENT_CUT));
-    return (gauge){power_of_two(e), power_of_two(-e), power_of_two(-imin(e, splat_int(0)))};
+    return (gauge){power_of_two(e), power_of_two(-e), power_of_two(-imin(e, splat_int(0))),
+                   __builtin_convertvector(exponent - e, V)};
 }
 
 INLINE I value_exponent(int kind, I e)
@@ -69,13 +71,16 @@ INLINE I value_exponent(int kind, I e)
 INLINE V sign_of(V h) { return choose(h == 0, splat(0), with_sign(splat(1), h)); }
 
 #define PHI(name) INLINE V phi_##name(V h, const gauge *g, parameters p, V *slope)
-#define TAIL(name) INLINE tail tail_##name(V t, parameters p)
+#define TAIL(name) INLINE tail tail_##name(V t, V excess, parameters p)
+
+/* log2 |h| */
+INLINE V log2_size(V t, V excess) { return vlog2(vabs(t)) + excess; }
 #define UNUSED(x) (void)(x)
 
 TAIL(none)
 {
     UNUSED(p);
-    return (tail){t, t, t, t};
+    return (tail){t, excess, t, t};
 }
 
 /* Piecewise linear. */
@@ -119,20 +124,21 @@ INLINE V exponential_linear(V h, const gauge *g, real positive, real negative, V
     return choose(h > 0, positive * h, negative * g->out * expm1);
 }
 
-INLINE tail exponential_linear_tail(V t, real positive, real negative)
+INLINE tail exponential_linear_tail(V t, V excess, real positive, real negative)
 {
-    V expm1, e = exp2_both(-vabs(t) * LOG2_E, &expm1);
+    V expm1, e = exp2_both(-vabs(t) * LOG2_E, &expm1), size = choose(t > 0, t, -expm1);
     UNUSED(e);
-    V size = choose(t > 0, positive * t, -negative * expm1);
-    V decay = vlog2(splat(negative)) + t * LOG2_E;
-    return (tail){vlog2(size), sign_of(t), choose(t > 0, vlog2(splat(positive)), decay), splat(1)};
+    V factor_log2 = choose(t > 0, vlog2(splat(positive)), vlog2(splat(negative)));
+    V value = vlog2(size) + choose(t > 0, excess, vmin(excess, splat(0)));
+    return (tail){value + factor_log2, sign_of(t), choose(t > 0, splat(0), t * LOG2_E) + factor_log2,
+                  splat(1)};
 }
 
 #define SELU_ALPHA ((real)1.6732632423543772848)
 #define SELU_LAMBDA ((real)1.0507009873554804934)
 
 PHI(elu) { return exponential_linear(h, g, 1, p[0], slope); }
-TAIL(elu) { return exponential_linear_tail(t, 1, p[0]); }
+TAIL(elu) { return exponential_linear_tail(t, excess, 1, p[0]); }
 
 PHI(selu)
 {
@@ -143,7 +149,7 @@ PHI(selu)
 TAIL(selu)
 {
     UNUSED(p);
-    return exponential_linear_tail(t, SELU_LAMBDA, SELU_LAMBDA * SELU_ALPHA);
+    return exponential_linear_tail(t, excess, SELU_LAMBDA, SELU_LAMBDA * SELU_ALPHA);
 }
 
 /* σ(t) = 1/(1 + e^-t), with e^-|t| and 1 − σ. */
@@ -168,7 +174,7 @@ PHI(sigmoid)
 
 TAIL(sigmoid)
 {
-    UNUSED(p);
+    UNUSED(p), UNUSED(excess);
     V y = log2_logistic(t);
     return (tail){y, splat(1), y + log2_logistic(-t), splat(1)};
 }
@@ -187,7 +193,7 @@ TAIL(silu)
     V complement, decay, y = log2_logistic(t), factor;
     logistic(t, &complement, &decay);
     factor = 1 + t * complement;
-    return (tail){vlog2(vabs(t)) + y, sign_of(t), vlog2(vabs(factor)) + y, sign_of(factor)};
+    return (tail){log2_size(t, excess) + y, sign_of(t), vlog2(vabs(factor)) + y, sign_of(factor)};
 }
 
 PHI(softplus)
@@ -202,7 +208,8 @@ TAIL(softplus)
 {
     UNUSED(p);
     V y = vmax(t, splat(0)) + log1p_unit(vexp(-vabs(t)));
-    return (tail){choose(t < -40, t * LOG2_E, vlog2(y)), splat(1), log2_logistic(t), splat(1)};
+    return (tail){choose(t < -40, t * LOG2_E, vlog2(y) + vmax(excess, splat(0))), splat(1), log2_logistic(t),
+                  splat(1)};
 }
 
 /* Odd and saturating. With e = exp(−2|t|): tanh |t| = (1 − e)/(1 + e), tanh' = 4 e/(1 + e)². */
@@ -220,7 +227,7 @@ TAIL(tanh)
     UNUSED(p);
     V a = vabs(t), expm1, e = exp2_both(a * (-2 * LOG2_E), &expm1);
     V size = -expm1 / (2 + expm1), slope = 2 - 2 * (a + log1p_unit(e)) * LOG2_E;
-    return (tail){vlog2(size), sign_of(t), slope, splat(1)};
+    return (tail){vlog2(size) + vmin(excess, splat(0)), sign_of(t), slope, splat(1)};
 }
 
 PHI(softsign)
@@ -234,8 +241,8 @@ PHI(softsign)
 TAIL(softsign)
 {
     UNUSED(p);
-    V a = vabs(t), log2_inverse = -vlog2(1 + a);
-    return (tail){vlog2(a) + log2_inverse, sign_of(t), 2 * log2_inverse, splat(1)};
+    V log2_inverse = -(vlog2(1 + vabs(t)) + vmax(excess, splat(0)));
+    return (tail){log2_size(t, excess) + log2_inverse, sign_of(t), 2 * log2_inverse, splat(1)};
 }
 
 /* erf by its own polynomial up to 1, beyond as 1 − exp(−t²) erfcx(t). */
@@ -261,7 +268,8 @@ TAIL(erf)
 {
     UNUSED(p);
     V gaussian, y = erf_positive(vabs(t), &gaussian);
-    return (tail){vlog2(y), sign_of(t), vlog2(splat(TWO_OVER_ROOT_PI)) - t * t * LOG2_E, splat(1)};
+    return (tail){vlog2(y) + vmin(excess, splat(0)), sign_of(t),
+                  vlog2(splat(TWO_OVER_ROOT_PI)) - t * t * LOG2_E, splat(1)};
 }
 
 /* GELU: h Φ(h), slope Φ + h φ, with the lower tail Φ(−a) = φ(a) m(a), m Mills' ratio. */
@@ -289,7 +297,7 @@ TAIL(gelu)
     V lower = vexp(a * a * (real)-0.5) * INVERSE_ROOT_TWO_PI * m, rest = m - a;
     V log2_cdf = choose(t > 0, vlog2(1 - lower), log2_density + vlog2(m));
     V upper_slope = 1 - lower + a * (lower / m), lower_slope = log2_density + vlog2(vabs(rest));
-    return (tail){vlog2(a) + log2_cdf, sign_of(t), choose(t > 0, vlog2(upper_slope), lower_slope),
+    return (tail){log2_size(t, excess) + log2_cdf, sign_of(t), choose(t > 0, vlog2(upper_slope), lower_slope),
                   choose(t > 0, splat(1), sign_of(rest))};
 }
 

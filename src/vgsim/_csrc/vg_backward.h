@@ -4,44 +4,50 @@
 
 #include "vg_forward.h"
 
-/* ĝ ← the incoming cotangent of layer `index`, whose ŷ is in y with sum of squares `square`. */
+/* ‖∂L/∂W‖/‖W‖ of layer `index`; the matrix-free engine draws the part of ‖W‖² that no product showed. */
+static void record_update_ratio(const block *b, int64_t index, int64_t column)
+{
+    const vg_plan *plan = b->plan;
+    int dense = plan->engine == VG_DENSE;
+    double s = plan->weight_scale[index];
+    double unseen = (double)(plan->widths[index] - 1) * (double)(plan->widths[index - 1] - 1);
+    V seen = b->z_square + b->across_square;
+    if (dense) seen = dense_weight_square(b, index);
+    FOR_SAMPLES(b, k) {
+        uint64_t sample = plan->first + (uint64_t)(b->first_row + k);
+        double square = seen[k] + (dense ? 0 : vg_chi_square(plan->key, (uint32_t)index, sample, unseen));
+        plan->update_ratio[(b->first_row + k) * plan->n_weight_columns + column] =
+            vg_log10(b->weight_gradient.value[k], b->weight_gradient.exponent[k]) -
+            0.5 * vg_log10(square, 0) - vg_log10(s, 0);
+    }
+}
+
+/* G_l = scale (g + along ŷ) of layer `index` from δ_{l+1}, where ŷ is in y and has Σ ŷ² = square. */
 static void arrive(block *b, int64_t index, V square)
 {
     const vg_plan *plan = b->plan;
+    b->along = splat(0);
     if (index == plan->depth) {
         stream s = open_stream(&b->keys, VG_STREAM_COTANGENT, (uint32_t)index);
         fill(VG_NORMAL, &s, plan->widths[index], b->g);
         b->scale = scaled_number(1);
         return;
     }
-    V weight_square = {0};
-    int64_t column = plan->update_ratio ? plan->weight_column[index + 1] : -1;
-    double s = plan->weight_scale[index + 1];
-    b->scale = scaled_product(b->delta, scaled_number(s));
-    if (plan->engine == VG_DENSE) {
+    b->scale = scaled_product(b->delta, scaled_number(plan->weight_scale[index + 1]));
+    if (plan->engine == VG_DENSE)
         dense_backward(b, index + 1);
-        if (column >= 0) weight_square = dense_weight_square(b, index + 1);
-    } else
-        weight_square = b->z_square + matrix_free_backward(b, index + 1, square);
-    if (column < 0) return;
-    double rest = (double)(plan->widths[index + 1] - 1) * (double)(plan->widths[index] - 1);
-    FOR_SAMPLES(b, k) {
-        double total = weight_square[k];
-        if (plan->engine == VG_MATRIX_FREE)
-            total += vg_chi_square(plan->key, (uint32_t)(index + 1),
-                                   plan->first + (uint64_t)(b->first_row + k), rest);
-        plan->update_ratio[(b->first_row + k) * plan->n_weight_columns + column] =
-            vg_log10(b->weight_gradient.value[k], b->weight_gradient.exponent[k]) - 0.5 * vg_log10(total, 0) -
-            vg_log10(s, 0);
-    }
+    else
+        matrix_free_backward(b, index + 1, square);
+    if (plan->update_ratio && plan->weight_column[index + 1] >= 0)
+        record_update_ratio(b, index + 1, plan->weight_column[index + 1]);
 }
 
-/* Records ‖G_l‖ and the extremes of RMS(G) so far. */
-static void record_cotangent(block *b, int64_t index)
+/* Records ‖G_l‖, where Σ ĝ² = square, and the extremes of RMS(G) so far. */
+static void record_cotangent(block *b, int64_t index, V square)
 {
     const vg_plan *plan = b->plan;
     int64_t n = plan->widths[index], column = plan->column[index];
-    scaled norm = scaled_product(b->scale, root(sum_of_squares(b->g, n), splat_int(0)));
+    scaled norm = scaled_product(b->scale, root(square, splat_int(0)));
     scaled rms = over_root(norm, n);
     if (index == plan->depth) {
         b->rms_min = b->rms_max = rms;
@@ -68,20 +74,25 @@ static void record_saturation(const block *b, const layer *l, int64_t column)
             (double)count[k] / (double)l->width;
 }
 
-/* δ̂ ← φ' ĝ, in place of φ'. */
+/* ĝ ← g + along ŷ; δ ← φ' ĝ, in place of φ'; for samples of which nothing is left, by logarithms. */
 static void through_activation(block *b, int64_t index, const layer *l)
 {
     const vg_plan *plan = b->plan;
     int64_t n = l->width, column = plan->weight_column[index];
     if (plan->saturation && column >= 0) record_saturation(b, l, column);
-    V square[2] = {{0}, {0}}, along[2] = {{0}, {0}};
+    V *restrict y = b->y, *restrict d = b->d, *restrict g = b->g;
+    V along = b->along, square = {0}, delta_square = {0}, z_delta = {0};
     for (int64_t i = 0; i < n; i++) {
-        b->d[i] *= b->g[i];
-        square[i & 1] += b->d[i] * b->d[i];
-        along[i & 1] += l->raw[i] * b->d[i];
+        V cotangent = g[i] + along * y[i], delta = d[i] * cotangent;
+        g[i] = cotangent;
+        d[i] = delta;
+        square += cotangent * cotangent;
+        delta_square += delta * delta;
+        z_delta += l->raw[i] * delta;
     }
-    V delta_square = square[0] + square[1], z_delta = along[0] + along[1];
-    I exponent = splat_int(0), lost = -b->phi->has_tail & (delta_square < TINY) & (b->scale.value > 0);
+    record_cotangent(b, index, square);
+    I exponent = splat_int(0);
+    I lost = -b->phi->has_tail & has_lost(delta_square, l->exponent) & (b->scale.value > 0);
     if (any(lost)) {
         exponent = b->phi->tail_cotangents(l, b->parameters, lost, b->g, b->d);
         V z_lost = {0};
@@ -91,12 +102,12 @@ static void through_activation(block *b, int64_t index, const layer *l)
     }
     scaled own = root(delta_square, exponent), norm = scaled_product(b->scale, own);
     if (plan->engine == VG_DENSE) {
-        rescale(b->outgoing, b->d, n, own, exponent);
-        b->delta =
-            (scaled){choose(norm.value > 0, b->scale.value, splat(0)), b->scale.exponent + own.exponent};
+        rescale(b->outgoing, b->d, n, delta_square);
+        b->delta = (scaled){choose(norm.value > 0, b->scale.value, splat(0)),
+                            saturate(b->scale.exponent + own.exponent)};
     } else {
-        b->alignment = choose(delta_square > 0, z_delta / vsqrt(delta_square), splat(0));
         b->delta = norm;
+        b->alignment = choose(delta_square > 0, z_delta / vsqrt(delta_square), splat(0));
     }
     if (column < 0) return;
     b->weight_gradient = scaled_product(norm, l->input_norm);
@@ -113,9 +124,7 @@ static int backward_segment(block *b, int64_t segment)
         if (cancelled(b)) return VG_CANCELLED;
         layer *l = &b->layers[index - begin - 1];
         recall(b->phi, b->parameters, l, b->y, b->d);
-        zero_to_whole_quad(b->y, l->width);
         arrive(b, index, l->square);
-        record_cotangent(b, index);
         through_activation(b, index, l);
     }
     return VG_OK;
@@ -125,7 +134,8 @@ static void reach_input(block *b)
 {
     b->y = b->input;
     arrive(b, 0, b->input_square);
-    record_cotangent(b, 0);
+    for (int64_t i = 0; i < b->plan->widths[0]; i++) b->g[i] += b->along * b->y[i];
+    record_cotangent(b, 0, sum_of_squares(b->g, b->plan->widths[0]));
 }
 
 #endif

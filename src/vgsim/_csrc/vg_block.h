@@ -24,7 +24,9 @@ typedef struct {
     V *input;       /* x_0 = input 2^input_exponent */
     I input_exponent;
     V input_square;
-    V *y, *d, *g;   /* of the current layer: ŷ; φ', then φ' ĝ; ĝ */
+    V *y, *d, *g;   /* of the current layer: ŷ; φ', then δ; ĝ less its part `along`, then ĝ */
+    V along;        /* matrix-free: the part of ĝ along ŷ */
+    V across_square; /* matrix-free: ‖(I − x̂ x̂ᵀ) z'‖² */
     V *outgoing;    /* dense: δ̂ with 1 ≤ ‖δ̂‖ < 2 */
     scaled scale;   /* G = scale ĝ */
     scaled delta;   /* ‖δ‖ (matrix-free), or δ over δ̂ (dense) */
@@ -42,9 +44,9 @@ INLINE scaled root(V square, I exponent) { return normalised(vsqrt(square), expo
 
 INLINE V sum_of_squares(const V *v, int64_t n)
 {
-    V sum[2] = {{0}, {0}};
-    for (int64_t i = 0; i < n; i++) sum[i & 1] += v[i] * v[i];
-    return sum[0] + sum[1];
+    V sum = {0};
+    for (int64_t i = 0; i < n; i++) sum += v[i] * v[i];
+    return sum;
 }
 
 INLINE scaled over_root(scaled norm, int64_t count)

@@ -6,35 +6,53 @@
 
 #include "vg_block.h"
 
-INLINE void forward_product(int law, const stream *s, int64_t rows, int64_t columns, const V *x, V *out)
+/* sum ← sum + W_{i, 4q …} x over `quads` quads of one row. */
+INLINE void add_products(int law, const stream *s, int64_t quad, int quads, const V *x, V *sum)
 {
-    int64_t quads = (columns + 3) / 4;
-    for (int64_t i = 0; i < rows; i++) {
-        V sum[4] = {{0}, {0}, {0}, {0}}, w[4];
-        for (int64_t q = 0; q < quads; q++) {
-            draw(law, s, (uint32_t)(i * quads + q), 1, w);
-            for (int k = 0; k < 4; k++) sum[k] += w[k] * x[4 * q + k];
-        }
-        out[i] = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+    V w[4 * QUADS];
+    draw(law, s, (uint32_t)quad, quads, w);
+    for (int k = 0; k < 4 * quads; k++) sum[k] += w[k] * x[k];
+}
+
+INLINE void forward_product(int law, const stream *s, int64_t rows, int64_t columns, const V *x, V *out,
+                            const volatile int *cancelled)
+{
+    int64_t quads = whole_quads(columns) / 4;
+    for (int64_t i = 0; i < rows && !*cancelled; i++) {
+        V sum[4 * QUADS] = {{0}};
+        int64_t q = 0;
+        for (; q + QUADS <= quads; q += QUADS) add_products(law, s, i * quads + q, QUADS, x + 4 * q, sum);
+        for (; q < quads; q++) add_products(law, s, i * quads + q, 1, x + 4 * q, sum);
+        for (int half = 2 * QUADS; half; half /= 2)
+            for (int k = 0; k < half; k++) sum[k] += sum[k + half];
+        out[i] = sum[0];
     }
 }
 
-INLINE void backward_product(int law, const stream *s, int64_t rows, int64_t columns, const V *delta, V *out)
+/* out ← Wᵀ δ for the columns of `quads` quads. */
+INLINE void column_products(int law, const stream *s, int64_t rows, int64_t stride, int64_t q, int quads,
+                            const V *delta, V *out)
 {
-    int64_t quads = (columns + 3) / 4;
-    for (int64_t q = 0; q < quads; q++) {
-        V sum[4] = {{0}, {0}, {0}, {0}}, w[4];
-        for (int64_t i = 0; i < rows; i++) {
-            draw(law, s, (uint32_t)(i * quads + q), 1, w);
-            for (int k = 0; k < 4; k++) sum[k] += w[k] * delta[i];
-        }
-        for (int k = 0; k < 4; k++) out[4 * q + k] = sum[k];
+    V sum[4 * QUADS] = {{0}}, w[4 * QUADS];
+    for (int64_t i = 0; i < rows; i++) {
+        draw(law, s, (uint32_t)(i * stride + q), quads, w);
+        for (int k = 0; k < 4 * quads; k++) sum[k] += w[k] * delta[i];
     }
+    for (int k = 0; k < 4 * quads; k++) out[k] = sum[k];
+}
+
+INLINE void backward_product(int law, const stream *s, int64_t rows, int64_t columns, const V *delta, V *out,
+                             const volatile int *cancelled)
+{
+    int64_t quads = whole_quads(columns) / 4, q = 0;
+    for (; q + QUADS <= quads && !*cancelled; q += QUADS)
+        column_products(law, s, rows, quads, q, QUADS, delta, out + 4 * q);
+    for (; q < quads && !*cancelled; q++) column_products(law, s, rows, quads, q, 1, delta, out + 4 * q);
 }
 
 INLINE V square_norm(int law, const stream *s, int64_t rows, int64_t columns)
 {
-    int64_t quads = (columns + 3) / 4;
+    int64_t quads = whole_quads(columns) / 4;
     V total = {0};
     for (int64_t i = 0; i < rows; i++) {
         V row = {0}, w[4];
@@ -55,7 +73,7 @@ static scaled dense_forward(block *b, int64_t index, const V *x, layer *l)
 {
     stream s = open_stream(&b->keys, VG_STREAM_FORWARD, (uint32_t)index);
     int64_t columns = b->plan->widths[index - 1];
-#define CALL(law) forward_product(law, &s, l->width, columns, x, l->raw)
+#define CALL(law) forward_product(law, &s, l->width, columns, x, l->raw, b->plan->cancelled)
     FOR_EACH_LAW(b->plan->weight_law, CALL);
 #undef CALL
     scaled x_scale = {choose(l->input_norm.value > 0, splat(1), splat(0)), l->input_norm.exponent};
@@ -67,13 +85,13 @@ static void dense_backward(block *b, int64_t index)
 {
     stream s = open_stream(&b->keys, VG_STREAM_FORWARD, (uint32_t)index);
     int64_t rows = b->plan->widths[index], columns = b->plan->widths[index - 1];
-#define CALL(law) backward_product(law, &s, rows, columns, b->outgoing, b->g)
+#define CALL(law) backward_product(law, &s, rows, columns, b->outgoing, b->g, b->plan->cancelled)
     FOR_EACH_LAW(b->plan->weight_law, CALL);
 #undef CALL
 }
 
 /* ‖W‖² over the weight scale squared. */
-static V dense_weight_square(block *b, int64_t index)
+static V dense_weight_square(const block *b, int64_t index)
 {
     stream s = open_stream(&b->keys, VG_STREAM_FORWARD, (uint32_t)index);
     int64_t rows = b->plan->widths[index], columns = b->plan->widths[index - 1];

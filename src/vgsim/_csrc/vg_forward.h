@@ -42,10 +42,10 @@ static scaled draw_input(block *b)
     return root(b->input_square, b->input_exponent);
 }
 
-/* x̂ ← y 2^-k with x = y 2^e and 1 ≤ ‖x̂‖ < 2. */
-INLINE void rescale(V *x, const V *y, int64_t n, scaled norm, I e)
+/* x ← y 2^-k with 1 ≤ ‖x‖ < 2, where Σ y² = square. */
+INLINE void rescale(V *x, const V *y, int64_t n, V square)
 {
-    V factor = power_of_two(choose_int(norm.value > 0, e - norm.exponent, splat_int(0)));
+    V factor = power_of_two(-root(square, splat_int(0)).exponent);
     for (int64_t i = 0; i < n; i++) x[i] = y[i] * factor;
     zero_to_whole_quad(x, n);
 }
@@ -65,13 +65,14 @@ static scaled forward_layer(block *b, int64_t index, layer *l, scaled input_norm
     I least = splat_int(-EXPONENT_LIMIT);
     I top = imax(choose_int(a.value > 0, a.exponent, least), choose_int(c.value > 0, c.exponent, least));
     I plain = (top >= -PLAIN_EXPONENT) & (top <= PLAIN_EXPONENT);
-    l->exponent = choose_int(plain | (top == least), splat_int(0), top);
+    I none = (a.value == 0) & (c.value == 0);
+    l->exponent = choose_int(plain | none, splat_int(0), top);
     l->a = against(a, l->exponent);
     l->c = against(c, l->exponent);
     l->gauge = gauge_of(l->exponent);
     forward_through(b->phi, b->parameters, l, b->y);
     scaled norm = root(l->square, l->value_exponent);
-    if (plan->engine == VG_DENSE) rescale(b->x, b->y, l->width, norm, l->value_exponent);
+    if (plan->engine == VG_DENSE) rescale(b->x, b->y, l->width, l->square);
     return norm;
 }
 

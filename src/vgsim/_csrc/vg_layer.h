@@ -18,12 +18,17 @@ typedef struct {
     I in_tail;         /* samples whose every φ underflows: ŷ by logarithms */
 } layer;
 
-/* A Σ ŷ² or Σ δ̂² below this would have lost something to underflow. */
+/* Whether a Σ ŷ² or Σ δ̂² has lost something to underflow, or to the cut of a large E. */
 #if VG_BITS == 32
 #define TINY 0x1p-80f
 #else
 #define TINY 0x1p-800
 #endif
+
+INLINE I has_lost(V square, I exponent)
+{
+    return (square < TINY) | ((exponent > EXPONENT_CUT) & (square < (real)0x1p-40));
+}
 
 INLINE V pre_activation(const layer *l, int64_t i, int biased)
 {
@@ -32,41 +37,44 @@ INLINE V pre_activation(const layer *l, int64_t i, int biased)
 }
 
 typedef V phi_function(V, const gauge *, parameters, V *);
-typedef tail tail_function(V, parameters);
+typedef tail tail_function(V, V, parameters);
+
+/* What holds for all lanes and is known when a loop is compiled. */
+enum { BIASED = 1, PLAIN = 2 }; /* a bias; E = 0 */
+
+INLINE gauge gauge_for(const layer *l, int known)
+{
+    return known & PLAIN ? (gauge){splat(1), splat(1), splat(1), splat(0)} : l->gauge;
+}
 
 /* y ← φ(h); returns Σ y². */
-INLINE V activate_units(const layer *l, parameters p, V *y, int biased, phi_function phi)
+INLINE V activate_units(const layer *l, parameters p, V *y, int known, phi_function phi)
 {
-    gauge g = l->gauge;
-    V sum[2] = {{0}, {0}}, slope;
-    int64_t i = 0;
-    for (; i + 1 < l->width; i += 2)
-        for (int k = 0; k < 2; k++) {
-            y[i + k] = phi(pre_activation(l, i + k, biased), &g, p, &slope);
-            sum[k] += y[i + k] * y[i + k];
-        }
-    if (i < l->width) {
-        y[i] = phi(pre_activation(l, i, biased), &g, p, &slope);
-        sum[0] += y[i] * y[i];
+    gauge g = gauge_for(l, known);
+    V square = {0}, slope;
+    for (int64_t i = 0; i < l->width; i++) {
+        V value = phi(pre_activation(l, i, known & BIASED), &g, p, &slope);
+        y[i] = value;
+        square += value * value;
     }
-    return sum[0] + sum[1];
+    return square;
 }
 
 /* y ← φ(h), d ← φ'(h). */
-INLINE void recall_units(const layer *l, parameters p, V *y, V *d, int biased, phi_function phi)
+INLINE void recall_units(const layer *l, parameters p, V *y, V *d, int known, phi_function phi)
 {
-    gauge g = l->gauge;
-    for (int64_t i = 0; i < l->width; i++) y[i] = phi(pre_activation(l, i, biased), &g, p, &d[i]);
+    gauge g = gauge_for(l, known);
+    for (int64_t i = 0; i < l->width; i++) y[i] = phi(pre_activation(l, i, known & BIASED), &g, p, &d[i]);
 }
 
 INLINE tail tail_at(const layer *l, int64_t i, parameters p, tail_function f)
 {
     V h = pre_activation(l, i, 0);
     if (l->zeta) h += l->c * l->zeta[i];
-    return f(h * l->gauge.in, p);
+    return f(h * l->gauge.in, l->gauge.excess, p);
 }
 
-/* For samples in the mask, y ← φ(h) 2^-e by logarithms, with e = ⌊max log2 |φ|⌋ if e is not given. */
+/* For samples in the mask, y ← φ(h) 2^-e by logarithms, with e the integer part of max log2 |φ| if e is not given. */
 INLINE void tail_values(const layer *l, parameters p, I mask, I *e, int known, V *y, tail_function f)
 {
     V limit = splat(-EXPONENT_LIMIT), top = limit;
@@ -84,7 +92,7 @@ INLINE void tail_values(const layer *l, parameters p, I mask, I *e, int known, V
     }
 }
 
-/* For samples in the mask, delta ← φ'(h) g 2^-e by logarithms; returns e = ⌊max log2 |φ' g|⌋. */
+/* For samples in the mask, delta ← φ'(h) g 2^-e by logarithms; returns e, the integer part of max log2 |φ' g|. */
 INLINE I tail_cotangents(const layer *l, parameters p, I mask, const V *g, V *delta, tail_function f)
 {
     V limit = splat(-EXPONENT_LIMIT), top = limit;
@@ -114,25 +122,31 @@ typedef struct {
 
 #define HAS_TAIL(name) (sizeof #name != sizeof "none" || #name[0] != 'n')
 
-#define LAYER_LOOPS(name, kind, tail)                                                                     \
-    static V activate_##name(const layer *l, parameters p, V *y)                                          \
-    {                                                                                                     \
-        return l->zeta ? activate_units(l, p, y, 1, phi_##name) : activate_units(l, p, y, 0, phi_##name); \
-    }                                                                                                     \
-    static void recall_##name(const layer *l, parameters p, V *y, V *d)                                   \
-    {                                                                                                     \
-        if (l->zeta)                                                                                      \
-            recall_units(l, p, y, d, 1, phi_##name);                                                      \
-        else                                                                                              \
-            recall_units(l, p, y, d, 0, phi_##name);                                                      \
-    }                                                                                                     \
-    static void tail_values_##name(const layer *l, parameters p, I mask, I *e, int known, V *y)           \
-    {                                                                                                     \
-        tail_values(l, p, mask, e, known, y, tail_##tail);                                                \
-    }                                                                                                     \
-    static I tail_cotangents_##name(const layer *l, parameters p, I mask, const V *g, V *delta)           \
-    {                                                                                                     \
-        return tail_cotangents(l, p, mask, g, delta, tail_##tail);                                        \
+/* f(l, …, known, phi) with `known` a constant. */
+#define WITH_KNOWN(l, f, phi, ...)                                          \
+    switch ((l->zeta ? BIASED : 0) | (any(l->exponent != 0) ? 0 : PLAIN)) { \
+    case PLAIN: return f(l, __VA_ARGS__, PLAIN, phi);                       \
+    case BIASED | PLAIN: return f(l, __VA_ARGS__, BIASED | PLAIN, phi);     \
+    case BIASED: return f(l, __VA_ARGS__, BIASED, phi);                     \
+    default: return f(l, __VA_ARGS__, 0, phi);                              \
+    }
+
+#define LAYER_LOOPS(name, kind, tail)                                                           \
+    static V activate_##name(const layer *l, parameters p, V *y)                                \
+    {                                                                                           \
+        WITH_KNOWN(l, activate_units, phi_##name, p, y)                                         \
+    }                                                                                           \
+    static void recall_##name(const layer *l, parameters p, V *y, V *d)                         \
+    {                                                                                           \
+        WITH_KNOWN(l, recall_units, phi_##name, p, y, d)                                        \
+    }                                                                                           \
+    static void tail_values_##name(const layer *l, parameters p, I mask, I *e, int known, V *y) \
+    {                                                                                           \
+        tail_values(l, p, mask, e, known, y, tail_##tail);                                      \
+    }                                                                                           \
+    static I tail_cotangents_##name(const layer *l, parameters p, I mask, const V *g, V *delta) \
+    {                                                                                           \
+        return tail_cotangents(l, p, mask, g, delta, tail_##tail);                              \
     }
 VG_ACTIVATIONS(LAYER_LOOPS)
 
@@ -145,7 +159,7 @@ static void forward_through(const activation *phi, parameters p, layer *l, V *y)
 {
     l->value_exponent = value_exponent(phi->kind, l->exponent);
     l->square = phi->activate(l, p, y);
-    l->in_tail = phi->has_tail ? (I)(l->square < TINY) : splat_int(0);
+    l->in_tail = -phi->has_tail & has_lost(l->square, l->exponent);
     if (any(l->in_tail)) {
         phi->tail_values(l, p, l->in_tail, &l->value_exponent, 0, y);
         V square = splat(0);

@@ -35,10 +35,10 @@ INLINE V polynomial(V x, const real *c, int count)
     return term[0];
 }
 
-/* 2^u and 2^u − 1; |u| is cut at EXP2_LIMIT. */
+/* 2^u and 2^u − 1 for u ≤ 0 or a little more; u is cut at −EXP2_LIMIT. */
 INLINE V exp2_both(V u, V *minus_one)
 {
-    u = vmin(vmax(u, splat(-EXP2_LIMIT)), splat(EXP2_LIMIT));
+    u = vmax(u, splat(-EXP2_LIMIT));
     V shifted = u + (ROUNDER + EXPONENT_BIAS), f = u - (shifted - (ROUNDER + EXPONENT_BIAS));
     V scale = (V)((I)shifted << SIGNIFICAND_BITS), tail = scale * (f * POLYNOMIAL(f, EXP2));
     *minus_one = (scale - 1) + tail;
@@ -51,6 +51,7 @@ INLINE V vexp2(V u)
     return exp2_both(u, &minus_one);
 }
 
+/* Its relative error grows as |t| times that of t: no faster than that of rounding t. */
 INLINE V vexp(V t) { return vexp2(t * LOG2_E); }
 
 /* log(1 + f) for √½ − 1 ≤ f ≤ √2 − 1. */

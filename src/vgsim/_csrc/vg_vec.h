@@ -125,13 +125,13 @@ INLINE V to_real(I a) { return __builtin_convertvector(a, V); }
 /* 2^e for −126 ≤ e ≤ 127 (−1022 ≤ e ≤ 1023). */
 INLINE V power_of_two(I e) { return (V)((e + EXPONENT_BIAS) << SIGNIFICAND_BITS); }
 
-/* value · 2^exponent with 1 ≤ value < 2, or value = 0 and exponent = 0; |exponent| ≤ 2^30. */
+/* value · 2^exponent with 1 ≤ value < 2, or value = 0 and exponent = 0. The exponent saturates. */
 typedef struct {
     V value;
     I exponent;
 } scaled;
 
-#define EXPONENT_LIMIT (1 << 30)
+#define EXPONENT_LIMIT ((1 << 30) - 256) /* so that a sum of two, and a little more, fits in 32 bits */
 
 INLINE I saturate(I e) { return imin(imax(e, splat_int(-EXPONENT_LIMIT)), splat_int(EXPONENT_LIMIT)); }
 
