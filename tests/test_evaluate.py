@@ -225,6 +225,16 @@ def test_the_power_law_of_softsign_has_no_end(h):
     assert result.gradient[0] == pytest.approx(-2 * math.log10(abs(h)), rel=1e-13)
 
 
+@pytest.mark.parametrize("activation", SLOPES)
+def test_an_ordinary_unit_beside_a_huge_one(activation):
+    net = vgsim.MLP(1, [1, 2], activation=activation)
+    beside = vgsim.evaluate(net, [[[1e200], [0.0]]], [[0.0, -0.5]], [-1.0], [1.0, 1.0])
+    assert beside.saturation[0] == 0.5
+    net = vgsim.MLP(1, 1, activation=activation)
+    alone = vgsim.evaluate(net, [[[1.0]]], [[-0.5]], [0.0], [1.0])
+    assert beside.weight_gradient[0] == pytest.approx(alone.gradient[0], abs=1e-12)
+
+
 VALUES = {
     "gelu": lambda h: h * mpmath.ncdf(h),
     "silu": lambda h: h / (1 + mpmath.exp(-h)),

@@ -53,18 +53,24 @@ class Scaled(NamedTuple):
 
     @property
     def clipped(self) -> Array:
-        """The vector in plain float64, its exponent held within ±500."""
-        return np.ldexp(self.mantissa, _within(MODERATE, self.exponent))
+        """The vector in plain float64: components cut at ±2^500, the exponent at -500."""
+        with np.errstate(over="ignore"):
+            plain = np.ldexp(self.mantissa, max(self.exponent, -MODERATE))
+        return np.clip(plain, -(2.0**MODERATE), 2.0**MODERATE)
+
+    @property
+    def log_cut(self) -> Array:
+        """Natural logarithm, at least 0, of the factors by which `clipped` cut components."""
+        with np.errstate(divide="ignore"):
+            log2 = np.log2(np.abs(self.mantissa)) + (self.exponent - MODERATE)
+        return np.maximum(LN_2 * log2, 0.0)
 
 
 def scaled(values: Array, exponent: int = 0) -> Scaled:
     """``values * 2.0**exponent`` with the largest component brought into [1/2, 1)."""
     shift = math.frexp(float(np.max(np.abs(values))))[1]
-    return Scaled(np.ldexp(values, -shift), _within(EXPONENT_LIMIT, exponent + shift))
-
-
-def _within(limit: int, exponent: int) -> int:
-    return min(max(exponent, -limit), limit)
+    exponent = min(max(exponent + shift, -EXPONENT_LIMIT), EXPONENT_LIMIT)
+    return Scaled(np.ldexp(values, -shift), exponent)
 
 
 def added(a: Scaled, b: Scaled) -> Scaled:
@@ -104,16 +110,15 @@ def backpropagated(activation: Activation, h: Scaled, g: Scaled) -> Scaled:
     slope = activation.derivative(t)
     product = slope * g.mantissa
     if law.log_derivative and np.max(np.abs(product)) < 2.0**-900:
-        beyond = max(h.exponent - MODERATE, 0)
-        g = Scaled(g.mantissa, g.exponent - law.decay * beyond)
-        return _by_logarithms(slope, law.log_derivative(t, *activation.parameters.values()), g)
+        sign, log = law.log_derivative(t, *activation.parameters.values())
+        return _by_logarithms(slope, (sign, log - law.decay * h.log_cut), g)
     return scaled(product, g.exponent)
 
 
 def _by_logarithms(values: Array, tail: Tail, factor: Scaled) -> Scaled:
     """Multiply values ∘ factor, with (sign, ln |value|) from `tail` where a value underflowed."""
     with np.errstate(divide="ignore"):
-        underflowed = np.abs(values) < 2.0**-1000
+        underflowed = np.abs(values) < 2.0**-950
         log2 = np.where(underflowed, tail[1] / LN_2, np.log2(np.abs(values)))
         log2 = np.maximum(log2 + np.log2(np.abs(factor.mantissa)), -EXPONENT_LIMIT)
     sign = np.where(underflowed, tail[0], np.sign(values)) * np.sign(factor.mantissa)

@@ -119,15 +119,14 @@ PHI(hard_tanh)
 
 INLINE V exponential_linear(V h, const gauge *g, real positive, real negative, V *slope)
 {
-    V expm1, e = exp2_both(vmin(h * g->in, splat(0)) * LOG2_E, &expm1);
-    *slope = choose(h > 0, splat(positive), negative * e);
-    return choose(h > 0, positive * h, negative * g->out * expm1);
+    V tail, scale = exp2_parts(vmin(h * g->in, splat(0)) * LOG2_E, &tail);
+    *slope = choose(h > 0, splat(positive), negative * (scale + tail));
+    return choose(h > 0, positive * h, negative * g->out * ((scale - 1) + tail));
 }
 
 INLINE tail exponential_linear_tail(V t, V excess, real positive, real negative)
 {
-    V expm1, e = exp2_both(-vabs(t) * LOG2_E, &expm1), size = choose(t > 0, t, -expm1);
-    UNUSED(e);
+    V rest, scale = exp2_parts(-vabs(t) * LOG2_E, &rest), size = choose(t > 0, t, (1 - scale) - rest);
     V factor_log2 = choose(t > 0, vlog2(splat(positive)), vlog2(splat(negative)));
     V value = vlog2(size) + choose(t > 0, excess, vmin(excess, splat(0)));
     return (tail){value + factor_log2, sign_of(t), choose(t > 0, splat(0), t * LOG2_E) + factor_log2,
@@ -217,16 +216,18 @@ TAIL(softplus)
 PHI(tanh)
 {
     UNUSED(p);
-    V t = h * g->in, expm1, e = exp2_both(vabs(t) * (-2 * LOG2_E), &expm1), inverse = 1 / (2 + expm1);
-    *slope = 4 * e * (inverse * inverse);
-    return with_sign(-expm1 * inverse * g->cap, t);
+    V t = h * g->in, tail, scale = exp2_parts(vabs(t) * (-2 * LOG2_E), &tail);
+    V inverse = 1 / ((1 + scale) + tail);
+    *slope = 4 * (scale + tail) * (inverse * inverse);
+    return with_sign(((1 - scale) - tail) * inverse * g->cap, t);
 }
 
 TAIL(tanh)
 {
     UNUSED(p);
-    V a = vabs(t), expm1, e = exp2_both(a * (-2 * LOG2_E), &expm1);
-    V size = -expm1 / (2 + expm1), slope = 2 - 2 * (a + log1p_unit(e)) * LOG2_E;
+    V a = vabs(t), rest, scale = exp2_parts(a * (-2 * LOG2_E), &rest);
+    V size = ((1 - scale) - rest) / ((1 + scale) + rest),
+      slope = 2 - 2 * (a + log1p_unit(scale + rest)) * LOG2_E;
     return (tail){vlog2(size) + vmin(excess, splat(0)), sign_of(t), slope, splat(1)};
 }
 

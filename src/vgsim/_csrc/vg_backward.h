@@ -22,11 +22,10 @@ static void record_update_ratio(const block *b, int64_t index, int64_t column)
     }
 }
 
-/* G_l = scale (g + along ŷ) of layer `index` from δ_{l+1}, where ŷ is in y and has Σ ŷ² = square. */
-static void arrive(block *b, int64_t index, V square)
+/* g ← what came through the weights above layer `index`, G_l = scale (g + along ŷ). */
+static void arrive(block *b, int64_t index)
 {
     const vg_plan *plan = b->plan;
-    b->along = splat(0);
     if (index == plan->depth) {
         stream s = open_stream(&b->keys, VG_STREAM_COTANGENT, (uint32_t)index);
         fill(VG_NORMAL, &s, plan->widths[index], b->g);
@@ -37,9 +36,18 @@ static void arrive(block *b, int64_t index, V square)
     if (plan->engine == VG_DENSE)
         dense_backward(b, index + 1);
     else
-        matrix_free_backward(b, index + 1, square);
-    if (plan->update_ratio && plan->weight_column[index + 1] >= 0)
-        record_update_ratio(b, index + 1, plan->weight_column[index + 1]);
+        matrix_free_backward(b, index + 1);
+}
+
+/* The part along ŷ, where Σ ŷ² = square and Σ ŷ g = dot; then ‖W_{l+1}‖ is known too. */
+static void align(block *b, int64_t index, V square, V dot)
+{
+    const vg_plan *plan = b->plan;
+    b->along = splat(0);
+    if (index == plan->depth) return;
+    int64_t column = plan->update_ratio ? plan->weight_column[index + 1] : -1;
+    if (plan->engine == VG_MATRIX_FREE) matrix_free_along(b, plan->widths[index], square, dot, column >= 0);
+    if (column >= 0) record_update_ratio(b, index + 1, column);
 }
 
 /* Records ‖G_l‖, where Σ ĝ² = square, and the extremes of RMS(G) so far. */
@@ -123,8 +131,9 @@ static int backward_segment(block *b, int64_t segment)
     for (int64_t index = b->plan->segment_ends[segment]; index > begin; index--) {
         if (cancelled(b)) return VG_CANCELLED;
         layer *l = &b->layers[index - begin - 1];
-        recall(b->phi, b->parameters, l, b->y, b->d);
-        arrive(b, index, l->square);
+        arrive(b, index);
+        V dot = recall(b->phi, b->parameters, l, b->y, b->d, b->g);
+        align(b, index, l->square, dot);
         through_activation(b, index, l);
     }
     return VG_OK;
@@ -132,10 +141,16 @@ static int backward_segment(block *b, int64_t segment)
 
 static void reach_input(block *b)
 {
-    b->y = b->input;
-    arrive(b, 0, b->input_square);
-    for (int64_t i = 0; i < b->plan->widths[0]; i++) b->g[i] += b->along * b->y[i];
-    record_cotangent(b, 0, sum_of_squares(b->g, b->plan->widths[0]));
+    int64_t n = b->plan->widths[0];
+    V dot = {0}, square = {0};
+    arrive(b, 0);
+    for (int64_t i = 0; i < n; i++) dot += b->input[i] * b->g[i];
+    align(b, 0, b->input_square, dot);
+    for (int64_t i = 0; i < n; i++) {
+        V cotangent = b->g[i] + b->along * b->input[i];
+        square += cotangent * cotangent;
+    }
+    record_cotangent(b, 0, square);
 }
 
 #endif

@@ -151,12 +151,12 @@ static double generate(const uint32_t key[2], uint64_t groups, int64_t layers, i
 
 static void one_activation(int id, const double p[2], double h, int64_t exponent, double out[3])
 {
-    V raw[1] = {splat(h)}, y[1], d[1];
+    V raw[1] = {splat(h)}, y[1], d[1], g[1] = {{0}};
     real parameters[2] = {(real)p[0], (real)p[1]};
     I e = splat_int(exponent);
     layer l = {.width = 1, .raw = raw, .a = splat(1), .exponent = e, .gauge = gauge_of(e)};
     forward_through(&activations[id], parameters, &l, y);
-    recall(&activations[id], parameters, &l, y, d);
+    recall(&activations[id], parameters, &l, y, d, g);
     out[0] = y[0][0];
     out[1] = d[0][0];
     out[2] = (double)l.value_exponent[0];

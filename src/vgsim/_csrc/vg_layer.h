@@ -60,11 +60,18 @@ INLINE V activate_units(const layer *l, parameters p, V *y, int known, phi_funct
     return square;
 }
 
-/* y ← φ(h), d ← φ'(h). */
-INLINE void recall_units(const layer *l, parameters p, V *y, V *d, int known, phi_function phi)
+/* y ← φ(h), d ← φ'(h); returns Σ y g. */
+INLINE V recall_units(const layer *l, parameters p, V *restrict y, V *restrict d, const V *restrict g,
+                      int known, phi_function phi)
 {
-    gauge g = gauge_for(l, known);
-    for (int64_t i = 0; i < l->width; i++) y[i] = phi(pre_activation(l, i, known & BIASED), &g, p, &d[i]);
+    gauge units = gauge_for(l, known);
+    V dot = {0};
+    for (int64_t i = 0; i < l->width; i++) {
+        V value = phi(pre_activation(l, i, known & BIASED), &units, p, &d[i]);
+        y[i] = value;
+        dot += value * g[i];
+    }
+    return dot;
 }
 
 INLINE tail tail_at(const layer *l, int64_t i, parameters p, tail_function f)
@@ -115,7 +122,7 @@ INLINE I tail_cotangents(const layer *l, parameters p, I mask, const V *g, V *de
 typedef struct {
     int kind, has_tail;
     V (*activate)(const layer *, parameters, V *y);
-    void (*recall)(const layer *, parameters, V *y, V *d);
+    V (*recall)(const layer *, parameters, V *y, V *d, const V *g);
     void (*tail_values)(const layer *, parameters, I mask, I *e, int known, V *y);
     I (*tail_cotangents)(const layer *, parameters, I mask, const V *g, V *delta);
 } activation;
@@ -136,9 +143,9 @@ typedef struct {
     {                                                                                           \
         WITH_KNOWN(l, activate_units, phi_##name, p, y)                                         \
     }                                                                                           \
-    static void recall_##name(const layer *l, parameters p, V *y, V *d)                         \
+    static V recall_##name(const layer *l, parameters p, V *y, V *d, const V *g)                \
     {                                                                                           \
-        WITH_KNOWN(l, recall_units, phi_##name, p, y, d)                                        \
+        WITH_KNOWN(l, recall_units, phi_##name, p, y, d, g)                                     \
     }                                                                                           \
     static void tail_values_##name(const layer *l, parameters p, I mask, I *e, int known, V *y) \
     {                                                                                           \
@@ -168,11 +175,17 @@ static void forward_through(const activation *phi, parameters p, layer *l, V *y)
     }
 }
 
-/* Fills y and d again, as forward_through had y. */
-static void recall(const activation *phi, parameters p, layer *l, V *y, V *d)
+/* Fills y again as forward_through had it, and d; returns Σ y g. */
+static V recall(const activation *phi, parameters p, layer *l, V *y, V *d, const V *g)
 {
-    phi->recall(l, p, y, d);
-    if (any(l->in_tail)) phi->tail_values(l, p, l->in_tail, &l->value_exponent, 1, y);
+    V dot = phi->recall(l, p, y, d, g);
+    if (any(l->in_tail)) {
+        V again = {0};
+        phi->tail_values(l, p, l->in_tail, &l->value_exponent, 1, y);
+        for (int64_t i = 0; i < l->width; i++) again += y[i] * g[i];
+        dot = choose(l->in_tail, again, dot);
+    }
+    return dot;
 }
 
 #endif

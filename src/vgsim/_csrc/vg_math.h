@@ -35,20 +35,21 @@ INLINE V polynomial(V x, const real *c, int count)
     return term[0];
 }
 
-/* 2^u and 2^u − 1 for u ≤ 0 or a little more; u is cut at −EXP2_LIMIT. */
-INLINE V exp2_both(V u, V *minus_one)
+/* 2^u = scale + tail with scale = 2^round(u), for u ≤ 0 or a little more; u is cut at −EXP2_LIMIT. So
+   2^u − 1 = (scale − 1) + tail to rounding. */
+INLINE V exp2_parts(V u, V *tail)
 {
     u = vmax(u, splat(-EXP2_LIMIT));
     V shifted = u + (ROUNDER + EXPONENT_BIAS), f = u - (shifted - (ROUNDER + EXPONENT_BIAS));
-    V scale = (V)((I)shifted << SIGNIFICAND_BITS), tail = scale * (f * POLYNOMIAL(f, EXP2));
-    *minus_one = (scale - 1) + tail;
-    return scale + tail;
+    V scale = (V)((I)shifted << SIGNIFICAND_BITS);
+    *tail = scale * (f * POLYNOMIAL(f, EXP2));
+    return scale;
 }
 
 INLINE V vexp2(V u)
 {
-    V minus_one;
-    return exp2_both(u, &minus_one);
+    V tail, scale = exp2_parts(u, &tail);
+    return scale + tail;
 }
 
 /* Its relative error grows as |t| times that of t: no faster than that of rounding t. */

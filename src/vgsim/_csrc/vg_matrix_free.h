@@ -17,22 +17,25 @@ static scaled matrix_free_forward(block *b, int64_t index, layer *l)
     return scaled_product(scaled_number(b->plan->weight_scale[index]), l->input_norm);
 }
 
-/* For W of layer `index`, so that y and g belong to layer index − 1, y with Σ y² = square:
-   g ← z', along ← (z·δ̂)/‖y‖ − (y·z')/‖y‖², so that Wᵀ δ = s ‖δ‖ (g + along y). */
-static void matrix_free_backward(block *b, int64_t index, V square)
+/* g ← z' for Wᵀ, W of layer `index`. */
+static void matrix_free_backward(block *b, int64_t index)
 {
-    int64_t n = b->plan->widths[index - 1];
     stream s = open_stream(&b->keys, VG_STREAM_BACKWARD, (uint32_t)index);
-    fill(VG_NORMAL, &s, n, b->g);
-    V dot = {0};
-    for (int64_t i = 0; i < n; i++) dot += b->y[i] * b->g[i];
+    fill(VG_NORMAL, &s, b->plan->widths[index - 1], b->g);
+}
+
+/* along ← (z·δ̂)/‖y‖ − (y·z')/‖y‖², so that Wᵀ δ = s ‖δ‖ (z' + along y), where ‖y‖² = square and
+   y·z' = dot; across_square ← ‖(I − x̂ x̂ᵀ) z'‖² if wanted. */
+static void matrix_free_along(block *b, int64_t n, V square, V dot, int want_square)
+{
     I some = square > 0;
     if (n == 1) { /* nothing lies across x */
         b->g[0] = choose(some, splat(0), b->g[0]);
         dot = splat(0);
     }
-    b->along = choose(some, b->alignment / vsqrt(square) - dot / square, splat(0));
-    b->across_square = sum_of_squares(b->g, n) - choose(some, dot * dot / square, splat(0));
+    V projection = choose(some, dot / square, splat(0));
+    b->along = choose(some, b->alignment / vsqrt(square), splat(0)) - projection;
+    if (want_square) b->across_square = vmax(sum_of_squares(b->g, n) - projection * dot, splat(0));
 }
 
 #endif
