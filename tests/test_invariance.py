@@ -66,8 +66,10 @@ def test_segments_never_change_a_sample(engine, dtype, monkeypatch):
 
     net = vgsim.MLP(len(WIDTHS) - 1, WIDTHS, activation="gelu", bias_std=0.2)
     expected = bits(simulate(net, engine=engine, dtype=dtype))
+    monkeypatch.setattr(_simulate, "WHOLE_BYTES", 0)
     for size in (1, 4000, 9000):
         monkeypatch.setattr(_simulate, "SEGMENT_BYTES", size)
+        assert len(_simulate._segment_ends(net, dtype, 1)) > 1
         assert bits(simulate(net, engine=engine, dtype=dtype)) == expected
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from vgsim import Activation, _kernels, _random
 from vgsim._activations import ACTIVATIONS
@@ -86,13 +87,13 @@ def test_moments_of_normals(kernel_normals):
         assert abs(power.mean() - expected) < 5 * error, p
 
 
-@pytest.mark.parametrize("sigmas", [4.0, 5.0])
-def test_tails_of_normals(kernel_normals, sigmas):
-    n = len(kernel_normals)
-    for side in (kernel_normals > sigmas, kernel_normals < -sigmas):
-        expected = n * math.erfc(sigmas / math.sqrt(2)) / 2
-        assert expected > 14
-        assert abs(side.sum() - expected) < 5 * math.sqrt(expected)
+@pytest.mark.parametrize(("sigmas", "expected"), [(4.0, 3167), (5.0, 28.7)])
+def test_tails_of_normals(kernel_normals, sigmas, expected):
+    n, tail = len(kernel_normals), math.erfc(sigmas / math.sqrt(2))
+    assert n * tail == pytest.approx(expected, rel=0.01)
+    counted = int((np.abs(kernel_normals) > sigmas).sum())
+    assert stats.binomtest(counted, n, tail).pvalue > 6e-7  # 5 sigma
+    assert stats.binomtest(0, n, tail).pvalue < 6e-7  # a cut tail would show
 
 
 def test_normals_are_not_correlated(kernel_normals):

@@ -32,8 +32,10 @@ from vgsim._threads import thread_count
 __all__ = ["simulate"]
 
 DEFAULT_LAYERS = 33
-SEGMENT_BYTES = 16 << 20  # what one thread stores of a forward pass
-LAYER_BYTES = 1 << 10  # and of each layer beside its units
+WHOLE_BYTES = 96 << 20  # a thread stores a whole forward pass up to this size,
+ALL_WHOLE_BYTES = 1 << 30  # and all threads together up to this one;
+SEGMENT_BYTES = 1 << 18  # else segments of this size, or so large that there are √depth of them
+LAYER_BYTES = 1 << 10  # of each layer beside its units
 POLL_SECONDS = 0.1
 CHUNK_DRAWS = 2_000_000  # random numbers a thread draws between two visits to the queue
 
@@ -136,7 +138,7 @@ def simulate(
         seed = int(np.random.SeedSequence().entropy)  # type: ignore[arg-type]
     key = network_key(network.canonical_json(), seed)
 
-    ends = _segment_ends(network, dtype)
+    ends = _segment_ends(network, dtype, threads)
     weight_columns = columns[columns >= 1]
     _check_memory(n_samples, len(columns), recorded, network, ends, dtype, resolved, threads)
     outputs = _outputs(n_samples, len(columns), len(weight_columns), recorded)
@@ -248,15 +250,18 @@ def _unit_bytes(dtype: str) -> int:
     return _kernels.lanes(dtype) * np.dtype(dtype).itemsize
 
 
-def _segment_ends(network: MLP, dtype: str) -> NDArray[np.int64]:
-    """Last layer of each segment: as many layers as fit in SEGMENT_BYTES, at least one."""
+def _segment_ends(network: MLP, dtype: str, threads: int) -> NDArray[np.int64]:
+    """Last layer of each segment of layers whose forward pass is stored at a time."""
     arrays = 2 if network.bias_std > 0 or np.any(network.bias_limits > 0) else 1
     units = np.array(network.widths[1:], dtype=np.int64) + 3
     used = np.cumsum(arrays * units * _unit_bytes(dtype) + LAYER_BYTES)
+    if used[-1] <= min(WHOLE_BYTES, ALL_WHOLE_BYTES // threads):
+        return np.array([network.depth], dtype=np.int64)
+    room = max(SEGMENT_BYTES, int(used[-1] / np.sqrt(network.depth)))
     ends = [0]
     while ends[-1] < network.depth:
         before = used[ends[-1] - 1] if ends[-1] else 0
-        end = int(np.searchsorted(used, before + SEGMENT_BYTES, side="right"))
+        end = int(np.searchsorted(used, before + room, side="right"))
         ends.append(max(end, ends[-1] + 1))
     return np.array(ends[1:], dtype=np.int64)
 
@@ -273,11 +278,12 @@ def _check_memory(
 ) -> None:
     tables = sum(3 if name == "gradient" else 1 for name in recorded)
     results = n * (8 * k * tables + 8 + 8 + 1)
-    unit = _unit_bytes(dtype)
-    widest = max(network.widths)
-    working = 2 * SEGMENT_BYTES + 8 * widest * unit + 64 * network.depth + 256 * len(ends)
+    unit, widths = _unit_bytes(dtype), np.array(network.widths, dtype=np.int64) + 3
+    layers = np.diff(np.concatenate([[0], np.cumsum(2 * widths[1:])])[[0, *ends]])  # with a bias
+    working = int(layers.max() + 8 * widths.max()) * unit
+    working += LAYER_BYTES * int(np.diff(ends, prepend=0).max()) + 256 * len(ends)
     if engine == "dense":
-        working += unit * sum(network.widths[end] + 3 for end in ends)
+        working += unit * int(widths[ends].sum())
     needed = results + threads * working
     available = _available_memory()
     if available is not None and needed > available:
