@@ -18,11 +18,12 @@ for variable in [*os.environ]:
         del os.environ[variable]
 
 PARTS = ("peers", "roofline", "scaling", "memory")
+ALL = (*PARTS, "profile")
 
 
 def main() -> None:
     from bench import pages
-    from bench.machine import machine, sentence
+    from bench.machine import machine
 
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument(
@@ -32,26 +33,31 @@ def main() -> None:
     parser.add_argument("--tables", action="store_true", help="only lay out the kept results")
     arguments = parser.parse_args()
 
-    tables = {}
-    for part in arguments.parts or PARTS:
-        bench = importlib.import_module(f"bench.bench_{part}")
-        record = pages.load(part) if arguments.tables else None
-        if not arguments.tables:
-            started = time.perf_counter()
-            record = {"machine": machine(), "quick": arguments.quick}
-            record["results"] = bench.measure(arguments.quick)
-            record["seconds"] = round(time.perf_counter() - started, 1)
-            if not arguments.quick:
-                pages.save(part, record)
-        if record:
-            note = f"\n{sentence(record['machine'])}\n"
-            made = {name: table + note for name, table in bench.tables(record["results"]).items()}
-            tables |= made
-            for name, table in made.items():
-                print(f"\n{name} ({record['seconds']} s)\n\n{table}", flush=True)
+    for part in () if arguments.tables else arguments.parts or PARTS:
+        started = time.perf_counter()
+        record = {"machine": machine(), "quick": arguments.quick}
+        record["results"] = bench(part).measure(arguments.quick)
+        record["seconds"] = round(time.perf_counter() - started, 1)
+        for name, table in laid_out(part, record).items():
+            print(f"\n{name}\n\n{table}", flush=True)
+        if not arguments.quick:
+            pages.save(part, record)
     if not arguments.quick:
-        kept = {}
-        pages.include(tables)
+        kept = {part: pages.load(part) for part in ALL}
+        tables = [laid_out(part, record) for part, record in kept.items() if record]
+        pages.include({name: text for made in tables for name, text in made.items()})
+
+
+def bench(part):
+    return importlib.import_module(f"bench.bench_{part}")
+
+
+def laid_out(part, record):
+    """The tables of a part by name, each with what it was measured on."""
+    from bench.machine import sentence
+
+    note = f"\n{sentence(record['machine'])}; {record['seconds']} s.\n"
+    return {name: table + note for name, table in bench(part).tables(record["results"]).items()}
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ is best there: that is also what as many independent processes as there are core
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from functools import partial
 from pathlib import Path
 
@@ -21,105 +22,112 @@ from bench.workers import all_cores, workers
 from vgsim import _kernels
 
 DEPTH = 500
-STACKS = (1, 4, 16, 64, 256, 1024)
-TURN_SECONDS = 0.1  # a turn repeats a short call this long
-STACK_SECONDS = 0.7  # a longer call is not tried with a larger stack
+STACKS = (1, 8, 64, 512)
+TURN_SECONDS = 0.15  # a turn repeats a short call this long
+STACK_SECONDS = 0.6  # a stack that would take longer is not tried
 CONTENDERS = 3  # peers that are measured in rounds; the others keep the time of the search
 
 # name: (engine, law of the weights, widths on all cores, widths on one core)
 ENGINES = {
-    "matrix-free": ("matrix-free", "normal", (16, 64, 128, 512, 1024), (16, 64, 128, 512, 1024)),
+    "matrix-free": ("matrix-free", "normal", (16, 64, 128, 512, 1024), (16, 64, 128)),
     "dense, normal": ("dense", "normal", (64, 128, 256, 512), (64, 128, 256)),
     "dense, uniform": ("dense", "uniform", (64, 128, 256, 512), (64, 128, 256)),
 }
 
 
 def measure(quick: bool) -> dict:
-    widths = (16, 128) if quick else (16, 64, 128, 256, 512, 1024)
+    table = []
     with workers() as made:
-        table = [
-            at_width(made, width, law, quick)
-            for law in ("normal", "uniform")
-            for width in widths
-            if any(law == own and width in all_widths for _, own, all_widths, _ in ENGINES.values())
-        ]
+        for width in (64,) if quick else (16, 64, 128, 256, 512, 1024):
+            settings = search(made, width, STACKS[: 2 if quick else None])
+            table.append(compare(made, width, "normal", settings, quick))
+            if width in ENGINES["dense, uniform"][2]:
+                again = [attempt(made, width, "uniform", *setting(a)) for a in settings]
+                table.append(compare(made, width, "uniform", again, quick))
     return {"depth": DEPTH, "cores": len(all_cores()), "table": table}
 
 
-def at_width(made, width, law, quick):
-    """All of one width and law: the search, then rounds of the fastest and of vgsim."""
-    found = sorted(search(made, width, law, quick), key=lambda setting: setting["seconds"])
+def compare(made, width, law, attempts, quick):
+    """Rounds of the fastest peers and of vgsim."""
     best, best_on_one = {}, {}
-    for setting in found:
-        best.setdefault(setting["peer"], setting)
-        if setting["cores"] == 1:
-            best_on_one.setdefault(setting["peer"], setting)
+    for found in sorted(attempts, key=lambda found: found["seconds"]):
+        best.setdefault(found["peer"], found)
+        if found["cores"] == 1:
+            best_on_one.setdefault(found["peer"], found)
     contenders = {"all": list(best.values())[:CONTENDERS], "one": list(best_on_one.values())[:1]}
 
-    turns, statistics = {}, {}
-    for setting in [s for group in contenders.values() for s in group]:
-        name = setting_name(setting)
-        if name not in turns:
-            turns[name] = peer_turn(made, width, law, setting, statistics.setdefault(name, []))
+    turns, statistics = {}, defaultdict(list)
     for engine, (kind, own_law, *widths) in ENGINES.items():
         for cores, where in zip((len(all_cores()), 1), widths, strict=True):
-            name = engine, cores
-            if own_law == law and width in where and name not in turns:
-                values = statistics.setdefault(name, [])
-                turns[name] = own_turn(width, law, kind, cores, values)
+            if own_law == law and width in where and (engine, cores) not in turns:
+                values = statistics[engine, cores]
+                turns[engine, cores] = own_turn(width, law, kind, cores, values)
+    own = list(turns)
+    for found in contenders["all"] + contenders["one"] * any(cores == 1 for _, cores in own):
+        if setting(found) not in turns:
+            turns[setting(found)] = peer_turn(made, width, law, found, statistics[setting(found)])
     seconds = rounds(turns, 3 if quick else 5)
     check_agreement(statistics)
 
-    for setting in found:
-        if setting_name(setting) in seconds:
-            setting["rounds"] = seconds[setting_name(setting)]
-            setting["seconds"] = median(setting["rounds"])
+    for found in attempts:
+        if setting(found) in turns:
+            found["rounds"] = seconds[setting(found)]
+            found["seconds"] = median(found["rounds"])
     comparisons = []
-    for engine, cores in [name for name in turns if name[0] in ENGINES]:
+    for engine, cores in own:
+        ours = seconds[engine, cores]
         group = contenders["one" if cores == 1 else "all"]
-        peer = min(group, key=lambda setting: setting["seconds"])
-        own = seconds[engine, cores]
+        peer = min(group, key=lambda found: found["seconds"])
         comparisons.append(
-            {"engine": engine, "cores": cores, "seconds": median(own), "rounds": own}
-            | {"peer": peer, "ratio": ratio(peer["rounds"], own)}
+            {"engine": engine, "cores": cores, "seconds": median(ours), "rounds": ours}
+            | {"peer": peer, "ratio": ratio(peer["rounds"], ours)}
         )
     return {"width": width, "law": law, "peers": list(best.values()), "vgsim": comparisons}
 
 
-def setting_name(setting):
-    return setting["peer"], setting["cores"], setting["stack"]
+def setting(found):
+    return found["peer"], found["cores"], found["stack"]
 
 
-def search(made, width, law, quick):
-    """Every peer on one core and on all, at its best stack: warmed up by a call, then timed."""
+def search(made, width, stacks):
+    """Every peer with normal weights at its best stack on all cores, and with that on one."""
+    attempts = []
     room = available_bytes() / 5
-    longest = STACK_SECONDS / 4 if quick else STACK_SECONDS
-    for peer, (library, _, stacks) in PEERS.items():
-        for cores in sorted({1, len(all_cores())} & {c for name, c in made if name == library}):
-            tried = []
-            for stack in STACKS if stacks else (1,):
-                threads = cores if library in ("numpy", "numba") else 1
-                if 4 * DEPTH * width**2 * stack * threads > room:
-                    break
-                turn = made[library, cores].PeerTurn(peer, DEPTH, width, law, stack, cores)
-                turn.run()
-                seconds, values = turn.run()
-                call = seconds * len(values)
-                if call < TURN_SECONDS:
-                    seconds, _ = turn.run(math.ceil(TURN_SECONDS / 2 / call))
-                tried.append({"peer": peer, "cores": cores, "stack": stack, "seconds": seconds})
-                if 4 * call > longest:
-                    break
-            if tried:
-                yield min(tried, key=lambda setting: setting["seconds"])
+    for peer, (library, _, stackable) in PEERS.items():
+        tried = []
+        cores = len(all_cores())
+        for stack in (stacks if stackable else (1,)) if (library, cores) in made else ():
+            threads = cores if library in ("numpy", "numba") else 1
+            if 4 * DEPTH * width**2 * stack * threads > room:
+                break
+            found = attempt(made, width, "normal", peer, cores, stack)
+            tried.append(found)
+            if found["seconds"] * threads * stack * stacks[1] > STACK_SECONDS:
+                break
+        if tried:
+            best = min(tried, key=lambda found: found["seconds"])
+            attempts.append(best)
+            if cores > 1:
+                attempts.append(attempt(made, width, "normal", peer, 1, best["stack"]))
+    return attempts
 
 
-def peer_turn(made, width, law, setting, statistics):
-    peer, cores, stack = setting_name(setting)
+def attempt(made, width, law, peer, cores, stack):
+    """One setting, warmed up by a call and then timed."""
     turn = made[PEERS[peer][0], cores].PeerTurn(peer, DEPTH, width, law, stack, cores)
     turn.run()
     seconds, values = turn.run()
-    repeats = math.ceil(TURN_SECONDS / (seconds * len(values)))
+    call = seconds * len(values)
+    if call < TURN_SECONDS:
+        seconds, _ = turn.run(math.ceil(TURN_SECONDS / call))
+    return {"peer": peer, "cores": cores, "stack": stack, "seconds": seconds}
+
+
+def peer_turn(made, width, law, found, statistics):
+    peer, cores, stack = setting(found)
+    turn = made[PEERS[peer][0], cores].PeerTurn(peer, DEPTH, width, law, stack, cores)
+    _, values = turn.run()
+    repeats = math.ceil(TURN_SECONDS / (found["seconds"] * len(values)))
 
     def run():
         seconds, values = turn.run(repeats)
@@ -136,9 +144,7 @@ def own_turn(width, law, engine, cores, statistics):
 
     def run():
         first = len(statistics)
-        return timed(
-            lambda: statistics.extend(simulate(count, first=first).gradient[:, 0]), count
-        )
+        return timed(lambda: statistics.extend(simulate(count, first=first).gradient[:, 0]), count)
 
     return run
 
@@ -150,7 +156,9 @@ def check_agreement(statistics):
     for name, v in values.items():
         error = own.std() * (1 / len(v) + 1 / len(own)) ** 0.5
         if abs(v.mean() - own.mean()) > 6 * error:
-            raise AssertionError(f"{name}: mean {v.mean():.4f}, vgsim's {own.mean():.4f} ± {error:.4f}")
+            raise AssertionError(
+                f"{name}: mean {v.mean():.4f}, vgsim's {own.mean():.4f} ± {error:.4f}"
+            )
 
 
 def available_bytes():
@@ -171,19 +179,29 @@ def tables(results: dict) -> dict[str, str]:
     for (engine, n, width), own in compared.items():
         if n == cores:
             one = compared.get((engine, 1, width))
+            peer = own["peer"]
             rows.append(
-                [engine, width, digits(1e3 * own["seconds"])]
-                + [own["peer"]["peer"], digits(1e3 * own["peer"]["seconds"]), span(own["ratio"])]
-                + [span(one["ratio"]) if one else ""]
+                [
+                    engine,
+                    width,
+                    digits(1e3 * own["seconds"]),
+                    peer["peer"],
+                    digits(1e3 * peer["seconds"]),
+                    span(own["ratio"]),
+                    span(one["ratio"]) if one else "",
+                ]
             )
     header = ["engine, weights", "width", "vgsim, ms", "best peer", "its ms", "times as fast"]
-    peers = markdown([*header, "on one core"], sorted(rows, key=lambda row: row[:2]))
+    peers = markdown(
+        [*header, "on one core"], sorted(rows, key=lambda row: (row[0] != "matrix-free", row[:2]))
+    )
 
     columns = [(law, width) for law, width in entries]
     every = [
         [peer]
         + [
-            next((cell(s) for s in entries[c]["peers"] if s["peer"] == peer), "") for c in columns
+            next((cell(found) for found in entries[c]["peers"] if found["peer"] == peer), "")
+            for c in columns
         ]
         for peer in PEERS
     ]
@@ -191,6 +209,7 @@ def tables(results: dict) -> dict[str, str]:
     return {"peers": peers, "all peers": markdown(["width", *names], every)}
 
 
-def cell(setting):
-    how = f"{setting['cores']}×{setting['stack']}"
-    return f"{digits(1e3 * setting['seconds'])} ({how}){'' if 'rounds' in setting else '*'}"
+def cell(found):
+    """Milliseconds a network (cores × stack), with a star where only the search timed it."""
+    milliseconds = digits(1e3 * found["seconds"])
+    return f"{milliseconds} ({found['cores']}×{found['stack']}){'' if 'rounds' in found else '*'}"

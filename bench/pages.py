@@ -70,7 +70,9 @@ def include(tables: dict[str, str]) -> list[Path]:
         before = after = page.read_text(encoding="utf-8")
         for name, table in tables.items():
             place = rf"(<!-- bench: {re.escape(name)} -->\n).*?(<!-- end of bench -->)"
-            after = re.sub(place, lambda m, t=table: m[1] + "\n" + t + "\n" + m[2], after, flags=re.S)
+            after = re.sub(
+                place, lambda m, t=table: m[1] + "\n" + t + "\n" + m[2], after, flags=re.S
+            )
         if after != before:
             page.write_text(after, encoding="utf-8")
             changed.append(page)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 
@@ -21,9 +21,11 @@ def timed(call: Callable[[], object], count: float) -> float:
 def enough(make: Callable[[int], object], least: int, seconds: float) -> int:
     """The multiple of `least` that `make` needs about `seconds` for; also warms it up."""
     count = least
-    while (taken := timed(lambda: make(count), 1)) < seconds / 4:
-        count *= max(2, min(16, int(seconds / 2 / max(taken, 1e-6))))
-    return least * max(1, math.ceil(count * seconds / taken / least))
+    while True:
+        taken = timed(partial(make, count), 1)
+        if taken > seconds / 4:
+            return least * max(1, round(count * seconds / taken / least))
+        count *= max(2, min(16, int(seconds / 2 / taken)))
 
 
 def rounds(turns: Mapping[str, Turn], repeats: int) -> dict[str, list[float]]:

@@ -9,6 +9,7 @@ is that of the process; libraries with a thread pool see it themselves.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from concurrent.futures import ThreadPoolExecutor
 
@@ -74,7 +75,8 @@ def pytorch_vmap(depth, width, law, stack, cores):
     ).numpy()
 
 
-def jax_scan(depth, width, law, stack, cores):
+@functools.cache
+def jax_statistics(depth, width, law):
     import jax
     import jax.numpy as jnp
 
@@ -95,9 +97,15 @@ def jax_scan(depth, width, law, stack, cores):
 
         return jnp.log10(jnp.linalg.norm(jax.grad(product)(jax.random.normal(for_x, (width,)))))
 
-    stacked = jax.jit(jax.vmap(statistic))
+    return jax.jit(jax.vmap(statistic))
+
+
+def jax_scan(depth, width, law, stack, cores):
+    import jax
+
+    statistics = jax_statistics(depth, width, law)
     seeds = itertools.count()
-    return lambda: np.asarray(stacked(jax.random.split(jax.random.key(next(seeds)), stack)))
+    return lambda: np.asarray(statistics(jax.random.split(jax.random.key(next(seeds)), stack)))
 
 
 def numpy_draw(law, width):
@@ -143,13 +151,13 @@ def numpy_matmul(depth, width, law, stack, cores):
     return on_threads(cores, networks)
 
 
-def numba_loop(depth, width, law, stack, cores):
+@functools.cache
+def numba_gradient():
     import numba
 
-    draw, factor = numpy_draw(law, width)
-
     @numba.njit(fastmath=True, nogil=True)
-    def gradient(weights, y, x, g):
+    def gradient(weights, factor, y, x, g):
+        depth, width, _ = weights.shape
         for l in range(depth):
             for i in range(width):
                 h = np.float32(0)
@@ -166,14 +174,22 @@ def numba_loop(depth, width, law, stack, cores):
             g = below
         return g
 
+    return gradient
+
+
+def numba_loop(depth, width, law, stack, cores):
+    draw, factor = numpy_draw(law, width)
+    gradient = numba_gradient()
+
     def networks(rng):
         weights = np.empty((depth, width, width), np.float32)
         y = np.empty((depth, width), np.float32)
 
         def call():
-            draw(rng, weights)
+            for w in weights:
+                draw(rng, w)
             x, g = rng.standard_normal((2, width), dtype=np.float32)
-            return [np.log10(np.linalg.norm(gradient(weights, y, x, g)))]
+            return [np.log10(np.linalg.norm(gradient(weights, factor, y, x, g)))]
 
         return call
 

@@ -283,3 +283,8 @@ def test_errors_say_what_is_allowed(change, error, message):
 def test_uniform_weights_have_no_matrix_free_engine():
     with pytest.raises(ValueError, match="matrix-free"):
         vgsim.replay(vgsim.MLP(2, 4, init="he_uniform"), engine="matrix-free")
+
+
+def test_memory_is_estimated_before_it_is_taken():
+    with pytest.raises(MemoryError, match="lower depth or width"):
+        vgsim.replay(vgsim.MLP(1_000_000, 4096))

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from vgsim._activations import ACTIVATIONS
+from vgsim._memory import require_memory
 from vgsim._network import MLP
 from vgsim._random import network_key, normals, truncated_normals, uniforms, words
 from vgsim._sampling import INDICES, checked_data, checked_dtype, checked_int, checked_setting
@@ -134,6 +135,8 @@ def replay(
     ------
     TypeError, ValueError
         If an argument is of the wrong type or out of range.
+    MemoryError
+        If the weights would not fit.
 
     Notes
     -----
@@ -160,6 +163,13 @@ def replay(
     True
     """
     engine = checked_setting(network, batch_size, loss, engine)
+    widths = np.array(network.widths, dtype=np.float64)
+    largest = float((widths[1:] * widths[:-1]).max())
+    require_memory(
+        int(8 * (widths[1:] @ widths[:-1] + 6 * largest)),
+        f"a replay of the weights of {network!r}",
+        "lower depth or width; vgsim.simulate needs no weights",
+    )
     draw = _Draws(
         key=network_key(network.canonical_json(), seed),
         index=checked_int("index", index, 0, INDICES - 1, "2**56 - 1"),

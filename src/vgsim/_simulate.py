@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -14,6 +13,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from vgsim import _kernels
 from vgsim._info import provenance
+from vgsim._memory import require_memory
 from vgsim._network import MLP
 from vgsim._quantities import RECORDS
 from vgsim._random import network_key
@@ -284,30 +284,13 @@ def _check_memory(
     working += LAYER_BYTES * int(np.diff(ends, prepend=0).max()) + 256 * len(ends)
     if engine == "dense":
         working += unit * int(widths[ends].sum())
-    needed = results + threads * working
-    available = _available_memory()
-    if available is not None and needed > available:
-        raise MemoryError(
-            f"this run needs about {needed / 2**30:.3g} GiB ({results / 2**30:.3g} GiB of results, "
-            f"{threads * working / 2**30:.3g} GiB of working memory on {threads} threads) and "
-            f"{available / 2**30:.3g} GiB are available: lower n_samples = {n} (runs with other "
-            f"`first` can be reduced one by one), record fewer of the {k} layers or of the "
-            f"quantities {sorted(recorded)}, or lower n_threads"
-        )
-
-
-def _available_memory() -> int | None:
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
-        return None
-    sizes = [int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:")]
-    try:
-        limit = int(Path("/sys/fs/cgroup/memory.max").read_text())
-        sizes.append(limit - int(Path("/sys/fs/cgroup/memory.current").read_text()))
-    except (OSError, ValueError):
-        pass
-    return min(sizes, default=None)
+    require_memory(
+        results + threads * working,
+        f"this run ({results / 2**30:.3g} GiB of results, {threads * working / 2**30:.3g} GiB of "
+        f"working memory on {threads} threads)",
+        f"lower n_samples = {n} (runs with other `first` can be reduced one by one), record fewer "
+        f"of the {k} layers or of the quantities {sorted(recorded)}, or lower n_threads",
+    )
 
 
 def _chunk(network: MLP, engine: str, dtype: str) -> int:

@@ -100,7 +100,7 @@ INLINE V log1p_unit(V w)
 INLINE V erfcx(V x)
 {
     V t = (x - 4) / (x + 4);
-    return POLYNOMIAL(t, ERFCX) / (1 + 2 * x);
+    return POLYNOMIAL(t, ERFCX) * (1 / (1 + 2 * x));
 }
 
 #endif

@@ -1,0 +1,141 @@
+"""No kernel has lost half its speed, by ratios of timings taken in turns in this very run.
+
+After a change that is meant to move them: ``python tests/test_bench_guard.py`` measures the ratios
+anew and writes bench/references.json.
+"""
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import vgsim
+from vgsim import _kernels
+
+REFERENCES = Path(__file__).parents[1] / "bench" / "references.json"
+KEY = np.array([1, 2], dtype=np.uint32)
+WIDTH, DEPTH, SAMPLES = 128, 250, 128
+DRAWS = SAMPLES * DEPTH * 2 * WIDTH
+LEAST = 0.5
+ROUNDS = 5
+PATIENCE = 4.0  # seconds a busy machine is given
+
+
+def generator():
+    groups = SAMPLES // _kernels.lanes("float32")
+    _kernels.generate(KEY, groups, 2 * DEPTH, WIDTH, 1, "float32")
+    return DRAWS
+
+
+def engine(dtype):
+    network = vgsim.MLP(DEPTH, WIDTH)
+    vgsim.simulate(network, SAMPLES, layers=[0], engine="matrix-free", dtype=dtype, n_threads=1)
+    return DRAWS
+
+
+def dense(law):
+    network = vgsim.MLP(8, 64, init=f"glorot_{law}")
+    vgsim.simulate(network, SAMPLES, layers=[0], engine="dense", n_threads=1)
+    return SAMPLES * 8 * 2 * 64**2
+
+
+def numpy_twin():
+    """Norms of the matrix-free passes of as many networks, eight layers deep, in plain NumPy."""
+    rng = np.random.Generator(np.random.Philox(1))
+    kept = []
+    norm = np.full((SAMPLES, 1), WIDTH**0.5, dtype=np.float32)
+    for _ in range(8):
+        z = rng.standard_normal((SAMPLES, WIDTH), dtype=np.float32)
+        x = np.tanh(norm * z / np.float32(WIDTH**0.5))
+        norm = np.linalg.norm(x, axis=1, keepdims=True)
+        kept.append((z, x, norm))
+    g = rng.standard_normal((SAMPLES, WIDTH), dtype=np.float32)
+    for (z, x, _), (_, below, norm) in zip(kept[:0:-1], kept[-2::-1], strict=True):
+        delta = (1 - x * x) * g
+        unit = below / norm
+        w = rng.standard_normal((SAMPLES, WIDTH), dtype=np.float32)
+        w += (
+            unit
+            * np.sum(z * delta / np.linalg.norm(delta, axis=1, keepdims=True) - unit * w, 1)[
+                :, None
+            ]
+        )
+        g = np.linalg.norm(delta, axis=1, keepdims=True) * w / np.float32(WIDTH**0.5)
+    return SAMPLES * 8 * 2 * WIDTH
+
+
+TASKS = {
+    "generator": generator,
+    "float32": lambda: engine("float32"),
+    "float64": lambda: engine("float64"),
+    "dense normal": lambda: dense("normal"),
+    "dense uniform": lambda: dense("uniform"),
+    "NumPy": numpy_twin,
+}
+RATIOS = {
+    "engine over generator": ("generator", "float32"),
+    "matrix-free over NumPy": ("NumPy", "float32"),
+    "float64 over NumPy": ("NumPy", "float64"),
+    "dense over NumPy": ("NumPy", "dense normal"),
+    "uniform over NumPy": ("NumPy", "dense uniform"),
+}
+
+
+def measure(best):
+    """One more round: least seconds a draw of each task so far."""
+    for name, task in TASKS.items():
+        started = time.perf_counter()
+        count = task()
+        best[name] = min(best.get(name, np.inf), (time.perf_counter() - started) / count)
+    return {name: best[slow] / best[fast] for name, (slow, fast) in RATIOS.items()}
+
+
+def fallen(ratios, references):
+    """Those that are below half their reference, with both values."""
+    return {
+        name: (ratio, references[name])
+        for name, ratio in ratios.items()
+        if ratio < LEAST * references[name]
+    }
+
+
+def test_speed(isa):
+    references = json.loads(REFERENCES.read_text())["ratios"]
+    if isa not in references:
+        pytest.skip(f"bench/references.json has no ratios of {isa}")
+    best, started = {}, time.perf_counter()
+    for _ in range(ROUNDS):
+        ratios = measure(best)
+    while fallen(ratios, references[isa]) and time.perf_counter() - started < PATIENCE:
+        ratios = measure(best)
+    assert not fallen(ratios, references[isa])
+
+
+def test_half_the_speed_is_noticed():
+    references = json.loads(REFERENCES.read_text())["ratios"]
+    for ratios in references.values():
+        assert not fallen(ratios, ratios)
+        for name in RATIOS:
+            slower = ratios | {name: 0.49 * ratios[name]}
+            assert list(fallen(slower, ratios)) == [name]
+
+
+def write_references():
+    ratios = {}
+    for isa in _kernels.available_isas():
+        _kernels.set_isa(isa)
+        best = {}
+        for _ in range(10 * ROUNDS):
+            ratios[isa] = measure(best)
+        ratios[isa] = {name: float(f"{ratio:.3g}") for name, ratio in ratios[isa].items()}
+    _kernels.set_isa(None)
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    model = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    text = json.dumps({"machine": model, "ratios": ratios}, indent=2)
+    REFERENCES.write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    write_references()
