@@ -8,7 +8,7 @@ __all__ = ["require_memory"]
 
 
 def require_memory(needed: int, what: str, remedy: str) -> None:
-    """Raise MemoryError if `needed` bytes are not to be had, saying for what, and what to change."""
+    """Raise MemoryError, with what to change, if `needed` bytes for `what` are not to be had."""
     available = _available()
     if available is not None and needed > available:
         raise MemoryError(
