@@ -42,7 +42,7 @@ INLINE V exp2_parts(V u, V *tail)
     u = vmax(u, splat(-EXP2_LIMIT));
     V shifted = u + (ROUNDER + EXPONENT_BIAS), f = u - (shifted - (ROUNDER + EXPONENT_BIAS));
     V scale = (V)((I)shifted << SIGNIFICAND_BITS);
-    *tail = scale * (f * POLYNOMIAL(f, EXP2));
+    *tail = (scale * f) * POLYNOMIAL(f, EXP2);
     return scale;
 }
 
