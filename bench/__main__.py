@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import shutil
 import time
 
 # Variables that pin the BLAS to one processor type, cache size or number of threads would handicap
@@ -17,46 +18,60 @@ for variable in [*os.environ]:
     if variable.startswith(("BLIS_", "GOTO_", "MKL_", "NUMBA_", "OMP_", "OPENBLAS_", "VECLIB_")):
         del os.environ[variable]
 
-PARTS = ("peers", "roofline", "scaling", "memory")
-ALL = (*PARTS, "profile")
+PARTS = ("peers", "roofline", "scaling", "memory", "profile", "bound")
+TOOLS = {"profile": "valgrind", "bound": "objdump"}
 
 
 def main() -> None:
-    from bench import pages
-    from bench.machine import machine
-
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument(
-        "parts", nargs="*", metavar="part", help=f"{', '.join(PARTS)} (default: all), or profile"
-    )
+    parser.add_argument("parts", nargs="*", metavar="part", help=f"default: {' '.join(PARTS)}")
     parser.add_argument("--quick", action="store_true", help="under a minute, for a look")
     parser.add_argument("--tables", action="store_true", help="only lay out the kept results")
     arguments = parser.parse_args()
+    if not set(arguments.parts) <= set(PARTS):
+        parser.error(f"the parts are {', '.join(PARTS)}")
 
     for part in () if arguments.tables else arguments.parts or PARTS:
-        started = time.perf_counter()
-        record = {"machine": machine(), "quick": arguments.quick}
-        record["results"] = bench(part).measure(arguments.quick)
-        record["seconds"] = round(time.perf_counter() - started, 1)
-        for name, table in laid_out(part, record).items():
-            print(f"\n{name}\n\n{table}", flush=True)
-        if not arguments.quick:
-            pages.save(part, record)
+        if shutil.which(TOOLS.get(part, "true")):
+            run(part, arguments.quick)
+        else:
+            print(f"\n{part}: left out, needs {TOOLS[part]}")
     if not arguments.quick:
-        kept = {part: pages.load(part) for part in ALL}
-        tables = [laid_out(part, record) for part, record in kept.items() if record]
-        pages.include({name: text for made in tables for name, text in made.items()})
+        include()
 
 
-def bench(part):
+def run(part: str, quick: bool) -> None:
+    """Measure one part, show its tables, and keep its record unless it was a quick look."""
+    from bench import pages
+    from bench.machine import machine
+
+    started = time.perf_counter()
+    record = {"machine": machine(), "results": bench(part).measure(quick)}
+    record["seconds"] = round(time.perf_counter() - started, 1)
+    for name, table in laid_out(part, record).items():
+        print(f"\n{name}\n\n{table}", flush=True)
+    if not quick:
+        pages.save(part, record)
+
+
+def include() -> None:
+    """Lay out all kept records, whichever part was measured now."""
+    from bench import pages
+
+    kept = {part: pages.load(part) for part in PARTS}
+    tables = [laid_out(part, record) for part, record in kept.items() if record]
+    pages.include({name: table for made in tables for name, table in made.items()})
+
+
+def bench(part: str):
     return importlib.import_module(f"bench.bench_{part}")
 
 
-def laid_out(part, record):
+def laid_out(part: str, record: dict) -> dict[str, str]:
     """The tables of a part by name, each with what it was measured on."""
     from bench.machine import sentence
 
-    note = f"\n{sentence(record['machine'])}; {record['seconds']} s.\n"
+    note = f"\n{sentence(record['machine'])}; {record['seconds']:.0f} s.\n"
     return {name: table + note for name, table in bench(part).tables(record["results"]).items()}
 
 

@@ -87,8 +87,11 @@ def matrix(entries) -> str:
     return markdown(
         ["", *columns, "share"],
         [
-            [row, *(digits(sums[row, column]) if sums[row, column] else "" for column in columns)]
-            + [f"{100 * sums[row, 'all'] / total:.0f} %"]
+            [
+                row,
+                *(digits(sums[row, column]) if sums[row, column] else "" for column in columns),
+                f"{100 * sums[row, 'all'] / total:.0f} %",
+            ]
             for row in rows
         ],
     )

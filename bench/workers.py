@@ -47,7 +47,10 @@ def all_cores() -> list[int]:
 
 @contextmanager
 def workers():
-    """Workers by (library, number of cores), for each installed library on one core and on all."""
+    """Workers by (library, number of cores), for each installed library on one core and on all.
+
+    NumPy's peer runs a network on each core, and so its BLAS has one thread for each of these.
+    """
     cores = all_cores()
     libraries = dict.fromkeys(library for library, *_ in PEERS.values() if find_spec(library))
     with ExitStack() as stack:
@@ -57,7 +60,9 @@ def workers():
             try:
                 for library in libraries:
                     worker = Worker(ctx=get_context("spawn"))
+                    os.environ |= {"OPENBLAS_NUM_THREADS": "1"} if library == "numpy" else {}
                     worker.start()
+                    os.environ.pop("OPENBLAS_NUM_THREADS", None)
                     stack.callback(worker.shutdown)
                     made[library, count] = worker
             finally:

@@ -3,6 +3,7 @@
 import copy
 import math
 import pickle
+import re
 
 import mpmath
 import numpy as np
@@ -280,3 +281,21 @@ def test_errors_name_the_argument_the_value_and_what_is_allowed(make, error, wor
         make()
     for word in words:
         assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("swish", "did you mean 'silu'?"), ("hardtanh", "did you mean 'hard_tanh'?"),
+        ("ReLU", "did you mean 'relu'?"), ("LeakyReLU", "did you mean 'leaky_relu'?"),
+        ("leaky_relu:slope=0.1", "parameters are keywords: Activation('leaky_relu', slope=0.1)"),
+    ],
+)  # fmt: skip
+def test_names_of_others_are_understood_in_the_error(name, hint):
+    with pytest.raises(ValueError, match=re.escape(f"{name!r} ({hint}); the choices are")):
+        Activation(name)
+
+
+def test_no_hint_where_nothing_is_close():
+    with pytest.raises(ValueError, match="unknown activation 'maxout'; the choices are"):
+        Activation("maxout")

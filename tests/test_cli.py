@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -223,15 +224,66 @@ def test_out_is_a_file_for_one_network(command, tmp_path):
 def test_out_is_a_folder_for_several(command, tmp_path):
     folder = tmp_path / "new" / "runs"
     names = ["tanh", "leaky_relu:slope=0.1"]
-    code, _, _ = command("run", *SMALL, "--activation", *names, "--out", folder)
+    code, out, _ = command("run", *SMALL, "--activation", *names, "--out", folder)
     assert code == 0
-    assert sorted(os.listdir(folder)) == [
-        "leaky_relu-slope-0.1-depth-20.npz",
-        "leaky_relu-slope-0.1-depth-5.npz",
-        "tanh-depth-20.npz",
-        "tanh-depth-5.npz",
+    assert out.endswith(f"\nwrote 4 files in {folder}\n")
+    files = sorted(os.listdir(folder))
+    assert [re.sub("-[0-9a-f]{8}-", "-*-", file) for file in files] == [
+        "leaky_relu-slope-0.1-depth-20-*-first-0.npz",
+        "leaky_relu-slope-0.1-depth-5-*-first-0.npz",
+        "tanh-depth-20-*-first-0.npz",
+        "tanh-depth-5-*-first-0.npz",
     ]
-    assert vgsim.load(folder / "tanh-depth-5.npz").network == vgsim.MLP(5, 8)
+    assert vgsim.load(folder / files[-1]).network == vgsim.MLP(5, 8)
+
+
+def test_what_differs_goes_to_different_files(command, tmp_path, monkeypatch):
+    one = ["run", "--activation", "tanh", "--depth", 3, "--width", 4, "--samples", 5]
+    variants = [
+        [], ["--seed", 1], ["--first", 5], ["--gain", 2], ["--engine", "dense"],
+        ["--dtype", "float64"], ["--init", "lecun_uniform"],
+    ]  # fmt: skip
+    for variant in variants:
+        code, _, err = command(*one, *variant, "--json", "--out", tmp_path)
+        assert (code, err.startswith("wrote ")) == (0, True)
+    files = os.listdir(tmp_path)
+    assert len(files) == len(variants)
+    monkeypatch.setattr(vgsim, "simulate", lambda *_, **__: pytest.fail("simulated"))
+    code, _, err = command(*one, "--engine", "matrix-free", "--out", tmp_path)
+    assert (code, err.count("\n")) == (2, 1)
+    assert any(f"{tmp_path / file} exists, and is not overwritten" in err for file in files)
+    assert sorted(os.listdir(tmp_path)) == sorted(files)
+
+
+@pytest.mark.parametrize("name", ["run", "replay"])
+def test_a_file_is_not_overwritten(command, tmp_path, name):
+    path = tmp_path / "x.npz"
+    path.write_text("precious")
+    code, out, err = command(name, "--activation", "tanh", "--depth", 3, "--out", path)
+    assert (code, out) == (2, "")
+    assert f"{path} exists, and is not overwritten" in err
+    assert path.read_text() == "precious"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a limit on the size of files")
+@pytest.mark.parametrize("name", ["run", "replay"])
+def test_a_full_disk_is_named_by_its_path(tmp_path, name):
+    path = tmp_path / "x.npz"
+    script = (
+        "import resource, sys\n"
+        "from vgsim._cli import main\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, name, "--activation", "tanh", "--depth", "3", "--out", path],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr == f"vgsim {name}: error: --out {path}: File too large\n"
+    assert os.listdir(tmp_path) == []
 
 
 # replay
@@ -308,7 +360,10 @@ def test_help(command, name):
 
 def test_help_lists_the_choices(command):
     _, out, _ = command("run", "--help")
-    for word in ("softsign", "torch_default", "he_normal for relu, leaky_relu", "update_ratio"):
+    for word in (
+        "softsign", "torch_default", "he_normal for relu, leaky_relu", "update_ratio",
+        "leaky_relu:slope=0.01  elu:alpha=1.0", "scale=1.0,mode=fan_in  normal:std=X",
+    ):  # fmt: skip
         assert word in out
 
 
@@ -320,7 +375,10 @@ def test_help_lists_the_choices(command):
     [
         ([], "vgsim: error: the following arguments are required: {run,replay,info}"),
         (["walk"], "vgsim: error: argument {run,replay,info}: invalid choice: 'walk'"),
-        (["run", "--depht", "3"], "vgsim: error: unrecognized arguments: --depht 3"),
+        (
+            ["run", "--depht", "3"],
+            "vgsim run: error: unrecognized arguments: --depht 3 (see vgsim run --help)",
+        ),
         (["run", "--depth", "deep"], "argument --depth: 'deep' is not a number"),
         (["run", "--depth", "1.5"], "argument --depth: '1.5' is not an integer"),
         (["run", "--samples", "inf"], "argument --samples: 'inf' is not an integer"),
@@ -328,31 +386,43 @@ def test_help_lists_the_choices(command):
         (["run", "--width", "3,x"], "argument --width: 'x' is not a number"),
         (["run", "--activation", "relu:"], "'relu:' is not name or name:parameter=value,..."),
         (["run", "--activation", "elu:alpha"], "is not name or name:parameter=value,..."),
-        (["run", "--inputs", "none.npy"], "'none.npy' is not a readable .npy file"),
+        (["run", "--inputs", "none.npy"], "'none.npy' cannot be read: No such file or directory"),
         (["run", "--json", "--csv"], "argument --csv: not allowed with argument --json"),
         (["run", "--engine", "fast"], "argument --engine: invalid choice: 'fast'"),
         (["run", "--record", "time"], "argument --record: invalid choice: 'time'"),
-        (["run", "--depth", "0"], "vgsim run: error: depth must be an int from 1"),
+        (["run", "--depth", "0"], "vgsim run: error: --depth must be an int from 1"),
+        (["run", "--depth", "5,10"], "depths are separated by spaces: --depth 5 10"),
+        (["replay", "--depth", "5,10"], "'5,10' is not a number"),
         (["run", "--depth", "3", "--width", "3,4"], "width must be an int or the depth + 1 = 4"),
-        (["run", "--activation", "rleu"], "unknown activation 'rleu'; the choices are 'linear'"),
+        (
+            ["run", "--activation", "rleu"],
+            "'rleu' (did you mean 'relu'?); the choices are 'linear'",
+        ),
         (["run", "--activation", "elu:beta=1"], "takes only 'alpha', got beta=1.0"),
-        (["run", "--init", "xavier"], "'xavier'; the choices are 'lecun_normal'"),
-        (["run", "--init", "normal"], "needs std"),
+        (["run", "--init", "xavier"], "'xavier' (did you mean 'glorot_normal'?); the choices"),
+        (
+            ["run", "--init", "normal"],
+            "needs std: from 1e-100 to 1e100; for example normal:std=0.05",
+        ),
         (["run", "--init", "truncated_normal:mode=fan_on"], "must be one of 'fan_in'"),
-        (["run", "--gain", "nan"], "gain must be a finite number > 0, got nan"),
-        (["run", "--samples", "0"], "n_samples must be an int from 1"),
-        (["run", "--seed", "-1"], "seed must be"),
-        (["run", "--threads", "0"], "n_threads must be"),
-        (["run", "--layer", "11"], "must be an int from 0 to depth = 10, got 11"),
-        (["run", "--threshold", "2"], "threshold must be 0 < threshold <= 1, got 2.0"),
-        (["run", "--threshold", "nan"], "threshold must be 0 < threshold <= 1, got nan"),
-        (["run", "--confidence-level", "95"], "confidence_level must lie strictly between 0 and 1"),
-        (["run", "--init", "he_uniform", "--engine", "matrix-free"], "needs Gaussian weights"),
+        (["run", "--gain", "nan"], "--gain must be a finite number > 0, got nan"),
+        (["run", "--samples", "0"], "--samples must be an int from 1"),
+        (["run", "--seed", "-1"], "--seed must be"),
+        (["run", "--threads", "0"], "--threads must be"),
+        (["run", "--layers", "11", "--out", "x"], "each of --layers must be an int from 0 to"),
+        (["run", "--layer", "11"], "--layer must be an int from 0 to depth = 10, got 11"),
+        (["run", "--threshold", "2"], "--threshold must be 0 < threshold <= 1, got 2.0"),
+        (["run", "--threshold", "nan"], "--threshold must be 0 < threshold <= 1, got nan"),
+        (["run", "--confidence-level", "95"], "--confidence-level must be a number strictly"),
+        (["run", "--init", "he_uniform", "--engine", "matrix-free"], "use --engine dense or auto"),
         (["run", "--layers", "0", "5"], "--layers and --record are about the file: give --out too"),
         (["run", "--record", "activation"], "--layers and --record are about the file"),
         (["run", "--out", "x.npz"], "--out x.npz is one file, but there are 15 networks"),
-        (["replay", "--depth", "3", "4"], "unrecognized arguments: 4"),
-        (["replay", "--index", "-1"], "must be an int from 0"),
+        (["run", "--out", "z.csv"], "--out z.csv must end in .npz, or be a folder"),
+        (["run", "--out", ""], "argument --out: it must not be empty"),
+        (["replay", "--out", "weights"], "--out weights must end in .npz"),
+        (["replay", "--depth", "3", "4"], "unrecognized arguments: 4 (see vgsim replay --help)"),
+        (["replay", "--index", "-1"], "--index must be an int from 0"),
     ],
 )
 def test_errors_are_one_line(command, arguments, message, tmp_path, monkeypatch):
@@ -372,10 +442,10 @@ def test_out_that_cannot_be_is_refused_before_the_work(command, tmp_path, monkey
     one = ["--depth", 3, "--activation", "tanh"]
     code, _, err = command("run", *one, "--out", tmp_path / "no" / "x.npz")
     assert (code, err.count("\n")) == (2, 1)
-    assert "there is no folder" in err
+    assert f"--out {tmp_path / 'no' / 'x.npz'}: No such file or directory" in err
     code, _, err = command("run", *one, "--out", tmp_path / "file")
     assert (code, err.count("\n")) == (2, 1)
-    assert "File exists" in err
+    assert "file must end in .npz, or be a folder" in err
 
 
 @pytest.mark.parametrize("kind", ["text", "archive", "pickle", "wrong shape"])
@@ -438,6 +508,19 @@ def test_reader_that_goes_away():
     assert done.stderr == ""
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs a POSIX shell")
+@pytest.mark.parametrize("arguments", ["run --samples 10 --width 4 --csv", "info", "--version"])
+def test_output_that_is_closed(arguments):
+    done = subprocess.run(
+        f"{sys.executable} -m vgsim {arguments} >&-",
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_module_is_the_command():
     done = subprocess.run(
         [sys.executable, "-m", "vgsim", "--version"], capture_output=True, text=True, check=True
@@ -464,6 +547,8 @@ def test_progress_line_weighs_the_tasks(monkeypatch):
     line = ProgressLine(stream, [("a", 30.0), ("b", 70.0)])
     line(0, 1000)
     assert stream.getvalue() == "\ra: 0 of 1,000, 0 % of all"
+    line(333, 2000)
+    assert stream.getvalue().endswith("\ra: 333 of 2,000, 5 % of all")
     line(667, 2000)
     assert stream.getvalue().endswith("\ra: 667 of 2,000, 10 % of all, 90.0s left")
     line.start(1)

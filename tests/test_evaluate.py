@@ -376,3 +376,12 @@ def test_errors_say_what_is_allowed(change, error, message):
     }
     with pytest.raises(error, match=message):
         vgsim.evaluate(**arguments | change)
+
+
+def test_repr_is_one_line():
+    net = vgsim.MLP(2, 1)
+    arrays = [[[1.0]], [[1.0]]], None, [1.0], [1.0]
+    assert repr(vgsim.evaluate(net, *arrays)) == (
+        "<Evaluation: 3 layers from 0 to 2, gradient (3,), weight_gradient (2,), dead False>"
+    )
+    assert "layer 1, gradient (1,)" in repr(vgsim.evaluate(net, *arrays, layers=(1,)))

@@ -147,3 +147,16 @@ def test_errors_name_the_argument_the_value_and_what_is_allowed(make, error, wor
         make()
     for word in words:
         assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "ours"),
+    [
+        ("kaiming_normal", "he_normal"), ("kaiming_uniform_", "he_uniform"), ("he", "he_normal"),
+        ("Xavier-Normal", "glorot_normal"), ("trunc_normal_", "truncated_normal"),
+        ("lecun_norml", "lecun_normal"), ("HE_NORMAL", "he_normal"),
+    ],
+)  # fmt: skip
+def test_names_of_others_are_understood_in_the_error(name, ours):
+    with pytest.raises(ValueError, match=rf"'{name}' \(did you mean '{ours}'\?\); the choices"):
+        Initializer(name)

@@ -76,3 +76,10 @@ def test_provenances_are_merged():
     merged = {"vgsim": "1", "isa": "avx2; avx512", "host": "b"}
     assert (a + b).provenance == (b + a).provenance == merged
     assert ((a + b) + c).provenance == (a + (b + c)).provenance
+
+
+def test_sum_joins():
+    parts = [run(range(5)), run(range(9, 12)), run(range(5, 9))]
+    assert same(sum(parts), parts[0] + parts[1] + parts[2])
+    with pytest.raises(TypeError):
+        sum(parts, 1)

@@ -259,3 +259,8 @@ def test_options_are_keywords():
 def test_foreign_json_is_refused(text, word):
     with pytest.raises(ValueError, match=word):
         network_from_json(text)
+
+
+def test_repr_abbreviates_many_widths():
+    assert repr(MLP(7, range(1, 9))) == "MLP(depth=7, width=(1, 2, 3, 4, 5, 6, 7, 8))"
+    assert repr(MLP(8, range(1, 10))) == "MLP(depth=8, width=[1, 2, ..., 9] (9 widths))"

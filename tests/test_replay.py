@@ -1,6 +1,7 @@
 """Replayed weights: the products that the matrix-free engine draws, and i.i.d. entries."""
 
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -288,3 +289,17 @@ def test_uniform_weights_have_no_matrix_free_engine():
 def test_memory_is_estimated_before_it_is_taken():
     with pytest.raises(MemoryError, match="lower depth or width"):
         vgsim.replay(vgsim.MLP(1_000_000, 4096))
+
+
+def test_repr_is_one_line():
+    sample = vgsim.replay(vgsim.MLP(50, 16))
+    assert repr(sample) == (
+        "<Replay: MLP(depth=50, width=16), inputs (16, 1), W_1 (16, 16) to W_50 (16, 16)>"
+    )
+    assert repr(vgsim.replay(vgsim.MLP(1, 2))).endswith(", inputs (2, 1), W_1 (2, 2)>")
+
+
+def test_torch_is_asked_for_in_one_sentence(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(ImportError, match="to_torch needs the package torch: pip install torch$"):
+        vgsim.replay(vgsim.MLP(1, 2)).to_torch()

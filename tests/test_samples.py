@@ -214,7 +214,7 @@ def test_dead_samples_underflow():
         ({"event": "exploding", "threshold": 1.5}, "threshold must be 0 < threshold <= 1, got 1.5"),
         ({"event": "healthy", "threshold": math.nan}, "threshold must be 0 < threshold <= 1"),
         ({"event": "vanishing", "layer": 1}, "layer must be one of those recorded, [0, 3, 6]"),
-        ({"event": "dead", "confidence_level": 1}, "confidence_level must lie strictly between"),
+        ({"event": "dead", "confidence_level": 1}, "must be a number strictly between"),
         ({"event": "dead", "method": "wald"}, "method must be"),
     ],
 )
@@ -385,7 +385,7 @@ def test_to_dataframe():
 )
 def test_missing_packages_are_named(method, package, monkeypatch):
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(ImportError, match=rf"{method} needs the package {package}: pip install"):
+    with pytest.raises(ImportError, match=f"{method} .* {package}: pip install {package}$"):
         getattr(run(), method)()
 
 
@@ -397,3 +397,37 @@ def test_heavy_packages_wait_until_they_are_needed():
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.stderr.strip() == ""
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.dtype("float16"), np.float32])
+def test_range_events_take_numpy_dtypes(dtype):
+    s = run(dead=[2])
+    name = np.dtype(dtype).name
+    assert s.probability("underflow", dtype=dtype) == s.probability("underflow", dtype=name)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"threshold": None}, "threshold must be 0 < threshold <= 1, got None"),
+        ({"threshold": "1e-6"}, "threshold must be 0 < threshold <= 1, got '1e-6'"),
+        ({"confidence_level": "95 %"}, "confidence_level must be a number strictly between"),
+        ({"dtype": object()}, "dtype must be one of float16, bfloat16, float32, got <object"),
+    ],
+)
+def test_probability_names_an_argument_of_the_wrong_type(arguments, message):
+    with pytest.raises(TypeError, match=message):
+        run().probability("vanishing", **arguments)
+
+
+@pytest.mark.parametrize("x", [None, False, "0", [[0], [0, 1]]])
+def test_cdf_wants_numbers(x):
+    with pytest.raises(TypeError, match="x must be a number or an array of numbers, got"):
+        run().cdf(x)
+
+
+def test_the_only_recorded_layer_is_named():
+    message = r"layer must be one of those recorded, \[3\], got 0; pass layer=3"
+    for method in ("mean", "std"):
+        with pytest.raises(ValueError, match=message):
+            getattr(run(layers=(3,)), method)()

@@ -169,3 +169,26 @@ def test_foreign_files_are_refused(tmp_path, kind, message):
         vgsim.load(path)
     assert str(caught.value).startswith(f"{path} {message}")
     assert "\n" not in str(caught.value)
+
+
+def test_a_failed_save_names_the_path_given(tmp_path):
+    with pytest.raises(FileNotFoundError) as caught:
+        run().save(tmp_path / "no" / "run.npz")
+    assert caught.value.filename == str(tmp_path / "no" / "run.npz")
+
+
+@pytest.mark.parametrize("path", [3, None, True, b"run.npz"])
+def test_what_is_no_path_is_a_type_error(path):
+    with pytest.raises(TypeError, match="path must be a string or a path, got"):
+        run().save(path)
+    with pytest.raises(TypeError, match="path must be a string or a path, got"):
+        vgsim.load(path)
+
+
+@pytest.mark.parametrize("path", ["", ".", "..", "folder"])
+def test_a_folder_is_no_file(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(ValueError, match="path must name a file, got"):
+        run().save(path)
+    assert os.listdir(tmp_path) == ["folder"]

@@ -1,6 +1,7 @@
 """Intervals and quantiles against closed forms, enumeration and sorted order."""
 
 import math
+import re
 from statistics import NormalDist
 
 import numpy as np
@@ -83,9 +84,9 @@ def test_reads_well():
         ((-1, 5), "got -1 of 5"),
         ((6, 5), "got 6 of 5"),
         ((0, 0), "got 0 of 0"),
-        ((1, 5, 0.0), "confidence_level must lie strictly between 0 and 1, got 0.0"),
-        ((1, 5, 1), "confidence_level must lie strictly between 0 and 1, got 1"),
-        ((1, 5, math.nan), "confidence_level must lie strictly between 0 and 1, got nan"),
+        ((1, 5, 0.0), "confidence_level must be a number strictly between 0 and 1, got 0.0"),
+        ((1, 5, 1), "confidence_level must be a number strictly between 0 and 1, got 1"),
+        ((1, 5, math.nan), "confidence_level must be a number strictly between 0 and 1, got nan"),
         ((1, 5, 0.95, "wald"), 'method must be "wilson" or "exact", got \'wald\''),
     ],
 )
@@ -148,3 +149,16 @@ def test_quantile_keeps_the_shape_of_q():
 def test_quantile_refuses(q):
     with pytest.raises(ValueError, match="q must lie between 0 and 1, got"):
         quantile([1.0], q)
+
+
+@pytest.mark.parametrize("q", [None, True, "0.5", [0.5, None], [[0.1], [0.2, 0.3]]])
+def test_quantile_wants_numbers(q):
+    message = re.escape(f"q must be a number or an array of numbers, got {q!r}")
+    with pytest.raises(TypeError, match=message):
+        quantile([1.0], q)
+
+
+@pytest.mark.parametrize("level", [None, "0.95", True, [0.95]])
+def test_confidence_level_wants_a_number(level):
+    with pytest.raises(TypeError, match="confidence_level must be a number"):
+        binomial(1, 5, level)

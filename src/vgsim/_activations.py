@@ -302,6 +302,17 @@ ACTIVATIONS: dict[str, _Law] = {
 }
 
 
+_ELSEWHERE = {
+    "identity": "linear",
+    "none": "linear",
+    "logistic": "sigmoid",
+    "swish": "silu",
+    "leaky": "leaky_relu",
+    "lrelu": "leaky_relu",
+    "hardtanh": "hard_tanh",
+}
+
+
 class Activation(Named):
     """An activation function φ, applied elementwise; immutable and hashable.
 
@@ -342,6 +353,7 @@ class Activation(Named):
 
     _argument: ClassVar[str] = "activation"
     _table = ACTIVATIONS
+    _elsewhere = _ELSEWHERE
 
     @property
     def _law(self) -> _Law:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
-from collections.abc import Sequence
+import zipfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -15,6 +17,7 @@ import vgsim
 from vgsim import _commands
 from vgsim._activations import ACTIVATIONS
 from vgsim._initializers import INITIALIZERS
+from vgsim._parameters import Entry
 from vgsim._quantities import RECORDS
 from vgsim._sampling import ENGINES
 from vgsim._stats import METHODS
@@ -24,6 +27,15 @@ TEXTBOOK = ("sigmoid", "tanh", "relu")
 
 def _paired_with(init: str) -> str:
     return ", ".join(name for name in ACTIVATIONS if _commands.initializer_for(name) == init)
+
+
+def _parameters(table: Mapping[str, Entry]) -> str:
+    """List what the names of a table take: ``leaky_relu:slope=0.01  normal:std=X``."""
+    return "  ".join(
+        f"{name}:" + ",".join(f"{key}={value.default or 'X'}" for key, value in taken.items())
+        for name, entry in table.items()
+        if (taken := entry.parameters)
+    )
 
 
 VGSIM = "How the probability of a vanishing or exploding gradient grows with depth."
@@ -42,8 +54,10 @@ activations:   {", ".join(list(ACTIVATIONS)[:7])},
                {", ".join(list(ACTIVATIONS)[7:])}
 initialisers:  {", ".join(list(INITIALIZERS)[:6])},
                {", ".join(list(INITIALIZERS)[6:])}
-Parameters follow the name: leaky_relu:slope=0.1  normal:std=0.01
-               truncated_normal:scale=2,mode=fan_avg
+Parameters follow the name. Here with their defaults, X where one must be given:
+               {_parameters(ACTIVATIONS)}
+               {_parameters(INITIALIZERS)}
+(mode: fan_in, fan_avg or fan_out)
 
 examples:
   vgsim run
@@ -54,6 +68,25 @@ examples:
 REPLAY = """\
 Replay one simulated network as explicit weights, run it forward and backward in NumPy, and print
 its gradient layer by layer beside what the simulation recorded."""
+
+
+AS_OPTIONS = (
+    (r"^n_(samples|threads) must", r"--\1 must"),
+    (r"^each of layers must", "each of --layers must"),
+    (r"^(bias|confidence)_(std|level) must", r"--\1-\2 must"),
+    (r"^(depth|width|gain|seed|first|inputs|threshold|layers) must", r"--\1 must"),
+    (r"^engine 'matrix-free' needs", "--engine matrix-free needs"),
+    (r"use engine='dense' or 'auto'", "use --engine dense or auto"),
+    (r"bias_std must be 0", "--bias-std must be 0"),
+    (r"for example Initializer\('(\w+)', (.*)\)", r"for example \1:\2"),
+    (r"^gain=(\S+) with init=Initializer\('(\w+)'.*?\)", r"--gain \1 with --init \2"),
+    (r"use init='lecun_uniform' with gain=3\*\*-0\.5", "use --init lecun_uniform --gain 0.57735"),
+    (
+        r"lower n_samples = (\d+) \(runs with other `first`",
+        r"lower --samples \1 (runs with other --first",
+    ),
+    (r"or lower n_threads", "or lower --threads"),
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -77,15 +110,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     2
     """
     command = "vgsim"
+    if sys.stdout is None:  # closed by the caller
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
     try:
-        options = _parser().parse_args(argv)
+        options, unknown = _parser().parse_known_args(argv)
+        if unknown:
+            options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
         command = f"vgsim {options.command}"
         options.function(options)
         sys.stdout.flush()
     except SystemExit as end:
         return int(end.code or 0)
     except (ValueError, TypeError, MemoryError, ImportError) as error:
-        print(f"{command}: error: {error}", file=sys.stderr)
+        print(f"{command}: error: {_as_options(str(error))}", file=sys.stderr)
         return 2
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -97,6 +134,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{command}: interrupted", file=sys.stderr)
         return 130
     return 0
+
+
+def _as_options(message: str) -> str:
+    """Name the arguments of simulate and MLP as the command line does."""
+    for pattern, option in AS_OPTIONS:
+        message = re.sub(pattern, option, message)
+    return message
 
 
 class _Parser(argparse.ArgumentParser):
@@ -122,14 +166,14 @@ def _parser() -> _Parser:
         epilog=RUN_MORE,
     )
     _add_run_options(run)
-    run.set_defaults(function=_commands.run)
+    run.set_defaults(function=_commands.run, parser=run)
     replay = commands.add_parser(
         "replay", help="one simulated network as explicit weights", description=REPLAY
     )
     _add_replay_options(replay)
-    replay.set_defaults(function=_commands.replay)
+    replay.set_defaults(function=_commands.replay, parser=replay)
     info = commands.add_parser("info", help="versions, and what was compiled and chosen")
-    info.set_defaults(function=_commands.info)
+    info.set_defaults(function=_commands.info, parser=info)
     return parser
 
 
@@ -194,10 +238,10 @@ def _add_run_options(parser: _Parser) -> None:
     raw = parser.add_argument_group("raw samples, for vgsim.load")
     raw.add_argument(
         "--out",
-        type=Path,
+        type=_path,
         metavar="PATH",
-        help="a file ending in .npz if there is one network, else a folder, made if need be, "
-        "with a file for each: tanh-depth-100.npz",
+        help="a new file ending in .npz if there is one network, or a folder, made if need be, "
+        "with a new file for each",
     )
     raw.add_argument(
         "--layers",
@@ -226,9 +270,9 @@ def _add_replay_options(parser: _Parser) -> None:
     )
     parser.add_argument(
         "--out",
-        type=Path,
+        type=_path,
         metavar="FILE.npz",
-        help="write inputs, output_gradient, W_1, b_1, W_2, ... for numpy.load",
+        help="a new file: write inputs, output_gradient, W_1, b_1, W_2, ... for numpy.load",
     )
 
 
@@ -245,7 +289,11 @@ def _add_network_options(
         help=f"default: {' '.join(name for name, _ in activations)}",
     )
     group.add_argument(
-        "--depth", type=_integer, nargs=count, metavar="D", help=f"default: {depths}"
+        "--depth",
+        type=_depth if count == "+" else _integer,
+        nargs=count,
+        metavar="D",
+        help=f"default: {depths}",
     )
     group.add_argument(
         "--width",
@@ -316,6 +364,19 @@ def _number(text: str) -> float:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
 
 
+def _depth(text: str) -> int:
+    if "," in text:
+        spaced = " ".join(text.replace(",", " ").split())
+        raise argparse.ArgumentTypeError(f"depths are separated by spaces: --depth {spaced}")
+    return _integer(text)
+
+
+def _path(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("it must not be empty")
+    return Path(text)
+
+
 def _widths(text: str) -> int | tuple[int, ...]:
     if "," in text:
         return tuple(_integer(part) for part in text.split(","))
@@ -344,8 +405,14 @@ def _data(text: str) -> Any:
         return text
     try:
         data = np.load(text, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a readable .npy file: {error}") from None
+    except OSError as error:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} cannot be read: {error.strerror or error}"
+        ) from None
+    except (ValueError, EOFError, zipfile.BadZipFile):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not an .npy file of numbers, as numpy.save writes it"
+        ) from None
     if not isinstance(data, np.ndarray):
         raise argparse.ArgumentTypeError(f"{text!r} is not an .npy file: it holds several arrays")
     return data

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import csv
+import hashlib
 import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,10 @@ import numpy as np
 import vgsim
 from vgsim import _npz
 from vgsim._activations import ACTIVATIONS
+from vgsim._events import check_threshold
 from vgsim._progress import ProgressLine
 from vgsim._samples import Samples
+from vgsim._sampling import INDICES, checked_data, checked_int, checked_setting, data_digest
 from vgsim._stats import Probability, check_interval
 from vgsim._table import (
     QUANTILES,
@@ -57,13 +61,19 @@ def run(options: argparse.Namespace) -> None:
     if options.out is None and (options.layers or options.record):
         raise ValueError("--layers and --record are about the file: give --out too")
     check_interval(options.confidence_level, options.method)
-    if not 0 < options.threshold <= 1:
-        raise ValueError(f"threshold must be 0 < threshold <= 1, got {options.threshold}")
+    check_threshold(options.threshold)
     networks = _networks(options)
-    files = _files(options.out, networks)
+    depth = min(network.depth for network in networks)
+    checked_int("--layer", options.layer, 0, depth, f"depth = {depth}")
+    for layer in options.layers or ():
+        checked_int("each of --layers", layer, 0, depth, f"depth = {depth}")
+    files = _files(options, networks)
     results = _simulations(options, networks, files)
     printers = {"text": _print_text, "json": _print_json, "csv": _print_csv}
     printers[options.format](options, results)
+    if options.out is not None:
+        wrote = f"{len(files)} files in {options.out}" if len(files) > 1 else files[0]
+        print(f"wrote {wrote}", file=sys.stdout if options.format == "text" else sys.stderr)
 
 
 def _networks(options: argparse.Namespace) -> list[vgsim.MLP]:
@@ -90,28 +100,63 @@ def _initializer(options: argparse.Namespace, activation: str) -> vgsim.Initiali
     return vgsim.Initializer(name, **parameters)
 
 
-def _files(out: Path | None, networks: Sequence[vgsim.MLP]) -> list[Path | None]:
-    """Where each network's samples go; the folder is there when this returns."""
+def _files(options: argparse.Namespace, networks: Sequence[vgsim.MLP]) -> list[Path] | list[None]:
+    """Where each network's samples go; when this returns, files can be written there."""
+    out: Path | None = options.out
     if out is None:
         return [None] * len(networks)
-    if out.suffix == ".npz":
+    if out.suffix == ".npz" and not out.is_dir():
         if len(networks) > 1:
             raise ValueError(
                 f"--out {out} is one file, but there are {len(networks)} networks: "
                 "name a folder, without .npz"
             )
-        if not out.parent.is_dir():
-            raise ValueError(f"--out {out}: there is no folder {out.parent}")
-        return [out]
-    out.mkdir(parents=True, exist_ok=True)
-    return [out / f"{_file_name(network)}.npz" for network in networks]
+        files = [out]
+    else:
+        if (out.suffix or out.exists()) and not out.is_dir():
+            raise ValueError(
+                f"--out {out} must end in .npz, or be a folder: one that exists, or a new one "
+                "without a suffix"
+            )
+        names = [_file_name(options, network) for network in networks]
+        with _writing(out):
+            out.mkdir(parents=True, exist_ok=True)
+        files = [out / name for name in names]
+    for file in files:
+        _check_new(file)
+    return files
 
 
-def _file_name(network: vgsim.MLP) -> str:
+def _file_name(options: argparse.Namespace, network: vgsim.MLP) -> str:
+    """Return a name that differs where the samples do."""
     activation = _spec(network.activation)
     for mark in ":,=":
         activation = activation.replace(mark, "-")
-    return f"{activation}-depth-{network.depth}"
+    identity = [
+        network.canonical_json(),
+        str(options.seed),
+        checked_setting(network, 1, "linear", options.engine),
+        options.dtype,
+        data_digest(checked_data(options.inputs, network.widths[0])),
+    ]
+    digest = hashlib.sha256("\n".join(identity).encode()).hexdigest()[:8]
+    return f"{activation}-depth-{network.depth}-{digest}-first-{options.first}.npz"
+
+
+def _check_new(file: Path) -> None:
+    if file.exists() or file.is_symlink():
+        raise ValueError(f"--out: {file} exists, and is not overwritten: remove it or name another")
+    with _writing(file):
+        _npz.check_writable(file)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Have an OSError name --out and the path given there."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(f"--out {path}: {error.strerror or error}") from error
 
 
 def _simulations(
@@ -120,7 +165,7 @@ def _simulations(
     layers = tuple(dict.fromkeys([*(options.layers or ()), options.layer]))
     record = tuple(dict.fromkeys(["gradient", *(options.record or ())]))
     line = None
-    if sys.stderr.isatty():
+    if sys.stderr is not None and sys.stderr.isatty():
         tasks = [(_title(network), float(sum(network.widths))) for network in networks]
         line = ProgressLine(sys.stderr, tasks)
     try:
@@ -143,7 +188,8 @@ def _simulations(
             if line:
                 line.clear()
             if file:
-                samples.save(file)
+                with _writing(file):
+                    samples.save(file)
             yield samples
     finally:
         if line:
@@ -207,7 +253,8 @@ def _heading(options: argparse.Namespace, samples: Samples) -> str:
     return "\n".join(
         [
             f"R = log10({norms}), G_l: gradient of the loss by the output of layer l of D",
-            f"vanishing: {norms} < {low}   exploding: > {high}   dead: = 0, is vanishing too",
+            f"vanishing: {norms} < {low}   exploding: > {high}   "
+            "dead: exactly 0; counts as vanishing too",
             f"{len(samples):,} random networks a row, width {_width(network)}{extra}, {inputs}, "
             f"seed {samples.seed}, {samples.dtype}, ISA {samples.provenance.get('isa', 'unknown')}",
             f"each probability with its {100 * options.confidence_level:g} % interval "
@@ -275,6 +322,11 @@ def replay(options: argparse.Namespace) -> None:
     if options.depth is None:
         options.depth = [30 if isinstance(options.width, int) else len(options.width) - 1]
     (network,) = _networks(options)
+    checked_int("--index", options.index, 0, INDICES - 1, "2**56 - 1")
+    if options.out is not None:
+        if options.out.suffix != ".npz":
+            raise ValueError(f"--out {options.out} must end in .npz")
+        _check_new(options.out)
     common = {"inputs": options.inputs, "engine": options.engine, "dtype": options.dtype}
     simulated = vgsim.simulate(
         network, 1, seed=options.seed, first=options.index, layers=options.layers, **common
@@ -317,7 +369,8 @@ def _write_weights(options: argparse.Namespace, replayed: vgsim.Replay) -> None:
         "network": replayed.network.canonical_json(),
         **{name: getattr(options, name) for name in ("seed", "index", "engine", "dtype")},
     }
-    _npz.write(options.out, "vgsim.Replay", header, arrays)
+    with _writing(options.out):
+        _npz.write(options.out, "vgsim.Replay", header, arrays)
     print(f"\nwrote {options.out}: inputs, output_gradient, W_l and b_l for l = 1 ... D")
 
 

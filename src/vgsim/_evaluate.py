@@ -58,6 +58,8 @@ class Evaluation:
     array([-2., -1.,  0.])
     >>> result.dead
     False
+    >>> result
+    <Evaluation: 3 layers from 0 to 2, gradient (3,), weight_gradient (2,), dead False>
     """
 
     layers: NDArray[np.int64]
@@ -69,6 +71,16 @@ class Evaluation:
     activation: Array
     saturation: Array
     dead: bool
+
+    def __repr__(self) -> str:
+        k = self.layers.size
+        layers = f"layer {self.layers[0]}" if k == 1 else f"{k} layers"
+        if k > 1:
+            layers += f" from {self.layers.min()} to {self.layers.max()}"
+        return (
+            f"<Evaluation: {layers}, gradient {self.gradient.shape}, "
+            f"weight_gradient {self.weight_gradient.shape}, dead {self.dead}>"
+        )
 
     @property
     def log10_ratio(self) -> Array:

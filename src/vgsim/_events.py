@@ -6,7 +6,9 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
+
+from vgsim._parameters import Number
 
 if TYPE_CHECKING:
     from vgsim._samples import Samples
@@ -15,6 +17,7 @@ RELATIVE = ("vanishing", "exploding", "healthy")
 RANGE = ("underflow", "overflow")
 EVENTS = (*RELATIVE, "dead", *RANGE)
 THRESHOLD = 1e-6
+_THRESHOLD = Number("0 < threshold <= 1", lambda threshold: 0 < threshold <= 1)
 
 LOG10_RANGE = {  # of half the smallest subnormal number, and of the largest finite one
     "float16": (-25 * math.log10(2), math.log10(65504)),
@@ -24,7 +27,7 @@ LOG10_RANGE = {  # of half the smallest subnormal number, and of the largest fin
 
 
 def happened(
-    samples: Samples, event: str, layer: int, threshold: float, dtype: str | None
+    samples: Samples, event: str, layer: int, threshold: float, dtype: DTypeLike | None
 ) -> NDArray[np.bool_]:
     """Return where an event happened: see :meth:`Samples.probability`.
 
@@ -34,7 +37,7 @@ def happened(
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         If an argument is unknown, out of range, or does not belong to the event.
 
     Examples
@@ -45,16 +48,17 @@ def happened(
     >>> happened(s, "vanishing", 0, 1e-6, None)
     array([ True,  True,  True])
     """
-    check(event, threshold, dtype)
+    format_ = _name(dtype)
+    check(event, threshold, format_)
     if event == "dead" and layer == 0:
         return samples.dead  # known without a recorded layer
     column = samples.column(layer)
     if event == "dead":
         return np.isneginf(samples.gradient[:, column])
     if event == "underflow":
-        return samples.rms_min[:, column] < np.float64(LOG10_RANGE[str(dtype)][0])
+        return samples.rms_min[:, column] < np.float64(LOG10_RANGE[str(format_)][0])
     if event == "overflow":
-        return samples.rms_max[:, column] > np.float64(LOG10_RANGE[str(dtype)][1])
+        return samples.rms_max[:, column] > np.float64(LOG10_RANGE[str(format_)][1])
     ratio = samples.gradient[:, column] - samples.output_gradient
     vanishing, exploding = ratio < math.log10(threshold), ratio > -math.log10(threshold)
     if event == "healthy":
@@ -72,6 +76,7 @@ def check(event: str, threshold: float, dtype: str | None) -> None:
     Traceback (most recent call last):
     ValueError: dtype is for underflow and overflow only, got dtype='float16' with event='dead'
     """
+    check_threshold(threshold)
     if event not in EVENTS:
         raise ValueError(f"event must be one of {', '.join(EVENTS)}, got {event!r}")
     if event in RANGE and dtype not in tuple(LOG10_RANGE):
@@ -87,5 +92,25 @@ def check(event: str, threshold: float, dtype: str | None) -> None:
             f"threshold is for vanishing, exploding and healthy only, got threshold={threshold!r} "
             f"with event={event!r}"
         )
-    if not 0 < threshold <= 1:
-        raise ValueError(f"threshold must be 0 < threshold <= 1, got {threshold!r}")
+
+
+def check_threshold(threshold: float) -> None:
+    """Refuse a threshold outside (0, 1].
+
+    Examples
+    --------
+    >>> from vgsim._events import check_threshold
+    >>> check_threshold(2)
+    Traceback (most recent call last):
+    ValueError: threshold must be 0 < threshold <= 1, got 2
+    """
+    _THRESHOLD.check("threshold", threshold)
+
+
+def _name(dtype: DTypeLike | None) -> str | None:
+    if dtype is None or isinstance(dtype, str):
+        return dtype
+    try:
+        return np.dtype(dtype).name
+    except TypeError:
+        raise TypeError(f"dtype must be one of {', '.join(LOG10_RANGE)}, got {dtype!r}") from None

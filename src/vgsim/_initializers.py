@@ -74,6 +74,26 @@ INITIALIZERS: dict[str, _Law] = {
 }
 
 
+_ELSEWHERE = {
+    "he": "he_normal",
+    "kaiming": "he_normal",
+    "kaiming_normal": "he_normal",
+    "kaiming_uniform": "he_uniform",
+    "glorot": "glorot_normal",
+    "xavier": "glorot_normal",
+    "xavier_normal": "glorot_normal",
+    "xavier_uniform": "glorot_uniform",
+    "lecun": "lecun_normal",
+    "gaussian": "normal",
+    "random_normal": "normal",
+    "random_uniform": "uniform",
+    "trunc_normal": "truncated_normal",
+    "variance_scaling": "truncated_normal",
+    "default": "torch_default",
+    "pytorch": "torch_default",
+}
+
+
 class Initializer(Named):
     """The law of independent, identically distributed weights of mean 0; immutable and hashable.
 
@@ -124,6 +144,7 @@ class Initializer(Named):
 
     _argument: ClassVar[str] = "init"
     _table = INITIALIZERS
+    _elsewhere = _ELSEWHERE
 
     @property
     def distribution(self) -> Distribution:

@@ -28,9 +28,7 @@ def to_xarray(samples: Samples) -> xarray.Dataset:
     try:
         import xarray
     except ImportError as error:
-        raise ImportError(
-            "to_xarray needs the package xarray: pip install 'vgsim[xarray]'"
-        ) from error
+        raise ImportError("to_xarray needs the package xarray: pip install xarray") from error
     variables = {
         name: (dims, array, {"long_name": meaning, "units": units})
         for name, (dims, array, meaning, units) in _quantities(samples).items()
@@ -57,9 +55,7 @@ def to_dataframe(samples: Samples) -> pandas.DataFrame:
     try:
         import pandas
     except ImportError as error:
-        raise ImportError(
-            "to_dataframe needs the package pandas: pip install 'vgsim[xarray]'"
-        ) from error
+        raise ImportError("to_dataframe needs the package pandas: pip install pandas") from error
     shape = len(samples), samples.layers.size
     index = pandas.MultiIndex.from_product(
         [samples.index, samples.layers], names=["sample", "layer"]

@@ -21,6 +21,7 @@ __all__ = ["MLP", "network_from_json"]
 
 _COUNTERS = 2**32  # layers and blocks of random numbers are counted in 32 bits
 _MIN_STD, _MAX_STD = 1e-200, 1e200
+_SHOWN_WIDTHS = 8
 _GAIN = Number("a finite number > 0", lambda x: x > 0)
 _TANH = Activation("tanh")
 _GLOROT_NORMAL = Initializer("glorot_normal")
@@ -43,7 +44,9 @@ class MLP:
     activation : str or Activation, default "tanh"
         φ, applied in every layer, the last one too.
     init : str or Initializer, default "glorot_normal"
-        The law of the weights. Its fan_in in layer l is n_{l-1}, its fan_out n_l.
+        The law of the weights. Its fan_in in layer l is n_{l-1}, its fan_out n_l. The default is
+        the same whatever the activation: ReLU and its relatives want "he_normal", SELU
+        "lecun_normal". (The command ``vgsim run`` chooses by activation.)
     gain : float, default 1.0
         Multiplies the standard deviation of the weights: with ``lecun_normal`` it is σ_w.
     bias_std : float, default 0.0
@@ -76,6 +79,11 @@ class MLP:
     np.float64(0.125)
     >>> vgsim.MLP(2, [784, 32, 10]).widths
     (784, 32, 10)
+
+    The repr abbreviates more than 8 widths:
+
+    >>> vgsim.MLP(1000, [784, *[32] * 999, 10])
+    MLP(depth=1000, width=[784, 32, ..., 10] (1001 widths))
     """
 
     depth: int
@@ -235,6 +243,8 @@ def _to_json(value: Any) -> Any:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, tuple) and len(value) > _SHOWN_WIDTHS:
+        return f"[{value[0]}, {value[1]}, ..., {value[-1]}] ({len(value)} widths)"
     json_value = _to_json(value)
     return repr(json_value if isinstance(json_value, str) else value)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,13 @@ def write(
     arrays : mapping of str to array
         Named as ``numpy.load(path)`` will show them, beside "header".
 
+    Raises
+    ------
+    TypeError, ValueError
+        If `path` is no path, or names a folder.
+    OSError
+        If the file cannot be written; it names `path`.
+
     Examples
     --------
     >>> import pathlib, tempfile
@@ -45,19 +53,62 @@ def write(
     ...     _npz.read(path, "Squares")
     ({'first': 0}, {'squares': array([0, 1, 4])})
     """
-    path = Path(path)
+    path = _file(path)
     frame = {"format": kind, "version": VERSION, "arrays": sorted(arrays)}
     text = json.dumps(frame | dict(header), allow_nan=False)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
-    try:
+    with _temporary(path) as temporary:
         with open(temporary, "xb") as file:
             np.savez(file, header=np.array(text), **arrays)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Refuse a path that `write` could not write now; nothing is left behind.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `path` is no path, or names a folder.
+    OSError
+        If no file can be made there.
+
+    Examples
+    --------
+    >>> from vgsim import _npz
+    >>> _npz.check_writable("no such folder/squares.npz")
+    Traceback (most recent call last):
+    FileNotFoundError: [Errno 2] No such file or directory: 'no such folder/squares.npz'
+    """
+    with _temporary(_file(path)) as temporary:
+        temporary.open("xb").close()
+
+
+@contextmanager
+def _temporary(path: Path) -> Iterator[Path]:
+    """Name a file beside `path` that is gone at the end; an OSError is about `path`."""
+    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
+    try:
+        yield temporary
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def _file(path: str | os.PathLike[str]) -> Path:
+    text = _text(path)
+    if not Path(text).name or Path(text).is_dir():
+        raise ValueError(f"path must name a file, got {'the folder ' if text else ''}{text!r}")
+    return Path(text)
+
+
+def _text(path: object) -> str:
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"path must be a string or a path, got {path!r}")
+    return os.fsdecode(path)
 
 
 def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
@@ -76,12 +127,14 @@ def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], dict[
 
     Raises
     ------
+    TypeError
+        If `path` is no path.
     OSError
         If the file cannot be read.
     ValueError
         If it is damaged, of another kind, or written by a newer version.
     """
-    with open(path, "rb") as file:
+    with open(_text(path), "rb") as file:
         try:
             archive = np.load(file, allow_pickle=False)
             arrays = {name: archive[name] for name in archive.files}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from numbers import Real
 from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar
@@ -67,6 +68,7 @@ class Named:
 
     _argument: ClassVar[str]
     _table: ClassVar[Mapping[str, Entry]]
+    _elsewhere: ClassVar[Mapping[str, str]]  # names that others use: ours
 
     name: str
     _values: tuple[float | str, ...]
@@ -76,7 +78,8 @@ class Named:
             raise TypeError(f"{self._argument} name must be a string, got {name!r}")
         if name not in self._table:
             raise ValueError(
-                f"unknown {self._argument} {name!r}; the choices are {_listed(self._table)}"
+                f"unknown {self._argument} {name!r}{self._hint(name)}; "
+                f"the choices are {_listed(self._table)}"
             )
         known = self._table[name].parameters
         unknown = [key for key in parameters if key not in known]
@@ -99,6 +102,17 @@ class Named:
             values.append(parameter.check(f"{key} of {self._argument} {name!r}", value))
         object.__setattr__(self, "name", str(name))
         object.__setattr__(self, "_values", tuple(values))
+
+    @classmethod
+    def _hint(cls, name: str) -> str:
+        plain = name.lower().replace("-", "_").strip("_ ")
+        ours, colon, rest = plain.partition(":")
+        if colon and ours in cls._table:
+            keywords = rest.replace(",", ", ")
+            return f" (parameters are keywords: {cls.__name__}({ours!r}, {keywords}))"
+        close = [plain] if plain in cls._table else get_close_matches(plain, cls._table, 1, 0.75)
+        meant = cls._elsewhere.get(plain) or next(iter(close), None)
+        return f" (did you mean {meant!r}?)" if meant else ""
 
     @property
     def parameters(self) -> Mapping[str, Any]:

@@ -8,6 +8,8 @@ from typing import TextIO
 
 from vgsim._table import seconds_cell
 
+FORESEEABLE = 0.05  # of all; what is left cannot be told from less
+
 
 class ProgressLine:
     """Progress of several tasks of different cost, rewritten in place on one line.
@@ -53,7 +55,7 @@ class ProgressLine:
         """Return what the line says."""
         fraction = (self._finished + self._cost * done / total) / self._total
         text = f"{self._name}: {done:,} of {total:,}, {100 * fraction:.0f} % of all"
-        if fraction > 0:
+        if fraction >= FORESEEABLE:
             left = (time.monotonic() - self._began) * (1 / fraction - 1)
             text += f", {seconds_cell(left)} left"
         return text

@@ -52,6 +52,8 @@ class Replay:
     >>> sample = vgsim.replay(vgsim.MLP(depth=2, width=[3, 4, 1]), seed=1)
     >>> [W.shape for W in sample.weights]
     [(4, 3), (1, 4)]
+    >>> sample
+    <Replay: MLP(depth=2, width=(3, 4, 1)), inputs (3, 1), W_1 (4, 3) to W_2 (1, 4)>
     """
 
     network: MLP
@@ -59,6 +61,11 @@ class Replay:
     weights: list[Array]
     biases: list[Array]
     output_gradient: Array
+
+    def __repr__(self) -> str:
+        first, last = self.weights[0].shape, self.weights[-1].shape
+        more = f" to W_{len(self.weights)} {last}" if len(self.weights) > 1 else ""
+        return f"<Replay: {self.network!r}, inputs {self.inputs.shape}, W_1 {first}{more}>"
 
     def to_torch(self) -> torch.nn.Sequential:
         """Build a PyTorch module in float64 with these weights and biases.
@@ -70,6 +77,11 @@ class Replay:
         torch.nn.Sequential
             ``Linear`` layers, without bias if the network has none, each followed by the
             activation. As ever in PyTorch, examples are rows: it takes (B, n_0) and gives (B, n_D).
+
+        Raises
+        ------
+        ImportError
+            If PyTorch is not installed.
 
         Examples
         --------
@@ -83,8 +95,10 @@ class Replay:
           (3): Tanh()
         )
         """
-        import torch
-
+        try:
+            import torch
+        except ImportError as error:
+            raise ImportError("to_torch needs the package torch: pip install torch") from error
         phi = self.network.activation
         biased = self.network.bias_std > 0 or bool(self.network.bias_limits.any())
         modules: list[torch.nn.Module] = []

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from vgsim import _npz, _stats
 from vgsim._events import THRESHOLD, happened
@@ -74,7 +74,7 @@ class Samples:
     -----
     ``a + b`` joins two runs of the same network and seed into one, sorted by index. Everything
     that changes a sample must agree, the recorded layers and quantities too, and no index may be
-    in both: the ValueError says what is in the way.
+    in both: the ValueError says what is in the way. ``sum(parts)`` joins several.
 
     Examples
     --------
@@ -82,7 +82,7 @@ class Samples:
     >>> net = vgsim.MLP(depth=20, width=16, activation="relu", init="he_normal")
     >>> a = vgsim.simulate(net, 300, layers=(0, 10, 20))
     >>> b = vgsim.simulate(net, 200, layers=(0, 10, 20), first=300)
-    >>> len(a + b), (a + b).gradient.shape
+    >>> len(a + b), sum([a, b]).gradient.shape
     (500, (500, 3))
     """
 
@@ -181,7 +181,8 @@ class Samples:
             raise TypeError(message)
         found = np.flatnonzero(self.layers == operator.index(layer))
         if not found.size:
-            raise ValueError(message)
+            only = f"; pass layer={self.layers[0]}" if self.layers.size == 1 else ""
+            raise ValueError(message + only)
         return int(found[0])
 
     def _ratio(self, layer: int) -> Floats:
@@ -194,7 +195,7 @@ class Samples:
         event: str,
         layer: int = 0,
         threshold: float = THRESHOLD,
-        dtype: str | None = None,
+        dtype: DTypeLike | None = None,
         confidence_level: float = 0.95,
         method: str = "wilson",
     ) -> Probability:
@@ -209,10 +210,10 @@ class Samples:
             the last layer and layer l, because the RMS of an entry falls below half the smallest
             subnormal number, or exceeds the largest finite one.
         layer : int, default 0
-            The layer l, one of those recorded.
+            The layer l, one of those recorded: layer 0, the input, only if it was.
         threshold : float, default 1e-6
             For vanishing, exploding and healthy; 0 < threshold <= 1.
-        dtype : {"float16", "bfloat16", "float32"}
+        dtype : {"float16", "bfloat16", "float32"} or the NumPy dtype
             For underflow and overflow, which need it.
         confidence_level : float, default 0.95
         method : {"wilson", "exact"}, default "wilson"
@@ -225,7 +226,7 @@ class Samples:
 
         Raises
         ------
-        ValueError
+        TypeError, ValueError
             If an argument is none of the above, or does not belong to the event.
         AttributeError
             If the run did not record "gradient".
@@ -262,6 +263,8 @@ class Samples:
 
         Raises
         ------
+        TypeError
+            If `q` is not a number or numbers.
         ValueError
             If a q lies outside [0, 1], or the layer was not recorded.
 
@@ -335,6 +338,8 @@ class Samples:
 
         Raises
         ------
+        TypeError
+            If `x` is not a number or numbers.
         ValueError
             If an x is NaN, or the layer was not recorded.
 
@@ -346,7 +351,7 @@ class Samples:
         >>> s.cdf([-np.inf, np.inf])
         array([0., 1.])
         """
-        x = np.asarray(x, dtype=np.float64)
+        x = _stats.numbers("x", x)
         if np.any(np.isnan(x)):
             raise ValueError("x must not be NaN")
         at_most = np.searchsorted(np.sort(self._ratio(layer)), x, side="right") / len(self)
@@ -429,7 +434,20 @@ class Samples:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything to an .npz file, which :func:`load` and ``numpy.load`` read.
 
-        Written beside `path` and renamed, so that the file is whole or not there. No pickle.
+        Written beside `path` and renamed, so that the file is whole or not there. No pickle. A file
+        that was there before is replaced.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Taken as it is: no ending is added.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `path` is no path, or names a folder.
+        OSError
+            If the file cannot be written.
 
         Examples
         --------
@@ -459,12 +477,18 @@ class Samples:
 
         return join(self, other)
 
+    def __radd__(self, other: object) -> Samples:
+        """Let ``sum(parts)`` begin at 0."""
+        return self if isinstance(other, int) and other == 0 else NotImplemented
+
 
 def load(path: str | os.PathLike[str]) -> Samples:
     """Read the samples that :meth:`Samples.save` wrote.
 
     Raises
     ------
+    TypeError
+        If `path` is no path.
     OSError
         If the file cannot be read.
     ValueError

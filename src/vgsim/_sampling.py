@@ -98,7 +98,10 @@ def checked_data(inputs: Literal["normal"] | ArrayLike, n_0: int) -> NDArray[np.
         if inputs != "normal":
             raise ValueError(f"{allowed}, got {inputs!r}")
         return None
-    data = np.asarray(inputs)
+    try:
+        data = np.asarray(inputs)
+    except ValueError:
+        raise ValueError(f"{allowed}, got rows of different lengths") from None
     if data.dtype.kind not in "iuf":
         raise TypeError(f"{allowed}, of real numbers, got dtype {data.dtype}")
     if data.ndim != 2 or data.shape[1] != n_0 or not 0 < len(data) < 2**32:

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from vgsim._parameters import Number
+
 METHODS = ("wilson", "exact")
+_LEVEL = Number("a number strictly between 0 and 1", lambda level: 0 < level < 1)
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ def check_interval(confidence_level: float, method: str) -> None:
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         Naming the argument, the value and the choices.
 
     Examples
@@ -67,10 +70,7 @@ def check_interval(confidence_level: float, method: str) -> None:
     Traceback (most recent call last):
     ValueError: method must be "wilson" or "exact", got 'agresti'
     """
-    if not 0 < confidence_level < 1:
-        raise ValueError(
-            f"confidence_level must lie strictly between 0 and 1, got {confidence_level!r}"
-        )
+    _LEVEL.check("confidence_level", confidence_level)
     if method not in METHODS:
         raise ValueError(f'method must be "wilson" or "exact", got {method!r}')
 
@@ -143,6 +143,8 @@ def quantile(values: ArrayLike, q: ArrayLike) -> float | NDArray[np.float64]:
 
     Raises
     ------
+    TypeError
+        If `q` is not a number or numbers.
     ValueError
         If a q lies outside [0, 1].
 
@@ -153,7 +155,7 @@ def quantile(values: ArrayLike, q: ArrayLike) -> float | NDArray[np.float64]:
     >>> quantile([-np.inf, 1.0, 3.0], [0.25, 0.5, 0.75])
     array([-inf,   1.,   2.])
     """
-    values, q = np.asarray(values, dtype=np.float64), np.asarray(q, dtype=np.float64)
+    values, q = np.asarray(values, dtype=np.float64), numbers("q", q)
     if not np.all((q >= 0) & (q <= 1)):
         raise ValueError(f"q must lie between 0 and 1, got {q.tolist()}")
     rank = q * (values.size - 1)
@@ -165,3 +167,23 @@ def quantile(values: ArrayLike, q: ArrayLike) -> float | NDArray[np.float64]:
         between = low + (rank - below) * (high - low)
     result = np.where((low == high) | (rank == below), low, np.where(low == -np.inf, low, between))
     return float(result) if q.ndim == 0 else result
+
+
+def numbers(argument: str, value: ArrayLike) -> NDArray[np.float64]:
+    """Return a number or an array of them as float64; anything else is a TypeError.
+
+    Examples
+    --------
+    >>> from vgsim._stats import numbers
+    >>> numbers("q", None)
+    Traceback (most recent call last):
+    TypeError: q must be a number or an array of numbers, got None
+    """
+    message = f"{argument} must be a number or an array of numbers, got {value!r}"
+    try:
+        array = np.asarray(value)
+    except ValueError:  # ragged
+        raise TypeError(message) from None
+    if array.dtype.kind not in "iuf":
+        raise TypeError(message)
+    return array.astype(np.float64)
