@@ -49,12 +49,10 @@ def measure(quick: bool) -> dict:
 
 def compare(made, width, law, attempts, quick):
     """Rounds of the fastest peers and of vgsim."""
-    best, best_on_one = {}, {}
-    for found in sorted(attempts, key=lambda found: found["seconds"]):
-        best.setdefault(found["peer"], found)
-        if found["cores"] == 1:
-            best_on_one.setdefault(found["peer"], found)
-    contenders = {"all": list(best.values())[:CONTENDERS], "one": list(best_on_one.values())[:1]}
+    ranked = sorted(attempts, key=lambda found: found["seconds"])
+    best = {found["peer"]: found for found in reversed(ranked)}
+    fastest = [found for found in ranked if found in best.values()][:CONTENDERS]
+    fastest_on_one = [found for found in ranked if found["cores"] == 1][:1]
 
     turns, statistics = {}, defaultdict(list)
     for engine, (kind, own_law, *widths) in ENGINES.items():
@@ -63,7 +61,8 @@ def compare(made, width, law, attempts, quick):
                 values = statistics[engine, cores]
                 turns[engine, cores] = own_turn(width, law, kind, cores, values)
     own = list(turns)
-    for found in contenders["all"] + contenders["one"] * any(cores == 1 for _, cores in own):
+    on_one = any(cores == 1 for _, cores in own)
+    for found in [*fastest, *(fastest_on_one if on_one else [])]:
         if setting(found) not in turns:
             turns[setting(found)] = peer_turn(made, width, law, found, statistics[setting(found)])
     seconds = rounds(turns, 3 if quick else 5)
@@ -76,7 +75,7 @@ def compare(made, width, law, attempts, quick):
     comparisons = []
     for engine, cores in own:
         ours = seconds[engine, cores]
-        group = contenders["one" if cores == 1 else "all"]
+        group = fastest_on_one if cores == 1 else fastest
         peer = min(group, key=lambda found: found["seconds"])
         comparisons.append(
             {"engine": engine, "cores": cores, "seconds": median(ours), "rounds": ours}

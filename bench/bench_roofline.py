@@ -49,7 +49,7 @@ def measure(quick: bool) -> dict:
     ]
     activations = ACTIVATIONS[:3] if quick else ACTIVATIONS
 
-    turns = peer_normals()
+    turns = peer_normals(turn_seconds)
     for k in kernels:
         turns["normals", k] = generator(*k, DEPTH, turn_seconds)
         turns["tanh", k] = matrix_free(*k, "tanh", DEPTH, turn_seconds)
@@ -136,20 +136,31 @@ def in_groups(isa, dtype, threads, call, draws, seconds):
     return turn
 
 
-def peer_normals():
+def peer_normals(seconds):
     """Normals in float32, on one thread, into a buffer that is kept."""
-    turns = {}
     out = np.empty(PEER_NORMALS, np.float32)
-    for bits in (np.random.Philox, np.random.PCG64, np.random.SFC64):
-        fill = partial(np.random.Generator(bits(0)).standard_normal, out=out, dtype=np.float32)
-        turns[f"NumPy {bits.__name__}"] = partial(timed, fill, PEER_NORMALS)
+    fills = {
+        f"NumPy {bits.__name__}": partial(
+            np.random.Generator(bits(0)).standard_normal, out=out, dtype=np.float32
+        )
+        for bits in (np.random.Philox, np.random.PCG64, np.random.SFC64)
+    }
     if find_spec("torch"):
         import torch
 
         torch.set_num_threads(1)
-        fill = partial(torch.randn, PEER_NORMALS, out=torch.empty(PEER_NORMALS))
-        turns["PyTorch randn"] = partial(timed, fill, PEER_NORMALS)
-    return turns
+        buffer = torch.empty(PEER_NORMALS)
+        fills["PyTorch randn"] = partial(torch.randn, PEER_NORMALS, out=buffer)
+    return {name: repeated(fill, seconds) for name, fill in fills.items()}
+
+
+def repeated(fill, seconds):
+    def call(times):
+        for _ in range(times):
+            fill()
+
+    times = enough(call, 1, seconds)
+    return lambda: timed(lambda: call(times), times * PEER_NORMALS)
 
 
 def tables(results: dict) -> dict[str, str]:

@@ -63,6 +63,7 @@ def load(name: str) -> dict | None:
 
 def include(tables: dict[str, str]) -> list[Path]:
     """Write all tables into results/table.md, and into the pages that have a place for them."""
+    RESULTS.mkdir(exist_ok=True)
     text = "\n".join(f"### {name}\n\n{table}" for name, table in tables.items())
     (RESULTS / "table.md").write_text(text, encoding="utf-8")
     changed = []

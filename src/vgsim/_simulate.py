@@ -32,7 +32,7 @@ from vgsim._threads import thread_count
 __all__ = ["simulate"]
 
 DEFAULT_LAYERS = 33
-WHOLE_BYTES = 96 << 20  # a thread stores a whole forward pass up to this size,
+WHOLE_BYTES = 24 << 20  # a thread stores a whole forward pass up to this size,
 ALL_WHOLE_BYTES = 1 << 30  # and all threads together up to this one;
 SEGMENT_BYTES = 1 << 18  # else segments of this size, or so large that there are √depth of them
 LAYER_BYTES = 1 << 10  # of each layer beside its units
@@ -158,7 +158,9 @@ def simulate(
         **outputs,
     )
     started = time.perf_counter()
-    _execute(run, threads, _chunk(network, resolved, dtype), n_samples, progress)
+    _execute(
+        run, threads, _chunk(network, resolved, dtype, n_samples, threads), n_samples, progress
+    )
     outputs["activation"] = outputs.pop("activation_rms")
     return Samples(
         network,
@@ -293,11 +295,12 @@ def _check_memory(
     )
 
 
-def _chunk(network: MLP, engine: str, dtype: str) -> int:
-    """How many lane groups a thread takes from the queue at a time."""
+def _chunk(network: MLP, engine: str, dtype: str, n_samples: int, threads: int) -> int:
+    """How many lane groups a thread takes from the queue at a time; at least four turns for each."""
     widths = np.array(network.widths, dtype=np.float64)
     draws = 2 * (widths[1:] @ widths[:-1] if engine == "dense" else widths.sum())
-    return max(1, int(CHUNK_DRAWS / (draws * _kernels.lanes(dtype))))
+    lanes = _kernels.lanes(dtype)
+    return max(1, min(int(CHUNK_DRAWS / (draws * lanes)), n_samples // (4 * lanes * threads)))
 
 
 def _execute(
