@@ -296,7 +296,7 @@ def _check_memory(
 
 
 def _chunk(network: MLP, engine: str, dtype: str, n_samples: int, threads: int) -> int:
-    """How many lane groups a thread takes from the queue at a time; at least four turns for each."""
+    """How many lane groups a thread takes at a time: at least four turns for each thread."""
     widths = np.array(network.widths, dtype=np.float64)
     draws = 2 * (widths[1:] @ widths[:-1] if engine == "dense" else widths.sum())
     lanes = _kernels.lanes(dtype)
