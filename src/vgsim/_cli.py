@@ -404,7 +404,8 @@ def _data(text: str) -> Any:
     if text == "normal":
         return text
     try:
-        data = np.load(text, allow_pickle=False)
+        with open(text, "rb") as file:
+            data = np.load(file, allow_pickle=False)
     except OSError as error:
         raise argparse.ArgumentTypeError(
             f"{text!r} cannot be read: {error.strerror or error}"

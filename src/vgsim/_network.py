@@ -251,12 +251,12 @@ def _shown(value: Any) -> str:
 
 def _positive_int(argument: str, value: object) -> int:
     message = f"{argument} must be an int from 1 to {_COUNTERS - 1}, got {value!r}"
+    if isinstance(value, (bool, np.bool_)):
+        raise TypeError(message)
     try:
         number = operator.index(value)  # type: ignore[arg-type]
     except TypeError:
         raise TypeError(message) from None
-    if isinstance(value, bool):
-        raise TypeError(message)
     if not 1 <= number < _COUNTERS:
         raise ValueError(message)
     return number

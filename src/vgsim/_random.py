@@ -120,7 +120,7 @@ def network_key(canonical_json: str, seed: int) -> UInt32s:
     array([3572065298, 1122064661], dtype=uint32)
     """
     message = f"seed must be an int >= 0, got {seed!r}"
-    if isinstance(seed, (bool, np.ndarray)) or not hasattr(seed, "__index__"):
+    if isinstance(seed, (bool, np.bool_, np.ndarray)) or not hasattr(seed, "__index__"):
         raise TypeError(message)
     if (entropy := operator.index(seed)) < 0:
         raise ValueError(message)

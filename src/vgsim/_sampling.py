@@ -54,12 +54,12 @@ def checked_setting(network: MLP, batch_size: int, loss: str, engine: str) -> st
 def checked_int(argument: str, value: object, low: int, high: int, bound: str = "") -> int:
     """Return an int from `low` to `high`, both included; `bound` is how to print `high`."""
     message = f"{argument} must be an int from {low} to {bound or high}, got {value!r}"
+    if isinstance(value, (bool, np.bool_, np.ndarray)):
+        raise TypeError(message)
     try:
         number = operator.index(value)  # type: ignore[arg-type]
     except TypeError:
         raise TypeError(message) from None
-    if isinstance(value, (bool, np.ndarray)):
-        raise TypeError(message)
     if not low <= number <= high:
         raise ValueError(message)
     return number
