@@ -3,16 +3,19 @@
 import numpy as np
 
 import vgsim
+from vgsim._network import weight_layers
 from vgsim._quantities import QUANTITIES
 from vgsim._samples import Samples
 
 DEPTH = 6
 LAYERS = (0, 3, 6)
-RECORDS = ("gradient", "activation", "saturation", "weight_gradient", "update_ratio")
+RECORDS = ("gradient", "activation", "saturation", "weight_gradient", "update_ratio", "clipped")
 
 
-def run(index=range(8), *, layers=LAYERS, record=("gradient",), dead=(), **changes):
+def run(index=range(8), *, layers=LAYERS, record=("gradient",), dead=(), network=None, **changes):
     """A run whose numbers are a function of the index, as in a simulation."""
+    if network is None:
+        network = vgsim.MLP(DEPTH, 4, clip=vgsim.ClipNorm(1.0) if "clipped" in record else None)
     index = np.array(index)
     layers = np.array(layers)
     noise = np.sin(1.0 + index[:, None] * 7.3 + layers * 1.7)
@@ -21,19 +24,21 @@ def run(index=range(8), *, layers=LAYERS, record=("gradient",), dead=(), **chang
     gradient = np.where(
         is_dead[:, None] & (layers < DEPTH), -np.inf, output[:, None] + noise * (DEPTH - layers)
     )
-    weights = np.cos(index[:, None] + layers[layers >= 1])
+    units = np.cos(index[:, None] + layers[layers >= 1])
+    weights = np.cos(index[:, None] + weight_layers(network, layers))
     recorded = {
         "gradient": gradient,
         "rms_min": np.minimum(gradient, output[:, None]).astype(np.float32),
         "rms_max": np.maximum(gradient, output[:, None]).astype(np.float32),
         "activation": noise / 2,
-        "saturation": abs(weights),
+        "saturation": abs(units),
         "weight_gradient": weights - 1,
         "update_ratio": weights - 2,
+        "clipped": np.where(layers < DEPTH, abs(noise) / 3, 0.0),
     }
     wanted = {name: a for name, a in recorded.items() if QUANTITIES[name].record in record}
     arguments = {
-        "network": vgsim.MLP(DEPTH, 4),
+        "network": network,
         "seed": 5,
         "index": index,
         "layers": layers,
@@ -81,6 +86,6 @@ def same(a, b):
     assert a.record == b.record
     for name in ("seed", "engine", "dtype", "batch_size", "loss", "inputs"):
         assert getattr(a, name) == getattr(b, name)
-    for name in ("index", "layers", "weight_layers", *a._arrays):
+    for name in ("index", "layers", "weight_layers", "saturation_layers", *a._arrays):
         np.testing.assert_array_equal(getattr(a, name), getattr(b, name), strict=True)
     return True

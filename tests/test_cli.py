@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 import vgsim
-from vgsim._cli import TEXTBOOK, main
-from vgsim._commands import DEPTHS, initializer_for
+from vgsim._cli import main
 from vgsim._progress import ProgressLine
+from vgsim._spec import DEPTHS, TEXTBOOK, initializer_for
 from vgsim._table import number_cell, seconds_cell
 
 SMALL = ["--depth", "5", "20", "--width", "8", "--samples", "200"]
@@ -135,6 +135,127 @@ def test_table_names_what_is_not_default(command):
         assert words in out
 
 
+# The options of a technique, the network they stand for, and what the table says of it.
+TECHNIQUES = [
+    (["--norm", "layer"], {"norm": "layer"}, "norm layer"),
+    (["--norm", "rms", "--norm-eps", "1e-3"], {"norm": "rms", "norm_eps": 1e-3},
+     "norm rms, norm eps 0.001"),
+    (["--residual", "2"], {"residual": vgsim.Residual(2)}, "residual 2"),
+    (["--residual", "2:style=pre,branch=1/sqrt(blocks),skip=-0.5", "--clip-value", "2"],
+     {"residual": vgsim.Residual(2, style="pre", branch="1/sqrt(blocks)", skip=-0.5),
+      "clip": vgsim.ClipValue(2)},
+     "residual 2:skip=-0.5,branch=1/sqrt(blocks),style=pre, clip value 2"),
+    (["--highway", "-2"], {"highway": vgsim.Highway(-2)}, "highway -2"),
+    (["--highway", "-2.5e-1"], {"highway": vgsim.Highway(-0.25)}, "highway -0.25"),
+    (["--clip-norm", "0.5"], {"clip": vgsim.ClipNorm(0.5)}, "clip norm 0.5"),
+    (["--init", "orthogonal"], {"init": "orthogonal"}, None),
+]  # fmt: skip
+SETTINGS = [
+    (["--batch-size", "3"], {"batch_size": 3}, "batch size 3"),
+    (["--loss", "mse"], {"loss": "mse"}, "loss mse"),
+    (
+        ["--batch-size", "2", "--loss", "cross_entropy"],
+        {"batch_size": 2, "loss": "cross_entropy"},
+        "batch size 2, loss cross_entropy",
+    ),
+]
+RECURRENT = [
+    (["--rnn"], {}, "input std 0.5"),
+    (["--rnn", "--init", "identity", "--input-std", "0", "--clip-norm", "1", "--gain", "0.9"],
+     {"init": "identity", "input_std": 0, "clip": vgsim.ClipNorm(1), "gain": 0.9},
+     "clip norm 1, input std 0"),
+]  # fmt: skip
+
+
+def as_dataset(samples):
+    return samples.network, samples.batch_size, samples.loss, samples.gradient.tolist()
+
+
+@pytest.mark.parametrize(("options", "arguments", "words"), TECHNIQUES)
+def test_techniques(command, tmp_path, options, arguments, words):
+    one = ["--activation", "tanh", "--depth", 6, "--width", 8, "--samples", 20]
+    code, out, err = command("run", *one, *options, "--out", tmp_path / "x.npz")
+    assert (code, err) == (0, "")
+    assert (words in out.splitlines()) if words else ("tanh, orthogonal, matrix-free" in out)
+    expected = vgsim.simulate(vgsim.MLP(6, 8, **arguments), 20, layers=[0])
+    assert as_dataset(vgsim.load(tmp_path / "x.npz")) == as_dataset(expected)
+
+
+@pytest.mark.parametrize(("options", "arguments", "words"), SETTINGS)
+def test_batches_and_losses(command, tmp_path, options, arguments, words):
+    one = ["--activation", "tanh", "--depth", 6, "--width", 8, "--samples", 20]
+    code, out, err = command("run", *one, *options, "--out", tmp_path / "x.npz")
+    assert (code, err) == (0, "")
+    assert words in out.splitlines()
+    expected = vgsim.simulate(vgsim.MLP(6, 8), 20, layers=[0], **arguments)
+    assert as_dataset(vgsim.load(tmp_path / "x.npz")) == as_dataset(expected)
+
+
+@pytest.mark.parametrize(("options", "arguments", "words"), RECURRENT)
+def test_recurrent_networks(command, tmp_path, options, arguments, words):
+    one = ["--activation", "tanh", "--depth", 6, "--width", 8, "--samples", 20]
+    code, out, err = command("run", *one, *options, "--out", tmp_path)
+    assert (code, err) == (0, "")
+    for line in ("20 random recurrent networks", "by the state after step l of D", words, "steps"):
+        assert line in out
+    (file,) = os.listdir(tmp_path)
+    assert file.startswith("tanh-steps-6-")
+    expected = vgsim.simulate(vgsim.RNN(6, 8, **arguments), 20, layers=[0])
+    assert as_dataset(vgsim.load(tmp_path / file)) == as_dataset(expected)
+
+
+def test_batch_norm_of_data(command, tmp_path, rng):
+    data = rng.normal(size=(9, 4))
+    np.save(tmp_path / "data.npy", data)
+    options = ["--norm", "batch", "--batch-size", 3, "--inputs", tmp_path / "data.npy"]
+    options += ["--activation", "relu", "--depth", 6, "--width", 4, "--samples", 10]
+    options += ["--clip-norm", 1, "--record", "clipped", "--out", tmp_path / "x.npz"]
+    code, _, err = command("run", *options)
+    assert (code, err) == (0, "")
+    s = vgsim.load(tmp_path / "x.npz")
+    net = vgsim.MLP(6, 4, activation="relu", init="he_normal", norm="batch", clip=vgsim.ClipNorm(1))
+    expected = vgsim.simulate(
+        net, 10, batch_size=3, inputs=data, layers=[0], record=("gradient", "clipped")
+    )
+    np.testing.assert_array_equal(s.clipped, expected.clipped)
+    assert as_dataset(s) == as_dataset(expected)
+
+
+def test_rows_name_the_techniques(rows):
+    (row,) = rows(
+        "--activation", "tanh", "--depth", 6, "--width", 8, "--samples", 5, "--norm", "rms",
+        "--residual", "3:style=post", "--clip-norm", 2, "--batch-size", 4, "--loss", "mse",
+    )  # fmt: skip
+    expected = {
+        "network": "MLP", "norm": "rms", "norm_eps": 1e-5, "residual": "3:style=post",
+        "highway": None, "clip_norm": 2.0, "clip_value": None, "input_std": None,
+        "batch_size": 4, "loss": "mse",
+    }  # fmt: skip
+    assert {name: row[name] for name in expected} == expected
+
+
+def test_many_widths_are_abbreviated_for_readers_only(command):
+    widths = [3, *[4] * 60, 2]
+    option = ["--width", ",".join(map(str, widths)), "--samples", 5, "--activation", "tanh"]
+    _, out, _ = command("run", *option)
+    assert "width 3,4,...,2 (62 widths)," in out
+    assert max(map(len, out.splitlines())) <= 100
+    _, out, _ = command("run", "--csv", *option)
+    assert next(csv.DictReader(io.StringIO(out)))["width"] == ",".join(map(str, widths))
+    _, out, _ = command("replay", *option[:2])
+    assert "tanh, depth 61, width 3,4,...,2 (62 widths), glorot_normal" in out
+
+
+def test_long_headings_are_wrapped(command):
+    residual = "2:skip=0.123456,branch=1/sqrt(blocks),style=activated,last_gain=0.987654"
+    _, out, _ = command(
+        "run", *SMALL[3:], "--depth", 4, "--residual", residual, "--norm", "layer", "--norm-eps",
+        1e-3, "--clip-norm", 1.5, "--loss", "cross_entropy", "--batch-size", 2,
+    )  # fmt: skip
+    assert max(map(len, out.splitlines())) <= 100
+    assert "last_gain=0.987654, clip norm 1.5" in out.replace("\n", " ")
+
+
 def test_csv_is_the_same_as_json(command, rows):
     arguments = [*SMALL, "--activation", "relu", "--depth", "300"]
     code, out, _ = command("run", "--csv", *arguments)
@@ -145,8 +266,8 @@ def test_csv_is_the_same_as_json(command, rows):
         for name, value in from_json.items():
             if name == "seconds":
                 continue
-            text = "-inf" if value is None else str(value)
-            assert from_csv[name] == text
+            nothing = "-inf" if name in ("q05", "median", "q95") else ""
+            assert from_csv[name] == (nothing if value is None else str(value))
     assert table[0]["median"] == "-inf"
 
 
@@ -241,7 +362,8 @@ def test_what_differs_goes_to_different_files(command, tmp_path, monkeypatch):
     one = ["run", "--activation", "tanh", "--depth", 3, "--width", 4, "--samples", 5]
     variants = [
         [], ["--seed", 1], ["--first", 5], ["--gain", 2], ["--engine", "dense"],
-        ["--dtype", "float64"], ["--init", "lecun_uniform"],
+        ["--dtype", "float64"], ["--init", "lecun_uniform"], ["--batch-size", 2],
+        ["--loss", "mse"], ["--residual", 1], ["--residual", "1:skip=0.5"], ["--highway", 0],
     ]  # fmt: skip
     for variant in variants:
         code, _, err = command(*one, *variant, "--json", "--out", tmp_path)
@@ -322,6 +444,58 @@ def test_replay_writes_the_weights(command, tmp_path):
     assert header["network"] == expected.network.canonical_json()
     with pytest.raises(ValueError, match=r"holds vgsim\.Replay, not vgsim\.Samples"):
         vgsim.load(path)
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "arguments", "words"),
+    [
+        *((options, vgsim.MLP, network, words) for options, network, words in TECHNIQUES),
+        *((options, vgsim.RNN, network, words) for options, network, words in RECURRENT),
+    ],
+)
+def test_replay_of_techniques(command, options, kind, arguments, words):
+    common = {"batch_size": 3, "loss": "mse", "dtype": "float64"}
+    code, out, err = command(
+        "replay", "--depth", 6, "--width", 8, "--index", 5, *options,
+        "--batch-size", 3, "--loss", "mse", "--dtype", "float64",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    assert f"{words}, batch size 3, loss mse" in out if words else "batch size 3, loss mse" in out
+    table = [line.split() for line in out[out.index("layer ") :].splitlines()[1:]]
+    assert [int(cells[0]) for cells in table] == list(range(7))
+    s = vgsim.simulate(kind(6, 8, **arguments), 1, first=5, **common)
+    for (_, _, simulated, _, difference), expected in zip(table, s.gradient[0], strict=True):
+        assert simulated == f"{expected:.8f}"
+        assert abs(float(difference)) < 1e-10
+
+
+def test_replay_writes_the_gates(command, tmp_path):
+    path = tmp_path / "weights.npz"
+    options = ["--width", 3, "--depth", 2, "--highway", "-2", "--out", path, "--batch-size", 2]
+    code, out, _ = command("replay", *options)
+    assert code == 0
+    assert "W_l, W_T_l and b_l" in out
+    expected = vgsim.replay(vgsim.MLP(2, 3, highway=vgsim.Highway(-2)), batch_size=2)
+    with np.load(path, allow_pickle=False) as file:
+        np.testing.assert_array_equal(file["inputs"], expected.inputs)
+        np.testing.assert_array_equal(file["W_2"], expected.weights[1])
+        np.testing.assert_array_equal(file["W_T_2"], expected.gate_weights[1])
+        assert json.loads(file["header"].item())["batch_size"] == 2
+
+
+def test_replay_writes_a_recurrent_network(command, tmp_path):
+    path = tmp_path / "weights.npz"
+    options = ["--rnn", "--width", 3, "--depth", 2, "--out", path, "--bias-std", 0.1]
+    code, out, _ = command("replay", *options)
+    assert code == 0
+    assert "W, U, b and drive" in out
+    expected = vgsim.replay(vgsim.RNN(2, 3, bias_std=0.1))
+    with np.load(path, allow_pickle=False) as file:
+        np.testing.assert_array_equal(file["W"], expected.weights[0])
+        np.testing.assert_array_equal(file["U"], expected.input_weights)
+        np.testing.assert_array_equal(file["b"], expected.biases[0])
+        np.testing.assert_array_equal(file["drive"], expected.drive)
+        assert "W_1" not in file
 
 
 def test_replay_of_a_dead_network(command):
@@ -423,6 +597,69 @@ def test_help_lists_the_choices(command):
         (["replay", "--out", "weights"], "--out weights must end in .npz"),
         (["replay", "--depth", "3", "4"], "unrecognized arguments: 4 (see vgsim replay --help)"),
         (["replay", "--index", "-1"], "--index must be an int from 0"),
+        (["run", "--norm", "group"], "argument --norm: invalid choice: 'group'"),
+        (["run", "--norm-eps", "1e-3"], "--norm-eps is for a --norm"),
+        (["run", "--norm", "rms", "--norm-eps", "2"], "--norm-eps must be from 1e-12 to 1, got 2"),
+        (["run", "--norm", "batch"], "--batch-size must be at least 2 with --norm batch, got 1"),
+        (["run", "--norm", "layer", "--width", "1"], "--norm layer makes a layer of a single unit"),
+        (["run", "--batch-size", "0"], "--batch-size must be an int from 1"),
+        (["run", "--loss", "hinge"], "argument --loss: invalid choice: 'hinge'"),
+        (
+            ["run", "--loss", "cross_entropy", "--width", "3,1"],
+            "--loss cross_entropy needs 2 outputs",
+        ),
+        (["run", "--residual", "two"], "argument --residual: 'two' is not a number"),
+        (["run", "--residual", "2:pre"], "'2:pre' is not EVERY or EVERY:parameter=value,..."),
+        (
+            ["run", "--residual", "2:scale=1"],
+            "argument --residual: its parameters are skip, branch, style, last_gain, got 'scale'",
+        ),
+        (["run", "--residual", "0"], "--residual: every must be an int from 1"),
+        (["run", "--residual", "2:style=He"], "--residual: style must be one of 'activated', "),
+        (["run", "--residual", "2:branch=0"], "--residual: branch must be a number of a size"),
+        (["run", "--residual", "2:skip=x"], "--residual: skip must be 0, or of a size"),
+        (["run", "--residual", "2:last_gain=-1"], "--residual: last_gain must be from"),
+        (
+            ["run", "--residual", "4"],
+            "--residual has blocks of 4 layers: --depth must be a multiple of it, got 10",
+        ),
+        (
+            ["run", "--residual", "1:style=linear", "--activation", "tanh"],
+            "--residual 1:style=linear has neither norm nor activation in any layer: use "
+            "--residual 2:style=linear or more",
+        ),
+        (
+            ["run", "--residual", "1", "--width", "3,4"],
+            "--residual needs equal widths: one number as --width",
+        ),
+        (["run", "--residual", "2:last_gain=1e-100", "--gain", "1e-120"], "--gain 1e-120 times"),
+        (
+            ["run", "--residual", "1", "--highway", "-1"],
+            "argument --highway: not allowed with argument --residual",
+        ),
+        (["run", "--highway"], "argument --highway: expected one argument"),
+        (["run", "--highway", "-1e9"], "--highway must be a number from -1e6 to 1e6, got -1000000"),
+        (["run", "--highway", "-1", "--width", "3,4"], "--highway needs equal widths"),
+        (["run", "--clip-norm", "0"], "--clip-norm must be from 1e-100 to 1e+100, got 0.0"),
+        (["run", "--clip-value", "-1"], "--clip-value must be from 1e-100 to 1e+100, got -1.0"),
+        (
+            ["run", "--clip-norm", "1", "--clip-value", "1"],
+            "argument --clip-value: not allowed with argument --clip-norm",
+        ),
+        (
+            ["run", "--record", "clipped", "--out", "x"],
+            "--record clipped needs --clip-norm or --clip-value",
+        ),
+        (["run", "--init", "identity"], "--init identity is for --rnn only"),
+        (["run", "--rnn", "--width", "3,4"], "--width must be one number with --rnn"),
+        (["run", "--rnn", "--norm", "layer"], "--norm is not for recurrent networks: --rnn"),
+        (["run", "--rnn", "--norm-eps", "1e-3"], "--norm-eps is not for recurrent networks"),
+        (["run", "--rnn", "--highway", "0"], "--highway is not for recurrent networks: --rnn"),
+        (["run", "--rnn", "--depth", "0"], "--depth must be an int from 1"),
+        (["run", "--rnn", "--input-std", "-1"], "--input-std must be 0, or from 1e-200"),
+        (["run", "--rnn", "--engine", "matrix-free"], "use --engine dense or auto"),
+        (["run", "--input-std", "1"], "--input-std is the scale of what drives a recurrent"),
+        (["replay", "--norm", "batch"], "vgsim replay: error: --batch-size must be at least 2"),
     ],
 )
 def test_errors_are_one_line(command, arguments, message, tmp_path, monkeypatch):
@@ -434,6 +671,15 @@ def test_errors_are_one_line(command, arguments, message, tmp_path, monkeypatch)
     assert err.startswith("vgsim")
     assert message in err
     assert os.listdir(tmp_path) == []
+
+
+def test_data_with_too_few_rows_for_a_batch(command, tmp_path):
+    np.save(tmp_path / "data.npy", np.ones((3, 4)))
+    options = ["--inputs", tmp_path / "data.npy", "--width", 4, "--batch-size", 4]
+    for name in ("run", "replay"):
+        code, out, err = command(name, *options)
+        assert (code, out) == (2, "")
+        assert "--inputs must have at least --batch-size = 4 rows" in err
 
 
 def test_out_that_cannot_be_is_refused_before_the_work(command, tmp_path, monkeypatch):

@@ -57,6 +57,25 @@ def test_torch_default_is_the_reset_of_linear():
     assert init.distribution == "uniform"
 
 
+@pytest.mark.parametrize(("n", "m"), [(40, 40), (20, 60), (60, 20)])
+def test_orthogonal_is_that_of_pytorch(n, m):
+    torch = pytest.importorskip("torch", reason="PyTorch is the oracle of this test")
+    torch.manual_seed(0)
+    draws = np.stack(
+        [torch.nn.init.orthogonal_(torch.empty(n, m, dtype=torch.float64)) for _ in range(20)]
+    )
+    init = Initializer("orthogonal")
+    assert np.sqrt(np.mean(draws**2)) == pytest.approx(init.weight_std(m, n), rel=1e-12)
+    assert abs(draws.mean()) < 5 * init.weight_std(m, n) / math.sqrt(draws.size)
+    assert init.distribution == "orthogonal"
+
+
+def test_identity_has_the_root_mean_square_of_the_unit_matrix():
+    init = Initializer("identity")
+    assert init.weight_std(50, 50) == pytest.approx(np.sqrt(np.mean(np.eye(50) ** 2)), rel=1e-15)
+    assert init.distribution == "identity"
+
+
 @pytest.mark.parametrize(
     ("init", "scale", "mode", "distribution"),
     [
@@ -101,7 +120,7 @@ def test_only_torch_default_has_a_law_of_biases(init):
 
 
 @pytest.mark.parametrize("init", ALL, ids=repr)
-def test_identity(init):
+def test_equal_initialisers_are_one(init):
     assert pickle.loads(pickle.dumps(init)) == init
     assert Initializer.from_json(init.to_json()) == init
     assert eval(repr(init)) == init
@@ -155,6 +174,7 @@ def test_errors_name_the_argument_the_value_and_what_is_allowed(make, error, wor
         ("kaiming_normal", "he_normal"), ("kaiming_uniform_", "he_uniform"), ("he", "he_normal"),
         ("Xavier-Normal", "glorot_normal"), ("trunc_normal_", "truncated_normal"),
         ("lecun_norml", "lecun_normal"), ("HE_NORMAL", "he_normal"),
+        ("orthogonal_", "orthogonal"), ("Haar", "orthogonal"), ("eye", "identity"),
     ],
 )  # fmt: skip
 def test_names_of_others_are_understood_in_the_error(name, ours):

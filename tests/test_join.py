@@ -48,6 +48,7 @@ def test_join_leaves_its_operands_alone():
         ({"layers": [3, 0, 6]}, "layers ([0, 3, 6] and [3, 0, 6])"),
         ({"provenance": {"stream_version": "2"}}, "stream version (None and '2')"),
         ({"activation": np.zeros((4, 3))}, "record (('gradient',) and ('gradient', 'activation'))"),
+        ({"batch_size": 8, "loss": "mse"}, "batch_size (1 and 8); loss ('linear' and 'mse')"),
         ({"seed": 6, "dtype": "float64"}, "seed (5 and 6); dtype ('float32' and 'float64')"),
     ],
 )
@@ -83,3 +84,11 @@ def test_sum_joins():
     assert same(sum(parts), parts[0] + parts[1] + parts[2])
     with pytest.raises(TypeError):
         sum(parts, 1)
+
+
+def test_recurrent_networks_join():
+    network = vgsim.RNN(6, 4, clip=vgsim.ClipNorm(1.0))
+    a, b = (run(index, network=network, record=RECORDS) for index in (range(4), range(4, 9)))
+    assert same(a + b, run(range(9), network=network, record=RECORDS))
+    with pytest.raises(ValueError, match="differ in network"):
+        a + run(range(4, 9), network=vgsim.RNN(6, 4), record=RECORDS)

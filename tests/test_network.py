@@ -11,18 +11,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vgsim import ClipNorm, ClipValue, Highway, Residual
 from vgsim._activations import ACTIVATIONS, Activation
 from vgsim._initializers import INITIALIZERS, Initializer
-from vgsim._network import MLP, network_from_json
+from vgsim._network import MLP, RNN, checked_network, network_from_json, weight_layers
 
 activations = st.one_of(
     st.sampled_from(sorted(ACTIVATIONS)).map(Activation),
     st.floats(1e-6, 1e6).map(lambda slope: Activation("leaky_relu", slope=slope)),
 )
 initializers = st.one_of(
-    st.sampled_from(sorted(set(INITIALIZERS) - {"normal", "uniform", "torch_default"})).map(
-        Initializer
-    ),
+    st.sampled_from(
+        sorted(set(INITIALIZERS) - {"normal", "uniform", "torch_default", "identity"})
+    ).map(Initializer),
     st.floats(1e-3, 1e3).map(lambda std: Initializer("normal", std=std)),
     st.sampled_from(["fan_in", "fan_avg", "fan_out"]).map(
         lambda mode: Initializer("truncated_normal", scale=2.0, mode=mode)
@@ -31,10 +32,31 @@ initializers = st.one_of(
 widths = st.one_of(st.integers(1, 1000), st.lists(st.integers(1, 1000), min_size=2, max_size=6))
 
 
+clips = st.one_of(
+    st.none(), st.floats(1e-3, 1e3).map(ClipNorm), st.floats(1e-3, 1e3).map(ClipValue)
+)
+skips = st.sampled_from(
+    [
+        {},
+        {"highway": Highway()},
+        {"highway": Highway(1.5)},
+        {"residual": Residual()},
+        {"residual": Residual(skip=-0.5, branch="1/sqrt(blocks)", style="post")},
+        {"residual": Residual(2, style="linear", last_gain=0.25)},
+    ]
+)
+
+
 @st.composite
 def networks(draw):
     width = draw(widths)
     depth = draw(st.integers(1, 10**6)) if isinstance(width, int) else len(width) - 1
+    techniques = draw(skips) if isinstance(width, int) else {}
+    if "residual" in techniques:
+        depth *= techniques["residual"].every
+    norm = draw(st.sampled_from([None, "batch", "rms"]))
+    if norm:
+        techniques = techniques | {"norm": norm, "norm_eps": draw(st.floats(1e-12, 1.0))}
     return MLP(
         depth,
         width,
@@ -42,10 +64,25 @@ def networks(draw):
         init=draw(initializers),
         gain=draw(st.floats(1e-6, 1e6)),
         bias_std=draw(st.one_of(st.just(0.0), st.floats(1e-6, 1e6))),
+        clip=draw(clips),
+        **techniques,
     )
 
 
-@given(networks())
+recurrent = st.builds(
+    RNN,
+    st.integers(1, 10**6),
+    st.integers(1, 1000),
+    activation=activations,
+    init=st.one_of(initializers, st.just("identity")),
+    gain=st.floats(1e-6, 1e6),
+    bias_std=st.one_of(st.just(0.0), st.floats(1e-6, 1e6)),
+    input_std=st.one_of(st.just(0.0), st.floats(1e-6, 1e6)),
+    clip=clips,
+)
+
+
+@given(st.one_of(networks(), recurrent))
 def test_canonical_json_is_the_identity(network):
     text = network.canonical_json()
     back = network_from_json(text)
@@ -84,6 +121,22 @@ def test_canonical_json_is_the_identity(network):
             MLP(3, 5, init=Initializer("truncated_normal", mode="fan_avg")),
             '{"depth":3,"init":{"mode":"fan_avg","name":"truncated_normal"},"kind":"MLP","width":5}',
         ),
+        (
+            MLP(6, 4, norm="layer", norm_eps=1e-3, residual=Residual(2, style="pre")),
+            '{"depth":6,"kind":"MLP","norm":"layer","norm_eps":0.001,"residual":'
+            '{"every":2,"kind":"Residual","style":"pre"},"width":4}',
+        ),
+        (
+            MLP(6, 4, init="orthogonal", highway=Highway(), clip=ClipNorm(1)),
+            '{"clip":{"kind":"ClipNorm","max_norm":1.0},"depth":6,"highway":{"kind":"Highway"},'
+            '"init":"orthogonal","kind":"MLP","width":4}',
+        ),
+        (RNN(10, 128), '{"kind":"RNN","steps":10,"width":128}'),
+        (
+            RNN(10, 8, activation="relu", init="identity", input_std=0, clip=ClipValue(2)),
+            '{"activation":"relu","clip":{"kind":"ClipValue","limit":2.0},"init":"identity",'
+            '"input_std":0.0,"kind":"RNN","steps":10,"width":8}',
+        ),
     ],
 )
 def test_golden_json(network, text):
@@ -106,6 +159,7 @@ def test_golden_json(network, text):
             init=Initializer("glorot_normal"),
             gain=np.float64(1),
         ),
+        MLP(4, 8, norm=None, norm_eps=1e-5, residual=None, highway=None, clip=None),
     ],
 )
 def test_equal_networks_are_one(other):
@@ -234,6 +288,70 @@ def test_errors_name_the_argument_the_value_and_what_is_allowed(arguments, error
         assert word in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        ({"steps": 0}, ValueError, ["steps", "0", "from 1"]),
+        ({"steps": 2.0}, TypeError, ["steps", "2.0", "int"]),
+        ({"width": [8, 8]}, TypeError, ["width", "[8, 8]", "int"]),
+        ({"width": 2**16}, ValueError, ["65536", "2**32"]),
+        ({"activation": "swish"}, ValueError, ["activation", "'swish'", "'silu'"]),
+        ({"init": "eye"}, ValueError, ["init", "'eye'", "'identity'"]),
+        ({"gain": 0}, ValueError, ["gain", "0", "> 0"]),
+        ({"gain": 1e300}, ValueError, ["gain=1e+300", "standard deviation"]),
+        ({"bias_std": -1}, ValueError, ["bias_std", "-1"]),
+        ({"input_std": -0.5}, ValueError, ["input_std", "-0.5", "0, or from 1e-200 to 1e+200"]),
+        ({"input_std": None}, TypeError, ["input_std", "None"]),
+        ({"init": "torch_default", "bias_std": 1}, ValueError, ["bias_std must be 0", "1.0"]),
+    ],
+)
+def test_errors_of_recurrent_networks(arguments, error, words):
+    with pytest.raises(error) as caught:
+        RNN(**({"steps": 3, "width": 8} | arguments))
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_a_recurrent_network_has_what_a_layered_one_has():
+    rnn = RNN(5, 100, init="lecun_normal", gain=2.0)
+    assert (rnn.depth, rnn.widths) == (5, (100,) * 6)
+    assert rnn.weight_std == pytest.approx(0.2, rel=1e-15)
+    assert rnn.bias_limit == 0.0
+    assert RNN(5, 4, init="torch_default").bias_limit == pytest.approx(0.5, rel=1e-15)
+    assert RNN(5, 100, gain=2.0).weight_std == pytest.approx(0.2, rel=1e-15)
+    assert repr(rnn) == "RNN(steps=5, width=100, init='lecun_normal', gain=2.0)"
+    assert dataclasses.replace(rnn, steps=6) == RNN(6, 100, init="lecun_normal", gain=2.0)
+    assert rnn != MLP(5, 100, init="lecun_normal", gain=2.0)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        rnn.steps = 3
+
+
+def test_identity_is_for_recurrent_networks():
+    with pytest.raises(ValueError, match=r"init must not be 'identity' in an MLP.*vgsim\.RNN"):
+        MLP(3, 8, init="identity")
+
+
+def test_orthogonal_matrices_are_drawn_square():
+    assert MLP(1, [65535, 1], init="orthogonal").depth == 1
+    with pytest.raises(ValueError, match=r"65536 x 65536 \(orthogonal ones are drawn square\)"):
+        MLP(1, [65536, 1], init="orthogonal")
+
+
+@pytest.mark.parametrize(
+    ("layers", "of_mlp"), [([0], []), ([0, 3], [3]), ([6, 0, 1], [6, 1]), ([5, 2], [5, 2])]
+)
+def test_weight_layers(layers, of_mlp):
+    assert weight_layers(MLP(6, 4), np.array(layers)).tolist() == of_mlp
+    assert weight_layers(RNN(6, 4), np.array(layers)).tolist() == [1]
+
+
+@pytest.mark.parametrize("network", [None, "tanh", MLP, {"depth": 3, "width": 4}])
+def test_what_is_no_network(network):
+    with pytest.raises(TypeError, match=r"network must be a vgsim\.MLP or a vgsim\.RNN, got"):
+        checked_network(network)
+    assert checked_network(RNN(2, 3)) == RNN(2, 3)
+
+
 def test_largest_matrices():
     assert MLP(1, [2**16, 2**16 - 1]).widths == (65536, 65535)
     assert MLP(1, [1, 2**30 - 1]).widths == (1, 2**30 - 1)
@@ -251,7 +369,9 @@ def test_options_are_keywords():
     [
         ('{"depth":1,"kind":"CNN","width":2}', "'CNN'"),
         ('{"depth":1,"width":2}', "None"),
-        ('{"depth":1,"kind":"MLP","width":2,"norm":"batch"}', "norm"),
+        ('{"depth":1,"kind":"MLP","width":2,"dropout":0.1}', "dropout"),
+        ('{"depth":1,"kind":"RNN","width":2}', r"unknown: \['depth'\], missing: \['steps'\]"),
+        ('{"depth":1,"kind":"MLP","width":2,"highway":{"kind":"Residual"}}', "'Highway'"),
         ('{"depth":1,"kind":"MLP"}', "width"),
         ("[1]", "object"),
     ],

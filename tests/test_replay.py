@@ -9,8 +9,8 @@ from scipy import stats
 
 import vgsim
 from vgsim._activations import ACTIVATIONS
+from vgsim._draws import Draws
 from vgsim._random import network_key, normals, words
-from vgsim._replay import _Draws
 
 MATRIX_FREE = {"engine": "matrix-free", "dtype": "float64"}
 DENSE = {"engine": "dense", "dtype": "float64"}
@@ -59,7 +59,7 @@ def test_weights_reproduce_both_products_and_the_norm(activation, bias_std):
     for index in range(5):
         layers = plain_matrix_free(net, 3, index)
         sample = vgsim.replay(net, 3, index, **MATRIX_FREE)
-        draw = _Draws(network_key(net.canonical_json(), 3), index, "float64")
+        draw = Draws(network_key(net.canonical_json(), 3), index, "float64")
         for l, (W, s, layer) in enumerate(
             zip(sample.weights, net.weight_stds, layers, strict=True), start=1
         ):
@@ -121,13 +121,13 @@ def test_dead_and_silent_layers_occur_in_the_test_above(seed):
 @pytest.mark.parametrize("degrees", [1, 2, 3, 12, 1000])
 def test_chi_square(degrees, seed):
     key = np.array([5, seed], dtype=np.uint32)
-    values = [_Draws(key, index, "float32").chi_square(7, degrees) for index in range(2000)]
+    values = [Draws(key, index, "float32").chi_square(7, degrees) for index in range(2000)]
     assert stats.kstest(values, "chi2", args=(degrees,)).pvalue > 1e-6
     assert np.mean(values) == pytest.approx(degrees, abs=5 * math.sqrt(2 * degrees / 2000))
 
 
 def test_chi_square_of_no_degrees_is_zero():
-    assert _Draws(np.zeros(2, dtype=np.uint32), 0, "float32").chi_square(1, 0) == 0.0
+    assert Draws(np.zeros(2, dtype=np.uint32), 0, "float32").chi_square(1, 0) == 0.0
 
 
 @pytest.mark.parametrize(
@@ -262,8 +262,10 @@ def test_samples_differ_by_network_seed_index_and_dtype():
         ({"index": 2**56}, ValueError, "index must be"),
         ({"index": True}, TypeError, "index must be"),
         ({"index": 1.0}, TypeError, "index must be"),
-        ({"batch_size": 2}, ValueError, "batch_size must be 1, got 2"),
-        ({"loss": "mse"}, ValueError, "loss must be 'linear', got 'mse'"),
+        ({"batch_size": 0}, ValueError, "batch_size must be"),
+        ({"batch_size": 2.0}, TypeError, "batch_size must be"),
+        ({"batch_size": 4, "inputs": np.ones((3, 4))}, ValueError, "at least batch_size = 4 rows"),
+        ({"loss": "hinge"}, ValueError, "loss must be one of 'linear', 'mse', 'cross_entropy'"),
         ({"dtype": "float16"}, ValueError, "dtype must be 'float32' or 'float64'"),
         ({"dtype": None}, ValueError, "dtype must be"),
         ({"dtype": "double precision"}, TypeError, "dtype must be"),
@@ -300,6 +302,7 @@ def test_repr_is_one_line():
 
 
 def test_torch_is_asked_for_in_one_sentence(monkeypatch):
+    monkeypatch.delitem(sys.modules, "vgsim._torch", raising=False)
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(ImportError, match="to_torch needs the package torch: pip install torch$"):
         vgsim.replay(vgsim.MLP(1, 2)).to_torch()

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import vgsim
 from known_runs import LAYERS, RECORDS, changed, of_ratios, run
 from vgsim._events import THRESHOLD, happened
 from vgsim._quantities import QUANTITIES
@@ -22,14 +23,27 @@ def test_shapes_and_conventions():
     assert len(s) == 8
     assert s.index.tolist() == list(range(8))
     assert s.layers.tolist() == [6, 0, 3]
-    assert s.weight_layers.tolist() == [6, 3]
+    assert s.weight_layers.tolist() == s.saturation_layers.tolist() == [6, 3]
     assert s.gradient.shape == s.activation.shape == s.rms_min.shape == s.rms_max.shape == (8, 3)
+    assert s.clipped.shape == (8, 3)
     assert s.saturation.shape == s.weight_gradient.shape == s.update_ratio.shape == (8, 2)
     assert s.record == RECORDS
     assert s.n_dead == 1
     assert s.dead.tolist() == [i == 2 for i in range(8)]
     assert s.log10_ratio[2].tolist() == [0, -np.inf, -np.inf]
     np.testing.assert_array_equal(s.log10_ratio, s.gradient - s.output_gradient[:, None])
+
+
+@pytest.mark.parametrize("layers", [(0, 3, 6), (6, 0), (0,), (5, 1)])
+def test_all_steps_of_a_recurrent_network_share_one_matrix(layers):
+    s = run(record=RECORDS, network=vgsim.RNN(6, 4), layers=layers)
+    assert s.weight_layers.tolist() == [1]
+    assert s.saturation_layers.tolist() == [l for l in layers if l]
+    assert s.weight_gradient.shape == s.update_ratio.shape == (8, 1)
+    assert s.saturation.shape == (8, len(s.saturation_layers))
+    message = r"weight_gradient must have shape \(8, 1\), got \(8, 2\)"
+    with pytest.raises(ValueError, match=message):
+        changed(s, weight_gradient=np.zeros((8, 2)))
 
 
 @pytest.mark.parametrize("missing", [r for r in RECORDS if r != "gradient"])
@@ -76,6 +90,11 @@ def test_repr():
         "<Samples: 8 of MLP(depth=6, width=4), seed 5, 3 layers from 0 to 6, recorded gradient>"
     )
     assert "layer 3, recorded nothing" in repr(run(layers=(3,), record=()))
+    s = run(network=vgsim.RNN(6, 4), batch_size=32, loss="mse")
+    assert repr(s).startswith(
+        "<Samples: 8 of RNN(steps=6, width=4), batches of 32, loss 'mse', seed 5, 3 layers"
+    )
+    assert "RNN(steps=6, width=4), batches of 32, loss 'mse'\n" in str(s.summary())
 
 
 @pytest.mark.parametrize(
@@ -336,7 +355,8 @@ def test_to_xarray(tmp_path):
     pytest.importorskip("xarray")
     s = run(record=RECORDS, dead=[2])
     data = s.to_xarray()
-    assert dict(data.sizes) == {"sample": 8, "layer": 3, "weight_layer": 2}
+    sizes = {"sample": 8, "layer": 3, "weight_layer": 2, "saturation_layer": 2}
+    assert dict(data.sizes) == sizes
     assert data.sel(layer=3, sample=4).gradient == s.gradient[4, 1]
     assert data.sel(weight_layer=6).update_ratio.values.tolist() == s.update_ratio[:, 1].tolist()
     assert data.log10_ratio.dims == ("sample", "layer")
@@ -347,6 +367,20 @@ def test_to_xarray(tmp_path):
     assert data.attrs["network"] == s.network.canonical_json()
     assert data.attrs["seed"] == "5"
     assert data.attrs["provenance_isa"] == "avx2"
+
+
+def test_to_xarray_of_a_recurrent_network():
+    pytest.importorskip("xarray")
+    s = run(record=RECORDS, network=vgsim.RNN(6, 4), batch_size=2, loss="mse")
+    data = s.to_xarray()
+    sizes = {"sample": 8, "layer": 3, "weight_layer": 1, "saturation_layer": 2}
+    assert dict(data.sizes) == sizes
+    assert data.saturation.sel(saturation_layer=6).values.tolist() == s.saturation[:, 1].tolist()
+    assert data.weight_gradient.sel(weight_layer=1).values.tolist() == (
+        s.weight_gradient[:, 0].tolist()
+    )
+    assert data.clipped.dims == ("sample", "layer")
+    assert (data.attrs["batch_size"], data.attrs["loss"]) == (2, "mse")
 
 
 def test_netcdf(tmp_path):
@@ -378,6 +412,19 @@ def test_to_dataframe():
     assert frame["dead"].dtype == bool
     assert frame.attrs["engine"] == "matrix-free"
     assert "saturation" not in run().to_dataframe()
+
+
+@pytest.mark.parametrize("layers", [(0, 3, 6), (0,)])
+def test_to_dataframe_of_a_recurrent_network(layers):
+    pandas = pytest.importorskip("pandas")
+    s = run(record=RECORDS, network=vgsim.RNN(6, 4), layers=layers)
+    frame = s.to_dataframe()
+    for row, sample in enumerate(s.index):
+        for column, layer in enumerate(s.layers):
+            at = frame.loc[(sample, layer)]
+            assert at["weight_gradient"] == s.weight_gradient[row, 0]
+            assert at["clipped"] == s.clipped[row, column]
+            assert pandas.isna(at["saturation"]) == (layer == 0)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from known_runs import RECORDS, changed, run, same
 from vgsim._npz import VERSION
 
 
-@pytest.mark.parametrize("record", [(), *[RECORDS[:k] for k in range(1, 6)], RECORDS[3:]])
+@pytest.mark.parametrize("record", [(), *[RECORDS[:k] for k in range(1, 7)], RECORDS[3:]])
 def test_save_and_load(tmp_path, record):
     path = tmp_path / "run.npz"
     s = run(record=record, dead=[2])
@@ -31,6 +31,10 @@ def test_save_and_load(tmp_path, record):
         {"seed": 2**200 + 1},
         {"network": vgsim.MLP(6, [3, 4, 5, 6, 7, 8, 9], activation="relu", bias_std=0.1)},
         {"network": vgsim.MLP(6, 4, activation=vgsim.Activation("leaky_relu", slope=0.3))},
+        {"network": vgsim.MLP(6, 4, norm="rms", residual=vgsim.Residual(2, style="post"))},
+        {"network": vgsim.MLP(6, 4, highway=vgsim.Highway(-3.0), clip=vgsim.ClipValue(0.1))},
+        {"network": vgsim.RNN(6, 4, init="identity", input_std=0.0)},
+        {"batch_size": 32, "loss": "cross_entropy"},
         {"provenance": {"compiler": "gcc ‖∂L/∂W‖"}},
         {"inputs": "sha256:" + "ab" * 32, "dtype": "float64", "engine": "dense"},
     ],

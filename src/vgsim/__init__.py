@@ -12,22 +12,29 @@ from importlib.metadata import version as _version
 __version__ = _version("vgsim")
 
 from vgsim._activations import Activation
+from vgsim._cures import ClipNorm, ClipValue, Highway, Residual
 from vgsim._evaluate import Evaluation, evaluate
+from vgsim._files import load
 from vgsim._info import show_config
 from vgsim._initializers import Initializer
-from vgsim._network import MLP
+from vgsim._network import MLP, RNN
 from vgsim._replay import Replay, replay
-from vgsim._samples import Samples, load
+from vgsim._samples import Samples
 from vgsim._simulate import simulate
 from vgsim._stats import Probability
 
 __all__ = [
     "MLP",
+    "RNN",
     "Activation",
+    "ClipNorm",
+    "ClipValue",
     "Evaluation",
+    "Highway",
     "Initializer",
     "Probability",
     "Replay",
+    "Residual",
     "Samples",
     "__version__",
     "evaluate",

@@ -7,6 +7,7 @@ import csv
 import hashlib
 import json
 import sys
+import textwrap
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,11 +18,20 @@ import numpy as np
 
 import vgsim
 from vgsim import _npz
-from vgsim._activations import ACTIVATIONS
 from vgsim._events import check_threshold
+from vgsim._network import Network
 from vgsim._progress import ProgressLine
 from vgsim._samples import Samples
-from vgsim._sampling import INDICES, checked_data, checked_int, checked_setting, data_digest
+from vgsim._sampling import (
+    INDICES,
+    checked_data,
+    checked_int,
+    checked_record,
+    checked_setting,
+    data_digest,
+)
+from vgsim._spec import networks as networks_of
+from vgsim._spec import options_of, short_width, spec, technique, title, width
 from vgsim._stats import Probability, check_interval
 from vgsim._table import (
     QUANTILES,
@@ -33,27 +43,8 @@ from vgsim._table import (
     seconds_cell,
 )
 
-DEPTHS = (10, 30, 100, 300, 1000)
+COLUMNS = 100
 EVENTS = ("vanishing", "exploding", "dead")
-
-
-def initializer_for(activation: str) -> str:
-    """Return the initialiser that textbooks pair with an activation.
-
-    He's for ReLU and its relatives, LeCun's for SELU, Glorot's for all others; normal laws.
-
-    References
-    ----------
-    A. Géron, Hands-On Machine Learning with Scikit-Learn, Keras, and TensorFlow, table 11-1, which
-    lacks softplus; it is counted with ReLU, whose smooth form it is.
-
-    Examples
-    --------
-    >>> from vgsim._commands import initializer_for
-    >>> initializer_for("gelu"), initializer_for("selu"), initializer_for("tanh")
-    ('he_normal', 'lecun_normal', 'glorot_normal')
-    """
-    return ACTIVATIONS[activation].textbook_init
 
 
 def run(options: argparse.Namespace) -> None:
@@ -62,7 +53,10 @@ def run(options: argparse.Namespace) -> None:
         raise ValueError("--layers and --record are about the file: give --out too")
     check_interval(options.confidence_level, options.method)
     check_threshold(options.threshold)
-    networks = _networks(options)
+    networks = networks_of(options)
+    _check_setting(options, networks)
+    for network in networks:
+        checked_record(options.record or (), network)
     depth = min(network.depth for network in networks)
     checked_int("--layer", options.layer, 0, depth, f"depth = {depth}")
     for layer in options.layers or ():
@@ -76,31 +70,14 @@ def run(options: argparse.Namespace) -> None:
         print(f"wrote {wrote}", file=sys.stdout if options.format == "text" else sys.stderr)
 
 
-def _networks(options: argparse.Namespace) -> list[vgsim.MLP]:
-    depths = options.depth
-    if depths is None:
-        depths = DEPTHS if isinstance(options.width, int) else [len(options.width) - 1]
-    networks = [
-        vgsim.MLP(
-            depth,
-            options.width,
-            activation=vgsim.Activation(name, **parameters),
-            init=_initializer(options, name),
-            gain=options.gain,
-            bias_std=options.bias_std,
-        )
-        for name, parameters in options.activation
-        for depth in depths
-    ]
-    return list(dict.fromkeys(networks))
+def _check_setting(options: argparse.Namespace, networks: Sequence[Network]) -> None:
+    """Refuse, before any work, what one of the networks does not allow."""
+    for network in networks:
+        checked_setting(network, options.batch_size, options.loss, options.engine)
+        checked_data(options.inputs, network.widths[0], options.batch_size)
 
 
-def _initializer(options: argparse.Namespace, activation: str) -> vgsim.Initializer:
-    name, parameters = options.init or (initializer_for(activation), {})
-    return vgsim.Initializer(name, **parameters)
-
-
-def _files(options: argparse.Namespace, networks: Sequence[vgsim.MLP]) -> list[Path] | list[None]:
+def _files(options: argparse.Namespace, networks: Sequence[Network]) -> list[Path] | list[None]:
     """Where each network's samples go; when this returns, files can be written there."""
     out: Path | None = options.out
     if out is None:
@@ -127,20 +104,23 @@ def _files(options: argparse.Namespace, networks: Sequence[vgsim.MLP]) -> list[P
     return files
 
 
-def _file_name(options: argparse.Namespace, network: vgsim.MLP) -> str:
+def _file_name(options: argparse.Namespace, network: Network) -> str:
     """Return a name that differs where the samples do."""
-    activation = _spec(network.activation)
+    activation = spec(network.activation)
     for mark in ":,=":
         activation = activation.replace(mark, "-")
     identity = [
         network.canonical_json(),
         str(options.seed),
-        checked_setting(network, 1, "linear", options.engine),
+        checked_setting(network, options.batch_size, options.loss, options.engine),
         options.dtype,
+        str(options.batch_size),
+        options.loss,
         data_digest(checked_data(options.inputs, network.widths[0])),
     ]
     digest = hashlib.sha256("\n".join(identity).encode()).hexdigest()[:8]
-    return f"{activation}-depth-{network.depth}-{digest}-first-{options.first}.npz"
+    depth = "steps" if isinstance(network, vgsim.RNN) else "depth"
+    return f"{activation}-{depth}-{network.depth}-{digest}-first-{options.first}.npz"
 
 
 def _check_new(file: Path) -> None:
@@ -160,13 +140,13 @@ def _writing(path: Path) -> Iterator[None]:
 
 
 def _simulations(
-    options: argparse.Namespace, networks: Sequence[vgsim.MLP], files: Sequence[Path | None]
+    options: argparse.Namespace, networks: Sequence[Network], files: Sequence[Path | None]
 ) -> Iterator[Samples]:
     layers = tuple(dict.fromkeys([*(options.layers or ()), options.layer]))
     record = tuple(dict.fromkeys(["gradient", *(options.record or ())]))
     line = None
     if sys.stderr is not None and sys.stderr.isatty():
-        tasks = [(_title(network), float(sum(network.widths))) for network in networks]
+        tasks = [(title(network), float(sum(network.widths))) for network in networks]
         line = ProgressLine(sys.stderr, tasks)
     try:
         for task, (network, file) in enumerate(zip(networks, files, strict=True)):
@@ -177,7 +157,9 @@ def _simulations(
                 options.samples,
                 seed=options.seed,
                 first=options.first,
+                batch_size=options.batch_size,
                 inputs=options.inputs,
+                loss=options.loss,
                 layers=layers,
                 record=record,
                 engine=options.engine,
@@ -216,13 +198,15 @@ def _print_text(options: argparse.Namespace, results: Iterator[Samples]) -> None
         digits = decimals(len(samples))
         width = len(probability_cell(0, 0, 1, digits))
         cells = [(f"P({event})", width) for event in EVENTS]
-        table = Table((("depth", 5), *cells, (QUANTILES_HEADING, 20), ("time", 5)))
+        recurrent = isinstance(samples.network, vgsim.RNN)
+        depth = "steps" if recurrent else "depth"
+        table = Table(((depth, 5), *cells, (QUANTILES_HEADING, 20), ("time", 5)))
         if group is None:
             print(_heading(options, samples))
         if (activation := samples.network.activation) != group:
             group = activation
-            init = _spec(samples.network.init)
-            print(f"\n{_spec(activation)}, {init}, {samples.engine} engine\n{table.heading()}")
+            init = spec(samples.network.init)
+            print(f"\n{spec(activation)}, {init}, {samples.engine} engine\n{table.heading()}")
         probabilities = _probabilities(options, samples).values()
         quantiles = samples.quantile(list(QUANTILES.values()), options.layer)
         row = table.line(
@@ -237,6 +221,8 @@ def _print_text(options: argparse.Namespace, results: Iterator[Samples]) -> None
 
 def _heading(options: argparse.Namespace, samples: Samples) -> str:
     network, layer = samples.network, options.layer
+    recurrent = isinstance(network, vgsim.RNN)
+    kind, output = ("recurrent ", "state after step l") if recurrent else ("", "output of layer l")
     norms = f"|G_{layer}| / |G_D|"
     low = f"{options.threshold:g}"
     high = f"{1 / options.threshold:g}"
@@ -250,33 +236,49 @@ def _heading(options: argparse.Namespace, samples: Samples) -> str:
         if value != default
     )
     inputs = "normal inputs" if samples.inputs == "normal" else "inputs from the file"
+    isa = samples.provenance.get("isa", "unknown")
+    made = (
+        f"{len(samples):,} random {kind}networks a row, width {short_width(network)}{extra}, "
+        f"{inputs}, seed {samples.seed}, {samples.dtype}, ISA {isa}"
+    )
     return "\n".join(
         [
-            f"R = log10({norms}), G_l: gradient of the loss by the output of layer l of D",
+            f"R = log10({norms}), G_l: gradient of the loss by the {output} of D",
             f"vanishing: {norms} < {low}   exploding: > {high}   "
             "dead: exactly 0; counts as vanishing too",
-            f"{len(samples):,} random networks a row, width {_width(network)}{extra}, {inputs}, "
-            f"seed {samples.seed}, {samples.dtype}, ISA {samples.provenance.get('isa', 'unknown')}",
+            *textwrap.wrap(made, COLUMNS),
+            *_technique_lines(options, network),
             f"each probability with its {100 * options.confidence_level:g} % interval "
             f"({options.method}); 5 %, median, 95 %: quantiles of R",
         ]
     )
 
 
+def _technique_lines(options: argparse.Namespace, network: Network) -> list[str]:
+    return textwrap.wrap(technique(network, options.batch_size, options.loss), COLUMNS)
+
+
 def _row(options: argparse.Namespace, samples: Samples) -> dict[str, Any]:
-    """One network's results, flat: what --json and --csv print. None is log10 0."""
+    """One network's results, flat: what --json and --csv print.
+
+    None is log10 0 in a quantile, and no technique of that name elsewhere.
+    """
     network = samples.network
     row: dict[str, Any] = {
-        "activation": _spec(network.activation),
-        "init": _spec(network.init),
+        "activation": spec(network.activation),
+        "init": spec(network.init),
         "depth": network.depth,
         "width": network.width,
         "gain": network.gain,
         "bias_std": network.bias_std,
+        "network": "RNN" if isinstance(network, vgsim.RNN) else "MLP",
+        **options_of(network),
         "n": len(samples),
         "seed": samples.seed,
         "first": int(samples.index[0]),
+        "batch_size": samples.batch_size,
         "inputs": samples.inputs,
+        "loss": samples.loss,
         "engine": samples.engine,
         "dtype": samples.dtype,
         "layer": options.layer,
@@ -312,22 +314,24 @@ def _print_csv(options: argparse.Namespace, results: Iterator[Samples]) -> None:
         if writer is None:
             writer = csv.DictWriter(sys.stdout, row, lineterminator="\n")
             writer.writeheader()
-        row["width"] = _width(samples.network)
-        writer.writerow({name: "-inf" if row[name] is None else row[name] for name in row})
+        row["width"] = width(samples.network)
+        row |= {name: "-inf" for name in QUANTILES if row[name] is None}
+        writer.writerow(row)
         sys.stdout.flush()
 
 
 def replay(options: argparse.Namespace) -> None:
     """Replay one sample as explicit weights, evaluate it, and compare with what simulate says."""
-    if options.depth is None:
-        options.depth = [30 if isinstance(options.width, int) else len(options.width) - 1]
-    (network,) = _networks(options)
+    (network,) = networks_of(options, depths=[30])
+    _check_setting(options, [network])
     checked_int("--index", options.index, 0, INDICES - 1, "2**56 - 1")
     if options.out is not None:
         if options.out.suffix != ".npz":
             raise ValueError(f"--out {options.out} must end in .npz")
         _check_new(options.out)
-    common = {"inputs": options.inputs, "engine": options.engine, "dtype": options.dtype}
+    common = {
+        name: getattr(options, name) for name in ("batch_size", "inputs", "loss", "engine", "dtype")
+    }
     simulated = vgsim.simulate(
         network, 1, seed=options.seed, first=options.index, layers=options.layers, **common
     )
@@ -338,9 +342,14 @@ def replay(options: argparse.Namespace) -> None:
         replayed.biases,
         replayed.inputs,
         replayed.output_gradient,
+        gate_weights=replayed.gate_weights,
+        input_weights=replayed.input_weights,
+        drive=replayed.drive,
         layers=simulated.layers.tolist(),
     )
-    print(f"{_title(network)}, width {_width(network)}, {_spec(network.init)}")
+    print(f"{title(network)}, width {short_width(network)}, {spec(network.init)}")
+    for line in _technique_lines(options, network):
+        print(line)
     print(
         f"sample {options.index} of seed {options.seed}: log10 |G_l|, simulated "
         f"({simulated.engine}, {simulated.dtype}) and from its weights (float64)"
@@ -361,38 +370,32 @@ def replay(options: argparse.Namespace) -> None:
 
 
 def _write_weights(options: argparse.Namespace, replayed: vgsim.Replay) -> None:
-    arrays = {"inputs": replayed.inputs, "output_gradient": replayed.output_gradient}
-    layers = zip(replayed.weights, replayed.biases, strict=True)
-    for l, (W, b) in enumerate(layers, start=1):
-        arrays |= {f"W_{l}": W, f"b_{l}": b}
+    arrays: dict[str, Any] = {
+        "inputs": replayed.inputs,
+        "output_gradient": replayed.output_gradient,
+    }
+    if replayed.drive is not None:
+        (W,), (b,) = replayed.weights, replayed.biases
+        arrays |= {"W": W, "U": replayed.input_weights, "b": b, "drive": replayed.drive}
+        wrote = "W, U, b and drive"
+    else:
+        layers = zip(replayed.weights, replayed.biases, strict=True)
+        for l, (W, b) in enumerate(layers, start=1):
+            arrays |= {f"W_{l}": W, f"b_{l}": b}
+        for l, W in enumerate(replayed.gate_weights or (), start=1):
+            arrays[f"W_T_{l}"] = W
+        gates = ", W_T_l" if replayed.gate_weights else ""
+        wrote = f"W_l{gates} and b_l for l = 1 ... D"
+    names = ("seed", "index", "batch_size", "loss", "engine", "dtype")
     header = {
         "network": replayed.network.canonical_json(),
-        **{name: getattr(options, name) for name in ("seed", "index", "engine", "dtype")},
+        **{name: getattr(options, name) for name in names},
     }
     with _writing(options.out):
         _npz.write(options.out, "vgsim.Replay", header, arrays)
-    print(f"\nwrote {options.out}: inputs, output_gradient, W_l and b_l for l = 1 ... D")
+    print(f"\nwrote {options.out}: inputs, output_gradient, {wrote}")
 
 
 def info(options: argparse.Namespace) -> None:
     """Print versions, what was compiled, and what this machine uses."""
     vgsim.show_config()
-
-
-def _title(network: vgsim.MLP) -> str:
-    return f"{_spec(network.activation)}, depth {network.depth}"
-
-
-def _spec(value: vgsim.Activation | vgsim.Initializer) -> str:
-    """Return the name as the command line takes it: ``leaky_relu:slope=0.1``."""
-    found = value.to_json()
-    if isinstance(found, str):
-        return found
-    rest = ",".join(f"{key}={found[key]}" for key in found if key != "name")
-    return f"{found['name']}:{rest}"
-
-
-def _width(network: vgsim.MLP) -> str:
-    if isinstance(network.width, int):
-        return str(network.width)
-    return ",".join(str(n) for n in network.width)

@@ -6,46 +6,54 @@ This is the definition that the kernels are tested against. It knows nothing of 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from vgsim._layers import backward, forward, mlp_layers, rnn_layers
 from vgsim._network import MLP
+from vgsim._recurrent import RNN
 from vgsim._sampling import checked_layers
-from vgsim._scaled import Array, Scaled, activated, added, backpropagated, outer, scaled
+from vgsim._scaled import Array, Scaled, scaled
 
 __all__ = ["Evaluation", "evaluate"]
 
-SATURATED = 0.05  # of the steepest slope: below it a unit counts as saturated
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
     r"""What :func:`evaluate` returns: one network's forward and backward pass.
 
-    With G_l = ∂L/∂x_l and k recorded layers, k' of them weight layers (l ≥ 1); -inf is the
-    logarithm of an exact zero.
+    With G_l = ∂L/∂X_l and k recorded layers, k' of them weight layers (l ≥ 1); norms are over all
+    units and examples, and -inf is the logarithm of an exact zero.
 
     Attributes
     ----------
     layers : ndarray of int, (k,)
-        The recorded layers, in the order asked for.
+        The recorded layers, in the order asked for. In an RNN a layer is a step.
     weight_layers : ndarray of int, (k',)
-        The recorded layers l ≥ 1, in the same order.
+        The recorded layers l ≥ 1, in the same order; [1] for an RNN, which has one matrix.
     gradient : ndarray, (k,)
-        log10 ‖G_l‖.
+        log10 ‖G_l‖, after clipping.
     output_gradient : float
         log10 ‖G_D‖.
     weight_gradient : ndarray, (k',)
-        log10 ‖∂L/∂W_l‖ (Frobenius).
+        log10 ‖∂L/∂W_l‖ (Frobenius); in an RNN ∂L/∂W is a sum over all steps.
     update_ratio : ndarray, (k',)
         log10 (‖∂L/∂W_l‖ / ‖W_l‖); +inf where W_l is zero and its gradient is not.
     activation : ndarray, (k,)
-        log10 of the root mean square of x_l.
+        log10 of the root mean square of X_l.
     saturation : ndarray, (k',)
-        Fraction of units of layer l with \|φ'(h)\| < 0.05 max \|φ'\|.
+        Fraction of units and examples of layer l with \|φ'\| < 0.05 max \|φ'\|; 0 in a layer
+        without activation. One for each recorded step l ≥ 1 of an RNN.
+    clipped : ndarray, (k,)
+        Fraction of the entries of G_l that were clipped: with ClipNorm 0 or 1. 0 at l = D.
     dead : bool
         Whether G_0 is exactly zero: every path is closed.
 
@@ -70,6 +78,7 @@ class Evaluation:
     update_ratio: Array
     activation: Array
     saturation: Array
+    clipped: Array
     dead: bool
 
     def __repr__(self) -> str:
@@ -89,31 +98,44 @@ class Evaluation:
 
 
 def evaluate(
-    network: MLP,
+    network: MLP | RNN,
     weights: Iterable[ArrayLike],
     biases: Iterable[ArrayLike | None] | None,
     inputs: ArrayLike,
     output_gradient: ArrayLike,
     *,
+    gate_weights: Iterable[ArrayLike] | None = None,
+    input_weights: ArrayLike | None = None,
+    drive: ArrayLike | None = None,
     layers: Iterable[int] | None = None,
 ) -> Evaluation:
     r"""Run one network forward and backward on weights that you give.
 
-    Only the widths and the activation of `network` are used. Vectors carry a binary exponent beside
-    their mantissa, so that no depth and no scale of the weights underflows or overflows.
+    Of `network` only the architecture is used: how many layers, of which widths and of which kind.
+    What belongs to the law of its weights, such as the initialiser and the gains, is not.
+    Arrays carry a binary exponent a column beside their mantissas, so that no depth and no scale of
+    the weights underflows or overflows.
 
     Parameters
     ----------
-    network : MLP
-        The architecture: depth D, widths n_0 … n_D and activation φ.
+    network : MLP or RNN
+        The architecture.
     weights : sequence of D arrays
-        W_1 … W_D, of shape (n_l, n_{l-1}).
+        W_1 … W_D, of shape (n_l, n_{l-1}). For an RNN: [W], of shape (n, n).
     biases : sequence of D arrays or None
-        b_1 … b_D, of shape (n_l,); None for no bias, in a single layer or altogether.
-    inputs : array_like, (n_0,) or (n_0, 1)
-        x_0.
-    output_gradient : array_like, (n_D,) or (n_D, 1)
-        G_D = ∂L/∂x_D, not all zero.
+        b_1 … b_D, of shape (n_l,); None for no bias, in a single layer or altogether. For an
+        RNN: [b].
+    inputs : array_like, (n_0,) or (n_0, B)
+        X_0, an example a column.
+    output_gradient : array_like, (n_D,) or (n_D, B)
+        G_D = ∂L/∂X_D, not all zero.
+    gate_weights : sequence of D arrays, optional
+        W_T of every layer, as `weights`: what a network with `highway` needs, and only that. Its
+        gate bias is that of `network`.
+    input_weights : array_like, (n, n), optional
+        U of an RNN; without it there is no drive.
+    drive : array_like, (steps, n) or (steps, n, B), optional
+        s_1 … s_steps of an RNN, if `input_weights` is given.
     layers : iterable of distinct ints, optional
         The layers 0 … D to record, in this order. All of them by default.
 
@@ -124,7 +146,8 @@ def evaluate(
     Raises
     ------
     TypeError, ValueError
-        If an array does not fit the network or is not finite, or a layer is not one of it.
+        If an array does not fit the network or is not finite, is missing or has no use there, or
+        a layer is not one of it.
 
     See Also
     --------
@@ -132,8 +155,8 @@ def evaluate(
 
     Notes
     -----
-    Forward, h_l = W_l x_{l-1} + b_l and x_l = φ(h_l); backward, δ_l = φ'(h_l) ∘ G_l and
-    G_{l-1} = W_lᵀ δ_l, with ∂L/∂W_l = δ_l x_{l-1}ᵀ.
+    A plain layer, forward: H_l = W_l X_{l-1} + b_l and X_l = φ(H_l); backward: Δ_l = φ'(H_l) ∘ G_l
+    and G_{l-1} = W_lᵀ Δ_l, with ∂L/∂W_l = Δ_l X_{l-1}ᵀ.
 
     The \|log2\| of any norm saturates at 2^30 - 256, here as in :func:`simulate`: a log10 of about
     ±323 million means that much or more. Only exponential tails far out get there, such as the
@@ -149,47 +172,62 @@ def evaluate(
     array([0.25, 0.5 , 1.  ])
     >>> (10**result.weight_gradient).round(12)
     array([2.5, 2.5])
+
+    Two examples, with skip connections around the layers:
+
+    >>> net = vgsim.MLP(depth=2, width=2, activation="relu", residual=vgsim.Residual())
+    >>> X, G = [[3.0, 1.0], [4.0, 1.0]], [[1.0, 0.0], [0.0, 1.0]]
+    >>> result = vgsim.evaluate(net, [halving, halving], None, X, G)
+    >>> (10**result.gradient).round(12) ** 2
+    array([10.125,  4.5  ,  2.   ])
     """
-    if not isinstance(network, MLP):
-        raise TypeError(f"network must be a vgsim.MLP, got {network!r}")
-    widths, phi, depth = network.widths, network.activation, network.depth
-    W = _checked_weights(weights, widths)
-    b = _checked_biases(biases, widths)
-    recorded = np.arange(depth + 1) if layers is None else checked_layers(layers, depth)
-    g = scaled(_vector("output_gradient", output_gradient, "n_D", widths[-1]))
-    if not g.mantissa.any():
+    if not isinstance(network, (MLP, RNN)):
+        raise TypeError(f"network must be a vgsim.MLP or a vgsim.RNN, got {network!r}")
+    recorded = checked_layers(range(network.depth + 1) if layers is None else layers, network.depth)
+    x = _columns("inputs", inputs, "n_0", network.widths[0])
+    g = _columns("output_gradient", output_gradient, "n_D", network.widths[-1])
+    if g.shape[1] != x.shape[1]:
+        raise ValueError(
+            "output_gradient must have a column for each example, as inputs have: "
+            f"got {g.shape[1]} and {x.shape[1]} columns"
+        )
+    if not g.any():
         raise ValueError("output_gradient must not be all zeros: ratios to it would be undefined")
+    W, b = _weights(network, weights), _biases(network, biases)
+    if isinstance(network, RNN):
+        _refuse("an RNN", gate_weights=gate_weights)
+        U, s = _drive(network, input_weights, drive, x.shape[1])
+        chain = rnn_layers(network, W[0], b[0], U, s)
+    else:
+        _refuse("an MLP", input_weights=input_weights, drive=drive)
+        if network.norm == "batch" and x.shape[1] < 2:
+            raise ValueError("inputs must have at least 2 columns, as norm is 'batch', got 1")
+        chain = mlp_layers(network, W, b, _gates(network, gate_weights))
 
-    x = [scaled(_vector("inputs", inputs, "n_0", widths[0]))]
-    h: list[Scaled] = []
-    for W_l, b_l in zip(W, b, strict=True):
-        h_l = W_l @ x[-1]
-        h.append(h_l if b_l is None else added(h_l, scaled(b_l)))
-        x.append(activated(phi, h[-1]))
+    X = forward(chain, scaled(x))
+    G, clipped = backward(chain, scaled(g), network.clip)
+    by_weights = [layer.affine.weight_gradient for layer in chain]
+    if isinstance(network, RNN):
+        by_weights = [reduce(add, by_weights)]
 
-    gradient = np.empty(depth + 1)
-    weight_gradient = np.empty(depth)
-    gradient[depth] = g.log10_norm
-    for l in range(depth, 0, -1):
-        delta = backpropagated(phi, h[l - 1], g)
-        weight_gradient[l - 1] = outer(delta, x[l - 1]).log10_norm
-        g = delta @ W[l - 1]
-        gradient[l - 1] = g.log10_norm
-
-    weight_layers = recorded[recorded >= 1]
-    of_W = weight_layers - 1
-    threshold = SATURATED * phi.max_derivative
+    gradient = np.array([G_l.log10_norm for G_l in G])
+    weight_gradient = np.array([by_W.log10_norm for by_W in by_weights])
+    above = recorded[recorded >= 1]
+    weight_layers = np.array([1]) if isinstance(network, RNN) else above
     return Evaluation(
         layers=recorded,
         weight_layers=weight_layers,
         gradient=gradient[recorded],
-        output_gradient=float(gradient[depth]),
-        weight_gradient=weight_gradient[of_W],
-        update_ratio=np.array([_log10_ratio(weight_gradient[l], W[l]) for l in of_W]),
-        activation=np.array([x[l].log10_norm - 0.5 * math.log10(widths[l]) for l in recorded]),
-        saturation=np.array(
-            [np.mean(np.abs(phi.derivative(h[l].clipped)) < threshold) for l in of_W]
+        output_gradient=float(gradient[-1]),
+        weight_gradient=weight_gradient[weight_layers - 1],
+        update_ratio=np.array(
+            [_log10_ratio(weight_gradient[l - 1], W[l - 1]) for l in weight_layers]
         ),
+        activation=np.array(
+            [X[l].log10_norm - 0.5 * math.log10(X[l].mantissa.size) for l in recorded]
+        ),
+        saturation=np.array([chain[l - 1].phi.saturation for l in above]),
+        clipped=np.array(clipped)[recorded],
         dead=bool(gradient[0] == -math.inf),
     )
 
@@ -200,43 +238,97 @@ def _log10_ratio(log10_gradient: float, W: Scaled) -> float:
     return log10_gradient - W.log10_norm
 
 
-def _checked_weights(weights: Iterable[ArrayLike], widths: Sequence[int]) -> list[Scaled]:
-    depth = len(widths) - 1
-    checked = [_finite(f"weights[{i}]", W) for i, W in enumerate(weights)]
-    if len(checked) != depth:
-        raise ValueError(f"weights must hold depth = {depth} matrices, got {len(checked)}")
-    for i, W in enumerate(checked):
+def _weights(
+    network: MLP | RNN, weights: Iterable[ArrayLike], argument: str = "weights"
+) -> list[Scaled]:
+    """Return W_1 … W_D, or W_T of every layer; [W] of a recurrent network."""
+    widths, checked = network.widths, []
+    for i, W in enumerate(_per_layer(network, f"{argument} must hold", weights)):
         shape = (widths[i + 1], widths[i])
-        if W.shape != shape:
-            transposed = "; transpose it" if W.shape == shape[::-1] else ""
-            raise ValueError(
-                f"weights[{i}] must have shape (n_{i + 1}, n_{i}) = {shape}, "
-                f"got {W.shape}{transposed}"
-            )
-    return [scaled(W) for W in checked]
+        checked.append(_matrix(f"{argument}[{i}]", W, shape, f"(n_{i + 1}, n_{i})"))
+    return checked
 
 
-def _checked_biases(
-    biases: Iterable[ArrayLike | None] | None, widths: Sequence[int]
-) -> list[Array | None]:
-    depth = len(widths) - 1
-    given = [None] * depth if biases is None else list(biases)
-    if len(given) != depth:
-        raise ValueError(f"biases must be None or hold depth = {depth} vectors, got {len(given)}")
-    return [
-        None if b is None else _vector(f"biases[{i}]", b, f"n_{i + 1}", widths[i + 1])
-        for i, b in enumerate(given)
-    ]
+def _biases(network: MLP | RNN, biases: Iterable[ArrayLike | None] | None) -> list[Scaled | None]:
+    """Return b_1 … b_D as columns; [b] of a recurrent network."""
+    if biases is None:
+        return [None] * (1 if isinstance(network, RNN) else network.depth)
+    checked: list[Scaled | None] = []
+    for i, b in enumerate(_per_layer(network, "biases must be None or hold", biases)):
+        checked.append(None)
+        if b is not None:
+            n = network.widths[i + 1]
+            checked[i] = scaled(_columns(f"biases[{i}]", b, f"n_{i + 1}", n, 1))
+    return checked
 
 
-def _vector(argument: str, value: ArrayLike, symbol: str, n: int) -> Array:
-    vector = _finite(argument, value)
-    if vector.shape not in ((n,), (n, 1)):
+def _gates(network: MLP, gate_weights: Iterable[ArrayLike] | None) -> list[Scaled] | None:
+    """Return W_T of every layer of a highway network, None of others."""
+    if network.highway is None:
+        _refuse("a network without highway", gate_weights=gate_weights)
+        return None
+    if gate_weights is None:
+        raise ValueError("gate_weights must be given: the network has highway gates")
+    return _weights(network, gate_weights, "gate_weights")
+
+
+def _drive(
+    network: RNN, input_weights: ArrayLike | None, drive: ArrayLike | None, B: int
+) -> tuple[Scaled | None, list[Scaled]]:
+    """Return U and s_1 … s_steps."""
+    if (input_weights is None) != (drive is None):
+        raise ValueError("input_weights and drive must be given together or not at all")
+    if input_weights is None or drive is None:
+        return None, []
+    n, steps = network.width, network.steps
+    U = _matrix("input_weights", input_weights, (n, n), "(n, n)")
+    s = _finite("drive", drive)
+    if s.shape != (steps, n, B) and (B > 1 or s.shape != (steps, n)):
+        raise ValueError(f"drive must have shape (steps, n, B) = {(steps, n, B)}, got {s.shape}")
+    return U, [scaled(s_t) for s_t in s.reshape(steps, n, B)]
+
+
+def _refuse(where: str, **arguments: object) -> None:
+    """Refuse what has no use there."""
+    for argument, value in arguments.items():
+        if value is not None:
+            raise ValueError(f"{argument} must be None: {where} has no use for it")
+
+
+def _per_layer(network: MLP | RNN, must_hold: str, arrays: Iterable[T]) -> list[T]:
+    """Return as many arrays as there are layers, or the only one of a recurrent network."""
+    given, depth = list(arrays), network.depth
+    count, allowed = depth, f"depth = {depth} arrays"
+    if isinstance(network, RNN):
+        count, allowed = 1, "1 array, the same at every step"
+    if len(given) != count:
+        raise ValueError(f"{must_hold} {allowed}, got {len(given)}")
+    return given
+
+
+def _matrix(argument: str, value: ArrayLike, shape: tuple[int, int], symbols: str) -> Scaled:
+    W = _finite(argument, value)
+    if W.shape != shape:
+        transposed = "; transpose it" if W.shape == shape[::-1] else ""
         raise ValueError(
-            f"{argument} must have shape ({symbol},) or ({symbol}, 1) with {symbol} = {n}, "
-            f"got {vector.shape}"
+            f"{argument} must have shape {symbols} = {shape}, got {W.shape}{transposed}"
         )
-    return vector.reshape(n)
+    return scaled(W, axis=None)
+
+
+def _columns(
+    argument: str, value: ArrayLike, symbol: str, n: int, count: int | None = None
+) -> Array:
+    """Return an array of `n` rows, of `count` columns or of any number."""
+    columns = _finite(argument, value)
+    if columns.ndim == 1:
+        columns = columns[:, np.newaxis]
+    if columns.ndim != 2 or columns.shape != (n, count or max(columns.shape[1], 1)):
+        raise ValueError(
+            f"{argument} must have shape ({symbol},) or ({symbol}, {count or 'B'}) with "
+            f"{symbol} = {n}, got {np.shape(value)}"
+        )
+    return columns
 
 
 def _finite(argument: str, value: ArrayLike) -> Array:

@@ -11,7 +11,7 @@ from vgsim._parameters import Choice, Entry, Named, Number
 
 __all__ = ["INITIALIZERS", "Initializer", "as_initializer"]
 
-Distribution = Literal["normal", "uniform", "truncated_normal"]
+Distribution = Literal["normal", "uniform", "truncated_normal", "orthogonal", "identity"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +71,11 @@ INITIALIZERS: dict[str, _Law] = {
         weight_std=lambda fan_in, fan_out: math.sqrt(1.0 / (3.0 * fan_in)),
         bias_limit=lambda fan_in: 1.0 / math.sqrt(fan_in),
     ),
+    "orthogonal": _Law(
+        distribution="orthogonal",
+        weight_std=lambda fan_in, fan_out: math.sqrt(1.0 / max(fan_in, fan_out)),
+    ),
+    "identity": _Law(distribution="identity", weight_std=_lecun),
 }
 
 
@@ -89,22 +94,30 @@ _ELSEWHERE = {
     "random_uniform": "uniform",
     "trunc_normal": "truncated_normal",
     "variance_scaling": "truncated_normal",
+    "haar": "orthogonal",
+    "orthonormal": "orthogonal",
+    "eye": "identity",
     "default": "torch_default",
     "pytorch": "torch_default",
 }
 
 
 class Initializer(Named):
-    """The law of independent, identically distributed weights of mean 0; immutable and hashable.
+    """The law of a weight matrix: i.i.d. weights of mean 0, or a matrix as a whole.
+
+    Immutable and hashable.
 
     Parameters
     ----------
     name : str
         ``lecun_normal``, ``lecun_uniform`` (variance 1/fan_in), ``glorot_normal``,
         ``glorot_uniform`` (2/(fan_in + fan_out)), ``he_normal``, ``he_uniform`` (2/fan_in),
-        ``truncated_normal``, ``normal``, ``uniform`` or ``torch_default``. The normal ones are not
-        truncated (as in PyTorch). ``torch_default`` is the reset of ``torch.nn.Linear``: weights
-        and biases uniform on ±1/√fan_in.
+        ``truncated_normal``, ``normal``, ``uniform``, ``torch_default``, ``orthogonal`` or
+        ``identity``. The normal ones are not truncated (as in PyTorch). ``torch_default`` is the
+        reset of ``torch.nn.Linear``: weights and biases uniform on ±1/√fan_in. ``orthogonal`` is
+        uniform over the orthogonal matrices (Haar's measure); a matrix that is not square is a
+        part of a square one, with orthonormal rows or columns, as in PyTorch and Keras.
+        ``identity`` is the unit matrix, in an `RNN` only.
     std : float
         ``normal`` only, required: standard deviation of a weight, whatever the width.
     limit : float
@@ -131,7 +144,8 @@ class Initializer(Named):
     Notes
     -----
     A weight matrix is n_l × n_{l-1}, its fan_in n_{l-1} and its fan_out n_l. Lecun et al. 1998,
-    Glorot and Bengio 2010, He et al. 2015.
+    Glorot and Bengio 2010, He et al. 2015; orthogonal: Saxe, McClelland and Ganguli 2014; identity:
+    Le, Jaitly and Hinton 2015.
 
     Examples
     --------
@@ -148,11 +162,18 @@ class Initializer(Named):
 
     @property
     def distribution(self) -> Distribution:
-        """The law of a weight: "normal", "uniform" or "truncated_normal" (cut at 2σ)."""
+        """The law of a weight: "normal", "uniform" or "truncated_normal" (cut at 2σ).
+
+        Or of the whole matrix: "orthogonal" or "identity".
+        """
         return INITIALIZERS[self.name].distribution
 
     def weight_std(self, fan_in: int, fan_out: int) -> float:
-        """Return the standard deviation of one weight: after truncation if any, before gain."""
+        """Return the standard deviation of one weight: after truncation if any, before gain.
+
+        That of an entry of an orthogonal matrix is 1/√max(fan_in, fan_out). Of the identity it is
+        the root mean square of all entries.
+        """
         return INITIALIZERS[self.name].weight_std(fan_in, fan_out, *self._values)
 
     def bias_limit(self, fan_in: int) -> float | None:

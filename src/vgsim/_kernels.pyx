@@ -18,6 +18,24 @@ cdef extern from "vg_api.h" nogil:
         VG_NORMAL
         VG_UNIFORM
         VG_TRUNCATED_NORMAL
+        VG_ORTHOGONAL
+        VG_IDENTITY
+        VG_NO_NORM
+        VG_BATCH_NORM
+        VG_LAYER_NORM
+        VG_RMS_NORM
+        VG_NO_SKIP
+        VG_ACTIVATED
+        VG_LINEAR
+        VG_POST
+        VG_PRE
+        VG_HIGHWAY
+        VG_NO_CLIP
+        VG_CLIP_NORM
+        VG_CLIP_VALUE
+        VG_LINEAR_LOSS
+        VG_MSE
+        VG_CROSS_ENTROPY
         VG_OK
         VG_CANCELLED
 
@@ -30,6 +48,17 @@ cdef extern from "vg_api.h" nogil:
         int activation
         double parameters[2]
         double saturated_below
+        int plain
+        int64_t batch
+        int norm
+        double norm_epsilon
+        int skip
+        int64_t every
+        double identity, branch, gate_bias
+        int clip
+        double clip_at
+        int loss, recurrent
+        double input_scale
         uint32_t key[2]
         const double *inputs
         const int64_t *input_exponents
@@ -38,9 +67,10 @@ cdef extern from "vg_api.h" nogil:
         int64_t count
         int64_t n_segments
         const int64_t *segment_ends
-        int64_t n_columns, n_weight_columns
+        int64_t n_columns, n_weight_columns, n_saturation_columns
         const int64_t *column
         const int64_t *weight_column
+        const int64_t *saturation_column
         double *gradient
         double *rms_min
         double *rms_max
@@ -50,6 +80,7 @@ cdef extern from "vg_api.h" nogil:
         double *saturation
         double *weight_gradient
         double *update_ratio
+        double *clipped
         const int *cancelled
 
     ctypedef struct vg_kernel:
@@ -95,7 +126,24 @@ cdef extern from *:
 
 COMPILER = VG_COMPILER.decode()
 ENGINES = {"matrix-free": VG_MATRIX_FREE, "dense": VG_DENSE}
-LAWS = {"normal": VG_NORMAL, "uniform": VG_UNIFORM, "truncated_normal": VG_TRUNCATED_NORMAL}
+LAWS = {
+    "normal": VG_NORMAL,
+    "uniform": VG_UNIFORM,
+    "truncated_normal": VG_TRUNCATED_NORMAL,
+    "orthogonal": VG_ORTHOGONAL,
+    "identity": VG_IDENTITY,
+}
+NORMS = {None: VG_NO_NORM, "batch": VG_BATCH_NORM, "layer": VG_LAYER_NORM, "rms": VG_RMS_NORM}
+SKIPS = {
+    None: VG_NO_SKIP,
+    "activated": VG_ACTIVATED,
+    "linear": VG_LINEAR,
+    "post": VG_POST,
+    "pre": VG_PRE,
+    "highway": VG_HIGHWAY,
+}
+CLIPS = {None: VG_NO_CLIP, "norm": VG_CLIP_NORM, "value": VG_CLIP_VALUE}
+LOSSES = {"linear": VG_LINEAR_LOSS, "mse": VG_MSE, "cross_entropy": VG_CROSS_ENTROPY}
 ACTIVATIONS = tuple(
     vg_kernel_of(0, 32).activation_names[i].decode()
     for i in range(vg_kernel_of(0, 32).n_activations)
@@ -227,6 +275,20 @@ cdef class Run:
         self.plan.activation = ACTIVATIONS.index(fields["activation"])
         self.plan.parameters[0], self.plan.parameters[1] = fields["parameters"]
         self.plan.saturated_below = fields["saturated_below"]
+        self.plan.plain = fields["plain"]
+        self.plan.batch = fields["batch"]
+        self.plan.norm = NORMS[fields["norm"]]
+        self.plan.norm_epsilon = fields["norm_epsilon"]
+        self.plan.skip = SKIPS[fields["skip"]]
+        self.plan.every = fields["every"]
+        self.plan.identity = fields["identity"]
+        self.plan.branch = fields["branch"]
+        self.plan.gate_bias = fields["gate_bias"]
+        self.plan.clip = CLIPS[fields["clip"]]
+        self.plan.clip_at = fields["clip_at"]
+        self.plan.loss = LOSSES[fields["loss"]]
+        self.plan.recurrent = fields["recurrent"]
+        self.plan.input_scale = fields["input_scale"]
         self.plan.inputs = reals(fields["inputs"])
         self.plan.input_exponents = integers(fields["input_exponents"])
         self.plan.rows = 0 if fields["inputs"] is None else len(fields["inputs"])
@@ -236,8 +298,10 @@ cdef class Run:
         self.plan.n_segments = len(fields["segment_ends"])
         self.plan.n_columns = fields["n_columns"]
         self.plan.n_weight_columns = fields["n_weight_columns"]
+        self.plan.n_saturation_columns = fields["n_saturation_columns"]
         self.plan.column = integers(fields["column"])
         self.plan.weight_column = integers(fields["weight_column"])
+        self.plan.saturation_column = integers(fields["saturation_column"])
         self.plan.gradient = reals(fields["gradient"])
         self.plan.rms_min = reals(fields["rms_min"])
         self.plan.rms_max = reals(fields["rms_max"])
@@ -246,6 +310,7 @@ cdef class Run:
         self.plan.saturation = reals(fields["saturation"])
         self.plan.weight_gradient = reals(fields["weight_gradient"])
         self.plan.update_ratio = reals(fields["update_ratio"])
+        self.plan.clipped = reals(fields["clipped"])
         cdef cnp.ndarray dead = fields["dead"]
         self.plan.dead = <uint8_t *>cnp.PyArray_DATA(dead)
         self.plan.cancelled = &self.cancelled_flag

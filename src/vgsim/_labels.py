@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vgsim._network import RNN
 from vgsim._quantities import QUANTITIES
 from vgsim._samples import Samples
 
@@ -23,7 +24,7 @@ def to_xarray(samples: Samples) -> xarray.Dataset:
     >>> from vgsim._labels import to_xarray
     >>> s = vgsim.simulate(vgsim.MLP(depth=10, width=32), 100, layers=(0, 10))
     >>> dict(to_xarray(s).sizes)
-    {'sample': 100, 'layer': 2, 'weight_layer': 1}
+    {'sample': 100, 'layer': 2, 'weight_layer': 1, 'saturation_layer': 1}
     """
     try:
         import xarray
@@ -37,6 +38,11 @@ def to_xarray(samples: Samples) -> xarray.Dataset:
         "sample": ("sample", samples.index, {"long_name": "number of the sample under its seed"}),
         "layer": ("layer", samples.layers, {"long_name": "layer l, 0 is the input"}),
         "weight_layer": ("weight_layer", samples.weight_layers, {"long_name": "layer l of W_l"}),
+        "saturation_layer": (
+            "saturation_layer",
+            samples.saturation_layers,
+            {"long_name": "layer l with units, 1 or more"},
+        ),
     }
     return xarray.Dataset(variables, coordinates, attributes(samples))
 
@@ -62,9 +68,10 @@ def to_dataframe(samples: Samples) -> pandas.DataFrame:
     )
     columns = {}
     for name, (dims, array, _, _) in _quantities(samples).items():
-        if dims == ("sample",):
-            array = np.broadcast_to(array[:, np.newaxis], shape)
-        elif dims == ("sample", "weight_layer"):
+        shared = isinstance(samples.network, RNN) and dims == ("sample", "weight_layer")
+        if dims == ("sample",) or shared:
+            array = np.broadcast_to(array.reshape(-1, 1), shape)
+        elif dims != ("sample", "layer"):
             wide = np.full(shape, np.nan)
             wide[:, samples.layers >= 1] = array
             array = wide

@@ -3,35 +3,50 @@
 from __future__ import annotations
 
 import json
-import operator
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vgsim._activations import Activation, as_activation
+from vgsim._cures import Clip, Highway, Residual, checked_clip, clip_from_dict
+from vgsim._description import (
+    COUNTERS,
+    GAIN,
+    STD,
+    Description,
+    check_bias,
+    check_matrix,
+    check_weight_std,
+    checked_int,
+)
 from vgsim._initializers import Initializer, as_initializer
 from vgsim._parameters import Number
+from vgsim._recurrent import RNN
 
-__all__ = ["MLP", "network_from_json"]
+__all__ = [
+    "MLP",
+    "NORMS",
+    "RNN",
+    "Network",
+    "checked_network",
+    "network_from_json",
+    "weight_layers",
+]
 
-_COUNTERS = 2**32  # layers and blocks of random numbers are counted in 32 bits
-_MIN_STD, _MAX_STD = 1e-200, 1e200
-_SHOWN_WIDTHS = 8
-_GAIN = Number("a finite number > 0", lambda x: x > 0)
+NORMS = ("batch", "layer", "rms")
+NORM_EPS = 1e-5
+_NORM_EPS = Number("from 1e-12 to 1", lambda x: 1e-12 <= x <= 1)
 _TANH = Activation("tanh")
 _GLOROT_NORMAL = Initializer("glorot_normal")
-_BIAS_STD = Number(
-    f"0, or from {_MIN_STD} to {_MAX_STD}", lambda x: x == 0 or _MIN_STD <= x <= _MAX_STD
-)
 
 
 @dataclass(frozen=True, init=False, repr=False)
-class MLP:
+class MLP(Description):
     """A multilayer perceptron at random initialisation: x_l = φ(W_l x_{l-1} + b_l), l = 1 … depth.
 
     Parameters
@@ -53,21 +68,36 @@ class MLP:
         Standard deviation σ_b of the normal biases: 0, or from 1e-200 to 1e200, as that of the
         weights. ``torch_default`` has its own, uniform law of biases, which `gain` does not scale;
         bias_std must be 0 there.
+    norm : {"batch", "layer", "rms"}, optional
+        Normalisation of the pre-activations h_l = W_l x_{l-1} + b_l, without affine parameters:
+        "batch" by mean and variance over the batch (which needs a batch_size of 2 or more),
+        "layer" by those over the units, "rms" by the root mean square over the units.
+    norm_eps : float, default 1e-5
+        Added to the variance, or the mean square, under the square root; from 1e-12 to 1. Only with
+        a norm.
+    residual : Residual, optional
+        Skip connections.
+    highway : Highway, optional
+        Gates. Not together with `residual`.
+    clip : ClipNorm or ClipValue, optional
+        Clipping of every G_l, l = depth − 1 … 0, as it arrives.
 
     Attributes
     ----------
-    depth, width, activation, init, gain, bias_std
+    depth, width, activation, init, gain, bias_std, norm, norm_eps, residual, highway, clip
         As above, normalised: equal networks compare equal and have the same canonical JSON.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is of the wrong type or out of range; the message says what is allowed.
+        If an argument is of the wrong type or out of range, or if one would have no effect beside
+        the others; the message says what is allowed.
 
     Notes
     -----
-    Weights are independent and of mean 0. The critical networks of mean-field theory are those of
-    Poole et al. 2016 and Schoenholz et al. 2017, with σ_w = gain (``lecun_normal``) and σ_b.
+    Weights are of mean 0, and independent but for ``orthogonal`` ones. The critical networks of
+    mean-field theory are those of Poole et al. 2016 and Schoenholz et al. 2017, with σ_w = gain
+    (``lecun_normal``) and σ_b.
 
     Examples
     --------
@@ -79,6 +109,8 @@ class MLP:
     np.float64(0.125)
     >>> vgsim.MLP(2, [784, 32, 10]).widths
     (784, 32, 10)
+    >>> vgsim.MLP(1000, 128, norm="layer", residual=vgsim.Residual(2))
+    MLP(depth=1000, width=128, norm='layer', residual=Residual(every=2))
 
     The repr abbreviates more than 8 widths:
 
@@ -92,6 +124,19 @@ class MLP:
     init: Initializer = _GLOROT_NORMAL
     gain: float = 1.0
     bias_std: float = 0.0
+    norm: str | None = None
+    norm_eps: float = NORM_EPS
+    residual: Residual | None = None
+    highway: Highway | None = None
+    clip: Clip | None = None
+
+    _read: ClassVar = {
+        "activation": Activation.from_json,
+        "init": Initializer.from_json,
+        "residual": Residual.from_dict,
+        "highway": Highway.from_dict,
+        "clip": clip_from_dict,
+    }
 
     def __init__(
         self,
@@ -102,30 +147,80 @@ class MLP:
         init: str | Initializer = "glorot_normal",
         gain: float = 1.0,
         bias_std: float = 0.0,
+        norm: str | None = None,
+        norm_eps: float = NORM_EPS,
+        residual: Residual | None = None,
+        highway: Highway | None = None,
+        clip: Clip | None = None,
     ) -> None:
-        depth = _positive_int("depth", depth)
-        checked = {
-            "depth": depth,
-            "width": _checked_width(width, depth),
-            "activation": as_activation(activation),
-            "init": as_initializer(init),
-            "gain": _GAIN.check("gain", gain),
-            "bias_std": _BIAS_STD.check("bias_std", bias_std),
-        }
-        for name, value in checked.items():
-            object.__setattr__(self, name, value)
-        if self.init.name == "torch_default" and self.bias_std > 0:
+        depth = checked_int("depth", depth, 1, COUNTERS - 1)
+        self._set(
+            depth=depth,
+            width=_checked_width(width, depth),
+            activation=as_activation(activation),
+            init=as_initializer(init),
+            gain=GAIN.check("gain", gain),
+            bias_std=STD.check("bias_std", bias_std),
+            norm=_checked_norm(norm),
+            norm_eps=_NORM_EPS.check("norm_eps", norm_eps),
+            residual=_instance("residual", residual, Residual),
+            highway=_instance("highway", highway, Highway),
+            clip=checked_clip(clip),
+        )
+        self._check_weights()
+        self._check_norm()
+        self._check_skips()
+
+    def _check_weights(self) -> None:
+        check_bias(self.init, self.bias_std)
+        if self.init.distribution == "identity":
             raise ValueError(
-                "init 'torch_default' draws its own uniform biases: bias_std must be 0, "
-                f"got {self.bias_std!r}; for normal biases use init='lecun_uniform' with "
-                "gain=3**-0.5, the same law of weights"
+                f"init must not be {self.init.name!r} in an MLP, it is for vgsim.RNN; with "
+                "vgsim.Residual the skip connections are the identity"
             )
-        for fan_in, fan_out in self._fans:
-            std = self.gain * self.init.weight_std(fan_in, fan_out)
-            if not _MIN_STD <= std <= _MAX_STD:
+        last_gain = self.residual.last_gain if self.residual else 1.0
+        named = f"gain={self.gain!r}"
+        for fans in self._fans:
+            check_matrix(self.init, *fans)
+            std = self.gain * self.init.weight_std(*fans)
+            check_weight_std(named, self.init, std)
+            check_weight_std(f"{named} times last_gain={last_gain!r}", self.init, std * last_gain)
+
+    def _check_norm(self) -> None:
+        if self.norm is None and self.norm_eps != NORM_EPS:
+            raise ValueError(f"norm_eps is for a norm, got norm_eps={self.norm_eps!r} without one")
+        if self.norm == "layer" and 1 in (narrow := self.widths[1:]):
+            raise ValueError(
+                "norm 'layer' makes a layer of a single unit 0: it needs a width of at least 2, "
+                f"got width 1 in layer {1 + narrow.index(1)}"
+            )
+
+    def _check_skips(self) -> None:
+        residual, skips = self.residual, self.residual or self.highway
+        if residual and self.highway:
+            raise ValueError(
+                "residual and highway exclude each other: one of them must be None, "
+                f"got {residual!r} and {self.highway!r}"
+            )
+        if skips and not isinstance(self.width, int):
+            name = "residual" if residual else "highway"
+            raise ValueError(f"{name} needs equal widths, one int as width, got {self.width!r}")
+        if residual is None:
+            return
+        if self.depth % residual.every:
+            raise ValueError(
+                f"residual has blocks of every={residual.every} layers: depth must be a multiple "
+                f"of it, got {self.depth}"
+            )
+        if residual.style == "linear" and residual.every == 1:
+            idle = [f"norm={self.norm!r}"] if self.norm else []
+            if self.activation.name != "linear":
+                idle.append(f"activation={self.activation.name!r}")
+            if idle:
                 raise ValueError(
-                    f"gain={self.gain!r} with init={self.init!r} gives weights of standard "
-                    f"deviation {std!r}; it must be from {_MIN_STD} to {_MAX_STD}"
+                    "residual of style 'linear' with every=1 has neither norm nor activation in "
+                    f"any layer, got {' and '.join(idle)}: use every=2 or more, another style, or "
+                    "activation='linear' without a norm"
                 )
 
     @property
@@ -144,85 +239,34 @@ class MLP:
 
     @cached_property
     def weight_stds(self) -> NDArray[np.float64]:
-        """Standard deviations s_l of the weights, gain included; (depth,), entry l - 1 for W_l."""
+        """Standard deviations s_l of the weights, gains included; (depth,), entry l - 1 for W_l."""
         std = {fans: self.gain * self.init.weight_std(*fans) for fans in self._fans}
-        return self._per_layer(std)
+        stds = self._per_layer(std)
+        if self.residual:
+            stds[self.residual.every - 1 :: self.residual.every] *= self.residual.last_gain
+        stds.flags.writeable = False
+        return stds
 
     @cached_property
     def bias_limits(self) -> NDArray[np.float64]:
         """Limits of ``torch_default``'s uniform biases, zeros otherwise; (depth,)."""
-        limit = {fans: self.init.bias_limit(fans[0]) or 0.0 for fans in self._fans}
-        return self._per_layer(limit)
+        limits = self._per_layer(
+            {fans: self.init.bias_limit(fans[0]) or 0.0 for fans in self._fans}
+        )
+        limits.flags.writeable = False
+        return limits
 
     def _per_layer(self, by_fans: Mapping[tuple[int, int], float]) -> NDArray[np.float64]:
         if isinstance(self.width, tuple):
-            values = np.array([by_fans[fans] for fans in pairwise(self.width)])
-        else:
-            values = np.full(self.depth, by_fans[self.width, self.width])
-        values.flags.writeable = False
-        return values
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields that are not at their default, as JSON types, with ``"kind": "MLP"``.
-
-        Examples
-        --------
-        >>> import vgsim
-        >>> vgsim.MLP(10, 8, activation="relu", gain=2).to_dict()
-        {'kind': 'MLP', 'depth': 10, 'width': 8, 'activation': 'relu', 'gain': 2.0}
-        """
-        return {"kind": "MLP"} | {name: _to_json(value) for name, value in self._changed().items()}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> MLP:
-        """Build from what :meth:`to_dict` returns; unknown fields are a ValueError."""
-        arguments = dict(values)
-        kind = arguments.pop("kind", None)
-        if kind != "MLP":
-            raise ValueError(f"kind of network must be 'MLP', got {kind!r}")
-        known = [field.name for field in fields(cls)]
-        unknown = sorted(set(arguments) - set(known))
-        missing = sorted({"depth", "width"} - set(arguments))
-        if unknown or missing:
-            raise ValueError(
-                f"a network of kind 'MLP' has the fields {known}, of which depth and width are "
-                f"required; unknown: {unknown}, missing: {missing}"
-            )
-        if "activation" in arguments:
-            arguments["activation"] = Activation.from_json(arguments["activation"])
-        if "init" in arguments:
-            arguments["init"] = Initializer.from_json(arguments["init"])
-        return cls(**arguments)
-
-    def canonical_json(self) -> str:
-        """Return the identity of the network: :meth:`to_dict` as ASCII JSON, sorted, no spaces.
-
-        The key of the random numbers depends on it, so equal networks share their draws and
-        different ones are independent under one seed. Fields at their default are left out.
-
-        Examples
-        --------
-        >>> import vgsim
-        >>> vgsim.MLP(depth=10, width=8).canonical_json()
-        '{"depth":10,"kind":"MLP","width":8}'
-        """
-        return json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-    def _changed(self) -> dict[str, Any]:
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        defaults = {field.name: field.default for field in fields(self)}
-        return {name: value for name, value in values.items() if value != defaults[name]}
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {field.name: getattr(self, field.name) for field in fields(self)}
-
-    def __repr__(self) -> str:
-        shown = (f"{name}={_shown(value)}" for name, value in self._changed().items())
-        return f"MLP({', '.join(shown)})"
+            return np.array([by_fans[fans] for fans in pairwise(self.width)])
+        return np.full(self.depth, by_fans[self.width, self.width])
 
 
-def network_from_json(text: str) -> MLP:
-    """Build the network whose :meth:`MLP.canonical_json` is `text`.
+Network = MLP | RNN
+
+
+def network_from_json(text: str) -> Network:
+    """Build the network whose ``canonical_json()`` is `text`.
 
     Examples
     --------
@@ -233,54 +277,72 @@ def network_from_json(text: str) -> MLP:
     values = json.loads(text)
     if not isinstance(values, dict):
         raise ValueError(f"a network must be a JSON object, got {text!r}")
-    return MLP.from_dict(values)
+    kind = values.get("kind")
+    if kind not in ("MLP", "RNN"):
+        raise ValueError(f"kind of network must be 'MLP' or 'RNN', got {kind!r}")
+    return MLP.from_dict(values) if kind == "MLP" else RNN.from_dict(values)
 
 
-def _to_json(value: Any) -> Any:
-    if isinstance(value, (Activation, Initializer)):
-        return value.to_json()
-    return list(value) if isinstance(value, tuple) else value
+def checked_network(network: object) -> Network:
+    """Return `network` if it is one, or raise a TypeError.
+
+    Examples
+    --------
+    >>> from vgsim._network import checked_network
+    >>> checked_network(1000)
+    Traceback (most recent call last):
+    TypeError: network must be a vgsim.MLP or a vgsim.RNN, got 1000
+    """
+    if isinstance(network, (MLP, RNN)):
+        return network
+    raise TypeError(f"network must be a vgsim.MLP or a vgsim.RNN, got {network!r}")
 
 
-def _shown(value: Any) -> str:
-    if isinstance(value, tuple) and len(value) > _SHOWN_WIDTHS:
-        return f"[{value[0]}, {value[1]}, ..., {value[-1]}] ({len(value)} widths)"
-    json_value = _to_json(value)
-    return repr(json_value if isinstance(json_value, str) else value)
+def weight_layers(network: Network, layers: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return those of the recorded layers that have weights: l >= 1, or [1] in an RNN, always.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import vgsim
+    >>> from vgsim._network import weight_layers
+    >>> weight_layers(vgsim.MLP(10, 8), np.array([10, 0, 5]))
+    array([10,  5])
+    >>> weight_layers(vgsim.RNN(10, 8), np.array([10, 0, 5]))
+    array([1])
+    """
+    if isinstance(network, RNN):
+        return np.ones(1, dtype=np.int64)
+    return layers[layers >= 1]
 
 
-def _positive_int(argument: str, value: object) -> int:
-    message = f"{argument} must be an int from 1 to {_COUNTERS - 1}, got {value!r}"
-    if isinstance(value, (bool, np.bool_)):
+def _checked_norm(norm: object) -> str | None:
+    message = f"norm must be one of {', '.join(map(repr, NORMS))} or None, got {norm!r}"
+    if norm is not None and not isinstance(norm, str):
         raise TypeError(message)
-    try:
-        number = operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        raise TypeError(message) from None
-    if not 1 <= number < _COUNTERS:
+    if norm is not None and norm not in NORMS:
         raise ValueError(message)
-    return number
+    return norm
+
+
+def _instance(argument: str, value: object, kind: type) -> object:
+    if value is not None and not isinstance(value, kind):
+        name = kind.__name__
+        raise TypeError(f"{argument} must be a vgsim.{name} or None, got {value!r}")
+    return value
 
 
 def _checked_width(width: object, depth: int) -> int | tuple[int, ...]:
     if isinstance(width, Iterable) and not isinstance(width, (str, bytes, Mapping)):
-        widths = tuple(_positive_int(f"width[{i}]", n) for i, n in enumerate(width))
+        widths = tuple(checked_int(f"width[{i}]", n, 1, COUNTERS - 1) for i, n in enumerate(width))
         if len(widths) != depth + 1:
             raise ValueError(
                 f"width must be an int or the depth + 1 = {depth + 1} widths n_0 … n_D, "
                 f"got {len(widths)} of them"
             )
-    else:
-        if not hasattr(width, "__index__"):
-            raise TypeError(
-                f"width must be an int or a sequence of depth + 1 = {depth + 1} ints, got {width!r}"
-            )
-        widths = (_positive_int("width", width),) * 2
-    for fan_in, fan_out in set(pairwise(widths)):
-        padded = -(-fan_in // 4) * 4
-        if fan_out * padded >= _COUNTERS:
-            raise ValueError(
-                f"a weight matrix must have fewer than 2**32 = {_COUNTERS} entries, with rows "
-                f"padded to whole quads, got width {fan_in} before {fan_out}: {fan_out} x {padded}"
-            )
-    return widths[0] if len(set(widths)) == 1 else widths
+        return widths[0] if len(set(widths)) == 1 else widths
+    if not hasattr(width, "__index__"):
+        raise TypeError(
+            f"width must be an int or a sequence of depth + 1 = {depth + 1} ints, got {width!r}"
+        )
+    return checked_int("width", width, 1, COUNTERS - 1)

@@ -29,6 +29,7 @@ class Quantity:
 
 _EACH = ("sample",)
 _LAYER = ("sample", "layer")
+_UNITS = ("sample", "saturation_layer")
 _WEIGHTS = ("sample", "weight_layer")
 
 QUANTITIES = {
@@ -43,7 +44,7 @@ QUANTITIES = {
     ),
     "activation": Quantity(_LAYER, "activation", "log10", "log10 of the RMS of X_l"),
     "saturation": Quantity(
-        _WEIGHTS, "saturation", "1", "fraction of units with |phi'| < 0.05 max |phi'|"
+        _UNITS, "saturation", "1", "fraction of units with |phi'| < 0.05 max |phi'|"
     ),
     "weight_gradient": Quantity(
         _WEIGHTS, "weight_gradient", "log10", "log10 of the norm of the gradient by W_l"
@@ -54,6 +55,7 @@ QUANTITIES = {
         "log10",
         "log10 of the norm of the gradient by W_l over the norm of W_l",
     ),
+    "clipped": Quantity(_LAYER, "clipped", "1", "fraction of the entries of G_l that were clipped"),
 }
 
 RECORDS = tuple(dict.fromkeys(q.record for q in QUANTITIES.values() if q.record))
@@ -88,7 +90,10 @@ class Recorded(Generic[A]):
 
 
 def check_arrays(
-    index: NDArray[np.int64], layers: NDArray[np.int64], arrays: Mapping[str, NDArray[Any]]
+    index: NDArray[np.int64],
+    layers: NDArray[np.int64],
+    n_weight_layers: int,
+    arrays: Mapping[str, NDArray[Any]],
 ) -> None:
     """Refuse what no run can have recorded.
 
@@ -96,6 +101,8 @@ def check_arrays(
     ----------
     index : int64 array, shape (n,)
     layers : int64 array, shape (k,)
+    n_weight_layers : int
+        How many columns the quantities of weight matrices have.
     arrays : mapping of str to array
         By the names of `QUANTITIES`.
 
@@ -104,7 +111,7 @@ def check_arrays(
     >>> import numpy as np
     >>> from vgsim._quantities import check_arrays
     >>> arrays = {"output_gradient": np.array([0.0, -np.inf]), "dead": np.zeros(2, bool)}
-    >>> check_arrays(np.arange(2), np.array([0, 5, 10]), arrays)
+    >>> check_arrays(np.arange(2), np.array([0, 5, 10]), 2, arrays)
     Traceback (most recent call last):
     ValueError: output_gradient must be finite
     """
@@ -115,7 +122,8 @@ def check_arrays(
     sizes = {
         "sample": index.size,
         "layer": layers.size,
-        "weight_layer": np.count_nonzero(layers >= 1),
+        "saturation_layer": np.count_nonzero(layers >= 1),
+        "weight_layer": n_weight_layers,
     }
     for name, quantity in QUANTITIES.items():
         if (name in arrays) != (quantity.record is None or quantity.record in arrays):

@@ -46,6 +46,9 @@ STREAMS: dict[str, int] = {
     "targets": 7,
     "replay_rest": 8,
     "norm": 9,
+    "input_weights": 10,
+    "drive": 11,
+    "gate_replay_rest": 12,
 }
 
 UInt32s = NDArray[np.uint32]

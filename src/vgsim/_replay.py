@@ -2,32 +2,35 @@
 
 The dense engine draws its weight matrices, so here they are simply drawn. The matrix-free engine
 draws only the products of each matrix; the rest of the matrix is drawn here, from a stream of its
-own, so that the matrix is Gaussian and has exactly these products.
+own, so that the matrix has its law and exactly these products.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike
 
-from vgsim._activations import ACTIVATIONS
+from vgsim._conditional import ConditionalGaussian, ConditionalHaar
+from vgsim._draws import Draws
+from vgsim._layers import Layer, Matrix, backward, forward, mlp_layers, rnn_layers
+from vgsim._losses import output_gradient
 from vgsim._memory import require_memory
-from vgsim._network import MLP
-from vgsim._random import network_key, normals, truncated_normals, uniforms, words
+from vgsim._network import MLP, RNN, Network
+from vgsim._random import network_key
 from vgsim._sampling import INDICES, checked_data, checked_dtype, checked_int, checked_setting
-from vgsim._scaled import Array, activated, added, backpropagated, scaled
+from vgsim._scaled import Array, Scaled, scaled, shifted
 
 if TYPE_CHECKING:
     import torch
 
 __all__ = ["Replay", "replay"]
 
-TRUNCATED_STD = 0.87962566103423978  # of a standard normal conditioned on |z| < 2
+Conditional = ConditionalGaussian | ConditionalHaar
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,15 +39,22 @@ class Replay:
 
     Attributes
     ----------
-    network : MLP
-    inputs : ndarray, (n_0, 1)
+    network : MLP or RNN
+    inputs : ndarray, (n_0, B)
         X_0.
     weights : list of ndarray
-        W_1 … W_D, of shape (n_l, n_{l-1}).
+        W_1 … W_D, of shape (n_l, n_{l-1}); of an RNN [W], (n, n).
     biases : list of ndarray
-        b_1 … b_D, of shape (n_l,); zeros where the network has none.
-    output_gradient : ndarray, (n_D, 1)
-        G_D = ∂L/∂X_D.
+        b_1 … b_D, of shape (n_l,), zeros where the network has none; of an RNN [b].
+    output_gradient : ndarray, (n_D, B)
+        G_D = ∂L/∂X_D. Where cross-entropy is saturated beyond the range of float64, it is 0 here,
+        though not in :func:`simulate`.
+    gate_weights : list of ndarray or None
+        Highway networks: the gates' matrices W_T, one a layer, of shape (n_l, n_{l-1}).
+    input_weights : ndarray or None
+        RNN: U, (n, n).
+    drive : ndarray or None
+        RNN: s_1 … s_steps, (steps, n, B).
 
     Examples
     --------
@@ -56,27 +66,34 @@ class Replay:
     <Replay: MLP(depth=2, width=(3, 4, 1)), inputs (3, 1), W_1 (4, 3) to W_2 (1, 4)>
     """
 
-    network: MLP
+    network: Network
     inputs: Array
     weights: list[Array]
     biases: list[Array]
     output_gradient: Array
+    gate_weights: list[Array] | None = None
+    input_weights: Array | None = None
+    drive: Array | None = None
 
     def __repr__(self) -> str:
         first, last = self.weights[0].shape, self.weights[-1].shape
         more = f" to W_{len(self.weights)} {last}" if len(self.weights) > 1 else ""
-        return f"<Replay: {self.network!r}, inputs {self.inputs.shape}, W_1 {first}{more}>"
+        name = "W" if isinstance(self.network, RNN) else "W_1"
+        return f"<Replay: {self.network!r}, inputs {self.inputs.shape}, {name} {first}{more}>"
 
-    def to_torch(self) -> torch.nn.Sequential:
+    def to_torch(self) -> torch.nn.Module:
         """Build a PyTorch module in float64 with these weights and biases.
 
         Needs the package torch, which is imported here only.
 
         Returns
         -------
-        torch.nn.Sequential
-            ``Linear`` layers, without bias if the network has none, each followed by the
-            activation. As ever in PyTorch, examples are rows: it takes (B, n_0) and gives (B, n_D).
+        torch.nn.Module
+            As ever in PyTorch, examples are rows: it takes (B, n_0) and gives (B, n_D). A plain
+            MLP is a ``Sequential`` of ``Linear`` layers, without bias if the network has none, each
+            followed by the activation. After a forward pass its attribute ``states`` is the list of
+            X_0 … X_D, by which ``torch.autograd.grad`` gives the gradients G_l, clipped if the
+            network has `clip`.
 
         Raises
         ------
@@ -95,27 +112,20 @@ class Replay:
           (3): Tanh()
         )
         """
-        try:
-            import torch
-        except ImportError as error:
-            raise ImportError("to_torch needs the package torch: pip install torch") from error
-        phi = self.network.activation
-        biased = self.network.bias_std > 0 or bool(self.network.bias_limits.any())
-        modules: list[torch.nn.Module] = []
-        for W, b in zip(self.weights, self.biases, strict=True):
-            n, m = W.shape
-            linear = torch.nn.Linear(m, n, bias=biased, dtype=torch.float64)
-            with torch.no_grad():
-                linear.weight.copy_(torch.from_numpy(W))
-                if biased:
-                    linear.bias.copy_(torch.from_numpy(b))
-            activation = ACTIVATIONS[phi.name].torch(torch.nn, *phi.parameters.values())
-            modules += [linear, activation]
-        return torch.nn.Sequential(*modules)
+        from vgsim._torch import module
+
+        return module(
+            self.network,
+            self.weights,
+            self.biases,
+            gate_weights=self.gate_weights,
+            input_weights=self.input_weights,
+            drive=self.drive,
+        )
 
 
 def replay(
-    network: MLP,
+    network: Network,
     seed: int = 0,
     index: int = 0,
     *,
@@ -133,7 +143,7 @@ def replay(
 
     Parameters
     ----------
-    network : MLP
+    network : MLP or RNN
     seed : int, default 0
         As given to :func:`simulate`; its provenance has it.
     index : int, default 0
@@ -154,13 +164,19 @@ def replay(
 
     Notes
     -----
-    With x̂ and δ̂ the unit vectors of x_{l-1} and δ_l, the matrix-free engine draws the Gaussian
-    products z = W x̂ / s and z' = Wᵀ δ̂ / s across x̂. With M a Gaussian matrix,
+    With Q and Q_g the orthonormalised columns of X_{l-1} and Δ_l = ∂L/∂H_l, the matrix-free engine
+    draws the Gaussian products Z = W Q / s and N = Wᵀ Q_g / s, of which it uses (I - Q Qᵀ) N alone.
+    With M a Gaussian matrix,
 
-        W = s [z x̂ᵀ + (δ̂ z'ᵀ + (I - δ̂ δ̂ᵀ) M) (I - x̂ x̂ᵀ)]
+        W = s [Z Qᵀ + (Q_g Nᵀ + (I - Q_g Q_gᵀ) M) (I - Q Qᵀ)]
 
     has independent entries N(0, s²) and exactly these products. Its last term is scaled to the norm
-    that entered ‖W‖ in "update_ratio".
+    that entered ‖W‖ in "update_ratio". Orthogonal weights are γ O, where
+
+        O = Z_u Qᵀ + Q_g Fᵀ + A O' Bᵀ
+
+    with Z_u = O Q, with Q_g made of what Δ_l has across Z_u, with F = Oᵀ Q_g, with A and B bases of
+    the orthogonal complements of [Z_u, Q_g] and [Q, F], and with O' a random orthogonal matrix.
 
     Examples
     --------
@@ -177,130 +193,137 @@ def replay(
     True
     """
     engine = checked_setting(network, batch_size, loss, engine)
-    widths = np.array(network.widths, dtype=np.float64)
-    largest = float((widths[1:] * widths[:-1]).max())
-    require_memory(
-        int(8 * (widths[1:] @ widths[:-1] + 6 * largest)),
-        f"a replay of the weights of {network!r}",
-        "lower depth or width; vgsim.simulate needs no weights",
-    )
-    draw = _Draws(
+    _require_memory(network, batch_size, engine)
+    draw = Draws(
         key=network_key(network.canonical_json(), seed),
         index=checked_int("index", index, 0, INDICES - 1, "2**56 - 1"),
         dtype=checked_dtype(dtype),
     )
-    data = checked_data(inputs, network.widths[0])
-
-    x = draw(normals, "input", 0, network.widths[0]) if data is None else draw.row(data)
-    b = [_bias(network, draw, l) for l in range(1, network.depth + 1)]
-    g = draw(normals, "cotangent", network.depth, network.widths[-1])
+    n_0 = network.widths[0]
+    data = checked_data(inputs, n_0, batch_size)
+    X = draw.columns("input", 0, n_0, batch_size) if data is None else draw.rows(data, batch_size)
+    if isinstance(network, RNN):
+        return _rnn(network, draw, X, loss)
     if engine == "dense":
-        W = [_dense_weight(network, draw, l) for l in range(1, network.depth + 1)]
-    else:
-        W = _matrix_free_weights(network, draw, x, b, g)
-    return Replay(network, x[:, np.newaxis], W, b, g[:, np.newaxis])
+        return _dense(network, draw, X, loss)
+    return _matrix_free(network, draw, X, loss)
 
 
-@dataclass(frozen=True)
-class _Draws:
-    """The random numbers of one sample."""
+def _dense(network: MLP, draw: Draws, X: Array, loss: str) -> Replay:
+    """Draw an MLP by its matrices."""
 
-    key: NDArray[np.uint32]
-    index: int
-    dtype: str
+    def matrices(stream: str) -> list[Array]:
+        law, widths = network.init.distribution, network.widths
+        return [
+            draw.weight(law, s, stream, l, widths[l], widths[l - 1])
+            for l, s in enumerate(network.weight_stds.tolist(), start=1)
+        ]
 
-    def __call__(self, law: Callable[..., Array], stream: str, layer: int, count: int) -> Array:
-        return law(self.key, stream, layer, self.index, count, self.dtype)
-
-    def row(self, data: Array) -> Array:
-        """Return a uniformly random row of a data matrix."""
-        word = int(words(self.key, "input", 0, self.index, 1)[0])
-        row: Array = data[word * len(data) >> 32]
-        return row
-
-    def rest(self, layer: int, n: int, m: int) -> Array:
-        """M, the part of W_l that only a replay needs: n × m standard normals."""
-        M = normals(self.key, "replay_rest", layer, self.index, n * m, "float64")
-        return M.reshape(n, m)
-
-    def chi_square(self, layer: int, degrees: int) -> float:
-        """χ² by the rejection method of Marsaglia and Tsang (2000), boosted for one degree."""
-        if degrees == 0:
-            return 0.0
-        boosted = degrees == 1
-        d = degrees / 2.0 + boosted - 1.0 / 3.0
-        c = 1.0 / math.sqrt(9.0 * d)
-        block = 0
-        while True:
-            x = normals(self.key, "norm", layer, self.index, 2 * block + 1, "float64")[-1]
-            bits = words(self.key, "norm", layer, self.index, 4 * block + 8)[-4:]
-            u, u_boost = ((int(hi) << 32 | int(lo)) >> 12 for hi, lo in bits.reshape(2, 2))
-            v = (1.0 + c * float(x)) ** 3
-            if v > 0 and _log_uniform(u) < x * x / 2.0 + d - d * v + d * math.log(v):
-                boost = math.exp(2.0 * _log_uniform(u_boost)) if boosted else 1.0
-                return 2.0 * d * v * boost
-            block += 2
+    W, b = matrices("forward"), _biases(network, draw)
+    T = matrices("gate_forward") if network.highway else None
+    layers = _layers(network, [_matrix(A) for A in W], b, [_matrix(A) for A in T or []])
+    G = _output_gradient(network, draw, X, loss, layers)
+    return Replay(network, X, W, b, _plain(G), gate_weights=T)
 
 
-def _log_uniform(bits: int) -> float:
-    """Return ln of the uniform on (0, 1) that 52 bits stand for."""
-    return math.log((bits + 0.5) * 2.0**-52)
+def _matrix_free(network: MLP, draw: Draws, X: Array, loss: str) -> Replay:
+    """Draw an MLP by the products of its matrices, then the matrices given their products."""
+    layers_and_stds = list(enumerate(network.weight_stds.tolist(), start=1))
+    B = X.shape[1]
+    W = [_conditional(network, draw, l, s, B, "") for l, s in layers_and_stds]
+    T = []
+    if network.highway:
+        T = [_conditional(network, draw, l, s, B, "gate_") for l, s in layers_and_stds]
+    b = _biases(network, draw)
+    layers = _layers(network, W, b, T)
+    G = _output_gradient(network, draw, X, loss, layers)
+    backward(layers, G, network.clip)
+    weights = [_explicit(A, draw, l, "") for l, A in enumerate(W, start=1)]
+    gates = [_explicit(A, draw, l, "gate_") for l, A in enumerate(T, start=1)]
+    return Replay(network, X, weights, b, _plain(G), gate_weights=gates or None)
 
 
-def _bias(network: MLP, draw: _Draws, l: int) -> Array:
-    """b_l."""
-    n, limit = network.widths[l], float(network.bias_limits[l - 1])
-    if limit > 0:
-        return limit * draw(uniforms, "bias", l, n)
-    if network.bias_std > 0:
-        return network.bias_std * draw(normals, "bias", l, n)
-    return np.zeros(n)
-
-
-def _dense_weight(network: MLP, draw: _Draws, l: int) -> Array:
-    """W_l as the dense engine draws it: every row starts a new quad of draws."""
+def _conditional(network: MLP, draw: Draws, l: int, s: float, B: int, prefix: str) -> Conditional:
+    """W_l, or its gate's matrix, as it is before it has been multiplied."""
     n, m = network.widths[l], network.widths[l - 1]
-    law, std = {
-        "normal": (normals, 1.0),
-        "uniform": (uniforms, 1.0 / math.sqrt(3.0)),
-        "truncated_normal": (truncated_normals, TRUNCATED_STD),
-    }[network.init.distribution]
-    padded = -(-m // 4) * 4
-    rows = draw(law, "forward", l, n * padded).reshape(n, padded)[:, :m]
-    return float(network.weight_stds[l - 1]) / std * rows
+    epsilon = float(np.finfo(draw.dtype).eps)
+    if network.init.distribution == "orthogonal":
+        N = max(n, m)
+        Z, Z_back = (draw.columns(prefix + way, l, N, B) for way in ("forward", "backward"))
+        return ConditionalHaar(s * math.sqrt(N), (n, m), Z, Z_back, epsilon)
+    Z = draw.columns(prefix + "forward", l, n, B)
+    return ConditionalGaussian(s, Z, draw.columns(prefix + "backward", l, m, B), epsilon)
 
 
-def _matrix_free_weights(
-    network: MLP, draw: _Draws, inputs: Array, b: list[Array], output_gradient: Array
-) -> list[Array]:
-    """W_1 … W_D with the products that the matrix-free engine drew; see Notes of replay."""
-    phi, widths, s = network.activation, network.widths, network.weight_stds
-    x, z, h = [scaled(inputs)], [], []
-    for l in range(1, network.depth + 1):
-        z.append(draw(normals, "forward", l, widths[l]))
-        u = scaled(s[l - 1] * x[-1].size * z[-1], x[-1].exponent)
-        h.append(added(u, scaled(b[l - 1])))
-        x.append(activated(phi, h[-1]))
+def _explicit(A: Conditional, draw: Draws, l: int, prefix: str) -> Array:
+    """Return a matrix given its products; the norm of W_l itself is part of the sample."""
+    rest = draw.rest(prefix + "replay_rest", l, *A.rest_shape)
+    if isinstance(A, ConditionalHaar):
+        return A.explicit(rest)
+    recorded = not prefix and A.is_multiplied
+    return A.explicit(rest, draw.chi_square(l, A.degrees) if recorded else None)
 
-    W = []
-    g = scaled(output_gradient)
-    for l in range(network.depth, 0, -1):
-        n, m = widths[l], widths[l - 1]
-        delta = backpropagated(phi, h[l - 1], g)
-        z_l, x_unit, delta_unit = z[l - 1], x[l - 1].unit, delta.unit
-        across = draw(normals, "backward", l, m)
-        across = across - x_unit * (x_unit @ across)
 
-        rest = draw.rest(l, n, m)
-        rest -= np.outer(delta_unit, delta_unit @ rest)
-        rest -= np.outer(rest @ x_unit, x_unit)
-        if x_unit.any() and delta_unit.any():
-            # A zero x or δ makes the weight gradient zero: ‖W‖ is then not recorded, M stays as is.
-            degrees = (n - 1) * (m - 1)
-            norm = np.linalg.norm(rest) if degrees else 1.0
-            rest *= math.sqrt(draw.chi_square(l, degrees)) / norm
-        W.append(s[l - 1] * (np.outer(z_l, x_unit) + np.outer(delta_unit, across) + rest))
+def _rnn(network: RNN, draw: Draws, X: Array, loss: str) -> Replay:
+    """Draw an RNN."""
+    n, B = X.shape
+    W = draw.weight(network.init.distribution, network.weight_std, "forward", 1, n, n)
+    b = draw.bias(1, n, network.bias_std, network.bias_limit)
+    U = draw.weight("normal", network.input_std / math.sqrt(n), "input_weights", 1, n, n)
+    s = np.array([draw.columns("drive", t, n, B) for t in range(1, network.steps + 1)])
+    driven = _matrix(U) if network.input_std > 0 else None
+    layers = rnn_layers(network, _matrix(W), _column(b), driven, map(scaled, s))
+    G = _output_gradient(network, draw, X, loss, layers)
+    return Replay(network, X, [W], [b], _plain(G), input_weights=U, drive=s)
 
-        along = x_unit * (z_l @ delta_unit)
-        g = scaled(s[l - 1] * delta.size * (along + across), delta.exponent)
-    return W[::-1]
+
+def _biases(network: MLP, draw: Draws) -> list[Array]:
+    """b_1 … b_D."""
+    limits = network.bias_limits.tolist()
+    return [
+        draw.bias(l, n, network.bias_std, limit)
+        for l, (n, limit) in enumerate(zip(network.widths[1:], limits, strict=True), start=1)
+    ]
+
+
+def _layers(network: MLP, W: Sequence[Matrix], b: list[Array], T: Sequence[Matrix]) -> list[Layer]:
+    return mlp_layers(network, W, [_column(b_l) for b_l in b], T or None)
+
+
+def _output_gradient(
+    network: Network, draw: Draws, X: Array, loss: str, layers: Sequence[Layer]
+) -> Scaled:
+    """Run the forward pass and return G_D."""
+    return output_gradient(loss, forward(layers, scaled(X))[-1], draw, network.depth)
+
+
+def _matrix(W: Array) -> Scaled:
+    """Return W with one exponent, 0, without a copy."""
+    return Scaled(W, 0)
+
+
+def _column(b: Array) -> Scaled | None:
+    return scaled(b[:, np.newaxis]) if b.any() else None
+
+
+def _plain(G: Scaled) -> Array:
+    """Return G in plain float64, where it may underflow to zero or overflow to infinity."""
+    with np.errstate(over="ignore"):
+        return shifted(G.mantissa, G.exponent)
+
+
+def _require_memory(network: Network, B: int, engine: str) -> None:
+    """Refuse a replay of which the arrays would not fit."""
+    widths = np.array(network.widths, dtype=np.float64)
+    sizes = widths[1:] * widths[:-1]
+    if isinstance(network, RNN):
+        matrices = 2.0 * sizes[0]
+    else:
+        matrices = float(sizes.sum()) * (2 if network.highway else 1)
+    largest = float((np.maximum(widths[1:], widths[:-1]) ** 2).max())
+    columns = float(widths.sum()) * B * (16 if engine == "matrix-free" else 8)
+    require_memory(
+        int(8 * (matrices + 6 * largest + columns)),
+        f"a replay of the weights of {network!r}",
+        "lower depth or width; vgsim.simulate needs no weights",
+    )

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from vgsim import _npz, _stats
+from vgsim import _stats
 from vgsim._events import THRESHOLD, happened
-from vgsim._network import MLP, network_from_json
+from vgsim._network import Network, weight_layers
 from vgsim._quantities import QUANTITIES, RECORDS, Floats, Recorded, check_arrays
 from vgsim._stats import Probability
 
@@ -29,18 +29,21 @@ class Samples:
     """The raw results of one run: n random networks, seen at k layers.
 
     :func:`simulate` and :func:`load` make them. G_l is the gradient of the loss by the output X_l
-    of layer l (X_0: the input). Arrays are read-only; logarithms are decimal.
+    of layer l (X_0: the input), in an `RNN` by the state after step l; norms and means are over all
+    units and all examples of a batch. Arrays are read-only; logarithms are decimal.
 
     Attributes
     ----------
-    network : MLP
+    network : MLP or RNN
     seed : int
     index : int64 array, shape (n,)
         The number of each sample under that seed, increasing.
     layers : int64 array, shape (k,)
         The recorded layers l, in the order asked for.
     weight_layers : int64 array, shape (k',)
-        Those with l >= 1, which have weights W_l.
+        Those with l >= 1, which have weights W_l. In an `RNN` always [1]: all steps share one W.
+    saturation_layers : int64 array, shape (k'',)
+        Those with l >= 1, which have units; the same as weight_layers but in an `RNN`.
     gradient : float64 array, shape (n, k)
         log10 ‖G_l‖; −inf in a dead network.
     output_gradient : float64 array, shape (n,)
@@ -51,17 +54,21 @@ class Samples:
         log10 of the smallest and the largest RMS of an entry of G_l … G_D.
     activation : float64 array, shape (n, k)
         log10 of the RMS of X_l.
-    saturation : float64 array, shape (n, k')
-        Fraction of the units of layer l where ``|φ'| < 0.05 max |φ'|``.
+    saturation : float64 array, shape (n, k'')
+        Fraction of the units of layer l, in all examples, where ``|φ'| < 0.05 max |φ'|``.
     weight_gradient, update_ratio : float64 array, shape (n, k')
         log10 ‖∂L/∂W_l‖_F, and log10 of ‖∂L/∂W_l‖_F / ‖W_l‖_F.
+    clipped : float64 array, shape (n, k)
+        Fraction of the entries of G_l that gradient clipping cut: with `ClipNorm` 0 or 1. Always 0
+        at the last layer, whose G_D is given. Only in a network with `clip`.
     dead : bool array, shape (n,)
         Whether G_0 is exactly zero, because every path is closed.
     n_dead : int
         How many samples are dead.
     record : tuple of str
         Which of the quantities "gradient" (with rms_min and rms_max), "activation", "saturation",
-        "weight_gradient" and "update_ratio" were recorded. The others raise AttributeError.
+        "weight_gradient", "update_ratio" and "clipped" were recorded. The others raise
+        AttributeError.
     engine, dtype, loss, inputs : str
         `inputs` is "normal", or "sha256:…" of the data matrix.
     batch_size : int
@@ -92,13 +99,14 @@ class Samples:
     rms_min = Recorded[NDArray[Any]]("log10 of the least RMS of G_l … G_D, shape (n, k).")
     rms_max = Recorded[NDArray[Any]]("log10 of the largest RMS of G_l … G_D, shape (n, k).")
     activation = Recorded[Floats]("log10 of the RMS of X_l, shape (n, k).")
-    saturation = Recorded[Floats]("Fraction of saturated units, shape (n, k').")
+    saturation = Recorded[Floats]("Fraction of saturated units, shape (n, k'').")
     weight_gradient = Recorded[Floats]("log10 ‖∂L/∂W_l‖_F, shape (n, k').")
     update_ratio = Recorded[Floats]("log10 of ‖∂L/∂W_l‖_F / ‖W_l‖_F, shape (n, k').")
+    clipped = Recorded[Floats]("Fraction of clipped entries of G_l, shape (n, k).")
 
     def __init__(
         self,
-        network: MLP,
+        network: Network,
         *,
         seed: int,
         index: ArrayLike,
@@ -123,7 +131,8 @@ class Samples:
         self.elapsed = float(elapsed)
         self.index = _read_only(index, np.int64)
         self.layers = _read_only(layers, np.int64)
-        self.weight_layers = _read_only(self.layers[self.layers >= 1], np.int64)
+        self.weight_layers = _read_only(weight_layers(network, self.layers), np.int64)
+        self.saturation_layers = _read_only(self.layers[self.layers >= 1], np.int64)
         if unknown := arrays.keys() - QUANTITIES.keys():
             raise TypeError(f"unknown arrays: {', '.join(sorted(unknown))}")
         self._arrays = {
@@ -131,7 +140,7 @@ class Samples:
             for name, values in arrays.items()
             if values is not None
         }
-        check_arrays(self.index, self.layers, self._arrays)
+        check_arrays(self.index, self.layers, self.weight_layers.size, self._arrays)
 
     @property
     def log10_ratio(self) -> Floats:
@@ -158,9 +167,15 @@ class Samples:
         if k > 1:
             layers += f" from {self.layers.min()} to {self.layers.max()}"
         return (
-            f"<Samples: {len(self)} of {self.network!r}, seed {self.seed}, {layers}, "
+            f"<Samples: {len(self)} of {self.network!r}{self._batch}, seed {self.seed}, {layers}, "
             f"recorded {', '.join(self.record) or 'nothing'}>"
         )
+
+    @property
+    def _batch(self) -> str:
+        """Batch size and loss, in words, where they are not the usual ones."""
+        size = f", batches of {self.batch_size}" if self.batch_size > 1 else ""
+        return size + (f", loss {self.loss!r}" if self.loss != "linear" else "")
 
     def column(self, layer: int) -> int:
         """Return which column of the (n, k) arrays holds a layer.
@@ -390,8 +405,9 @@ class Samples:
     def to_xarray(self) -> xarray.Dataset:
         """Return everything as an ``xarray.Dataset``.
 
-        Its dimensions are sample (labelled by index), layer and weight_layer; each variable has
-        its long_name and units, and the dataset has the parameters and the provenance as attrs.
+        Its dimensions are sample (labelled by index), layer, and weight_layer and saturation_layer,
+        the recorded layers with weights and with units; each variable has its long_name and units,
+        and the dataset has the parameters and the provenance as attrs.
 
         Raises
         ------
@@ -412,8 +428,9 @@ class Samples:
     def to_dataframe(self) -> pandas.DataFrame:
         """Return everything as a tidy ``pandas.DataFrame``: one row a sample and layer.
 
-        What belongs to the sample is repeated in each of its rows, and what belongs to the weights
-        is missing (pandas' NaN) at layer 0.
+        What belongs to the sample is repeated in each of its rows, as is what belongs to the one
+        weight matrix of an `RNN`; what belongs to the units or weights of a layer is missing
+        (pandas' NaN) at layer 0.
 
         Raises
         ------
@@ -460,15 +477,9 @@ class Samples:
         ...     bool((vgsim.load(path).gradient == s.gradient).all())
         True
         """
-        header = {name: getattr(self, name) for name in (*IDENTITY, "provenance", "elapsed")}
-        header["network"] = self.network.canonical_json()
-        header["seed"] = operator.index(self.seed)
-        _npz.write(
-            path,
-            "vgsim.Samples",
-            header,
-            {"index": self.index, "layers": self.layers, **self._arrays},
-        )
+        from vgsim._files import save
+
+        save(self, path)
 
     def __add__(self, other: Samples) -> Samples:
         if not isinstance(other, Samples):
@@ -480,34 +491,6 @@ class Samples:
     def __radd__(self, other: object) -> Samples:
         """Let ``sum(parts)`` begin at 0."""
         return self if isinstance(other, int) and other == 0 else NotImplemented
-
-
-def load(path: str | os.PathLike[str]) -> Samples:
-    """Read the samples that :meth:`Samples.save` wrote.
-
-    Raises
-    ------
-    TypeError
-        If `path` is no path.
-    OSError
-        If the file cannot be read.
-    ValueError
-        If the file is damaged, something else, or of a newer version of vgsim.
-
-    Examples
-    --------
-    >>> import vgsim
-    >>> vgsim.load("no such file.npz")
-    Traceback (most recent call last):
-    FileNotFoundError: [Errno 2] No such file or directory: 'no such file.npz'
-    """
-    header, arrays = _npz.read(path, "vgsim.Samples")
-    try:
-        network = network_from_json(header.pop("network"))
-        fields: dict[str, Any] = {**header, **arrays}
-        return Samples(network, **fields)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} does not hold consistent samples: {error}") from error
 
 
 def _read_only(values: ArrayLike, dtype: Any) -> NDArray[Any]:

@@ -1,68 +1,108 @@
-"""What a sample depends on beside its network: engine, dtype, data, index. Checked in one place."""
+"""What a sample depends on beside its network: batch, loss, engine, dtype, data, index; checked."""
 
 from __future__ import annotations
 
 import hashlib
-import operator
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from vgsim._network import MLP
+from vgsim._description import COUNTERS, checked_int, padded
+from vgsim._network import MLP, RNN, Network, checked_network
+from vgsim._quantities import RECORDS
 
 __all__ = [
     "ENGINES",
     "INDICES",
+    "LOSSES",
     "checked_data",
     "checked_dtype",
     "checked_int",
     "checked_layers",
+    "checked_record",
     "checked_setting",
     "data_digest",
+    "matrix_free_is_cheaper",
+    "resolved_engine",
 ]
 
 INDICES = 2**56
 ENGINES = ("auto", "matrix-free", "dense")
+LOSSES = ("linear", "mse", "cross_entropy")
 
 
-def checked_setting(network: MLP, batch_size: int, loss: str, engine: str) -> str:
+def checked_setting(network: Network, batch_size: int, loss: str, engine: str) -> str:
     """Check what only certain networks allow, and return the engine that "auto" stands for.
 
-    The rule of "auto" depends on the network alone: matrix-free where the weights are Gaussian.
+    The rule of "auto" depends on the network and the batch size alone: see `resolved_engine`.
     """
-    if not isinstance(network, MLP):
-        raise TypeError(f"network must be a vgsim.MLP, got {network!r}")
-    if isinstance(batch_size, bool) or batch_size != 1:
-        raise ValueError(f"batch_size must be 1, got {batch_size!r}")
-    if loss != "linear":
-        raise ValueError(f"loss must be 'linear', got {loss!r}")
+    checked_network(network)
+    B = checked_int("batch_size", batch_size, 1, COUNTERS - 1)
+    widest = network.width if isinstance(network.width, int) else max(network.width)
+    if B * padded(widest) >= COUNTERS:
+        raise ValueError(
+            f"batch_size must be below {-(-COUNTERS // padded(widest))} at width {widest}, where a "
+            f"batch has 2**32 = {COUNTERS} entries, got {B}"
+        )
+    if isinstance(network, MLP) and network.norm == "batch" and B == 1:
+        raise ValueError(
+            "batch_size must be at least 2 with norm 'batch', got 1: an example normalised by "
+            "itself alone is always 0, and so is the gradient"
+        )
+    if loss not in LOSSES:
+        raise ValueError(f"loss must be one of {', '.join(map(repr, LOSSES))}, got {loss!r}")
+    if loss == "cross_entropy" and network.widths[-1] < 2:
+        raise ValueError("loss 'cross_entropy' needs 2 outputs (classes) or more, got width 1")
+    return resolved_engine(network, B, engine)
+
+
+def resolved_engine(network: Network, batch_size: int, engine: str) -> str:
+    """Return the engine that "auto" stands for, or the one asked for if it can do the network.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> from vgsim._sampling import resolved_engine
+    >>> network = vgsim.MLP(10, 100)
+    >>> resolved_engine(network, 1, "auto"), resolved_engine(network, 100, "auto")
+    ('matrix-free', 'dense')
+    """
     if engine not in ENGINES:
         raise ValueError(f"engine must be one of {', '.join(map(repr, ENGINES))}, got {engine!r}")
-    gaussian = network.init.distribution == "normal"
-    if engine == "matrix-free" and not gaussian:
+    if isinstance(network, RNN):
+        if engine == "matrix-free":
+            raise ValueError(
+                "engine 'matrix-free' needs fresh weights in every layer, and all steps of an RNN "
+                "share theirs; use engine='dense' or 'auto'"
+            )
+        return "dense"
+    possible = network.init.distribution in ("normal", "orthogonal")
+    if engine == "matrix-free" and not possible:
         raise ValueError(
-            f"engine 'matrix-free' needs Gaussian weights, and init {network.init.name!r} draws "
-            f"{network.init.distribution} ones; use engine='dense' or 'auto'"
+            f"engine 'matrix-free' needs Gaussian or orthogonal weights, and init "
+            f"{network.init.name!r} draws {network.init.distribution} ones; use engine='dense' or "
+            "'auto'"
         )
     if engine != "auto":
         return engine
-    return "matrix-free" if gaussian else "dense"
+    return "matrix-free" if possible and matrix_free_is_cheaper(network, batch_size) else "dense"
 
 
-def checked_int(argument: str, value: object, low: int, high: int, bound: str = "") -> int:
-    """Return an int from `low` to `high`, both included; `bound` is how to print `high`."""
-    message = f"{argument} must be an int from {low} to {bound or high}, got {value!r}"
-    if isinstance(value, (bool, np.bool_, np.ndarray)):
-        raise TypeError(message)
-    try:
-        number = operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        raise TypeError(message) from None
-    if not low <= number <= high:
-        raise ValueError(message)
-    return number
+def matrix_free_is_cheaper(network: MLP, batch_size: int) -> bool:
+    """Whether the products of the weight matrices cost less than the matrices: the rule of "auto".
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> from vgsim._sampling import matrix_free_is_cheaper
+    >>> [matrix_free_is_cheaper(vgsim.MLP(10, n), 32) for n in (64, 128)]
+    [False, True]
+    """
+    if batch_size == 1 or network.init.distribution == "orthogonal":
+        return True
+    return batch_size <= 0.3 * (sum(network.widths) / len(network.widths))
 
 
 def checked_layers(layers: Iterable[int], depth: int) -> NDArray[np.int64]:
@@ -79,6 +119,22 @@ def checked_layers(layers: Iterable[int], depth: int) -> NDArray[np.int64]:
     return np.array(chosen, dtype=np.int64)
 
 
+def checked_record(record: Collection[str], network: Network) -> frozenset[str]:
+    """Return the names of the quantities to record."""
+    allowed = f"record must be a collection of names out of {', '.join(map(repr, RECORDS))}"
+    if isinstance(record, (str, bytes)) or not isinstance(record, Collection):
+        raise TypeError(f"{allowed}, got {record!r}; for one write record=({record!r},)")
+    for name in record:
+        if name not in RECORDS:
+            raise ValueError(f"{allowed}, got {name!r}")
+    if "clipped" in record and network.clip is None:
+        raise ValueError(
+            "record 'clipped' needs a network with clip=vgsim.ClipNorm(...) or vgsim.ClipValue(...)"
+            f", got {network!r}"
+        )
+    return frozenset(record)
+
+
 def checked_dtype(dtype: DTypeLike) -> str:
     """Return "float32" or "float64"."""
     message = f"dtype must be 'float32' or 'float64', got {dtype!r}"
@@ -91,8 +147,13 @@ def checked_dtype(dtype: DTypeLike) -> str:
     return name
 
 
-def checked_data(inputs: Literal["normal"] | ArrayLike, n_0: int) -> NDArray[np.float64] | None:
-    """Return the data matrix, (N, n_0) and C-contiguous, or None for normal inputs."""
+def checked_data(
+    inputs: Literal["normal"] | ArrayLike, n_0: int, batch_size: int = 1
+) -> NDArray[np.float64] | None:
+    """Return the data matrix, (N, n_0) and C-contiguous, or None for normal inputs.
+
+    A batch has `batch_size` different rows of it.
+    """
     allowed = f"inputs must be 'normal' or an array of shape (N, n_0) with n_0 = {n_0}"
     if isinstance(inputs, str):
         if inputs != "normal":
@@ -106,6 +167,11 @@ def checked_data(inputs: Literal["normal"] | ArrayLike, n_0: int) -> NDArray[np.
         raise TypeError(f"{allowed}, of real numbers, got dtype {data.dtype}")
     if data.ndim != 2 or data.shape[1] != n_0 or not 0 < len(data) < 2**32:
         raise ValueError(f"{allowed} and 1 <= N < 2**32, got shape {data.shape}")
+    if len(data) < batch_size:
+        raise ValueError(
+            f"inputs must have at least batch_size = {batch_size} rows, drawn without replacement, "
+            f"got shape {data.shape}"
+        )
     if not np.all(np.isfinite(data)):
         raise ValueError("inputs must be finite, got NaN or infinity in it")
     return np.ascontiguousarray(data, dtype=np.float64)

@@ -112,7 +112,7 @@ def summarise(samples: Samples, threshold: float, confidence_level: float, metho
     summary.n = len(samples)
     power = math.log10(threshold)
     summary.title = (
-        f"log10(|G_l| / |G_D|) of {len(samples):,} networks {samples.network!r}\n"
+        f"log10(|G_l| / |G_D|) of {len(samples):,} networks {samples.network!r}{samples._batch}\n"
         f"vanishing: below {power:.6g}, exploding: above {-power:.6g}; "
         f"{100 * confidence_level:g} % {method} intervals; "
         "mean and std: of those not dead"

@@ -7,15 +7,24 @@
 #include <stdint.h>
 
 enum { VG_MATRIX_FREE = 0, VG_DENSE = 1 };
-enum { VG_NORMAL = 0, VG_UNIFORM = 1, VG_TRUNCATED_NORMAL = 2 };
+enum { VG_NORMAL = 0, VG_UNIFORM = 1, VG_TRUNCATED_NORMAL = 2, VG_ORTHOGONAL = 3, VG_IDENTITY = 4 };
+enum { VG_NO_NORM = 0, VG_BATCH_NORM = 1, VG_LAYER_NORM = 2, VG_RMS_NORM = 3 };
+enum { VG_NO_SKIP = 0, VG_ACTIVATED = 1, VG_LINEAR = 2, VG_POST = 3, VG_PRE = 4, VG_HIGHWAY = 5 };
+enum { VG_NO_CLIP = 0, VG_CLIP_NORM = 1, VG_CLIP_VALUE = 2 };
+enum { VG_LINEAR_LOSS = 0, VG_MSE = 1, VG_CROSS_ENTROPY = 2 };
 
 enum {
     VG_STREAM_INPUT = 0,
     VG_STREAM_FORWARD = 1,
     VG_STREAM_BACKWARD = 2,
     VG_STREAM_BIAS = 3,
+    VG_STREAM_GATE_FORWARD = 4,
+    VG_STREAM_GATE_BACKWARD = 5,
     VG_STREAM_COTANGENT = 6,
-    VG_STREAM_NORM = 9
+    VG_STREAM_TARGETS = 7,
+    VG_STREAM_NORM = 9,
+    VG_STREAM_INPUT_WEIGHTS = 10,
+    VG_STREAM_DRIVE = 11
 };
 
 enum { VG_OK = 0, VG_CANCELLED = 1 };
@@ -32,6 +41,19 @@ typedef struct {
     int activation;
     double parameters[2];
     double saturated_below;      /* |φ'| below this counts as saturated */
+    int plain;                   /* one input a network and none of what follows: the short way */
+    int64_t batch;
+    int norm;
+    double norm_epsilon;
+    int skip;                    /* a style of residual blocks, or VG_HIGHWAY */
+    int64_t every;               /* layers in a block */
+    double identity, branch;     /* factors of a block's input and of its branch */
+    double gate_bias;
+    int clip;
+    double clip_at;
+    int loss;
+    int recurrent;               /* one weight matrix for all layers, which are steps */
+    double input_scale;          /* of the drive's weights */
     uint32_t key[2];
     const double *inputs;        /* rows × n_0 significands, or NULL for N(0, 1) */
     const int64_t *input_exponents;
@@ -40,11 +62,11 @@ typedef struct {
     int64_t count;
     int64_t n_segments;
     const int64_t *segment_ends; /* last layer of each segment, ascending, the last is depth */
-    int64_t n_columns, n_weight_columns;
-    const int64_t *column, *weight_column;
+    int64_t n_columns, n_weight_columns, n_saturation_columns;
+    const int64_t *column, *weight_column, *saturation_column;
     double *gradient, *rms_min, *rms_max, *output_gradient;
     uint8_t *dead;
-    double *activation_rms, *saturation, *weight_gradient, *update_ratio;
+    double *activation_rms, *saturation, *weight_gradient, *update_ratio, *clipped;
     const volatile int *cancelled;
 } vg_plan;
 

@@ -54,7 +54,7 @@ static void align(block *b, int64_t index, V square, V dot)
 static void record_cotangent(block *b, int64_t index, V square)
 {
     const vg_plan *plan = b->plan;
-    int64_t n = plan->widths[index], column = plan->column[index];
+    int64_t n = plan->widths[index] * plan->batch, column = plan->column[index];
     scaled norm = scaled_product(b->scale, root(square, splat_int(0)));
     scaled rms = over_root(norm, n);
     if (index == plan->depth) {
@@ -72,14 +72,21 @@ static void record_cotangent(block *b, int64_t index, V square)
         FOR_SAMPLES(b, k) plan->dead[b->first_row + k] = norm.value[k] == 0;
 }
 
-static void record_saturation(const block *b, const layer *l, int64_t column)
+INLINE I saturated_units(const block *b, int64_t width)
+{
+    I count = {0};
+    for (int64_t i = 0; i < width; i++) count -= vabs(b->d[i]) < (real)b->plan->saturated_below;
+    return count;
+}
+
+static void record_saturation(const block *b, int64_t index, I count)
 {
     const vg_plan *plan = b->plan;
-    I count = {0};
-    for (int64_t i = 0; i < l->width; i++) count -= vabs(b->d[i]) < (real)plan->saturated_below;
+    int64_t column = plan->saturation_column[index], units = plan->widths[index] * plan->batch;
+    if (!plan->saturation || column < 0) return;
     FOR_SAMPLES(b, k)
-        plan->saturation[(b->first_row + k) * plan->n_weight_columns + column] =
-            (double)count[k] / (double)l->width;
+        plan->saturation[(b->first_row + k) * plan->n_saturation_columns + column] =
+            (double)count[k] / (double)units;
 }
 
 /* ĝ ← g + along ŷ; δ ← φ' ĝ, in place of φ'; for samples of which nothing is left, by logarithms. */
@@ -87,7 +94,8 @@ static void through_activation(block *b, int64_t index, const layer *l)
 {
     const vg_plan *plan = b->plan;
     int64_t n = l->width, column = plan->weight_column[index];
-    if (plan->saturation && column >= 0) record_saturation(b, l, column);
+    if (plan->saturation && plan->saturation_column[index] >= 0)
+        record_saturation(b, index, saturated_units(b, n));
     V *restrict y = b->y, *restrict d = b->d, *restrict g = b->g;
     V along = b->along, square = {0}, delta_square = {0}, z_delta = {0};
     for (int64_t i = 0; i < n; i++) {

@@ -5,6 +5,19 @@
 #include "vg_draws.h"
 #include "vg_layer.h"
 
+/* Scratch memory, handed out in order; without a base it is only measured. */
+typedef struct {
+    size_t bytes;
+    char *base;
+} arena;
+
+static void *take(arena *a, size_t bytes)
+{
+    void *place = a->base ? a->base + a->bytes : NULL;
+    a->bytes += (bytes + 63) & ~(size_t)63;
+    return place;
+}
+
 /* The state from which a segment of layers can be run again. */
 typedef struct {
     scaled norm; /* ‖x‖ */
@@ -53,6 +66,15 @@ INLINE scaled over_root(scaled norm, int64_t count)
 {
     return scaled_product(norm, scaled_number(__builtin_sqrt(1.0 / (double)count)));
 }
+
+/* value · 2^-E as a plain number; below 2^-100 it makes no difference beside what set E. */
+INLINE V against(scaled a, I exponent)
+{
+    I e = imin(imax(a.exponent - exponent, splat_int(-100)), splat_int(100));
+    return a.value * power_of_two(e);
+}
+
+#define PLAIN_EXPONENT 8 /* scales within 2^±8 stay in the significand: E = 0 */
 
 /* Walks over the lanes that are samples of this run. */
 #define FOR_SAMPLES(b, lane)                 \

@@ -133,12 +133,14 @@ INLINE void draw(int law, const stream *s, uint32_t quad, int quads, V *v)
         truncated_normals(s, quad, quads, v);
 }
 
-/* The first `count` values and on to a whole quad. */
-INLINE void fill(int law, const stream *s, int64_t count, V *out)
+/* `count` values from `quad` on, and further to a whole quad. */
+INLINE void fill_from(int law, const stream *s, int64_t quad, int64_t count, V *out)
 {
     int64_t i = 0;
-    for (; i + 4 * (QUADS - 1) < count; i += 4 * QUADS) draw(law, s, (uint32_t)(i / 4), QUADS, out + i);
-    for (; i < count; i += 4) draw(law, s, (uint32_t)(i / 4), 1, out + i);
+    for (; i + 4 * (QUADS - 1) < count; i += 4 * QUADS) draw(law, s, (uint32_t)(quad + i / 4), QUADS, out + i);
+    for (; i < count; i += 4) draw(law, s, (uint32_t)(quad + i / 4), 1, out + i);
 }
+
+INLINE void fill(int law, const stream *s, int64_t count, V *out) { fill_from(law, s, 0, count, out); }
 
 #endif

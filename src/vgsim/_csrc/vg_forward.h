@@ -5,18 +5,9 @@
 #include "vg_dense.h"
 #include "vg_matrix_free.h"
 
-#define PLAIN_EXPONENT 8 /* scales within 2^±8 stay in the significand: E = 0 */
-
 INLINE void zero_to_whole_quad(V *v, int64_t n)
 {
     for (int64_t i = n; i < whole_quads(n); i++) v[i] = splat(0);
-}
-
-/* value · 2^-E as a plain number; below 2^-100 it makes no difference beside what set E. */
-INLINE V against(scaled a, I exponent)
-{
-    I e = imin(imax(a.exponent - exponent, splat_int(-100)), splat_int(100));
-    return a.value * power_of_two(e);
 }
 
 /* x_0: N(0, 1) or a random row of the data. */

@@ -1,17 +1,5 @@
 /* A kernel: everything for one instruction set and one real type, behind one exported table. */
-#include "vg_backward.h"
-
-typedef struct {
-    size_t bytes;
-    char *base;
-} arena;
-
-static void *take(arena *a, size_t bytes)
-{
-    void *place = a->base ? a->base + a->bytes : NULL;
-    a->bytes += (bytes + 63) & ~(size_t)63;
-    return place;
-}
+#include "vg_back.h"
 
 /* Places a block's arrays in the scratch memory, or only measures them. */
 static void place_block(block *b, arena *a)
@@ -49,6 +37,7 @@ static void place_block(block *b, arena *a)
 
 static size_t scratch_bytes(const vg_plan *plan)
 {
+    if (!plan->plain) return pass_bytes(plan);
     block b = {.plan = plan};
     arena a = {0, NULL};
     place_block(&b, &a);
@@ -57,6 +46,7 @@ static size_t scratch_bytes(const vg_plan *plan)
 
 static int run_block(const vg_plan *plan, uint64_t group, void *scratch)
 {
+    if (!plan->plain) return run_pass(plan, group, scratch);
     block b = {.plan = plan,
                .phi = &activations[plan->activation],
                .parameters = {(real)plan->parameters[0], (real)plan->parameters[1]},

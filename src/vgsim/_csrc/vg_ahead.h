@@ -1,0 +1,217 @@
+/* The general pass, forward: from X_{l-1} to X_l, a segment of layers at a time. */
+#ifndef VG_AHEAD_H
+#define VG_AHEAD_H
+
+#include "vg_forward.h"
+#include "vg_weights.h"
+
+/* X_0: N(0, 1), or rows of the data drawn without replacement. */
+static void draw_inputs(pass *p, columns *x)
+{
+    const vg_plan *plan = p->b.plan;
+    int64_t n = plan->widths[0];
+    stream s = open_stream(&p->b.keys, VG_STREAM_INPUT, 0);
+    x->rows = n;
+    for (int64_t b = 0; b < p->batch; b++) x->exponent[b] = splat_int(0);
+    if (!plan->inputs) {
+        draw_columns(&p->b, VG_STREAM_INPUT, 0, n, p->batch, x->v, x->stride);
+        normalise_columns(x);
+        return;
+    }
+    int64_t *drawn = (int64_t *)p->small, sorted = 0; /* ascending */
+    for (int k = 0; k < LANES; k++, sorted = 0)
+        for (int64_t b = 0; b < p->batch; b++) {
+            W word[PARTS][4];
+            philox(&s, (uint32_t)(b / 4), 1, word);
+            uint64_t bits = word[k % PARTS][b % 4][k / PARTS] & 0xffffffff;
+            int64_t row = (int64_t)((bits * (uint64_t)(plan->rows - b)) >> 32), place = 0;
+            for (; place < sorted && drawn[place] <= row; place++) row++;
+            for (int64_t j = sorted++; j > place; j--) drawn[j] = drawn[j - 1];
+            drawn[place] = row;
+            x->exponent[b][k] = (lane_int)plan->input_exponents[row];
+            for (int64_t i = 0; i < n; i++) column(x, b)[i][k] = (real)plan->inputs[row * n + i];
+        }
+    normalise_columns(x);
+}
+
+/* How φ takes a column: scales within 2^±PLAIN_EXPONENT go into the values. */
+static layer view_of(const columns *h, int64_t b)
+{
+    I e = h->exponent[b], plain = (e >= -PLAIN_EXPONENT) & (e <= PLAIN_EXPONENT), none = e == LOWEST;
+    layer l = {.width = h->rows,
+               .raw = column(h, b),
+               .a = choose(plain, power_of_two(plain & e), splat(1)),
+               .exponent = choose_int(plain | none, splat_int(0), e)};
+    l.gauge = gauge_of(l.exponent);
+    return l;
+}
+
+/* y ← φ(h), normalised. */
+static void activate_columns(pass *p, const columns *h, layer *unit, columns *y)
+{
+    y->rows = h->rows;
+    for (int64_t b = 0; b < p->batch; b++) {
+        unit[b] = view_of(h, b);
+        forward_through(p->b.phi, p->b.parameters, &unit[b], column(y, b));
+        y->exponent[b] = unit[b].value_exponent;
+        normalise_column(y, b, unit[b].square);
+    }
+}
+
+/* h ← s h + c ζ + d u, normalised: the weights' product, a bias that all examples share, and the drive. */
+static void complete_products(columns *h, scaled s, scaled c, const V *zeta, scaled d, const V *drive,
+                              int64_t drive_stride)
+{
+    for (int64_t b = 0; b < h->count; b++) {
+        I of_h = saturate(h->exponent[b] + s.exponent);
+        I e = imax(of_h, imax(exponent_or_lowest(c), exponent_or_lowest(d)));
+        V f = s.value * power_of_two(imax(of_h - e, splat_int(-100)));
+        V *v = column(h, b), square = {0}, bias = against(c, e), input = against(d, e);
+        for (int64_t i = 0; i < h->rows; i++) {
+            V sum = f * v[i];
+            if (zeta) sum += bias * zeta[i];
+            if (drive) sum += input * drive[b * drive_stride + i];
+            v[i] = sum;
+            square += sum * sum;
+        }
+        h->exponent[b] = e;
+        normalise_column(h, b, square);
+    }
+}
+
+/* h ← H_l. */
+static void pre_activations(pass *p, int64_t index, step *t, columns *h)
+{
+    const vg_plan *plan = p->b.plan;
+    scaled bias = scaled_number(plan->bias_scale[index]), input = scaled_number(0);
+    const V *zeta = NULL, *drive = NULL;
+    open_operand(p, index, t);
+    weights_forward(p, index, t, weights_of(t), h);
+    if (plan->bias_scale[index] > 0) {
+        stream s = open_stream(&p->b.keys, VG_STREAM_BIAS, plan->recurrent ? 1 : (uint32_t)index);
+        fill(plan->bias_law, &s, h->rows, p->zeta);
+        zeta = p->zeta;
+    }
+    if (plan->recurrent && plan->input_scale > 0) {
+        input = scaled_number(plan->input_scale);
+        drive = t->z;
+    }
+    complete_products(h, scaled_number(plan->weight_scale[index]), bias, zeta, input, drive,
+                      stride_of(h->rows));
+}
+
+/* T = σ(h_T) of one example into `open`, 1 − T into `closed`. */
+static void open_gate(const columns *gate, int64_t b, V *open, V *closed)
+{
+    const V *v = column(gate, b);
+    V size = plain_size(gate->exponent[b]), decay;
+    for (int64_t i = 0; i < gate->rows; i++) open[i] = logistic(v[i] * size, &closed[i], &decay);
+}
+
+/* X ← T ∘ Y + (1 − T) ∘ X. */
+static void pass_gate(pass *p, int64_t index, step *t, const columns *y, columns *x)
+{
+    const vg_plan *plan = p->b.plan;
+    weights_forward(p, index, t, gate_of(t), &t->gate);
+    for (int64_t i = 0; i < t->gate.rows; i++) p->zeta[i] = splat(1);
+    complete_products(&t->gate, scaled_number(plan->weight_scale[index]), signed_number(plan->gate_bias), p->zeta,
+                      scaled_number(0), NULL, 0);
+    for (int64_t b = 0; b < p->batch; b++) {
+        I e = imax(x->exponent[b], y->exponent[b]);
+        V f = relative_size(x, b, e), g = relative_size(y, b, e), square = {0};
+        V *v = column(x, b), *open = p->b.y, *closed = p->b.d;
+        const V *w = column(y, b);
+        open_gate(&t->gate, b, open, closed);
+        for (int64_t i = 0; i < x->rows; i++) {
+            v[i] = open[i] * (g * w[i]) + closed[i] * (f * v[i]);
+            square += v[i] * v[i];
+        }
+        x->exponent[b] = e;
+        normalise_column(x, b, square);
+    }
+}
+
+/* Layer `index`: p->x from X_{l-1} to X_l. */
+static void layer_ahead(pass *p, int64_t index, step *t)
+{
+    const vg_plan *plan = p->b.plan;
+    scaled s = signed_number(plan->identity), c = signed_number(plan->branch);
+    int ends = block_ends(plan, index);
+    columns *h = &t->h, *x = &p->x;
+    if (block_begins(plan, index)) copy_columns(&p->skip, x);
+
+    if (plan->skip == VG_PRE) {
+        copy_columns(h, x);
+        if (plan->norm) normalise(plan, h, t->deviation, p->mean);
+        activate_columns(p, h, t->unit, &t->operand);
+        pre_activations(p, index, t, x);
+        if (ends) add_scaled(x, s, &p->skip, c, x);
+        return;
+    }
+    copy_columns(&t->operand, x);
+    if (is_bare(plan, index)) {
+        pre_activations(p, index, t, x);
+        add_scaled(x, s, &p->skip, c, x);
+        return;
+    }
+    pre_activations(p, index, t, h);
+    if (plan->norm) normalise(plan, h, t->deviation, p->mean);
+    if (plan->skip == VG_HIGHWAY) {
+        activate_columns(p, h, t->unit, &p->other);
+        pass_gate(p, index, t, &p->other, x);
+    } else if (ends && plan->skip == VG_POST) {
+        add_scaled(&t->taken, s, &p->skip, c, h);
+        activate_columns(p, &t->taken, t->unit, x);
+    } else {
+        activate_columns(p, h, t->unit, x);
+        if (ends) add_scaled(x, s, &p->skip, c, x);
+    }
+}
+
+/* z of the segment's steps ← U s_t, U's rows drawn once. */
+static void draw_drive(pass *p, int64_t begin, int64_t end)
+{
+    const vg_plan *plan = p->b.plan;
+    int64_t n = plan->widths[0], stride = stride_of(n), quads = whole_quads(n) / 4;
+    stream s = open_stream(&p->b.keys, VG_STREAM_INPUT_WEIGHTS, 1);
+    for (int64_t l = begin + 1; l <= end; l++)
+        draw_columns(&p->b, VG_STREAM_DRIVE, l, n, p->batch, p->steps[l - begin - 1].h.v, stride);
+    for (int64_t i = 0; i < n && !cancelled(&p->b); i += 4) {
+        int64_t w = n - i < 4 ? n - i : 4;
+        for (int64_t k = 0; k < w; k++) fill_from(VG_NORMAL, &s, (i + k) * quads, n, p->rows + k * stride);
+        for (int64_t l = begin + 1; l <= end; l++) {
+            step *t = &p->steps[l - begin - 1];
+            inner(p->rows, stride, w, t->h.v, stride, p->batch, n, p->small, p->batch);
+            for (int64_t b = 0; b < p->batch; b++)
+                for (int64_t k = 0; k < w; k++) t->z[b * stride + i + k] = p->small[k * p->batch + b];
+        }
+    }
+}
+
+static void record_activation(const pass *p, int64_t index)
+{
+    const vg_plan *plan = p->b.plan;
+    if (!plan->activation_rms || plan->column[index] < 0) return;
+    record_log10(&p->b, plan->activation_rms, plan->n_columns, plan->column[index],
+                 over_root(norm_of(&p->x), plan->widths[index] * p->batch));
+}
+
+/* Runs the layers of a segment from its start. The first time it also records the activations and leaves
+   the next segment's start. */
+static int segment_ahead(pass *p, int64_t segment, int first_time)
+{
+    const vg_plan *plan = p->b.plan;
+    int64_t begin = segment ? plan->segment_ends[segment - 1] : 0, end = plan->segment_ends[segment];
+    place_segment(p, begin, end);
+    copy_columns(&p->x, &p->starts[segment]);
+    if (plan->recurrent && plan->input_scale > 0) draw_drive(p, begin, end);
+    for (int64_t index = begin + 1; index <= end; index++) {
+        if (cancelled(&p->b)) return VG_CANCELLED;
+        layer_ahead(p, index, &p->steps[index - begin - 1]);
+        if (first_time) record_activation(p, index);
+    }
+    if (first_time && segment + 1 < plan->n_segments) copy_columns(&p->starts[segment + 1], &p->x);
+    return cancelled(&p->b) ? VG_CANCELLED : VG_OK;
+}
+
+#endif

@@ -1,0 +1,309 @@
+/* The general pass, backward: from G_l to G_{l-1}. */
+#ifndef VG_BACK_H
+#define VG_BACK_H
+
+#include "vg_backward.h"
+#include "vg_loss.h"
+
+/* out ← φ'(h) ∘ g, normalised; h is what φ took. Leaves φ(h) of each example in turn to `visit`. */
+static void through_units(pass *p, int64_t index, const columns *g, step *t, columns *out)
+{
+    const vg_plan *plan = p->b.plan;
+    const activation *phi = p->b.phi;
+    int64_t n = g->rows;
+    int saturation = plan->saturation && plan->saturation_column[index] >= 0;
+    I saturated = {0};
+    out->rows = n;
+    for (int64_t b = 0; b < p->batch; b++) {
+        layer *l = &t->unit[b];
+        const V *u = column(g, b), *d = p->b.d;
+        V *v = column(out, b), square = {0};
+        I e = splat_int(0);
+        recall(phi, p->b.parameters, l, p->b.y, p->b.d, u);
+        if (saturation) saturated += saturated_units(&p->b, n);
+        for (int64_t i = 0; i < n; i++) {
+            v[i] = d[i] * u[i];
+            square += v[i] * v[i];
+        }
+        I lost = -phi->has_tail & has_lost(square, l->exponent) & (g->exponent[b] != LOWEST);
+        if (any(lost)) {
+            e = phi->tail_cotangents(l, p->b.parameters, lost, u, v);
+            square = choose(lost, dot_product(v, v, n), square);
+        }
+        out->exponent[b] = saturate(g->exponent[b] + e);
+        normalise_column(out, b, square);
+    }
+    if (saturation) record_saturation(&p->b, index, saturated);
+}
+
+/* At a highway layer: other ← T ∘ G, what of G goes on to φ; skip ← (1 − T) ∘ G;
+   gate_delta ← G ∘ (Y − X) ∘ T ∘ (1 − T). */
+static void part_at_gate(pass *p, step *t)
+{
+    columns *x = &p->delta, *g = &p->g;
+    restore_operand(p, t, x);
+    p->skip.rows = p->other.rows = p->gate_delta.rows = g->rows;
+    for (int64_t b = 0; b < p->batch; b++) {
+        layer *l = &t->unit[b];
+        V *y = p->mean, *open = p->b.y, *closed = p->b.d;
+        forward_through(p->b.phi, p->b.parameters, l, y);
+        open_gate(&t->gate, b, open, closed);
+        I of_y = choose_int(l->square > 0, l->value_exponent, LOWEST), e = imax(x->exponent[b], of_y);
+        V f = relative_size(x, b, e), h = power_of_two(imax(of_y - e, splat_int(-100)));
+        const V *u = column(g, b), *w = column(x, b);
+        V *on = column(&p->other, b), *round = column(&p->skip, b), *gate = column(&p->gate_delta, b);
+        V squares[3] = {{0}};
+        for (int64_t i = 0; i < g->rows; i++) {
+            on[i] = open[i] * u[i];
+            round[i] = closed[i] * u[i];
+            gate[i] = on[i] * closed[i] * (h * y[i] - f * w[i]);
+            squares[0] += on[i] * on[i];
+            squares[1] += round[i] * round[i];
+            squares[2] += gate[i] * gate[i];
+        }
+        p->other.exponent[b] = p->skip.exponent[b] = g->exponent[b];
+        p->gate_delta.exponent[b] = saturate(g->exponent[b] + e);
+        normalise_column(&p->other, b, squares[0]);
+        normalise_column(&p->skip, b, squares[1]);
+        normalise_column(&p->gate_delta, b, squares[2]);
+    }
+}
+
+/* ‖Δ Xᵀ‖ from Δ = U C 2^f and X = Q R 2^e with U and Q orthonormal: ‖C 2^(e+f) Rᵀ‖. */
+static scaled norm_of_outer_product(pass *p, const V *c, int64_t rows, const columns *delta, const V *r,
+                                    const columns *x)
+{
+    int64_t count = p->batch;
+    I top = LOWEST;
+    V total = {0};
+    for (int64_t b = 0; b < count; b++) top = imax(top, saturate(delta->exponent[b] + x->exponent[b]));
+    for (int64_t j = 0; j < rows; j++)
+        for (int64_t k = 0; k < count; k++) {
+            V sum = {0};
+            for (int64_t b = k; b < count; b++) {
+                I e = saturate(delta->exponent[b] + x->exponent[b]) - top;
+                sum += c[j * count + b] * power_of_two(imax(e, splat_int(-100))) * r[k * count + b];
+            }
+            total += sum * sum;
+        }
+    return root(total, top);
+}
+
+static V rank_of(const V *r, int64_t count)
+{
+    V rank = {0};
+    for (int64_t k = 0; k < count; k++) rank += choose(r[k * count + k] > 0, splat(1), splat(0));
+    return rank;
+}
+
+/* What Z and N show of ‖W‖²: the squares of the columns that count, N's less its part in the span of X. */
+static V seen_square(pass *p, const step *t, int64_t n)
+{
+    int64_t count = p->batch, m = t->operand.rows;
+    const V *r = p->coordinates;
+    V seen = {0};
+    drop_columns(p->frame.v, p->frame.stride, m, count, r);
+    inner(t->operand.v, t->operand.stride, count, p->frame.v, p->frame.stride, count, m, p->small, count);
+    for (int64_t k = 0; k < count; k++) {
+        const V *z = t->z + k * stride_of(n), *fresh = column(&p->frame, k);
+        V square = dot_product(fresh, fresh, m);
+        for (int64_t j = 0; j < count; j++) square -= p->small[j * count + k] * p->small[j * count + k];
+        seen += vmax(square, splat(0)) + choose(t->r[k * count + k] > 0, dot_product(z, z, n), splat(0));
+    }
+    return seen;
+}
+
+/* Records ‖∂L/∂W_l‖, and over ‖W_l‖: W's product with Δ has just been made. */
+static void record_weights(pass *p, int64_t index, step *t, const columns *delta)
+{
+    const vg_plan *plan = p->b.plan;
+    int64_t at = plan->weight_column[index], count = p->batch, n = delta->rows, m = t->operand.rows;
+    if (at < 0 || plan->recurrent || !(plan->weight_gradient || plan->update_ratio)) return;
+    scaled gradient;
+    if (is_matrix_free(plan)) {
+        int64_t rows = is_orthogonal(plan) ? 2 * count : count;
+        gradient = norm_of_outer_product(p, p->coordinates, rows, delta, t->r, &t->operand);
+    } else {
+        V *r = p->coordinates + count * count;
+        copy_columns(&p->basis, delta);
+        orthonormalise(p->basis.v, p->basis.stride, n, 0, count, p->coordinates, p->work);
+        copy_columns(&p->frame, &t->operand);
+        orthonormalise(p->frame.v, p->frame.stride, m, 0, count, r, p->work);
+        gradient = norm_of_outer_product(p, p->coordinates, count, delta, r, &t->operand);
+    }
+    if (plan->weight_gradient)
+        record_log10(&p->b, plan->weight_gradient, plan->n_weight_columns, at, gradient);
+    if (!plan->update_ratio) return;
+    double s = plan->weight_scale[index];
+    V seen = {0}, output_rank = {0}, input_rank = {0};
+    int hidden = is_matrix_free(plan) && !is_orthogonal(plan);
+    if (is_orthogonal(plan))
+        seen = splat(n < m ? n : m);
+    else if (hidden) {
+        seen = seen_square(p, t, n);
+        output_rank = rank_of(p->coordinates, count);
+        input_rank = rank_of(t->r, count);
+    } else
+        seen = dense_weight_square(&p->b, index);
+    FOR_SAMPLES(&p->b, k)
+    {
+        uint64_t sample = plan->first + (uint64_t)(p->b.first_row + k);
+        double square = seen[k];
+        if (hidden)
+            square += vg_chi_square(plan->key, (uint32_t)index, sample,
+                                    (double)(n - (int64_t)output_rank[k]) * (double)(m - (int64_t)input_rank[k]));
+        plan->update_ratio[(p->b.first_row + k) * plan->n_weight_columns + at] =
+            vg_log10(gradient.value[k], gradient.exponent[k]) - 0.5 * vg_log10(square, 0) - vg_log10(s, 0);
+    }
+}
+
+/* ∂L/∂W += Δ_t X_{t-1}ᵀ, all under one exponent. */
+static void add_weight_gradient(pass *p, const step *t, columns *delta)
+{
+    columns *total = &p->weight_gradient;
+    I e = p->gradient_exponent;
+    for (int64_t b = 0; b < p->batch; b++)
+        e = imax(e, saturate(delta->exponent[b] + t->operand.exponent[b]));
+    I shift = p->gradient_exponent - e;
+    if (any(shift != 0)) {
+        V factor = power_of_two(imax(shift, splat_int(-100)));
+        for (int64_t i = 0; i < total->count; i++)
+            for (int64_t j = 0; j < total->rows; j++) column(total, i)[j] *= factor;
+    }
+    p->gradient_exponent = e;
+    copy_columns(&p->other, delta);
+    for (int64_t b = 0; b < p->batch; b++) {
+        I own = saturate(delta->exponent[b] + t->operand.exponent[b]) - e;
+        V factor = power_of_two(imax(own, splat_int(-100)));
+        for (int64_t i = 0; i < delta->rows; i++) column(&p->other, b)[i] *= factor;
+    }
+    add_product(t->operand.v, t->operand.stride, p->batch, (factors){p->other.v, p->other.stride, 1}, (U){0},
+                delta->rows, t->operand.rows, total->v, total->stride);
+}
+
+static void record_recurrent_weights(pass *p)
+{
+    const vg_plan *plan = p->b.plan;
+    columns *total = &p->weight_gradient;
+    V square = {0}, norm = {0};
+    for (int64_t i = 0; i < total->count; i++) {
+        const V *row = p->matrix + i * stride_of(total->rows);
+        square += dot_product(column(total, i), column(total, i), total->rows);
+        norm += dot_product(row, row, total->rows);
+    }
+    scaled gradient = root(square, p->gradient_exponent);
+    if (plan->weight_gradient) record_log10(&p->b, plan->weight_gradient, plan->n_weight_columns, 0, gradient);
+    if (!plan->update_ratio) return;
+    FOR_SAMPLES(&p->b, k)
+    plan->update_ratio[(p->b.first_row + k) * plan->n_weight_columns] =
+        vg_log10(gradient.value[k], gradient.exponent[k]) - 0.5 * vg_log10(norm[k], 0) -
+        vg_log10(plan->weight_scale[1], 0);
+}
+
+/* Layer `index`: p->g from G_l to G_{l-1}, not yet clipped. */
+static void layer_back(pass *p, int64_t index, step *t)
+{
+    const vg_plan *plan = p->b.plan;
+    scaled one = scaled_number(1), s = signed_number(plan->identity), c = signed_number(plan->branch);
+    int ends = block_ends(plan, index), begins = block_begins(plan, index);
+    columns *g = &p->g, *delta = &p->delta;
+
+    if (ends && plan->skip != VG_POST) {
+        copy_columns(&p->skip, g);
+        scale_columns(&p->skip, s);
+    }
+    if (plan->skip == VG_PRE || is_bare(plan, index)) {
+        copy_columns(delta, g);
+        if (ends) scale_columns(delta, c);
+        normalise_columns(delta);
+        if (is_bare(plan, index)) record_saturation(&p->b, index, splat_int(0));
+    } else if (plan->skip == VG_HIGHWAY) {
+        part_at_gate(p, t);
+        through_units(p, index, &p->other, t, delta);
+    } else {
+        through_units(p, index, g, t, delta);
+        if (ends && plan->skip == VG_POST) {
+            copy_columns(&p->skip, delta);
+            scale_columns(&p->skip, s);
+        }
+        if (ends) scale_columns(delta, c);
+    }
+    if (plan->norm && plan->skip != VG_PRE && !is_bare(plan, index))
+        back_through_norm(plan, &t->h, delta, t->deviation, p->mean);
+
+    weights_backward(p, index, t, weights_of(t), delta, g);
+    record_weights(p, index, t, delta);
+    if (p->weight_gradient.v) add_weight_gradient(p, t, delta);
+    if (plan->skip == VG_HIGHWAY) {
+        weights_backward(p, index, t, gate_of(t), &p->gate_delta, &p->other);
+        add_scaled(g, one, g, one, &p->other);
+        add_scaled(g, one, g, one, &p->skip);
+    }
+    if (plan->skip == VG_PRE) {
+        through_units(p, index, g, t, delta);
+        if (plan->norm) back_through_norm(plan, &t->h, delta, t->deviation, p->mean);
+        copy_columns(g, delta);
+    }
+    if (begins) add_scaled(g, one, g, one, &p->skip);
+}
+
+/* Clips and records G_l. */
+static void arrive_at(pass *p, int64_t index)
+{
+    clip(p, index);
+    p->b.scale = norm_of(&p->g);
+    record_cotangent(&p->b, index, splat(1));
+}
+
+static int segment_back(pass *p, int64_t segment)
+{
+    int64_t begin = segment ? p->b.plan->segment_ends[segment - 1] : 0;
+    for (int64_t index = p->b.plan->segment_ends[segment]; index > begin; index--) {
+        if (cancelled(&p->b)) return VG_CANCELLED;
+        layer_back(p, index, &p->steps[index - begin - 1]);
+        arrive_at(p, index - 1);
+    }
+    return VG_OK;
+}
+
+static int run_pass(const vg_plan *plan, uint64_t group, void *scratch)
+{
+    pass p = {.b = {.plan = plan,
+                    .phi = &activations[plan->activation],
+                    .parameters = {(real)plan->parameters[0], (real)plan->parameters[1]},
+                    .first_row = (int64_t)(group * (uint64_t)LANES - plan->first)}};
+    arena a = {0, scratch};
+    place_pass(&p, &a);
+    open_samples(&p.b.keys, plan->key, group * (uint64_t)LANES);
+    if (plan->recurrent) make_matrix(&p, VG_STREAM_FORWARD, 1);
+    draw_inputs(&p, &p.starts[0]);
+    copy_columns(&p.x, &p.starts[0]);
+    record_activation(&p, 0);
+
+    int status = VG_OK;
+    for (int64_t segment = 0; segment < plan->n_segments && status == VG_OK; segment++)
+        status = segment_ahead(&p, segment, 1);
+    if (status != VG_OK) return status;
+    draw_cotangent(&p);
+    arrive_at(&p, plan->depth);
+    if (p.weight_gradient.v) {
+        p.gradient_exponent = LOWEST;
+        zero_columns(&p.weight_gradient);
+    }
+    for (int64_t segment = plan->n_segments - 1; segment >= 0 && status == VG_OK; segment--) {
+        if (segment < plan->n_segments - 1) status = segment_ahead(&p, segment, 0);
+        if (status == VG_OK) status = segment_back(&p, segment);
+    }
+    if (p.weight_gradient.v && status == VG_OK) record_recurrent_weights(&p);
+    return status;
+}
+
+static size_t pass_bytes(const vg_plan *plan)
+{
+    pass p = {.b = {.plan = plan}};
+    arena a = {0, NULL};
+    place_pass(&p, &a);
+    return a.bytes;
+}
+
+#endif

@@ -1,0 +1,112 @@
+/* A batch of vectors, one column an example, each with its own exponent: x_b = v_b 2^e_b. Normalised means
+   1 ≤ ‖v_b‖ < 2, up to rounding, or v_b = 0 and e_b at its lowest. */
+#ifndef VG_COLUMNS_H
+#define VG_COLUMNS_H
+
+#include "vg_matrix.h"
+
+typedef struct {
+    V *v;
+    I *exponent;
+    int64_t rows, stride, count;
+} columns;
+
+#define LOWEST splat_int(-EXPONENT_LIMIT)
+
+INLINE I exponent_or_lowest(scaled a) { return choose_int(a.value != 0, a.exponent, LOWEST); }
+
+INLINE V *column(const columns *x, int64_t b) { return x->v + b * x->stride; }
+
+/* The sign of a number goes with its value: a factor of a column may be negative. */
+INLINE scaled signed_number(double x)
+{
+    scaled a = scaled_number(x < 0 ? -x : x);
+    if (x < 0) a.value = -a.value;
+    return a;
+}
+
+/* v_b ← v_b 2^-k, e_b ← e_b + k so that v_b is normalised, where Σ v_b² = square. */
+INLINE void normalise_column(columns *x, int64_t b, V square)
+{
+    scaled size = root(square, splat_int(0));
+    V *v = column(x, b), factor = choose(size.value > 0, power_of_two(-size.exponent), splat(0));
+    if (any((size.exponent != 0) | (size.value == 0)))
+        for (int64_t i = 0; i < x->rows; i++) v[i] *= factor;
+    x->exponent[b] = choose_int(size.value > 0, saturate(x->exponent[b] + size.exponent), LOWEST);
+}
+
+INLINE void normalise_columns(columns *x)
+{
+    for (int64_t b = 0; b < x->count; b++)
+        normalise_column(x, b, dot_product(column(x, b), column(x, b), x->rows));
+}
+
+static void copy_columns(columns *to, const columns *from)
+{
+    to->rows = from->rows;
+    for (int64_t b = 0; b < from->count; b++) {
+        for (int64_t i = 0; i < from->rows; i++) column(to, b)[i] = column(from, b)[i];
+        to->exponent[b] = from->exponent[b];
+    }
+}
+
+/* The largest exponent of all columns. */
+INLINE I common_exponent(const columns *x)
+{
+    I e = LOWEST;
+    for (int64_t b = 0; b < x->count; b++) e = imax(e, x->exponent[b]);
+    return e;
+}
+
+/* 2^(e_b − E), for columns beside the one that set E. */
+INLINE V relative_size(const columns *x, int64_t b, I exponent)
+{
+    return power_of_two(imax(x->exponent[b] - exponent, splat_int(-100)));
+}
+
+/* The Frobenius norm. */
+static scaled norm_of(const columns *x)
+{
+    I e = common_exponent(x);
+    V total = {0};
+    for (int64_t b = 0; b < x->count; b++) {
+        V size = relative_size(x, b, e);
+        total += dot_product(column(x, b), column(x, b), x->rows) * (size * size);
+    }
+    return root(total, e);
+}
+
+/* out ← a x + c y, normalised; out may be x or y. */
+static void add_scaled(columns *out, scaled a, const columns *x, scaled c, const columns *y)
+{
+    out->rows = x->rows;
+    for (int64_t b = 0; b < x->count; b++) {
+        I e_x = saturate(exponent_or_lowest(a) + x->exponent[b]);
+        I e_y = saturate(exponent_or_lowest(c) + y->exponent[b]), e = imax(e_x, e_y);
+        V f = a.value * power_of_two(imax(e_x - e, splat_int(-100)));
+        V g = c.value * power_of_two(imax(e_y - e, splat_int(-100)));
+        const V *u = column(x, b), *w = column(y, b);
+        V *v = column(out, b), square = {0};
+        for (int64_t i = 0; i < x->rows; i++) {
+            V sum = f * u[i] + g * w[i];
+            v[i] = sum;
+            square += sum * sum;
+        }
+        out->exponent[b] = e;
+        normalise_column(out, b, square);
+    }
+}
+
+/* x ← a x: exact in the exponent; the values change by the significand of a. */
+static void scale_columns(columns *x, scaled a)
+{
+    for (int64_t b = 0; b < x->count; b++) {
+        V *v = column(x, b);
+        if (any(a.value != 1))
+            for (int64_t i = 0; i < x->rows; i++) v[i] *= a.value;
+        x->exponent[b] = choose_int((a.value != 0) & (x->exponent[b] != LOWEST),
+                                    saturate(x->exponent[b] + a.exponent), LOWEST);
+    }
+}
+
+#endif

@@ -1,0 +1,122 @@
+/* The cotangent of the last layer, G_D = ∂L/∂X_D, for each loss; and clipping of the cotangents below it. */
+#ifndef VG_LOSS_H
+#define VG_LOSS_H
+
+#include "vg_ahead.h"
+
+/* Softmax less the class, G_j = p_j, G_y = −Σ_{j≠y} p_j, under a scale of its own: with m the largest logit
+   but z_y, w_j = exp(z_j − m) and S = Σ_{j≠y} w_j, p_j = w_j/(S + exp(z_y − m)). */
+static void cross_entropy(pass *p, int64_t b, columns *g)
+{
+    int64_t n = g->rows;
+    stream s = open_stream(&p->b.keys, VG_STREAM_TARGETS, (uint32_t)p->b.plan->depth);
+    W word[PARTS][4];
+    V *v = column(g, b), true_class, own = {0}, top = splat(0), some = {0}, sum = {0}, square = {0};
+    philox(&s, (uint32_t)(b / 4), 1, word);
+    for (int k = 0; k < LANES; k++)
+        true_class[k] = (real)(((word[k % PARTS][b % 4][k / PARTS] & 0xffffffff) * (uint64_t)n) >> 32);
+    for (int64_t j = 0; j < n; j++) {
+        I is_own = true_class == splat(j);
+        own = choose(is_own, v[j], own);
+        top = choose(is_own | ((some != 0) & (v[j] <= top)), top, v[j]);
+        some = choose(is_own, some, splat(1));
+    }
+    V size = plain_size(g->exponent[b]), margin = (own - top) * size; /* may be infinite */
+    for (int64_t j = 0; j < n; j++) {
+        V w = vexp(vmax((v[j] - top) * size, splat(-EXP2_LIMIT)));
+        sum += choose(true_class == splat(j), splat(0), w);
+        v[j] = w;
+    }
+    V ahead = vmin(vmax(margin, splat(0)) * LOG2_E, splat(EXPONENT_LIMIT)); /* log2 of what e^margin divides by */
+    V whole = __builtin_convertvector(__builtin_convertvector(ahead, I), V);
+    V behind = vexp(vmax(vmin(margin, splat(0)), splat(-EXP2_LIMIT)));
+    V least = vexp2(vmax(-ahead, splat(-EXP2_LIMIT)));
+    V factor = choose(margin > 0, vexp2(whole - ahead) / (sum * least + 1), 1 / (sum + behind));
+    for (int64_t j = 0; j < n; j++) {
+        v[j] = choose(true_class == splat(j), -sum, v[j]) * factor;
+        square += v[j] * v[j];
+    }
+    g->exponent[b] = choose_int(margin > 0, -__builtin_convertvector(whole, I), splat_int(0));
+    normalise_column(g, b, square);
+}
+
+/* g ← G_D. */
+static void draw_cotangent(pass *p)
+{
+    const vg_plan *plan = p->b.plan;
+    columns *g = &p->g;
+    int64_t n = plan->widths[plan->depth];
+    g->rows = n;
+    if (plan->loss == VG_CROSS_ENTROPY) {
+        copy_columns(g, &p->x);
+        for (int64_t b = 0; b < p->batch; b++) cross_entropy(p, b, g);
+        return;
+    }
+    draw_columns(&p->b, plan->loss == VG_MSE ? VG_STREAM_TARGETS : VG_STREAM_COTANGENT, plan->depth, n, p->batch,
+                 g->v, g->stride);
+    for (int64_t b = 0; b < p->batch; b++) g->exponent[b] = splat_int(0);
+    normalise_columns(g);
+    if (plan->loss == VG_MSE) add_scaled(g, scaled_number(1), &p->x, signed_number(-1), g);
+}
+
+/* v 2^e within ±1, in two steps: v is 0 or no smaller than 2^-EXP2_LIMIT. */
+INLINE V clamped(V v, I e)
+{
+    I most = splat_int((int)EXP2_LIMIT), none = splat_int(0);
+    I half = imin(imax(e, -most), most), rest = imin(imax(e - half, none), most);
+    V one = splat(1);
+    v = vmin(vmax(v * power_of_two(half), -one), one);
+    return vmin(vmax(v * power_of_two(rest), -one), one);
+}
+
+/* Cuts every entry of g to ±τ; returns how many were. */
+static I clip_values(columns *g, scaled limit)
+{
+    I cut = {0};
+    V inverse = 1 / limit.value;
+    for (int64_t b = 0; b < g->count; b++) {
+        V *v = column(g, b), most = splat(0), square = {0};
+        I shift = saturate(g->exponent[b] - limit.exponent); /* v 2^e / τ = (v / τ.value) 2^shift */
+        for (int64_t i = 0; i < g->rows; i++) most = vmax(most, vabs(v[i]));
+        I clips = clamped(most * inverse, shift) >= 1;
+        if (!any(clips)) continue;
+        for (int64_t i = 0; i < g->rows; i++) {
+            V inside = clamped(v[i] * inverse, shift);
+            cut -= clips & (vabs(inside) >= 1);
+            v[i] = choose(clips, inside * limit.value, v[i]);
+            square += v[i] * v[i];
+        }
+        g->exponent[b] = choose_int(clips, limit.exponent, g->exponent[b]);
+        normalise_column(g, b, square);
+    }
+    return cut;
+}
+
+/* Scales g to the norm τ where its own is larger; returns where. */
+static I clip_norm(columns *g, scaled limit)
+{
+    scaled norm = norm_of(g);
+    I clips = scaled_less(limit, norm);
+    if (!any(clips)) return clips;
+    V factor = choose(clips, limit.value / norm.value, splat(1));
+    I shift = clips & (limit.exponent - norm.exponent);
+    scale_columns(g, (scaled){factor, shift});
+    normalise_columns(g);
+    return clips;
+}
+
+/* Clips G_l as it arrives and records which part of it. */
+static void clip(pass *p, int64_t index)
+{
+    const vg_plan *plan = p->b.plan;
+    int64_t at = plan->column[index];
+    I cut = {0};
+    double whole = plan->clip == VG_CLIP_NORM ? 1 : (double)(plan->widths[index] * p->batch);
+    if (index < plan->depth && plan->clip == VG_CLIP_NORM) cut = -clip_norm(&p->g, scaled_number(plan->clip_at));
+    if (index < plan->depth && plan->clip == VG_CLIP_VALUE) cut = clip_values(&p->g, scaled_number(plan->clip_at));
+    if (plan->clipped && at >= 0)
+        FOR_SAMPLES(&p->b, k)
+            plan->clipped[(p->b.first_row + k) * plan->n_columns + at] = (double)cut[k] / whole;
+}
+
+#endif

@@ -1,0 +1,215 @@
+/* Linear algebra in lanes: every element is a vector, one matrix a lane. A matrix is its columns, column
+   b at v + b · stride. The order of each sum depends on the shapes alone, so tiles may be of any size.
+
+   Rows beyond the last one, up to a whole quad, may hold anything: they meet no other row. */
+#ifndef VG_MATRIX_H
+#define VG_MATRIX_H
+
+#include "vg_block.h"
+
+#if VG_BYTES == 64
+#define TILE 4 /* 16 sums in 32 registers */
+#else
+#define TILE 2 /* 8 in 16 */
+#endif
+
+/* Columns of whole quads, and not a multiple of 8 vectors apart: they would share the cache's sets. */
+INLINE int64_t stride_of(int64_t rows) { return whole_quads(rows) | 4; }
+
+/* a · b in four partial sums. */
+INLINE V dot_product(const V *a, const V *b, int64_t n)
+{
+    V sum[4] = {{0}};
+    int64_t i = 0;
+    for (; i + 4 <= n; i += 4)
+#pragma GCC unroll 4
+        for (int k = 0; k < 4; k++) sum[k] += a[i + k] * b[i + k];
+    for (int k = 0; i < n; i++, k++) sum[k] += a[i] * b[i];
+    return (sum[0] + sum[2]) + (sum[1] + sum[3]);
+}
+
+/* out(j, k) = a_j · b_k for p × q columns. */
+INLINE void inner_tile(const V *a, int64_t a_stride, int p, const V *b, int64_t b_stride, int q, int64_t n,
+                       V *out, int64_t out_stride)
+{
+    V sum[4 * TILE] = {{0}};
+    for (int64_t i = 0; i < n; i++)
+#pragma GCC unroll 4
+        for (int j = 0; j < p; j++)
+#pragma GCC unroll 4
+            for (int k = 0; k < q; k++) sum[j * TILE + k] += a[j * a_stride + i] * b[k * b_stride + i];
+#pragma GCC unroll 4
+    for (int j = 0; j < p; j++)
+#pragma GCC unroll 4
+        for (int k = 0; k < q; k++) out[j * out_stride + k] = sum[j * TILE + k];
+}
+
+INLINE void inner_rows(const V *a, int64_t a_stride, int64_t p, const V *b, int64_t b_stride, int q, int64_t n,
+                       V *out, int64_t out_stride)
+{
+    int64_t j = 0;
+    for (; j + 4 <= p; j += 4)
+        inner_tile(a + j * a_stride, a_stride, 4, b, b_stride, q, n, out + j * out_stride, out_stride);
+    for (; j + 2 <= p; j += 2)
+        inner_tile(a + j * a_stride, a_stride, 2, b, b_stride, q, n, out + j * out_stride, out_stride);
+    for (; j < p; j++)
+        if (q == 1)
+            out[j * out_stride] = dot_product(a + j * a_stride, b, n);
+        else
+            inner_tile(a + j * a_stride, a_stride, 1, b, b_stride, q, n, out + j * out_stride, out_stride);
+}
+
+/* out ← AᵀB: A has p columns, B has q; out(j, k) at j · out_stride + k. */
+static void inner(const V *a, int64_t a_stride, int64_t p, const V *b, int64_t b_stride, int64_t q, int64_t n,
+                  V *out, int64_t out_stride)
+{
+    int64_t k = 0;
+    for (; k + TILE <= q; k += TILE)
+        inner_rows(a, a_stride, p, b + k * b_stride, b_stride, TILE, n, out + k, out_stride);
+    for (; TILE > 2 && k + 2 <= q; k += 2)
+        inner_rows(a, a_stride, p, b + k * b_stride, b_stride, 2, n, out + k, out_stride);
+    for (; k < q; k++) inner_rows(a, a_stride, p, b + k * b_stride, b_stride, 1, n, out + k, out_stride);
+}
+
+/* The factors of A's columns: c(j, k) at j · row + k · column. */
+typedef struct {
+    const V *v;
+    int64_t row, column;
+} factors;
+
+INLINE void add_tile(const V *a, int64_t a_stride, int64_t p, factors c, V sign, int q, V *out,
+                     int64_t out_stride)
+{
+    V sum[4 * TILE];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++)
+#pragma GCC unroll 4
+        for (int k = 0; k < q; k++) sum[i * TILE + k] = out[k * out_stride + i];
+    for (int64_t j = 0; j < p; j++) {
+#pragma GCC unroll 4
+        for (int k = 0; k < q; k++) {
+            V factor = (V)((U)c.v[j * c.row + k * c.column] ^ (U)sign);
+#pragma GCC unroll 4
+            for (int i = 0; i < 4; i++) sum[i * TILE + k] += a[j * a_stride + i] * factor;
+        }
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++)
+#pragma GCC unroll 4
+        for (int k = 0; k < q; k++) out[k * out_stride + i] = sum[i * TILE + k];
+}
+
+/* One column: out += Σ_j a_j c_j, four columns of A at a time. */
+INLINE void add_columns(const V *a, int64_t a_stride, int64_t p, factors c, V sign, int64_t n, V *out)
+{
+    int64_t j = 0;
+    for (; j + 4 <= p; j += 4) {
+        V factor[4];
+#pragma GCC unroll 4
+        for (int k = 0; k < 4; k++) factor[k] = (V)((U)c.v[(j + k) * c.row] ^ (U)sign);
+        for (int64_t i = 0; i < n; i++) {
+            V sum = out[i];
+#pragma GCC unroll 4
+            for (int k = 0; k < 4; k++) sum += a[(j + k) * a_stride + i] * factor[k];
+            out[i] = sum;
+        }
+    }
+    for (; j < p; j++) {
+        V factor = (V)((U)c.v[j * c.row] ^ (U)sign);
+        for (int64_t i = 0; i < n; i++) out[i] += a[j * a_stride + i] * factor;
+    }
+}
+
+/* out ← out ± A C: A has p columns of n rows, C and out have q columns. `sign` is 0 or SIGN_BIT. */
+static void add_product(const V *a, int64_t a_stride, int64_t p, factors c, U sign, int64_t q, int64_t n,
+                        V *out, int64_t out_stride)
+{
+    int64_t k = 0;
+    V s = (V)sign;
+    for (; k + TILE <= q; k += TILE)
+        for (int64_t i = 0; i < n; i += 4)
+            add_tile(a + i, a_stride, p, (factors){c.v + k * c.column, c.row, c.column}, s, TILE,
+                     out + k * out_stride + i, out_stride);
+    for (; k < q; k++)
+        add_columns(a, a_stride, p, (factors){c.v + k * c.column, c.row, c.column}, s, n,
+                    out + k * out_stride);
+}
+
+#define PANEL 4
+
+#if VG_BITS == 32
+#define EPSILON 0x1p-23f
+#else
+#define EPSILON 0x1p-52
+#endif
+
+/* v ← v/‖v‖, or 0 where ‖v‖ factor ≤ 8 ε size; returns ‖v‖ or 0. */
+static V unit_or_nothing(V *v, int64_t n, V factor, V size)
+{
+    V norm = vsqrt(dot_product(v, v, n));
+    norm = choose(norm * factor > size * (8 * EPSILON), norm, splat(0));
+    V inverse = choose(norm > 0, 1 / norm, splat(0));
+    for (int64_t i = 0; i < n; i++) v[i] = v[i] * inverse;
+    return norm;
+}
+
+/* Gram-Schmidt within a panel of w columns, `passes` times for each: p ← q, t(a, b) the factors. */
+static void orthonormalise_panel(V *p, int64_t stride, int64_t n, int w, int passes, const V *factor,
+                                 const V *size, V t[PANEL][PANEL])
+{
+    for (int b = 0; b < w; b++) {
+        V *v = p + b * stride;
+        for (int a = 0; a < PANEL; a++) t[a][b] = splat(0);
+        for (int pass = 0; pass < passes; pass++)
+            for (int a = 0; a < b; a++) {
+                V c = dot_product(p + a * stride, v, n);
+                for (int64_t i = 0; i < n; i++) v[i] -= c * p[a * stride + i];
+                t[a][b] += c;
+            }
+        t[b][b] = unit_or_nothing(v, n, factor[b], size[b]);
+    }
+}
+
+/* Orthonormalises columns from … to − 1 of q against the columns before, which are orthonormal or zero, and
+   one another: X = Q R, with r(j, b − from) at j · (to − from) + b − from, unless r is NULL. Each column is
+   projected twice, in panels (Barlow & Smoktunowicz 2013); what is then left of ‖x‖ to rounding, 8 ε, is
+   dropped: q = 0, and the column's row of R is 0 (docs/law.md). `work` has room for 2 PANEL (to + 1). */
+static void orthonormalise(V *q, int64_t stride, int64_t n, int64_t from, int64_t to, V *r, V *work)
+{
+    V *first = work, *second = work + PANEL * to;
+    for (int64_t begin = from; begin < to; begin += PANEL) {
+        int w = (int)(to - begin < PANEL ? to - begin : PANEL);
+        V *p = q + begin * stride, size[PANEL], left[PANEL], u[PANEL][PANEL], t[PANEL][PANEL];
+        for (int b = 0; b < w; b++) {
+            size[b] = vsqrt(dot_product(p + b * stride, p + b * stride, n));
+            left[b] = splat(1);
+        }
+        if (begin > 0) {
+            inner(q, stride, begin, p, stride, w, n, first, PANEL);
+            add_product(q, stride, begin, (factors){first, PANEL, 1}, SIGN_BIT, w, n, p, stride);
+        }
+        orthonormalise_panel(p, stride, n, w, 2, left, size, u);
+        for (int k = 0; k < PANEL * PANEL; k++) t[k / PANEL][k % PANEL] = splat(k % (PANEL + 1) ? 0 : 1);
+        if (begin > 0) {
+            for (int b = 0; b < w; b++) left[b] = u[b][b];
+            inner(q, stride, begin, p, stride, w, n, second, PANEL);
+            add_product(q, stride, begin, (factors){second, PANEL, 1}, SIGN_BIT, w, n, p, stride);
+            orthonormalise_panel(p, stride, n, w, 1, left, size, t);
+        }
+        if (!r) continue;
+        for (int b = 0; b < w; b++) {
+            V *column = r + begin - from + b;
+            for (int64_t j = 0; j < to; j++) {
+                V sum = {0};
+                if (j < begin) sum = first[j * PANEL + b];
+                for (int a = 0; a <= b; a++) {
+                    if (j < begin) sum += second[j * PANEL + a] * u[a][b];
+                    if (begin <= j && j <= begin + a) sum += t[j - begin][a] * u[a][b];
+                }
+                column[j * (to - from)] = sum;
+            }
+        }
+    }
+}
+
+#endif

@@ -1,0 +1,166 @@
+/* The general pass: batches, normalisation, skips, gates, clipping, orthogonal and recurrent weights. What
+   one lane group carries through it, and what the backward pass needs of each layer. */
+#ifndef VG_PASS_H
+#define VG_PASS_H
+
+#include "vg_normalise.h"
+
+/* One layer of the current segment. */
+typedef struct {
+    columns operand; /* what W takes, as its orthonormal Q (matrix-free), or itself */
+    V *r;            /* matrix-free: R, the operand is Q R 2^e */
+    V *z, *gate_z;   /* matrix-free: raw products with Q; recurrent: the drive U s_t */
+    columns h;       /* Ĥ, or H where nothing normalises it */
+    columns taken;   /* style "post": what φ takes, s x + c Ĥ; else Ĥ itself */
+    columns gate;    /* highway: W_T x + b_T */
+    layer *unit;     /* how φ took each example */
+    deviations deviation;
+} step;
+
+typedef struct {
+    block b;
+    int64_t batch;
+    step *steps;        /* of the current segment */
+    columns *starts;    /* the activations from which each segment can be run again */
+    columns x;          /* current activations */
+    columns skip;       /* input of the current block; on the way back, what of G goes round it */
+    columns g, delta;   /* cotangents of X_l and H_l */
+    columns gate_delta; /* highway: of W_T x + b_T */
+    columns other;      /* a second term of a sum */
+    columns basis, frame; /* two batches of orthonormal columns each: of W's output side, of its input side */
+    V *coordinates;     /* of Δ in that basis: 2 B × B */
+    V *small, *work;    /* 2 B × B; what orthonormalise needs */
+    V *zeta, *mean;
+    arena tape;         /* where the steps lie */
+    V *rows;            /* dense: four rows of W at a time, */
+    V *matrix;          /* or all of them: orthogonal, recurrent */
+    columns weight_gradient; /* recurrent: ∂L/∂W by rows, under one exponent */
+    I gradient_exponent;
+} pass;
+
+INLINE int is_orthogonal(const vg_plan *plan) { return plan->weight_law == VG_ORTHOGONAL; }
+
+INLINE int is_matrix_free(const vg_plan *plan) { return plan->engine == VG_MATRIX_FREE; }
+
+/* Whether all of W is stored. */
+INLINE int has_matrix(const vg_plan *plan)
+{
+    return !is_matrix_free(plan) && (plan->recurrent || is_orthogonal(plan));
+}
+
+INLINE int64_t rows_out(const vg_plan *plan, int64_t index) { return plan->widths[index]; }
+INLINE int64_t rows_in(const vg_plan *plan, int64_t index) { return plan->widths[index - 1]; }
+
+/* The rows of the vectors that W's columns and rows are part of. */
+INLINE int64_t embedded_rows(const vg_plan *plan, int64_t index, int64_t rows)
+{
+    int64_t n = rows_out(plan, index), m = rows_in(plan, index);
+    if (is_orthogonal(plan)) return n > m ? n : m;
+    return rows;
+}
+
+INLINE int block_begins(const vg_plan *plan, int64_t index)
+{
+    return plan->skip != VG_NO_SKIP && plan->skip != VG_HIGHWAY && (index - 1) % plan->every == 0;
+}
+
+INLINE int block_ends(const vg_plan *plan, int64_t index)
+{
+    return plan->skip != VG_NO_SKIP && plan->skip != VG_HIGHWAY && index % plan->every == 0;
+}
+
+/* Whether the layer has neither normalisation nor activation. */
+INLINE int is_bare(const vg_plan *plan, int64_t index)
+{
+    return plan->skip == VG_LINEAR && block_ends(plan, index);
+}
+
+static V *take_vectors(arena *a, int64_t count) { return take(a, (size_t)count * sizeof(V)); }
+
+static columns take_columns(arena *a, int64_t rows, int64_t room, int64_t count)
+{
+    int64_t stride = stride_of(rows);
+    V *v = take_vectors(a, room * stride);
+    return (columns){v, take(a, (size_t)room * sizeof(I)), rows, stride, count};
+}
+
+static void place_step(const vg_plan *plan, int64_t index, step *t, arena *a)
+{
+    int64_t n = rows_out(plan, index), m = rows_in(plan, index), count = plan->batch;
+    int matrix_free = is_matrix_free(plan), bare = is_bare(plan, index);
+    step s = {.operand = take_columns(a, embedded_rows(plan, index, m), count, count)};
+    int64_t units = plan->skip == VG_PRE ? m : n;
+    s.operand.rows = m;
+    if (matrix_free) s.r = take_vectors(a, count * count);
+    if (matrix_free) s.z = take_vectors(a, count * stride_of(embedded_rows(plan, index, n)));
+    if (plan->recurrent) s.z = take_vectors(a, count * stride_of(n));
+    if (plan->skip == VG_HIGHWAY) {
+        if (matrix_free) s.gate_z = take_vectors(a, count * stride_of(embedded_rows(plan, index, n)));
+        s.gate = take_columns(a, n, count, count);
+    }
+    if (!bare) {
+        s.h = s.taken = take_columns(a, units, count, count);
+        if (plan->skip == VG_POST && block_ends(plan, index)) s.taken = take_columns(a, n, count, count);
+        s.unit = take(a, (size_t)count * sizeof(layer));
+        s.deviation.inverse = take_vectors(a, plan->norm == VG_BATCH_NORM ? units : count);
+        s.deviation.exponent = take(a, (size_t)count * sizeof(I));
+    }
+    if (a->base) *t = s;
+}
+
+/* Places a pass's arrays in the scratch memory, or only measures them. */
+static void place_pass(pass *p, arena *a)
+{
+    const vg_plan *plan = p->b.plan;
+    int64_t widest = 0, most_layers = 0, begin = 0, count = plan->batch;
+    size_t most_bytes = 0;
+    for (int64_t l = 0; l <= plan->depth; l++)
+        if (plan->widths[l] > widest) widest = plan->widths[l];
+    for (int64_t segment = 0; segment < plan->n_segments; segment++) {
+        arena tape = {0, NULL};
+        int64_t end = plan->segment_ends[segment];
+        for (int64_t l = begin + 1; l <= end; l++) place_step(plan, l, NULL, &tape);
+        if (tape.bytes > most_bytes) most_bytes = tape.bytes;
+        if (end - begin > most_layers) most_layers = end - begin;
+        begin = end;
+    }
+    p->batch = count;
+    p->b.y = take_vectors(a, whole_quads(widest));
+    p->b.d = take_vectors(a, whole_quads(widest));
+    p->x = take_columns(a, widest, count, count);
+    p->skip = take_columns(a, widest, count, count);
+    p->g = take_columns(a, widest, count, count);
+    p->delta = take_columns(a, widest, count, count);
+    p->gate_delta = take_columns(a, widest, count, count);
+    p->other = take_columns(a, widest, count, count);
+    p->basis = take_columns(a, widest, 2 * count, count);
+    p->frame = take_columns(a, widest, 2 * count, count);
+    p->coordinates = take_vectors(a, 2 * count * count);
+    p->small = take_vectors(a, 2 * count * (count > 4 ? count : 4));
+    p->work = take_vectors(a, 2 * PANEL * ((widest > 2 * count ? widest : 2 * count) + 1));
+    p->zeta = take_vectors(a, whole_quads(widest));
+    p->mean = take_vectors(a, 2 * whole_quads(widest));
+    if (!is_matrix_free(plan)) p->rows = take_vectors(a, 4 * stride_of(widest));
+    if (has_matrix(plan)) p->matrix = take_vectors(a, widest * stride_of(widest));
+    if (plan->recurrent && (plan->weight_gradient || plan->update_ratio))
+        p->weight_gradient = take_columns(a, widest, widest, widest);
+    p->starts = take(a, (size_t)plan->n_segments * sizeof(columns));
+    begin = 0;
+    for (int64_t segment = 0; segment < plan->n_segments; segment++) {
+        columns start = take_columns(a, plan->widths[begin], count, count);
+        if (a->base) p->starts[segment] = start;
+        begin = plan->segment_ends[segment];
+    }
+    p->steps = take(a, (size_t)most_layers * sizeof(step));
+    p->tape = (arena){0, a->base ? a->base + a->bytes : NULL};
+    a->bytes += most_bytes;
+}
+
+/* Lays out the steps of a segment. */
+static void place_segment(pass *p, int64_t begin, int64_t end)
+{
+    arena tape = p->tape;
+    for (int64_t l = begin + 1; l <= end; l++) place_step(p->b.plan, l, &p->steps[l - begin - 1], &tape);
+}
+
+#endif

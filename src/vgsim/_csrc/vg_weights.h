@@ -1,0 +1,234 @@
+/* The two products with W_l, of all examples at once, in whichever way W_l is there.
+
+   Gaussian, matrix-free: X = Q R, Δ = Q_g R_g, Z and N with entries N(0, 1):
+     forward    W X  = s Z R
+     backward   WᵀΔ  = s [ Q (ZᵀΔ) + (I − Q Qᵀ) N R_g ]
+   Orthogonal, matrix-free: Z and F orthonormal, F also to Q; Δ = Z P + Q_g R_g:
+     forward    W X  = s Z R
+     backward   WᵀΔ  = s [ Q P + F R_g ]
+   Dense: rows of W, four at a time, drawn again for every product, or stored. (docs/law.md) */
+#ifndef VG_WEIGHTS_H
+#define VG_WEIGHTS_H
+
+#include "vg_dense.h"
+#include "vg_pass.h"
+
+/* Which matrix on the operand of a layer: W, or the gate's. */
+typedef struct {
+    uint32_t forward, backward;
+    V *z;
+} matrix;
+
+INLINE matrix weights_of(const step *t)
+{
+    return (matrix){VG_STREAM_FORWARD, VG_STREAM_BACKWARD, t->z};
+}
+
+INLINE matrix gate_of(const step *t)
+{
+    return (matrix){VG_STREAM_GATE_FORWARD, VG_STREAM_GATE_BACKWARD, t->gate_z};
+}
+
+/* Normal columns of `rows` rows, one after the other in the stream. */
+static void draw_columns(const block *b, uint32_t stream_id, int64_t index, int64_t rows, int64_t count, V *v,
+                         int64_t stride)
+{
+    stream s = open_stream(&b->keys, stream_id, (uint32_t)index);
+    for (int64_t k = 0; k < count; k++)
+        fill_from(VG_NORMAL, &s, k * (whole_quads(rows) / 4), rows, v + k * stride);
+}
+
+/* Columns whose diagonal element of r is 0 become 0. */
+static void drop_columns(V *v, int64_t stride, int64_t rows, int64_t count, const V *r)
+{
+    for (int64_t k = 0; k < count; k++) {
+        I kept = r[k * count + k] > 0;
+        if (!any(~kept)) continue;
+        for (int64_t i = 0; i < rows; i++) v[k * stride + i] = choose(kept, v[k * stride + i], splat(0));
+    }
+}
+
+static void zero_rows(columns *x, int64_t from, int64_t to)
+{
+    for (int64_t b = 0; b < x->count; b++)
+        for (int64_t i = from; i < to; i++) column(x, b)[i] = splat(0);
+}
+
+static void zero_columns(columns *x)
+{
+    zero_rows(x, 0, whole_quads(x->rows));
+}
+
+/* out += A R with R upper triangular, count × count. */
+static void add_triangular(const V *a, int64_t stride, const V *r, int64_t count, int64_t rows, columns *out)
+{
+    for (int64_t k = 0; k < count; k += PANEL) {
+        int64_t w = count - k < PANEL ? count - k : PANEL;
+        add_product(a, stride, k + w, (factors){r + k, count, 1}, (U){0}, w, rows, column(out, k), out->stride);
+    }
+}
+
+/* The operand itself: Q R again, or what is stored. */
+static void restore_operand(const pass *p, const step *t, columns *x)
+{
+    copy_columns(x, &t->operand);
+    if (!is_matrix_free(p->b.plan)) return;
+    zero_columns(x);
+    add_triangular(t->operand.v, t->operand.stride, t->r, p->batch, x->rows, x);
+}
+
+/* Four rows of W from row i on, stride_of(columns) apart. */
+static const V *weight_rows(const pass *p, const stream *s, int64_t i, int64_t rows, int64_t columns)
+{
+    int64_t quads = whole_quads(columns) / 4, stride = stride_of(columns);
+    int law = p->b.plan->weight_law;
+    if (p->matrix) return p->matrix + i * stride;
+    for (int64_t k = 0; k < rows; k++) {
+#define ROW(law) fill_from(law, s, (i + k) * quads, columns, p->rows + k * stride)
+        FOR_EACH_LAW(law, ROW);
+#undef ROW
+    }
+    return p->rows;
+}
+
+/* All of W, where it is stored: orthogonal (Gram-Schmidt on the rows of a Gaussian matrix), the identity, or
+   i.i.d. entries. */
+static void make_matrix(pass *p, uint32_t stream_id, int64_t index)
+{
+    const vg_plan *plan = p->b.plan;
+    int64_t n = rows_out(plan, index), m = rows_in(plan, index), size = n > m ? n : m;
+    int64_t stride = stride_of(m);
+    stream s = open_stream(&p->b.keys, stream_id, (uint32_t)index);
+    if (is_orthogonal(plan)) {
+        int64_t wide = stride_of(size);
+        draw_columns(&p->b, stream_id, index, size, size, p->matrix, wide);
+        orthonormalise(p->matrix, wide, size, 0, size, NULL, p->work);
+        for (int64_t i = 0; i < n && wide != stride; i++)
+            for (int64_t j = 0; j < m; j++) p->matrix[i * stride + j] = p->matrix[i * wide + j];
+        return;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        V *row = p->matrix + i * stride;
+        if (plan->weight_law == VG_IDENTITY)
+            for (int64_t j = 0; j < m; j++) row[j] = splat(i == j);
+        else {
+#define ROW(law) fill_from(law, &s, i * (whole_quads(m) / 4), m, row)
+            FOR_EACH_LAW(plan->weight_law, ROW);
+#undef ROW
+        }
+    }
+}
+
+/* out ← rows of W times x, of `rows` rows from a stream, or stored. */
+static void multiply_rows(pass *p, const stream *s, int64_t rows, const columns *x, columns *out)
+{
+    for (int64_t i = 0; i < rows && !cancelled(&p->b); i += 4) {
+        int64_t w = rows - i < 4 ? rows - i : 4;
+        const V *row = weight_rows(p, s, i, w, x->rows);
+        inner(row, stride_of(x->rows), w, x->v, x->stride, p->batch, x->rows, p->small, p->batch);
+        for (int64_t b = 0; b < p->batch; b++)
+            for (int64_t k = 0; k < w; k++) column(out, b)[i + k] = p->small[k * p->batch + b];
+    }
+}
+
+/* The operand of layer `index` is ready: makes it orthonormal where only its directions matter. */
+static void open_operand(pass *p, int64_t index, step *t)
+{
+    const vg_plan *plan = p->b.plan;
+    columns *x = &t->operand;
+    if (!is_matrix_free(plan)) return;
+    int64_t rows = embedded_rows(plan, index, x->rows);
+    zero_rows(x, x->rows, rows);
+    orthonormalise(x->v, x->stride, rows, 0, p->batch, t->r, p->work);
+}
+
+/* out ← W X over the weight scale, example b times 2^-e_b. */
+static void weights_forward(pass *p, int64_t index, step *t, matrix w, columns *out)
+{
+    const vg_plan *plan = p->b.plan;
+    out->rows = rows_out(plan, index);
+    for (int64_t b = 0; b < p->batch; b++) out->exponent[b] = t->operand.exponent[b];
+    if (is_matrix_free(plan)) {
+        int64_t rows = embedded_rows(plan, index, out->rows), stride = stride_of(rows);
+        draw_columns(&p->b, w.forward, index, rows, p->batch, w.z, stride);
+        if (is_orthogonal(plan)) {
+            drop_columns(w.z, stride, rows, p->batch, t->r);
+            orthonormalise(w.z, stride, rows, 0, p->batch, NULL, p->work);
+        }
+        zero_columns(out);
+        add_triangular(w.z, stride, t->r, p->batch, out->rows, out);
+    } else {
+        stream s = open_stream(&p->b.keys, w.forward, (uint32_t)index);
+        if (has_matrix(plan) && !plan->recurrent) make_matrix(p, w.forward, index);
+        multiply_rows(p, &s, out->rows, &t->operand, out);
+    }
+}
+
+static void gaussian_backward(pass *p, int64_t index, step *t, matrix w, const columns *delta, columns *out)
+{
+    int64_t count = p->batch, n = delta->rows, m = t->operand.rows, stride = stride_of(n);
+    V *r = p->coordinates + count * count;
+    copy_columns(&p->basis, delta);
+    orthonormalise(p->basis.v, p->basis.stride, n, 0, count, p->coordinates, p->work);
+    draw_columns(&p->b, w.backward, index, m, count, p->frame.v, p->frame.stride);
+    zero_columns(out);
+    add_triangular(p->frame.v, p->frame.stride, p->coordinates, count, m, out);
+    inner(w.z, stride, count, delta->v, delta->stride, count, n, p->small, count);
+    inner(t->operand.v, t->operand.stride, count, out->v, out->stride, count, m, r, count);
+    for (int64_t k = 0; k < count * count; k++) p->small[k] -= r[k];
+    add_product(t->operand.v, t->operand.stride, count, (factors){p->small, count, 1}, (U){0}, count, m, out->v,
+                out->stride);
+}
+
+static void orthogonal_backward(pass *p, int64_t index, step *t, matrix w, const columns *delta, columns *out)
+{
+    int64_t count = p->batch, n = delta->rows, m = t->operand.rows;
+    int64_t rows = embedded_rows(p->b.plan, index, n), stride = stride_of(rows);
+    columns basis = p->basis, frame = p->frame;
+    basis.stride = frame.stride = stride;
+    for (int64_t b = 0; b < count; b++)
+        for (int64_t i = 0; i < rows; i++) {
+            column(&basis, b)[i] = w.z[b * stride + i];
+            column(&basis, count + b)[i] = i < n ? column(delta, b)[i] : splat(0);
+            column(&frame, b)[i] = column(&t->operand, b)[i];
+        }
+    orthonormalise(basis.v, stride, rows, count, 2 * count, p->coordinates, p->work);
+    draw_columns(&p->b, w.backward, index, rows, count, column(&frame, count), stride);
+    drop_columns(column(&frame, count), stride, rows, count, p->coordinates + count * count);
+    orthonormalise(frame.v, stride, rows, count, 2 * count, NULL, p->work);
+    zero_columns(out);
+    add_product(frame.v, stride, 2 * count, (factors){p->coordinates, count, 1}, (U){0}, count, m, out->v,
+                out->stride);
+}
+
+static void dense_transposed(pass *p, int64_t index, matrix w, const columns *delta, columns *out)
+{
+    const vg_plan *plan = p->b.plan;
+    stream s = open_stream(&p->b.keys, w.forward, (uint32_t)index);
+    if (has_matrix(plan) && !plan->recurrent) make_matrix(p, w.forward, index);
+    zero_columns(out);
+    for (int64_t i = 0; i < delta->rows && !cancelled(&p->b); i += 4) {
+        int64_t rows = delta->rows - i < 4 ? delta->rows - i : 4;
+        const V *row = weight_rows(p, &s, i, rows, out->rows);
+        add_product(row, stride_of(out->rows), rows, (factors){delta->v + i, 1, delta->stride}, (U){0}, p->batch,
+                    out->rows, out->v, out->stride);
+    }
+}
+
+/* out ← WᵀΔ, normalised. Leaves Δ's coordinates, and the ranks and the square of W if W is wanted. */
+static void weights_backward(pass *p, int64_t index, step *t, matrix w, const columns *delta, columns *out)
+{
+    const vg_plan *plan = p->b.plan;
+    out->rows = rows_in(plan, index);
+    for (int64_t b = 0; b < p->batch; b++) out->exponent[b] = delta->exponent[b];
+    if (!is_matrix_free(plan))
+        dense_transposed(p, index, w, delta, out);
+    else if (is_orthogonal(plan))
+        orthogonal_backward(p, index, t, w, delta, out);
+    else
+        gaussian_backward(p, index, t, w, delta, out);
+    scale_columns(out, scaled_number(plan->weight_scale[index]));
+    normalise_columns(out);
+}
+
+#endif

@@ -1,0 +1,337 @@
+"""The options of the commands, and how their values are read."""
+
+from __future__ import annotations
+
+import argparse
+import zipfile
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vgsim._cures import Residual
+from vgsim._network import NORMS
+from vgsim._quantities import RECORDS
+from vgsim._sampling import ENGINES, LOSSES
+from vgsim._spec import DEPTHS, TEXTBOOK
+from vgsim._stats import METHODS
+
+BLOCKS = tuple(field.name for field in fields(Residual) if field.name != "every")
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    defaults: list[tuple[str, Any]] = [(name, {}) for name in TEXTBOOK]
+    depths = " ".join(map(str, DEPTHS))
+    _add_network_options(parser, "+", defaults, depths)
+    sampling = _add_sampling_options(parser)
+    sampling.add_argument(
+        "--samples",
+        type=_integer,
+        default=10_000,
+        metavar="N",
+        help="networks in a row of the table (default: 10000)",
+    )
+    sampling.add_argument(
+        "--first", type=_integer, default=0, metavar="I", help="index of the first (default: 0)"
+    )
+    sampling.add_argument(
+        "--threads", type=_integer, metavar="N", help="default: as many as the machine allows"
+    )
+    table = parser.add_argument_group("the table")
+    table.add_argument(
+        "--layer",
+        type=_integer,
+        default=0,
+        metavar="L",
+        help="the layer whose gradient is compared with the last one's (default: 0, the input)",
+    )
+    table.add_argument(
+        "--threshold",
+        type=_number,
+        default=1e-6,
+        metavar="X",
+        help="vanishing is a ratio below X, exploding one above 1/X (default: 1e-6)",
+    )
+    table.add_argument(
+        "--confidence-level",
+        type=_number,
+        default=0.95,
+        metavar="P",
+        help="of the intervals (default: 0.95)",
+    )
+    table.add_argument(
+        "--method",
+        choices=METHODS,
+        default="wilson",
+        help="which interval, Wilson's or that of Clopper and Pearson (default: wilson)",
+    )
+    kind = table.add_mutually_exclusive_group()
+    kind.add_argument(
+        "--json",
+        dest="format",
+        action="store_const",
+        const="json",
+        default="text",
+        help="print one JSON object; null in a quantile is log10 0, a dead network",
+    )
+    kind.add_argument(
+        "--csv", dest="format", action="store_const", const="csv", help="print CSV, a row a network"
+    )
+    raw = parser.add_argument_group("raw samples, for vgsim.load")
+    raw.add_argument(
+        "--out",
+        type=_path,
+        metavar="PATH",
+        help="a new file ending in .npz if there is one network, or a folder, made if need be, "
+        "with a new file for each",
+    )
+    raw.add_argument(
+        "--layers",
+        type=_integer,
+        nargs="+",
+        metavar="L",
+        help="layers to record beside --layer",
+    )
+    raw.add_argument(
+        "--record",
+        choices=RECORDS,
+        nargs="+",
+        metavar="NAME",
+        help=f"quantities to record beside gradient: {', '.join(RECORDS[1:])}",
+    )
+
+
+def add_replay_options(parser: argparse.ArgumentParser) -> None:
+    _add_network_options(parser, 1, [("tanh", {})], "30")
+    sampling = _add_sampling_options(parser)
+    sampling.add_argument(
+        "--index", type=_integer, default=0, metavar="I", help="which sample (default: 0)"
+    )
+    parser.add_argument(
+        "--layers", type=_integer, nargs="+", metavar="L", help="layers to print (default: some)"
+    )
+    parser.add_argument(
+        "--out",
+        type=_path,
+        metavar="FILE.npz",
+        help="a new file: write inputs, output_gradient, W_1, b_1, W_2, ... for numpy.load",
+    )
+
+
+def _add_network_options(
+    parser: argparse.ArgumentParser,
+    count: int | str,
+    activations: list[tuple[str, Any]],
+    depths: str,
+) -> None:
+    group = parser.add_argument_group("the networks")
+    group.add_argument(
+        "--activation",
+        type=_named,
+        nargs=count,
+        default=activations,
+        metavar="NAME",
+        help=f"default: {' '.join(name for name, _ in activations)}",
+    )
+    group.add_argument(
+        "--depth",
+        type=_depth if count == "+" else _integer,
+        nargs=count,
+        metavar="D",
+        help=f"default: {depths}",
+    )
+    group.add_argument(
+        "--width",
+        type=_widths,
+        default=128,
+        metavar="N",
+        help="units of every layer, or all widths n_0,n_1,...,n_D (default: 128)",
+    )
+    group.add_argument(
+        "--init", type=_named, metavar="NAME", help="default: the textbook's for the activation"
+    )
+    group.add_argument(
+        "--gain",
+        type=_number,
+        default=1.0,
+        metavar="X",
+        help="multiplies the standard deviation of the weights (default: 1)",
+    )
+    group.add_argument(
+        "--bias-std",
+        type=_number,
+        default=0.0,
+        metavar="X",
+        help="standard deviation of the biases (default: 0)",
+    )
+    _add_technique_options(parser)
+
+
+def _add_technique_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("techniques (default: none)")
+    group.add_argument("--norm", choices=NORMS, help="normalisation of the pre-activations")
+    group.add_argument(
+        "--norm-eps", type=_number, metavar="X", help="added to the variance there (default: 1e-5)"
+    )
+    skips = group.add_mutually_exclusive_group()
+    skips.add_argument(
+        "--residual",
+        type=_residual,
+        metavar="EVERY",
+        help="skip connections around blocks of EVERY layers; parameters may follow, see below"
+        if parser.epilog
+        else "skip connections around blocks of EVERY layers; see vgsim run --help",
+    )
+    skips.add_argument(
+        "--highway",
+        type=_number,
+        metavar="GATE_BIAS",
+        help="gates, with this bias: -2, for example",
+    )
+    clips = group.add_mutually_exclusive_group()
+    clips.add_argument(
+        "--clip-norm",
+        type=_number,
+        metavar="X",
+        help="clip the gradient by each layer's output to a norm of at most X, on its way back",
+    )
+    clips.add_argument(
+        "--clip-value", type=_number, metavar="X", help="clip its entries to at most X"
+    )
+    group.add_argument(
+        "--rnn",
+        action="store_true",
+        help="recurrent networks, one weight matrix for all steps: --depth says how many, a layer "
+        "is a step",
+    )
+    group.add_argument(
+        "--input-std",
+        type=_number,
+        metavar="X",
+        help="with --rnn: scale of the random drive of every step (default: 0.5)",
+    )
+
+
+def _add_sampling_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    group = parser.add_argument_group("the samples")
+    group.add_argument("--seed", type=_integer, default=0, metavar="S", help="default: 0")
+    group.add_argument(
+        "--inputs",
+        type=_data,
+        default="normal",
+        metavar="FILE.npy",
+        help="data matrix (N, n_0): inputs are random rows of it (default: normal inputs)",
+    )
+    group.add_argument(
+        "--batch-size",
+        type=_integer,
+        default=1,
+        metavar="B",
+        help="inputs to each network; norms are over all of them (default: 1)",
+    )
+    group.add_argument(
+        "--loss",
+        choices=LOSSES,
+        default="linear",
+        help="linear: the gradient by the output is normal (default: linear)",
+    )
+    group.add_argument(
+        "--engine",
+        choices=ENGINES,
+        default="auto",
+        help="default: the faster one by rule; matrix-free needs normal or orthogonal weights",
+    )
+    group.add_argument(
+        "--dtype",
+        choices=("float32", "float64"),
+        default="float32",
+        help="of the simulation (default: float32)",
+    )
+    return group
+
+
+def _integer(text: str) -> int:
+    """Read an int, also from 10_000 or 1e4."""
+    try:
+        return int(text)
+    except ValueError:
+        number = _number(text)
+        if not number.is_integer():
+            raise argparse.ArgumentTypeError(f"{text!r} is not an integer") from None
+        return int(number)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+
+
+def _depth(text: str) -> int:
+    if "," in text:
+        spaced = " ".join(text.replace(",", " ").split())
+        raise argparse.ArgumentTypeError(f"depths are separated by spaces: --depth {spaced}")
+    return _integer(text)
+
+
+def _path(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("it must not be empty")
+    return Path(text)
+
+
+def _widths(text: str) -> int | tuple[int, ...]:
+    if "," in text:
+        return tuple(_integer(part) for part in text.split(","))
+    return _integer(text)
+
+
+def _named(text: str) -> tuple[str, dict[str, float | str]]:
+    """Read a name and its parameters from ``name:key=value,key=value``."""
+    return _with_parameters(text, "name", "leaky_relu:slope=0.1")
+
+
+def _residual(text: str) -> tuple[int, dict[str, float | str]]:
+    """Read a block length and the parameters of blocks from ``2:style=pre,skip=0.5``."""
+    every, parameters = _with_parameters(text, "EVERY", "2:style=pre")
+    for key in parameters:
+        if key not in BLOCKS:
+            raise argparse.ArgumentTypeError(f"its parameters are {', '.join(BLOCKS)}, got {key!r}")
+    return _integer(every), parameters
+
+
+def _with_parameters(text: str, what: str, example: str) -> tuple[str, dict[str, float | str]]:
+    name, colon, rest = text.partition(":")
+    parameters: dict[str, float | str] = {}
+    for part in rest.split(",") if colon else ():
+        key, equals, value = part.partition("=")
+        if not (key and equals and value):
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is not {what} or {what}:parameter=value,..., as in {example}"
+            )
+        try:
+            parameters[key] = float(value)
+        except ValueError:
+            parameters[key] = value
+    return name, parameters
+
+
+def _data(text: str) -> Any:
+    if text == "normal":
+        return text
+    try:
+        with open(text, "rb") as file:
+            data = np.load(file, allow_pickle=False)
+    except OSError as error:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} cannot be read: {error.strerror or error}"
+        ) from None
+    except (ValueError, EOFError, zipfile.BadZipFile):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not an .npy file of numbers, as numpy.save writes it"
+        ) from None
+    if not isinstance(data, np.ndarray):
+        raise argparse.ArgumentTypeError(f"{text!r} is not an .npy file: it holds several arrays")
+    return data

@@ -1,0 +1,122 @@
+"""What a sample depends on beside its network: batch size, loss, engine, data."""
+
+import numpy as np
+import pytest
+
+from vgsim import MLP, RNN, ClipNorm, ClipValue
+from vgsim._quantities import RECORDS
+from vgsim._sampling import checked_data, checked_record, checked_setting, matrix_free_is_cheaper
+
+NORMAL = MLP(4, 100)
+UNIFORM = MLP(4, 100, init="he_uniform")
+ORTHOGONAL = MLP(4, 100, init="orthogonal")
+
+
+@pytest.mark.parametrize(
+    ("network", "batch_size", "engine", "resolved"),
+    [
+        (NORMAL, 1, "auto", "matrix-free"),
+        (NORMAL, 30, "auto", "matrix-free"),
+        (NORMAL, 31, "auto", "dense"),
+        (NORMAL, 1, "dense", "dense"),
+        (NORMAL, 1000, "matrix-free", "matrix-free"),
+        (MLP(1, [3, 1]), 1, "auto", "matrix-free"),
+        (ORTHOGONAL, 1000, "auto", "matrix-free"),
+        (ORTHOGONAL, 1, "dense", "dense"),
+        (UNIFORM, 1, "auto", "dense"),
+        (UNIFORM, 1, "dense", "dense"),
+        (MLP(4, 100, norm="batch"), np.int64(2), "auto", "matrix-free"),
+        (RNN(4, 100), 1, "auto", "dense"),
+        (RNN(4, 100, init="identity"), 3, "dense", "dense"),
+    ],
+)
+def test_engines(network, batch_size, engine, resolved):
+    assert checked_setting(network, batch_size, "linear", engine) == resolved
+
+
+def test_the_rule_of_auto_sees_the_mean_width():
+    assert matrix_free_is_cheaper(MLP(2, [10, 190, 100]), 30)
+    assert not matrix_free_is_cheaper(MLP(2, [10, 190, 97]), 30)
+
+
+@pytest.mark.parametrize("loss", ["linear", "mse", "cross_entropy"])
+def test_losses(loss):
+    assert checked_setting(MLP(2, [3, 1, 2]), 1, loss, "auto") == "matrix-free"
+    assert checked_setting(RNN(2, 3), 4, loss, "auto") == "dense"
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "words"),
+    [
+        ({"network": "tanh"}, TypeError, ["network must be a vgsim.MLP or a vgsim.RNN", "'tanh'"]),
+        ({"batch_size": 0}, ValueError, ["batch_size", "0", "from 1"]),
+        ({"batch_size": 2.0}, TypeError, ["batch_size", "2.0", "int"]),
+        ({"batch_size": True}, TypeError, ["batch_size", "True"]),
+        ({"batch_size": 2**26}, ValueError, ["batch_size must be below 42949673", "67108864"]),
+        (
+            {"network": MLP(4, 100, norm="batch")},
+            ValueError,
+            ["batch_size must be at least 2 with norm 'batch', got 1"],
+        ),
+        ({"loss": "hinge"}, ValueError, ["loss", "'hinge'", "'linear', 'mse', 'cross_entropy'"]),
+        ({"loss": None}, ValueError, ["loss", "None"]),
+        (
+            {"network": MLP(1, [2, 1]), "loss": "cross_entropy"},
+            ValueError,
+            ["loss 'cross_entropy'", "2 outputs", "width 1"],
+        ),
+        ({"engine": "fast"}, ValueError, ["engine", "'fast'", "'auto', 'matrix-free', 'dense'"]),
+        (
+            {"network": UNIFORM, "engine": "matrix-free"},
+            ValueError,
+            ["'matrix-free' needs Gaussian or orthogonal", "'he_uniform'", "engine='dense'"],
+        ),
+        (
+            {"network": RNN(4, 100), "engine": "matrix-free"},
+            ValueError,
+            ["'matrix-free'", "RNN", "engine='dense' or 'auto'"],
+        ),
+    ],
+)
+def test_errors_name_the_argument_the_value_and_what_is_allowed(changes, error, words):
+    arguments = {"network": NORMAL, "batch_size": 1, "loss": "linear", "engine": "auto"} | changes
+    with pytest.raises(error) as caught:
+        checked_setting(**arguments)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_the_largest_batch():
+    assert checked_setting(MLP(1, 5), 2**29 - 1, "linear", "auto") == "dense"
+    with pytest.raises(ValueError, match="batch_size must be below 536870912 at width 5"):
+        checked_setting(MLP(1, 5), 2**29, "linear", "auto")
+
+
+def test_a_batch_draws_rows_without_replacement():
+    data = np.ones((5, 3))
+    assert checked_data(data, 3, 5).shape == (5, 3)
+    with pytest.raises(ValueError, match=r"at least batch_size = 6 rows.*got shape \(5, 3\)"):
+        checked_data(data, 3, 6)
+    assert checked_data("normal", 3, 6) is None
+
+
+@pytest.mark.parametrize("clip", [ClipNorm(1.0), ClipValue(1.0)])
+@pytest.mark.parametrize("kind", [MLP, RNN])
+def test_clipped_needs_a_clip(kind, clip):
+    assert checked_record(RECORDS, kind(4, 8, clip=clip)) == frozenset(RECORDS)
+    with pytest.raises(ValueError, match=r"record 'clipped' needs a network with clip=.*got "):
+        checked_record(["gradient", "clipped"], kind(4, 8))
+    assert checked_record((), kind(4, 8)) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("record", "error", "message"),
+    [
+        ("gradient", TypeError, r"got 'gradient'; for one write record=\('gradient',\)"),
+        (None, TypeError, "record must be a collection of names out of 'gradient', .*got None"),
+        (["loss"], ValueError, "record must be a collection of names out of .*, got 'loss'"),
+    ],
+)
+def test_record(record, error, message):
+    with pytest.raises(error, match=message):
+        checked_record(record, NORMAL)
