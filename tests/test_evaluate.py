@@ -353,7 +353,11 @@ def test_biases_may_be_missing_in_a_single_layer():
         ({"biases": [np.ones(3)]}, ValueError, "biases must be None or hold depth = 2"),
         ({"biases": [np.ones(3), np.ones(5)]}, ValueError, r"biases\[1\].*n_2 = 4"),
         ({"inputs": np.ones(3)}, ValueError, "inputs.*n_0 = 2"),
-        ({"inputs": np.ones((2, 3))}, ValueError, r"output_gradient must have a column.*got 1 and 3 columns"),
+        (
+            {"inputs": np.ones((2, 3))},
+            ValueError,
+            r"output_gradient must have a column.*got 1 and 3 columns",
+        ),
         ({"inputs": ["a", "b"]}, TypeError, "inputs must be an array of real numbers"),
         ({"inputs": [1j, 2]}, TypeError, "inputs must be an array of real numbers"),
         ({"inputs": [np.inf, 2]}, ValueError, "inputs must be finite"),

@@ -99,8 +99,8 @@ CASES = {
     "highway": Case(widths=square(4, 4), gate_bias=-1.0, clip=("value", 0.2), norm="batch"),
     "clip": Case(widths=square(6, 4), residual=("activated", 2, 1.0, 1.0), clip=("norm", 0.7)),
     "recurrent": Case(widths=square(6, 4), recurrent=True, driven=True, batch=2),
-    "recurrent_clip": Case(widths=square(6, 4), recurrent=True, batch=2, activation="relu",
-                           std=2.0, clip=("norm", 0.5), loss="mse"),
+    "recurrent_clip": Case(widths=square(6, 4), recurrent=True, batch=2, activation="selu",
+                           std=2.0, clip=("norm", 5.0), loss="mse"),
 }
 # fmt: on
 
@@ -177,7 +177,8 @@ def reference(case: Case, arrays: dict[str, list[np.ndarray]]) -> dict[str, np.n
         if (l - 1) % every == 0:
             block = x
         if case.driven:  # the drive's axes are turned around
-            y = activate(x @ W + tensors["drive"][0][:, :, l - 1] @ tensors["input_weights"][0] + b, l)
+            u = tensors["drive"][0][:, :, l - 1] @ tensors["input_weights"][0]
+            y = activate(x @ W + u + b, l)
         elif style == "pre":
             y = activate(normalise(x), l) @ W + b
             y = s * block + c * y if ends else y

@@ -126,9 +126,9 @@ static void record_weights(pass *p, int64_t index, step *t, const columns *delta
     } else {
         V *r = p->coordinates + count * count;
         copy_columns(&p->basis, delta);
-        orthonormalise(p->basis.v, p->basis.stride, n, 0, count, p->coordinates, p->work);
+        orthonormalise(p->basis.v, p->basis.stride, n, 0, count, ROUNDING, p->coordinates, p->work);
         copy_columns(&p->frame, &t->operand);
-        orthonormalise(p->frame.v, p->frame.stride, m, 0, count, r, p->work);
+        orthonormalise(p->frame.v, p->frame.stride, m, 0, count, ROUNDING, r, p->work);
         gradient = norm_of_outer_product(p, p->coordinates, count, delta, r, &t->operand);
     }
     if (plan->weight_gradient)

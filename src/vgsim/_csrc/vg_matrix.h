@@ -28,11 +28,16 @@ INLINE V dot_product(const V *a, const V *b, int64_t n)
     return (sum[0] + sum[2]) + (sum[1] + sum[3]);
 }
 
-/* out(j, k) = a_j · b_k for p × q columns. */
+/* out(j, k) ← a_j · b_k of p × q columns, or added where `more` says so. */
 INLINE void inner_tile(const V *a, int64_t a_stride, int p, const V *b, int64_t b_stride, int q, int64_t n,
-                       V *out, int64_t out_stride)
+                       int more, V *out, int64_t out_stride)
 {
     V sum[4 * TILE] = {{0}};
+    if (more)
+#pragma GCC unroll 4
+        for (int j = 0; j < p; j++)
+#pragma GCC unroll 4
+            for (int k = 0; k < q; k++) sum[j * TILE + k] = out[j * out_stride + k];
     for (int64_t i = 0; i < n; i++)
 #pragma GCC unroll 4
         for (int j = 0; j < p; j++)
@@ -44,31 +49,37 @@ INLINE void inner_tile(const V *a, int64_t a_stride, int p, const V *b, int64_t 
         for (int k = 0; k < q; k++) out[j * out_stride + k] = sum[j * TILE + k];
 }
 
-INLINE void inner_rows(const V *a, int64_t a_stride, int64_t p, const V *b, int64_t b_stride, int q, int64_t n,
-                       V *out, int64_t out_stride)
+INLINE void inner_tiles(const V *a, int64_t a_stride, int64_t p, const V *b, int64_t b_stride, int q, int64_t n,
+                        int more, V *out, int64_t out_stride)
 {
     int64_t j = 0;
     for (; j + 4 <= p; j += 4)
-        inner_tile(a + j * a_stride, a_stride, 4, b, b_stride, q, n, out + j * out_stride, out_stride);
+        inner_tile(a + j * a_stride, a_stride, 4, b, b_stride, q, n, more, out + j * out_stride, out_stride);
     for (; j + 2 <= p; j += 2)
-        inner_tile(a + j * a_stride, a_stride, 2, b, b_stride, q, n, out + j * out_stride, out_stride);
+        inner_tile(a + j * a_stride, a_stride, 2, b, b_stride, q, n, more, out + j * out_stride, out_stride);
     for (; j < p; j++)
-        if (q == 1)
-            out[j * out_stride] = dot_product(a + j * a_stride, b, n);
-        else
-            inner_tile(a + j * a_stride, a_stride, 1, b, b_stride, q, n, out + j * out_stride, out_stride);
+        inner_tile(a + j * a_stride, a_stride, 1, b, b_stride, q, n, more, out + j * out_stride, out_stride);
 }
+
+#define ROWS 64 /* of a tile's columns, that stay in the L1 cache */
 
 /* out ← AᵀB: A has p columns, B has q; out(j, k) at j · out_stride + k. */
 static void inner(const V *a, int64_t a_stride, int64_t p, const V *b, int64_t b_stride, int64_t q, int64_t n,
                   V *out, int64_t out_stride)
 {
-    int64_t k = 0;
-    for (; k + TILE <= q; k += TILE)
-        inner_rows(a, a_stride, p, b + k * b_stride, b_stride, TILE, n, out + k, out_stride);
-    for (; TILE > 2 && k + 2 <= q; k += 2)
-        inner_rows(a, a_stride, p, b + k * b_stride, b_stride, 2, n, out + k, out_stride);
-    for (; k < q; k++) inner_rows(a, a_stride, p, b + k * b_stride, b_stride, 1, n, out + k, out_stride);
+    for (int64_t i = 0, k; i < n; i += ROWS) {
+        int64_t rows = n - i < ROWS ? n - i : ROWS;
+        for (k = 0; k + TILE <= q; k += TILE)
+            inner_tiles(a + i, a_stride, p, b + i + k * b_stride, b_stride, TILE, rows, i > 0, out + k, out_stride);
+        for (; TILE > 2 && k + 2 <= q; k += 2)
+            inner_tiles(a + i, a_stride, p, b + i + k * b_stride, b_stride, 2, rows, i > 0, out + k, out_stride);
+    }
+    if (q % 2 == 0) return;
+    const V *last = b + (q - 1) * b_stride;
+    int64_t j = 0;
+    for (; j + 4 <= p; j += 4)
+        inner_tile(a + j * a_stride, a_stride, 4, last, 0, 1, n, 0, out + j * out_stride + q - 1, out_stride);
+    for (; j < p; j++) out[j * out_stride + q - 1] = dot_product(a + j * a_stride, last, n);
 }
 
 /* The factors of A's columns: c(j, k) at j · row + k · column. */
@@ -120,34 +131,38 @@ INLINE void add_columns(const V *a, int64_t a_stride, int64_t p, factors c, V si
     }
 }
 
+#define BAND 16 /* rows of A that stay in the L1 cache while C goes by */
+
 /* out ← out ± A C: A has p columns of n rows, C and out have q columns. `sign` is 0 or SIGN_BIT. */
 static void add_product(const V *a, int64_t a_stride, int64_t p, factors c, U sign, int64_t q, int64_t n,
                         V *out, int64_t out_stride)
 {
-    int64_t k = 0;
+    int64_t whole = q / TILE * TILE;
     V s = (V)sign;
-    for (; k + TILE <= q; k += TILE)
-        for (int64_t i = 0; i < n; i += 4)
-            add_tile(a + i, a_stride, p, (factors){c.v + k * c.column, c.row, c.column}, s, TILE,
-                     out + k * out_stride + i, out_stride);
-    for (; k < q; k++)
-        add_columns(a, a_stride, p, (factors){c.v + k * c.column, c.row, c.column}, s, n,
-                    out + k * out_stride);
+    for (int64_t band = 0; band < n; band += BAND)
+        for (int64_t k = 0; k < whole; k += TILE)
+            for (int64_t i = band; i < band + BAND && i < n; i += 4)
+                add_tile(a + i, a_stride, p, (factors){c.v + k * c.column, c.row, c.column}, s, TILE,
+                         out + k * out_stride + i, out_stride);
+    for (int64_t k = whole; k < q; k++)
+        add_columns(a, a_stride, p, (factors){c.v + k * c.column, c.row, c.column}, s, n, out + k * out_stride);
 }
 
 #define PANEL 4
 
+/* Of a column that depends on those before nothing is left but rounding. A random frame depends on nothing. */
 #if VG_BITS == 32
-#define EPSILON 0x1p-23f
+#define ROUNDING 0x1p-20f /* 8 ε */
 #else
-#define EPSILON 0x1p-52
+#define ROUNDING 0x1p-49
 #endif
+#define RANDOM 0
 
-/* v ← v/‖v‖, or 0 where ‖v‖ factor ≤ 8 ε size; returns ‖v‖ or 0. */
-static V unit_or_nothing(V *v, int64_t n, V factor, V size)
+/* v ← v/‖v‖, or 0 where ‖v‖ factor ≤ least; returns ‖v‖ or 0. */
+static V unit_or_nothing(V *v, int64_t n, V factor, V least)
 {
     V norm = vsqrt(dot_product(v, v, n));
-    norm = choose(norm * factor > size * (8 * EPSILON), norm, splat(0));
+    norm = choose(norm * factor > least, norm, splat(0));
     V inverse = choose(norm > 0, 1 / norm, splat(0));
     for (int64_t i = 0; i < n; i++) v[i] = v[i] * inverse;
     return norm;
@@ -155,7 +170,7 @@ static V unit_or_nothing(V *v, int64_t n, V factor, V size)
 
 /* Gram-Schmidt within a panel of w columns, `passes` times for each: p ← q, t(a, b) the factors. */
 static void orthonormalise_panel(V *p, int64_t stride, int64_t n, int w, int passes, const V *factor,
-                                 const V *size, V t[PANEL][PANEL])
+                                 const V *least, V t[PANEL][PANEL])
 {
     for (int b = 0; b < w; b++) {
         V *v = p + b * stride;
@@ -166,35 +181,36 @@ static void orthonormalise_panel(V *p, int64_t stride, int64_t n, int w, int pas
                 for (int64_t i = 0; i < n; i++) v[i] -= c * p[a * stride + i];
                 t[a][b] += c;
             }
-        t[b][b] = unit_or_nothing(v, n, factor[b], size[b]);
+        t[b][b] = unit_or_nothing(v, n, factor[b], least[b]);
     }
 }
 
 /* Orthonormalises columns from … to − 1 of q against the columns before, which are orthonormal or zero, and
    one another: X = Q R, with r(j, b − from) at j · (to − from) + b − from, unless r is NULL. Each column is
-   projected twice, in panels (Barlow & Smoktunowicz 2013); what is then left of ‖x‖ to rounding, 8 ε, is
-   dropped: q = 0, and the column's row of R is 0 (docs/law.md). `work` has room for 2 PANEL (to + 1). */
-static void orthonormalise(V *q, int64_t stride, int64_t n, int64_t from, int64_t to, V *r, V *work)
+   projected twice, in panels (Barlow & Smoktunowicz 2013); where no more than `tolerance` ‖x‖ is then left,
+   the column is dropped: q = 0, and so is its row of R (docs/law.md). `work` has room for 2 PANEL (to + 1). */
+static void orthonormalise(V *q, int64_t stride, int64_t n, int64_t from, int64_t to, real tolerance, V *r,
+                           V *work)
 {
     V *first = work, *second = work + PANEL * to;
     for (int64_t begin = from; begin < to; begin += PANEL) {
         int w = (int)(to - begin < PANEL ? to - begin : PANEL);
-        V *p = q + begin * stride, size[PANEL], left[PANEL], u[PANEL][PANEL], t[PANEL][PANEL];
+        V *p = q + begin * stride, least[PANEL], left[PANEL], u[PANEL][PANEL], t[PANEL][PANEL];
         for (int b = 0; b < w; b++) {
-            size[b] = vsqrt(dot_product(p + b * stride, p + b * stride, n));
+            least[b] = vsqrt(dot_product(p + b * stride, p + b * stride, n)) * tolerance;
             left[b] = splat(1);
         }
         if (begin > 0) {
             inner(q, stride, begin, p, stride, w, n, first, PANEL);
             add_product(q, stride, begin, (factors){first, PANEL, 1}, SIGN_BIT, w, n, p, stride);
         }
-        orthonormalise_panel(p, stride, n, w, 2, left, size, u);
+        orthonormalise_panel(p, stride, n, w, 2, left, least, u);
         for (int k = 0; k < PANEL * PANEL; k++) t[k / PANEL][k % PANEL] = splat(k % (PANEL + 1) ? 0 : 1);
         if (begin > 0) {
             for (int b = 0; b < w; b++) left[b] = u[b][b];
             inner(q, stride, begin, p, stride, w, n, second, PANEL);
             add_product(q, stride, begin, (factors){second, PANEL, 1}, SIGN_BIT, w, n, p, stride);
-            orthonormalise_panel(p, stride, n, w, 1, left, size, t);
+            orthonormalise_panel(p, stride, n, w, 1, left, least, t);
         }
         if (!r) continue;
         for (int b = 0; b < w; b++) {

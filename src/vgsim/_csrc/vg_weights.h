@@ -102,7 +102,7 @@ static void make_matrix(pass *p, uint32_t stream_id, int64_t index)
     if (is_orthogonal(plan)) {
         int64_t wide = stride_of(size);
         draw_columns(&p->b, stream_id, index, size, size, p->matrix, wide);
-        orthonormalise(p->matrix, wide, size, 0, size, NULL, p->work);
+        orthonormalise(p->matrix, wide, size, 0, size, RANDOM, NULL, p->work);
         for (int64_t i = 0; i < n && wide != stride; i++)
             for (int64_t j = 0; j < m; j++) p->matrix[i * stride + j] = p->matrix[i * wide + j];
         return;
@@ -139,7 +139,7 @@ static void open_operand(pass *p, int64_t index, step *t)
     if (!is_matrix_free(plan)) return;
     int64_t rows = embedded_rows(plan, index, x->rows);
     zero_rows(x, x->rows, rows);
-    orthonormalise(x->v, x->stride, rows, 0, p->batch, t->r, p->work);
+    orthonormalise(x->v, x->stride, rows, 0, p->batch, ROUNDING, t->r, p->work);
 }
 
 /* out ← W X over the weight scale, example b times 2^-e_b. */
@@ -153,7 +153,7 @@ static void weights_forward(pass *p, int64_t index, step *t, matrix w, columns *
         draw_columns(&p->b, w.forward, index, rows, p->batch, w.z, stride);
         if (is_orthogonal(plan)) {
             drop_columns(w.z, stride, rows, p->batch, t->r);
-            orthonormalise(w.z, stride, rows, 0, p->batch, NULL, p->work);
+            orthonormalise(w.z, stride, rows, 0, p->batch, RANDOM, NULL, p->work);
         }
         zero_columns(out);
         add_triangular(w.z, stride, t->r, p->batch, out->rows, out);
@@ -169,7 +169,7 @@ static void gaussian_backward(pass *p, int64_t index, step *t, matrix w, const c
     int64_t count = p->batch, n = delta->rows, m = t->operand.rows, stride = stride_of(n);
     V *r = p->coordinates + count * count;
     copy_columns(&p->basis, delta);
-    orthonormalise(p->basis.v, p->basis.stride, n, 0, count, p->coordinates, p->work);
+    orthonormalise(p->basis.v, p->basis.stride, n, 0, count, ROUNDING, p->coordinates, p->work);
     draw_columns(&p->b, w.backward, index, m, count, p->frame.v, p->frame.stride);
     zero_columns(out);
     add_triangular(p->frame.v, p->frame.stride, p->coordinates, count, m, out);
@@ -192,10 +192,10 @@ static void orthogonal_backward(pass *p, int64_t index, step *t, matrix w, const
             column(&basis, count + b)[i] = i < n ? column(delta, b)[i] : splat(0);
             column(&frame, b)[i] = column(&t->operand, b)[i];
         }
-    orthonormalise(basis.v, stride, rows, count, 2 * count, p->coordinates, p->work);
+    orthonormalise(basis.v, stride, rows, count, 2 * count, ROUNDING, p->coordinates, p->work);
     draw_columns(&p->b, w.backward, index, rows, count, column(&frame, count), stride);
     drop_columns(column(&frame, count), stride, rows, count, p->coordinates + count * count);
-    orthonormalise(frame.v, stride, rows, count, 2 * count, NULL, p->work);
+    orthonormalise(frame.v, stride, rows, count, 2 * count, RANDOM, NULL, p->work);
     zero_columns(out);
     add_product(frame.v, stride, 2 * count, (factors){p->coordinates, count, 1}, (U){0}, count, m, out->v,
                 out->stride);
