@@ -132,8 +132,8 @@ static int backward_segment(block *b, int64_t segment)
         if (cancelled(b)) return VG_CANCELLED;
         layer *l = &b->layers[index - begin - 1];
         arrive(b, index);
-        V dot = recall(b->phi, b->parameters, l, b->y, b->d, b->g);
-        align(b, index, l->square, dot);
+        V dot = recall(b->phi, b->parameters, l, b->outcomes[index], b->y, b->d, b->g);
+        align(b, index, b->outcomes[index].square, dot);
         through_activation(b, index, l);
     }
     return VG_OK;
@@ -145,7 +145,7 @@ static void reach_input(block *b)
     V dot = {0}, square = {0};
     arrive(b, 0);
     for (int64_t i = 0; i < n; i++) dot += b->input[i] * b->g[i];
-    align(b, 0, b->input_square, dot);
+    align(b, 0, b->outcomes[0].square, dot);
     for (int64_t i = 0; i < n; i++) {
         V cotangent = b->g[i] + b->along * b->input[i];
         square += cotangent * cotangent;
