@@ -32,10 +32,11 @@ from vgsim._threads import thread_count
 __all__ = ["simulate"]
 
 DEFAULT_LAYERS = 33
-WHOLE_BYTES = 24 << 20  # a thread stores a whole forward pass up to this size,
+WHOLE_BYTES = 24 << 20  # a thread stores a whole forward pass, or the end of it, up to this size,
 ALL_WHOLE_BYTES = 1 << 30  # and all threads together up to this one;
-SEGMENT_BYTES = 1 << 18  # else segments of this size, or so large that there are √depth of them
-LAYER_BYTES = 1 << 10  # of each layer beside its units
+SEGMENT_BYTES = 1 << 18  # before it, segments of this size, or so large that there are √depth
+LAYER_BYTES = 1 << 10  # of each stored layer beside its units
+OUTCOME = 3  # numbers that are kept of every layer
 POLL_SECONDS = 0.1
 CHUNK_DRAWS = 2_000_000  # random numbers a thread draws between two visits to the queue
 
@@ -256,16 +257,16 @@ def _segment_ends(network: MLP, dtype: str, threads: int) -> NDArray[np.int64]:
     """Last layer of each segment of layers whose forward pass is stored at a time."""
     arrays = 2 if network.bias_std > 0 or np.any(network.bias_limits > 0) else 1
     units = np.array(network.widths[1:], dtype=np.int64) + 3
-    used = np.cumsum(arrays * units * _unit_bytes(dtype) + LAYER_BYTES)
-    if used[-1] <= min(WHOLE_BYTES, ALL_WHOLE_BYTES // threads):
-        return np.array([network.depth], dtype=np.int64)
+    layers = arrays * units * _unit_bytes(dtype) + LAYER_BYTES
+    used = np.cumsum(np.concatenate([[0], layers]))  # by the layers up to each
+    whole = min(WHOLE_BYTES, ALL_WHOLE_BYTES // threads)
     room = max(SEGMENT_BYTES, int(used[-1] / np.sqrt(network.depth)))
+    last = min(int(np.searchsorted(used, used[-1] - whole)), network.depth - 1)
     ends = [0]
-    while ends[-1] < network.depth:
-        before = used[ends[-1] - 1] if ends[-1] else 0
-        end = int(np.searchsorted(used, before + room, side="right"))
-        ends.append(max(end, ends[-1] + 1))
-    return np.array(ends[1:], dtype=np.int64)
+    while ends[-1] < last:
+        end = int(np.searchsorted(used, used[ends[-1]] + room, side="right")) - 1
+        ends.append(min(max(end, ends[-1] + 1), last))
+    return np.array([*ends[1:], network.depth], dtype=np.int64)
 
 
 def _check_memory(
@@ -283,7 +284,7 @@ def _check_memory(
     unit, widths = _unit_bytes(dtype), np.array(network.widths, dtype=np.int64) + 3
     layers = np.diff(np.concatenate([[0], np.cumsum(2 * widths[1:])])[[0, *ends]])  # with a bias
     working = int(layers.max() + 8 * widths.max()) * unit
-    working += LAYER_BYTES * int(np.diff(ends, prepend=0).max()) + 256 * len(ends)
+    working += LAYER_BYTES * int(np.diff(ends, prepend=0).max()) + OUTCOME * unit * len(widths)
     if engine == "dense":
         working += unit * int(widths[ends].sum())
     require_memory(

@@ -89,6 +89,7 @@ static void through_activation(block *b, int64_t index, const layer *l)
     int64_t n = l->width, column = plan->weight_column[index];
     if (plan->saturation && column >= 0) record_saturation(b, l, column);
     V *restrict y = b->y, *restrict d = b->d, *restrict g = b->g;
+    const V *next = l->raw - (l->zeta ? 2 : 1) * n; /* about where the layer below is */
     V along = b->along, square = {0}, delta_square = {0}, z_delta = {0};
     for (int64_t i = 0; i < n; i++) {
         V cotangent = g[i] + along * y[i], delta = d[i] * cotangent;
@@ -97,6 +98,7 @@ static void through_activation(block *b, int64_t index, const layer *l)
         square += cotangent * cotangent;
         delta_square += delta * delta;
         z_delta += l->raw[i] * delta;
+        __builtin_prefetch(next + i);
     }
     record_cotangent(b, index, square);
     I exponent = splat_int(0);
