@@ -4,9 +4,9 @@ from itertools import cycle
 
 import numpy as np
 import pytest
-from architectures import FROZEN, Case, arguments_of, network_of, oracle, square
 
 import vgsim
+from architectures import FROZEN, Case, arguments_of, network_of, oracle, square
 from vgsim._activations import ACTIVATIONS
 
 

@@ -58,18 +58,21 @@ def test_recording_never_changes_a_sample(engine):
             np.testing.assert_array_equal(getattr(part, name), whole[:, columns])
 
 
+@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize("activation", ["gelu", "sigmoid", "tanh"])
 @pytest.mark.parametrize("engine", ["matrix-free", "dense"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_segments_never_change_a_sample(engine, dtype, monkeypatch):
-    """Whether a forward pass is stored or run again from checkpoints, the bits are the same."""
-    from vgsim import _simulate
+def test_segments_never_change_a_sample(engine, dtype, activation, setting, monkeypatch):
+    """Whether a forward pass is stored or drawn again, the bits are the same."""
+    from vgsim import _plan
 
-    net = vgsim.MLP(len(WIDTHS) - 1, WIDTHS, activation="gelu", bias_std=0.2)
+    net = vgsim.MLP(len(WIDTHS) - 1, WIDTHS, activation=activation, **SETTINGS[setting])
     expected = bits(simulate(net, engine=engine, dtype=dtype))
-    monkeypatch.setattr(_simulate, "WHOLE_BYTES", 0)
-    for size in (1, 4000, 9000):
-        monkeypatch.setattr(_simulate, "SEGMENT_BYTES", size)
-        assert len(_simulate._segment_ends(net, dtype, 1)) > 1
+    for whole, size in ((0, 1), (0, 4000), (4000, 1), (6000, 9000)):
+        monkeypatch.setattr(_plan, "WHOLE_BYTES", whole)
+        monkeypatch.setattr(_plan, "SEGMENT_BYTES", size)
+        plan = _plan.Plan(net, 1, "linear", engine, dtype, threads=1)
+        assert len(plan.segment_ends) > 1
         assert bits(simulate(net, engine=engine, dtype=dtype)) == expected
 
 

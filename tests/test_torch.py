@@ -5,12 +5,15 @@ import pickle
 
 import numpy as np
 import pytest
-from architectures import FROZEN, arguments_of, network_of, oracle
 
 import vgsim
+from architectures import FROZEN, arguments_of, network_of, oracle
 
 torch = pytest.importorskip("torch", reason="PyTorch is needed for to_torch")
-from vgsim._torch import module
+
+
+def module(network, weights, biases, **others):
+    return vgsim.Replay(network, None, weights, biases, None, **others).to_torch()
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ RECORD = ("gradient", "weight_gradient", "update_ratio", "activation", "saturati
 WIDTHS = [6, 9, 5, 8, 1, 7, 4]  # a layer of one unit among them
 GAINS = {"sigmoid": 3.0, "tanh": 1.1, "softsign": 1.3, "erf": 0.9, "selu": 1.0, "elu": 1.1}
 REQUIRED = {"normal": {"std": 0.4}, "uniform": {"limit": 0.7}}
+IN_MLP = [name for name in INITIALIZERS if name != "identity"]  # that one is for an RNN
 GAUSSIAN = [
     name
     for name in INITIALIZERS
@@ -20,7 +21,7 @@ GAUSSIAN = [
 
 def cases():
     """Every activation in both engines, and among them every initialiser that the engine takes."""
-    for engine, inits in {"matrix-free": GAUSSIAN, "dense": list(INITIALIZERS)}.items():
+    for engine, inits in {"matrix-free": GAUSSIAN, "dense": IN_MLP}.items():
         for number, activation in enumerate(ACTIVATIONS):
             name = inits[number % len(inits)]
             init = vgsim.Initializer(name, **REQUIRED.get(name, {}))
@@ -76,7 +77,7 @@ def test_kernel_equals_twin(engine, activation, init, bias_std):
 
 
 def test_the_cases_cover_every_activation_and_initialiser():
-    for engine, inits in {"matrix-free": GAUSSIAN, "dense": INITIALIZERS}.items():
+    for engine, inits in {"matrix-free": GAUSSIAN, "dense": IN_MLP}.items():
         values = [case.values for case in cases() if case.values[0] == engine]
         assert {activation for _, activation, *_ in values} == set(ACTIVATIONS)
         assert {init.name for _, _, init, _ in values} == set(inits)

@@ -20,10 +20,11 @@ from vgsim._network import MLP, RNN, Network
 
 __all__ = ["Plan", "input_fields"]
 
-WHOLE_BYTES = 24 << 20  # a thread stores a whole forward pass up to this size,
+WHOLE_BYTES = 24 << 20  # a thread stores a whole forward pass, or the end of it, up to this size,
 ALL_WHOLE_BYTES = 1 << 30  # and all threads together up to this one;
-SEGMENT_BYTES = 1 << 18  # else segments of this size, or so large that there are √depth of them
-LAYER_BYTES = 1 << 10  # of each layer, and each example of a batch, beside its units
+SEGMENT_BYTES = 1 << 18  # before it, segments of this size, or so large that there are √depth
+LAYER_BYTES = 1 << 10  # of each stored layer, and each example of a batch, beside its units
+OUTCOME = 3  # numbers that are kept of every layer
 CHUNK_DRAWS = 2_000_000  # random numbers a thread draws between two visits to the queue
 
 # Raw draws of unit scale: U(-1, 1), and N(0, 1) cut at 2, have these standard deviations.
@@ -139,17 +140,17 @@ class Plan:
     def segment_ends(self) -> NDArray[np.int64]:
         """Last layer of each segment; a segment holds whole residual blocks."""
         net, depth = self.network, self.network.depth
-        used = np.cumsum(self._layer_bytes)
-        if used[-1] <= min(WHOLE_BYTES, ALL_WHOLE_BYTES // self.threads):
-            return np.array([depth], dtype=np.int64)
         every = net.residual.every if isinstance(net, MLP) and net.residual else 1
-        room = max(SEGMENT_BYTES, int(used[-1] / math.sqrt(depth)))
+        used = np.concatenate([[0], np.cumsum(self._layer_bytes)])[::every]  # by blocks
+        blocks = depth // every
+        whole = min(WHOLE_BYTES, ALL_WHOLE_BYTES // self.threads)
+        room = max(SEGMENT_BYTES, int(used[-1] / math.sqrt(blocks)))
+        last = min(int(np.searchsorted(used, used[-1] - whole)), blocks - 1)
         ends = [0]
-        while ends[-1] < depth:
-            before = used[ends[-1] - 1] if ends[-1] else 0
-            end = int(np.searchsorted(used, before + room, side="right"))
-            ends.append(max(end // every * every, ends[-1] + every))
-        return np.array(ends[1:], dtype=np.int64)
+        while ends[-1] < last:
+            end = int(np.searchsorted(used, used[ends[-1]] + room, side="right")) - 1
+            ends.append(min(max(end, ends[-1] + 1), last))
+        return every * np.array([*ends[1:], blocks], dtype=np.int64)
 
     @property
     def working_bytes(self) -> int:
@@ -157,7 +158,10 @@ class Plan:
         B, ends, widest = self.batch_size, self.segment_ends, int(self._widths.max()) + 7
         used = np.concatenate([[0], np.cumsum(self._layer_bytes)])
         bytes_ = int(np.diff(used[np.concatenate([[0], ends])]).max())
-        bytes_ += B * int((self._widths[ends] + 8).sum()) * self.unit_bytes + 256 * len(ends)
+        if self.is_plain:
+            bytes_ += OUTCOME * self.unit_bytes * len(self._widths)
+        if self.engine == "dense" or not self.is_plain:  # activations at the segments' starts
+            bytes_ += B * int((self._widths[ends] + 8).sum()) * self.unit_bytes + 256 * len(ends)
         buffers = 8 if self.is_plain else 16 * B + 16 + 6 * B * B // widest
         if isinstance(self.network, RNN):
             buffers += 2 * widest

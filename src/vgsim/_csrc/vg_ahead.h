@@ -47,14 +47,15 @@ static layer view_of(const columns *h, int64_t b)
 }
 
 /* y ← φ(h), normalised. */
-static void activate_columns(pass *p, const columns *h, layer *unit, columns *y)
+static void activate_columns(pass *p, const columns *h, unit *units, columns *y)
 {
     y->rows = h->rows;
     for (int64_t b = 0; b < p->batch; b++) {
-        unit[b] = view_of(h, b);
-        forward_through(p->b.phi, p->b.parameters, &unit[b], column(y, b));
-        y->exponent[b] = unit[b].value_exponent;
-        normalise_column(y, b, unit[b].square);
+        layer l = view_of(h, b);
+        outcome found = forward_through(p->b.phi, p->b.parameters, &l, column(y, b));
+        units[b] = (unit){l, found};
+        y->exponent[b] = found.value_exponent;
+        normalise_column(y, b, found.square);
     }
 }
 
@@ -143,7 +144,7 @@ static void layer_ahead(pass *p, int64_t index, step *t)
     if (plan->skip == VG_PRE) {
         copy_columns(h, x);
         if (plan->norm) normalise(plan, h, t->deviation, p->mean);
-        activate_columns(p, h, t->unit, &t->operand);
+        activate_columns(p, h, t->units, &t->operand);
         pre_activations(p, index, t, x);
         if (ends) add_scaled(x, s, &p->skip, c, x);
         return;
@@ -157,13 +158,13 @@ static void layer_ahead(pass *p, int64_t index, step *t)
     pre_activations(p, index, t, h);
     if (plan->norm) normalise(plan, h, t->deviation, p->mean);
     if (plan->skip == VG_HIGHWAY) {
-        activate_columns(p, h, t->unit, &p->other);
+        activate_columns(p, h, t->units, &p->other);
         pass_gate(p, index, t, &p->other, x);
     } else if (ends && plan->skip == VG_POST) {
         add_scaled(&t->taken, s, &p->skip, c, h);
-        activate_columns(p, &t->taken, t->unit, x);
+        activate_columns(p, &t->taken, t->units, x);
     } else {
-        activate_columns(p, h, t->unit, x);
+        activate_columns(p, h, t->units, x);
         if (ends) add_scaled(x, s, &p->skip, c, x);
     }
 }
@@ -188,12 +189,12 @@ static void draw_drive(pass *p, int64_t begin, int64_t end)
     }
 }
 
-static void record_activation(const pass *p, int64_t index)
+static void record_activations(const pass *p, int64_t index)
 {
     const vg_plan *plan = p->b.plan;
     if (!plan->activation_rms || plan->column[index] < 0) return;
     record_log10(&p->b, plan->activation_rms, plan->n_columns, plan->column[index],
-                 over_root(norm_of(&p->x), plan->widths[index] * p->batch));
+                 over_root(norm_of_columns(&p->x), plan->widths[index] * p->batch));
 }
 
 /* Runs the layers of a segment from its start. The first time it also records the activations and leaves
@@ -208,7 +209,7 @@ static int segment_ahead(pass *p, int64_t segment, int first_time)
     for (int64_t index = begin + 1; index <= end; index++) {
         if (cancelled(&p->b)) return VG_CANCELLED;
         layer_ahead(p, index, &p->steps[index - begin - 1]);
-        if (first_time) record_activation(p, index);
+        if (first_time) record_activations(p, index);
     }
     if (first_time && segment + 1 < plan->n_segments) copy_columns(&p->starts[segment + 1], &p->x);
     return cancelled(&p->b) ? VG_CANCELLED : VG_OK;

@@ -15,11 +15,11 @@ static void through_units(pass *p, int64_t index, const columns *g, step *t, col
     I saturated = {0};
     out->rows = n;
     for (int64_t b = 0; b < p->batch; b++) {
-        layer *l = &t->unit[b];
+        const layer *l = &t->units[b].taken;
         const V *u = column(g, b), *d = p->b.d;
         V *v = column(out, b), square = {0};
         I e = splat_int(0);
-        recall(phi, p->b.parameters, l, p->b.y, p->b.d, u);
+        recall(phi, p->b.parameters, l, t->units[b].found, p->b.y, p->b.d, u);
         if (saturation) saturated += saturated_units(&p->b, n);
         for (int64_t i = 0; i < n; i++) {
             v[i] = d[i] * u[i];
@@ -44,11 +44,11 @@ static void part_at_gate(pass *p, step *t)
     restore_operand(p, t, x);
     p->skip.rows = p->other.rows = p->gate_delta.rows = g->rows;
     for (int64_t b = 0; b < p->batch; b++) {
-        layer *l = &t->unit[b];
+        const layer *l = &t->units[b].taken;
         V *y = p->mean, *open = p->b.y, *closed = p->b.d;
-        forward_through(p->b.phi, p->b.parameters, l, y);
+        outcome found = forward_through(p->b.phi, p->b.parameters, l, y);
         open_gate(&t->gate, b, open, closed);
-        I of_y = choose_int(l->square > 0, l->value_exponent, LOWEST), e = imax(x->exponent[b], of_y);
+        I of_y = choose_int(found.square > 0, found.value_exponent, LOWEST), e = imax(x->exponent[b], of_y);
         V f = relative_size(x, b, e), h = power_of_two(imax(of_y - e, splat_int(-100)));
         const V *u = column(g, b), *w = column(x, b);
         V *on = column(&p->other, b), *round = column(&p->skip, b), *gate = column(&p->gate_delta, b);
@@ -251,7 +251,7 @@ static void layer_back(pass *p, int64_t index, step *t)
 static void arrive_at(pass *p, int64_t index)
 {
     clip(p, index);
-    p->b.scale = norm_of(&p->g);
+    p->b.scale = norm_of_columns(&p->g);
     record_cotangent(&p->b, index, splat(1));
 }
 
@@ -278,7 +278,7 @@ static int run_pass(const vg_plan *plan, uint64_t group, void *scratch)
     if (plan->recurrent) make_matrix(&p, VG_STREAM_FORWARD, 1);
     draw_inputs(&p, &p.starts[0]);
     copy_columns(&p.x, &p.starts[0]);
-    record_activation(&p, 0);
+    record_activations(&p, 0);
 
     int status = VG_OK;
     for (int64_t segment = 0; segment < plan->n_segments && status == VG_OK; segment++)

@@ -97,6 +97,7 @@ static void through_activation(block *b, int64_t index, const layer *l)
     if (plan->saturation && plan->saturation_column[index] >= 0)
         record_saturation(b, index, saturated_units(b, n));
     V *restrict y = b->y, *restrict d = b->d, *restrict g = b->g;
+    const V *next = l->raw - (l->zeta ? 2 : 1) * n; /* about where the layer below is */
     V along = b->along, square = {0}, delta_square = {0}, z_delta = {0};
     for (int64_t i = 0; i < n; i++) {
         V cotangent = g[i] + along * y[i], delta = d[i] * cotangent;
@@ -105,6 +106,7 @@ static void through_activation(block *b, int64_t index, const layer *l)
         square += cotangent * cotangent;
         delta_square += delta * delta;
         z_delta += l->raw[i] * delta;
+        __builtin_prefetch(next + i);
     }
     record_cotangent(b, index, square);
     I exponent = splat_int(0);
@@ -140,8 +142,8 @@ static int backward_segment(block *b, int64_t segment)
         if (cancelled(b)) return VG_CANCELLED;
         layer *l = &b->layers[index - begin - 1];
         arrive(b, index);
-        V dot = recall(b->phi, b->parameters, l, b->y, b->d, b->g);
-        align(b, index, l->square, dot);
+        V dot = recall(b->phi, b->parameters, l, b->outcomes[index], b->y, b->d, b->g);
+        align(b, index, b->outcomes[index].square, dot);
         through_activation(b, index, l);
     }
     return VG_OK;
@@ -153,7 +155,7 @@ static void reach_input(block *b)
     V dot = {0}, square = {0};
     arrive(b, 0);
     for (int64_t i = 0; i < n; i++) dot += b->input[i] * b->g[i];
-    align(b, 0, b->input_square, dot);
+    align(b, 0, b->outcomes[0].square, dot);
     for (int64_t i = 0; i < n; i++) {
         V cotangent = b->g[i] + b->along * b->input[i];
         square += cotangent * cotangent;

@@ -18,25 +18,18 @@ static void *take(arena *a, size_t bytes)
     return place;
 }
 
-/* The state from which a segment of layers can be run again. */
-typedef struct {
-    scaled norm; /* ‖x‖ */
-    V *x;        /* dense engine: x̂ with 1 ≤ ‖x̂‖ < 2, x = x̂ 2^norm.exponent */
-} checkpoint;
-
 typedef struct {
     const vg_plan *plan;
     const activation *phi;
     real parameters[2];
     sample_keys keys;
     int64_t first_row; /* output row of lane 0; may lie outside 0 … count − 1 */
-    checkpoint *checkpoints;
+    outcome *outcomes; /* of layers 0 … D, the input's first */
     layer *layers;  /* of the current segment */
     V *store;       /* their raw products and biases */
-    V *x;           /* the dense engine's current x̂ */
-    V *input;       /* x_0 = input 2^input_exponent */
-    I input_exponent;
-    V input_square;
+    V **checkpoints; /* dense: x̂ at the start of each segment */
+    V *x;           /* dense: the current x̂ with 1 ≤ ‖x̂‖ < 2, x = x̂ 2^k, k the exponent of ‖x‖ */
+    V *input;       /* x_0 = input 2^e */
     V *y, *d, *g;   /* of the current layer: ŷ; φ', then δ; ĝ less its part `along`, then ĝ */
     V along;        /* matrix-free: the part of ĝ along ŷ */
     V across_square; /* matrix-free: ‖(I − x̂ x̂ᵀ) z'‖² */
@@ -54,6 +47,12 @@ INLINE int64_t whole_quads(int64_t n) { return (n + 3) & ~(int64_t)3; }
 INLINE int cancelled(const block *b) { return *b->plan->cancelled; }
 
 INLINE scaled root(V square, I exponent) { return normalised(vsqrt(square), exponent); }
+
+/* ‖x_l‖ */
+INLINE scaled norm_of(const block *b, int64_t index)
+{
+    return root(b->outcomes[index].square, b->outcomes[index].value_exponent);
+}
 
 INLINE V sum_of_squares(const V *v, int64_t n)
 {

@@ -65,7 +65,7 @@ INLINE V relative_size(const columns *x, int64_t b, I exponent)
 }
 
 /* The Frobenius norm. */
-static scaled norm_of(const columns *x)
+static scaled norm_of_columns(const columns *x)
 {
     I e = common_exponent(x);
     V total = {0};

@@ -11,12 +11,12 @@ INLINE void zero_to_whole_quad(V *v, int64_t n)
 }
 
 /* x_0: N(0, 1) or a random row of the data. */
-static scaled draw_input(block *b)
+static void draw_input(block *b)
 {
     const vg_plan *plan = b->plan;
     int64_t n = plan->widths[0];
     stream s = open_stream(&b->keys, VG_STREAM_INPUT, 0);
-    b->input_exponent = splat_int(0);
+    I exponent = splat_int(0);
     if (!plan->inputs)
         fill(VG_NORMAL, &s, n, b->input);
     else
@@ -25,12 +25,11 @@ static scaled draw_input(block *b)
             philox(&s, 0, 1, word);
             int64_t row =
                 (int64_t)(((word[k % PARTS][0][k / PARTS] & 0xffffffff) * (uint64_t)plan->rows) >> 32);
-            b->input_exponent[k] = (lane_int)plan->input_exponents[row];
+            exponent[k] = (lane_int)plan->input_exponents[row];
             for (int64_t i = 0; i < n; i++) b->input[i][k] = (real)plan->inputs[row * n + i];
         }
     zero_to_whole_quad(b->input, n);
-    b->input_square = sum_of_squares(b->input, n);
-    return root(b->input_square, b->input_exponent);
+    b->outcomes[0] = (outcome){.square = sum_of_squares(b->input, n), .value_exponent = exponent};
 }
 
 /* x ← y 2^-k with 1 ≤ ‖x‖ < 2, where Σ y² = square. */
@@ -41,12 +40,20 @@ INLINE void rescale(V *x, const V *y, int64_t n, V square)
     zero_to_whole_quad(x, n);
 }
 
-/* Layer `index` from the norm of its input (matrix-free) or b->x (dense); returns ‖x_l‖. */
-static scaled forward_layer(block *b, int64_t index, layer *l, scaled input_norm, const V *x)
+static void record_activation(const block *b, int64_t index)
+{
+    const vg_plan *plan = b->plan;
+    if (plan->activation_rms && plan->column[index] >= 0)
+        record_log10(b, plan->activation_rms, plan->n_columns, plan->column[index],
+                     over_root(norm_of(b, index), plan->widths[index]));
+}
+
+/* The pre-activations of layer `index` from ‖x_{l-1}‖ (matrix-free) or x (dense). */
+static void draw_layer(block *b, int64_t index, layer *l, const V *x)
 {
     const vg_plan *plan = b->plan;
     l->width = plan->widths[index];
-    l->input_norm = input_norm;
+    l->input_norm = norm_of(b, index - 1);
     scaled a = plan->engine == VG_DENSE ? dense_forward(b, index, x, l) : matrix_free_forward(b, index, l);
     scaled c = scaled_number(plan->bias_scale[index]);
     if (l->zeta) {
@@ -61,23 +68,20 @@ static scaled forward_layer(block *b, int64_t index, layer *l, scaled input_norm
     l->a = against(a, l->exponent);
     l->c = against(c, l->exponent);
     l->gauge = gauge_of(l->exponent);
-    forward_through(b->phi, b->parameters, l, b->y);
-    scaled norm = root(l->square, l->value_exponent);
-    if (plan->engine == VG_DENSE) rescale(b->x, b->y, l->width, l->square);
-    return norm;
 }
 
-/* Runs the layers of a segment from its checkpoint. The first time it also records the activations
-   and leaves the next segment's checkpoint. */
+/* Draws the layers of a segment. The first time φ is applied too, and unless it is the last segment,
+   whose backward pass is next, products of the matrix-free engine are not kept. */
 static int forward_segment(block *b, int64_t segment, int first_time)
 {
     const vg_plan *plan = b->plan;
+    int dense = plan->engine == VG_DENSE, last = segment + 1 == plan->n_segments;
     int64_t begin = segment ? plan->segment_ends[segment - 1] : 0, end = plan->segment_ends[segment];
-    scaled norm = b->checkpoints[segment].norm;
-    const V *x = b->checkpoints[segment].x;
+    const V *x = dense ? b->checkpoints[segment] : NULL;
     V *store = b->store;
     for (int64_t index = begin + 1; index <= end; index++, x = b->x) {
         if (cancelled(b)) return VG_CANCELLED;
+        if (first_time && !last) store = b->store;
         layer *l = &b->layers[index - begin - 1];
         int64_t room = whole_quads(plan->widths[index]);
         l->raw = store;
@@ -87,17 +91,13 @@ static int forward_segment(block *b, int64_t segment, int first_time)
             l->zeta = store;
             store += room;
         }
-        norm = forward_layer(b, index, l, norm, x);
-        if (first_time && plan->activation_rms && plan->column[index] >= 0)
-            record_log10(b, plan->activation_rms, plan->n_columns, plan->column[index],
-                         over_root(norm, l->width));
+        draw_layer(b, index, l, x);
+        if (first_time || dense) b->outcomes[index] = forward_through(b->phi, b->parameters, l, b->y);
+        if (first_time) record_activation(b, index);
+        if (dense) rescale(b->x, b->y, l->width, b->outcomes[index].square);
     }
-    if (first_time && segment + 1 < plan->n_segments) {
-        checkpoint *next = &b->checkpoints[segment + 1];
-        next->norm = norm;
-        if (plan->engine == VG_DENSE)
-            for (int64_t i = 0; i < whole_quads(plan->widths[end]); i++) next->x[i] = b->x[i];
-    }
+    if (dense && first_time && !last)
+        for (int64_t i = 0; i < whole_quads(plan->widths[end]); i++) b->checkpoints[segment + 1][i] = b->x[i];
     return VG_OK;
 }
 

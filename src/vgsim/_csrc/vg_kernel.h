@@ -18,7 +18,7 @@ static void place_block(block *b, arena *a)
     }
     size_t row = (size_t)whole_quads(widest) * sizeof(V);
     b->layers = take(a, (size_t)most_layers * sizeof(layer));
-    b->checkpoints = take(a, (size_t)plan->n_segments * sizeof(checkpoint));
+    b->outcomes = take(a, (size_t)(plan->depth + 1) * sizeof(outcome));
     b->store = take(a, (size_t)most_units * sizeof(V));
     b->input = take(a, row);
     b->y = take(a, row);
@@ -27,10 +27,11 @@ static void place_block(block *b, arena *a)
     if (plan->engine != VG_DENSE) return;
     b->x = take(a, row);
     b->outgoing = take(a, row);
+    b->checkpoints = take(a, (size_t)plan->n_segments * sizeof(V *));
     begin = 0;
     for (int64_t segment = 0; segment < plan->n_segments; segment++) {
         V *x = take(a, (size_t)whole_quads(plan->widths[begin]) * sizeof(V));
-        if (a->base) b->checkpoints[segment].x = x;
+        if (a->base) b->checkpoints[segment] = x;
         begin = plan->segment_ends[segment];
     }
 }
@@ -55,12 +56,9 @@ static int run_block(const vg_plan *plan, uint64_t group, void *scratch)
     place_block(&b, &a);
     open_samples(&b.keys, plan->key, group * (uint64_t)LANES);
 
-    scaled norm = draw_input(&b);
-    b.checkpoints[0].norm = norm;
-    if (plan->engine == VG_DENSE) rescale(b.checkpoints[0].x, b.input, plan->widths[0], b.input_square);
-    if (plan->activation_rms && plan->column[0] >= 0)
-        record_log10(&b, plan->activation_rms, plan->n_columns, plan->column[0],
-                     over_root(norm, plan->widths[0]));
+    draw_input(&b);
+    record_activation(&b, 0);
+    if (plan->engine == VG_DENSE) rescale(b.checkpoints[0], b.input, plan->widths[0], b.outcomes[0].square);
 
     int status = VG_OK;
     for (int64_t segment = 0; segment < plan->n_segments && status == VG_OK; segment++)
@@ -145,11 +143,11 @@ static void one_activation(int id, const double p[2], double h, int64_t exponent
     real parameters[2] = {(real)p[0], (real)p[1]};
     I e = splat_int(exponent);
     layer l = {.width = 1, .raw = raw, .a = splat(1), .exponent = e, .gauge = gauge_of(e)};
-    forward_through(&activations[id], parameters, &l, y);
-    recall(&activations[id], parameters, &l, y, d, g);
+    outcome o = forward_through(&activations[id], parameters, &l, y);
+    recall(&activations[id], parameters, &l, o, y, d, g);
     out[0] = y[0][0];
     out[1] = d[0][0];
-    out[2] = (double)l.value_exponent[0];
+    out[2] = (double)o.value_exponent[0];
 }
 
 #define ACTIVATION_NAME(name, kind, tail) #name,

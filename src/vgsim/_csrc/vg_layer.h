@@ -5,6 +5,13 @@
 #include "vg_activation.h"
 #include "vg_api.h"
 
+/* What the forward pass found of a layer: with it nobody needs to apply φ again to go on from there. */
+typedef struct {
+    V square;         /* Σ ŷ² */
+    I value_exponent; /* x = ŷ 2^e */
+    I in_tail;        /* samples whose every φ underflows: ŷ by logarithms */
+} outcome;
+
 /* h_i = ĥ_i 2^E, ĥ_i = a raw_i + c ζ_i: raw is Wx over its scale, ζ the raw bias (NULL where there is none). */
 typedef struct {
     int64_t width;
@@ -13,9 +20,6 @@ typedef struct {
     I exponent; /* E */
     gauge gauge;
     scaled input_norm; /* ‖x_{l-1}‖ */
-    V square;          /* Σ ŷ² */
-    I value_exponent;  /* x = ŷ 2^e */
-    I in_tail;         /* samples whose every φ underflows: ŷ by logarithms */
 } layer;
 
 /* Whether a Σ ŷ² or Σ δ̂² has lost something to underflow, or to the cut of a large E. */
@@ -161,29 +165,30 @@ VG_ACTIVATIONS(LAYER_LOOPS)
     {kind, HAS_TAIL(tail), activate_##name, recall_##name, tail_values_##name, tail_cotangents_##name},
 static const activation activations[] = {VG_ACTIVATIONS(ACTIVATION_ROW)};
 
-/* Fills y and the layer's sums: x_l = y 2^e. */
-static void forward_through(const activation *phi, parameters p, layer *l, V *y)
+/* Fills y, where x_l = y 2^e. */
+static outcome forward_through(const activation *phi, parameters p, const layer *l, V *y)
 {
-    l->value_exponent = value_exponent(phi->kind, l->exponent);
-    l->square = phi->activate(l, p, y);
-    l->in_tail = -phi->has_tail & has_lost(l->square, l->exponent);
-    if (any(l->in_tail)) {
-        phi->tail_values(l, p, l->in_tail, &l->value_exponent, 0, y);
+    outcome o = {.value_exponent = value_exponent(phi->kind, l->exponent)};
+    o.square = phi->activate(l, p, y);
+    o.in_tail = -phi->has_tail & has_lost(o.square, l->exponent);
+    if (any(o.in_tail)) {
+        phi->tail_values(l, p, o.in_tail, &o.value_exponent, 0, y);
         V square = splat(0);
         for (int64_t i = 0; i < l->width; i++) square += y[i] * y[i];
-        l->square = choose(l->in_tail, square, l->square);
+        o.square = choose(o.in_tail, square, o.square);
     }
+    return o;
 }
 
 /* Fills y again as forward_through had it, and d; returns Σ y g. */
-static V recall(const activation *phi, parameters p, layer *l, V *y, V *d, const V *g)
+static V recall(const activation *phi, parameters p, const layer *l, outcome o, V *y, V *d, const V *g)
 {
     V dot = phi->recall(l, p, y, d, g);
-    if (any(l->in_tail)) {
+    if (any(o.in_tail)) {
         V again = {0};
-        phi->tail_values(l, p, l->in_tail, &l->value_exponent, 1, y);
+        phi->tail_values(l, p, o.in_tail, &o.value_exponent, 1, y);
         for (int64_t i = 0; i < l->width; i++) again += y[i] * g[i];
-        dot = choose(l->in_tail, again, dot);
+        dot = choose(o.in_tail, again, dot);
     }
     return dot;
 }

@@ -95,7 +95,7 @@ static I clip_values(columns *g, scaled limit)
 /* Scales g to the norm τ where its own is larger; returns where. */
 static I clip_norm(columns *g, scaled limit)
 {
-    scaled norm = norm_of(g);
+    scaled norm = norm_of_columns(g);
     I clips = scaled_less(limit, norm);
     if (!any(clips)) return clips;
     V factor = choose(clips, limit.value / norm.value, splat(1));

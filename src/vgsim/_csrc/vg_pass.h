@@ -5,6 +5,12 @@
 
 #include "vg_normalise.h"
 
+/* How φ took an example, and what it found. */
+typedef struct {
+    layer taken;
+    outcome found;
+} unit;
+
 /* One layer of the current segment. */
 typedef struct {
     columns operand; /* what W takes, as its orthonormal Q (matrix-free), or itself */
@@ -13,7 +19,7 @@ typedef struct {
     columns h;       /* Ĥ, or H where nothing normalises it */
     columns taken;   /* style "post": what φ takes, s x + c Ĥ; else Ĥ itself */
     columns gate;    /* highway: W_T x + b_T */
-    layer *unit;     /* how φ took each example */
+    unit *units;     /* of each example */
     deviations deviation;
 } step;
 
@@ -101,7 +107,7 @@ static void place_step(const vg_plan *plan, int64_t index, step *t, arena *a)
     if (!bare) {
         s.h = s.taken = take_columns(a, units, count, count);
         if (plan->skip == VG_POST && block_ends(plan, index)) s.taken = take_columns(a, n, count, count);
-        s.unit = take(a, (size_t)count * sizeof(layer));
+        s.units = take(a, (size_t)count * sizeof(unit));
         s.deviation.inverse = take_vectors(a, plan->norm == VG_BATCH_NORM ? units : count);
         s.deviation.exponent = take(a, (size_t)count * sizeof(I));
     }
