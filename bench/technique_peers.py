@@ -235,9 +235,7 @@ def jax_statistics(technique):
 
     def statistic(key):
         for_layers, for_x, for_g = jax.random.split(key, 3)
-        step, by_layer = (
-            (layer, jax.random.split(for_layers, blocks)) if layer else rnn(for_layers)
-        )
+        step, by_layer = (layer, jax.random.split(for_layers, blocks)) if layer else rnn(for_layers)
         cotangent = normal(for_g, (n, batch))
 
         def loss(x):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vgsim._scaled import Scaled, scaled, shifted, transposed
+from vgsim._scaled import Array, Scaled, scaled, shifted, transposed
 
 __all__ = ["Normalisation", "Unnormalised", "normalisation"]
 
@@ -50,10 +50,9 @@ class Normalisation:
         C = self.c.mantissa
         d = self._deviations(self._groups(d))
         freedom = len(C) - self.centred
-        square = np.sum(C * C, axis=0)
-        share = np.sum(C * d.mantissa, axis=0) / np.where(square > 0, square, 1.0)
-        along = d.mantissa if freedom == 1 else C * share
-        across = scaled(d.mantissa - along, d.exponent)
+        along = d.mantissa if freedom == 1 else _part_along(C, d.mantissa)
+        across = d.mantissa - along
+        across = scaled(across - _part_along(C, across), d.exponent)  # exact beside its own size
         shrunk = scaled(along * (self.eps / self.v_eps), d.exponent - 2 * self.k)
         total = across + shrunk
         return self._groups(scaled(total.mantissa / np.sqrt(self.v_eps), total.exponent - self.k))
@@ -66,7 +65,15 @@ class Normalisation:
         """Subtract the mean of every group."""
         if not self.centred:
             return a
-        return scaled(a.mantissa - np.mean(a.mantissa, axis=0), a.exponent)
+        deviations = a.mantissa - np.mean(a.mantissa, axis=0)
+        deviations -= np.mean(deviations, axis=0)  # exact beside their own size
+        return scaled(deviations, a.exponent)
+
+
+def _part_along(C: Array, d: Array) -> Array:
+    """Project every column of d on that of C."""
+    square = np.sum(C * C, axis=0)
+    return np.asarray(C * (np.sum(C * d, axis=0) / np.where(square > 0, square, 1.0)))
 
 
 def normalisation(kind: str | None, eps: float) -> Normalisation | Unnormalised:

@@ -1,8 +1,11 @@
 /* Normalisation: Ĥ = (H − mean)/√(var + ε), with mean and biased variance of each unit over the batch, or of
-   each example over the units; RMS normalisation leaves the mean out. With D the cotangent of Ĥ,
+   each example over the units; RMS normalisation leaves the mean out. With D the cotangent of Ĥ, less its
+   mean, and D = A + k Ĥ, A orthogonal to Ĥ,
 
-     Δ = (D − mean D − Ĥ mean(Ĥ D))/√(var + ε),   or where Ĥ has one degree of freedom only
-     Δ = (D − mean D) ε/(var + ε)^{3/2}.
+     Δ = (A + k Ĥ ε/(var + ε))/√(var + ε).
+
+   Means and A are taken out twice, so that what they leave is exact beside its own size. With two examples
+   (two units; one without the mean) A = 0 and Δ = D ε/(var + ε)^{3/2}.
 
    H = v 2^E: var̂ is the variance of v and ε̂ = ε 2^-2c, with c = E cut to ±NORM_CUT. Below it ε is all that
    counts, Ĥ = H/√ε; above it nothing of ε is left but what keeps 0/0 away. */
@@ -61,65 +64,97 @@ static void normalise_over_batch(columns *h, double epsilon, deviations s, V *me
 {
     int64_t n = h->rows, count = h->count;
     I e = common_exponent(h);
-    V share = splat(1 / (double)count);
-    for (int64_t i = 0; i < n; i++) mean[i] = s.inverse[i] = splat(0);
+    V share = splat(1 / (double)count), *square = s.inverse, epsilon_hat = scaled_epsilon(epsilon, e);
     for (int64_t b = 0; b < count; b++) {
         V *v = column(h, b), size = relative_size(h, b, e);
         for (int64_t i = 0; i < n; i++) {
             v[i] *= size;
-            mean[i] += v[i] * share;
+            mean[i] = b ? mean[i] + v[i] * share : v[i] * share;
+        }
+    }
+    V *rest = mean + whole_quads(n);
+    for (int64_t b = 0; b < count; b++) {
+        V *v = column(h, b);
+        for (int64_t i = 0; i < n; i++) {
+            v[i] -= mean[i];
+            rest[i] = b ? rest[i] + v[i] * share : v[i] * share;
         }
     }
     for (int64_t b = 0; b < count; b++) {
         V *v = column(h, b);
         for (int64_t i = 0; i < n; i++) {
-            v[i] -= mean[i];
-            s.inverse[i] += v[i] * v[i];
+            v[i] -= rest[i];
+            square[i] = b ? square[i] + v[i] * v[i] : v[i] * v[i];
         }
     }
-    V epsilon_hat = scaled_epsilon(epsilon, e);
-    for (int64_t i = 0; i < n; i++) s.inverse[i] = 1 / vsqrt(s.inverse[i] * share + epsilon_hat);
+    for (int64_t i = 0; i < n; i++) s.inverse[i] = 1 / vsqrt(square[i] * share + epsilon_hat);
     for (int64_t b = 0; b < count; b++) {
-        V *v = column(h, b), square = {0};
+        V *v = column(h, b), sum = {0};
         for (int64_t i = 0; i < n; i++) {
             v[i] *= s.inverse[i];
-            square += v[i] * v[i];
+            sum += v[i] * v[i];
         }
         h->exponent[b] = normal_exponent(e);
-        normalise_column(h, b, square);
+        normalise_column(h, b, sum);
     }
     s.exponent[0] = e;
 }
 
-/* d ← Δ, from Ĥ and its cotangent d. `mean` has room for 2 n. */
-static void back_over_batch(const columns *h, columns *d, double epsilon, deviations s, V *mean)
+INLINE V over_or_none(V a, V b) { return choose(b > 0, a / b, splat(0)); }
+
+/* d ← Δ, from Ĥ and its cotangent d. `work` has room for 4 n. */
+static void back_over_batch(const columns *h, columns *d, double epsilon, deviations s, V *work)
 {
-    int64_t n = d->rows, count = d->count, one_degree = count == 2;
+    int64_t n = d->rows, count = d->count, one_degree = count == 2, room = whole_quads(n);
+    V *mean = work, *along = work + room, *square = work + 2 * room, *k = work + 3 * room;
     I e = s.exponent[0], f = common_exponent(d);
-    V share = splat(1 / (double)count), *along = mean + whole_quads(n);
-    for (int64_t i = 0; i < n; i++) mean[i] = along[i] = splat(0);
+    V share = splat(1 / (double)count), epsilon_hat = scaled_epsilon(epsilon, e);
+    for (int64_t i = 0; i < n; i++) square[i] = k[i] = splat(0);
     for (int64_t b = 0; b < count; b++) {
         V *v = column(d, b), size = relative_size(d, b, f), plain = plain_size(h->exponent[b]);
         const V *u = column(h, b);
         for (int64_t i = 0; i < n; i++) {
             v[i] *= size;
-            mean[i] += v[i] * share;
-            along[i] += v[i] * (u[i] * plain) * share;
+            square[i] += (u[i] * plain) * (u[i] * plain);
         }
     }
-    V epsilon_hat = scaled_epsilon(epsilon, e);
+    for (int pass = 0; pass < 2; pass++) {
+        for (int64_t i = 0; i < n; i++) mean[i] = along[i] = splat(0);
+        for (int64_t b = 0; b < count; b++) {
+            const V *v = column(d, b), *u = column(h, b);
+            V plain = plain_size(h->exponent[b]);
+            for (int64_t i = 0; i < n; i++) {
+                mean[i] += v[i] * share;
+                along[i] += v[i] * (u[i] * plain);
+            }
+        }
+        for (int64_t i = 0; i < n; i++) {
+            along[i] = one_degree ? splat(0) : over_or_none(along[i], square[i]);
+            k[i] += along[i];
+        }
+        for (int64_t b = 0; b < count; b++) {
+            V *v = column(d, b), plain = plain_size(h->exponent[b]);
+            const V *u = column(h, b);
+            for (int64_t i = 0; i < n; i++) v[i] = (v[i] - mean[i]) - u[i] * plain * along[i];
+        }
+    }
     for (int64_t b = 0; b < count; b++) {
-        V *v = column(d, b), plain = plain_size(h->exponent[b]), square = {0};
+        V *v = column(d, b), plain = plain_size(h->exponent[b]), sum = {0};
         const V *u = column(h, b);
         for (int64_t i = 0; i < n; i++) {
-            V w = s.inverse[i], centred = v[i] - mean[i];
-            v[i] = one_degree ? centred * w * (epsilon_hat * (w * w)) : (centred - u[i] * plain * along[i]) * w;
-            square += v[i] * v[i];
+            V w = s.inverse[i], part = epsilon_hat * (w * w);
+            v[i] = (one_degree ? v[i] * part : v[i] + u[i] * plain * (k[i] * part)) * w;
+            sum += v[i] * v[i];
         }
         I shift = saturate(f + inverse_exponent(e));
         d->exponent[b] = one_degree ? saturate(shift + share_exponent(e)) : shift;
-        normalise_column(d, b, square);
+        normalise_column(d, b, sum);
     }
+}
+
+INLINE void subtract(V *v, V mean, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) v[i] -= mean;
 }
 
 static void normalise_over_units(columns *h, int centred, double epsilon, deviations s)
@@ -129,17 +164,14 @@ static void normalise_over_units(columns *h, int centred, double epsilon, deviat
     for (int64_t b = 0; b < h->count; b++) {
         V *v = column(h, b);
         I e = h->exponent[b];
-        if (centred) {
-            V mean = total(v, n) * share;
-            for (int64_t i = 0; i < n; i++) v[i] -= mean;
-        }
+        for (int pass = 0; pass < 2 && centred; pass++) subtract(v, total(v, n) * share, n);
         V square = dot_product(v, v, n);
         V inverse = 1 / vsqrt(square * share + scaled_epsilon(epsilon, e));
         for (int64_t i = 0; i < n; i++) v[i] *= inverse;
         s.inverse[b] = inverse;
         s.exponent[b] = e;
         h->exponent[b] = normal_exponent(e);
-        normalise_column(h, b, dot_product(v, v, n));
+        normalise_column(h, b, square * inverse * inverse);
     }
 }
 
@@ -148,16 +180,18 @@ static void back_over_units(const columns *h, columns *d, int centred, double ep
     int64_t n = d->rows, one_degree = n == (centred ? 2 : 1);
     V share = splat(1 / (double)n);
     for (int64_t b = 0; b < d->count; b++) {
-        V *v = column(d, b), w = s.inverse[b], plain = plain_size(h->exponent[b]);
+        V *v = column(d, b), w = s.inverse[b], k = {0};
         const V *u = column(h, b);
         I e = s.exponent[b], shift = saturate(d->exponent[b] + inverse_exponent(e));
-        V mean = centred ? total(v, n) * share : splat(0);
-        V along = dot_product(u, v, n) * share * plain * plain;
-        if (one_degree) {
-            V factor = w * (scaled_epsilon(epsilon, e) * (w * w));
-            for (int64_t i = 0; i < n; i++) v[i] = (v[i] - mean) * factor;
-        } else
-            for (int64_t i = 0; i < n; i++) v[i] = ((v[i] - mean) - u[i] * along) * w;
+        V part = scaled_epsilon(epsilon, e) * (w * w), square = dot_product(u, u, n);
+        for (int pass = 0; pass < 2; pass++) {
+            if (centred) subtract(v, total(v, n) * share, n);
+            if (one_degree) continue;
+            V along = over_or_none(dot_product(u, v, n), square);
+            for (int64_t i = 0; i < n; i++) v[i] -= u[i] * along;
+            k += along;
+        }
+        for (int64_t i = 0; i < n; i++) v[i] = (one_degree ? v[i] * part : v[i] + u[i] * (k * part)) * w;
         d->exponent[b] = one_degree ? saturate(shift + share_exponent(e)) : shift;
         normalise_column(d, b, dot_product(v, v, n));
     }

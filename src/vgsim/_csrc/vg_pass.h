@@ -36,7 +36,8 @@ typedef struct {
     columns basis, frame; /* two batches of orthonormal columns each: of W's output side, of its input side */
     V *coordinates;     /* of Δ in that basis: 2 B × B */
     V *small, *work;    /* 2 B × B; what orthonormalise needs */
-    V *zeta, *mean;
+    V *zeta;            /* raw biases */
+    V *mean;            /* what normalisation needs */
     arena tape;         /* where the steps lie */
     V *rows;            /* dense: four rows of W at a time, */
     V *matrix;          /* or all of them: orthogonal, recurrent */
@@ -145,7 +146,7 @@ static void place_pass(pass *p, arena *a)
     p->small = take_vectors(a, 2 * count * (count > 4 ? count : 4));
     p->work = take_vectors(a, 2 * PANEL * ((widest > 2 * count ? widest : 2 * count) + 1));
     p->zeta = take_vectors(a, whole_quads(widest));
-    p->mean = take_vectors(a, 2 * whole_quads(widest));
+    p->mean = take_vectors(a, 4 * whole_quads(widest));
     if (!is_matrix_free(plan)) p->rows = take_vectors(a, 4 * stride_of(widest));
     if (has_matrix(plan)) p->matrix = take_vectors(a, widest * stride_of(widest));
     if (plan->recurrent && (plan->weight_gradient || plan->update_ratio))

@@ -1,0 +1,198 @@
+"""Batch normalisation, gates, skips, orthogonal and recurrent weights, beside peers and plain.
+
+The machinery is that of bench_peers: a search for each peer's best stack, rounds in turns, and a
+check that all have measured the same thing. Times are for a layer (or a step) of a network.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from functools import partial
+
+import vgsim
+from bench import technique_costs
+from bench.bench_peers import (
+    ENGINES,
+    STACK_SECONDS,
+    STACKS,
+    TURN_SECONDS,
+    available_bytes,
+    cell,
+    check_agreement,
+    setting,
+)
+from bench.pages import digits, markdown, span
+from bench.pairing import enough, median, ratio, rounds, timed
+from bench.technique_peers import GATE_BIAS, INPUT_STD, NORM_EPS, PEERS, TECHNIQUES, Technique
+from bench.workers import all_cores, workers
+from vgsim import _kernels
+
+CONTENDERS = 2  # peers that are measured in rounds; the others keep the time of the search
+
+
+def network(technique):
+    """vgsim's network of the law that the peers have."""
+    kind, width, _, depth = technique
+    if kind == "RNN":
+        return vgsim.RNN(depth, width, init="orthogonal", input_std=INPUT_STD)
+    residual = vgsim.Residual(2, branch="1/sqrt(blocks)")
+    choices = {
+        "batch norm": {"norm": "batch", "norm_eps": NORM_EPS},
+        "highway": {"highway": vgsim.Highway(GATE_BIAS)},
+        "residual": {"residual": residual},
+        "orthogonal": {"init": "orthogonal"},
+    }[kind]
+    law = ("relu", "he_normal") if kind in ("batch norm", "residual") else ("tanh", "lecun_normal")
+    return vgsim.MLP(depth, width, **dict(zip(("activation", "init"), law, strict=True)) | choices)
+
+
+def measure(quick: bool) -> dict:
+    techniques, stacks = TECHNIQUES, STACKS[:3]
+    if quick:
+        techniques = [t._replace(depth=50) for t in TECHNIQUES if t.width == 128]
+        stacks = STACKS[1:2]
+    with workers() as made:
+        table = [
+            compare(made, technique, search(made, technique, stacks), quick)
+            for technique in techniques
+        ]
+    costs = technique_costs.measure(quick)
+    return {"cores": len(all_cores()), "table": table, "costs": costs}
+
+
+def search(made, technique, stacks):
+    """Every peer at its best stack, on all cores and on one."""
+    attempts = []
+    room = available_bytes() / 5
+    for peer, (library, _, stackable, kinds) in PEERS.items():
+        if technique.kind not in kinds:
+            continue
+        for cores in sorted({1, len(all_cores())}):
+            tried = []
+            for stack in (stacks if stackable else (1,)) if (library, cores) in made else ():
+                if 8 * technique.depth * technique.width**2 * stack > room:
+                    break
+                tried.append(attempt(made, technique, peer, cores, stack))
+                if tried[-1]["seconds"] * stack * STACKS[1] > STACK_SECONDS:
+                    break
+            attempts += sorted(tried, key=lambda found: found["seconds"])[:1]
+    return attempts
+
+
+def attempt(made, technique, peer, cores, stack):
+    """One setting, warmed up by a call and then timed."""
+    turn = made[PEERS[peer][0], cores].TechniqueTurn(peer, technique, stack)
+    turn.run()
+    seconds, values = turn.run()
+    call = seconds * len(values)
+    if call < TURN_SECONDS:
+        seconds, _ = turn.run(math.ceil(TURN_SECONDS / call))
+    return {"peer": peer, "cores": cores, "stack": stack, "seconds": seconds}
+
+
+def compare(made, technique, attempts, quick):
+    """Rounds of the fastest peers and of vgsim."""
+    ranked = sorted(attempts, key=lambda found: found["seconds"])
+    best = {found["peer"]: found for found in reversed(ranked)}
+    fastest = [found for found in ranked if found in best.values()][:CONTENDERS]
+    fastest_on_one = [found for found in ranked if found["cores"] == 1][:1]
+
+    turns, statistics = {}, defaultdict(list)
+    engine = "dense, normal" if technique.kind == "RNN" else "matrix-free"
+    own = [(engine, cores) for cores in sorted({1, len(all_cores())})]
+    for name in own:
+        turns[name] = own_turn(technique, *name, statistics[name])
+    for found in [*fastest, *fastest_on_one]:
+        if setting(found) not in turns:
+            turns[setting(found)] = peer_turn(made, technique, found, statistics[setting(found)])
+    seconds = rounds(turns, 2 if quick else 5)
+    check_agreement(statistics)
+
+    for found in attempts:
+        if setting(found) in turns:
+            found["rounds"] = seconds[setting(found)]
+            found["seconds"] = median(found["rounds"])
+    comparisons = []
+    for engine, cores in own:
+        ours = seconds[engine, cores]
+        group = fastest_on_one if cores == 1 else fastest
+        peer = min(group, key=lambda found: found["seconds"])
+        comparisons.append(
+            {"engine": engine, "cores": cores, "seconds": median(ours), "rounds": ours}
+            | {"peer": peer, "ratio": ratio(peer["rounds"], ours)}
+        )
+    return technique._asdict() | {"peers": list(best.values()), "vgsim": comparisons}
+
+
+def peer_turn(made, technique, found, statistics):
+    peer, cores, stack = setting(found)
+    turn = made[PEERS[peer][0], cores].TechniqueTurn(peer, technique, stack)
+    _, values = turn.run()
+    repeats = math.ceil(TURN_SECONDS / (found["seconds"] * len(values)))
+
+    def run():
+        seconds, values = turn.run(repeats)
+        statistics.extend(values)
+        return seconds
+
+    return run
+
+
+def own_turn(technique, engine, cores, statistics):
+    simulate = partial(
+        vgsim.simulate,
+        network(technique),
+        batch_size=technique.batch,
+        layers=[0],
+        engine=ENGINES[engine][0],
+        n_threads=cores,
+    )
+    count = enough(simulate, _kernels.lanes("float32") * cores, TURN_SECONDS)
+
+    def run():
+        first = len(statistics)
+        return timed(lambda: statistics.extend(simulate(count, first=first).gradient[:, 0]), count)
+
+    return run
+
+
+def tables(results: dict) -> dict[str, str]:
+    """`techniques`: against the best peer. `technique peers`: each at its best. And the costs."""
+    rows, names = [], []
+    for entry in results["table"]:
+        technique = Technique(*(entry[field] for field in Technique._fields))
+        names.append(f"{technique.kind}, {technique.width}, {technique.batch}")
+        one, own = entry["vgsim"][0], entry["vgsim"][-1]
+        per_layer = 1e6 / technique.depth
+        rows.append(
+            [
+                technique.kind,
+                *technique[1:],
+                digits(per_layer * own["seconds"]),
+                own["peer"]["peer"],
+                digits(per_layer * own["peer"]["seconds"]),
+                span(own["ratio"]),
+                span(one["ratio"]),
+            ]
+        )
+    header = ["technique", "width", "batch", "layers", "vgsim, µs a layer", "best peer"]
+    compared = markdown([*header, "its µs a layer", "times as fast", "on one core"], rows)
+    every = [
+        [name]
+        + [
+            next((in_layers(f, entry) for f in entry["peers"] if f["peer"] == peer), "")
+            for peer in PEERS
+        ]
+        for name, entry in zip(names, results["table"], strict=True)
+    ]
+    return {
+        "techniques": compared,
+        "technique peers": markdown(["technique, width, batch", *PEERS], every),
+        **technique_costs.tables(results["costs"]),
+    }
+
+
+def in_layers(found, entry):
+    """Microseconds a layer and network (cores × stack), with a star where only searched."""
+    return cell(found | {"seconds": 1e3 * found["seconds"] / entry["depth"]})

@@ -1,0 +1,137 @@
+"""What a technique adds to a plain network: time a layer, of vgsim on one thread."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+import vgsim
+from bench.pages import digits, markdown, span
+from bench.pairing import enough, median, ratio, rounds, timed
+from vgsim import _kernels
+
+WIDTHS = (128, 512)
+BATCHES = (4, 32)
+DEPTH = 200  # of a batch of one
+BATCH_DEPTHS = {"matrix-free": 50, "dense": 10}
+RELU = {"activation": "relu", "init": "he_normal"}
+TANH = {"activation": "tanh", "init": "lecun_normal"}
+CHAOTIC = TANH | {"gain": 2.0}  # where gradients grow, clipping has something to do in every layer
+STYLES = ("activated", "linear", "post", "pre")
+
+# name: (what the network has, beside which plain one, arguments of simulate)
+PLAIN = {
+    "tanh": (TANH, {}),
+    "relu": (RELU, {}),
+    "tanh, gain 2": (CHAOTIC, {}),
+    "tanh, dense": (TANH, {"engine": "dense"}),
+}
+SINGLE = {
+    "bias": ("tanh", {"bias_std": 0.1}, {}),
+    "orthogonal": ("tanh", {"init": "orthogonal"}, {}),
+    "layer norm": ("tanh", {"norm": "layer"}, {}),
+    "rms norm": ("tanh", {"norm": "rms"}, {}),
+    "highway": ("tanh", {"highway": vgsim.Highway()}, {}),
+    **{
+        f"residual, {style}": ("relu", {"residual": vgsim.Residual(2, style=style)}, {})
+        for style in STYLES
+    },
+    "clip by norm": ("tanh, gain 2", {"clip": vgsim.ClipNorm(1.0)}, {}),
+    "clip by value": ("tanh, gain 2", {"clip": vgsim.ClipValue(0.1)}, {}),
+    "mse": ("tanh", {}, {"loss": "mse"}),
+    "cross-entropy": ("tanh", {}, {"loss": "cross_entropy"}),
+}
+RECURRENT = "RNN, a step"
+BATCHED = {
+    "plain": {},
+    "batch norm": {"norm": "batch"},
+    "layer norm": {"norm": "layer"},
+    "residual": {"residual": vgsim.Residual(2)},
+}
+
+
+def measure(quick: bool) -> dict:
+    turn_seconds, repeats = (0.02, 2) if quick else (0.1, 5)
+    turn = partial(per_layer, turn_seconds=turn_seconds)
+    single = [of_single(width, turn, repeats) for width in WIDTHS]
+    batched = [
+        of_batch(width, batch, engine, turn, repeats)
+        for engine in BATCH_DEPTHS
+        for width in (WIDTHS[:1] if quick else WIDTHS)
+        for batch in BATCHES
+    ]
+    return {"single": single, "batched": batched}
+
+
+def of_single(width, turn, repeats):
+    """Every technique for a batch of one."""
+    turns = {
+        name: turn(vgsim.MLP(depth_of(run), width, **law), **run)
+        for name, (law, run) in PLAIN.items()
+    }
+    beside = {name: name for name in PLAIN}
+    for name, (plain, more, run) in SINGLE.items():
+        turns[name] = turn(vgsim.MLP(DEPTH, width, **PLAIN[plain][0] | more), **run)
+        beside[name] = plain
+    turns[RECURRENT] = turn(vgsim.RNN(DEPTH, width))
+    beside[RECURRENT] = "tanh, dense"
+    return {"width": width, "costs": costs(rounds(turns, repeats), beside)}
+
+
+def depth_of(run):
+    """Dense layers take long enough for fewer of them."""
+    return BATCH_DEPTHS["dense"] if run else DEPTH
+
+
+def of_batch(width, batch, engine, turn, repeats):
+    """Techniques of the rectifier's networks for a batch, by one engine."""
+    depth = BATCH_DEPTHS[engine]
+    turns = {
+        name: turn(vgsim.MLP(depth, width, **RELU | more), batch_size=batch, engine=engine)
+        for name, more in BATCHED.items()
+    }
+    s = rounds(turns, repeats)
+    beside = dict.fromkeys(BATCHED, "plain")
+    return {"width": width, "batch": batch, "engine": engine, "costs": costs(s, beside)}
+
+
+def costs(seconds: Mapping[str, list[float]], beside: Mapping[str, str]) -> list[dict]:
+    """Seconds a layer, and the ratio to the plain network, round by round."""
+    return [
+        {"name": name, "beside": plain, "seconds": median(seconds[name])}
+        | {"ratio": ratio(seconds[name], seconds[plain])}
+        for name, plain in beside.items()
+    ]
+
+
+def per_layer(network, *, turn_seconds, **arguments):
+    """A turn: seconds a layer of a network, lanes full."""
+    simulate = partial(vgsim.simulate, network, layers=[0], n_threads=1, **arguments)
+    count = enough(simulate, _kernels.lanes("float32"), turn_seconds)
+    return lambda: timed(lambda: simulate(count), count * network.depth)
+
+
+def tables(results: dict) -> dict[str, str]:
+    """`cost`: for a batch of one. `cost of batches`: by engine, width and batch."""
+    single, batched = results["single"], results["batched"]
+    header, rows = ["1 thread", "beside"], [[c["name"], c["beside"]] for c in single[0]["costs"]]
+    for entry in single:
+        header += [f"{entry['width']} units: µs a layer", "over plain"]
+        for row, cost in zip(rows, entry["costs"], strict=True):
+            row += [digits(1e6 * cost["seconds"]), over_plain(cost)]
+    by_batch = [
+        [f"{entry['engine']}, {entry['width']}, {entry['batch']}"]
+        + [digits(1e6 * entry["costs"][0]["seconds"])]
+        + [over_plain(cost) for cost in entry["costs"][1:]]
+        for entry in batched
+    ]
+    names = [f"{name}: over plain" for name in BATCHED][1:]
+    title = ["engine, width, batch", "plain, µs a layer"]
+    return {
+        "cost": markdown(header, rows),
+        "cost of batches": markdown([*title, *names], by_batch),
+    }
+
+
+def over_plain(cost):
+    return "" if cost["name"] == cost["beside"] else span(cost["ratio"])
