@@ -14,7 +14,6 @@ import vgsim
 from bench import technique_costs
 from bench.bench_peers import (
     ENGINES,
-    STACK_SECONDS,
     STACKS,
     TURN_SECONDS,
     available_bytes,
@@ -28,6 +27,7 @@ from bench.technique_peers import GATE_BIAS, INPUT_STD, NORM_EPS, PEERS, TECHNIQ
 from bench.workers import all_cores, workers
 from vgsim import _kernels
 
+STACK_SECONDS = 1.0  # a stack that would take longer is not tried
 CONTENDERS = 2  # peers that are measured in rounds; the others keep the time of the search
 
 
@@ -82,7 +82,7 @@ def search(made, technique, stacks):
 
 def attempt(made, technique, peer, cores, stack):
     """One setting, warmed up by a call and then timed."""
-    turn = made[PEERS[peer][0], cores].TechniqueTurn(peer, technique, stack)
+    turn = made[PEERS[peer][0], cores].TechniqueTurn(peer, technique, stack, cores)
     turn.run()
     seconds, values = turn.run()
     call = seconds * len(values)
@@ -127,7 +127,7 @@ def compare(made, technique, attempts, quick):
 
 def peer_turn(made, technique, found, statistics):
     peer, cores, stack = setting(found)
-    turn = made[PEERS[peer][0], cores].TechniqueTurn(peer, technique, stack)
+    turn = made[PEERS[peer][0], cores].TechniqueTurn(peer, technique, stack, cores)
     _, values = turn.run()
     repeats = math.ceil(TURN_SECONDS / (found["seconds"] * len(values)))
 

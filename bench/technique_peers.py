@@ -1,8 +1,10 @@
 """One statistic of networks with techniques, by each library: log10 ‖G_0‖, in float32.
 
 Written as bench/peers.py has it: fresh weights for every network, drawn where they are used next,
-into buffers that are kept. A peer is a function (technique, stack) → turn, and a turn returns the
-statistics of `stack` fresh networks, as every library here has threads of its own.
+into buffers that are kept. A peer is a function (technique, stack, cores) → turn, and a turn
+returns the statistics of some fresh networks: `stack` of them, or one on each core by NumPy and
+Numba. These two take part where the weights are drawn once, in the recurrent network; elsewhere
+drawing is most of the time, and how fast they draw is in bench/peers.py.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bench.peers import PEERS as PLAIN
+from bench.peers import on_threads
 from bench.workers import PeerTurn, Worker
 
 INPUT_STD = 0.1  # of the recurrent network's drive
@@ -67,15 +69,15 @@ def pytorch(technique, stack, stacked, orthogonal=None):
     return turn
 
 
-def pytorch_loop(technique, stack):
+def pytorch_loop(technique, stack, cores):
     return pytorch(technique, 1, stacked=False)
 
 
-def pytorch_bmm(technique, stack):
+def pytorch_bmm(technique, stack, cores):
     return pytorch(technique, stack, stacked=True)
 
 
-def pytorch_reflections(technique, stack):
+def pytorch_reflections(technique, stack, cores):
     return pytorch(technique, stack, stacked=True, orthogonal=pytorch_householder)
 
 
@@ -249,12 +251,85 @@ def jax_statistics(technique):
     return jax.jit(jax.vmap(statistic))
 
 
-def jax_scan(technique, stack):
+def jax_scan(technique, stack, cores):
     import jax
 
     statistics = jax_statistics(technique)
     seeds = itertools.count()
     return lambda: np.asarray(statistics(jax.random.split(jax.random.key(next(seeds)), stack)))
+
+
+def numpy_rnn(technique, stack, cores):
+    """Networks on each core at the same time."""
+    n, steps = technique.width, technique.depth
+
+    def networks(rng):
+        kept = np.empty((steps, n), np.float32)
+
+        def call():
+            w, drive, x, g = numpy_draw(rng, n, steps)
+            for d, k in zip(drive, kept, strict=True):
+                x = np.tanh(w @ x + d, out=k)
+            transposed = w.T.copy()
+            for k in kept[::-1]:
+                g = transposed @ ((1 - k * k) * g)
+            return [np.log10(np.linalg.norm(g.astype(np.float64)))]
+
+        return call
+
+    return on_threads(cores, networks)
+
+
+def numpy_draw(rng, n, steps):
+    """Draw the recurrent matrix, the drive, the first state and the cotangent."""
+    normal = functools.partial(rng.standard_normal, dtype=np.float32)
+    q, r = np.linalg.qr(normal((n, n)))
+    u = np.float32(INPUT_STD / n**0.5) * normal((n, n))
+    return q * np.sign(r.diagonal()), normal((steps, n)) @ u, *normal((2, n))
+
+
+@functools.cache
+def numba_gradient():
+    import numba
+
+    @numba.njit(fastmath=True, nogil=True)
+    def gradient(w, drive, kept, x, g):
+        steps, n = drive.shape
+        for t in range(steps):
+            for i in range(n):
+                h = drive[t, i]
+                for j in range(n):
+                    h += w[i, j] * x[j]
+                kept[t, i] = np.tanh(h)
+            x = kept[t]
+        for t in range(steps - 1, -1, -1):
+            below = np.zeros(n, np.float32)
+            for i in range(n):
+                d = (1 - kept[t, i] * kept[t, i]) * g[i]
+                for j in range(n):
+                    below[j] += w[i, j] * d
+            g = below
+        return g
+
+    return gradient
+
+
+def numba_rnn(technique, stack, cores):
+    """Networks on each core at the same time; the draws are NumPy's."""
+    n, steps = technique.width, technique.depth
+    gradient = numba_gradient()
+
+    def networks(rng):
+        kept = np.empty((steps, n), np.float32)
+
+        def call():
+            w, drive, x, g = numpy_draw(rng, n, steps)
+            g = gradient(w, drive, kept, x, g).astype(np.float64)
+            return [np.log10(np.linalg.norm(g))]
+
+        return call
+
+    return on_threads(cores, networks)
 
 
 # name: (library to be installed, turn maker, whether it can stack networks, the kinds it is for)
@@ -264,15 +339,16 @@ PEERS = {
     "PyTorch bmm": ("torch", pytorch_bmm, True, KINDS),
     "PyTorch reflections": ("torch", pytorch_reflections, True, {"orthogonal"}),
     "JAX jit(vmap(grad(scan)))": ("jax", jax_scan, True, KINDS),
+    "NumPy": ("numpy", numpy_rnn, False, {"RNN"}),
+    "Numba": ("numba", numba_rnn, False, {"RNN"}),
 }
 
 
 class TechniqueTurn(PeerTurn):
     """A peer at one setting, in its worker."""
 
-    def __init__(self, peer, technique, stack):
-        self.turn = PEERS[peer][1](technique, stack)
+    def __init__(self, peer, technique, stack, cores):
+        self.turn = PEERS[peer][1](technique, stack, cores)
 
 
 Worker.register("TechniqueTurn", TechniqueTurn)
-assert {library for library, *_ in PEERS.values()} <= {library for library, *_ in PLAIN.values()}

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import vgsim
+from bench.technique_costs import BATCHED, PLAIN, RELU, SINGLE
 from vgsim import _kernels
 
 KEY = np.array([1, 2], dtype=np.uint32)
@@ -58,3 +59,23 @@ def test_dense(benchmark, isa, law):
         count,
         lambda: vgsim.simulate(network, 64, layers=[0], engine="dense", n_threads=1),
     )
+
+
+@pytest.mark.parametrize("name", SINGLE)
+def test_techniques(benchmark, isa, name):
+    plain, more, arguments = SINGLE[name]
+    network = vgsim.MLP(DEPTH, WIDTH, **PLAIN[plain][0] | more)
+    rate(
+        benchmark,
+        "network·layers",
+        256 * DEPTH,
+        lambda: vgsim.simulate(network, 256, layers=[0], n_threads=1, **arguments),
+    )
+
+
+@pytest.mark.parametrize("engine", ["matrix-free", "dense"])
+@pytest.mark.parametrize("name", BATCHED)
+def test_batches(benchmark, isa, name, engine):
+    network = vgsim.MLP(10, WIDTH, **RELU | BATCHED[name])
+    arguments = {"engine": engine, "batch_size": 32, "layers": [0], "n_threads": 1}
+    rate(benchmark, "network·layers", 32 * 10, lambda: vgsim.simulate(network, 32, **arguments))

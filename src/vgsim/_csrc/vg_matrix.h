@@ -158,59 +158,61 @@ static void add_product(const V *a, int64_t a_stride, int64_t p, factors c, U si
 #endif
 #define RANDOM 0
 
-/* v ← v/‖v‖, or 0 where ‖v‖ factor ≤ least; returns ‖v‖ or 0. */
-static V unit_or_nothing(V *v, int64_t n, V factor, V least)
-{
-    V norm = vsqrt(dot_product(v, v, n));
-    norm = choose(norm * factor > least, norm, splat(0));
-    V inverse = choose(norm > 0, 1 / norm, splat(0));
-    for (int64_t i = 0; i < n; i++) v[i] = v[i] * inverse;
-    return norm;
-}
-
-/* Gram-Schmidt within a panel of w columns, `passes` times for each: p ← q, t(a, b) the factors. */
-static void orthonormalise_panel(V *p, int64_t stride, int64_t n, int w, int passes, const V *factor,
+/* Gram-Schmidt within a panel of w columns, `passes` times for each, in the samples `chosen`: X = Q T in place.
+   Columns of which ‖v‖ factor ≤ least is left become 0. */
+static void orthonormalise_panel(V *p, int64_t stride, int64_t n, int w, int passes, I chosen, const V *factor,
                                  const V *least, V t[PANEL][PANEL])
 {
+    V one = splat(1), none = splat(0);
     for (int b = 0; b < w; b++) {
         V *v = p + b * stride;
-        for (int a = 0; a < PANEL; a++) t[a][b] = splat(0);
+        for (int a = 0; a < PANEL; a++) t[a][b] = none;
         for (int pass = 0; pass < passes; pass++)
             for (int a = 0; a < b; a++) {
-                V c = dot_product(p + a * stride, v, n);
+                V c = choose(chosen, dot_product(p + a * stride, v, n), none);
                 for (int64_t i = 0; i < n; i++) v[i] -= c * p[a * stride + i];
                 t[a][b] += c;
             }
-        t[b][b] = unit_or_nothing(v, n, factor[b], least[b]);
+        V norm = vsqrt(dot_product(v, v, n));
+        norm = choose(norm * factor[b] > least[b], norm, none);
+        V inverse = choose(chosen, choose(norm > 0, 1 / norm, none), one);
+        for (int64_t i = 0; i < n; i++) v[i] *= inverse;
+        t[b][b] = choose(chosen, norm, one);
     }
 }
 
+#define ENOUGH ((real)0.125) /* what must be left of a column's norm for one sweep to do */
+
 /* Orthonormalises columns from … to − 1 of q against the columns before, which are orthonormal or zero, and
-   one another: X = Q R, with r(j, b − from) at j · (to − from) + b − from, unless r is NULL. Each column is
-   projected twice, in panels (Barlow & Smoktunowicz 2013); where no more than `tolerance` ‖x‖ is then left,
-   the column is dropped: q = 0, and so is its row of R (docs/law.md). `work` has room for 2 PANEL (to + 1). */
+   one another: X = Q R, with r(j, b − from) at j · (to − from) + b − from, unless r is NULL. A panel of which
+   little is left is swept twice (Barlow & Smoktunowicz 2013). A column of which no more than `tolerance` ‖x‖
+   is left is dropped: q = 0, and so is its row of R (docs/law.md). `work` has room for 2 PANEL (to + 1). */
 static void orthonormalise(V *q, int64_t stride, int64_t n, int64_t from, int64_t to, real tolerance, V *r,
                            V *work)
 {
     V *first = work, *second = work + PANEL * to;
     for (int64_t begin = from; begin < to; begin += PANEL) {
         int w = (int)(to - begin < PANEL ? to - begin : PANEL);
-        V *p = q + begin * stride, least[PANEL], left[PANEL], u[PANEL][PANEL], t[PANEL][PANEL];
+        V *p = q + begin * stride, size[PANEL], least[PANEL], left[PANEL], u[PANEL][PANEL], t[PANEL][PANEL];
+        I again = {0};
         for (int b = 0; b < w; b++) {
-            least[b] = vsqrt(dot_product(p + b * stride, p + b * stride, n)) * tolerance;
+            size[b] = vsqrt(dot_product(p + b * stride, p + b * stride, n));
+            least[b] = size[b] * tolerance;
             left[b] = splat(1);
         }
-        if (begin > 0) {
-            inner(q, stride, begin, p, stride, w, n, first, PANEL);
-            add_product(q, stride, begin, (factors){first, PANEL, 1}, SIGN_BIT, w, n, p, stride);
+        inner(q, stride, begin, p, stride, w, n, first, PANEL);
+        add_product(q, stride, begin, (factors){first, PANEL, 1}, SIGN_BIT, w, n, p, stride);
+        orthonormalise_panel(p, stride, n, w, 1, splat_int(-1), left, least, u);
+        for (int b = 0; b < w; b++) {
+            left[b] = u[b][b];
+            again |= left[b] < size[b] * ENOUGH;
         }
-        orthonormalise_panel(p, stride, n, w, 2, left, least, u);
-        for (int k = 0; k < PANEL * PANEL; k++) t[k / PANEL][k % PANEL] = splat(k % (PANEL + 1) ? 0 : 1);
-        if (begin > 0) {
-            for (int b = 0; b < w; b++) left[b] = u[b][b];
+        int swept = any(again);
+        if (swept) {
             inner(q, stride, begin, p, stride, w, n, second, PANEL);
+            for (int64_t k = 0; k < begin * PANEL; k++) second[k] = choose(again, second[k], splat(0));
             add_product(q, stride, begin, (factors){second, PANEL, 1}, SIGN_BIT, w, n, p, stride);
-            orthonormalise_panel(p, stride, n, w, 1, left, least, t);
+            orthonormalise_panel(p, stride, n, w, 2, again, left, least, t);
         }
         if (!r) continue;
         for (int b = 0; b < w; b++) {
@@ -218,7 +220,8 @@ static void orthonormalise(V *q, int64_t stride, int64_t n, int64_t from, int64_
             for (int64_t j = 0; j < to; j++) {
                 V sum = {0};
                 if (j < begin) sum = first[j * PANEL + b];
-                for (int a = 0; a <= b; a++) {
+                if (!swept && begin <= j && j <= begin + b) sum = u[j - begin][b];
+                for (int a = 0; a <= b && swept; a++) {
                     if (j < begin) sum += second[j * PANEL + a] * u[a][b];
                     if (begin <= j && j <= begin + a) sum += t[j - begin][a] * u[a][b];
                 }
