@@ -25,7 +25,7 @@ TOOLS = {"profile": "valgrind", "bound": "objdump"}
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="part", help=f"default: {' '.join(PARTS)}")
-    parser.add_argument("--quick", action="store_true", help="under a minute, for a look")
+    parser.add_argument("--quick", action="store_true", help="some two minutes, for a look")
     parser.add_argument("--tables", action="store_true", help="only lay out the kept results")
     arguments = parser.parse_args()
     if not set(arguments.parts) <= set(PARTS):

@@ -71,6 +71,9 @@ def test_streams_are_those_of_the_law():
         ("targets", 7),
         ("replay_rest", 8),
         ("norm", 9),
+        ("input_weights", 10),
+        ("drive", 11),
+        ("gate_replay_rest", 12),
     ]
     np.testing.assert_array_equal(words(KEY, "norm", 1, 2, 8), words(KEY, 9, 1, 2, 8))
 

@@ -56,7 +56,7 @@ def test_no_seed_is_fresh_entropy_that_is_kept():
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"network": "tanh"}, TypeError, "network must be a vgsim.MLP, got 'tanh'"),
+        ({"network": "tanh"}, TypeError, "network must be a vgsim.MLP or a vgsim.RNN, got 'tanh'"),
         ({"n_samples": 0}, ValueError, r"n_samples must be an int from 1 to 2\*\*56, got 0"),
         ({"n_samples": 2.5}, TypeError, "n_samples must be an int.*got 2.5"),
         ({"n_samples": True}, TypeError, "n_samples must be an int.*got True"),
@@ -64,8 +64,12 @@ def test_no_seed_is_fresh_entropy_that_is_kept():
         ({"first": 2**56 - 4}, ValueError, r"first must be.*2\*\*56 - n_samples"),
         ({"seed": -3}, ValueError, "seed must be an int >= 0, got -3"),
         ({"seed": [1, 2]}, TypeError, r"seed must be an int >= 0, got \[1, 2\]"),
-        ({"batch_size": 2}, ValueError, "batch_size must be 1, got 2"),
-        ({"loss": "hinge"}, ValueError, "loss must be 'linear', got 'hinge'"),
+        ({"batch_size": 0}, ValueError, "batch_size must be an int from 1 .*, got 0"),
+        (
+            {"loss": "hinge"},
+            ValueError,
+            "loss must be one of 'linear', 'mse', 'cross_entropy', got 'hinge'",
+        ),
         ({"engine": "sparse"}, ValueError, "engine must be one of 'auto', 'matrix-free', 'dense'"),
         ({"dtype": "float16"}, ValueError, "dtype must be 'float32' or 'float64', got 'float16'"),
         ({"layers": (0, 11)}, ValueError, "layers must be an int from 0 to depth = 10, got 11"),

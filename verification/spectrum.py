@@ -18,12 +18,12 @@ from verification.comparison import Array, Comparison
 
 B = 8
 CRITICAL_TANH = {"gain": math.sqrt(1.760955), "bias_std": math.sqrt(0.05)}
-TANH_Q = 0.570048  # the fixed point q* of the above
+TANH_SQUARE = (0.570048 - 0.05) / 1.760955  # E φ² at the fixed point q* of the above
 TANH_MU_2 = 1.34226  # E φ'^4/(E φ'²)² there
 
 
 def comparisons(seed: int, quick: bool) -> Iterator[Comparison]:
-    n, depth, size = (64, 6, 100_000) if quick else (128, 10, 1_000_000)
+    n, depth, size = (128, 4, 40_000) if quick else (256, 10, 300_000)
     for activation, p in (("linear", 1.0), ("relu", 0.5)):
         net = vgsim.MLP(depth, n, activation=activation, init="lecun_normal", gain=p**-0.5)
         measured = second_moment(net, np.ones(n), size, seed)
@@ -35,13 +35,18 @@ def comparisons(seed: int, quick: bool) -> Iterator[Comparison]:
         "√2 orthogonal, ReLU": ({"init": "orthogonal", **relu}, 1.0, depth + 1),
         "Gaussian, critical tanh": (
             {"init": "lecun_normal", **CRITICAL_TANH},
-            TANH_Q,
+            TANH_SQUARE,
             1 + TANH_MU_2 * depth,
         ),
+        "orthogonal, critical tanh": (
+            {"init": "orthogonal", **CRITICAL_TANH},
+            TANH_SQUARE,
+            1 + (TANH_MU_2 - 1) * depth,
+        ),
     }
-    for name, (fields, q, predicted) in limits.items():
+    for name, (fields, square, predicted) in limits.items():
         net = vgsim.MLP(depth, n, **fields)
-        measured = second_moment(net, np.full(n, math.sqrt(q)), size, seed)
+        measured = second_moment(net, np.full(n, math.sqrt(square)), size, seed)
         slack = predicted * 2 * depth / n
         yield Comparison(f"{name}, n = {n}, D = {depth}: m_2/m_1²", *measured, predicted, slack)
 

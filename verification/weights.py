@@ -18,7 +18,7 @@ def comparisons(seed: int, quick: bool) -> Iterator[Comparison]:
         yield from orthogonal_relu(n, depth, size, seed)
     yield orthogonal_linear(seed)
     yield from tapered(30, size, seed)
-    yield from limits(100 if quick else 400, 40, size, seed)
+    yield from limits(200 if quick else 800, 40, 20_000 if quick else 50_000, seed)
     yield from first_layer(200, size // 4, seed)
 
 
@@ -72,9 +72,9 @@ def limits(n: int, depth: int, size: int, seed: int) -> Iterator[Comparison]:
     for name, (activation, init, square, beta) in cases.items():
         net = vgsim.MLP(depth, n, activation=activation, init=init, gain=math.sqrt(square))
         x = log_square(vgsim.simulate(net, size, seed=seed, layers=(0,)))
-        yield Comparison(f"{name}, n = {n}: n Var/D", *scaled(variance(x), n / depth), beta, 25 / n)
+        yield Comparison(f"{name}, n = {n}: n Var/D", *scaled(variance(x), n / depth), beta, 20 / n)
         yield Comparison(
-            f"{name}, n = {n}: −2n mean/D", *scaled(mean(x), -2 * n / depth), beta, 25 / n
+            f"{name}, n = {n}: −2n mean/D", *scaled(mean(x), -2 * n / depth), beta, 20 / n
         )
 
 
@@ -87,7 +87,7 @@ def first_layer(n: int, size: int, seed: int) -> Iterator[Comparison]:
         )
         x = 2 * math.log(10) * samples.activation[:, 0]
         name = f"{law} weights, one-hot input, n = {n}: n Var ln ‖X_1‖²"
-        yield Comparison(name, *scaled(variance(x), n), 2 * kurtosis - 1, 25 / n)
+        yield Comparison(name, *scaled(variance(x), n), 2 * kurtosis - 1, 20 / n)
 
 
 def picture(figure, seed: int) -> None:

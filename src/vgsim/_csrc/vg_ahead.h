@@ -177,8 +177,8 @@ static void draw_drive(pass *p, int64_t begin, int64_t end)
     stream s = open_stream(&p->b.keys, VG_STREAM_INPUT_WEIGHTS, 1);
     for (int64_t l = begin + 1; l <= end; l++)
         draw_columns(&p->b, VG_STREAM_DRIVE, l, n, p->batch, p->steps[l - begin - 1].h.v, stride);
-    for (int64_t i = 0; i < n && !cancelled(&p->b); i += 4) {
-        int64_t w = n - i < 4 ? n - i : 4;
+    for (int64_t i = 0; i < n && !cancelled(&p->b); i += ROWS_AT_ONCE) {
+        int64_t w = n - i < ROWS_AT_ONCE ? n - i : ROWS_AT_ONCE;
         for (int64_t k = 0; k < w; k++) fill_from(VG_NORMAL, &s, (i + k) * quads, n, p->rows + k * stride);
         for (int64_t l = begin + 1; l <= end; l++) {
             step *t = &p->steps[l - begin - 1];

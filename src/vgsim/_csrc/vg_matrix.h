@@ -28,25 +28,25 @@ INLINE V dot_product(const V *a, const V *b, int64_t n)
     return (sum[0] + sum[2]) + (sum[1] + sum[3]);
 }
 
-/* out(j, k) ← a_j · b_k of p × q columns, or added where `more` says so. */
+/* out(j, k) ← a_j · b_k of p × q columns, or added where `more` says so; p q ≤ 16. */
 INLINE void inner_tile(const V *a, int64_t a_stride, int p, const V *b, int64_t b_stride, int q, int64_t n,
                        int more, V *out, int64_t out_stride)
 {
-    V sum[4 * TILE] = {{0}};
+    V sum[16] = {{0}};
     if (more)
-#pragma GCC unroll 4
+#pragma GCC unroll 8
         for (int j = 0; j < p; j++)
 #pragma GCC unroll 4
-            for (int k = 0; k < q; k++) sum[j * TILE + k] = out[j * out_stride + k];
+            for (int k = 0; k < q; k++) sum[j * q + k] = out[j * out_stride + k];
     for (int64_t i = 0; i < n; i++)
-#pragma GCC unroll 4
+#pragma GCC unroll 8
         for (int j = 0; j < p; j++)
 #pragma GCC unroll 4
-            for (int k = 0; k < q; k++) sum[j * TILE + k] += a[j * a_stride + i] * b[k * b_stride + i];
-#pragma GCC unroll 4
+            for (int k = 0; k < q; k++) sum[j * q + k] += a[j * a_stride + i] * b[k * b_stride + i];
+#pragma GCC unroll 8
     for (int j = 0; j < p; j++)
 #pragma GCC unroll 4
-        for (int k = 0; k < q; k++) out[j * out_stride + k] = sum[j * TILE + k];
+        for (int k = 0; k < q; k++) out[j * out_stride + k] = sum[j * q + k];
 }
 
 INLINE void inner_tiles(const V *a, int64_t a_stride, int64_t p, const V *b, int64_t b_stride, int q, int64_t n,
@@ -77,6 +77,8 @@ static void inner(const V *a, int64_t a_stride, int64_t p, const V *b, int64_t b
     if (q % 2 == 0) return;
     const V *last = b + (q - 1) * b_stride;
     int64_t j = 0;
+    for (; j + 8 <= p; j += 8)
+        inner_tile(a + j * a_stride, a_stride, 8, last, 0, 1, n, 0, out + j * out_stride + q - 1, out_stride);
     for (; j + 4 <= p; j += 4)
         inner_tile(a + j * a_stride, a_stride, 4, last, 0, 1, n, 0, out + j * out_stride + q - 1, out_stride);
     for (; j < p; j++) out[j * out_stride + q - 1] = dot_product(a + j * a_stride, last, n);
@@ -110,25 +112,29 @@ INLINE void add_tile(const V *a, int64_t a_stride, int64_t p, factors c, V sign,
         for (int k = 0; k < q; k++) out[k * out_stride + i] = sum[i * TILE + k];
 }
 
-/* One column: out += Σ_j a_j c_j, four columns of A at a time. */
+/* One column: out += Σ_j a_j c_j, `count` columns of A in one go. */
+INLINE void add_some_columns(const V *a, int64_t a_stride, int count, factors c, V sign, int64_t n, V *out)
+{
+    V factor[8];
+#pragma GCC unroll 8
+    for (int k = 0; k < count; k++) factor[k] = (V)((U)c.v[k * c.row] ^ (U)sign);
+    for (int64_t i = 0; i < n; i++) {
+        V sum = out[i];
+#pragma GCC unroll 8
+        for (int k = 0; k < count; k++) sum += a[k * a_stride + i] * factor[k];
+        out[i] = sum;
+    }
+}
+
 INLINE void add_columns(const V *a, int64_t a_stride, int64_t p, factors c, V sign, int64_t n, V *out)
 {
     int64_t j = 0;
-    for (; j + 4 <= p; j += 4) {
-        V factor[4];
-#pragma GCC unroll 4
-        for (int k = 0; k < 4; k++) factor[k] = (V)((U)c.v[(j + k) * c.row] ^ (U)sign);
-        for (int64_t i = 0; i < n; i++) {
-            V sum = out[i];
-#pragma GCC unroll 4
-            for (int k = 0; k < 4; k++) sum += a[(j + k) * a_stride + i] * factor[k];
-            out[i] = sum;
-        }
-    }
-    for (; j < p; j++) {
-        V factor = (V)((U)c.v[j * c.row] ^ (U)sign);
-        for (int64_t i = 0; i < n; i++) out[i] += a[j * a_stride + i] * factor;
-    }
+#define NEXT(count) \
+    add_some_columns(a + j * a_stride, a_stride, count, (factors){c.v + j * c.row, c.row, 0}, sign, n, out)
+    for (; j + 8 <= p; j += 8) NEXT(8);
+    for (; j + 4 <= p; j += 4) NEXT(4);
+    for (; j < p; j++) NEXT(1);
+#undef NEXT
 }
 
 #define BAND 16 /* rows of A that stay in the L1 cache while C goes by */

@@ -39,7 +39,7 @@ typedef struct {
     V *zeta;            /* raw biases */
     V *mean;            /* what normalisation needs */
     arena tape;         /* where the steps lie */
-    V *rows;            /* dense: four rows of W at a time, */
+    V *rows;            /* dense: some rows of W at a time, */
     V *matrix;          /* or all of them: orthogonal, recurrent */
     columns weight_gradient; /* recurrent: ∂L/∂W by rows, under one exponent */
     I gradient_exponent;
@@ -48,6 +48,8 @@ typedef struct {
 INLINE int is_orthogonal(const vg_plan *plan) { return plan->weight_law == VG_ORTHOGONAL; }
 
 INLINE int is_matrix_free(const vg_plan *plan) { return plan->engine == VG_MATRIX_FREE; }
+
+#define ROWS_AT_ONCE 8 /* of W */
 
 /* Whether all of W is stored. */
 INLINE int has_matrix(const vg_plan *plan)
@@ -143,11 +145,11 @@ static void place_pass(pass *p, arena *a)
     p->basis = take_columns(a, widest, 2 * count, count);
     p->frame = take_columns(a, widest, 2 * count, count);
     p->coordinates = take_vectors(a, 2 * count * count);
-    p->small = take_vectors(a, 2 * count * (count > 4 ? count : 4));
+    p->small = take_vectors(a, 2 * count * (count > ROWS_AT_ONCE ? count : ROWS_AT_ONCE));
     p->work = take_vectors(a, 2 * PANEL * ((widest > 2 * count ? widest : 2 * count) + 1));
     p->zeta = take_vectors(a, whole_quads(widest));
     p->mean = take_vectors(a, 4 * whole_quads(widest));
-    if (!is_matrix_free(plan)) p->rows = take_vectors(a, 4 * stride_of(widest));
+    if (!is_matrix_free(plan)) p->rows = take_vectors(a, ROWS_AT_ONCE * stride_of(widest));
     if (has_matrix(plan)) p->matrix = take_vectors(a, widest * stride_of(widest));
     if (plan->recurrent && (plan->weight_gradient || plan->update_ratio))
         p->weight_gradient = take_columns(a, widest, widest, widest);

@@ -6,7 +6,7 @@
    Orthogonal, matrix-free: Z and F orthonormal, F also to Q; Δ = Z P + Q_g R_g:
      forward    W X  = s Z R
      backward   WᵀΔ  = s [ Q P + F R_g ]
-   Dense: rows of W, four at a time, drawn again for every product, or stored. (docs/law.md) */
+   Dense: rows of W, a few at a time, drawn again for every product, or stored. (docs/law.md) */
 #ifndef VG_WEIGHTS_H
 #define VG_WEIGHTS_H
 
@@ -77,7 +77,7 @@ static void restore_operand(const pass *p, const step *t, columns *x)
     add_triangular(t->operand.v, t->operand.stride, t->r, p->batch, x->rows, x);
 }
 
-/* Four rows of W from row i on, stride_of(columns) apart. */
+/* Rows of W from row i on, stride_of(columns) apart. */
 static const V *weight_rows(const pass *p, const stream *s, int64_t i, int64_t rows, int64_t columns)
 {
     int64_t quads = whole_quads(columns) / 4, stride = stride_of(columns);
@@ -122,8 +122,8 @@ static void make_matrix(pass *p, uint32_t stream_id, int64_t index)
 /* out ← rows of W times x, of `rows` rows from a stream, or stored. */
 static void multiply_rows(pass *p, const stream *s, int64_t rows, const columns *x, columns *out)
 {
-    for (int64_t i = 0; i < rows && !cancelled(&p->b); i += 4) {
-        int64_t w = rows - i < 4 ? rows - i : 4;
+    for (int64_t i = 0; i < rows && !cancelled(&p->b); i += ROWS_AT_ONCE) {
+        int64_t w = rows - i < ROWS_AT_ONCE ? rows - i : ROWS_AT_ONCE;
         const V *row = weight_rows(p, s, i, w, x->rows);
         inner(row, stride_of(x->rows), w, x->v, x->stride, p->batch, x->rows, p->small, p->batch);
         for (int64_t b = 0; b < p->batch; b++)
@@ -207,8 +207,8 @@ static void dense_transposed(pass *p, int64_t index, matrix w, const columns *de
     stream s = open_stream(&p->b.keys, w.forward, (uint32_t)index);
     if (has_matrix(plan) && !plan->recurrent) make_matrix(p, w.forward, index);
     zero_columns(out);
-    for (int64_t i = 0; i < delta->rows && !cancelled(&p->b); i += 4) {
-        int64_t rows = delta->rows - i < 4 ? delta->rows - i : 4;
+    for (int64_t i = 0; i < delta->rows && !cancelled(&p->b); i += ROWS_AT_ONCE) {
+        int64_t rows = delta->rows - i < ROWS_AT_ONCE ? delta->rows - i : ROWS_AT_ONCE;
         const V *row = weight_rows(p, &s, i, rows, out->rows);
         add_product(row, stride_of(out->rows), rows, (factors){delta->v + i, 1, delta->stride}, (U){0}, p->batch,
                     out->rows, out->v, out->stride);

@@ -1,0 +1,189 @@
+"""The bits of batches and techniques, too, depend on nothing but what a sample is."""
+
+import numpy as np
+import pytest
+
+import vgsim
+from vgsim import _kernels, _plan
+
+RECORD = ("gradient", "activation", "saturation", "weight_gradient", "update_ratio")
+N, FIRST = 37, 5
+UNEVEN = [5, 7, 3, 8, 4, 9, 6]
+DATA = np.random.default_rng(0).normal(size=(9, 5))[[0, 1, 2, 3, 4, 5, 6, 6, 2]]
+
+# name: (network, batch size, further choices)
+CASES = {
+    "batch of 5": (vgsim.MLP(6, UNEVEN, bias_std=0.2), 5, {"inputs": DATA}),
+    "batch of 11": (vgsim.MLP(6, UNEVEN, activation="gelu"), 11, {"loss": "mse"}),
+    "ordered": (vgsim.MLP(40, 9, init="lecun_normal", gain=0.3), 6, {}),
+    "batch norm": (vgsim.MLP(6, UNEVEN, activation="relu", norm="batch"), 4, {}),
+    "layer norm, huge": (vgsim.MLP(6, UNEVEN, norm="layer", gain=1e30, bias_std=1e30), 3, {}),
+    "rms norm": (vgsim.MLP(6, UNEVEN, activation="silu", norm="rms"), 2, {}),
+    "activated": (vgsim.MLP(6, 7, residual=vgsim.Residual(2, skip=-0.7)), 3, {}),
+    "linear": (vgsim.MLP(6, 7, residual=vgsim.Residual(3, style="linear")), 1, {}),
+    "post": (
+        vgsim.MLP(6, 7, activation="relu", norm="batch", residual=vgsim.Residual(2, style="post")),
+        5,
+        {},
+    ),
+    "pre": (
+        vgsim.MLP(6, 7, activation="elu", norm="layer", residual=vgsim.Residual(2, style="pre")),
+        2,
+        {"loss": "cross_entropy"},
+    ),
+    "highway": (vgsim.MLP(6, 7, highway=vgsim.Highway(-1), bias_std=0.1), 3, {}),
+    "orthogonal": (vgsim.MLP(6, UNEVEN, init="orthogonal", gain=1.3), 4, {}),
+    "orthogonal highway": (vgsim.MLP(6, 7, init="orthogonal", highway=vgsim.Highway()), 1, {}),
+    "clipped norm": (vgsim.MLP(6, 7, gain=1e8, clip=vgsim.ClipNorm(1.0)), 3, {}),
+    "clipped values": (vgsim.MLP(6, 7, gain=2.0, clip=vgsim.ClipValue(0.5)), 3, {}),
+    "uniform": (vgsim.MLP(6, UNEVEN, init="torch_default", norm="layer"), 6, {}),
+    "truncated": (vgsim.MLP(6, 7, init="truncated_normal", residual=vgsim.Residual()), 2, {}),
+    "recurrent": (vgsim.RNN(9, 13, bias_std=0.1), 1, {}),
+    "recurrent, identity": (
+        vgsim.RNN(9, 6, init="identity", activation="relu"),
+        3,
+        {"loss": "mse"},
+    ),
+    "recurrent, clipped": (
+        vgsim.RNN(9, 6, init="he_normal", input_std=0.0, clip=vgsim.ClipNorm(0.5)),
+        2,
+        {},
+    ),
+}
+ENGINES = [
+    (name, engine)
+    for name, (net, *_) in CASES.items()
+    for engine in ("matrix-free", "dense")
+    if engine == "dense"
+    or (isinstance(net, vgsim.MLP) and net.init.distribution in ("normal", "orthogonal"))
+]
+cases = pytest.mark.parametrize(("name", "engine"), ENGINES)
+
+
+def simulate(name, engine, n=N, first=FIRST, **choice):
+    net, batch_size, more = CASES[name]
+    record = (*RECORD, "clipped") if net.clip else RECORD
+    settings = {"layers": range(net.depth + 1), "record": record, "seed": 3}
+    settings |= {"batch_size": batch_size, "engine": engine} | more | choice
+    return vgsim.simulate(net, n, first=first, **settings)
+
+
+def bits(samples):
+    arrays = (*samples.record, "output_gradient", "dead")
+    return {name: getattr(samples, name).tobytes() for name in arrays}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@cases
+def test_bits(name, engine, dtype):
+    expected = bits(simulate(name, engine, dtype=dtype, n_threads=1))
+    for isa in _kernels.available_isas():
+        _kernels.set_isa(isa)
+        assert bits(simulate(name, engine, dtype=dtype, n_threads=3)) == expected, isa
+        parts = [simulate(name, engine, n, first, dtype=dtype) for n, first in [(1, 5), (36, 6)]]
+        assert bits(parts[1] + parts[0]) == expected, isa
+        _kernels.set_isa(None)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@cases
+def test_segments_never_change_a_sample(name, engine, dtype, monkeypatch):
+    expected = bits(simulate(name, engine, dtype=dtype))
+    for whole, size in ((0, 1), (20_000, 9000)):
+        monkeypatch.setattr(_plan, "WHOLE_BYTES", whole)
+        monkeypatch.setattr(_plan, "SEGMENT_BYTES", size)
+        net, batch_size, more = CASES[name]
+        loss = more.get("loss", "linear")
+        plan = _plan.Plan(net, batch_size, loss, engine, dtype, threads=1)
+        assert len(plan.segment_ends) > 1
+        assert bits(simulate(name, engine, dtype=dtype)) == expected
+
+
+@cases
+def test_recording_never_changes_a_sample(name, engine):
+    everything = simulate(name, engine)
+    layers = [everything.layers.size - 1, 0, 2]
+    for record in everything.record:
+        part = simulate(name, engine, layers=layers, record=(record,))
+        assert part.output_gradient.tobytes() == everything.output_gradient.tobytes()
+        assert part.dead.tobytes() == everything.dead.tobytes()
+        whole = getattr(everything, record)
+        if whole.shape[1] == everything.layers.size:
+            expected = whole[:, layers]
+        elif whole.shape[1] > 1:
+            expected = whole[:, [layer - 1 for layer in layers if layer > 0]]
+        else:
+            expected = whole
+        np.testing.assert_array_equal(getattr(part, record), expected, err_msg=record)
+
+
+@cases
+def test_the_working_memory_is_no_more_than_was_announced(name, engine):
+    net, batch_size, more = CASES[name]
+    for dtype in ("float32", "float64"):
+        plan = _plan.Plan(net, batch_size, more.get("loss", "linear"), engine, dtype, threads=2)
+        run = _kernels.Run(
+            dtype,
+            np.zeros(2, np.uint32),
+            first=0,
+            count=1,
+            n_columns=0,
+            n_weight_columns=0,
+            n_saturation_columns=0,
+            **dict.fromkeys(("column", "weight_column", "saturation_column")),
+            **plan.fields,
+            **_plan.input_fields(None),
+            **dict.fromkeys(("gradient", "rms_min", "rms_max", "activation_rms", "saturation")),
+            **dict.fromkeys(("weight_gradient", "update_ratio", "clipped")),
+            output_gradient=np.empty(1),
+            dead=np.empty(1, np.bool_),
+        )
+        assert run.scratch_bytes <= plan.working_bytes / 2 <= 4 * run.scratch_bytes + 2**16
+
+
+FROZEN = {
+    ("batch of 5", "matrix-free"): "0x1.b2de8caa4729dp-2",
+    ("batch of 5", "dense"): "0x1.8c523a766e8aap-3",
+    ("batch of 11", "matrix-free"): "-0x1.3ef171bb0f84bp-1",
+    ("batch of 11", "dense"): "-0x1.2895396b1e820p+0",
+    ("ordered", "matrix-free"): "-0x1.4d43d1863788bp+4",
+    ("ordered", "dense"): "-0x1.5910bc34da58dp+4",
+    ("batch norm", "matrix-free"): "0x1.5b466f80aa946p-1",
+    ("batch norm", "dense"): "0x1.25fc529bef42bp+0",
+    ("layer norm, huge", "matrix-free"): "-0x1.421cbcfb96157p+0",
+    ("layer norm, huge", "dense"): "-0x1.d7c11fdce0c93p-1",
+    ("rms norm", "matrix-free"): "-0x1.d08d9b36b0397p-1",
+    ("rms norm", "dense"): "0x1.1bd9242685fecp+0",
+    ("activated", "matrix-free"): "0x1.498021f7def9cp-1",
+    ("activated", "dense"): "0x1.ee606f7c87bd6p-2",
+    ("linear", "matrix-free"): "0x1.d7ed0a0deef20p-1",
+    ("linear", "dense"): "0x1.85fa600ddf2ccp-1",
+    ("post", "matrix-free"): "0x1.603929bbfd006p+0",
+    ("post", "dense"): "0x1.e96528300db6bp-1",
+    ("pre", "matrix-free"): "0x1.b7afa90019f26p-2",
+    ("pre", "dense"): "0x1.630c3693b6ca6p-2",
+    ("highway", "matrix-free"): "0x1.67e25c77eb852p-4",
+    ("highway", "dense"): "-0x1.890d2b6b36544p-7",
+    ("orthogonal", "matrix-free"): "0x1.4a98781ed8567p-1",
+    ("orthogonal", "dense"): "0x1.035d8e97baa68p-1",
+    ("orthogonal highway", "matrix-free"): "-0x1.26993b56730dap-7",
+    ("orthogonal highway", "dense"): "0x1.63e83580f9c44p-6",
+    ("clipped norm", "matrix-free"): "-0x1.ba9528bd23cc7p+25",
+    ("clipped norm", "dense"): "-0x1.5fa4c3b0574aap+26",
+    ("clipped values", "matrix-free"): "0x1.84ec6baa83c29p-5",
+    ("clipped values", "dense"): "-0x1.361587f2bc317p-2",
+    ("uniform", "dense"): "-0x1.f7703a7fde7edp-1",
+    ("truncated", "dense"): "0x1.2fc11237ffb3fp+0",
+    ("recurrent", "dense"): "-0x1.0f34668ad4b9fp-1",
+    ("recurrent, identity", "dense"): "0x1.1d14df97ad3b3p-1",
+    ("recurrent, clipped", "dense"): "-0x1.b1c09767c101ep+0",
+}
+
+
+def test_frozen_bits():
+    """Stream version 1: these numbers may change only together with the stream version."""
+    frozen = {
+        (name, engine): simulate(name, engine, 1, 2**40, layers=(0,)).gradient[0, 0].hex()
+        for name, engine in ENGINES
+    }
+    assert frozen == FROZEN
