@@ -28,7 +28,7 @@ from bench.workers import all_cores, workers
 from vgsim import _kernels
 
 STACK_SECONDS = 1.0  # a stack that would take longer is not tried
-CONTENDERS = 2  # peers that are measured in rounds; the others keep the time of the search
+CONTENDERS = 3  # peers that are measured in rounds; the others keep the time of the search
 
 
 def network(technique):

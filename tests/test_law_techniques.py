@@ -1,9 +1,10 @@
 """The law of batches, normalisation, skips, gates, clipping, losses and orthogonal weights.
 
-One engine against the other, both against PyTorch's own random initialisation, and where numbers
-lose their digits.
+One engine against the other, both against PyTorch's own random initialisation and against theory,
+and what happens where numbers lose their digits.
 """
 
+import importlib
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -171,6 +172,7 @@ def test_a_small_change_of_the_network_would_show(name, engines, seed):
     assert min(p) < P_VALUE
 
 
+ROOT = Path(__file__).parents[1]
 PYTORCH = Path(__file__).parent / "data" / "torch_initialisation.npz"
 
 # The networks of tests/oracle/make_initialisation.py, and how they are run.
@@ -302,3 +304,14 @@ def test_saturated_cross_entropy_is_finite(engine, activation, gain, seed):
         assert np.isfinite(samples.output_gradient).all()
         assert np.isfinite(samples.gradient[~samples.dead]).all()
         assert activation == "relu" or not samples.dead.any()
+
+
+@pytest.mark.parametrize("part", ["weights", "spectrum", "normalisation", "skips"])
+def test_theory_holds(part, seed, monkeypatch):
+    """The quick run of ``python -m verification``."""
+    monkeypatch.syspath_prepend(ROOT)
+    comparisons = importlib.import_module(f"verification.{part}").comparisons(seed, quick=True)
+    for comparison in comparisons:
+        margin = 4 * comparison.error + comparison.slack
+        assert margin < 0.25 * abs(comparison.predicted) or comparison.predicted == 0
+        assert comparison.holds, str(comparison)

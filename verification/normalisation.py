@@ -1,4 +1,9 @@
-"""Growth of ‖G_l‖² a layer, backwards, under batch and layer normalisation."""
+"""Growth of ‖G_l‖² a layer, backwards, under batch and layer normalisation.
+
+The rates belong to batches whose examples all have one norm and one correlation. GELU and SiLU
+leave that state: the spread of the norms grows by 1.06 and 1.10 a layer, from a start of the order
+of n^-1/2. Shallow networks are still near it.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +15,7 @@ import numpy as np
 import vgsim
 from verification.comparison import Comparison
 
-FIRST, DEPTH, LAST = 5, 24, 20
+FIRST, LAST, DEPTH = 2, 10, 12
 
 # E φ'²/Var φ at unit variance: the rate as B → ∞.
 LARGE_BATCH = {
@@ -40,7 +45,7 @@ def comparisons(seed: int, quick: bool) -> Iterator[Comparison]:
             rate(activation, n, 32 if quick else 200, batch, seed) for batch in batches
         )
         exact = LARGE_BATCH[activation]
-        slack = exact * (32 / batches[1] ** 2 + 2 / n)
+        slack = exact * (20 / batches[1] ** 2 + 2 / n)
         name = f"batch norm, {activation}, B → ∞: rate"
         yield Comparison(name, 2 * b - a, math.hypot(2 * error_b, error_a), exact, slack)
     for activation, exact in LAYER_NORM.items():

@@ -95,10 +95,9 @@ static void pre_activations(pass *p, int64_t index, step *t, columns *h)
     }
     if (plan->recurrent && plan->input_scale > 0) {
         input = scaled_number(plan->input_scale);
-        drive = t->z;
+        drive = column(&p->drive, (t - p->steps) * p->batch);
     }
-    complete_products(h, scaled_number(plan->weight_scale[index]), bias, zeta, input, drive,
-                      stride_of(h->rows));
+    complete_products(h, scaled_number(plan->weight_scale[index]), bias, zeta, input, drive, p->drive.stride);
 }
 
 /* T = σ(h_T) of one example into `open`, 1 − T into `closed`. */
@@ -169,22 +168,27 @@ static void layer_ahead(pass *p, int64_t index, step *t)
     }
 }
 
-/* z of the segment's steps ← U s_t, U's rows drawn once. */
+#define STEPS_AT_ONCE 8
+
+/* drive ← U s_t for the steps of a segment; U's rows are drawn once, and used while they are at hand. */
 static void draw_drive(pass *p, int64_t begin, int64_t end)
 {
     const vg_plan *plan = p->b.plan;
-    int64_t n = plan->widths[0], stride = stride_of(n), quads = whole_quads(n) / 4;
-    stream s = open_stream(&p->b.keys, VG_STREAM_INPUT_WEIGHTS, 1);
+    int64_t n = plan->widths[0], count = (end - begin) * p->batch, quads = whole_quads(n) / 4;
+    columns *s = &p->signal;
+    stream of_weights = open_stream(&p->b.keys, VG_STREAM_INPUT_WEIGHTS, 1);
     for (int64_t l = begin + 1; l <= end; l++)
-        draw_columns(&p->b, VG_STREAM_DRIVE, l, n, p->batch, p->steps[l - begin - 1].h.v, stride);
+        draw_columns(&p->b, VG_STREAM_DRIVE, l, n, p->batch, column(s, (l - begin - 1) * p->batch), s->stride);
     for (int64_t i = 0; i < n && !cancelled(&p->b); i += ROWS_AT_ONCE) {
         int64_t w = n - i < ROWS_AT_ONCE ? n - i : ROWS_AT_ONCE;
-        for (int64_t k = 0; k < w; k++) fill_from(VG_NORMAL, &s, (i + k) * quads, n, p->rows + k * stride);
-        for (int64_t l = begin + 1; l <= end; l++) {
-            step *t = &p->steps[l - begin - 1];
-            inner(p->rows, stride, w, t->h.v, stride, p->batch, n, p->small, p->batch);
-            for (int64_t b = 0; b < p->batch; b++)
-                for (int64_t k = 0; k < w; k++) t->z[b * stride + i + k] = p->small[k * p->batch + b];
+        V product[ROWS_AT_ONCE * STEPS_AT_ONCE];
+        for (int64_t k = 0; k < w; k++)
+            fill_from(VG_NORMAL, &of_weights, (i + k) * quads, n, p->rows + k * s->stride);
+        for (int64_t b = 0; b < count; b += STEPS_AT_ONCE) {
+            int64_t q = count - b < STEPS_AT_ONCE ? count - b : STEPS_AT_ONCE;
+            inner(p->rows, s->stride, w > 1 ? w : 2, column(s, b), s->stride, q, n, product, STEPS_AT_ONCE);
+            for (int64_t c = 0; c < q; c++)
+                for (int64_t k = 0; k < w; k++) column(&p->drive, b + c)[i + k] = product[k * STEPS_AT_ONCE + c];
         }
     }
 }

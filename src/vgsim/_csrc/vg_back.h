@@ -177,8 +177,8 @@ static void add_weight_gradient(pass *p, const step *t, columns *delta)
         V factor = power_of_two(imax(own, splat_int(-100)));
         for (int64_t i = 0; i < delta->rows; i++) column(&p->other, b)[i] *= factor;
     }
-    add_product(t->operand.v, t->operand.stride, p->batch, (factors){p->other.v, p->other.stride, 1}, (U){0},
-                delta->rows, t->operand.rows, total->v, total->stride);
+    add_product(t->operand.v, t->operand.stride, p->batch, (factors){p->other.v, p->other.stride, 1}, delta->rows,
+                t->operand.rows, total->v, total->stride);
 }
 
 static void record_recurrent_weights(pass *p)

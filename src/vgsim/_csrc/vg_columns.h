@@ -25,20 +25,32 @@ INLINE scaled signed_number(double x)
     return a;
 }
 
-/* v_b ← v_b 2^-k, e_b ← e_b + k so that v_b is normalised, where Σ v_b² = square. */
-INLINE void normalise_column(columns *x, int64_t b, V square)
+/* v_b ← factor v_b 2^-k, e_b ← e_b + k so that v_b is normalised, where Σ v_b² = square. */
+INLINE void normalise_times(columns *x, int64_t b, V square, V factor)
 {
-    scaled size = root(square, splat_int(0));
-    V *v = column(x, b), factor = choose(size.value > 0, power_of_two(-size.exponent), splat(0));
-    if (any((size.exponent != 0) | (size.value == 0)))
-        for (int64_t i = 0; i < x->rows; i++) v[i] *= factor;
+    scaled size = normalised(vsqrt(square) * vabs(factor), splat_int(0));
+    V *v = column(x, b), by = choose(size.value > 0, factor * power_of_two(-size.exponent), splat(0));
+    if (any(by != 1))
+        for (int64_t i = 0; i < x->rows; i++) v[i] *= by;
     x->exponent[b] = choose_int(size.value > 0, saturate(x->exponent[b] + size.exponent), LOWEST);
 }
 
+INLINE void normalise_column(columns *x, int64_t b, V square) { normalise_times(x, b, square, splat(1)); }
+
+INLINE V square_of(const columns *x, int64_t b) { return dot_product(column(x, b), column(x, b), x->rows); }
+
 INLINE void normalise_columns(columns *x)
 {
-    for (int64_t b = 0; b < x->count; b++)
-        normalise_column(x, b, dot_product(column(x, b), column(x, b), x->rows));
+    for (int64_t b = 0; b < x->count; b++) normalise_column(x, b, square_of(x, b));
+}
+
+/* x ← a x, normalised. */
+static void normalise_multiple(columns *x, scaled a)
+{
+    for (int64_t b = 0; b < x->count; b++) {
+        x->exponent[b] = saturate(x->exponent[b] + a.exponent);
+        normalise_times(x, b, square_of(x, b), a.value);
+    }
 }
 
 static void copy_columns(columns *to, const columns *from)
@@ -71,7 +83,7 @@ static scaled norm_of_columns(const columns *x)
     V total = {0};
     for (int64_t b = 0; b < x->count; b++) {
         V size = relative_size(x, b, e);
-        total += dot_product(column(x, b), column(x, b), x->rows) * (size * size);
+        total += square_of(x, b) * (size * size);
     }
     return root(total, e);
 }

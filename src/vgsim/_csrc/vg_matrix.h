@@ -67,6 +67,10 @@ INLINE void inner_tiles(const V *a, int64_t a_stride, int64_t p, const V *b, int
 static void inner(const V *a, int64_t a_stride, int64_t p, const V *b, int64_t b_stride, int64_t q, int64_t n,
                   V *out, int64_t out_stride)
 {
+    if (p == 1 && q == 1) {
+        *out = dot_product(a, b, n);
+        return;
+    }
     for (int64_t i = 0, k; i < n; i += ROWS) {
         int64_t rows = n - i < ROWS ? n - i : ROWS;
         for (k = 0; k + TILE <= q; k += TILE)
@@ -81,7 +85,7 @@ static void inner(const V *a, int64_t a_stride, int64_t p, const V *b, int64_t b
         inner_tile(a + j * a_stride, a_stride, 8, last, 0, 1, n, 0, out + j * out_stride + q - 1, out_stride);
     for (; j + 4 <= p; j += 4)
         inner_tile(a + j * a_stride, a_stride, 4, last, 0, 1, n, 0, out + j * out_stride + q - 1, out_stride);
-    for (; j < p; j++) out[j * out_stride + q - 1] = dot_product(a + j * a_stride, last, n);
+    for (; j < p; j++) inner_tile(a + j * a_stride, a_stride, 1, last, 0, 1, n, 0, out + j * out_stride + q - 1, out_stride);
 }
 
 /* The factors of A's columns: c(j, k) at j · row + k · column. */
@@ -90,14 +94,15 @@ typedef struct {
     int64_t row, column;
 } factors;
 
-INLINE void add_tile(const V *a, int64_t a_stride, int64_t p, factors c, V sign, int q, V *out,
+INLINE void add_tile(const V *a, int64_t a_stride, int64_t p, factors c, V sign, int q, int more, V *out,
                      int64_t out_stride)
 {
-    V sum[4 * TILE];
+    V sum[4 * TILE] = {{0}};
+    if (more)
 #pragma GCC unroll 4
-    for (int i = 0; i < 4; i++)
+        for (int i = 0; i < 4; i++)
 #pragma GCC unroll 4
-        for (int k = 0; k < q; k++) sum[i * TILE + k] = out[k * out_stride + i];
+            for (int k = 0; k < q; k++) sum[i * TILE + k] = out[k * out_stride + i];
     for (int64_t j = 0; j < p; j++) {
 #pragma GCC unroll 4
         for (int k = 0; k < q; k++) {
@@ -113,24 +118,27 @@ INLINE void add_tile(const V *a, int64_t a_stride, int64_t p, factors c, V sign,
 }
 
 /* One column: out += Σ_j a_j c_j, `count` columns of A in one go. */
-INLINE void add_some_columns(const V *a, int64_t a_stride, int count, factors c, V sign, int64_t n, V *out)
+INLINE void add_some_columns(const V *a, int64_t a_stride, int count, factors c, V sign, int more, int64_t n,
+                             V *out)
 {
     V factor[8];
 #pragma GCC unroll 8
     for (int k = 0; k < count; k++) factor[k] = (V)((U)c.v[k * c.row] ^ (U)sign);
     for (int64_t i = 0; i < n; i++) {
-        V sum = out[i];
+        V sum = {0};
+        if (more) sum = out[i];
 #pragma GCC unroll 8
         for (int k = 0; k < count; k++) sum += a[k * a_stride + i] * factor[k];
         out[i] = sum;
     }
 }
 
-INLINE void add_columns(const V *a, int64_t a_stride, int64_t p, factors c, V sign, int64_t n, V *out)
+INLINE void add_columns(const V *a, int64_t a_stride, int64_t p, factors c, V sign, int more, int64_t n, V *out)
 {
     int64_t j = 0;
-#define NEXT(count) \
-    add_some_columns(a + j * a_stride, a_stride, count, (factors){c.v + j * c.row, c.row, 0}, sign, n, out)
+#define NEXT(count)                                                                                         \
+    add_some_columns(a + j * a_stride, a_stride, count, (factors){c.v + j * c.row, c.row, 0}, sign, more || j, \
+                     n, out)
     for (; j + 8 <= p; j += 8) NEXT(8);
     for (; j + 4 <= p; j += 4) NEXT(4);
     for (; j < p; j++) NEXT(1);
@@ -139,8 +147,7 @@ INLINE void add_columns(const V *a, int64_t a_stride, int64_t p, factors c, V si
 
 #define BAND 16 /* rows of A that stay in the L1 cache while C goes by */
 
-/* out ← out ± A C: A has p columns of n rows, C and out have q columns. `sign` is 0 or SIGN_BIT. */
-static void add_product(const V *a, int64_t a_stride, int64_t p, factors c, U sign, int64_t q, int64_t n,
+INLINE void any_product(const V *a, int64_t a_stride, int64_t p, factors c, U sign, int more, int64_t q, int64_t n,
                         V *out, int64_t out_stride)
 {
     int64_t whole = q / TILE * TILE;
@@ -148,10 +155,32 @@ static void add_product(const V *a, int64_t a_stride, int64_t p, factors c, U si
     for (int64_t band = 0; band < n; band += BAND)
         for (int64_t k = 0; k < whole; k += TILE)
             for (int64_t i = band; i < band + BAND && i < n; i += 4)
-                add_tile(a + i, a_stride, p, (factors){c.v + k * c.column, c.row, c.column}, s, TILE,
+                add_tile(a + i, a_stride, p, (factors){c.v + k * c.column, c.row, c.column}, s, TILE, more,
                          out + k * out_stride + i, out_stride);
     for (int64_t k = whole; k < q; k++)
-        add_columns(a, a_stride, p, (factors){c.v + k * c.column, c.row, c.column}, s, n, out + k * out_stride);
+        add_columns(a, a_stride, p, (factors){c.v + k * c.column, c.row, c.column}, s, more, n,
+                    out + k * out_stride);
+}
+
+/* A has p columns of n rows, C and out have q columns; p > 0. out ← A C: */
+static void product(const V *a, int64_t a_stride, int64_t p, factors c, int64_t q, int64_t n, V *out,
+                    int64_t out_stride)
+{
+    any_product(a, a_stride, p, c, (U){0}, 0, q, n, out, out_stride);
+}
+
+/* out ← out + A C */
+static void add_product(const V *a, int64_t a_stride, int64_t p, factors c, int64_t q, int64_t n, V *out,
+                        int64_t out_stride)
+{
+    any_product(a, a_stride, p, c, (U){0}, 1, q, n, out, out_stride);
+}
+
+/* out ← out − A C */
+static void subtract_product(const V *a, int64_t a_stride, int64_t p, factors c, int64_t q, int64_t n, V *out,
+                             int64_t out_stride)
+{
+    any_product(a, a_stride, p, c, SIGN_BIT, 1, q, n, out, out_stride);
 }
 
 #define PANEL 4
@@ -165,9 +194,9 @@ static void add_product(const V *a, int64_t a_stride, int64_t p, factors c, U si
 #define RANDOM 0
 
 /* Gram-Schmidt within a panel of w columns, `passes` times for each, in the samples `chosen`: X = Q T in place.
-   Columns of which ‖v‖ factor ≤ least is left become 0. */
-static void orthonormalise_panel(V *p, int64_t stride, int64_t n, int w, int passes, I chosen, const V *factor,
-                                 const V *least, V t[PANEL][PANEL])
+   Columns of which ‖v‖ factor ≤ least is left become 0. The norm of the first may be known. */
+static void orthonormalise_panel(V *p, int64_t stride, int64_t n, int w, int passes, I chosen, const V *known,
+                                 const V *factor, const V *least, V t[PANEL][PANEL])
 {
     V one = splat(1), none = splat(0);
     for (int b = 0; b < w; b++) {
@@ -179,7 +208,7 @@ static void orthonormalise_panel(V *p, int64_t stride, int64_t n, int w, int pas
                 for (int64_t i = 0; i < n; i++) v[i] -= c * p[a * stride + i];
                 t[a][b] += c;
             }
-        V norm = vsqrt(dot_product(v, v, n));
+        V norm = b == 0 && known ? *known : vsqrt(dot_product(v, v, n));
         norm = choose(norm * factor[b] > least[b], norm, none);
         V inverse = choose(chosen, choose(norm > 0, 1 / norm, none), one);
         for (int64_t i = 0; i < n; i++) v[i] *= inverse;
@@ -206,9 +235,9 @@ static void orthonormalise(V *q, int64_t stride, int64_t n, int64_t from, int64_
             least[b] = size[b] * tolerance;
             left[b] = splat(1);
         }
-        inner(q, stride, begin, p, stride, w, n, first, PANEL);
-        add_product(q, stride, begin, (factors){first, PANEL, 1}, SIGN_BIT, w, n, p, stride);
-        orthonormalise_panel(p, stride, n, w, 1, splat_int(-1), left, least, u);
+        if (begin) inner(q, stride, begin, p, stride, w, n, first, PANEL);
+        if (begin) subtract_product(q, stride, begin, (factors){first, PANEL, 1}, w, n, p, stride);
+        orthonormalise_panel(p, stride, n, w, 1, splat_int(-1), begin ? NULL : size, left, least, u);
         for (int b = 0; b < w; b++) {
             left[b] = u[b][b];
             again |= left[b] < size[b] * ENOUGH;
@@ -217,8 +246,8 @@ static void orthonormalise(V *q, int64_t stride, int64_t n, int64_t from, int64_
         if (swept) {
             inner(q, stride, begin, p, stride, w, n, second, PANEL);
             for (int64_t k = 0; k < begin * PANEL; k++) second[k] = choose(again, second[k], splat(0));
-            add_product(q, stride, begin, (factors){second, PANEL, 1}, SIGN_BIT, w, n, p, stride);
-            orthonormalise_panel(p, stride, n, w, 2, again, left, least, t);
+            subtract_product(q, stride, begin, (factors){second, PANEL, 1}, w, n, p, stride);
+            orthonormalise_panel(p, stride, n, w, 2, again, NULL, left, least, t);
         }
         if (!r) continue;
         for (int b = 0; b < w; b++) {

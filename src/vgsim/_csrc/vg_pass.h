@@ -15,7 +15,7 @@ typedef struct {
 typedef struct {
     columns operand; /* what W takes, as its orthonormal Q (matrix-free), or itself */
     V *r;            /* matrix-free: R, the operand is Q R 2^e */
-    V *z, *gate_z;   /* matrix-free: raw products with Q; recurrent: the drive U s_t */
+    V *z, *gate_z;   /* matrix-free: raw products with Q */
     columns h;       /* Ĥ, or H where nothing normalises it */
     columns taken;   /* style "post": what φ takes, s x + c Ĥ; else Ĥ itself */
     columns gate;    /* highway: W_T x + b_T */
@@ -39,6 +39,7 @@ typedef struct {
     V *zeta;            /* raw biases */
     V *mean;            /* what normalisation needs */
     arena tape;         /* where the steps lie */
+    columns signal, drive; /* recurrent: s_t and U s_t of all steps of the segment */
     V *rows;            /* dense: some rows of W at a time, */
     V *matrix;          /* or all of them: orthogonal, recurrent */
     columns weight_gradient; /* recurrent: ∂L/∂W by rows, under one exponent */
@@ -102,7 +103,6 @@ static void place_step(const vg_plan *plan, int64_t index, step *t, arena *a)
     s.operand.rows = m;
     if (matrix_free) s.r = take_vectors(a, count * count);
     if (matrix_free) s.z = take_vectors(a, count * stride_of(embedded_rows(plan, index, n)));
-    if (plan->recurrent) s.z = take_vectors(a, count * stride_of(n));
     if (plan->skip == VG_HIGHWAY) {
         if (matrix_free) s.gate_z = take_vectors(a, count * stride_of(embedded_rows(plan, index, n)));
         s.gate = take_columns(a, n, count, count);
@@ -151,6 +151,10 @@ static void place_pass(pass *p, arena *a)
     p->mean = take_vectors(a, 4 * whole_quads(widest));
     if (!is_matrix_free(plan)) p->rows = take_vectors(a, ROWS_AT_ONCE * stride_of(widest));
     if (has_matrix(plan)) p->matrix = take_vectors(a, widest * stride_of(widest));
+    if (plan->recurrent && plan->input_scale > 0) {
+        p->signal = take_columns(a, widest, most_layers * count, most_layers * count);
+        p->drive = take_columns(a, widest, most_layers * count, most_layers * count);
+    }
     if (plan->recurrent && (plan->weight_gradient || plan->update_ratio))
         p->weight_gradient = take_columns(a, widest, widest, widest);
     p->starts = take(a, (size_t)plan->n_segments * sizeof(columns));

@@ -59,12 +59,12 @@ static void zero_columns(columns *x)
     zero_rows(x, 0, whole_quads(x->rows));
 }
 
-/* out += A R with R upper triangular, count × count. */
-static void add_triangular(const V *a, int64_t stride, const V *r, int64_t count, int64_t rows, columns *out)
+/* out ← A R with R upper triangular, count × count. */
+static void triangular_product(const V *a, int64_t stride, const V *r, int64_t count, int64_t rows, columns *out)
 {
     for (int64_t k = 0; k < count; k += PANEL) {
         int64_t w = count - k < PANEL ? count - k : PANEL;
-        add_product(a, stride, k + w, (factors){r + k, count, 1}, (U){0}, w, rows, column(out, k), out->stride);
+        product(a, stride, k + w, (factors){r + k, count, 1}, w, rows, column(out, k), out->stride);
     }
 }
 
@@ -73,8 +73,7 @@ static void restore_operand(const pass *p, const step *t, columns *x)
 {
     copy_columns(x, &t->operand);
     if (!is_matrix_free(p->b.plan)) return;
-    zero_columns(x);
-    add_triangular(t->operand.v, t->operand.stride, t->r, p->batch, x->rows, x);
+    triangular_product(t->operand.v, t->operand.stride, t->r, p->batch, x->rows, x);
 }
 
 /* Rows of W from row i on, stride_of(columns) apart. */
@@ -155,8 +154,7 @@ static void weights_forward(pass *p, int64_t index, step *t, matrix w, columns *
             drop_columns(w.z, stride, rows, p->batch, t->r);
             orthonormalise(w.z, stride, rows, 0, p->batch, RANDOM, NULL, p->work);
         }
-        zero_columns(out);
-        add_triangular(w.z, stride, t->r, p->batch, out->rows, out);
+        triangular_product(w.z, stride, t->r, p->batch, out->rows, out);
     } else {
         stream s = open_stream(&p->b.keys, w.forward, (uint32_t)index);
         if (has_matrix(plan) && !plan->recurrent) make_matrix(p, w.forward, index);
@@ -171,12 +169,11 @@ static void gaussian_backward(pass *p, int64_t index, step *t, matrix w, const c
     copy_columns(&p->basis, delta);
     orthonormalise(p->basis.v, p->basis.stride, n, 0, count, ROUNDING, p->coordinates, p->work);
     draw_columns(&p->b, w.backward, index, m, count, p->frame.v, p->frame.stride);
-    zero_columns(out);
-    add_triangular(p->frame.v, p->frame.stride, p->coordinates, count, m, out);
+    triangular_product(p->frame.v, p->frame.stride, p->coordinates, count, m, out);
     inner(w.z, stride, count, delta->v, delta->stride, count, n, p->small, count);
     inner(t->operand.v, t->operand.stride, count, out->v, out->stride, count, m, r, count);
     for (int64_t k = 0; k < count * count; k++) p->small[k] -= r[k];
-    add_product(t->operand.v, t->operand.stride, count, (factors){p->small, count, 1}, (U){0}, count, m, out->v,
+    add_product(t->operand.v, t->operand.stride, count, (factors){p->small, count, 1}, count, m, out->v,
                 out->stride);
 }
 
@@ -196,9 +193,7 @@ static void orthogonal_backward(pass *p, int64_t index, step *t, matrix w, const
     draw_columns(&p->b, w.backward, index, rows, count, column(&frame, count), stride);
     drop_columns(column(&frame, count), stride, rows, count, p->coordinates + count * count);
     orthonormalise(frame.v, stride, rows, count, 2 * count, RANDOM, NULL, p->work);
-    zero_columns(out);
-    add_product(frame.v, stride, 2 * count, (factors){p->coordinates, count, 1}, (U){0}, count, m, out->v,
-                out->stride);
+    product(frame.v, stride, 2 * count, (factors){p->coordinates, count, 1}, count, m, out->v, out->stride);
 }
 
 static void dense_transposed(pass *p, int64_t index, matrix w, const columns *delta, columns *out)
@@ -210,7 +205,7 @@ static void dense_transposed(pass *p, int64_t index, matrix w, const columns *de
     for (int64_t i = 0; i < delta->rows && !cancelled(&p->b); i += ROWS_AT_ONCE) {
         int64_t rows = delta->rows - i < ROWS_AT_ONCE ? delta->rows - i : ROWS_AT_ONCE;
         const V *row = weight_rows(p, &s, i, rows, out->rows);
-        add_product(row, stride_of(out->rows), rows, (factors){delta->v + i, 1, delta->stride}, (U){0}, p->batch,
+        add_product(row, stride_of(out->rows), rows, (factors){delta->v + i, 1, delta->stride}, p->batch,
                     out->rows, out->v, out->stride);
     }
 }
@@ -227,8 +222,7 @@ static void weights_backward(pass *p, int64_t index, step *t, matrix w, const co
         orthogonal_backward(p, index, t, w, delta, out);
     else
         gaussian_backward(p, index, t, w, delta, out);
-    scale_columns(out, scaled_number(plan->weight_scale[index]));
-    normalise_columns(out);
+    normalise_multiple(out, scaled_number(plan->weight_scale[index]));
 }
 
 #endif
