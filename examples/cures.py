@@ -37,7 +37,7 @@ for name, fields in networks.items():
     for depth in (10, 100, 1000):
         network = vgsim.MLP(depth, 128, **fields)
         samples = vgsim.simulate(network, 100, batch_size=batch_size, layers=[0])
-        row += f" {samples.quantile(0.5):7.1f}"
+        row += f" {round(samples.quantile(0.5), 1) + 0.0:7.1f}"  # no −0.0
     for event in ("vanishing", "exploding"):
-        row += f" {samples.probability(event, threshold=1e-6).estimate:7.2f}"
+        row += f" {samples.probability(event).estimate:7.2f}"
     print(row)

@@ -164,9 +164,9 @@ class Plan:
             bytes_ += B * int((self._widths[ends] + 8).sum()) * self.unit_bytes + 256 * len(ends)
         buffers = 8 if self.is_plain else 16 * B + 16 + 6 * B * B // widest
         if isinstance(self.network, RNN):
-            buffers += 2 * widest
+            buffers += 3 * widest
         elif self.engine == "dense" and self.network.init.distribution == "orthogonal":
-            buffers += widest
+            buffers += 2 * widest
         return self.threads * (bytes_ + buffers * widest * self.unit_bytes)
 
     def chunk(self, n_samples: int) -> int:

@@ -186,11 +186,8 @@ static void record_recurrent_weights(pass *p)
     const vg_plan *plan = p->b.plan;
     columns *total = &p->weight_gradient;
     V square = {0}, norm = {0};
-    for (int64_t i = 0; i < total->count; i++) {
-        const V *row = p->matrix + i * stride_of(total->rows);
-        square += dot_product(column(total, i), column(total, i), total->rows);
-        norm += dot_product(row, row, total->rows);
-    }
+    for (int64_t i = 0; i < total->count; i++) square += square_of(total, i);
+    norm = dot_product(p->matrix, p->matrix, band_size(total->count, total->rows));
     scaled gradient = root(square, p->gradient_exponent);
     if (plan->weight_gradient) record_log10(&p->b, plan->weight_gradient, plan->n_weight_columns, 0, gradient);
     if (!plan->update_ratio) return;

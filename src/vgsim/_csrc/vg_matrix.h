@@ -183,6 +183,34 @@ static void subtract_product(const V *a, int64_t a_stride, int64_t p, factors c,
     any_product(a, a_stride, p, c, SIGN_BIT, 1, q, n, out, out_stride);
 }
 
+/* A matrix that is used again and again lies in bands of 8 rows, w(i, j) at (i − i % 8) m + 8 j + i % 8: one
+   stream of memory. The last band is filled up with rows of zeros. */
+#define BAND_ROWS 8
+
+INLINE int64_t band_size(int64_t n, int64_t m) { return (n + BAND_ROWS - 1) / BAND_ROWS * BAND_ROWS * m; }
+
+/* out ← the products of a band's rows with x. */
+static void band_products(const V *w, int64_t m, const V *x, V out[BAND_ROWS])
+{
+    V sum[BAND_ROWS] = {{0}};
+    for (int64_t j = 0; j < m; j++, w += BAND_ROWS)
+#pragma GCC unroll 8
+        for (int k = 0; k < BAND_ROWS; k++) sum[k] += w[k] * x[j];
+#pragma GCC unroll 8
+    for (int k = 0; k < BAND_ROWS; k++) out[k] = sum[k];
+}
+
+/* out ← out + the band's rows times c_0 … c_7. */
+static void add_band(const V *w, int64_t m, const V *c, V *restrict out)
+{
+    V f[BAND_ROWS];
+#pragma GCC unroll 8
+    for (int k = 0; k < BAND_ROWS; k++) f[k] = c[k];
+    for (int64_t j = 0; j < m; j++, w += BAND_ROWS)
+        out[j] += ((w[0] * f[0] + w[1] * f[1]) + (w[2] * f[2] + w[3] * f[3])) +
+                  ((w[4] * f[4] + w[5] * f[5]) + (w[6] * f[6] + w[7] * f[7]));
+}
+
 #define PANEL 4
 
 /* Of a column that depends on those before nothing is left but rounding. A random frame depends on nothing. */

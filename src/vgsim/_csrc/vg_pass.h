@@ -41,7 +41,8 @@ typedef struct {
     arena tape;         /* where the steps lie */
     columns signal, drive; /* recurrent: s_t and U s_t of all steps of the segment */
     V *rows;            /* dense: some rows of W at a time, */
-    V *matrix;          /* or all of them: orthogonal, recurrent */
+    V *matrix;          /* or all of them, in bands: orthogonal, recurrent */
+    V *vectors;         /* from which an orthogonal one is made */
     columns weight_gradient; /* recurrent: ∂L/∂W by rows, under one exponent */
     I gradient_exponent;
 } pass;
@@ -50,7 +51,7 @@ INLINE int is_orthogonal(const vg_plan *plan) { return plan->weight_law == VG_OR
 
 INLINE int is_matrix_free(const vg_plan *plan) { return plan->engine == VG_MATRIX_FREE; }
 
-#define ROWS_AT_ONCE 8 /* of W */
+#define ROWS_AT_ONCE BAND_ROWS /* of W */
 
 /* Whether all of W is stored. */
 INLINE int has_matrix(const vg_plan *plan)
@@ -150,7 +151,8 @@ static void place_pass(pass *p, arena *a)
     p->zeta = take_vectors(a, whole_quads(widest));
     p->mean = take_vectors(a, 4 * whole_quads(widest));
     if (!is_matrix_free(plan)) p->rows = take_vectors(a, ROWS_AT_ONCE * stride_of(widest));
-    if (has_matrix(plan)) p->matrix = take_vectors(a, widest * stride_of(widest));
+    if (has_matrix(plan)) p->matrix = take_vectors(a, band_size(widest, widest));
+    if (has_matrix(plan) && is_orthogonal(plan)) p->vectors = take_vectors(a, widest * stride_of(widest));
     if (plan->recurrent && plan->input_scale > 0) {
         p->signal = take_columns(a, widest, most_layers * count, most_layers * count);
         p->drive = take_columns(a, widest, most_layers * count, most_layers * count);

@@ -76,57 +76,56 @@ static void restore_operand(const pass *p, const step *t, columns *x)
     triangular_product(t->operand.v, t->operand.stride, t->r, p->batch, x->rows, x);
 }
 
-/* Rows of W from row i on, stride_of(columns) apart. */
-static const V *weight_rows(const pass *p, const stream *s, int64_t i, int64_t rows, int64_t columns)
+/* Rows of W from row i on, drawn, stride_of(columns) apart. */
+static void draw_rows(const pass *p, const stream *s, int64_t i, int64_t rows, int64_t columns)
 {
     int64_t quads = whole_quads(columns) / 4, stride = stride_of(columns);
-    int law = p->b.plan->weight_law;
-    if (p->matrix) return p->matrix + i * stride;
     for (int64_t k = 0; k < rows; k++) {
 #define ROW(law) fill_from(law, s, (i + k) * quads, columns, p->rows + k * stride)
-        FOR_EACH_LAW(law, ROW);
+        FOR_EACH_LAW(p->b.plan->weight_law, ROW);
 #undef ROW
     }
-    return p->rows;
 }
 
-/* All of W, where it is stored: orthogonal (Gram-Schmidt on the rows of a Gaussian matrix), the identity, or
-   i.i.d. entries. */
+/* All of W, in bands: orthogonal (Gram-Schmidt on the rows of a Gaussian matrix), the identity, or i.i.d. */
 static void make_matrix(pass *p, uint32_t stream_id, int64_t index)
 {
     const vg_plan *plan = p->b.plan;
-    int64_t n = rows_out(plan, index), m = rows_in(plan, index), size = n > m ? n : m;
-    int64_t stride = stride_of(m);
+    int64_t n = rows_out(plan, index), m = rows_in(plan, index), size = n > m ? n : m, stride = stride_of(size);
     stream s = open_stream(&p->b.keys, stream_id, (uint32_t)index);
     if (is_orthogonal(plan)) {
-        int64_t wide = stride_of(size);
-        draw_columns(&p->b, stream_id, index, size, size, p->matrix, wide);
-        orthonormalise(p->matrix, wide, size, 0, size, RANDOM, NULL, p->work);
-        for (int64_t i = 0; i < n && wide != stride; i++)
-            for (int64_t j = 0; j < m; j++) p->matrix[i * stride + j] = p->matrix[i * wide + j];
-        return;
+        draw_columns(&p->b, stream_id, index, size, size, p->vectors, stride);
+        orthonormalise(p->vectors, stride, size, 0, size, RANDOM, NULL, p->work);
     }
-    for (int64_t i = 0; i < n; i++) {
-        V *row = p->matrix + i * stride;
-        if (plan->weight_law == VG_IDENTITY)
-            for (int64_t j = 0; j < m; j++) row[j] = splat(i == j);
-        else {
-#define ROW(law) fill_from(law, &s, i * (whole_quads(m) / 4), m, row)
-            FOR_EACH_LAW(plan->weight_law, ROW);
-#undef ROW
+    for (int64_t i = 0; i < (n + BAND_ROWS - 1) / BAND_ROWS * BAND_ROWS; i++) {
+        const V *row = is_orthogonal(plan) ? p->vectors + i * stride : p->rows;
+        if (i < n && !is_orthogonal(plan) && plan->weight_law != VG_IDENTITY) draw_rows(p, &s, i, 1, m);
+        V *band = p->matrix + i / BAND_ROWS * BAND_ROWS * m + i % BAND_ROWS;
+        for (int64_t j = 0; j < m; j++) {
+            V entry = splat(i == j);
+            if (plan->weight_law != VG_IDENTITY) entry = row[j];
+            band[j * BAND_ROWS] = i < n ? entry : splat(0);
         }
     }
 }
 
-/* out ← rows of W times x, of `rows` rows from a stream, or stored. */
-static void multiply_rows(pass *p, const stream *s, int64_t rows, const columns *x, columns *out)
+/* out ← W x, with W's rows drawn as they are used, or with all of W at hand. */
+static void dense_product(pass *p, const stream *s, const columns *x, columns *out)
 {
-    for (int64_t i = 0; i < rows && !cancelled(&p->b); i += ROWS_AT_ONCE) {
-        int64_t w = rows - i < ROWS_AT_ONCE ? rows - i : ROWS_AT_ONCE;
-        const V *row = weight_rows(p, s, i, w, x->rows);
-        inner(row, stride_of(x->rows), w, x->v, x->stride, p->batch, x->rows, p->small, p->batch);
-        for (int64_t b = 0; b < p->batch; b++)
-            for (int64_t k = 0; k < w; k++) column(out, b)[i + k] = p->small[k * p->batch + b];
+    int64_t m = x->rows, n = out->rows, stride = stride_of(m);
+    for (int64_t i = 0; i < n && !cancelled(&p->b); i += ROWS_AT_ONCE) {
+        int64_t rows = n - i < ROWS_AT_ONCE ? n - i : ROWS_AT_ONCE;
+        if (!p->matrix) {
+            draw_rows(p, s, i, rows, m);
+            inner(p->rows, stride, rows, x->v, x->stride, p->batch, m, p->small, p->batch);
+        }
+        for (int64_t b = 0; b < p->batch; b++) {
+            V product[BAND_ROWS];
+            if (p->matrix)
+                band_products(p->matrix + i * m, m, column(x, b), product);
+            for (int64_t k = 0; k < rows; k++)
+                column(out, b)[i + k] = p->matrix ? product[k] : p->small[k * p->batch + b];
+        }
     }
 }
 
@@ -158,7 +157,7 @@ static void weights_forward(pass *p, int64_t index, step *t, matrix w, columns *
     } else {
         stream s = open_stream(&p->b.keys, w.forward, (uint32_t)index);
         if (has_matrix(plan) && !plan->recurrent) make_matrix(p, w.forward, index);
-        multiply_rows(p, &s, out->rows, &t->operand, out);
+        dense_product(p, &s, &t->operand, out);
     }
 }
 
@@ -202,11 +201,19 @@ static void dense_transposed(pass *p, int64_t index, matrix w, const columns *de
     stream s = open_stream(&p->b.keys, w.forward, (uint32_t)index);
     if (has_matrix(plan) && !plan->recurrent) make_matrix(p, w.forward, index);
     zero_columns(out);
-    for (int64_t i = 0; i < delta->rows && !cancelled(&p->b); i += ROWS_AT_ONCE) {
-        int64_t rows = delta->rows - i < ROWS_AT_ONCE ? delta->rows - i : ROWS_AT_ONCE;
-        const V *row = weight_rows(p, &s, i, rows, out->rows);
-        add_product(row, stride_of(out->rows), rows, (factors){delta->v + i, 1, delta->stride}, p->batch,
-                    out->rows, out->v, out->stride);
+    int64_t n = delta->rows, m = out->rows;
+    for (int64_t i = 0; i < n && !cancelled(&p->b); i += ROWS_AT_ONCE) {
+        int64_t rows = n - i < ROWS_AT_ONCE ? n - i : ROWS_AT_ONCE;
+        if (!p->matrix) {
+            draw_rows(p, &s, i, rows, m);
+            add_product(p->rows, stride_of(m), rows, (factors){delta->v + i, 1, delta->stride}, p->batch, m, out->v,
+                        out->stride);
+        }
+        for (int64_t b = 0; b < p->batch && p->matrix; b++) {
+            V c[BAND_ROWS] = {{0}};
+            for (int64_t k = 0; k < rows; k++) c[k] = column(delta, b)[i + k];
+            add_band(p->matrix + i * m, m, c, column(out, b));
+        }
     }
 }
 
