@@ -16,8 +16,8 @@ ORTHOGONAL = MLP(4, 100, init="orthogonal")
     ("network", "batch_size", "engine", "resolved"),
     [
         (NORMAL, 1, "auto", "matrix-free"),
-        (NORMAL, 30, "auto", "matrix-free"),
-        (NORMAL, 31, "auto", "dense"),
+        (NORMAL, 40, "auto", "matrix-free"),
+        (NORMAL, 41, "auto", "dense"),
         (NORMAL, 1, "dense", "dense"),
         (NORMAL, 1000, "matrix-free", "matrix-free"),
         (MLP(1, [3, 1]), 1, "auto", "matrix-free"),
@@ -35,8 +35,8 @@ def test_engines(network, batch_size, engine, resolved):
 
 
 def test_the_rule_of_auto_sees_the_mean_width():
-    assert matrix_free_is_cheaper(MLP(2, [10, 190, 100]), 30)
-    assert not matrix_free_is_cheaper(MLP(2, [10, 190, 97]), 30)
+    assert matrix_free_is_cheaper(MLP(2, [10, 190, 100]), 40)
+    assert not matrix_free_is_cheaper(MLP(2, [10, 190, 97]), 40)
 
 
 @pytest.mark.parametrize("loss", ["linear", "mse", "cross_entropy"])

@@ -53,11 +53,13 @@ static void normalise_multiple(columns *x, scaled a)
     }
 }
 
+INLINE void copy(V *to, const V *from, int64_t n) { __builtin_memcpy(to, from, (size_t)n * sizeof(V)); }
+
 static void copy_columns(columns *to, const columns *from)
 {
     to->rows = from->rows;
     for (int64_t b = 0; b < from->count; b++) {
-        for (int64_t i = 0; i < from->rows; i++) column(to, b)[i] = column(from, b)[i];
+        copy(column(to, b), column(from, b), from->rows);
         to->exponent[b] = from->exponent[b];
     }
 }

@@ -182,12 +182,12 @@ static void orthogonal_backward(pass *p, int64_t index, step *t, matrix w, const
     int64_t rows = embedded_rows(p->b.plan, index, n), stride = stride_of(rows);
     columns basis = p->basis, frame = p->frame;
     basis.stride = frame.stride = stride;
-    for (int64_t b = 0; b < count; b++)
-        for (int64_t i = 0; i < rows; i++) {
-            column(&basis, b)[i] = w.z[b * stride + i];
-            column(&basis, count + b)[i] = i < n ? column(delta, b)[i] : splat(0);
-            column(&frame, b)[i] = column(&t->operand, b)[i];
-        }
+    for (int64_t b = 0; b < count; b++) {
+        copy(column(&basis, b), w.z + b * stride, rows);
+        copy(column(&basis, count + b), column(delta, b), n);
+        for (int64_t i = n; i < rows; i++) column(&basis, count + b)[i] = splat(0);
+        copy(column(&frame, b), column(&t->operand, b), rows);
+    }
     orthonormalise(basis.v, stride, rows, count, 2 * count, ROUNDING, p->coordinates, p->work);
     draw_columns(&p->b, w.backward, index, rows, count, column(&frame, count), stride);
     drop_columns(column(&frame, count), stride, rows, count, p->coordinates + count * count);
