@@ -15,7 +15,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "bench" / "results"
-PAGES = [ROOT / "README.md", ROOT / "docs" / "performance.md"]
+PAGES = [
+    ROOT / "README.md",
+    *(ROOT / "docs" / page for page in ("performance.md", "techniques.md")),
+]
 
 
 def markdown(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

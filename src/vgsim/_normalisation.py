@@ -51,8 +51,8 @@ class Normalisation:
         d = self._deviations(self._groups(d))
         freedom = len(C) - self.centred
         along = d.mantissa if freedom == 1 else _part_along(C, d.mantissa)
-        across = d.mantissa - along
-        across = scaled(across - _part_along(C, across), d.exponent)  # exact beside its own size
+        rest = d.mantissa - along
+        across = scaled(rest - _part_along(C, rest), d.exponent)  # exact beside its own size
         shrunk = scaled(along * (self.eps / self.v_eps), d.exponent - 2 * self.k)
         total = across + shrunk
         return self._groups(scaled(total.mantissa / np.sqrt(self.v_eps), total.exponent - self.k))

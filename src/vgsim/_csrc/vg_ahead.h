@@ -114,8 +114,8 @@ static void pass_gate(pass *p, int64_t index, step *t, const columns *y, columns
     const vg_plan *plan = p->b.plan;
     weights_forward(p, index, t, gate_of(t), &t->gate);
     for (int64_t i = 0; i < t->gate.rows; i++) p->zeta[i] = splat(1);
-    complete_products(&t->gate, scaled_number(plan->weight_scale[index]), signed_number(plan->gate_bias), p->zeta,
-                      scaled_number(0), NULL, 0);
+    complete_products(&t->gate, scaled_number(plan->weight_scale[index]), signed_number(plan->gate_bias),
+                      p->zeta, scaled_number(0), NULL, 0);
     for (int64_t b = 0; b < p->batch; b++) {
         I e = imax(x->exponent[b], y->exponent[b]);
         V f = relative_size(x, b, e), g = relative_size(y, b, e), square = {0};
@@ -178,7 +178,8 @@ static void draw_drive(pass *p, int64_t begin, int64_t end)
     columns *s = &p->signal;
     stream of_weights = open_stream(&p->b.keys, VG_STREAM_INPUT_WEIGHTS, 1);
     for (int64_t l = begin + 1; l <= end; l++)
-        draw_columns(&p->b, VG_STREAM_DRIVE, l, n, p->batch, column(s, (l - begin - 1) * p->batch), s->stride);
+        draw_columns(&p->b, VG_STREAM_DRIVE, l, n, p->batch, column(s, (l - begin - 1) * p->batch),
+                     s->stride);
     for (int64_t i = 0; i < n && !cancelled(&p->b); i += ROWS_AT_ONCE) {
         int64_t w = n - i < ROWS_AT_ONCE ? n - i : ROWS_AT_ONCE;
         V product[ROWS_AT_ONCE * STEPS_AT_ONCE];
@@ -188,7 +189,8 @@ static void draw_drive(pass *p, int64_t begin, int64_t end)
             int64_t q = count - b < STEPS_AT_ONCE ? count - b : STEPS_AT_ONCE;
             inner(p->rows, s->stride, w > 1 ? w : 2, column(s, b), s->stride, q, n, product, STEPS_AT_ONCE);
             for (int64_t c = 0; c < q; c++)
-                for (int64_t k = 0; k < w; k++) column(&p->drive, b + c)[i + k] = product[k * STEPS_AT_ONCE + c];
+                for (int64_t k = 0; k < w; k++)
+                    column(&p->drive, b + c)[i + k] = product[k * STEPS_AT_ONCE + c];
         }
     }
 }

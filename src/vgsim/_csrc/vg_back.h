@@ -145,13 +145,13 @@ static void record_weights(pass *p, int64_t index, step *t, const columns *delta
         input_rank = rank_of(t->r, count);
     } else
         seen = dense_weight_square(&p->b, index);
-    FOR_SAMPLES(&p->b, k)
-    {
+    FOR_SAMPLES(&p->b, k) {
         uint64_t sample = plan->first + (uint64_t)(p->b.first_row + k);
         double square = seen[k];
         if (hidden)
-            square += vg_chi_square(plan->key, (uint32_t)index, sample,
-                                    (double)(n - (int64_t)output_rank[k]) * (double)(m - (int64_t)input_rank[k]));
+            square +=
+                vg_chi_square(plan->key, (uint32_t)index, sample,
+                              (double)(n - (int64_t)output_rank[k]) * (double)(m - (int64_t)input_rank[k]));
         plan->update_ratio[(p->b.first_row + k) * plan->n_weight_columns + at] =
             vg_log10(gradient.value[k], gradient.exponent[k]) - 0.5 * vg_log10(square, 0) - vg_log10(s, 0);
     }
@@ -162,8 +162,7 @@ static void add_weight_gradient(pass *p, const step *t, columns *delta)
 {
     columns *total = &p->weight_gradient;
     I e = p->gradient_exponent;
-    for (int64_t b = 0; b < p->batch; b++)
-        e = imax(e, saturate(delta->exponent[b] + t->operand.exponent[b]));
+    for (int64_t b = 0; b < p->batch; b++) e = imax(e, saturate(delta->exponent[b] + t->operand.exponent[b]));
     I shift = p->gradient_exponent - e;
     if (any(shift != 0)) {
         V factor = power_of_two(imax(shift, splat_int(-100)));
@@ -177,8 +176,8 @@ static void add_weight_gradient(pass *p, const step *t, columns *delta)
         V factor = power_of_two(imax(own, splat_int(-100)));
         for (int64_t i = 0; i < delta->rows; i++) column(&p->other, b)[i] *= factor;
     }
-    add_product(t->operand.v, t->operand.stride, p->batch, (factors){p->other.v, p->other.stride, 1}, delta->rows,
-                t->operand.rows, total->v, total->stride);
+    add_product(t->operand.v, t->operand.stride, p->batch, (factors){p->other.v, p->other.stride, 1},
+                delta->rows, t->operand.rows, total->v, total->stride);
 }
 
 static void record_recurrent_weights(pass *p)
@@ -189,12 +188,13 @@ static void record_recurrent_weights(pass *p)
     for (int64_t i = 0; i < total->count; i++) square += square_of(total, i);
     norm = dot_product(p->matrix, p->matrix, band_size(total->count, total->rows));
     scaled gradient = root(square, p->gradient_exponent);
-    if (plan->weight_gradient) record_log10(&p->b, plan->weight_gradient, plan->n_weight_columns, 0, gradient);
+    if (plan->weight_gradient)
+        record_log10(&p->b, plan->weight_gradient, plan->n_weight_columns, 0, gradient);
     if (!plan->update_ratio) return;
     FOR_SAMPLES(&p->b, k)
-    plan->update_ratio[(p->b.first_row + k) * plan->n_weight_columns] =
-        vg_log10(gradient.value[k], gradient.exponent[k]) - 0.5 * vg_log10(norm[k], 0) -
-        vg_log10(plan->weight_scale[1], 0);
+        plan->update_ratio[(p->b.first_row + k) * plan->n_weight_columns] =
+            vg_log10(gradient.value[k], gradient.exponent[k]) - 0.5 * vg_log10(norm[k], 0) -
+            vg_log10(plan->weight_scale[1], 0);
 }
 
 /* Layer `index`: p->g from G_l to G_{l-1}, not yet clipped. */

@@ -137,7 +137,8 @@ INLINE void draw(int law, const stream *s, uint32_t quad, int quads, V *v)
 INLINE void fill_from(int law, const stream *s, int64_t quad, int64_t count, V *out)
 {
     int64_t i = 0;
-    for (; i + 4 * (QUADS - 1) < count; i += 4 * QUADS) draw(law, s, (uint32_t)(quad + i / 4), QUADS, out + i);
+    for (; i + 4 * (QUADS - 1) < count; i += 4 * QUADS)
+        draw(law, s, (uint32_t)(quad + i / 4), QUADS, out + i);
     for (; i < count; i += 4) draw(law, s, (uint32_t)(quad + i / 4), 1, out + i);
 }
 

@@ -27,7 +27,8 @@ static void cross_entropy(pass *p, int64_t b, columns *g)
         sum += choose(true_class == splat(j), splat(0), w);
         v[j] = w;
     }
-    V ahead = vmin(vmax(margin, splat(0)) * LOG2_E, splat(EXPONENT_LIMIT)); /* log2 of what e^margin divides by */
+    V ahead =
+        vmin(vmax(margin, splat(0)) * LOG2_E, splat(EXPONENT_LIMIT)); /* log2 of what e^margin divides by */
     V whole = __builtin_convertvector(__builtin_convertvector(ahead, I), V);
     V behind = vexp(vmax(vmin(margin, splat(0)), splat(-EXP2_LIMIT)));
     V least = vexp2(vmax(-ahead, splat(-EXP2_LIMIT)));
@@ -52,8 +53,8 @@ static void draw_cotangent(pass *p)
         for (int64_t b = 0; b < p->batch; b++) cross_entropy(p, b, g);
         return;
     }
-    draw_columns(&p->b, plan->loss == VG_MSE ? VG_STREAM_TARGETS : VG_STREAM_COTANGENT, plan->depth, n, p->batch,
-                 g->v, g->stride);
+    draw_columns(&p->b, plan->loss == VG_MSE ? VG_STREAM_TARGETS : VG_STREAM_COTANGENT, plan->depth, n,
+                 p->batch, g->v, g->stride);
     for (int64_t b = 0; b < p->batch; b++) g->exponent[b] = splat_int(0);
     normalise_columns(g);
     if (plan->loss == VG_MSE) add_scaled(g, scaled_number(1), &p->x, signed_number(-1), g);
@@ -112,8 +113,10 @@ static void clip(pass *p, int64_t index)
     int64_t at = plan->column[index];
     I cut = {0};
     double whole = plan->clip == VG_CLIP_NORM ? 1 : (double)(plan->widths[index] * p->batch);
-    if (index < plan->depth && plan->clip == VG_CLIP_NORM) cut = -clip_norm(&p->g, scaled_number(plan->clip_at));
-    if (index < plan->depth && plan->clip == VG_CLIP_VALUE) cut = clip_values(&p->g, scaled_number(plan->clip_at));
+    if (index < plan->depth && plan->clip == VG_CLIP_NORM)
+        cut = -clip_norm(&p->g, scaled_number(plan->clip_at));
+    if (index < plan->depth && plan->clip == VG_CLIP_VALUE)
+        cut = clip_values(&p->g, scaled_number(plan->clip_at));
     if (plan->clipped && at >= 0)
         FOR_SAMPLES(&p->b, k)
             plan->clipped[(p->b.first_row + k) * plan->n_columns + at] = (double)cut[k] / whole;

@@ -49,8 +49,8 @@ INLINE void inner_tile(const V *a, int64_t a_stride, int p, const V *b, int64_t 
         for (int k = 0; k < q; k++) out[j * out_stride + k] = sum[j * q + k];
 }
 
-INLINE void inner_tiles(const V *a, int64_t a_stride, int64_t p, const V *b, int64_t b_stride, int q, int64_t n,
-                        int more, V *out, int64_t out_stride)
+INLINE void inner_tiles(const V *a, int64_t a_stride, int64_t p, const V *b, int64_t b_stride, int q,
+                        int64_t n, int more, V *out, int64_t out_stride)
 {
     int64_t j = 0;
     for (; j + 4 <= p; j += 4)
@@ -74,9 +74,11 @@ static void inner(const V *a, int64_t a_stride, int64_t p, const V *b, int64_t b
     for (int64_t i = 0, k; i < n; i += ROWS) {
         int64_t rows = n - i < ROWS ? n - i : ROWS;
         for (k = 0; k + TILE <= q; k += TILE)
-            inner_tiles(a + i, a_stride, p, b + i + k * b_stride, b_stride, TILE, rows, i > 0, out + k, out_stride);
+            inner_tiles(a + i, a_stride, p, b + i + k * b_stride, b_stride, TILE, rows, i > 0, out + k,
+                        out_stride);
         for (; TILE > 2 && k + 2 <= q; k += 2)
-            inner_tiles(a + i, a_stride, p, b + i + k * b_stride, b_stride, 2, rows, i > 0, out + k, out_stride);
+            inner_tiles(a + i, a_stride, p, b + i + k * b_stride, b_stride, 2, rows, i > 0, out + k,
+                        out_stride);
     }
     if (q % 2 == 0) return;
     const V *last = b + (q - 1) * b_stride;
@@ -85,7 +87,8 @@ static void inner(const V *a, int64_t a_stride, int64_t p, const V *b, int64_t b
         inner_tile(a + j * a_stride, a_stride, 8, last, 0, 1, n, 0, out + j * out_stride + q - 1, out_stride);
     for (; j + 4 <= p; j += 4)
         inner_tile(a + j * a_stride, a_stride, 4, last, 0, 1, n, 0, out + j * out_stride + q - 1, out_stride);
-    for (; j < p; j++) inner_tile(a + j * a_stride, a_stride, 1, last, 0, 1, n, 0, out + j * out_stride + q - 1, out_stride);
+    for (; j < p; j++)
+        inner_tile(a + j * a_stride, a_stride, 1, last, 0, 1, n, 0, out + j * out_stride + q - 1, out_stride);
 }
 
 /* The factors of A's columns: c(j, k) at j · row + k · column. */
@@ -133,12 +136,13 @@ INLINE void add_some_columns(const V *a, int64_t a_stride, int count, factors c,
     }
 }
 
-INLINE void add_columns(const V *a, int64_t a_stride, int64_t p, factors c, V sign, int more, int64_t n, V *out)
+INLINE void add_columns(const V *a, int64_t a_stride, int64_t p, factors c, V sign, int more, int64_t n,
+                        V *out)
 {
     int64_t j = 0;
-#define NEXT(count)                                                                                         \
-    add_some_columns(a + j * a_stride, a_stride, count, (factors){c.v + j * c.row, c.row, 0}, sign, more || j, \
-                     n, out)
+#define NEXT(count)                                                                                 \
+    add_some_columns(a + j * a_stride, a_stride, count, (factors){c.v + j * c.row, c.row, 0}, sign, \
+                     more || j, n, out)
     for (; j + 8 <= p; j += 8) NEXT(8);
     for (; j + 4 <= p; j += 4) NEXT(4);
     for (; j < p; j++) NEXT(1);
@@ -147,8 +151,8 @@ INLINE void add_columns(const V *a, int64_t a_stride, int64_t p, factors c, V si
 
 #define BAND 16 /* rows of A that stay in the L1 cache while C goes by */
 
-INLINE void any_product(const V *a, int64_t a_stride, int64_t p, factors c, U sign, int more, int64_t q, int64_t n,
-                        V *out, int64_t out_stride)
+INLINE void any_product(const V *a, int64_t a_stride, int64_t p, factors c, U sign, int more, int64_t q,
+                        int64_t n, V *out, int64_t out_stride)
 {
     int64_t whole = q / TILE * TILE;
     V s = (V)sign;

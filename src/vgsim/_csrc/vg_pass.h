@@ -34,15 +34,15 @@ typedef struct {
     columns gate_delta; /* highway: of W_T x + b_T */
     columns other;      /* a second term of a sum */
     columns basis, frame; /* two batches of orthonormal columns each: of W's output side, of its input side */
-    V *coordinates;     /* of Δ in that basis: 2 B × B */
-    V *small, *work;    /* 2 B × B; what orthonormalise needs */
-    V *zeta;            /* raw biases */
-    V *mean;            /* what normalisation needs */
-    arena tape;         /* where the steps lie */
+    V *coordinates; /* of Δ in that basis: 2 B × B */
+    V *small, *work; /* 2 B × B; what orthonormalise needs */
+    V *zeta; /* raw biases */
+    V *mean; /* what normalisation needs */
+    arena tape; /* where the steps lie */
     columns signal, drive; /* recurrent: s_t and U s_t of all steps of the segment */
-    V *rows;            /* dense: some rows of W at a time, */
-    V *matrix;          /* or all of them, in bands: orthogonal, recurrent */
-    V *vectors;         /* from which an orthogonal one is made */
+    V *rows; /* dense: some rows of W at a time, */
+    V *matrix; /* or all of them, in bands: orthogonal, recurrent */
+    V *vectors; /* from which an orthogonal one is made */
     columns weight_gradient; /* recurrent: ∂L/∂W by rows, under one exponent */
     I gradient_exponent;
 } pass;

@@ -19,10 +19,7 @@ typedef struct {
     V *z;
 } matrix;
 
-INLINE matrix weights_of(const step *t)
-{
-    return (matrix){VG_STREAM_FORWARD, VG_STREAM_BACKWARD, t->z};
-}
+INLINE matrix weights_of(const step *t) { return (matrix){VG_STREAM_FORWARD, VG_STREAM_BACKWARD, t->z}; }
 
 INLINE matrix gate_of(const step *t)
 {
@@ -54,13 +51,11 @@ static void zero_rows(columns *x, int64_t from, int64_t to)
         for (int64_t i = from; i < to; i++) column(x, b)[i] = splat(0);
 }
 
-static void zero_columns(columns *x)
-{
-    zero_rows(x, 0, whole_quads(x->rows));
-}
+static void zero_columns(columns *x) { zero_rows(x, 0, whole_quads(x->rows)); }
 
 /* out ← A R with R upper triangular, count × count. */
-static void triangular_product(const V *a, int64_t stride, const V *r, int64_t count, int64_t rows, columns *out)
+static void triangular_product(const V *a, int64_t stride, const V *r, int64_t count, int64_t rows,
+                               columns *out)
 {
     for (int64_t k = 0; k < count; k += PANEL) {
         int64_t w = count - k < PANEL ? count - k : PANEL;
@@ -91,7 +86,8 @@ static void draw_rows(const pass *p, const stream *s, int64_t i, int64_t rows, i
 static void make_matrix(pass *p, uint32_t stream_id, int64_t index)
 {
     const vg_plan *plan = p->b.plan;
-    int64_t n = rows_out(plan, index), m = rows_in(plan, index), size = n > m ? n : m, stride = stride_of(size);
+    int64_t n = rows_out(plan, index), m = rows_in(plan, index), size = n > m ? n : m,
+            stride = stride_of(size);
     stream s = open_stream(&p->b.keys, stream_id, (uint32_t)index);
     if (is_orthogonal(plan)) {
         draw_columns(&p->b, stream_id, index, size, size, p->vectors, stride);
@@ -121,8 +117,7 @@ static void dense_product(pass *p, const stream *s, const columns *x, columns *o
         }
         for (int64_t b = 0; b < p->batch; b++) {
             V product[BAND_ROWS];
-            if (p->matrix)
-                band_products(p->matrix + i * m, m, column(x, b), product);
+            if (p->matrix) band_products(p->matrix + i * m, m, column(x, b), product);
             for (int64_t k = 0; k < rows; k++)
                 column(out, b)[i + k] = p->matrix ? product[k] : p->small[k * p->batch + b];
         }
@@ -206,8 +201,8 @@ static void dense_transposed(pass *p, int64_t index, matrix w, const columns *de
         int64_t rows = n - i < ROWS_AT_ONCE ? n - i : ROWS_AT_ONCE;
         if (!p->matrix) {
             draw_rows(p, &s, i, rows, m);
-            add_product(p->rows, stride_of(m), rows, (factors){delta->v + i, 1, delta->stride}, p->batch, m, out->v,
-                        out->stride);
+            add_product(p->rows, stride_of(m), rows, (factors){delta->v + i, 1, delta->stride}, p->batch, m,
+                        out->v, out->stride);
         }
         for (int64_t b = 0; b < p->batch && p->matrix; b++) {
             V c[BAND_ROWS] = {{0}};
