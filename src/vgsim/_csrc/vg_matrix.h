@@ -226,11 +226,12 @@ static void add_band(const V *w, int64_t m, const V *c, V *restrict out)
 #define RANDOM 0
 
 /* Gram-Schmidt within a panel of w columns, `passes` times for each, in the samples `chosen`: X = Q T in place.
-   Columns of which ‖v‖ factor ≤ least is left become 0. The norm of the first may be known. */
-static void orthonormalise_panel(V *p, int64_t stride, int64_t n, int w, int passes, I chosen, const V *known,
-                                 const V *factor, const V *least, V t[PANEL][PANEL])
+   Columns of which ‖v‖ factor ≤ least is left become 0, and all when `rank` columns were kept already and the
+   space is full. The norm of the first may be known. */
+static void orthonormalise_panel(V *p, int64_t stride, int64_t n, int w, int passes, I chosen, V rank,
+                                 const V *known, const V *factor, const V *least, V t[PANEL][PANEL])
 {
-    V one = splat(1), none = splat(0);
+    V one = splat(1), none = splat(0), full = splat(n);
     for (int b = 0; b < w; b++) {
         V *v = p + b * stride;
         for (int a = 0; a < PANEL; a++) t[a][b] = none;
@@ -241,7 +242,8 @@ static void orthonormalise_panel(V *p, int64_t stride, int64_t n, int w, int pas
                 t[a][b] += c;
             }
         V norm = b == 0 && known ? *known : vsqrt(dot_product(v, v, n));
-        norm = choose(norm * factor[b] > least[b], norm, none);
+        norm = choose(rank < full, choose(norm * factor[b] > least[b], norm, none), none);
+        rank += choose(norm > 0, one, none);
         V inverse = choose(chosen, choose(norm > 0, 1 / norm, none), one);
         for (int64_t i = 0; i < n; i++) v[i] *= inverse;
         t[b][b] = choose(chosen, norm, one);
@@ -257,7 +259,9 @@ static void orthonormalise_panel(V *p, int64_t stride, int64_t n, int w, int pas
 static void orthonormalise(V *q, int64_t stride, int64_t n, int64_t from, int64_t to, real tolerance, V *r,
                            V *work)
 {
-    V *first = work, *second = work + PANEL * to;
+    V *first = work, *second = work + PANEL * to, rank = splat(0);
+    for (int64_t k = 0; k < from && to > n; k++)
+        rank += choose(dot_product(q + k * stride, q + k * stride, n) > (real)0.5, splat(1), splat(0));
     for (int64_t begin = from; begin < to; begin += PANEL) {
         int w = (int)(to - begin < PANEL ? to - begin : PANEL);
         V *p = q + begin * stride, size[PANEL], least[PANEL], left[PANEL], u[PANEL][PANEL], t[PANEL][PANEL];
@@ -269,7 +273,7 @@ static void orthonormalise(V *q, int64_t stride, int64_t n, int64_t from, int64_
         }
         if (begin) inner(q, stride, begin, p, stride, w, n, first, PANEL);
         if (begin) subtract_product(q, stride, begin, (factors){first, PANEL, 1}, w, n, p, stride);
-        orthonormalise_panel(p, stride, n, w, 1, splat_int(-1), begin ? NULL : size, left, least, u);
+        orthonormalise_panel(p, stride, n, w, 1, splat_int(-1), rank, begin ? NULL : size, left, least, u);
         for (int b = 0; b < w; b++) {
             left[b] = u[b][b];
             again |= left[b] < size[b] * ENOUGH;
@@ -279,8 +283,10 @@ static void orthonormalise(V *q, int64_t stride, int64_t n, int64_t from, int64_
             inner(q, stride, begin, p, stride, w, n, second, PANEL);
             for (int64_t k = 0; k < begin * PANEL; k++) second[k] = choose(again, second[k], splat(0));
             subtract_product(q, stride, begin, (factors){second, PANEL, 1}, w, n, p, stride);
-            orthonormalise_panel(p, stride, n, w, 2, again, NULL, left, least, t);
+            orthonormalise_panel(p, stride, n, w, 2, again, rank, NULL, left, least, t);
         }
+        for (int b = 0; b < w; b++)
+            rank += choose((swept ? u[b][b] * t[b][b] : u[b][b]) > 0, splat(1), splat(0));
         if (!r) continue;
         for (int b = 0; b < w; b++) {
             V *column = r + begin - from + b;

@@ -82,7 +82,7 @@ static double normal(const uint32_t w[4])
 /* χ² by Marsaglia & Tsang (ACM TOMS 26, 2000) on the shape a = ν/2; for ν = 1 on a + 1, times U^(1/a). */
 double vg_chi_square(const uint32_t key[2], uint32_t layer, uint64_t index, double degrees_of_freedom)
 {
-    if (degrees_of_freedom == 0) return 0;
+    if (degrees_of_freedom <= 0) return 0;
     double shape = degrees_of_freedom / 2 + (degrees_of_freedom == 1);
     double d = shape - 1.0 / 3, c = 1 / __builtin_sqrt(9 * d);
     for (uint32_t attempt = 0;; attempt++) {
