@@ -259,7 +259,7 @@ static void orthonormalise_panel(V *p, int64_t stride, int64_t n, int w, int pas
 static void orthonormalise(V *q, int64_t stride, int64_t n, int64_t from, int64_t to, real tolerance, V *r,
                            V *work)
 {
-    V *first = work, *second = work + PANEL * to, rank = splat(0);
+    V *first = work, *second = work + PANEL * to, rank = splat(0), none = splat(-PANEL);
     for (int64_t k = 0; k < from && to > n; k++)
         rank += choose(dot_product(q + k * stride, q + k * stride, n) > (real)0.5, splat(1), splat(0));
     for (int64_t begin = from; begin < to; begin += PANEL) {
@@ -273,7 +273,7 @@ static void orthonormalise(V *q, int64_t stride, int64_t n, int64_t from, int64_
         }
         if (begin) inner(q, stride, begin, p, stride, w, n, first, PANEL);
         if (begin) subtract_product(q, stride, begin, (factors){first, PANEL, 1}, w, n, p, stride);
-        orthonormalise_panel(p, stride, n, w, 1, splat_int(-1), rank, begin ? NULL : size, left, least, u);
+        orthonormalise_panel(p, stride, n, w, 1, splat_int(-1), none, begin ? NULL : size, left, least, u);
         for (int b = 0; b < w; b++) {
             left[b] = u[b][b];
             again |= left[b] < size[b] * ENOUGH;
