@@ -66,7 +66,7 @@ static void complete_products(columns *h, scaled s, scaled c, const V *zeta, sca
     for (int64_t b = 0; b < h->count; b++) {
         I of_h = saturate(h->exponent[b] + s.exponent);
         I e = imax(of_h, imax(exponent_or_lowest(c), exponent_or_lowest(d)));
-        V f = s.value * power_of_two(imax(of_h - e, splat_int(-100)));
+        V f = s.value * beside(of_h - e);
         V *v = column(h, b), square = {0}, bias = against(c, e), input = against(d, e);
         for (int64_t i = 0; i < h->rows; i++) {
             V sum = f * v[i];
@@ -80,18 +80,20 @@ static void complete_products(columns *h, scaled s, scaled c, const V *zeta, sca
     }
 }
 
-/* h ← H_l. */
+/* h ← H_l; a bias that batch normalisation would cancel is left out. */
 static void pre_activations(pass *p, int64_t index, step *t, columns *h)
 {
     const vg_plan *plan = p->b.plan;
-    scaled bias = scaled_number(plan->bias_scale[index]), input = scaled_number(0);
+    scaled bias = scaled_number(0), input = scaled_number(0);
     const V *zeta = NULL, *drive = NULL;
     open_operand(p, index, t);
     weights_forward(p, index, t, weights_of(t), h);
-    if (plan->bias_scale[index] > 0) {
+    int cancels = plan->norm == VG_BATCH_NORM && plan->skip != VG_PRE && !is_bare(plan, index);
+    if (plan->bias_scale[index] > 0 && !cancels) {
         stream s = open_stream(&p->b.keys, VG_STREAM_BIAS, plan->recurrent ? 1 : (uint32_t)index);
         fill(plan->bias_law, &s, h->rows, p->zeta);
         zeta = p->zeta;
+        bias = scaled_number(plan->bias_scale[index]);
     }
     if (plan->recurrent && plan->input_scale > 0) {
         input = scaled_number(plan->input_scale);
@@ -100,12 +102,41 @@ static void pre_activations(pass *p, int64_t index, step *t, columns *h)
     complete_products(h, scaled_number(plan->weight_scale[index]), bias, zeta, input, drive, p->drive.stride);
 }
 
-/* T = σ(h_T) of one example into `open`, 1 − T into `closed`. */
-static void open_gate(const columns *gate, int64_t b, V *open, V *closed)
+#define SHUT ((real)0x1p-20)
+
+/* Where even the widest gate is all but shut, gate ← σ(±t) 2^-e by logarithms; returns e, else 0. */
+static I gates_by_logarithms(const columns *h, int64_t b, V sign, V widest, V *gate)
 {
-    const V *v = column(gate, b);
-    V size = plain_size(gate->exponent[b]), decay;
-    for (int64_t i = 0; i < gate->rows; i++) open[i] = logistic(v[i] * size, &closed[i], &decay);
+    const V *v = column(h, b);
+    V size = sign * plain_size(h->exponent[b]), top = splat(-EXPONENT_LIMIT);
+    I shut = widest < SHUT;
+    if (!any(shut)) return splat_int(0);
+    for (int64_t i = 0; i < h->rows; i++) top = vmax(top, log2_logistic(v[i] * size));
+    I e = shut & __builtin_convertvector(top, I);
+    V whole = __builtin_convertvector(e, V);
+    for (int64_t i = 0; i < h->rows; i++)
+        gate[i] = choose(shut, vexp2(vmax(log2_logistic(v[i] * size) - whole, splat(-EXP2_LIMIT))), gate[i]);
+    return e;
+}
+
+/* Of one example T = σ(h_T) into `open`, 1 − T into `closed`, each times 2 to an exponent. */
+typedef struct {
+    V *open, *closed;
+    I of_open, of_closed;
+} gates;
+
+static gates open_gate(const columns *h, int64_t b, V *open, V *closed)
+{
+    const V *v = column(h, b);
+    V size = plain_size(h->exponent[b]), decay, most = splat(0), least = splat(0), one = splat(1),
+      minus = splat(-1);
+    for (int64_t i = 0; i < h->rows; i++) {
+        open[i] = logistic(v[i] * size, &closed[i], &decay);
+        most = vmax(most, open[i]);
+        least = vmax(least, closed[i]);
+    }
+    return (gates){open, closed, gates_by_logarithms(h, b, one, most, open),
+                   gates_by_logarithms(h, b, minus, least, closed)};
 }
 
 /* X ← T ∘ Y + (1 − T) ∘ X. */
@@ -117,13 +148,13 @@ static void pass_gate(pass *p, int64_t index, step *t, const columns *y, columns
     complete_products(&t->gate, scaled_number(plan->weight_scale[index]), signed_number(plan->gate_bias),
                       p->zeta, scaled_number(0), NULL, 0);
     for (int64_t b = 0; b < p->batch; b++) {
-        I e = imax(x->exponent[b], y->exponent[b]);
-        V f = relative_size(x, b, e), g = relative_size(y, b, e), square = {0};
-        V *v = column(x, b), *open = p->b.y, *closed = p->b.d;
+        gates t_b = open_gate(&t->gate, b, p->b.y, p->b.d);
+        I of_y = saturate(y->exponent[b] + t_b.of_open), of_x = saturate(x->exponent[b] + t_b.of_closed);
+        I e = imax(of_x, of_y);
+        V f = beside(of_x - e), g = beside(of_y - e), square = {0}, *v = column(x, b);
         const V *w = column(y, b);
-        open_gate(&t->gate, b, open, closed);
         for (int64_t i = 0; i < x->rows; i++) {
-            v[i] = open[i] * (g * w[i]) + closed[i] * (f * v[i]);
+            v[i] = t_b.open[i] * (g * w[i]) + t_b.closed[i] * (f * v[i]);
             square += v[i] * v[i];
         }
         x->exponent[b] = e;

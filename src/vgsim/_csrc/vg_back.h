@@ -45,24 +45,25 @@ static void part_at_gate(pass *p, step *t)
     p->skip.rows = p->other.rows = p->gate_delta.rows = g->rows;
     for (int64_t b = 0; b < p->batch; b++) {
         const layer *l = &t->units[b].taken;
-        V *y = p->mean, *open = p->b.y, *closed = p->b.d;
+        V *y = p->mean;
         outcome found = forward_through(p->b.phi, p->b.parameters, l, y);
-        open_gate(&t->gate, b, open, closed);
+        gates t_b = open_gate(&t->gate, b, p->b.y, p->b.d);
         I of_y = choose_int(found.square > 0, found.value_exponent, LOWEST), e = imax(x->exponent[b], of_y);
-        V f = relative_size(x, b, e), h = power_of_two(imax(of_y - e, splat_int(-100)));
+        V f = relative_size(x, b, e), h = beside(of_y - e);
         const V *u = column(g, b), *w = column(x, b);
         V *on = column(&p->other, b), *round = column(&p->skip, b), *gate = column(&p->gate_delta, b);
         V squares[3] = {{0}};
         for (int64_t i = 0; i < g->rows; i++) {
-            on[i] = open[i] * u[i];
-            round[i] = closed[i] * u[i];
-            gate[i] = on[i] * closed[i] * (h * y[i] - f * w[i]);
+            on[i] = t_b.open[i] * u[i];
+            round[i] = t_b.closed[i] * u[i];
+            gate[i] = on[i] * t_b.closed[i] * (h * y[i] - f * w[i]);
             squares[0] += on[i] * on[i];
             squares[1] += round[i] * round[i];
             squares[2] += gate[i] * gate[i];
         }
-        p->other.exponent[b] = p->skip.exponent[b] = g->exponent[b];
-        p->gate_delta.exponent[b] = saturate(g->exponent[b] + e);
+        p->other.exponent[b] = saturate(g->exponent[b] + t_b.of_open);
+        p->skip.exponent[b] = saturate(g->exponent[b] + t_b.of_closed);
+        p->gate_delta.exponent[b] = saturate(p->other.exponent[b] + saturate(t_b.of_closed + e));
         normalise_column(&p->other, b, squares[0]);
         normalise_column(&p->skip, b, squares[1]);
         normalise_column(&p->gate_delta, b, squares[2]);
@@ -82,7 +83,7 @@ static scaled norm_of_outer_product(pass *p, const V *c, int64_t rows, const col
             V sum = {0};
             for (int64_t b = k; b < count; b++) {
                 I e = saturate(delta->exponent[b] + x->exponent[b]) - top;
-                sum += c[j * count + b] * power_of_two(imax(e, splat_int(-100))) * r[k * count + b];
+                sum += c[j * count + b] * beside(e) * r[k * count + b];
             }
             total += sum * sum;
         }
@@ -165,7 +166,7 @@ static void add_weight_gradient(pass *p, const step *t, columns *delta)
     for (int64_t b = 0; b < p->batch; b++) e = imax(e, saturate(delta->exponent[b] + t->operand.exponent[b]));
     I shift = p->gradient_exponent - e;
     if (any(shift != 0)) {
-        V factor = power_of_two(imax(shift, splat_int(-100)));
+        V factor = beside(shift);
         for (int64_t i = 0; i < total->count; i++)
             for (int64_t j = 0; j < total->rows; j++) column(total, i)[j] *= factor;
     }
@@ -173,7 +174,7 @@ static void add_weight_gradient(pass *p, const step *t, columns *delta)
     copy_columns(&p->other, delta);
     for (int64_t b = 0; b < p->batch; b++) {
         I own = saturate(delta->exponent[b] + t->operand.exponent[b]) - e;
-        V factor = power_of_two(imax(own, splat_int(-100)));
+        V factor = beside(own);
         for (int64_t i = 0; i < delta->rows; i++) column(&p->other, b)[i] *= factor;
     }
     add_product(t->operand.v, t->operand.stride, p->batch, (factors){p->other.v, p->other.stride, 1},

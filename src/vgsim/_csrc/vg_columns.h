@@ -13,6 +13,14 @@ typedef struct {
 
 #define LOWEST splat_int(-EXPONENT_LIMIT)
 
+/* The exponent of a column that is not zero. */
+INLINE I above_lowest(I e) { return imax(saturate(e), LOWEST + 1); }
+
+/* 2^e for e ≤ 0, and 0 far below: beside a number of size 1 it makes no difference. */
+#define FAR_BELOW (-(int)(EXP2_LIMIT * 0.8))
+
+INLINE V beside(I e) { return choose(e < FAR_BELOW, splat(0), power_of_two(imax(e, splat_int(FAR_BELOW)))); }
+
 INLINE I exponent_or_lowest(scaled a) { return choose_int(a.value != 0, a.exponent, LOWEST); }
 
 INLINE V *column(const columns *x, int64_t b) { return x->v + b * x->stride; }
@@ -32,7 +40,7 @@ INLINE void normalise_times(columns *x, int64_t b, V square, V factor)
     V *v = column(x, b), by = choose(size.value > 0, factor * power_of_two(-size.exponent), splat(0));
     if (any(by != 1))
         for (int64_t i = 0; i < x->rows; i++) v[i] *= by;
-    x->exponent[b] = choose_int(size.value > 0, saturate(x->exponent[b] + size.exponent), LOWEST);
+    x->exponent[b] = choose_int(size.value > 0, above_lowest(x->exponent[b] + size.exponent), LOWEST);
 }
 
 INLINE void normalise_column(columns *x, int64_t b, V square) { normalise_times(x, b, square, splat(1)); }
@@ -73,10 +81,7 @@ INLINE I common_exponent(const columns *x)
 }
 
 /* 2^(e_b − E), for columns beside the one that set E. */
-INLINE V relative_size(const columns *x, int64_t b, I exponent)
-{
-    return power_of_two(imax(x->exponent[b] - exponent, splat_int(-100)));
-}
+INLINE V relative_size(const columns *x, int64_t b, I exponent) { return beside(x->exponent[b] - exponent); }
 
 /* The Frobenius norm. */
 static scaled norm_of_columns(const columns *x)
@@ -97,8 +102,8 @@ static void add_scaled(columns *out, scaled a, const columns *x, scaled c, const
     for (int64_t b = 0; b < x->count; b++) {
         I e_x = saturate(exponent_or_lowest(a) + x->exponent[b]);
         I e_y = saturate(exponent_or_lowest(c) + y->exponent[b]), e = imax(e_x, e_y);
-        V f = a.value * power_of_two(imax(e_x - e, splat_int(-100)));
-        V g = c.value * power_of_two(imax(e_y - e, splat_int(-100)));
+        V f = a.value * beside(e_x - e);
+        V g = c.value * beside(e_y - e);
         const V *u = column(x, b), *w = column(y, b);
         V *v = column(out, b), square = {0};
         for (int64_t i = 0; i < x->rows; i++) {
@@ -111,7 +116,7 @@ static void add_scaled(columns *out, scaled a, const columns *x, scaled c, const
     }
 }
 
-/* x ← a x: exact in the exponent; the values change by the significand of a. */
+/* x ← a x, not normalised: ‖v_b‖ < 4. */
 static void scale_columns(columns *x, scaled a)
 {
     for (int64_t b = 0; b < x->count; b++) {
@@ -119,7 +124,7 @@ static void scale_columns(columns *x, scaled a)
         if (any(a.value != 1))
             for (int64_t i = 0; i < x->rows; i++) v[i] *= a.value;
         x->exponent[b] = choose_int((a.value != 0) & (x->exponent[b] != LOWEST),
-                                    saturate(x->exponent[b] + a.exponent), LOWEST);
+                                    above_lowest(x->exponent[b] + a.exponent), LOWEST);
     }
 }
 

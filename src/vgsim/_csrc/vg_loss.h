@@ -60,40 +60,39 @@ static void draw_cotangent(pass *p)
     if (plan->loss == VG_MSE) add_scaled(g, scaled_number(1), &p->x, signed_number(-1), g);
 }
 
-/* v 2^e within ±1, in two steps: v is 0 or no smaller than 2^-EXP2_LIMIT. */
-INLINE V clamped(V v, I e)
+/* v 2^e within ±4, in two steps: v is 0 or no smaller than 2^-EXP2_LIMIT. */
+INLINE V shifted(V v, I e)
 {
     I most = splat_int((int)EXP2_LIMIT), none = splat_int(0);
     I half = imin(imax(e, -most), most), rest = imin(imax(e - half, none), most);
-    V one = splat(1);
-    v = vmin(vmax(v * power_of_two(half), -one), one);
-    return vmin(vmax(v * power_of_two(rest), -one), one);
+    v = vmin(vmax(v * power_of_two(half), splat(-4)), splat(4));
+    return vmin(vmax(v * power_of_two(rest), splat(-4)), splat(4));
 }
 
-/* Cuts every entry of g to ±τ; returns how many were. */
+/* Cuts every entry of g beyond ±τ; returns how many were. Only columns that have one are touched. */
 static I clip_values(columns *g, scaled limit)
 {
     I cut = {0};
-    V inverse = 1 / limit.value;
     for (int64_t b = 0; b < g->count; b++) {
         V *v = column(g, b), most = splat(0), square = {0};
-        I shift = saturate(g->exponent[b] - limit.exponent); /* v 2^e / τ = (v / τ.value) 2^shift */
+        I shift = saturate(g->exponent[b] - limit.exponent);
         for (int64_t i = 0; i < g->rows; i++) most = vmax(most, vabs(v[i]));
-        I clips = clamped(most * inverse, shift) >= 1;
+        I clips = shifted(most, shift) > limit.value;
         if (!any(clips)) continue;
         for (int64_t i = 0; i < g->rows; i++) {
-            V inside = clamped(v[i] * inverse, shift);
-            cut -= clips & (vabs(inside) >= 1);
-            v[i] = choose(clips, inside * limit.value, v[i]);
+            V w = shifted(v[i], shift);
+            I beyond = vabs(w) > limit.value;
+            cut -= clips & beyond;
+            v[i] = choose(clips, choose(beyond, with_sign(limit.value, w), w), v[i]);
             square += v[i] * v[i];
         }
         g->exponent[b] = choose_int(clips, limit.exponent, g->exponent[b]);
-        normalise_column(g, b, square);
+        normalise_column(g, b, choose(clips | (g->exponent[b] == LOWEST), square, splat(1)));
     }
     return cut;
 }
 
-/* Scales g to the norm τ where its own is larger; returns where. */
+/* Scales g to the norm τ where its own is larger; returns where. ½ ≤ ‖v_b‖ < 4 afterwards. */
 static I clip_norm(columns *g, scaled limit)
 {
     scaled norm = norm_of_columns(g);
@@ -102,7 +101,6 @@ static I clip_norm(columns *g, scaled limit)
     V factor = choose(clips, limit.value / norm.value, splat(1));
     I shift = clips & (limit.exponent - norm.exponent);
     scale_columns(g, (scaled){factor, shift});
-    normalise_columns(g);
     return clips;
 }
 

@@ -225,29 +225,16 @@ static void add_band(const V *w, int64_t m, const V *c, V *restrict out)
 #endif
 #define RANDOM 0
 
-/* Gram-Schmidt within a panel of w columns, `passes` times for each, in the samples `chosen`: X = Q T in place.
-   Columns of which ‖v‖ factor ≤ least is left become 0, and all when `rank` columns were kept already and the
-   space is full. The norm of the first may be known. */
-static void orthonormalise_panel(V *p, int64_t stride, int64_t n, int w, int passes, I chosen, V rank,
-                                 const V *known, const V *factor, const V *least, V t[PANEL][PANEL])
+/* v ← v − A Aᵀv in the samples `chosen`, and c ← c + Aᵀv; A has p columns. */
+static void sweep(const V *a, int64_t stride, int64_t p, int64_t n, I chosen, V *v, V *c, V *more)
 {
-    V one = splat(1), none = splat(0), full = splat(n);
-    for (int b = 0; b < w; b++) {
-        V *v = p + b * stride;
-        for (int a = 0; a < PANEL; a++) t[a][b] = none;
-        for (int pass = 0; pass < passes; pass++)
-            for (int a = 0; a < b; a++) {
-                V c = choose(chosen, dot_product(p + a * stride, v, n), none);
-                for (int64_t i = 0; i < n; i++) v[i] -= c * p[a * stride + i];
-                t[a][b] += c;
-            }
-        V norm = b == 0 && known ? *known : vsqrt(dot_product(v, v, n));
-        norm = choose(rank < full, choose(norm * factor[b] > least[b], norm, none), none);
-        rank += choose(norm > 0, one, none);
-        V inverse = choose(chosen, choose(norm > 0, 1 / norm, none), one);
-        for (int64_t i = 0; i < n; i++) v[i] *= inverse;
-        t[b][b] = choose(chosen, norm, one);
+    if (!p) return;
+    inner(a, stride, p, v, stride, 1, n, more, 1);
+    for (int64_t j = 0; j < p; j++) {
+        more[j] = choose(chosen, more[j], splat(0));
+        c[j * PANEL] += more[j];
     }
+    add_columns(a, stride, p, (factors){more, 1, 0}, (V)SIGN_BIT, 1, n, v);
 }
 
 #define ENOUGH ((real)0.125) /* what must be left of a column's norm for one sweep to do */
@@ -259,47 +246,31 @@ static void orthonormalise_panel(V *p, int64_t stride, int64_t n, int w, int pas
 static void orthonormalise(V *q, int64_t stride, int64_t n, int64_t from, int64_t to, real tolerance, V *r,
                            V *work)
 {
-    V *first = work, *second = work + PANEL * to, rank = splat(0), none = splat(-PANEL);
-    for (int64_t k = 0; k < from && to > n; k++)
-        rank += choose(dot_product(q + k * stride, q + k * stride, n) > (real)0.5, splat(1), splat(0));
+    V *c = work, *more = work + PANEL * to;
     for (int64_t begin = from; begin < to; begin += PANEL) {
-        int w = (int)(to - begin < PANEL ? to - begin : PANEL);
-        V *p = q + begin * stride, size[PANEL], least[PANEL], left[PANEL], u[PANEL][PANEL], t[PANEL][PANEL];
-        I again = {0};
-        for (int b = 0; b < w; b++) {
-            size[b] = vsqrt(dot_product(p + b * stride, p + b * stride, n));
-            least[b] = size[b] * tolerance;
-            left[b] = splat(1);
+        int64_t w = to - begin < PANEL ? to - begin : PANEL;
+        V *panel = q + begin * stride, size[PANEL];
+        for (int64_t b = 0; b < w; b++)
+            size[b] = vsqrt(dot_product(panel + b * stride, panel + b * stride, n));
+        for (int64_t j = 0; j < PANEL * to; j++) c[j] = splat(0);
+        if (begin) {
+            inner(q, stride, begin, panel, stride, w, n, c, PANEL);
+            subtract_product(q, stride, begin, (factors){c, PANEL, 1}, w, n, panel, stride);
         }
-        if (begin) inner(q, stride, begin, p, stride, w, n, first, PANEL);
-        if (begin) subtract_product(q, stride, begin, (factors){first, PANEL, 1}, w, n, p, stride);
-        orthonormalise_panel(p, stride, n, w, 1, splat_int(-1), none, begin ? NULL : size, left, least, u);
-        for (int b = 0; b < w; b++) {
-            left[b] = u[b][b];
-            again |= left[b] < size[b] * ENOUGH;
-        }
-        int swept = any(again);
-        if (swept) {
-            inner(q, stride, begin, p, stride, w, n, second, PANEL);
-            for (int64_t k = 0; k < begin * PANEL; k++) second[k] = choose(again, second[k], splat(0));
-            subtract_product(q, stride, begin, (factors){second, PANEL, 1}, w, n, p, stride);
-            orthonormalise_panel(p, stride, n, w, 2, again, rank, NULL, left, least, t);
-        }
-        for (int b = 0; b < w; b++)
-            rank += choose((swept ? u[b][b] * t[b][b] : u[b][b]) > 0, splat(1), splat(0));
-        if (!r) continue;
-        for (int b = 0; b < w; b++) {
-            V *column = r + begin - from + b;
-            for (int64_t j = 0; j < to; j++) {
-                V sum = {0};
-                if (j < begin) sum = first[j * PANEL + b];
-                if (!swept && begin <= j && j <= begin + b) sum = u[j - begin][b];
-                for (int a = 0; a <= b && swept; a++) {
-                    if (j < begin) sum += second[j * PANEL + a] * u[a][b];
-                    if (begin <= j && j <= begin + a) sum += t[j - begin][a] * u[a][b];
-                }
-                column[j * (to - from)] = sum;
+        for (int64_t b = 0; b < w; b++) {
+            V *v = panel + b * stride;
+            sweep(panel, stride, b, n, splat_int(-1), v, c + begin * PANEL + b, more);
+            V norm = begin + b ? vsqrt(dot_product(v, v, n)) : size[0];
+            I again = norm < size[b] * ENOUGH;
+            if (any(again)) {
+                sweep(q, stride, begin + b, n, again, v, c + b, more);
+                norm = vsqrt(dot_product(v, v, n));
             }
+            norm = choose(norm > size[b] * tolerance, norm, splat(0));
+            V inverse = choose(norm > 0, 1 / norm, splat(0));
+            for (int64_t i = 0; i < n; i++) v[i] *= inverse;
+            c[(begin + b) * PANEL + b] = norm;
+            for (int64_t j = 0; j < to && r; j++) r[j * (to - from) + begin + b - from] = c[j * PANEL + b];
         }
     }
 }

@@ -40,11 +40,14 @@ INLINE I normal_exponent(I e) { return imin(saturate(e) + NORM_CUT, splat_int(0)
 /* The exponent of 1/√(var + ε). */
 INLINE I inverse_exponent(I e) { return -imax(e, splat_int(-NORM_CUT)); }
 
-/* The exponent that ε/(var + ε) has beside ε̂/(var̂ + ε̂). */
-INLINE I share_exponent(I e)
+/* ε/(var + ε) beside ε/(var̂ + ε̂) 2^-2c, or where E > 0 beside ε/(var̂ + ε̂): for one degree of freedom. */
+INLINE V share_of_one(double epsilon, V inverse, I e)
 {
-    return 2 * (cut_exponent(e) - imin(imax(e, splat_int(-NORM_CUT)), splat_int(1 << 28)));
+    I half = -imin(cut_exponent(e), splat_int(0));
+    return (real)epsilon * power_of_two(half) * power_of_two(half) * (inverse * inverse);
 }
+
+INLINE I share_exponent(I e) { return -2 * imin(imax(e, splat_int(0)), splat_int(1 << 28)); }
 
 INLINE V total(const V *v, int64_t n)
 {
@@ -107,11 +110,11 @@ static void back_over_batch(const columns *h, columns *d, double epsilon, deviat
 {
     int64_t n = d->rows, count = d->count, one_degree = count == 2, room = whole_quads(n);
     V *mean = work, *along = work + room, *square = work + 2 * room, *k = work + 3 * room;
-    I e = s.exponent[0], f = common_exponent(d);
+    I e = s.exponent[0], f = common_exponent(d), of_h = common_exponent(h);
     V share = splat(1 / (double)count), epsilon_hat = scaled_epsilon(epsilon, e);
     for (int64_t i = 0; i < n; i++) square[i] = k[i] = splat(0);
     for (int64_t b = 0; b < count; b++) {
-        V *v = column(d, b), size = relative_size(d, b, f), plain = plain_size(h->exponent[b]);
+        V *v = column(d, b), size = relative_size(d, b, f), plain = relative_size(h, b, of_h);
         const V *u = column(h, b);
         for (int64_t i = 0; i < n; i++) {
             v[i] *= size;
@@ -122,7 +125,7 @@ static void back_over_batch(const columns *h, columns *d, double epsilon, deviat
         for (int64_t i = 0; i < n; i++) mean[i] = along[i] = splat(0);
         for (int64_t b = 0; b < count; b++) {
             const V *v = column(d, b), *u = column(h, b);
-            V plain = plain_size(h->exponent[b]);
+            V plain = relative_size(h, b, of_h);
             for (int64_t i = 0; i < n; i++) {
                 mean[i] += v[i] * share;
                 along[i] += v[i] * (u[i] * plain);
@@ -133,17 +136,20 @@ static void back_over_batch(const columns *h, columns *d, double epsilon, deviat
             k[i] += along[i];
         }
         for (int64_t b = 0; b < count; b++) {
-            V *v = column(d, b), plain = plain_size(h->exponent[b]);
+            V *v = column(d, b), plain = relative_size(h, b, of_h);
             const V *u = column(h, b);
             for (int64_t i = 0; i < n; i++) v[i] = (v[i] - mean[i]) - u[i] * plain * along[i];
         }
     }
     for (int64_t b = 0; b < count; b++) {
-        V *v = column(d, b), plain = plain_size(h->exponent[b]), sum = {0};
+        V *v = column(d, b), plain = relative_size(h, b, of_h), sum = {0};
         const V *u = column(h, b);
         for (int64_t i = 0; i < n; i++) {
-            V w = s.inverse[i], part = epsilon_hat * (w * w);
-            v[i] = (one_degree ? v[i] * part : v[i] + u[i] * plain * (k[i] * part)) * w;
+            V w = s.inverse[i];
+            if (one_degree)
+                v[i] *= share_of_one(epsilon, w, e) * w;
+            else
+                v[i] = (v[i] + u[i] * plain * (k[i] * (epsilon_hat * (w * w)))) * w;
             sum += v[i] * v[i];
         }
         I shift = saturate(f + inverse_exponent(e));
@@ -191,7 +197,8 @@ static void back_over_units(const columns *h, columns *d, int centred, double ep
             for (int64_t i = 0; i < n; i++) v[i] -= u[i] * along;
             k += along;
         }
-        for (int64_t i = 0; i < n; i++) v[i] = (one_degree ? v[i] * part : v[i] + u[i] * (k * part)) * w;
+        V alone = share_of_one(epsilon, w, e);
+        for (int64_t i = 0; i < n; i++) v[i] = (one_degree ? v[i] * alone : v[i] + u[i] * (k * part)) * w;
         d->exponent[b] = one_degree ? saturate(shift + share_exponent(e)) : shift;
         normalise_column(d, b, dot_product(v, v, n));
     }
