@@ -198,6 +198,17 @@ static void record_recurrent_weights(pass *p)
             vg_log10(plan->weight_scale[1], 0);
 }
 
+/* The layer below is long out of the caches. */
+static void fetch_ahead(const pass *p, const step *t)
+{
+    for (int64_t b = 0; b < p->batch && p->batch < 4; b++)
+        for (int64_t i = 0; i < t->operand.rows; i++) {
+            __builtin_prefetch(column(&t->operand, b) + i);
+            if (t->z) __builtin_prefetch(t->z + b * t->operand.stride + i);
+            if (t->h.v) __builtin_prefetch(column(&t->h, b) + i);
+        }
+}
+
 /* Layer `index`: p->g from G_l to G_{l-1}, not yet clipped. */
 static void layer_back(pass *p, int64_t index, step *t)
 {
@@ -258,6 +269,7 @@ static int segment_back(pass *p, int64_t segment)
     int64_t begin = segment ? p->b.plan->segment_ends[segment - 1] : 0;
     for (int64_t index = p->b.plan->segment_ends[segment]; index > begin; index--) {
         if (cancelled(&p->b)) return VG_CANCELLED;
+        if (index > begin + 1) fetch_ahead(p, &p->steps[index - begin - 2]);
         layer_back(p, index, &p->steps[index - begin - 1]);
         arrive_at(p, index - 1);
     }
