@@ -5,69 +5,79 @@
 #include "vg_backward.h"
 #include "vg_loss.h"
 
-/* out ← φ'(h) ∘ g, normalised; h is what φ took. Leaves φ(h) of each example in turn to `visit`. */
-static void through_units(pass *p, int64_t index, const columns *g, step *t, columns *out)
+INLINE int counts_saturation(const vg_plan *plan, int64_t index)
 {
-    const vg_plan *plan = p->b.plan;
-    const activation *phi = p->b.phi;
-    int64_t n = g->rows;
-    int saturation = plan->saturation && plan->saturation_column[index] >= 0;
-    I saturated = {0};
-    out->rows = n;
-    for (int64_t b = 0; b < p->batch; b++) {
-        const layer *l = &t->units[b].taken;
-        const V *u = column(g, b), *d = p->b.d;
-        V *v = column(out, b), square = {0};
-        I e = splat_int(0);
-        recall(phi, p->b.parameters, l, t->units[b].found, p->b.y, p->b.d, u);
-        if (saturation) saturated += saturated_units(&p->b, n);
-        for (int64_t i = 0; i < n; i++) {
-            v[i] = d[i] * u[i];
-            square += v[i] * v[i];
-        }
-        I lost = -phi->has_tail & has_lost(square, l->exponent) & (g->exponent[b] != LOWEST);
-        if (any(lost)) {
-            e = phi->tail_cotangents(l, p->b.parameters, lost, u, v);
-            square = choose(lost, dot_product(v, v, n), square);
-        }
-        out->exponent[b] = saturate(g->exponent[b] + e);
-        normalise_column(out, b, square);
-    }
-    if (saturation) record_saturation(&p->b, index, saturated);
+    return plan->saturation && plan->saturation_column[index] >= 0;
 }
 
-/* At a highway layer: other ← T ∘ G, what of G goes on to φ; skip ← (1 − T) ∘ G;
-   gate_delta ← G ∘ (Y − X) ∘ T ∘ (1 − T). */
-static void part_at_gate(pass *p, step *t)
+/* Example b of out ← φ'(h) ∘ g, normalised; h is what φ took. Leaves φ(h) in y and φ'(h) in d. */
+static void through_unit(pass *p, const step *t, int64_t b, const columns *g, columns *out)
 {
-    columns *x = &p->delta, *g = &p->g;
-    restore_operand(p, t, x);
-    p->skip.rows = p->other.rows = p->gate_delta.rows = g->rows;
+    const activation *phi = p->b.phi;
+    const layer *l = &t->units[b].taken;
+    const V *u = column(g, b), *d = p->b.d;
+    V *v = column(out, b), square = {0};
+    I e = splat_int(0);
+    recall(phi, p->b.parameters, l, t->units[b].found, p->b.y, p->b.d, u);
+    for (int64_t i = 0; i < g->rows; i++) {
+        v[i] = d[i] * u[i];
+        square += v[i] * v[i];
+    }
+    I lost = -phi->has_tail & has_lost(square, l->exponent) & (g->exponent[b] != LOWEST);
+    if (any(lost)) {
+        e = phi->tail_cotangents(l, p->b.parameters, lost, u, v);
+        square = choose(lost, dot_product(v, v, g->rows), square);
+    }
+    out->rows = g->rows;
+    out->exponent[b] = saturate(g->exponent[b] + e);
+    normalise_column(out, b, square);
+}
+
+static void through_units(pass *p, int64_t index, const columns *g, const step *t, columns *out)
+{
+    I saturated = {0};
     for (int64_t b = 0; b < p->batch; b++) {
-        const layer *l = &t->units[b].taken;
-        V *y = p->mean;
-        outcome found = forward_through(p->b.phi, p->b.parameters, l, y);
-        gates t_b = open_gate(&t->gate, b, p->b.y, p->b.d);
+        through_unit(p, t, b, g, out);
+        if (counts_saturation(p->b.plan, index)) saturated += saturated_units(&p->b, g->rows);
+    }
+    if (counts_saturation(p->b.plan, index)) record_saturation(&p->b, index, saturated);
+}
+
+/* A highway layer: delta ← φ'(h) ∘ T ∘ G, skip ← (1 − T) ∘ G, gate_delta ← G ∘ (Y − X) ∘ T ∘ (1 − T). */
+static void through_gates(pass *p, int64_t index, const step *t)
+{
+    columns *g = &p->g, *x = &p->frame, *on = &p->other, *round = &p->skip, *gate = &p->gate_delta;
+    I saturated = {0};
+    restore_operand(p, t, x);
+    round->rows = on->rows = gate->rows = g->rows;
+    for (int64_t b = 0; b < p->batch; b++) {
+        gates t_b = open_gate(&t->gate, b, p->mean, p->mean + whole_quads(g->rows));
+        const V *u = column(g, b), *w = column(x, b), *y = p->b.y;
+        V *to_units = column(on, b), *past = column(round, b), *to_gate = column(gate, b), squares[3] = {{0}};
+        for (int64_t i = 0; i < g->rows; i++) {
+            to_units[i] = t_b.open[i] * u[i];
+            past[i] = t_b.closed[i] * u[i];
+            squares[0] += to_units[i] * to_units[i];
+            squares[1] += past[i] * past[i];
+        }
+        on->exponent[b] = saturate(g->exponent[b] + t_b.of_open);
+        round->exponent[b] = saturate(g->exponent[b] + t_b.of_closed);
+        normalise_column(on, b, squares[0]);
+        normalise_column(round, b, squares[1]);
+        through_unit(p, t, b, on, &p->delta);
+        if (counts_saturation(p->b.plan, index)) saturated += saturated_units(&p->b, g->rows);
+
+        outcome found = t->units[b].found;
         I of_y = choose_int(found.square > 0, found.value_exponent, LOWEST), e = imax(x->exponent[b], of_y);
         V f = relative_size(x, b, e), h = beside(of_y - e);
-        const V *u = column(g, b), *w = column(x, b);
-        V *on = column(&p->other, b), *round = column(&p->skip, b), *gate = column(&p->gate_delta, b);
-        V squares[3] = {{0}};
         for (int64_t i = 0; i < g->rows; i++) {
-            on[i] = t_b.open[i] * u[i];
-            round[i] = t_b.closed[i] * u[i];
-            gate[i] = on[i] * t_b.closed[i] * (h * y[i] - f * w[i]);
-            squares[0] += on[i] * on[i];
-            squares[1] += round[i] * round[i];
-            squares[2] += gate[i] * gate[i];
+            to_gate[i] = to_units[i] * t_b.closed[i] * (h * y[i] - f * w[i]);
+            squares[2] += to_gate[i] * to_gate[i];
         }
-        p->other.exponent[b] = saturate(g->exponent[b] + t_b.of_open);
-        p->skip.exponent[b] = saturate(g->exponent[b] + t_b.of_closed);
-        p->gate_delta.exponent[b] = saturate(p->other.exponent[b] + saturate(t_b.of_closed + e));
-        normalise_column(&p->other, b, squares[0]);
-        normalise_column(&p->skip, b, squares[1]);
-        normalise_column(&p->gate_delta, b, squares[2]);
+        gate->exponent[b] = saturate(on->exponent[b] + saturate(t_b.of_closed + e));
+        normalise_column(gate, b, squares[2]);
     }
+    if (counts_saturation(p->b.plan, index)) record_saturation(&p->b, index, saturated);
 }
 
 /* ‖Δ Xᵀ‖ from Δ = U C 2^f and X = Q R 2^e with U and Q orthonormal: ‖C 2^(e+f) Rᵀ‖. */
@@ -227,8 +237,7 @@ static void layer_back(pass *p, int64_t index, step *t)
         normalise_columns(delta);
         if (is_bare(plan, index)) record_saturation(&p->b, index, splat_int(0));
     } else if (plan->skip == VG_HIGHWAY) {
-        part_at_gate(p, t);
-        through_units(p, index, &p->other, t, delta);
+        through_gates(p, index, t);
     } else {
         through_units(p, index, g, t, delta);
         if (ends && plan->skip == VG_POST) {
