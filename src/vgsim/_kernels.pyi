@@ -6,6 +6,10 @@ from numpy.typing import NDArray
 COMPILER: str
 ENGINES: dict[str, int]
 LAWS: dict[str, int]
+NORMS: dict[str | None, int]
+SKIPS: dict[str | None, int]
+CLIPS: dict[str | None, int]
+LOSSES: dict[str, int]
 ACTIVATIONS: tuple[str, ...]
 
 def compiled_isas() -> tuple[str, ...]: ...
