@@ -240,9 +240,9 @@ static void sweep(const V *a, int64_t stride, int64_t p, int64_t n, I chosen, V 
 #define ENOUGH ((real)0.125) /* what must be left of a column's norm for one sweep to do */
 
 /* Orthonormalises columns from … to − 1 of q against the columns before, which are orthonormal or zero, and
-   one another: X = Q R, with r(j, b − from) at j · (to − from) + b − from, unless r is NULL. A panel of which
-   little is left is swept twice (Barlow & Smoktunowicz 2013). A column of which no more than `tolerance` ‖x‖
-   is left is dropped: q = 0, and so is its row of R (docs/law.md). `work` has room for 2 PANEL (to + 1). */
+   one another: X = Q R, with r(j, b − from) at j · (to − from) + b − from, unless r is NULL. A column of which
+   little is left is swept twice; one of which no more than `tolerance` ‖x‖ is left then is dropped: q = 0, and
+   so is its row of R (docs/law.md). `work` has room for 2 PANEL (to + 1). */
 static void orthonormalise(V *q, int64_t stride, int64_t n, int64_t from, int64_t to, real tolerance, V *r,
                            V *work)
 {
