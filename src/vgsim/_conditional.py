@@ -208,7 +208,8 @@ def orthonormalised(A: Array, epsilon: float, against: Array | None = None) -> t
     ----------
     A : ndarray, (n, k)
     epsilon : float
-        A column of which no more than 8 epsilon of its norm is left is dropped.
+        A column of which no more than 8 epsilon of its norm is left is dropped, and so is any
+        after the n-th that was kept.
     against : ndarray, (n, j), optional
         Columns that are orthonormal or zero; none by default.
 
@@ -245,7 +246,7 @@ def orthonormalised(A: Array, epsilon: float, against: Array | None = None) -> t
             v -= Q @ c
             R[:, b] += c
         left = np.linalg.norm(v)
-        if left > RANK_TOLERANCE * epsilon * size:
+        if left > RANK_TOLERANCE * epsilon * size and np.count_nonzero(Q.any(axis=0)) < n:
             R[j + b, b] = left
             Q[:, j + b] = v / left
     return Q[:, j:], R

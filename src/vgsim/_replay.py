@@ -139,7 +139,8 @@ def replay(
 
     :func:`evaluate`, or PyTorch's autograd on :meth:`Replay.to_torch`, then gives the numbers that
     :func:`simulate` recorded at this index: to rounding, where rounding errors do not grow with
-    depth as they do in a chaotic network.
+    depth as they do in a chaotic network, and where no input of a batch depends on the others to
+    rounding (docs/law.md, section 11).
 
     Parameters
     ----------
