@@ -212,7 +212,7 @@ static void dense_transposed(pass *p, int64_t index, matrix w, const columns *de
     }
 }
 
-/* out ← WᵀΔ, normalised. Leaves Δ's coordinates, and the ranks and the square of W if W is wanted. */
+/* out ← WᵀΔ, normalised. The matrix-free engine leaves Δ's coordinates, and N in p->frame. */
 static void weights_backward(pass *p, int64_t index, step *t, matrix w, const columns *delta, columns *out)
 {
     const vg_plan *plan = p->b.plan;
