@@ -17,6 +17,7 @@ from vgsim._evaluate import Evaluation, evaluate
 from vgsim._files import load
 from vgsim._info import show_config
 from vgsim._initializers import Initializer
+from vgsim._lyapunov import Lyapunov, lyapunov
 from vgsim._network import MLP, RNN
 from vgsim._replay import Replay, replay
 from vgsim._samples import Samples
@@ -32,6 +33,7 @@ __all__ = [
     "Evaluation",
     "Highway",
     "Initializer",
+    "Lyapunov",
     "Probability",
     "Replay",
     "Residual",
@@ -39,6 +41,7 @@ __all__ = [
     "__version__",
     "evaluate",
     "load",
+    "lyapunov",
     "replay",
     "show_config",
     "simulate",

@@ -49,7 +49,7 @@ cdef extern from "vg_api.h" nogil:
         double parameters[2]
         double saturated_below
         int plain
-        int64_t batch
+        int64_t batch, tangents
         int norm
         double norm_epsilon
         int skip
@@ -81,6 +81,7 @@ cdef extern from "vg_api.h" nogil:
         double *weight_gradient
         double *update_ratio
         double *clipped
+        double *stretching
         const int *cancelled
 
     ctypedef struct vg_kernel:
@@ -252,7 +253,7 @@ cdef class Run:
     """One run of a kernel: hold the arrays of a plan, simulate, count, cancel.
 
     `fields` are the numbers and the arrays of vg_plan by name (vg_api.h); outputs are written in
-    place.
+    place, those that are missing or None not at all.
     """
 
     cdef vg_plan plan
@@ -277,6 +278,7 @@ cdef class Run:
         self.plan.saturated_below = fields["saturated_below"]
         self.plan.plain = fields["plain"]
         self.plan.batch = fields["batch"]
+        self.plan.tangents = fields["tangents"]
         self.plan.norm = NORMS[fields["norm"]]
         self.plan.norm_epsilon = fields["norm_epsilon"]
         self.plan.skip = SKIPS[fields["skip"]]
@@ -297,22 +299,23 @@ cdef class Run:
         self.plan.segment_ends = integers(fields["segment_ends"])
         self.plan.n_segments = len(fields["segment_ends"])
         self.plan.n_columns = fields["n_columns"]
-        self.plan.n_weight_columns = fields["n_weight_columns"]
-        self.plan.n_saturation_columns = fields["n_saturation_columns"]
+        self.plan.n_weight_columns = fields.get("n_weight_columns", 0)
+        self.plan.n_saturation_columns = fields.get("n_saturation_columns", 0)
         self.plan.column = integers(fields["column"])
-        self.plan.weight_column = integers(fields["weight_column"])
-        self.plan.saturation_column = integers(fields["saturation_column"])
-        self.plan.gradient = reals(fields["gradient"])
-        self.plan.rms_min = reals(fields["rms_min"])
-        self.plan.rms_max = reals(fields["rms_max"])
-        self.plan.output_gradient = reals(fields["output_gradient"])
-        self.plan.activation_rms = reals(fields["activation_rms"])
-        self.plan.saturation = reals(fields["saturation"])
-        self.plan.weight_gradient = reals(fields["weight_gradient"])
-        self.plan.update_ratio = reals(fields["update_ratio"])
-        self.plan.clipped = reals(fields["clipped"])
-        cdef cnp.ndarray dead = fields["dead"]
-        self.plan.dead = <uint8_t *>cnp.PyArray_DATA(dead)
+        self.plan.weight_column = integers(fields.get("weight_column"))
+        self.plan.saturation_column = integers(fields.get("saturation_column"))
+        self.plan.gradient = reals(fields.get("gradient"))
+        self.plan.rms_min = reals(fields.get("rms_min"))
+        self.plan.rms_max = reals(fields.get("rms_max"))
+        self.plan.output_gradient = reals(fields.get("output_gradient"))
+        self.plan.activation_rms = reals(fields.get("activation_rms"))
+        self.plan.saturation = reals(fields.get("saturation"))
+        self.plan.weight_gradient = reals(fields.get("weight_gradient"))
+        self.plan.update_ratio = reals(fields.get("update_ratio"))
+        self.plan.clipped = reals(fields.get("clipped"))
+        self.plan.stretching = reals(fields.get("stretching"))
+        cdef cnp.ndarray dead = fields.get("dead")
+        self.plan.dead = NULL if dead is None else <uint8_t *>cnp.PyArray_DATA(dead)
         self.plan.cancelled = &self.cancelled_flag
 
     @property

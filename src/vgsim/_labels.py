@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vgsim._lyapunov import Lyapunov
 from vgsim._network import RNN
 from vgsim._quantities import QUANTITIES
 from vgsim._samples import Samples
@@ -26,10 +27,7 @@ def to_xarray(samples: Samples) -> xarray.Dataset:
     >>> dict(to_xarray(s).sizes)
     {'sample': 100, 'layer': 2, 'weight_layer': 1, 'saturation_layer': 1}
     """
-    try:
-        import xarray
-    except ImportError as error:
-        raise ImportError("to_xarray needs the package xarray: pip install xarray") from error
+    xarray = _xarray()
     variables = {
         name: (dims, array, {"long_name": meaning, "units": units})
         for name, (dims, array, meaning, units) in _quantities(samples).items()
@@ -45,6 +43,35 @@ def to_xarray(samples: Samples) -> xarray.Dataset:
         ),
     }
     return xarray.Dataset(variables, coordinates, attributes(samples))
+
+
+def lyapunov_dataset(found: Lyapunov) -> xarray.Dataset:
+    """Return stretching as an ``xarray.Dataset``: see :meth:`Lyapunov.to_xarray`.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> from vgsim._labels import lyapunov_dataset
+    >>> lyapunov_dataset(vgsim.lyapunov(vgsim.MLP(10, 8), 5)).stretching.units
+    'log10'
+    """
+    xarray = _xarray()
+    meaning = {"long_name": "log10 of R_ii in J_l V = Q R", "units": "log10"}
+    coordinates = {
+        "sample": ("sample", found.index, {"long_name": "number of the sample under its seed"}),
+        "layer": ("layer", found.layers, {"long_name": "layer l, 0 is the input"}),
+        "direction": ("direction", np.arange(1, found.stretching.shape[2] + 1)),
+    }
+    variables = {"stretching": (("sample", "layer", "direction"), found.stretching, meaning)}
+    return xarray.Dataset(variables, coordinates, attributes(found))
+
+
+def _xarray() -> Any:
+    try:
+        import xarray
+    except ImportError as error:
+        raise ImportError("to_xarray needs the package xarray: pip install xarray") from error
+    return xarray
 
 
 def to_dataframe(samples: Samples) -> pandas.DataFrame:
@@ -81,8 +108,8 @@ def to_dataframe(samples: Samples) -> pandas.DataFrame:
     return frame
 
 
-def attributes(samples: Samples) -> dict[str, Any]:
-    """Return what made `samples`, flat and as strings and numbers, as netCDF wants attributes.
+def attributes(samples: Samples | Lyapunov) -> dict[str, Any]:
+    """Return what made them, flat and as strings and numbers, as netCDF wants attributes.
 
     Examples
     --------
@@ -98,7 +125,7 @@ def attributes(samples: Samples) -> dict[str, Any]:
         "engine": samples.engine,
         "dtype": samples.dtype,
         "batch_size": samples.batch_size,
-        "loss": samples.loss,
+        **({"loss": samples.loss} if isinstance(samples, Samples) else {}),
         "inputs": samples.inputs,
         "elapsed_seconds": samples.elapsed,
         **made_by,

@@ -50,6 +50,7 @@ class Plan:
     engine: str
     dtype: str
     threads: int
+    tangents: int = 0
 
     @property
     def is_plain(self) -> bool:
@@ -58,6 +59,7 @@ class Plan:
         return (
             isinstance(net, MLP)
             and self.batch_size == 1
+            and self.tangents == 0
             and self.loss == "linear"
             and net.norm is None
             and net.residual is None
@@ -65,6 +67,11 @@ class Plan:
             and net.clip is None
             and net.init.distribution != "orthogonal"
         )
+
+    @property
+    def columns(self) -> int:
+        """How many vectors each weight matrix takes: the examples and their tangents."""
+        return self.batch_size * (1 + self.tangents)
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -87,6 +94,7 @@ class Plan:
             "saturated_below": 0.05 * net.activation.max_derivative,
             "plain": self.is_plain,
             "batch": self.batch_size,
+            "tangents": self.tangents,
             "loss": self.loss,
             "clip": clip,
             "clip_at": _clip_at(net),
@@ -129,7 +137,7 @@ class Plan:
         if self.is_plain:
             biased = net.bias_std > 0 or bool(np.any(self._bias_limits > 0))
             return (1 + biased) * n[1:] * self.unit_bytes + LAYER_BYTES
-        B, arrays = self.batch_size, 3
+        B, arrays = self.columns, 3
         if isinstance(net, MLP):
             post = net.residual is not None and net.residual.style == "post"
             arrays += post + 2 * (net.highway is not None)
@@ -143,7 +151,7 @@ class Plan:
         every = net.residual.every if isinstance(net, MLP) and net.residual else 1
         used = np.concatenate([[0], np.cumsum(self._layer_bytes)])[::every]  # by blocks
         blocks = depth // every
-        whole = min(WHOLE_BYTES, ALL_WHOLE_BYTES // self.threads)
+        whole = 0 if self.tangents else min(WHOLE_BYTES, ALL_WHOLE_BYTES // self.threads)
         room = max(SEGMENT_BYTES, int(used[-1] / math.sqrt(blocks)))
         last = min(int(np.searchsorted(used, used[-1] - whole)), blocks - 1)
         ends = [0]
@@ -155,7 +163,7 @@ class Plan:
     @property
     def working_bytes(self) -> int:
         """Upper bound of the memory of all threads."""
-        B, ends, widest = self.batch_size, self.segment_ends, int(self._widths.max()) + 7
+        B, ends, widest = self.columns, self.segment_ends, int(self._widths.max()) + 7
         used = np.concatenate([[0], np.cumsum(self._layer_bytes)])
         bytes_ = int(np.diff(used[np.concatenate([[0], ends])]).max())
         if self.is_plain:
@@ -171,7 +179,7 @@ class Plan:
 
     def chunk(self, n_samples: int) -> int:
         """How many groups a thread takes at a time: at least four turns for each thread."""
-        n, B = self._widths.astype(float), self.batch_size
+        n, B = self._widths.astype(float), self.columns
         draws = 2 * (n[1:] @ n[:-1] if self.engine == "dense" else B * n.sum())
         draws *= 1 + B / 8
         lanes = _kernels.lanes(self.dtype)

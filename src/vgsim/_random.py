@@ -49,6 +49,7 @@ STREAMS: dict[str, int] = {
     "input_weights": 10,
     "drive": 11,
     "gate_replay_rest": 12,
+    "tangent": 13,
 }
 
 UInt32s = NDArray[np.uint32]

@@ -22,15 +22,19 @@ __all__ = [
     "checked_int",
     "checked_layers",
     "checked_record",
+    "checked_seed",
     "checked_setting",
     "data_digest",
+    "default_layers",
     "matrix_free_is_cheaper",
+    "places",
     "resolved_engine",
 ]
 
 INDICES = 2**56
 ENGINES = ("auto", "matrix-free", "dense")
 LOSSES = ("linear", "mse", "cross_entropy")
+DEFAULT_LAYERS = 33
 
 
 def checked_setting(network: Network, batch_size: int, loss: str, engine: str) -> str:
@@ -117,6 +121,31 @@ def checked_layers(layers: Iterable[int], depth: int) -> NDArray[np.int64]:
     if not chosen or len(set(chosen)) < len(chosen):
         raise ValueError(f"layers must be distinct and at least one, got {given!r}")
     return np.array(chosen, dtype=np.int64)
+
+
+def default_layers(depth: int) -> NDArray[np.int64]:
+    """Return 0, `depth` and a geometric grid between.
+
+    Examples
+    --------
+    >>> from vgsim._sampling import default_layers
+    >>> default_layers(10)
+    array([ 0,  1,  2,  3,  4,  5,  6,  7,  8,  9, 10])
+    """
+    grid = np.geomspace(1, depth, DEFAULT_LAYERS - 1)
+    return np.unique(np.concatenate([[0], np.rint(grid)])).astype(np.int64)
+
+
+def places(columns: NDArray[np.int64], depth: int) -> NDArray[np.int64]:
+    """Return the column of each layer 0 … depth, -1 where it is not recorded."""
+    found = np.full(depth + 1, -1, dtype=np.int64)
+    found[columns] = np.arange(len(columns))
+    return found
+
+
+def checked_seed(seed: int | None) -> int:
+    """Return the seed, or fresh entropy for None; `network_key` checks the rest."""
+    return int(np.random.SeedSequence().entropy) if seed is None else seed  # type: ignore[arg-type]
 
 
 def checked_record(record: Collection[str], network: Network) -> frozenset[str]:

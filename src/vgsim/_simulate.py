@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Collection, Sequence
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from vgsim import _kernels
+from vgsim._execution import Progress, execute
 from vgsim._info import provenance
 from vgsim._memory import require_memory
 from vgsim._network import Network, weight_layers
@@ -25,17 +24,15 @@ from vgsim._sampling import (
     checked_int,
     checked_layers,
     checked_record,
+    checked_seed,
     checked_setting,
     data_digest,
+    default_layers,
+    places,
 )
 from vgsim._threads import thread_count
 
 __all__ = ["simulate"]
-
-DEFAULT_LAYERS = 33
-POLL_SECONDS = 0.1
-
-Progress = bool | Callable[[int, int], object]
 
 
 def simulate(
@@ -128,12 +125,11 @@ def simulate(
     dtype = checked_dtype(dtype)
     data = checked_data(inputs, network.widths[0], batch_size)
     columns = (
-        _default_layers(network.depth) if layers is None else checked_layers(layers, network.depth)
+        default_layers(network.depth) if layers is None else checked_layers(layers, network.depth)
     )
     recorded = checked_record(record, network)
     threads = thread_count(n_threads)
-    if seed is None:
-        seed = int(np.random.SeedSequence().entropy)  # type: ignore[arg-type]
+    seed = checked_seed(seed)
     key = network_key(network.canonical_json(), seed)
 
     plan = Plan(network, batch_size, loss, resolved, dtype, threads)
@@ -149,15 +145,15 @@ def simulate(
         n_columns=sizes["layer"],
         n_weight_columns=sizes["weight"],
         n_saturation_columns=sizes["unit"],
-        column=_places(columns, network.depth),
-        weight_column=_places(weight_columns, network.depth),
-        saturation_column=_places(unit_columns, network.depth),
+        column=places(columns, network.depth),
+        weight_column=places(weight_columns, network.depth),
+        saturation_column=places(unit_columns, network.depth),
         **plan.fields,
         **input_fields(data),
         **outputs,
     )
     started = time.perf_counter()
-    _execute(run, threads, plan.chunk(n_samples), n_samples, progress)
+    execute(run, threads, plan.chunk(n_samples), n_samples, progress)
     outputs["activation"] = outputs.pop("activation_rms")
     return Samples(
         network,
@@ -173,18 +169,6 @@ def simulate(
         elapsed=time.perf_counter() - started,
         **outputs,
     )
-
-
-def _default_layers(depth: int) -> NDArray[np.int64]:
-    grid = np.geomspace(1, depth, DEFAULT_LAYERS - 1)
-    return np.unique(np.concatenate([[0], np.rint(grid)])).astype(np.int64)
-
-
-def _places(columns: NDArray[np.int64], depth: int) -> NDArray[np.int64]:
-    """Column of each layer 0 … depth, -1 where it is not recorded."""
-    places = np.full(depth + 1, -1, dtype=np.int64)
-    places[columns] = np.arange(len(columns))
-    return places
 
 
 def _outputs(n: int, sizes: dict[str, int], recorded: frozenset[str]) -> dict[str, Any]:
@@ -216,43 +200,3 @@ def _check_memory(n: int, k: int, recorded: frozenset[str], plan: Plan) -> None:
         f"lower n_samples = {n} (runs with other `first` can be reduced one by one), record fewer "
         f"of the {k} layers or of the quantities {sorted(recorded)}{fewer}, or lower n_threads",
     )
-
-
-def _execute(
-    run: _kernels.Run, threads: int, chunk: int, n_samples: int, progress: Progress
-) -> None:
-    """Run the kernel in a thread of its own; this one stays free for Ctrl-C and progress."""
-    report, close = _reporter(progress, n_samples)
-    try:
-        with ThreadPoolExecutor(1, thread_name_prefix="vgsim") as pool:
-            future = pool.submit(run.simulate, threads, chunk)
-            try:
-                while wait([future], timeout=POLL_SECONDS).not_done:
-                    report(run.done, n_samples)
-            except BaseException:
-                run.cancel()
-                raise
-            future.result()
-        report(n_samples, n_samples)
-    finally:
-        close()
-
-
-def _reporter(
-    progress: Progress, n_samples: int
-) -> tuple[Callable[[int, int], object], Callable[[], object]]:
-    def nothing(*_: int) -> None: ...
-
-    if callable(progress):
-        return progress, nothing
-    if not isinstance(progress, bool):
-        raise TypeError(f"progress must be a bool or a callable, got {progress!r}")
-    if progress:
-        try:
-            from tqdm.auto import tqdm
-        except ImportError:
-            sys.stderr.write("vgsim: install tqdm for a progress bar\n")
-        else:
-            bar = tqdm(total=n_samples, unit="network")
-            return lambda done, _: bar.update(done - bar.n), bar.close
-    return nothing, nothing

@@ -1,26 +1,28 @@
-/* The general pass, forward: from X_{l-1} to X_l, a segment of layers at a time. */
+/* The general pass, forward: from X_{l-1} to X_l, a segment of layers at a time. Tangents, if any, are carried
+   beside the examples: X' = ∂X_l/∂X_0 · V. */
 #ifndef VG_AHEAD_H
 #define VG_AHEAD_H
 
 #include "vg_forward.h"
+#include "vg_units.h"
 #include "vg_weights.h"
 
 /* X_0: N(0, 1), or rows of the data drawn without replacement. */
-static void draw_inputs(pass *p, columns *x)
+static void draw_inputs(pass *p, columns *all)
 {
     const vg_plan *plan = p->b.plan;
-    int64_t n = plan->widths[0];
+    int64_t n = all->rows = plan->widths[0];
+    columns examples_alone = examples(plan, all), *x = &examples_alone;
     stream s = open_stream(&p->b.keys, VG_STREAM_INPUT, 0);
-    x->rows = n;
-    for (int64_t b = 0; b < p->batch; b++) x->exponent[b] = splat_int(0);
+    for (int64_t b = 0; b < x->count; b++) x->exponent[b] = splat_int(0);
     if (!plan->inputs) {
-        draw_columns(&p->b, VG_STREAM_INPUT, 0, n, p->batch, x->v, x->stride);
+        draw_columns(&p->b, VG_STREAM_INPUT, 0, n, x->count, x->v, x->stride);
         normalise_columns(x);
         return;
     }
     int64_t *drawn = (int64_t *)p->small, sorted = 0; /* ascending */
     for (int k = 0; k < LANES; k++, sorted = 0)
-        for (int64_t b = 0; b < p->batch; b++) {
+        for (int64_t b = 0; b < x->count; b++) {
             W word[PARTS][4];
             philox(&s, (uint32_t)(b / 4), 1, word);
             uint64_t bits = word[k % PARTS][b % 4][k / PARTS] & 0xffffffff;
@@ -34,36 +36,12 @@ static void draw_inputs(pass *p, columns *x)
     normalise_columns(x);
 }
 
-/* How φ takes a column: scales within 2^±PLAIN_EXPONENT go into the values. */
-static layer view_of(const columns *h, int64_t b)
+/* h ← s h + c ζ + d u, normalised: the weights' product, a bias that all examples share, and the drive. Of
+   tangents h' ← s h'. */
+static void complete_products(const vg_plan *plan, columns *h, scaled s, scaled c, const V *zeta, scaled d,
+                              const V *drive, int64_t drive_stride)
 {
-    I e = h->exponent[b], plain = (e >= -PLAIN_EXPONENT) & (e <= PLAIN_EXPONENT), none = e == LOWEST;
-    layer l = {.width = h->rows,
-               .raw = column(h, b),
-               .a = choose(plain, power_of_two(plain & e), splat(1)),
-               .exponent = choose_int(plain | none, splat_int(0), e)};
-    l.gauge = gauge_of(l.exponent);
-    return l;
-}
-
-/* y ← φ(h), normalised. */
-static void activate_columns(pass *p, const columns *h, unit *units, columns *y)
-{
-    y->rows = h->rows;
-    for (int64_t b = 0; b < p->batch; b++) {
-        layer l = view_of(h, b);
-        outcome found = forward_through(p->b.phi, p->b.parameters, &l, column(y, b));
-        units[b] = (unit){l, found};
-        y->exponent[b] = found.value_exponent;
-        normalise_column(y, b, found.square);
-    }
-}
-
-/* h ← s h + c ζ + d u, normalised: the weights' product, a bias that all examples share, and the drive. */
-static void complete_products(columns *h, scaled s, scaled c, const V *zeta, scaled d, const V *drive,
-                              int64_t drive_stride)
-{
-    for (int64_t b = 0; b < h->count; b++) {
+    for (int64_t b = 0; b < plan->batch; b++) {
         I of_h = saturate(h->exponent[b] + s.exponent);
         I e = imax(of_h, imax(exponent_or_lowest(c), exponent_or_lowest(d)));
         V f = s.value * beside(of_h - e);
@@ -77,6 +55,24 @@ static void complete_products(columns *h, scaled s, scaled c, const V *zeta, sca
         }
         h->exponent[b] = e;
         normalise_column(h, b, square);
+    }
+    for (int64_t k = 1; k <= plan->tangents; k++) {
+        columns tangent = part(plan, h, k);
+        normalise_multiple(&tangent, s);
+    }
+}
+
+/* Ĥ and its tangents: the derivative of normalisation is a symmetric matrix, so what takes cotangents back
+   takes tangents forward. */
+static void normalise_all(pass *p, columns *h, deviations s)
+{
+    const vg_plan *plan = p->b.plan;
+    columns x = examples(plan, h);
+    if (!plan->norm) return;
+    normalise(plan, &x, s, p->mean);
+    for (int64_t k = 1; k <= plan->tangents; k++) {
+        columns tangent = part(plan, h, k);
+        back_through_norm(plan, &x, &tangent, s, p->mean);
     }
 }
 
@@ -97,9 +93,10 @@ static void pre_activations(pass *p, int64_t index, step *t, columns *h)
     }
     if (plan->recurrent && plan->input_scale > 0) {
         input = scaled_number(plan->input_scale);
-        drive = column(&p->drive, (t - p->steps) * p->batch);
+        drive = column(&p->drive, (t - p->steps) * plan->batch);
     }
-    complete_products(h, scaled_number(plan->weight_scale[index]), bias, zeta, input, drive, p->drive.stride);
+    complete_products(plan, h, scaled_number(plan->weight_scale[index]), bias, zeta, input, drive,
+                      p->drive.stride);
 }
 
 #define SHUT ((real)0x1p-20)
@@ -139,16 +136,40 @@ static gates open_gate(const columns *h, int64_t b, V *open, V *closed)
                    gates_by_logarithms(h, b, minus, least, closed)};
 }
 
+/* T ∘ (1 − T) ∘ (Y − X) ∘ h_T' + T ∘ Y' + (1 − T) ∘ X': of example b the k-th tangent X' of X, which still is
+   the gate's input. */
+static void pass_tangent(pass *p, const step *t, int64_t k, int64_t b, gates t_b, const columns *y,
+                         columns *x)
+{
+    const vg_plan *plan = p->b.plan;
+    int64_t place = k * plan->batch + b;
+    I of_both = saturate(t_b.of_open + t_b.of_closed), e_x = saturate(x->exponent[place] + t_b.of_closed);
+    I of_y = saturate(of_both + saturate(t->gate.exponent[place] + y->exponent[b]));
+    I of_x = saturate(of_both + saturate(t->gate.exponent[place] + x->exponent[b]));
+    I e_y = saturate(y->exponent[place] + t_b.of_open), e = imax(imax(of_y, of_x), imax(e_x, e_y));
+    V f = beside(e_x - e), g = beside(e_y - e), a = beside(of_y - e), c = beside(of_x - e), square = {0};
+    V *v = column(x, place), *h = column(&t->gate, place), *w = column(y, place);
+    for (int64_t i = 0; i < x->rows; i++) {
+        V turned = t_b.open[i] * t_b.closed[i] * h[i];
+        v[i] = t_b.open[i] * (g * w[i]) + t_b.closed[i] * (f * v[i]) +
+               turned * (a * column(y, b)[i] - c * column(x, b)[i]);
+        square += v[i] * v[i];
+    }
+    x->exponent[place] = e;
+    normalise_column(x, place, square);
+}
+
 /* X ← T ∘ Y + (1 − T) ∘ X. */
 static void pass_gate(pass *p, int64_t index, step *t, const columns *y, columns *x)
 {
     const vg_plan *plan = p->b.plan;
     weights_forward(p, index, t, gate_of(t), &t->gate);
     for (int64_t i = 0; i < t->gate.rows; i++) p->zeta[i] = splat(1);
-    complete_products(&t->gate, scaled_number(plan->weight_scale[index]), signed_number(plan->gate_bias),
-                      p->zeta, scaled_number(0), NULL, 0);
-    for (int64_t b = 0; b < p->batch; b++) {
+    complete_products(plan, &t->gate, scaled_number(plan->weight_scale[index]),
+                      signed_number(plan->gate_bias), p->zeta, scaled_number(0), NULL, 0);
+    for (int64_t b = 0; b < plan->batch; b++) {
         gates t_b = open_gate(&t->gate, b, p->b.y, p->b.d);
+        for (int64_t k = 1; k <= plan->tangents; k++) pass_tangent(p, t, k, b, t_b, y, x);
         I of_y = saturate(y->exponent[b] + t_b.of_open), of_x = saturate(x->exponent[b] + t_b.of_closed);
         I e = imax(of_x, of_y);
         V f = beside(of_x - e), g = beside(of_y - e), square = {0}, *v = column(x, b);
@@ -173,7 +194,7 @@ static void layer_ahead(pass *p, int64_t index, step *t)
 
     if (plan->skip == VG_PRE) {
         copy_columns(h, x);
-        if (plan->norm) normalise(plan, h, t->deviation, p->mean);
+        normalise_all(p, h, t->deviation);
         activate_columns(p, h, t->units, &t->operand);
         pre_activations(p, index, t, x);
         if (ends) add_scaled(x, s, &p->skip, c, x);
@@ -186,7 +207,7 @@ static void layer_ahead(pass *p, int64_t index, step *t)
         return;
     }
     pre_activations(p, index, t, h);
-    if (plan->norm) normalise(plan, h, t->deviation, p->mean);
+    normalise_all(p, h, t->deviation);
     if (plan->skip == VG_HIGHWAY) {
         activate_columns(p, h, t->units, &p->other);
         pass_gate(p, index, t, &p->other, x);
@@ -205,11 +226,11 @@ static void layer_ahead(pass *p, int64_t index, step *t)
 static void draw_drive(pass *p, int64_t begin, int64_t end)
 {
     const vg_plan *plan = p->b.plan;
-    int64_t n = plan->widths[0], count = (end - begin) * p->batch, quads = whole_quads(n) / 4;
+    int64_t n = plan->widths[0], count = (end - begin) * plan->batch, quads = whole_quads(n) / 4;
     columns *s = &p->signal;
     stream of_weights = open_stream(&p->b.keys, VG_STREAM_INPUT_WEIGHTS, 1);
     for (int64_t l = begin + 1; l <= end; l++)
-        draw_columns(&p->b, VG_STREAM_DRIVE, l, n, p->batch, column(s, (l - begin - 1) * p->batch),
+        draw_columns(&p->b, VG_STREAM_DRIVE, l, n, plan->batch, column(s, (l - begin - 1) * plan->batch),
                      s->stride);
     for (int64_t i = 0; i < n && !cancelled(&p->b); i += ROWS_AT_ONCE) {
         int64_t w = n - i < ROWS_AT_ONCE ? n - i : ROWS_AT_ONCE;
@@ -229,9 +250,10 @@ static void draw_drive(pass *p, int64_t begin, int64_t end)
 static void record_activations(const pass *p, int64_t index)
 {
     const vg_plan *plan = p->b.plan;
+    columns x = examples(plan, &p->x);
     if (!plan->activation_rms || plan->column[index] < 0) return;
     record_log10(&p->b, plan->activation_rms, plan->n_columns, plan->column[index],
-                 over_root(norm_of_columns(&p->x), plan->widths[index] * p->batch));
+                 over_root(norm_of_columns(&x), plan->widths[index] * plan->batch));
 }
 
 /* Runs the layers of a segment from its start. The first time it also records the activations and leaves

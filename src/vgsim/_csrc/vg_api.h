@@ -24,7 +24,8 @@ enum {
     VG_STREAM_TARGETS = 7,
     VG_STREAM_NORM = 9,
     VG_STREAM_INPUT_WEIGHTS = 10,
-    VG_STREAM_DRIVE = 11
+    VG_STREAM_DRIVE = 11,
+    VG_STREAM_TANGENT = 13
 };
 
 enum { VG_OK = 0, VG_CANCELLED = 1 };
@@ -43,19 +44,20 @@ typedef struct {
     double saturated_below;      /* |φ'| below this counts as saturated */
     int plain;                   /* one input a network and none of what follows: the short way */
     int64_t batch;
+    int64_t tangents; /* carried forward beside the batch, in the place of a backward pass; 0: none */
     int norm;
     double norm_epsilon;
-    int skip;                    /* a style of residual blocks, or VG_HIGHWAY */
-    int64_t every;               /* layers in a block */
-    double identity, branch;     /* factors of a block's input and of its branch */
+    int skip; /* a style of residual blocks, or VG_HIGHWAY */
+    int64_t every; /* layers in a block */
+    double identity, branch; /* factors of a block's input and of its branch */
     double gate_bias;
     int clip;
     double clip_at;
     int loss;
-    int recurrent;               /* one weight matrix for all layers, which are steps */
-    double input_scale;          /* of the drive's weights */
+    int recurrent; /* one weight matrix for all layers, which are steps */
+    double input_scale; /* of the drive's weights */
     uint32_t key[2];
-    const double *inputs;        /* rows × n_0 significands, or NULL for N(0, 1) */
+    const double *inputs; /* rows × n_0 significands, or NULL for N(0, 1) */
     const int64_t *input_exponents;
     int64_t rows;
     uint64_t first;
@@ -67,6 +69,7 @@ typedef struct {
     double *gradient, *rms_min, *rms_max, *output_gradient;
     uint8_t *dead;
     double *activation_rms, *saturation, *weight_gradient, *update_ratio, *clipped;
+    double *stretching; /* n_columns × tangents numbers a sample */
     const volatile int *cancelled;
 } vg_plan;
 

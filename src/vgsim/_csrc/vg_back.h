@@ -4,40 +4,18 @@
 
 #include "vg_backward.h"
 #include "vg_loss.h"
+#include "vg_tangent.h"
 
 INLINE int counts_saturation(const vg_plan *plan, int64_t index)
 {
     return plan->saturation && plan->saturation_column[index] >= 0;
 }
 
-/* Example b of out ← φ'(h) ∘ g, normalised; h is what φ took. Leaves φ(h) in y and φ'(h) in d. */
-static void through_unit(pass *p, const step *t, int64_t b, const columns *g, columns *out)
-{
-    const activation *phi = p->b.phi;
-    const layer *l = &t->units[b].taken;
-    const V *u = column(g, b), *d = p->b.d;
-    V *v = column(out, b), square = {0};
-    I e = splat_int(0);
-    recall(phi, p->b.parameters, l, t->units[b].found, p->b.y, p->b.d, u);
-    for (int64_t i = 0; i < g->rows; i++) {
-        v[i] = d[i] * u[i];
-        square += v[i] * v[i];
-    }
-    I lost = -phi->has_tail & has_lost(square, l->exponent) & (g->exponent[b] != LOWEST);
-    if (any(lost)) {
-        e = phi->tail_cotangents(l, p->b.parameters, lost, u, v);
-        square = choose(lost, dot_product(v, v, g->rows), square);
-    }
-    out->rows = g->rows;
-    out->exponent[b] = saturate(g->exponent[b] + e);
-    normalise_column(out, b, square);
-}
-
 static void through_units(pass *p, int64_t index, const columns *g, const step *t, columns *out)
 {
     I saturated = {0};
     for (int64_t b = 0; b < p->batch; b++) {
-        through_unit(p, t, b, g, out);
+        through_unit(p, &t->units[b], b, g, out);
         if (counts_saturation(p->b.plan, index)) saturated += saturated_units(&p->b, g->rows);
     }
     if (counts_saturation(p->b.plan, index)) record_saturation(&p->b, index, saturated);
@@ -64,7 +42,7 @@ static void through_gates(pass *p, int64_t index, const step *t)
         round->exponent[b] = saturate(g->exponent[b] + t_b.of_closed);
         normalise_column(on, b, squares[0]);
         normalise_column(round, b, squares[1]);
-        through_unit(p, t, b, on, &p->delta);
+        through_unit(p, &t->units[b], b, on, &p->delta);
         if (counts_saturation(p->b.plan, index)) saturated += saturated_units(&p->b, g->rows);
 
         outcome found = t->units[b].found;
@@ -298,6 +276,7 @@ static int run_pass(const vg_plan *plan, uint64_t group, void *scratch)
     draw_inputs(&p, &p.starts[0]);
     copy_columns(&p.x, &p.starts[0]);
     record_activations(&p, 0);
+    if (plan->tangents) return run_tangents(&p);
 
     int status = VG_OK;
     for (int64_t segment = 0; segment < plan->n_segments && status == VG_OK; segment++)

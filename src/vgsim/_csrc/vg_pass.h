@@ -25,7 +25,7 @@ typedef struct {
 
 typedef struct {
     block b;
-    int64_t batch;
+    int64_t batch;      /* columns that W takes: the examples, and behind them their tangents */
     step *steps;        /* of the current segment */
     columns *starts;    /* the activations from which each segment can be run again */
     columns x;          /* current activations */
@@ -40,6 +40,7 @@ typedef struct {
     V *mean; /* what normalisation needs */
     arena tape; /* where the steps lie */
     columns signal, drive; /* recurrent: s_t and U s_t of all steps of the segment */
+    scaled *stretched; /* each tangent, so far; room for a copy */
     V *rows; /* dense: some rows of W at a time, */
     V *matrix; /* or all of them, in bands: orthogonal, recurrent */
     V *vectors; /* from which an orthogonal one is made */
@@ -50,6 +51,18 @@ typedef struct {
 INLINE int is_orthogonal(const vg_plan *plan) { return plan->weight_law == VG_ORTHOGONAL; }
 
 INLINE int is_matrix_free(const vg_plan *plan) { return plan->engine == VG_MATRIX_FREE; }
+
+/* How many columns W takes. */
+INLINE int64_t columns_of(const vg_plan *plan) { return plan->batch * (1 + plan->tangents); }
+
+/* Of all columns the examples, k = 0, or the k-th tangent, one column an example. */
+INLINE columns part(const vg_plan *plan, const columns *x, int64_t k)
+{
+    int64_t b = k * plan->batch;
+    return (columns){column(x, b), x->exponent + b, x->rows, x->stride, plan->batch};
+}
+
+INLINE columns examples(const vg_plan *plan, const columns *x) { return part(plan, x, 0); }
 
 #define ROWS_AT_ONCE BAND_ROWS /* of W */
 
@@ -97,7 +110,7 @@ static columns take_columns(arena *a, int64_t rows, int64_t room, int64_t count)
 
 static void place_step(const vg_plan *plan, int64_t index, step *t, arena *a)
 {
-    int64_t n = rows_out(plan, index), m = rows_in(plan, index), count = plan->batch;
+    int64_t n = rows_out(plan, index), m = rows_in(plan, index), count = columns_of(plan);
     int matrix_free = is_matrix_free(plan), bare = is_bare(plan, index);
     step s = {.operand = take_columns(a, embedded_rows(plan, index, m), count, count)};
     int64_t units = plan->skip == VG_PRE ? m : n;
@@ -111,9 +124,9 @@ static void place_step(const vg_plan *plan, int64_t index, step *t, arena *a)
     if (!bare) {
         s.h = s.taken = take_columns(a, units, count, count);
         if (plan->skip == VG_POST && block_ends(plan, index)) s.taken = take_columns(a, n, count, count);
-        s.units = take(a, (size_t)count * sizeof(unit));
-        s.deviation.inverse = take_vectors(a, plan->norm == VG_BATCH_NORM ? units : count);
-        s.deviation.exponent = take(a, (size_t)count * sizeof(I));
+        s.units = take(a, (size_t)plan->batch * sizeof(unit));
+        s.deviation.inverse = take_vectors(a, plan->norm == VG_BATCH_NORM ? units : plan->batch);
+        s.deviation.exponent = take(a, (size_t)plan->batch * sizeof(I));
     }
     if (a->base) *t = s;
 }
@@ -122,7 +135,7 @@ static void place_step(const vg_plan *plan, int64_t index, step *t, arena *a)
 static void place_pass(pass *p, arena *a)
 {
     const vg_plan *plan = p->b.plan;
-    int64_t widest = 0, most_layers = 0, begin = 0, count = plan->batch;
+    int64_t widest = 0, most_layers = 0, begin = 0, count = columns_of(plan);
     size_t most_bytes = 0;
     for (int64_t l = 0; l <= plan->depth; l++)
         if (plan->widths[l] > widest) widest = plan->widths[l];
@@ -154,14 +167,16 @@ static void place_pass(pass *p, arena *a)
     if (has_matrix(plan)) p->matrix = take_vectors(a, band_size(widest, widest));
     if (has_matrix(plan) && is_orthogonal(plan)) p->vectors = take_vectors(a, widest * stride_of(widest));
     if (plan->recurrent && plan->input_scale > 0) {
-        p->signal = take_columns(a, widest, most_layers * count, most_layers * count);
-        p->drive = take_columns(a, widest, most_layers * count, most_layers * count);
+        p->signal = take_columns(a, widest, most_layers * plan->batch, most_layers * plan->batch);
+        p->drive = take_columns(a, widest, most_layers * plan->batch, most_layers * plan->batch);
     }
     if (plan->recurrent && (plan->weight_gradient || plan->update_ratio))
         p->weight_gradient = take_columns(a, widest, widest, widest);
-    p->starts = take(a, (size_t)plan->n_segments * sizeof(columns));
+    if (plan->tangents) p->stretched = take(a, 2 * (size_t)plan->tangents * sizeof(scaled));
+    int64_t starts = plan->tangents ? 1 : plan->n_segments;
+    p->starts = take(a, (size_t)starts * sizeof(columns));
     begin = 0;
-    for (int64_t segment = 0; segment < plan->n_segments; segment++) {
+    for (int64_t segment = 0; segment < starts; segment++) {
         columns start = take_columns(a, plan->widths[begin], count, count);
         if (a->base) p->starts[segment] = start;
         begin = plan->segment_ends[segment];

@@ -1,0 +1,74 @@
+"""A kernel run that can be interrupted, and that tells how far it is."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+
+from vgsim import _kernels
+
+__all__ = ["Progress", "execute"]
+
+POLL_SECONDS = 0.1
+
+Progress = bool | Callable[[int, int], object]
+
+
+def execute(
+    run: _kernels.Run, threads: int, chunk: int, n_samples: int, progress: Progress
+) -> None:
+    """Run the kernel in a thread of its own; this one stays free for Ctrl-C and progress.
+
+    Parameters
+    ----------
+    run : _kernels.Run
+    threads : int
+        Of OpenMP.
+    chunk : int
+        How many groups of samples a thread takes at a time.
+    n_samples : int
+    progress : bool or callable
+        As for :func:`vgsim.simulate`.
+
+    Raises
+    ------
+    TypeError
+        If `progress` is neither a bool nor callable.
+    KeyboardInterrupt
+        On Ctrl-C, within a second.
+    """
+    report, close = _reporter(progress, n_samples)
+    try:
+        with ThreadPoolExecutor(1, thread_name_prefix="vgsim") as pool:
+            future = pool.submit(run.simulate, threads, chunk)
+            try:
+                while wait([future], timeout=POLL_SECONDS).not_done:
+                    report(run.done, n_samples)
+            except BaseException:
+                run.cancel()
+                raise
+            future.result()
+        report(n_samples, n_samples)
+    finally:
+        close()
+
+
+def _reporter(
+    progress: Progress, n_samples: int
+) -> tuple[Callable[[int, int], object], Callable[[], object]]:
+    def nothing(*_: int) -> None: ...
+
+    if callable(progress):
+        return progress, nothing
+    if not isinstance(progress, bool):
+        raise TypeError(f"progress must be a bool or a callable, got {progress!r}")
+    if progress:
+        try:
+            from tqdm.auto import tqdm
+        except ImportError:
+            sys.stderr.write("vgsim: install tqdm for a progress bar\n")
+        else:
+            bar = tqdm(total=n_samples, unit="network")
+            return lambda done, _: bar.update(done - bar.n), bar.close
+    return nothing, nothing
