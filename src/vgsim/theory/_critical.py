@@ -1,0 +1,307 @@
+"""Where gradients keep their norm: critical gains, the critical line, the edge of chaos."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from vgsim._activations import Activation, as_activation
+from vgsim._parameters import Number
+from vgsim.theory._gaussian import gaussian_mean
+from vgsim.theory._variance_map import chi, chi_parallel, fixed_point
+
+__all__ = [
+    "CriticalGain",
+    "CriticalLine",
+    "CriticalPoint",
+    "critical_gain",
+    "critical_line",
+    "edge_of_chaos",
+]
+
+Array = NDArray[np.float64]
+
+_BIAS_STD = Number("0, or from 1e-6 to 1e6", lambda x: x == 0 or 1e-6 <= x <= 1e6)
+STEP = 1.02  # from one gain to the next in the search
+EXACT = 1e-12  # in χ
+JUMP = 1e-6  # in χ
+
+
+class CriticalGain(float):
+    """A gain with χ₁ = 1, a float; what :func:`critical_gain` returns.
+
+    Attributes
+    ----------
+    activation : Activation
+    bias_std : float
+    q_star : float
+        The fixed point of the variance there; infinity where the gain is a limit.
+    chi_parallel : float
+        Slope of the variance map there. At 1 the variance settles slower than exponentially.
+
+    Examples
+    --------
+    >>> from vgsim.theory import critical_gain
+    >>> gain = critical_gain("sigmoid")
+    >>> print(f"{gain:.6f} {gain.q_star:.6f}")
+    10.149264 45.624278
+    """
+
+    activation: Activation
+    bias_std: float
+    q_star: float
+    chi_parallel: float
+
+    def __new__(cls, gain: float, **attributes: Any) -> CriticalGain:
+        self = super().__new__(cls, gain)
+        self.__dict__.update(attributes)
+        return self
+
+    def __repr__(self) -> str:
+        return (
+            f"CriticalGain({float(self)!r}, activation={self.activation.name!r}, "
+            f"bias_std={self.bias_std!r}, q_star={self.q_star!r}, "
+            f"chi_parallel={self.chi_parallel!r})"
+        )
+
+    __str__ = float.__repr__
+
+
+@dataclass(frozen=True, eq=False)
+class CriticalLine:
+    """Critical gains against the standard deviation of biases; what :func:`critical_line` returns.
+
+    Attributes
+    ----------
+    activation : Activation
+    bias_std, gain, q_star, chi_parallel : ndarray of float64, all of one shape
+
+    Examples
+    --------
+    >>> from vgsim.theory import critical_line
+    >>> critical_line("relu", [0.0, 0.5]).gain.round(6)
+    array([1.414214, 1.414214])
+    """
+
+    activation: Activation
+    bias_std: Array
+    gain: Array
+    q_star: Array
+    chi_parallel: Array
+
+
+@dataclass(frozen=True)
+class CriticalPoint:
+    """A gain and bias with χ₁ = χ_∥ = 1; what :func:`edge_of_chaos` returns.
+
+    Attributes
+    ----------
+    activation : Activation
+    gain, bias_std, q_star, chi_1, chi_parallel : float
+
+    Examples
+    --------
+    >>> from vgsim.theory import edge_of_chaos
+    >>> point = edge_of_chaos("gelu")
+    >>> round(point.gain, 6), round(point.bias_std, 6), round(point.q_star, 6)
+    (1.408211, 0.415839, 3.561553)
+    """
+
+    activation: Activation
+    gain: float
+    bias_std: float
+    q_star: float
+    chi_1: float
+    chi_parallel: float
+
+
+def critical_gain(activation: str | Activation, bias_std: float = 0.0) -> CriticalGain:
+    """Return the smallest gain at which gradients stop vanishing in a wide, deep network.
+
+    That is the smallest σ_w at which χ₁, taken at the fixed point of the variance that is reached
+    from q = 1, is 1: `gain` of an `MLP` with ``init="lecun_normal"`` (divide by √2 for
+    ``he_normal``).
+
+    Parameters
+    ----------
+    activation : str or Activation
+    bias_std : float, default 0.0
+        Standard deviation of the biases: 0, or from 1e-6 to 1e6.
+
+    Returns
+    -------
+    CriticalGain
+        A float, with `q_star` and `chi_parallel`. `q_star` is infinite where the gain is a limit,
+        above which the variance grows without bound: of softplus, and of ReLU, leaky ReLU and
+        linear networks, in which without biases every variance is fixed at the gain itself.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong type or out of range, or if there is no such gain: with GELU
+        and SiLU, up to a certain bias_std, the fixed point jumps and χ₁ with it, past 1.
+
+    Examples
+    --------
+    >>> from vgsim.theory import critical_gain
+    >>> round(critical_gain("tanh", bias_std=0.05**0.5), 6)
+    1.32701
+    >>> critical_gain("softplus").q_star
+    inf
+    >>> critical_gain("gelu")
+    Traceback (most recent call last):
+    ValueError: gelu has no critical gain with bias_std=0.0: at the gain 1.533... the fixed point...
+    """
+    from scipy.optimize import brentq
+
+    phi = as_activation(activation)
+    bias_std = _BIAS_STD.check("bias_std", bias_std)
+
+    def excess(gain: float) -> float:
+        return chi(phi, gain, fixed_point(phi, gain, bias_std)) - 1.0
+
+    below = above = 0.0
+    for gain in _gains(phi):
+        below, above = above, gain
+        at_gain = excess(gain)
+        if at_gain >= -EXACT:
+            break
+    if at_gain > EXACT:
+        above = brentq(excess, below, above, xtol=1e-15, rtol=1e-14)
+        if abs(excess(above)) > JUMP:
+            raise ValueError(_no_gain(phi, bias_std, above))
+    homogeneous = phi.slope_at_zero == phi.slope_at_infinity
+    q_star = math.inf if homogeneous else fixed_point(phi, above, bias_std)
+    slope = chi_parallel(phi, above, q_star)
+    return CriticalGain(above, activation=phi, bias_std=bias_std, q_star=q_star, chi_parallel=slope)
+
+
+def _gains(phi: Activation) -> Iterator[float]:
+    """Ever larger gains from where χ₁ = 1 is first possible, denser towards exact candidates.
+
+    Those are where χ₁ = 1 at q = 0 and at q = ∞. χ₁ may reach 1 shortly before.
+    """
+    limits = [
+        1.0 / math.sqrt(square)
+        for slopes in (phi.slope_at_zero, phi.slope_at_infinity)
+        if (square := (slopes[0] ** 2 + slopes[1] ** 2) / 2.0) > 0
+    ]
+    gain = 1.0 / phi.max_derivative
+    exact = sorted({g * (1.0 - d) for g in limits for d in (0.0, *np.geomspace(1e-2, 1e-9, 22))})
+    while True:
+        while exact and exact[0] <= gain:
+            yield exact.pop(0)
+        yield gain
+        gain *= STEP
+
+
+def _no_gain(phi: Activation, bias_std: float, gain: float) -> str:
+    low, high = gain * (1.0 - 1e-9), gain * (1.0 + 1e-9)
+    before, after = fixed_point(phi, low, bias_std), fixed_point(phi, high, bias_std)
+    return (
+        f"{phi.name} has no critical gain with bias_std={bias_std!r}: at the gain {gain:.6f} the "
+        f"fixed point of the variance jumps from q* = {before:.6g} to {after:.6g}, and chi_1 from "
+        f"{chi(phi, low, before):.6f} to {chi(phi, high, after):.6f}; a larger bias_std may do"
+    )
+
+
+def critical_line(activation: str | Activation, bias_std: ArrayLike) -> CriticalLine:
+    """Return the critical gain for each of many standard deviations of the biases.
+
+    Parameters
+    ----------
+    activation : str or Activation
+    bias_std : array_like of float
+        As in :func:`critical_gain`, of any shape.
+
+    Returns
+    -------
+    CriticalLine
+        Arrays of the shape of `bias_std`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`critical_gain` does, if one of them has none.
+
+    Examples
+    --------
+    >>> from vgsim.theory import critical_line
+    >>> line = critical_line("tanh", [0.0, 0.1, 1.0])
+    >>> line.gain.round(6)
+    array([1.      , 1.193401, 1.855589])
+    """
+    biases = np.asarray(bias_std, dtype=np.float64)
+    gains = [critical_gain(activation, float(b)) for b in biases.flat]
+
+    def array(values: list[float]) -> Array:
+        return np.array(values, dtype=np.float64).reshape(biases.shape)
+
+    return CriticalLine(
+        activation=as_activation(activation),
+        bias_std=biases,
+        gain=array([float(gain) for gain in gains]),
+        q_star=array([gain.q_star for gain in gains]),
+        chi_parallel=array([gain.chi_parallel for gain in gains]),
+    )
+
+
+def edge_of_chaos(activation: str | Activation) -> CriticalPoint:
+    """Return the gain and bias with χ₁ = χ_∥ = 1: no depth scale for signal and gradient alike.
+
+    With tanh and whatever else bends down from a slope at 0 this is q* = 0, without bias. With
+    ReLU, leaky ReLU and linear every q is such a fixed point without bias, and q* = 1 is returned.
+    With GELU and SiLU it is a point with biases and q* > 0, and the fixed point attracts from one
+    side alone (that of GELU from above: starting at q = 1 one does not get there).
+
+    Parameters
+    ----------
+    activation : str or Activation
+
+    Returns
+    -------
+    CriticalPoint
+
+    Raises
+    ------
+    ValueError
+        If there is no such point: sigmoid and softplus.
+
+    Examples
+    --------
+    >>> from vgsim.theory import edge_of_chaos
+    >>> edge_of_chaos("tanh")
+    CriticalPoint(activation=Activation('tanh'), gain=1.0, bias_std=0.0, q_star=0.0, chi_1=1.0, ...
+    """
+    from scipy.optimize import brentq
+
+    phi = as_activation(activation)
+    left, right = phi.slope_at_zero
+    if not math.isnan(left):
+        gain = math.sqrt(2.0 / (left**2 + right**2))
+        q = fixed_point(phi, gain)
+        if abs(chi(phi, gain, q) - 1.0) <= EXACT:
+            return _point(phi, gain, 0.0, q)
+
+    def difference(ln_q: float) -> float:
+        q = math.exp(ln_q)
+        return chi_parallel(phi, 1.0, q) - chi(phi, 1.0, q)
+
+    grid = np.linspace(math.log(1e-3), math.log(1e3), 139)
+    signs = np.sign([difference(x) for x in grid])
+    for i in np.flatnonzero(signs[1:] * signs[:-1] < 0):
+        q = math.exp(brentq(difference, grid[i], grid[i + 1], xtol=1e-14, rtol=1e-14))
+        gain = 1.0 / math.sqrt(chi(phi, 1.0, q))
+        bias_square = q - gain**2 * gaussian_mean(lambda h: phi.value(h) ** 2, q, phi)
+        if bias_square >= 0:
+            return _point(phi, gain, math.sqrt(bias_square), q)
+    raise ValueError(f"{phi.name} has no gain and bias_std with chi_1 = chi_parallel = 1")
+
+
+def _point(phi: Activation, gain: float, bias_std: float, q: float) -> CriticalPoint:
+    return CriticalPoint(phi, gain, bias_std, q, chi(phi, gain, q), chi_parallel(phi, gain, q))

@@ -1,0 +1,201 @@
+"""The variance map q → σ_w² E φ(h)² + σ_b², h ~ N(0, q): its fixed points and slopes."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vgsim._activations import Activation, as_activation
+from vgsim._parameters import Number
+from vgsim.theory._gaussian import gaussian_mean, kinks, nodes
+
+__all__ = ["SIGMA_B", "SIGMA_W", "chi", "chi_parallel", "fixed_point", "variance_map"]
+
+Array = NDArray[np.float64]
+
+SIGMA_W = Number("from 1e-100 to 1e100", lambda x: 1e-100 <= x <= 1e100)
+SIGMA_B = Number("0, or from 1e-100 to 1e100", lambda x: x == 0 or 1e-100 <= x <= 1e100)
+_Q_0 = Number("from 1e-20 to 1e20", lambda x: 1e-20 <= x <= 1e20)
+
+ROUNDING = 1e-13  # in ln(q'/q): less is 0
+TOUCHING = 1e-9  # in ln(q'/q): the map touches the diagonal; to pass takes some 1e5 layers
+LARGEST = 1e300  # a fixed point beyond counts as infinite
+
+
+def variance_map(activation: str | Activation, sigma_w: float, sigma_b: float, q: float) -> float:
+    """Return the variance of the next pre-activation, σ_w² E φ(h)² + σ_b² with h ~ N(0, q).
+
+    Examples
+    --------
+    >>> from vgsim.theory import variance_map
+    >>> round(variance_map("relu", 2.0, 1.0, q=3.0), 12)
+    7.0
+    """
+    phi = as_activation(activation)
+    return sigma_w**2 * gaussian_mean(lambda h: phi.value(h) ** 2, q, phi) + sigma_b**2
+
+
+def chi(activation: str | Activation, sigma_w: float, q: float) -> float:
+    """Return χ₁ = σ_w² E φ'(h)², h ~ N(0, q): the growth of the squared gradient norm a layer.
+
+    Parameters
+    ----------
+    activation : str or Activation
+    sigma_w : float
+        Standard deviation of a weight times √fan_in.
+    q : float
+        Variance of the pre-activations; 0 and infinity are the limits.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        If q is negative.
+
+    Examples
+    --------
+    >>> import math
+    >>> from vgsim.theory import chi
+    >>> chi("tanh", 1.0, q=0.0), round(chi("relu", 1.0, q=7.0), 12), chi("gelu", 1.0, q=math.inf)
+    (1.0, 0.5, 0.5)
+    """
+    phi = as_activation(activation)
+    return sigma_w**2 * gaussian_mean(lambda h: phi.derivative(h) ** 2, q, phi)
+
+
+def chi_parallel(activation: str | Activation, sigma_w: float, q: float) -> float:
+    """Return χ_∥ = dq'/dq = σ_w² E[φ'(h)² + φ(h) φ''(h)], the slope of the variance map.
+
+    By Stein's lemma it is σ_w² E[h φ(h) φ'(h)]/q, which needs no φ''.
+
+    Parameters
+    ----------
+    activation : str or Activation
+    sigma_w : float
+        Standard deviation of a weight times √fan_in.
+    q : float
+        Variance of the pre-activations; 0 and infinity are the limits.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        If q is negative.
+
+    Examples
+    --------
+    >>> from vgsim.theory import chi_parallel
+    >>> round(chi_parallel("tanh", 1.327010, q=0.570048), 4)
+    0.5182
+    """
+    phi = as_activation(activation)
+    if math.isnan(phi.slope_at_zero[0]):
+        q = max(q, 1e-10)  # φ(0) ≠ 0: h φ φ'/q has no limit but in the mean
+    if q == 0 or math.isinf(q):
+        return sigma_w**2 * gaussian_mean(lambda h: phi.value(h) / h * phi.derivative(h), q)
+    return sigma_w**2 * gaussian_mean(lambda h: h * phi.value(h) * phi.derivative(h), q, phi) / q
+
+
+def fixed_point(
+    activation: str | Activation, sigma_w: float, sigma_b: float = 0.0, q_0: float = 1.0
+) -> float:
+    """Return q*, where the variance of the pre-activations settles in a deep, wide network.
+
+    It is the limit of q_0, q_1, … under the variance map. The map increases with q for every
+    activation here, so that limit is the first fixed point above q_0 if q_1 > q_0, and the first
+    one below otherwise; no iteration is needed.
+
+    Parameters
+    ----------
+    activation : str or Activation
+    sigma_w : float
+        Standard deviation of a weight times √fan_in, from 1e-100 to 1e100.
+    sigma_b : float, default 0.0
+        Standard deviation of a bias, 0 or from 1e-100 to 1e100.
+    q_0 : float, default 1.0
+        Variance to start from, from 1e-20 to 1e20.
+
+    Returns
+    -------
+    float
+        q*, maybe 0 or infinity; q_0 itself where it is a fixed point (ReLU with σ_w = √2).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong type or out of range.
+
+    Notes
+    -----
+    Where the map touches the diagonal (to 1e-9), that point is returned.
+
+    Examples
+    --------
+    >>> from vgsim.theory import fixed_point
+    >>> round(fixed_point("tanh", 1.327010, sigma_b=0.05**0.5), 4)
+    0.57
+    >>> fixed_point("relu", 1.4), fixed_point("relu", 2**0.5), fixed_point("relu", 1.5)
+    (0.0, 1.0, inf)
+    """
+    from scipy.optimize import brentq, minimize_scalar
+
+    phi = as_activation(activation)
+    sigma_w, sigma_b = SIGMA_W.check("sigma_w", sigma_w), SIGMA_B.check("sigma_b", sigma_b)
+    q_0 = _Q_0.check("q_0", q_0)
+
+    def drift(ln_q: float) -> float:
+        q = math.exp(ln_q)
+        return math.log(variance_map(phi, sigma_w, sigma_b, q) / q)
+
+    def root(ln_a: float, ln_b: float) -> float:
+        return math.exp(brentq(drift, ln_a, ln_b, xtol=1e-15, rtol=1e-14))
+
+    first = drift(math.log(q_0))
+    if abs(first) <= ROUNDING:
+        return q_0
+    up = 1 if first > 0 else -1
+    ln_q, mean_square = _mean_squares(phi)
+    ahead = up * ln_q > up * math.log(q_0)
+    drifts = np.log((sigma_w**2 * mean_square[ahead] + sigma_b**2) / np.exp(ln_q[ahead]))
+    x = np.append(math.log(q_0), ln_q[ahead][::up])
+    s = up * np.append(first, drifts[::up])  # > 0 until the fixed point
+    crossed = np.flatnonzero(s < -ROUNDING)
+    end = int(crossed[0]) if crossed.size else s.size - 1
+
+    dips = np.minimum(s[: end - 1], s[2 : end + 1]) - s[1:end] > ROUNDING
+    for i in 1 + np.flatnonzero(dips & (s[1:end] < 0.01)):
+        bounds = sorted((x[i - 1], x[i + 1]))
+        dip = minimize_scalar(lambda t: up * drift(t), bounds=bounds, method="bounded")
+        if dip.fun < -ROUNDING:
+            return root(x[i - 1], dip.x)
+        if dip.fun < TOUCHING:
+            return math.exp(dip.x)
+    if crossed.size:
+        return root(x[np.flatnonzero(s[:end] > 0)[-1]], x[end])
+    if up > 0:
+        largest = math.log(LARGEST)
+        return root(x[-1], largest) if drift(largest) < -ROUNDING else math.inf
+    at_zero = sigma_w**2 * float(phi.value(0.0)) ** 2 + sigma_b**2  # <= q'
+    return root(x[-1], math.log(at_zero / 2.0)) if at_zero > 1.0 / LARGEST else 0.0
+
+
+@lru_cache(maxsize=64)
+def _mean_squares(phi: Activation) -> tuple[Array, Array]:
+    """E φ(h)² on a grid of ln q from 1e-20 to 1e20, fine where φ bends; increasing."""
+    fine = np.linspace(-3.0, 3.0, 1201)
+    coarse = np.linspace(3.0, 20.0, 341)[1:]
+    ln_q = math.log(10.0) * np.concatenate([-coarse[::-1], fine, coarse])
+    values = []
+    for part in np.array_split(ln_q, 40):
+        h, weights = nodes(np.zeros(part.size), np.exp(part / 2.0), kinks(phi))
+        values.append((weights * phi.value(h) ** 2).sum(axis=-1))
+    return ln_q, np.concatenate(values)
