@@ -54,7 +54,7 @@ def test_agrees_with_scipy(counts, level, method):
     )
 
 
-@given(COUNTS, LEVELS, st.sampled_from(["wilson", "exact"]))
+@given(COUNTS, LEVELS, st.sampled_from(["wilson", "exact", "anytime"]))
 def test_estimate_lies_in_its_interval(counts, level, method):
     k, n = counts
     found = binomial(k, n, level, method)
@@ -87,7 +87,7 @@ def test_reads_well():
         ((1, 5, 0.0), "confidence_level must be a number strictly between 0 and 1, got 0.0"),
         ((1, 5, 1), "confidence_level must be a number strictly between 0 and 1, got 1"),
         ((1, 5, math.nan), "confidence_level must be a number strictly between 0 and 1, got nan"),
-        ((1, 5, 0.95, "wald"), 'method must be "wilson" or "exact", got \'wald\''),
+        ((1, 5, 0.95, "wald"), "method must be one of wilson, exact, anytime, got 'wald'"),
     ],
 )
 def test_binomial_refuses(arguments, message):

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from vgsim import _stats
+from vgsim._distribution import Distribution
 from vgsim._events import THRESHOLD, happened
 from vgsim._network import Network, weight_layers
 from vgsim._quantities import QUANTITIES, RECORDS, Floats, Recorded, check_arrays
@@ -20,12 +21,13 @@ if TYPE_CHECKING:
     import pandas
     import xarray
 
+    from vgsim._fits import Law
     from vgsim._summary import Summary
 
 IDENTITY = ("network", "seed", "engine", "dtype", "batch_size", "loss", "inputs")
 
 
-class Samples:
+class Samples(Distribution):
     """The raw results of one run: n random networks, seen at k layers.
 
     :func:`simulate` and :func:`load` make them. G_l is the gradient of the loss by the output X_l
@@ -205,6 +207,12 @@ class Samples:
         ratio: Floats = self.gradient[:, self.column(layer)] - self.output_gradient
         return ratio
 
+    def _law(self, layer: int) -> Law | None:
+        """Return the exact law of ln(‖G_l‖²/‖G_D‖²), if the theory has it."""
+        from vgsim._fits import law_above
+
+        return law_above(self, layer)
+
     def probability(
         self,
         event: str,
@@ -231,8 +239,9 @@ class Samples:
         dtype : {"float16", "bfloat16", "float32"} or the NumPy dtype
             For underflow and overflow, which need it.
         confidence_level : float, default 0.95
-        method : {"wilson", "exact"}, default "wilson"
-            The interval: Wilson's, or the exact one of Clopper and Pearson.
+        method : {"wilson", "exact", "anytime"}, default "wilson"
+            The interval: Wilson's, the exact one of Clopper and Pearson, or the wider one that
+            stays valid if the number of samples was chosen by looking at them.
 
         Returns
         -------
@@ -259,118 +268,6 @@ class Samples:
         _stats.check_interval(confidence_level, method)
         events = int(np.count_nonzero(happened(self, event, layer, threshold, dtype)))
         return _stats.binomial(events, len(self), confidence_level, method)
-
-    def quantile(self, q: ArrayLike, layer: int = 0) -> float | Floats:
-        """Return quantiles of R_l = log10(‖G_l‖ / ‖G_D‖); dead samples count as −inf.
-
-        Linear interpolation between order statistics, NumPy's default; with any weight on a dead
-        sample the quantile is −inf.
-
-        Parameters
-        ----------
-        q : float or array_like
-            Between 0 and 1.
-        layer : int, default 0
-
-        Returns
-        -------
-        float, or float64 array of the shape of `q`
-
-        Raises
-        ------
-        TypeError
-            If `q` is not a number or numbers.
-        ValueError
-            If a q lies outside [0, 1], or the layer was not recorded.
-
-        Examples
-        --------
-        >>> import vgsim
-        >>> s = vgsim.simulate(vgsim.MLP(depth=10, width=32), 1000)
-        >>> low, median, high = s.quantile([0.05, 0.5, 0.95])
-        >>> bool(low < median < high)
-        True
-        """
-        return _stats.quantile(self._ratio(layer), q)
-
-    def mean(self, layer: int = 0) -> float:
-        """Return the mean of R_l over the samples that are not dead at layer l.
-
-        Raises
-        ------
-        ValueError
-            If all samples are dead there, or the layer was not recorded.
-
-        Examples
-        --------
-        >>> import vgsim
-        >>> s = vgsim.simulate(vgsim.MLP(depth=10, width=32, activation="linear"), 1000)
-        >>> abs(s.mean()) < 0.1
-        True
-        """
-        return float(self._living("mean", layer, 1).mean())
-
-    def std(self, layer: int = 0) -> float:
-        """Return the standard deviation of R_l over the samples that are not dead at layer l.
-
-        The sum of squares is divided by their number less one.
-
-        Raises
-        ------
-        ValueError
-            If fewer than two samples are alive there, or the layer was not recorded.
-
-        Examples
-        --------
-        >>> import vgsim
-        >>> s = vgsim.simulate(vgsim.MLP(depth=10, width=32), 1000, layers=(0, 5))
-        >>> s.std(layer=5) < s.std(layer=0)
-        True
-        """
-        return float(self._living("std", layer, 2).std(ddof=1))
-
-    def _living(self, name: str, layer: int, needed: int) -> Floats:
-        ratio = self._ratio(layer)
-        ratio = ratio[ratio > -np.inf]
-        if ratio.size < needed:
-            raise ValueError(
-                f"{name} needs {needed} or more samples that are not dead at layer {layer}, "
-                f"got {ratio.size} of {len(self)}"
-            )
-        return ratio
-
-    def cdf(self, x: ArrayLike, layer: int = 0) -> float | Floats:
-        """Return the fraction of samples with R_l <= x; the dead ones are at −inf.
-
-        Parameters
-        ----------
-        x : float or array_like
-        layer : int, default 0
-
-        Returns
-        -------
-        float, or float64 array of the shape of `x`
-
-        Raises
-        ------
-        TypeError
-            If `x` is not a number or numbers.
-        ValueError
-            If an x is NaN, or the layer was not recorded.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> import vgsim
-        >>> s = vgsim.simulate(vgsim.MLP(depth=10, width=32), 1000)
-        >>> s.cdf([-np.inf, np.inf])
-        array([0., 1.])
-        """
-        x = _stats.numbers("x", x)
-        if np.any(np.isnan(x)):
-            raise ValueError("x must not be NaN")
-        at_most = np.searchsorted(np.sort(self._ratio(layer)), x, side="right") / len(self)
-        return float(at_most) if x.ndim == 0 else np.asarray(at_most, dtype=np.float64)
 
     def summary(
         self,

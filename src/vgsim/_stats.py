@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from vgsim._parameters import Number
 
-METHODS = ("wilson", "exact")
-_LEVEL = Number("a number strictly between 0 and 1", lambda level: 0 < level < 1)
+METHODS = ("wilson", "exact", "anytime")
+LEVEL = Number("a number strictly between 0 and 1", lambda level: 0 < level < 1)
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Probability:
         Among how many independent samples.
     confidence_level : float
         The nominal coverage of the interval.
-    method : {"wilson", "exact"}
+    method : {"wilson", "exact", "anytime"}
         How the interval was made.
 
     Examples
@@ -68,11 +68,24 @@ def check_interval(confidence_level: float, method: str) -> None:
     >>> from vgsim._stats import check_interval
     >>> check_interval(0.95, "agresti")
     Traceback (most recent call last):
-    ValueError: method must be "wilson" or "exact", got 'agresti'
+    ValueError: method must be one of wilson, exact, anytime, got 'agresti'
     """
-    _LEVEL.check("confidence_level", confidence_level)
+    check_level(confidence_level)
     if method not in METHODS:
-        raise ValueError(f'method must be "wilson" or "exact", got {method!r}')
+        raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
+
+
+def check_level(confidence_level: float) -> None:
+    """Refuse a confidence level outside (0, 1).
+
+    Examples
+    --------
+    >>> from vgsim._stats import check_level
+    >>> check_level(95)
+    Traceback (most recent call last):
+    ValueError: confidence_level must be a number strictly between 0 and 1, got 95
+    """
+    LEVEL.check("confidence_level", confidence_level)
 
 
 def binomial(
@@ -86,9 +99,11 @@ def binomial(
         The event happened in `events` of `n` independent samples.
     confidence_level : float, default 0.95
         Between 0 and 1.
-    method : {"wilson", "exact"}, default "wilson"
+    method : {"wilson", "exact", "anytime"}, default "wilson"
         "wilson" inverts the score test: its mean coverage is nominal. "exact" inverts the binomial
-        law: its coverage is never below nominal, so the interval is a little wider.
+        law: its coverage is never below nominal, so the interval is a little wider. "anytime" is
+        one of a sequence of intervals that all cover at once, wider still: the only one that
+        stays valid if `n` was chosen by looking at the events (:class:`vgsim.Precision` does).
 
     Returns
     -------
@@ -102,7 +117,7 @@ def binomial(
     References
     ----------
     E. B. Wilson, J. Am. Stat. Assoc. 22 (1927) 209; C. J. Clopper and E. S. Pearson, Biometrika 26
-    (1934) 404.
+    (1934) 404. For the anytime sequence see ``vgsim._anytime``.
 
     Examples
     --------
@@ -115,12 +130,16 @@ def binomial(
     if not 0 <= events <= n or n < 1:
         raise ValueError(f"events and n must be 0 <= events <= n, n >= 1, got {events} of {n}")
     check_interval(confidence_level, method)
-    from scipy.stats import binomtest
+    if method == "anytime":
+        from vgsim._anytime import confidence_sequence
 
-    interval = binomtest(events, n).proportion_ci(confidence_level, method=method)
-    return Probability(
-        events / n, float(interval.low), float(interval.high), events, n, confidence_level, method
-    )
+        low, high = confidence_sequence(events, n, confidence_level)
+    else:
+        from scipy.stats import binomtest
+
+        interval = binomtest(events, n).proportion_ci(confidence_level, method=method)
+        low, high = float(interval.low), float(interval.high)
+    return Probability(events / n, low, high, events, n, confidence_level, method)
 
 
 def quantile(values: ArrayLike, q: ArrayLike) -> float | NDArray[np.float64]:

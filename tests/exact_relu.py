@@ -1,0 +1,20 @@
+"""The exact law of a He ReLU network, drawn directly, and what is known of it in closed form."""
+
+import numpy as np
+
+LN_SQUARED = 2 * np.log(10)
+
+# Of n = 32, D = 100: the mean and the variance of R, and P(R < −k), which is exact.
+MEAN = 100 * -0.0825402081 / LN_SQUARED
+VARIANCE = 100 * 0.1774977872 / LN_SQUARED**2
+BELOW = {-1: 0.80621, -3: 0.094492}
+
+
+def draw(shape, rng, width=32, depth=100):
+    """R = ½ Σ_l log10[(2/n) χ²_K], K ~ Bin(n, ½); −inf where a K is 0."""
+    total = np.zeros(shape)
+    with np.errstate(divide="ignore"):
+        for _ in range(depth):
+            open_gates = rng.binomial(width, 0.5, size=shape)
+            total += np.log10(4 / width * rng.standard_gamma(open_gates / 2))
+    return total / 2
