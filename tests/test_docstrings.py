@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+import operator
 import pkgutil
 import re
 from pathlib import Path
@@ -13,10 +14,12 @@ import vgsim
 ROOT = Path(__file__).parents[1]
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 MODULES = ["vgsim"] + [
-    f"vgsim.{module.name}"
-    for module in pkgutil.iter_modules(vgsim.__path__)
-    if module.name != "__main__"
+    module.name
+    for module in pkgutil.walk_packages(vgsim.__path__, "vgsim.")
+    if not module.name.endswith(".__main__")
 ]
+PUBLIC = [f"vgsim.{name}" for name in vgsim.__all__ if name != "theory"]
+PUBLIC += [f"vgsim.theory.{name}" for name in vgsim.theory.__all__]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md"))]
 
 
@@ -51,8 +54,8 @@ def test_page(page):
     run(doctest.DocTestParser().get_doctest("\n".join(sessions), {}, page.name, str(page), 0))
 
 
-@pytest.mark.parametrize("name", sorted(vgsim.__all__))
+@pytest.mark.parametrize("name", sorted(PUBLIC))
 def test_every_public_callable_has_an_example(name):
-    value = getattr(vgsim, name)
+    value = operator.attrgetter(name.removeprefix("vgsim."))(vgsim)
     if callable(value):
-        assert ">>> " in (value.__doc__ or ""), f"vgsim.{name} has no example"
+        assert ">>> " in (value.__doc__ or ""), f"{name} has no example"

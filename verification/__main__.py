@@ -12,7 +12,7 @@ import importlib
 import sys
 from pathlib import Path
 
-PARTS = ("weights", "spectrum", "normalisation", "skips")
+PARTS = ("weights", "spectrum", "normalisation", "skips", "criticality", "finite_width")
 PICTURES = Path(__file__).parent / "pictures"
 
 

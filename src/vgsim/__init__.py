@@ -11,14 +11,21 @@ from importlib.metadata import version as _version
 
 __version__ = _version("vgsim")
 
+from vgsim import theory
 from vgsim._activations import Activation
 from vgsim._cures import ClipNorm, ClipValue, Highway, Residual
+from vgsim._depth_curve import DepthCurve, depth_curve
+from vgsim._depth_scale import DepthScale
+from vgsim._estimate import Estimate
 from vgsim._evaluate import Evaluation, evaluate
 from vgsim._files import load
+from vgsim._fits import LogNormalFit
 from vgsim._info import show_config
 from vgsim._initializers import Initializer
 from vgsim._lyapunov import Lyapunov, lyapunov
 from vgsim._network import MLP, RNN
+from vgsim._precision import Precision
+from vgsim._profile import LayerProfile
 from vgsim._replay import Replay, replay
 from vgsim._samples import Samples
 from vgsim._simulate import simulate
@@ -30,19 +37,27 @@ __all__ = [
     "Activation",
     "ClipNorm",
     "ClipValue",
+    "DepthCurve",
+    "DepthScale",
+    "Estimate",
     "Evaluation",
     "Highway",
     "Initializer",
+    "LayerProfile",
+    "LogNormalFit",
     "Lyapunov",
+    "Precision",
     "Probability",
     "Replay",
     "Residual",
     "Samples",
     "__version__",
+    "depth_curve",
     "evaluate",
     "load",
     "lyapunov",
     "replay",
     "show_config",
     "simulate",
+    "theory",
 ]

@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 import vgsim
-from vgsim import _commands, _options
+from vgsim import _commands, _depth_command, _options, _theory_command
 from vgsim._activations import ACTIVATIONS
 from vgsim._initializers import INITIALIZERS
 from vgsim._parameters import Entry
-from vgsim._spec import DEPTHS, TEXTBOOK, initializer_for
+from vgsim._spec import CURVE_DEPTHS, DEPTHS, TEXTBOOK, initializer_for
 
 
 def _paired_with(init: str) -> str:
@@ -66,6 +66,44 @@ examples:
   vgsim run --highway -2
   vgsim run --rnn --activation tanh --depth 10 100 --gain 1.1 --clip-norm 1"""
 
+DEPTH = f"""\
+Measure how the probability of an event, by default a vanishing gradient, grows with depth, for
+every activation: the curve with its intervals and, beside it, the theory; the critical depth, where
+the probability rises to --level; and the depth scale, the number of layers in which the squared
+norm of the gradient changes e-fold. Without options: {", ".join(TEXTBOOK)} at depths
+{", ".join(map(str, CURVE_DEPTHS))}, width 128, 10,000 networks each."""
+
+DEPTH_MORE = """\
+Initialisers and the parameters of names are those of vgsim run: see vgsim run --help.
+-: no theory, or nothing to measure.
+
+examples:
+  vgsim depth
+  vgsim depth --activation relu --width 32 --threshold 1e-3 --depth 30 100 300
+  vgsim depth --activation relu --width 8 --event dead --level 0.1 --markdown
+  vgsim depth --activation tanh --event underflow --event-dtype float16"""
+
+THEORY = f"""\
+Print what the theory says, without simulation, of every activation at every depth: the mean field
+(fixed points, phase, depth scales, critical gain), and at finite width the mean and the standard
+deviation of R = log10(|G_0| / |G_D|) over networks that are not dead, and probabilities. Where a
+theory does not apply, the reason. Without options: {", ".join(TEXTBOOK)} at depths
+{", ".join(map(str, DEPTHS))}, width 128."""
+
+THEORY_MORE = """\
+Initialisers and the parameters of names are those of vgsim run: see vgsim run --help.
+
+  sigma_w, sigma_b  standard deviation of a weight times sqrt(fan-in), and of a bias
+  q*, c*            variance of the pre-activations, and correlation of two inputs, deep down
+  chi_1             growth of the gradient's mean squared norm a layer; chi_parallel: of q - q*
+  xi_grad           layers in which that norm changes e-fold; xi_q, xi_c: in which q and c settle
+  critical gain     the --gain at which chi_1 is 1
+
+examples:
+  vgsim theory
+  vgsim theory --activation tanh erf --init lecun_normal --gain 1.5 --bias-std 0.2
+  vgsim theory --activation relu --width 32 --depth 100 --threshold 1e-3 --json"""
+
 REPLAY = """\
 Replay one simulated network as explicit weights, run it forward and backward in NumPy, and print
 its gradient layer by layer beside what the simulation recorded."""
@@ -77,6 +115,10 @@ AS_OPTIONS = (
     (r"^(bias|input|norm|batch|confidence)_(std|eps|size|level) must", r"--\1-\2 must"),
     (r"^(depth|width|gain|seed|first|inputs|threshold|layers|norm) must", r"--\1 must"),
     (r"^steps must", "--depth must"),
+    (r"^level must", "--level must"),
+    (r"^event='(\w+)' needs dtype, ", r"--event \1 needs --event-dtype, "),
+    (r"^threshold is for (.*), got .* with event='(\w+)'", r"--threshold is for \1: --event \2"),
+    (r"^dtype is for (.*), got .* with event='(\w+)'", r"--event-dtype is for \1: --event \2"),
     (r"least batch_size = ", "least --batch-size = "),
     (r"with norm 'batch'", "with --norm batch"),
     (r"^(norm|loss) '(\w+)' ", r"--\1 \2 "),
@@ -187,7 +229,9 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> _Parser:
     parser = _Parser(prog="vgsim", description=VGSIM)
     parser.add_argument("--version", action="version", version=f"vgsim {vgsim.__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="{run,replay,info}")
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="{run,depth,theory,replay,info}"
+    )
     run = commands.add_parser(
         "run",
         help="estimate the probability of vanishing, exploding and dead gradients",
@@ -196,6 +240,22 @@ def _parser() -> _Parser:
     )
     _options.add_run_options(run)
     run.set_defaults(function=_commands.run, parser=run)
+    depth = commands.add_parser(
+        "depth",
+        help="the probability against depth, with critical depth and depth scale",
+        description=DEPTH,
+        epilog=DEPTH_MORE,
+    )
+    _options.add_depth_options(depth)
+    depth.set_defaults(function=_depth_command.depth, parser=depth)
+    theory = commands.add_parser(
+        "theory",
+        help="what the theory says, without simulation",
+        description=THEORY,
+        epilog=THEORY_MORE,
+    )
+    _options.add_theory_options(theory)
+    theory.set_defaults(function=_theory_command.theory, parser=theory)
     replay = commands.add_parser(
         "replay", help="one simulated network as explicit weights", description=REPLAY
     )

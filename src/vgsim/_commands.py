@@ -30,8 +30,8 @@ from vgsim._sampling import (
     checked_setting,
     data_digest,
 )
+from vgsim._spec import network_row, short_width, spec, technique, title, width
 from vgsim._spec import networks as networks_of
-from vgsim._spec import options_of, short_width, spec, technique, title, width
 from vgsim._stats import Probability, check_interval
 from vgsim._table import (
     QUANTILES,
@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> None:
     check_interval(options.confidence_level, options.method)
     check_threshold(options.threshold)
     networks = networks_of(options)
-    _check_setting(options, networks)
+    check_setting(options, networks)
     for network in networks:
         checked_record(options.record or (), network)
     depth = min(network.depth for network in networks)
@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> None:
     for layer in options.layers or ():
         checked_int("each of --layers", layer, 0, depth, f"depth = {depth}")
     files = _files(options, networks)
-    results = _simulations(options, networks, files)
+    results = simulations(options, networks, files)
     printers = {"text": _print_text, "json": _print_json, "csv": _print_csv}
     printers[options.format](options, results)
     if options.out is not None:
@@ -70,7 +70,7 @@ def run(options: argparse.Namespace) -> None:
         print(f"wrote {wrote}", file=sys.stdout if options.format == "text" else sys.stderr)
 
 
-def _check_setting(options: argparse.Namespace, networks: Sequence[Network]) -> None:
+def check_setting(options: argparse.Namespace, networks: Sequence[Network]) -> None:
     """Refuse, before any work, what one of the networks does not allow."""
     for network in networks:
         checked_setting(network, options.batch_size, options.loss, options.engine)
@@ -139,11 +139,13 @@ def _writing(path: Path) -> Iterator[None]:
         raise OSError(f"--out {path}: {error.strerror or error}") from error
 
 
-def _simulations(
+def simulations(
     options: argparse.Namespace, networks: Sequence[Network], files: Sequence[Path | None]
 ) -> Iterator[Samples]:
+    """Simulate every network, with a line of progress on a terminal; write it if it has a file."""
     layers = tuple(dict.fromkeys([*(options.layers or ()), options.layer]))
-    record = tuple(dict.fromkeys(["gradient", *(options.record or ())]))
+    clipped = ["clipped"] if networks[0].clip else []
+    record = tuple(dict.fromkeys(["gradient", *(options.record or ()), *clipped]))
     line = None
     if sys.stderr is not None and sys.stderr.isatty():
         tasks = [(title(network), float(sum(network.widths))) for network in networks]
@@ -191,6 +193,11 @@ def _probabilities(options: argparse.Namespace, samples: Samples) -> dict[str, P
     }
 
 
+def _clipped(options: argparse.Namespace, samples: Samples) -> float:
+    """Mean share of the entries of G_l that clipping cut."""
+    return float(samples.clipped[:, samples.column(options.layer)].mean())
+
+
 def _print_text(options: argparse.Namespace, results: Iterator[Samples]) -> None:
     began = time.monotonic()
     group = None
@@ -200,7 +207,9 @@ def _print_text(options: argparse.Namespace, results: Iterator[Samples]) -> None
         cells = [(f"P({event})", width) for event in EVENTS]
         recurrent = isinstance(samples.network, vgsim.RNN)
         depth = "steps" if recurrent else "depth"
-        table = Table(((depth, 5), *cells, (QUANTILES_HEADING, 20), ("time", 5)))
+        clipped = [] if samples.network.clip is None else [f"{_clipped(options, samples):.4f}"]
+        cut = [("clipped", 7)] if clipped else []
+        table = Table(((depth, 5), *cells, (QUANTILES_HEADING, 20), *cut, ("time", 5)))
         if group is None:
             print(_heading(options, samples))
         if (activation := samples.network.activation) != group:
@@ -213,6 +222,7 @@ def _print_text(options: argparse.Namespace, results: Iterator[Samples]) -> None
             str(samples.network.depth),
             *(probability_cell(p.estimate, p.low, p.high, digits) for p in probabilities),
             numbers_cell(np.asarray(quantiles).tolist()),
+            *clipped,
             seconds_cell(samples.elapsed),
         )
         print(row, flush=True)
@@ -247,15 +257,17 @@ def _heading(options: argparse.Namespace, samples: Samples) -> str:
             f"vanishing: {norms} < {low}   exploding: > {high}   "
             "dead: exactly 0; counts as vanishing too",
             *textwrap.wrap(made, COLUMNS),
-            *_technique_lines(options, network),
+            *technique_lines(network, options.batch_size, options.loss),
             f"each probability with its {100 * options.confidence_level:g} % interval "
             f"({options.method}); 5 %, median, 95 %: quantiles of R",
+            *([f"clipped: mean share of the entries of G_{layer} cut"] if network.clip else []),
         ]
     )
 
 
-def _technique_lines(options: argparse.Namespace, network: Network) -> list[str]:
-    return textwrap.wrap(technique(network, options.batch_size, options.loss), COLUMNS)
+def technique_lines(network: Network, batch_size: int = 1, loss: str = "linear") -> list[str]:
+    """Say, in lines, what sets the networks and their batches apart from the plain."""
+    return textwrap.wrap(technique(network, batch_size, loss), COLUMNS)
 
 
 def _row(options: argparse.Namespace, samples: Samples) -> dict[str, Any]:
@@ -264,15 +276,7 @@ def _row(options: argparse.Namespace, samples: Samples) -> dict[str, Any]:
     None is log10 0 in a quantile, and no technique of that name elsewhere.
     """
     network = samples.network
-    row: dict[str, Any] = {
-        "activation": spec(network.activation),
-        "init": spec(network.init),
-        "depth": network.depth,
-        "width": network.width,
-        "gain": network.gain,
-        "bias_std": network.bias_std,
-        "network": "RNN" if isinstance(network, vgsim.RNN) else "MLP",
-        **options_of(network),
+    row = network_row(network) | {
         "n": len(samples),
         "seed": samples.seed,
         "first": int(samples.index[0]),
@@ -295,6 +299,7 @@ def _row(options: argparse.Namespace, samples: Samples) -> dict[str, Any]:
         name: value if value > -np.inf else None
         for name, value in zip(QUANTILES, quantiles.tolist(), strict=True)
     }
+    row["clipped"] = None if network.clip is None else _clipped(options, samples)
     row["seconds"] = samples.elapsed
     return row
 
@@ -323,7 +328,7 @@ def _print_csv(options: argparse.Namespace, results: Iterator[Samples]) -> None:
 def replay(options: argparse.Namespace) -> None:
     """Replay one sample as explicit weights, evaluate it, and compare with what simulate says."""
     (network,) = networks_of(options, depths=[30])
-    _check_setting(options, [network])
+    check_setting(options, [network])
     checked_int("--index", options.index, 0, INDICES - 1, "2**56 - 1")
     if options.out is not None:
         if options.out.suffix != ".npz":
@@ -348,7 +353,7 @@ def replay(options: argparse.Namespace) -> None:
         layers=simulated.layers.tolist(),
     )
     print(f"{title(network)}, width {short_width(network)}, {spec(network.init)}")
-    for line in _technique_lines(options, network):
+    for line in technique_lines(network, options.batch_size, options.loss):
         print(line)
     print(
         f"sample {options.index} of seed {options.seed}: log10 |G_l|, simulated "

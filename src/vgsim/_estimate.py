@@ -18,7 +18,7 @@ class Estimate:
     ----------
     estimate : float or float64 array
     low, high : float or float64 array
-        Limits of the interval, of the shape of `estimate`; of a curve each interval holds by itself.
+        Limits of the interval, of the shape of `estimate`. Along a curve each holds by itself.
     confidence_level : float
         The nominal coverage.
     method : str

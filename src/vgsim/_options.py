@@ -10,14 +10,21 @@ from typing import Any
 
 import numpy as np
 
-from vgsim._cures import Residual
+from vgsim._cures import Highway, Residual
+from vgsim._events import EVENTS, LOG10_RANGE, THRESHOLD
 from vgsim._network import NORMS
 from vgsim._quantities import RECORDS
 from vgsim._sampling import ENGINES, LOSSES
-from vgsim._spec import DEPTHS, TEXTBOOK
+from vgsim._spec import CURVE_DEPTHS, DEPTHS, TEXTBOOK
 from vgsim._stats import METHODS
 
 BLOCKS = tuple(field.name for field in fields(Residual) if field.name != "every")
+FORMAT_HELP = {
+    "json": "print one JSON object; null is log10 0 in a quantile, elsewhere infinite or not known",
+    "csv": "print CSV, a row a network",
+    "markdown": "print Markdown tables",
+    "latex": "print LaTeX tables, for the package booktabs",
+}
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
@@ -25,18 +32,9 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     depths = " ".join(map(str, DEPTHS))
     _add_network_options(parser, "+", defaults, depths)
     sampling = _add_sampling_options(parser)
-    sampling.add_argument(
-        "--samples",
-        type=_integer,
-        default=10_000,
-        metavar="N",
-        help="networks in a row of the table (default: 10000)",
-    )
+    _add_run_length(sampling)
     sampling.add_argument(
         "--first", type=_integer, default=0, metavar="I", help="index of the first (default: 0)"
-    )
-    sampling.add_argument(
-        "--threads", type=_integer, metavar="N", help="default: as many as the machine allows"
     )
     table = parser.add_argument_group("the table")
     table.add_argument(
@@ -46,38 +44,8 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         metavar="L",
         help="the layer whose gradient is compared with the last one's (default: 0, the input)",
     )
-    table.add_argument(
-        "--threshold",
-        type=_number,
-        default=1e-6,
-        metavar="X",
-        help="vanishing is a ratio below X, exploding one above 1/X (default: 1e-6)",
-    )
-    table.add_argument(
-        "--confidence-level",
-        type=_number,
-        default=0.95,
-        metavar="P",
-        help="of the intervals (default: 0.95)",
-    )
-    table.add_argument(
-        "--method",
-        choices=METHODS,
-        default="wilson",
-        help="which interval, Wilson's or that of Clopper and Pearson (default: wilson)",
-    )
-    kind = table.add_mutually_exclusive_group()
-    kind.add_argument(
-        "--json",
-        dest="format",
-        action="store_const",
-        const="json",
-        default="text",
-        help="print one JSON object; null in a quantile is log10 0, a dead network",
-    )
-    kind.add_argument(
-        "--csv", dest="format", action="store_const", const="csv", help="print CSV, a row a network"
-    )
+    _add_interval_options(table)
+    _add_formats(table, "json", "csv")
     raw = parser.add_argument_group("raw samples, for vgsim.load")
     raw.add_argument(
         "--out",
@@ -102,6 +70,52 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_depth_options(parser: argparse.ArgumentParser) -> None:
+    defaults: list[tuple[str, Any]] = [(name, {}) for name in TEXTBOOK]
+    _add_network_options(parser, "+", defaults, " ".join(map(str, CURVE_DEPTHS)))
+    _add_run_length(_add_sampling_options(parser))
+    curve = parser.add_argument_group("the curves")
+    curve.add_argument(
+        "--event",
+        choices=EVENTS,
+        default="vanishing",
+        metavar="NAME",
+        help=f"{', '.join(EVENTS)} (default: vanishing)",
+    )
+    curve.add_argument(
+        "--event-dtype",
+        choices=tuple(LOG10_RANGE),
+        metavar="DTYPE",
+        help=f"the floating-point format of underflow and overflow: {', '.join(LOG10_RANGE)}",
+    )
+    curve.add_argument(
+        "--level",
+        type=_number,
+        default=0.5,
+        metavar="P",
+        help="the critical depth is where the event's probability rises to P (default: 0.5)",
+    )
+    _add_interval_options(curve)
+    _add_formats(curve, "json", "csv", "markdown", "latex")
+    parser.set_defaults(first=0, layer=0, layers=None, record=None)
+
+
+def add_theory_options(parser: argparse.ArgumentParser) -> None:
+    defaults: list[tuple[str, Any]] = [(name, {}) for name in TEXTBOOK]
+    _add_network_options(parser, "+", defaults, " ".join(map(str, DEPTHS)))
+    table = parser.add_argument_group("the tables")
+    table.add_argument(
+        "--batch-size",
+        type=_integer,
+        default=1,
+        metavar="B",
+        help="inputs to each network: batch normalisation needs it (default: 1)",
+    )
+    _add_threshold(table)
+    _add_formats(table, "json", "csv", "markdown", "latex")
+    parser.set_defaults(loss="linear", engine="auto", inputs="normal")
+
+
 def add_replay_options(parser: argparse.ArgumentParser) -> None:
     _add_network_options(parser, 1, [("tanh", {})], "30")
     sampling = _add_sampling_options(parser)
@@ -117,6 +131,56 @@ def add_replay_options(parser: argparse.ArgumentParser) -> None:
         metavar="FILE.npz",
         help="a new file: write inputs, output_gradient, W_1, b_1, W_2, ... for numpy.load",
     )
+
+
+def _add_run_length(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--samples",
+        type=_integer,
+        default=10_000,
+        metavar="N",
+        help="networks in a row of the table (default: 10000)",
+    )
+    group.add_argument(
+        "--threads", type=_integer, metavar="N", help="default: as many as the machine allows"
+    )
+
+
+def _add_threshold(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--threshold",
+        type=_number,
+        default=THRESHOLD,
+        metavar="X",
+        help="vanishing is a ratio below X, exploding one above 1/X (default: 1e-6)",
+    )
+
+
+def _add_interval_options(group: argparse._ArgumentGroup) -> None:
+    _add_threshold(group)
+    group.add_argument(
+        "--confidence-level",
+        type=_number,
+        default=0.95,
+        metavar="P",
+        help="of the intervals (default: 0.95)",
+    )
+    group.add_argument(
+        "--method",
+        choices=METHODS,
+        default="wilson",
+        help="the interval of a probability: Wilson's, that of Clopper and Pearson, or one that is "
+        "valid at any time of stopping (default: wilson)",
+    )
+
+
+def _add_formats(group: argparse._ArgumentGroup, *formats: str) -> None:
+    kinds = group.add_mutually_exclusive_group()
+    kinds.set_defaults(format="text")
+    for name in formats:
+        kinds.add_argument(
+            f"--{name}", dest="format", action="store_const", const=name, help=FORMAT_HELP[name]
+        )
 
 
 def _add_network_options(
@@ -186,8 +250,10 @@ def _add_technique_options(parser: argparse.ArgumentParser) -> None:
     skips.add_argument(
         "--highway",
         type=_number,
+        nargs="?",
+        const=Highway.gate_bias,
         metavar="GATE_BIAS",
-        help="gates, with this bias: -2, for example",
+        help=f"gates, with this bias ({Highway.gate_bias:g} if none is given)",
     )
     clips = group.add_mutually_exclusive_group()
     clips.add_argument(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import xarray
 
     from vgsim._fits import Law
+    from vgsim._profile import LayerProfile
     from vgsim._summary import Summary
 
 IDENTITY = ("network", "seed", "engine", "dtype", "batch_size", "loss", "inputs")
@@ -298,6 +299,28 @@ class Samples(Distribution):
         from vgsim._summary import summarise
 
         return summarise(self, threshold, confidence_level, method)
+
+    def profile(self) -> LayerProfile:
+        """Return the ratio against layer: its mean, variance and depth scale along the network.
+
+        Raises
+        ------
+        ValueError
+            If fewer than two layers were recorded.
+        AttributeError
+            If the run did not record "gradient".
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> net = vgsim.MLP(depth=50, width=32, activation="sigmoid")
+        >>> scale = vgsim.simulate(net, 1000).profile().depth_scale()
+        >>> round(scale.slope.estimate, 1)  # of ln ‖G‖² a layer
+        -2.9
+        """
+        from vgsim._profile import profile
+
+        return profile(self)
 
     def to_xarray(self) -> xarray.Dataset:
         """Return everything as an ``xarray.Dataset``.

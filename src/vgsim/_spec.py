@@ -12,6 +12,7 @@ from vgsim._description import SHOWN_WIDTHS
 from vgsim._network import NORM_EPS, Network
 
 DEPTHS = (10, 30, 100, 300, 1000)
+CURVE_DEPTHS = (5, *DEPTHS)  # one before the depth where sigmoid's gradient vanishes
 TEXTBOOK = ("sigmoid", "tanh", "relu")
 MLP_ONLY = ("norm", "norm_eps", "residual", "highway")
 
@@ -205,3 +206,26 @@ def options_of(network: Network) -> dict[str, Any]:
     elif network.clip:
         found["clip_value"] = network.clip.limit
     return found
+
+
+def network_row(network: Network) -> dict[str, Any]:
+    """Return what describes a network, flat, as the options have it.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> from vgsim._spec import network_row
+    >>> row = network_row(vgsim.MLP(10, 8, activation="relu", init="he_normal"))
+    >>> row["activation"], row["init"], row["depth"], row["network"]
+    ('relu', 'he_normal', 10, 'MLP')
+    """
+    return {
+        "activation": spec(network.activation),
+        "init": spec(network.init),
+        "depth": network.depth,
+        "width": network.width,
+        "gain": network.gain,
+        "bias_std": network.bias_std,
+        "network": "RNN" if isinstance(network, vgsim.RNN) else "MLP",
+        **options_of(network),
+    }

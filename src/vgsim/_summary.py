@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vgsim._network import Network
+from vgsim._prediction import Prediction, predict
+from vgsim._report import Column, check_format, report
 from vgsim._samples import Samples
 from vgsim._table import (
     QUANTILES,
@@ -20,6 +25,7 @@ from vgsim._table import (
 )
 
 EVENTS = ("vanishing", "exploding", "dead")
+MOMENT_DECIMALS = 3  # of mean and std
 
 
 class Summary(dict[str, NDArray[Any]]):
@@ -46,6 +52,57 @@ class Summary(dict[str, NDArray[Any]]):
 
     title: str
     n: int
+    _threshold: float
+    _predictions: Callable[[], list[Prediction]]
+
+    def table(self, format: str = "text", theory: bool = True) -> str:
+        """Write the summary as a table, with theory beside measurement.
+
+        Parameters
+        ----------
+        format : {"text", "markdown", "latex", "csv"}, default "text"
+            LaTeX needs the package booktabs; only CSV has all digits.
+        theory : bool, default True
+            Whether to put beside probabilities, mean and std what the theory says: "-" where there
+            is none.
+
+        Returns
+        -------
+        str
+
+        Raises
+        ------
+        ValueError
+            If the format is unknown.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> net = vgsim.MLP(depth=50, width=32, activation="relu", init="he_normal")
+        >>> summary = vgsim.simulate(net, 1000, layers=(0, 25)).summary(threshold=0.1)
+        >>> print(summary.table("csv").splitlines()[0])
+        layer,vanishing,vanishing_low,vanishing_high,vanishing_theory,exploding,...
+        """
+        check_format(format)
+        found = self._predictions() if theory else None
+        digits = [decimals(self.n)] * self["layer"].size
+        columns = [Column("layer", "layer", self["layer"].tolist())]
+        for event in EVENTS:
+            values, low, high = (self[f"{event}{end}"].tolist() for end in ("", "_low", "_high"))
+            columns.append(Column(event, f"P({event})", values, low, high, digits))
+            if found is not None:
+                said = [prediction.probability(event, self._threshold) for prediction in found]
+                columns.append(Column(f"{event}_theory", "theory", said, decimals=digits))
+        digits = [MOMENT_DECIMALS] * self["layer"].size
+        for name in ("mean", "std"):
+            columns.append(Column(name, name, self[name].tolist(), decimals=digits))
+            if found is not None:
+                said = [getattr(prediction, name) for prediction in found]
+                columns.append(Column(f"{name}_theory", "theory", said, decimals=digits))
+        for name, q in QUANTILES.items():
+            heading = "median" if q == 0.5 else f"{100 * q:g} %"
+            columns.append(Column(name, heading, self[name].tolist(), decimals=digits))
+        return report(columns, format, self.title)
 
     def __str__(self) -> str:
         digits = decimals(self.n)
@@ -110,6 +167,9 @@ def summarise(samples: Samples, threshold: float, confidence_level: float, metho
 
     summary = Summary(columns)
     summary.n = len(samples)
+    summary._threshold = threshold
+    setting = samples.network, samples.batch_size, samples.loss, samples.inputs
+    summary._predictions = partial(_predictions, layers, *setting)
     power = math.log10(threshold)
     summary.title = (
         f"log10(|G_l| / |G_D|) of {len(samples):,} networks {samples.network!r}{samples._batch}\n"
@@ -118,3 +178,9 @@ def summarise(samples: Samples, threshold: float, confidence_level: float, metho
         "mean and std: of those not dead"
     )
     return summary
+
+
+def _predictions(
+    layers: Sequence[int], network: Network, batch_size: int, loss: str, inputs: str
+) -> list[Prediction]:
+    return [predict(network, layer, batch_size, loss, inputs) for layer in layers]

@@ -1,0 +1,137 @@
+"""What the theory says of R_l = log10(‖G_l‖ / ‖G_D‖), to stand beside a measurement."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+from vgsim._network import MLP, RNN, Network
+
+__all__ = ["DECADE", "Prediction", "predict"]
+
+DECADE = 2 * math.log(10)  # of ln ‖G‖² in one of log10 ‖G‖
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Mean, standard deviation and probabilities of R_l in theory, as far as there is one.
+
+    Attributes
+    ----------
+    mean, std : float or None
+        Of R_l, a decimal logarithm, over networks that are not dead.
+    law : exact law of ln(‖G_l‖²/‖G_D‖²), or None
+    source : str
+        Where the numbers come from; if there are none, why.
+    """
+
+    mean: float | None = None
+    std: float | None = None
+    law: Any = None
+    source: str = ""
+
+    def probability(self, event: str, threshold: float) -> float | None:
+        """Return the probability of an event: by the exact law, or by a normal law of R_l.
+
+        None where neither is known, and for the events "underflow" and "overflow".
+
+        Examples
+        --------
+        >>> from vgsim._prediction import Prediction
+        >>> Prediction(-6.0, 1.0).probability("vanishing", 1e-6)
+        0.5
+        >>> Prediction(-6.0).probability("vanishing", 1e-6) is None
+        True
+        """
+        if event not in ("vanishing", "exploding", "healthy", "dead"):
+            return None
+        if self.law is not None:
+            return float(self.law.probability(event, threshold))
+        if self.mean is None or self.std is None or (event == "dead" and self.std > 0):
+            return None
+        decades = math.log10(threshold)
+        vanishing = _normal_cdf(decades - self.mean, self.std)
+        exploding = _normal_cdf(decades + self.mean, self.std)
+        rest = 1 - vanishing - exploding
+        found = {"vanishing": vanishing, "exploding": exploding, "healthy": rest, "dead": 0.0}
+        return found[event]
+
+
+def predict(
+    network: Network,
+    layer: int = 0,
+    batch_size: int = 1,
+    loss: str = "linear",
+    inputs: str = "normal",
+) -> Prediction:
+    """Return what the theory says of R_l.
+
+    Parameters
+    ----------
+    network : MLP or RNN
+    layer : int, default 0
+    batch_size, loss, inputs
+        As `Samples` has them: there is theory of single inputs and linear losses only.
+
+    Returns
+    -------
+    Prediction
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> from vgsim._prediction import predict
+    >>> network = vgsim.MLP(depth=100, width=32, activation="relu", init="he_normal")
+    >>> theory = predict(network)
+    >>> print(f"{theory.mean:.4f} {theory.std:.4f} {theory.probability('vanishing', 1e-3):.4f}")
+    -1.7923 0.9149 0.0945
+    >>> predict(network, batch_size=8).source
+    'the theory is of one input to a network, not of batch size 8'
+    """
+    from vgsim import theory
+
+    if layer == network.depth:
+        return Prediction(0.0, 0.0, None, "R_D is 0")
+    if batch_size > 1 and getattr(network, "norm", None) != "batch":
+        return Prediction(
+            source=f"the theory is of one input to a network, not of batch size {batch_size}"
+        )
+    if loss != "linear":
+        return Prediction(source=f"the theory is of a linear loss, not of {loss!r}")
+    law = None
+    if isinstance(network, MLP):
+        above = replace(network, depth=network.depth - layer, width=network.widths[layer:])
+        try:
+            law = theory.exact_law(above)
+        except ValueError:
+            pass
+        else:
+            return Prediction(law.mean / DECADE, math.sqrt(law.variance) / DECADE, law, "exact law")
+    if inputs != "normal":
+        return Prediction(source="the theory is of normal inputs")
+    size = None if batch_size == 1 else batch_size
+    try:
+        found = theory.log_gradient_moments(network, size)
+        mean, variance = found.mean, found.variance
+        if layer > 0:  # less the layers below
+            below = theory.log_gradient_moments(_first_layers(network, layer), size)
+            mean -= below.mean
+            if variance is not None and below.variance is not None:
+                variance -= below.variance
+    except ValueError as error:
+        return Prediction(source=str(error))
+    std = None if variance is None else math.sqrt(max(variance, 0.0)) / DECADE
+    return Prediction(mean / DECADE, std, None, found.source)
+
+
+def _first_layers(network: Network, depth: int) -> Network:
+    if isinstance(network, RNN):
+        return replace(network, steps=depth)
+    return replace(network, depth=depth, width=network.widths[: depth + 1])
+
+
+def _normal_cdf(x: float, std: float) -> float:
+    if std == 0:
+        return float(x > 0)
+    return 0.5 * math.erfc(-x / (std * math.sqrt(2)))

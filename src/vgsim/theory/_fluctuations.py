@@ -1,0 +1,200 @@
+"""Fluctuations of a smooth network at finite width, layer by layer, to first order in 1/width."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cache, partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vgsim._activations import Activation, as_activation
+from vgsim._network import MLP
+from vgsim.theory._gaussian import gaussian_mean
+from vgsim.theory._mixture import linear_factor
+from vgsim.theory._variance_map import fixed_point
+
+__all__ = ["finite_width_rates", "smooth_moments"]
+
+Floats = NDArray[np.float64]
+SMALLEST = 1e-30  # of the variance of pre-activations, and the inverse of the largest
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """Gaussian means at the variance q of its pre-activations.
+
+    Derivatives by q are by Stein's lemma: d/dq E f = E f He_2(z)/2q, d²/dq² E f = E f He_4(z)/4q².
+    """
+
+    square: float  # E φ², with its first two derivatives by q
+    square_1: float
+    square_2: float
+    fourth: float  # E φ⁴
+    slope: float  # E φ'², with its first two derivatives by q
+    slope_1: float
+    slope_2: float
+    slope_fourth: float  # E φ'⁴
+    both: float  # E φ² φ'²
+
+
+def _layer(phi: Activation, q: float) -> _Layer:
+    """Return the means at q."""
+
+    def mean(value: int, slope: int, hermite: int = 0) -> float:
+        def f(h: Floats) -> Floats:
+            product = phi.value(h) ** value * phi.derivative(h) ** slope
+            z = h * h / q
+            if hermite == 2:
+                product *= (z - 1.0) / (2.0 * q)
+            elif hermite == 4:
+                product *= (z * z - 6.0 * z + 3.0) / (4.0 * q * q)
+            return product
+
+        return gaussian_mean(f, q, phi)
+
+    return _Layer(
+        square=mean(2, 0),
+        square_1=mean(2, 0, 2),
+        square_2=mean(2, 0, 4),
+        fourth=mean(4, 0),
+        slope=mean(0, 2),
+        slope_1=mean(0, 2, 2),
+        slope_2=mean(0, 2, 4),
+        slope_fourth=mean(0, 4),
+        both=mean(2, 2),
+    )
+
+
+def finite_width_rates(
+    activation: str | Activation, sigma_w: float, sigma_b: float = 0.0
+) -> tuple[float, float]:
+    """Return what a width n adds to the mean of ln ‖J u‖², and its variance: a layer, times n.
+
+    That is, E ln ‖J u‖² ~ D (ln χ₁ + mean/n) and Var ln ‖J u‖² ~ D variance/n in a deep network
+    at the fixed point that q = 1 leads to.
+
+    Parameters
+    ----------
+    activation : str or Activation
+    sigma_w, sigma_b : float
+        Standard deviations of a weight, times √fan_in, and of a bias.
+
+    Returns
+    -------
+    mean, variance : float
+
+    Raises
+    ------
+    ValueError
+        If χ_∥ >= 1, or χ_∥² >= χ₁, at the fixed point, where there is no such law; or if the fixed
+        point is 0 or infinite, where the network is piecewise linear.
+
+    Notes
+    -----
+    See :func:`log_gradient_moments`, which also has the first layers.
+
+    Examples
+    --------
+    >>> from vgsim.theory import finite_width_rates
+    >>> mean, variance = finite_width_rates("selu", 1.0)
+    >>> print(f"{variance:.4f}")
+    4.4195
+    """
+    phi = as_activation(activation)
+    q = fixed_point(phi, sigma_w, sigma_b)
+    if q == 0 or math.isinf(q):
+        raise ValueError(f"network must have a finite variance of pre-activations, it tends to {q}")
+    w, m = sigma_w**2, _layer(phi, q)
+    chi_1, parallel = w * m.slope, w * m.square_1
+    if not (parallel < 1 - 1e-9 and parallel**2 < chi_1):
+        raise ValueError(
+            "fluctuations must decay, with χ_∥ < 1 and χ_∥² < χ₁, got "
+            f"χ_∥={parallel:.6g} and χ₁={chi_1:.6g}"
+        )
+    k = m.slope_1 / m.slope
+    own = 3.0 * m.slope_fourth / m.slope**2 - 1.0
+    noise = w * w * (m.fourth - m.square**2)
+    common = w * (m.both / m.slope - m.square)
+    spread = noise / (1.0 - parallel**2)
+    bias = 0.5 * w * m.square_2 * spread / (1.0 - parallel)
+    curvature = m.slope_2 / m.slope - k * k
+    aligned = w * w * m.both / (q * (chi_1 - parallel**2))
+    mean = -own / 2.0 + k * bias + curvature * spread / 2.0 + 2.0 * q * k * aligned
+    carried = 2.0 * k * common / (1.0 - parallel) + k * k * noise / (1.0 - parallel) ** 2
+    return mean, own + carried
+
+
+def smooth_moments(network: MLP, *, finite: bool) -> tuple[float, float]:
+    """Return mean and variance by mean field, with its first correction in 1/width if `finite`.
+
+    The state before layer l: q, its bias and variance, its covariance with the log norm of the
+    tangent vector so far, and E ρ².
+    """
+    phi, widths = network.activation, network.widths
+    layer = cache(partial(_layer, phi))
+    sigma_b = np.hypot(network.bias_std, network.bias_limits / math.sqrt(3.0))
+    power = network.weight_stds**2 * np.array(widths[:-1])
+    q = float(power[0] + sigma_b[0] ** 2)
+    bias, covariance = 0.0, 0.0
+    spread, aligned = 2.0 * power[0] ** 2 / widths[0], power[0] / (q * widths[0])
+    mean = variance = 0.0
+    for l in range(1, network.depth + 1):
+        n = widths[l]
+        m = layer(q)
+        k = m.slope_1 / m.slope
+        curvature = m.slope_2 / m.slope - k * k
+        mean += math.log(power[l - 1] * m.slope)
+        if finite:
+            sum_variance = (3.0 * m.slope_fourth / m.slope**2 - 1.0) / n
+            mean += k * bias + curvature * spread / 2.0 + 2.0 * q * k * aligned - sum_variance / 2.0
+            variance += sum_variance + k * k * spread + 2.0 * k * covariance
+            _check_small(l, q, k, spread, aligned, k * bias + curvature * spread / 2, sum_variance)
+        if l == network.depth:
+            break
+        w = network.weight_stds[l] ** 2 * n
+        q_next = float(w * m.square + sigma_b[l] ** 2)
+        parallel = w * m.square_1
+        common = w * (m.both / m.slope - m.square)
+        covariance = parallel * (covariance + k * spread) + common / n
+        bias = parallel * bias + w * m.square_2 * spread / 2.0
+        spread = parallel**2 * spread + w * w * (m.fourth - m.square**2) / n
+        aligned = (aligned * parallel**2 * q + w * w * m.both / n) / (q_next * w * m.slope)
+        # An activation is piecewise linear near 0 and near infinity, and only ratios matter there.
+        inside = min(max(q_next, SMALLEST), 1.0 / SMALLEST) / q_next
+        bias, covariance, spread = bias * inside, covariance * inside, spread * inside**2
+        q_next *= inside
+        q = q_next if abs(q_next - q) > 1e-14 * q else q
+    if finite:
+        for n, sign in ((widths[0], 1.0), (widths[-1], -1.0)):
+            _, end_mean, end_variance = linear_factor(n).cumulants(0.0)
+            mean += sign * (end_mean - math.log(n))
+            variance += sign * end_variance
+    return mean, variance
+
+
+def _check_small(
+    layer: int,
+    q: float,
+    k: float,
+    spread: float,
+    aligned: float,
+    shift: float,
+    sum_variance: float,
+) -> None:
+    """Refuse where what is taken to be a small correction is not; limits found by simulation."""
+    std = math.sqrt(spread)
+    effect = abs(k) * std
+    cause = None
+    if sum_variance > 0.3:
+        cause = f"the squared gradient norm fluctuates by {math.sqrt(sum_variance):.2g} of itself"
+    elif abs(2.0 * q * k * aligned) > 0.05:
+        cause = f"the gradient aligns with the activations, to a squared cosine of {aligned:.2g}"
+    elif abs(shift) > 0.025 or (std > q and effect > 0.005):
+        cause = f"the variance of the pre-activations fluctuates by {std / q:.2g} of itself"
+    if cause:
+        raise ValueError(
+            f"network must be wider for a correction of first order in 1/width: {cause} in layer "
+            f"{layer}"
+        )

@@ -1,0 +1,334 @@
+"""Residual and highway networks: mean growth of the gradient, exact laws, variances."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from vgsim._activations import Activation
+from vgsim._description import checked_int
+from vgsim._network import MLP, Network
+from vgsim.theory._gaussian import gaussian_mean
+from vgsim.theory._mixture import noncentral_factor
+from vgsim.theory._normalised import unit_means
+from vgsim.theory._post import post_growth
+from vgsim.theory._product import ProductLaw, layered_law, relu_law
+
+__all__ = [
+    "highway_growth",
+    "linear_residual_law",
+    "relu_residual_moments",
+    "residual_growth",
+    "residual_variance",
+    "tanh_residual_exponent",
+]
+
+SCALE = 1e200  # beyond, an activation is as good as linear on either side
+
+
+def residual_growth(network: Network) -> float:
+    """Return ln E(‖G_0‖²/‖G_D‖²) of a residual network, in the limit of infinite width.
+
+    By mean field: the mean and the mean square of a unit go from block to block, and each block
+    multiplies the mean squared gradient by s² + c² Π_l σ_w² E φ'². Style "post" needs the law of a
+    unit, which is computed on a grid, to some 1e-3.
+
+    Parameters
+    ----------
+    network : MLP
+        With residual, without clip; norm None, "layer" or "rms".
+
+    Returns
+    -------
+    float
+        Where the norm of the gradient does not fluctuate much, also the mean of the logarithm.
+
+    Raises
+    ------
+    ValueError
+        If the network has no residual, or something that this theory is not for.
+
+    References
+    ----------
+    Yang and Schoenholz, "Mean field residual networks: on the edge of chaos", NeurIPS 2017.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> from vgsim.theory import residual_growth
+    >>> residual = vgsim.Residual(2, branch="1/sqrt(blocks)", style="linear", last_gain=0.5**0.5)
+    >>> net = vgsim.MLP(2000, 64, activation="relu", init="he_normal", residual=residual)
+    >>> print(f"{residual_growth(net):.4f}")  # ln (1 + 1/1000)^1000
+    0.9995
+    """
+    if not isinstance(network, MLP) or network.residual is None:
+        raise ValueError(f"network must be an MLP with residual, got {network!r}")
+    _check_limit(network)
+    style, every = network.residual.style, network.residual.every
+    skip, branch = network.residual.skip, network.residual.branch_scale(network.depth)
+    phi = network.activation
+    powers = (network.weight_stds**2 * network.widths[0]).tolist()
+    biases = (network.bias_std**2 + network.bias_limits**2 / 3.0).tolist()
+    if style == "post":
+        return post_growth(network, powers, biases)
+    growth, mean, square = 0.0, 0.0, 1.0
+    for first in range(0, network.depth, every):
+        slopes, signal, shift = 1.0, square, 0.0
+        for l in range(first, first + every):
+            last = l == first + every - 1
+            if style == "pre":
+                _, signal, slope = _normed_means(network, phi, signal)
+                slopes *= powers[l] * slope
+                signal = powers[l] * signal + biases[l]
+            elif style == "linear" and last:
+                slopes *= powers[l]
+                signal = powers[l] * signal + biases[l]
+            else:
+                signal = powers[l] * signal + biases[l]
+                shift, signal, slope = _normed_means(network, phi, signal)
+                slopes *= powers[l] * slope
+        if style != "activated":
+            shift = 0.0
+        square = skip**2 * square + branch**2 * signal + 2.0 * skip * branch * mean * shift
+        square = min(max(square, 1.0 / SCALE), SCALE)
+        mean = skip * mean + branch * shift
+        mean = math.copysign(min(abs(mean), math.sqrt(square)), mean)
+        growth += math.log(skip**2 + branch**2 * slopes)
+    return growth
+
+
+def _check_limit(network: MLP) -> None:
+    if network.clip is not None:
+        raise ValueError(f"network must have no clip, got {network.clip!r}")
+    if network.norm == "batch":
+        raise ValueError("norm of a network with skips or gates must be None, 'layer' or 'rms'")
+
+
+def _normed_means(network: MLP, phi: Activation, variance: float) -> tuple[float, float, float]:
+    """Return E φ, E φ² and E φ'² (by the unnormalised argument) of a N(0, variance) unit."""
+    if network.norm is None:
+        return unit_means(phi, variance)
+    scale = variance + network.norm_eps
+    mean, square, slope = unit_means(phi, variance / scale)
+    return mean, square, slope / scale
+
+
+def highway_growth(network: Network) -> float:
+    """Return ln E(‖G_0‖²/‖G_D‖²) of a highway network, in the limit of infinite width.
+
+    Each layer multiplies the mean squared gradient by
+    E(1 − T)² + σ_w² E T² E φ'² + σ_T² E T'² E(Y − x)²: the path that is carried through, the
+    transformed one, and the one through the gate.
+
+    Parameters
+    ----------
+    network : MLP
+        With highway, without clip; norm None, "layer" or "rms".
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        If the network has no highway, or something that this theory is not for.
+
+    References
+    ----------
+    Srivastava, Greff and Schmidhuber, "Training very deep networks", NeurIPS 2015.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> from vgsim.theory import highway_growth
+    >>> net = vgsim.MLP(50, 400, init="lecun_normal", highway=vgsim.Highway(0.0))
+    >>> print(f"{highway_growth(net):.2f}")
+    -34.82
+    """
+    if not isinstance(network, MLP) or network.highway is None:
+        raise ValueError(f"network must be an MLP with highway, got {network!r}")
+    _check_limit(network)
+    phi, gate, shift = network.activation, Activation("sigmoid"), network.highway.gate_bias
+    biases = (network.bias_std**2 + network.bias_limits**2 / 3.0).tolist()
+    growth, mean, square = 0.0, 0.0, 1.0
+    for std, b in zip(network.weight_stds.tolist(), biases, strict=True):
+        power = std * std * network.widths[0]
+        y_mean, y_square, y_slope = _normed_means(network, phi, power * square + b)
+        variance = power * square
+        opened = gaussian_mean(lambda h: gate.value(h + shift), variance)
+        opened_2 = gaussian_mean(lambda h: gate.value(h + shift) ** 2, variance)
+        closed_2 = gaussian_mean(lambda h: gate.value(-h - shift) ** 2, variance)
+        both = gaussian_mean(lambda h: gate.derivative(h + shift), variance)  # T' = T (1 − T)
+        both_2 = gaussian_mean(lambda h: gate.derivative(h + shift) ** 2, variance)
+        through = power * both_2 * (y_square - 2.0 * y_mean * mean + square)
+        growth += math.log(closed_2 + power * opened_2 * y_slope + through)
+        square = opened_2 * y_square + 2.0 * both * y_mean * mean + closed_2 * square
+        mean = opened * y_mean + (1.0 - opened) * mean
+        square = min(max(square, 1.0 / SCALE), SCALE)
+    return growth
+
+
+def tanh_residual_exponent(sigma_w: float = 1.0, sigma_v: float = 1.0) -> float:
+    """Return a in ln E(‖G_0‖²/‖G_D‖²) ~ a √blocks, for blocks x + V tanh(W x).
+
+    Parameters
+    ----------
+    sigma_w, sigma_v : float
+        Standard deviations of the weights W and V, times √width.
+
+    Returns
+    -------
+    float
+        σ_w σ_v (8/3)/√(2π): the gradient grows by exp(Θ(√depth)), not exponentially.
+
+    References
+    ----------
+    Yang and Schoenholz, "Mean field residual networks: on the edge of chaos", NeurIPS 2017.
+
+    Examples
+    --------
+    >>> from vgsim.theory import tanh_residual_exponent
+    >>> print(f"{tanh_residual_exponent():.6f}")
+    1.063846
+    """
+    for name, sigma in (("sigma_w", sigma_w), ("sigma_v", sigma_v)):
+        if not (sigma > 0 and math.isfinite(sigma)):
+            raise ValueError(f"{name} must be positive, got {sigma!r}")
+    return sigma_w * sigma_v * 8.0 / (3.0 * math.sqrt(2.0 * math.pi))
+
+
+def linear_residual_law(width: int, depth: int, branch: float = 1.0) -> ProductLaw:
+    """Return the exact law of x' = x + a G x, G with weights of variance 1/n: Σ ln[(a²/n) χ'²_n].
+
+    χ'²_n is a chi-square of noncentrality n/a².
+
+    Parameters
+    ----------
+    width, depth : int
+    branch : float, default 1.0
+        a, of a size from √(n/1e7) to 1e100.
+
+    Returns
+    -------
+    ProductLaw
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong type or out of range.
+
+    Examples
+    --------
+    >>> from vgsim.theory import linear_residual_law
+    >>> law = linear_residual_law(10, 1)
+    >>> print(f"{law.mean:.7f} {law.variance:.7f}")
+    0.6144271 0.1681120
+    """
+    n, depth = checked_int("width", width, 1, 2**31), checked_int("depth", depth, 1, 2**31)
+    least = math.sqrt(n / 1e7)
+    if not least <= abs(branch) <= 1e100:
+        raise ValueError(f"branch must be of a size from {least:.2g} to 1e100, got {branch!r}")
+    square = branch * branch / n
+    return layered_law(
+        (n,) * (depth + 1), lambda n: noncentral_factor(n, 1.0 / square), depth * math.log(square)
+    )
+
+
+def relu_residual_moments(width: int, branch: float = 1.0) -> tuple[float, float]:
+    """Return mean and variance, a block, of ln ‖J u‖² for x' = x + a V relu(W x); exact.
+
+    W has weights of variance 2/n and V of 1/n. The factor of a block is (1 + r g)² + r² χ²_{n−1},
+    r² = (a²/n)(2/n) χ²_K, and E ‖J u‖² = (1 + a²)^blocks.
+
+    Parameters
+    ----------
+    width : int
+    branch : float, default 1.0
+        a, of a size from 1e-3 to 1e3.
+
+    Returns
+    -------
+    mean, variance : float
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong type or out of range.
+
+    Notes
+    -----
+    Given r the factor is r² times a chi-square of noncentrality 1/r², whose log has its mean and
+    variance by a Poisson mixture; over r by the trapezoidal rule with the density of ln χ²_K.
+
+    Examples
+    --------
+    >>> from vgsim.theory import relu_residual_moments
+    >>> mean, variance = relu_residual_moments(64)
+    >>> print(f"{mean:.6f} {variance:.6f}")
+    0.671970 0.042190
+    """
+    n = checked_int("width", width, 1, 100_000)
+    if not 1e-3 <= abs(branch) <= 1e3:
+        raise ValueError(f"branch must be of a size from 1e-3 to 1e3, got {branch!r}")
+    law = relu_law(n, 1)  # of ln[(2/n) χ²_K]
+    std = math.sqrt(law.variance)
+    step = std / 6.0
+    x = law.mean + step * np.arange(-60 if n > 20 else -240, 55)
+    weight = law.pdf(x) * step
+    moments = np.array([_block_moments(n, r) for r in branch * branch / n * np.exp(x)])
+    mean = float(weight @ moments[:, 0])  # a dead branch leaves a factor of 1
+    second = float(weight @ (moments[:, 1] + moments[:, 0] ** 2))
+    return mean, second - mean * mean
+
+
+def _block_moments(n: int, r_square: float) -> tuple[float, float]:
+    """Return mean and variance of ln[(1 + r g)² + r² χ²_{n−1}]."""
+    if r_square * max(n, 20) < 1e-6:
+        return r_square * (n - 2.0), 4.0 * r_square
+    _, mean, variance = noncentral_factor(n, 1.0 / r_square).cumulants(0.0)
+    return mean + math.log(r_square), variance
+
+
+def residual_variance(width: int, depth: int, skip: float) -> float:
+    """Return Var ln ‖z‖² at the last of the layers z' = α z + λ √(2/n) W relu(z), α² + λ² = 1.
+
+    Parameters
+    ----------
+    width, depth : int
+    skip : float
+        α, from 0 to 1; λ = √(1 − α²).
+
+    Returns
+    -------
+    float
+        (1/n)[L(4α²λ² + 2λ⁴) + 3λ⁴ Σ_{l,m} ρ(α^|l−m|)], with
+        ρ(c) = (2/3π)[(1 + 2c²) arcsin c + 3c √(1 − c²)]: of first order in depth/width.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong type or out of range.
+
+    References
+    ----------
+    Li, Nica and Roy, "The future is log-Gaussian: ResNets and their infinite-depth-and-width limit
+    at initialization", NeurIPS 2021.
+
+    Examples
+    --------
+    >>> from vgsim.theory import residual_variance
+    >>> print(f"{residual_variance(128, 64, 0.8**0.5):.3f}")
+    1.197
+    """
+    n, depth = checked_int("width", width, 1, 2**31), checked_int("depth", depth, 1, 2**31)
+    if not 0 <= skip <= 1:
+        raise ValueError(f"skip must be from 0 to 1, got {skip!r}")
+    branch = 1.0 - skip * skip
+    distance = np.arange(depth)
+    c = skip**distance
+    rho = 2.0 / (3.0 * math.pi) * ((1 + 2 * c * c) * np.arcsin(c) + 3 * c * np.sqrt(1 - c * c))
+    pairs = float(rho @ np.where(distance == 0, depth, 2.0 * (depth - distance)))
+    alone = depth * (4.0 * skip * skip * branch + 2.0 * branch * branch)
+    return (alone + 3.0 * branch * branch * pairs) / n

@@ -1,0 +1,310 @@
+"""The exact laws: against printed numbers, SciPy's own distributions, and simulated networks."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import integrate, stats
+
+import vgsim
+from vgsim.theory import (
+    cumulant,
+    exact_law,
+    leaky_relu_law,
+    linear_law,
+    linear_residual_law,
+    lognormal_constant,
+    lognormal_limit,
+    newman_exponents,
+    relu_law,
+    relu_residual_moments,
+    tail_probability,
+)
+
+DECADE = 2 * math.log(10)
+
+
+def squared_log_ratio(network, n, **run):
+    samples = vgsim.simulate(network, n, layers=[0], **run)
+    return samples.log10_ratio[:, 0] * DECADE
+
+
+def rounds_to(value, printed):
+    digits = len(printed.split("e")[0].split(".")[1])
+    kind = "e" if "e" in printed else "f"
+    return float(f"{value:.{digits}{kind}}") == float(printed)
+
+
+@pytest.mark.parametrize(
+    ("width", "depth", "k", "vanishing", "exploding"),
+    [
+        (32, 100, 1, "0.80621", "8.662e-4"),
+        (32, 100, 3, "0.094492", "1.949e-8"),
+        (32, 100, 5, "3.333e-4", "8.90e-16"),
+        (100, 100, 1, "0.18242", "7.383e-4"),
+        (100, 100, 2, "1.925e-3", "6.38e-8"),
+        (100, 1000, 1, "0.99813", "1.387e-5"),
+        (100, 1000, 3, "0.94660", "2.032e-8"),
+        (100, 1000, 5, "0.62967", "5.61e-12"),
+        (100, 1000, 8, "0.056783", "1.05e-18"),
+    ],
+)
+def test_relu_tails(width, depth, k, vanishing, exploding):
+    law = relu_law(width, depth)
+    assert rounds_to(law.cdf_log10(-k), vanishing)
+    assert rounds_to(law.sf_log10(k), exploding)
+    assert law.probability("vanishing", 10.0**-k) == pytest.approx(law.cdf_log10(-k))
+
+
+@pytest.mark.parametrize(
+    ("width", "mean", "variance"),
+    [
+        (32, -0.0825402081, 0.1774977872),
+        (100, -0.0254208856, 0.0519399921),
+        (256, -0.0098286594, 0.0198187089),
+    ],
+)
+def test_relu_layer(width, mean, variance):
+    law = relu_law(width, 7)
+    assert law.mean == pytest.approx(7 * mean, abs=4e-10)
+    assert law.variance == pytest.approx(7 * variance, abs=4e-10)
+
+
+def test_linear_layer():
+    law = linear_law(100, 1)
+    assert (round(law.mean, 7), round(law.variance, 7)) == (-0.0100333, 0.0202013)
+
+
+@pytest.mark.parametrize("width", [5, 32, 100])
+def test_relu_moments(width):
+    law = relu_law(width, 3)
+    assert law.moment(1) == pytest.approx(1, rel=1e-12)
+    assert law.moment(2) == pytest.approx((1 + 5 / width) ** 3, rel=1e-12)
+    assert law.moment(3) == pytest.approx((1 + 15 / width + 44 / width**2) ** 3, rel=1e-12)
+
+
+def test_dead():
+    assert round(relu_law(8, 20).dead_probability, 5) == 0.07529
+    assert rounds_to(relu_law(16, 30).dead_probability, "4.58e-4")
+    assert relu_law(8, 20).cdf(-np.inf) == relu_law(8, 20).dead_probability
+    assert relu_law(8, 20).quantile(0.05) == -np.inf
+
+
+@pytest.mark.parametrize("width", [1, 2, 5, 20, 32, 64, 100, 1000])
+def test_one_relu_layer_is_a_mixture_of_chi_squares(width):
+    law, k = relu_law(width, 1), np.arange(width + 1)
+    weight = stats.binom.pmf(k, width, 0.5)
+    x = law.mean + math.sqrt(law.variance) * np.linspace(-9, 8, 60)
+    s = width / 2 * np.exp(x)[:, None]
+    below = np.where(k > 0, stats.chi2.cdf(s, np.maximum(k, 1)), 1.0) @ weight
+    above = np.where(k > 0, stats.chi2.sf(s, np.maximum(k, 1)), 0.0) @ weight
+    np.testing.assert_allclose(law.cdf(x)[below > 1e-18], below[below > 1e-18], rtol=1e-6)
+    np.testing.assert_allclose(law.sf(x)[above > 1e-18], above[above > 1e-18], rtol=1e-9)
+
+
+def test_two_layers_are_a_convolution():
+    def below(x):
+        k = np.arange(1, 13)
+        weight = stats.binom.pmf(k, 12, 0.5)
+        return float(stats.chi2.cdf(6 * math.exp(x), k) @ weight)
+
+    law, one = relu_law(12, 2), relu_law(12, 1)
+    for x in (-9.0, -4.0, -1.0):
+        expected, _ = integrate.quad(lambda y, x=x: one.pdf(y) * below(x - y), -40, 6, limit=400)
+        assert law.cdf(x) - law.dead_probability == pytest.approx(expected, rel=1e-7)
+
+
+def test_linear_products_of_width_2_are_exponentials():
+    """χ²_2/2 is exponential, so P(X > x) of one layer is exp(−e^x)."""
+    x = np.linspace(-20, 3.5, 50)
+    np.testing.assert_allclose(linear_law(2, 1).sf(x), np.exp(-np.exp(x)), rtol=1e-9)
+    np.testing.assert_allclose(linear_law(2, 1).cdf(x), -np.expm1(-np.exp(x)), rtol=1e-9)
+    np.testing.assert_allclose(linear_law(2, 1).pdf(x), np.exp(x - np.exp(x)), rtol=1e-9)
+
+
+def test_noncentral_factor_against_scipy():
+    law = linear_residual_law(10, 1, 0.7)
+    x, scale = np.linspace(-1.0, 2.5, 30), 0.49 / 10
+    expected = stats.ncx2.cdf(np.exp(x) / scale, 10, 1 / scale)
+    np.testing.assert_allclose(law.cdf(x), expected, rtol=1e-7, atol=1e-12)
+
+
+def test_quantile_inverts_the_distribution():
+    law = leaky_relu_law(20, 30, slope=0.1)
+    for q in (1e-9, 0.3, 0.5, 1 - 1e-9):
+        assert law.cdf(law.quantile(q)) == pytest.approx(q, rel=1e-6)
+
+
+def test_shapes_and_extremes():
+    law = relu_law(10, 10)
+    assert law.cdf(np.zeros((2, 3))).shape == (2, 3)
+    assert isinstance(law.cdf(0), float)
+    np.testing.assert_array_equal(law.cdf([np.inf, -1e9]), [1, law.dead_probability])
+    np.testing.assert_array_equal(law.sf([np.inf, 1e9]), [0, 0])
+    assert np.isnan(law.cdf(np.nan))
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        vgsim.MLP(100, 32, activation="relu", init="he_normal"),
+        vgsim.MLP(30, [20, *[30, 10] * 14, 7, 40], activation="relu", gain=1.3, bias_std=0.5),
+        vgsim.MLP(9, [5, 9, 9, 9, 9, 9, 9, 9, 9, 12], activation="linear"),
+        vgsim.MLP(30, 16, activation=vgsim.Activation("leaky_relu", slope=0.25), bias_std=0.1),
+        vgsim.MLP(1, [3, 8], activation="relu"),
+        vgsim.MLP(20, 16, activation="linear", residual=vgsim.Residual(1, skip=0.5, branch=-0.3)),
+    ],
+    ids=["relu", "uneven relu", "uneven linear", "leaky", "one layer", "linear residual"],
+)
+def test_networks_have_their_exact_law(network):
+    law = exact_law(network)
+    x = squared_log_ratio(network, 20_000)
+    alive = x[np.isfinite(x)]
+    dead = 1 - alive.size / x.size
+    p = law.dead_probability
+    assert abs(dead - p) < 5 * math.sqrt(p * (1 - p) / x.size) + 1e-12
+    assert abs(alive.mean() - law.mean) < 5 * math.sqrt(law.variance / alive.size)
+    conditional = (law.cdf(np.sort(alive)) - p) / (1 - p)
+    assert stats.kstest(conditional, "uniform").pvalue > 1e-4
+
+
+@pytest.mark.parametrize(
+    "law", [relu_law(6, 4), leaky_relu_law([4, 9, 9, 6], slope=0.3), linear_residual_law(5, 3)]
+)
+def test_samples_follow_the_law(law):
+    x = np.sort(law.sample(20_000, np.random.default_rng(0)))
+    alive = x[np.isfinite(x)]
+    p = law.dead_probability
+    assert abs(1 - alive.size / x.size - p) < 5 * math.sqrt(p / x.size) + 1e-12
+    assert stats.kstest((law.cdf(alive) - p) / (1 - p), "uniform").pvalue > 1e-4
+
+
+def test_leaky_quadrature_against_the_binomial_mixture():
+    """E S and E S² of S = χ²_K + a² χ²_{n−K} by hand."""
+    n, a = 12, 1e-3
+    law = leaky_relu_law(n, 1, slope=a)
+    assert law.moment(1) == pytest.approx(1, rel=1e-11)
+    constant = 6 * (1 + a**4) / (1 + a**2) ** 2 - 1
+    assert law.moment(2) == pytest.approx(1 + constant / n, rel=1e-11)
+    grid = stats.binom.pmf(np.arange(3), 2, 0.5)  # n = 2: each χ²_1 by hand
+
+    def mean_log(scale_1, scale_2):
+        """E ln(s_1 z_1² + s_2 z_2²) = 2 ln((√s_1 + √s_2)/2) + ln 2 + ψ(1)."""
+        half = (math.sqrt(scale_1) + math.sqrt(scale_2)) / 2
+        return 2 * math.log(half) + math.log(2) - np.euler_gamma
+
+    slope = 0.01
+    parts = [mean_log(slope**2, slope**2), mean_log(1, slope**2), mean_log(1, 1)]
+    expected = grid @ parts - math.log(1 + slope**2)
+    assert leaky_relu_law(2, 1, slope=slope).mean == pytest.approx(expected, abs=1e-9)
+
+
+def test_lognormal_constants():
+    leaky = vgsim.Activation("leaky_relu", slope=0.25)
+    assert round(lognormal_constant(leaky), 6) == 4.335640
+    assert lognormal_constant("linear") == 2
+    assert lognormal_constant("linear", orthogonal=True) == 0
+    assert lognormal_constant("linear", gate_probability=0.3) == pytest.approx(3 / 0.3 - 1)
+    assert lognormal_constant("relu", orthogonal=True) == 3
+    law = relu_law(2000, 10)
+    beta = lognormal_limit(vgsim.MLP(10, 2000, activation="relu"))
+    assert (law.mean, law.variance) == pytest.approx((-beta / 2, beta), rel=0.02)
+
+
+def test_the_normal_law_in_the_tails():
+    """How wrong a normal law of the logarithm is, with exact moments and with −β/2 and β."""
+    law, beta = relu_law(32, 100), 5 * 100 / 32
+    std = math.sqrt(law.variance)
+    up, down = 3 * DECADE, -5 * DECADE
+    assert round(stats.norm.sf(up, law.mean, std) / law.sf(up), 1) == 4.2
+    assert round(stats.norm.cdf(down, law.mean, std) / law.cdf(down), 2) == 0.68
+    limit = stats.norm(-beta / 2, math.sqrt(beta))
+    assert round(limit.sf(up) / law.sf(up), 2) == 1.14
+    assert round(limit.cdf(down) / law.cdf(down), 2) == 0.18
+
+
+@pytest.mark.parametrize(
+    ("n", "mean", "variance"), [(10, "0.6144271", "0.1681120"), (32, "0.6693581", "0.0485165")]
+)
+def test_linear_residual(n, mean, variance):
+    law = linear_residual_law(n, 1)
+    assert (f"{law.mean:.7f}", f"{law.variance:.7f}") == (mean, variance)
+
+
+def test_relu_residual_blocks():
+    residual = vgsim.Residual(2, style="linear", last_gain=0.5**0.5)
+    net = vgsim.MLP(40, 24, activation="relu", init="he_normal", residual=residual)
+    mean, variance = relu_residual_moments(24)
+    x = squared_log_ratio(net, 10_000)
+    assert abs(x.mean() - 20 * mean) < 5 * math.sqrt(20 * variance / x.size)
+    assert x.var() == pytest.approx(20 * variance, rel=5 * math.sqrt(2.5 / x.size))
+
+
+@pytest.mark.parametrize(
+    ("width", "depth", "x"),
+    [(32, 100, 5 * DECADE), (32, 100, -5 * DECADE), (100, 1000, 8 * DECADE)],
+)
+def test_importance_sampling(width, depth, x):
+    law = relu_law(width, depth)
+    tail = tail_probability(law, x, 4000, np.random.default_rng(5))
+    assert abs(tail.probability - (law.sf(x) if x > 0 else law.cdf(x))) < 5 * tail.standard_error
+    assert tail.standard_error < 0.1 * tail.probability
+
+
+def test_cumulants():
+    n, theta = 30, 1.7
+    linear = theta * math.log(2 / n) + math.lgamma(n / 2 + theta) - math.lgamma(n / 2)
+    assert cumulant("linear", n, theta) == pytest.approx(linear, rel=1e-12)
+    relu = sum(
+        math.comb(n, k) * 2.0**-n * (4 / n) ** theta * math.gamma(k / 2 + theta) / math.gamma(k / 2)
+        for k in range(1, n + 1)
+    )
+    assert cumulant("relu", n, theta) == pytest.approx(math.log(relu), rel=1e-11)
+    with pytest.raises(ValueError, match="more than -0.5, got -0.6"):
+        cumulant("relu", 300, -0.6)
+
+
+def test_newman_exponents_of_simulated_products():
+    rng, n = np.random.default_rng(3), 5
+    q, logs = np.eye(n), np.zeros((4000, n))
+    for row in logs:
+        q, r = np.linalg.qr(rng.normal(size=(n, n)) @ q)
+        row[:] = np.log(np.abs(np.diag(r)))
+    error = logs.std(axis=0) / math.sqrt(len(logs))
+    assert (np.abs(logs.mean(axis=0) - newman_exponents(n)) < 5 * error).all()
+
+
+@pytest.mark.parametrize(
+    ("network", "reason"),
+    [
+        (vgsim.RNN(5, 4), "RNN"),
+        (vgsim.MLP(5, 4), "activation='tanh'"),
+        (vgsim.MLP(5, 4, activation="relu", init="he_uniform"), "init='he_uniform'"),
+        (vgsim.MLP(5, 4, activation="relu", norm="layer"), "norm='layer'"),
+        (vgsim.MLP(5, 4, activation="relu", clip=vgsim.ClipNorm(1)), "clip="),
+        (vgsim.MLP(4, 4, activation="relu", residual=vgsim.Residual(2)), "residual="),
+    ],
+)
+def test_no_exact_law(network, reason):
+    with pytest.raises(ValueError, match=reason):
+        exact_law(network)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: relu_law(0, 3), "width"),
+        (lambda: relu_law(3), "depth"),
+        (lambda: relu_law([3, 3], 3), "depth=3"),
+        (lambda: leaky_relu_law(3, 3, slope=-1), "slope"),
+        (lambda: relu_law(3, 3).probability("underflow"), "event"),
+        (lambda: relu_law(3, 3).probability(threshold=2), "threshold"),
+        (lambda: relu_law(3, 3).quantile(1.0), "q must"),
+        (lambda: relu_law(3, 3).pdf(np.inf), "finite"),
+        (lambda: lognormal_constant("tanh"), "activation"),
+        (lambda: newman_exponents(3, std=0), "std"),
+    ],
+)
+def test_errors(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
