@@ -13,6 +13,7 @@ __version__ = _version("vgsim")
 
 from vgsim import theory
 from vgsim._activations import Activation
+from vgsim._collect import collect, iter_collect
 from vgsim._cures import ClipNorm, ClipValue, Highway, Residual
 from vgsim._depth_curve import DepthCurve, depth_curve
 from vgsim._depth_scale import DepthScale
@@ -27,9 +28,12 @@ from vgsim._network import MLP, RNN
 from vgsim._precision import Precision
 from vgsim._profile import LayerProfile
 from vgsim._replay import Replay, replay
+from vgsim._result import Result
 from vgsim._samples import Samples
 from vgsim._simulate import simulate
 from vgsim._stats import Probability
+from vgsim._study import Study
+from vgsim._sweep import sweep
 
 __all__ = [
     "MLP",
@@ -50,14 +54,19 @@ __all__ = [
     "Probability",
     "Replay",
     "Residual",
+    "Result",
     "Samples",
+    "Study",
     "__version__",
+    "collect",
     "depth_curve",
     "evaluate",
+    "iter_collect",
     "load",
     "lyapunov",
     "replay",
     "show_config",
     "simulate",
+    "sweep",
     "theory",
 ]

@@ -48,7 +48,7 @@ def happened(
     >>> happened(s, "vanishing", 0, 1e-6, None)
     array([ True,  True,  True])
     """
-    format_ = _name(dtype)
+    format_ = dtype_name(dtype)
     check(event, threshold, format_)
     if event == "dead" and layer == 0:
         return samples.dead  # known without a recorded layer
@@ -107,7 +107,21 @@ def check_threshold(threshold: float) -> None:
     _THRESHOLD.check("threshold", threshold)
 
 
-def _name(dtype: DTypeLike | None) -> str | None:
+def dtype_name(dtype: DTypeLike | None) -> str | None:
+    """Return the name of a dtype, which may be none of `LOG10_RANGE`; a name as it is.
+
+    Raises
+    ------
+    TypeError
+        If it is no dtype.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vgsim._events import dtype_name
+    >>> dtype_name(np.float16)
+    'float16'
+    """
     if dtype is None or isinstance(dtype, str):
         return dtype
     try:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 
 from vgsim import _kernels
 
-__all__ = ["Progress", "execute"]
+__all__ = ["Progress", "execute", "openmp_has_run"]
 
 POLL_SECONDS = 0.1
 
 Progress = bool | Callable[[int, int], object]
+
+_ran_in: set[int] = set()  # processes
+
+
+def openmp_has_run() -> bool:
+    """Whether OpenMP has run in this process: a child that is forked off it would hang."""
+    return os.getpid() in _ran_in
 
 
 def execute(
@@ -39,6 +47,7 @@ def execute(
         On Ctrl-C, within a second.
     """
     report, close = _reporter(progress, n_samples)
+    _ran_in.add(os.getpid())
     try:
         with ThreadPoolExecutor(1, thread_name_prefix="vgsim") as pool:
             future = pool.submit(run.simulate, threads, chunk)

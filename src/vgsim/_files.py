@@ -1,14 +1,18 @@
-"""Samples in files: what a run was, and its arrays."""
+"""Samples in files: what a run was, and its arrays; and load(), which reads all there is."""
 
 from __future__ import annotations
 
 import operator
 import os
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from vgsim import _npz
+from vgsim import _npz, _study_files
 from vgsim._network import network_from_json
 from vgsim._samples import IDENTITY, Samples
+
+if TYPE_CHECKING:
+    from vgsim._study import Study
 
 __all__ = ["load", "save"]
 
@@ -33,8 +37,18 @@ def save(samples: Samples, path: str | os.PathLike[str]) -> None:
     _npz.write(path, KIND, header, arrays)
 
 
-def load(path: str | os.PathLike[str]) -> Samples:
-    """Read the samples that :meth:`Samples.save` wrote.
+def load(path: str | os.PathLike[str]) -> Samples | Study:
+    """Read what :meth:`Samples.save` or :meth:`Study.save` wrote, or the store of a study.
+
+    Parameters
+    ----------
+    path : path-like
+        A file, or the folder that :func:`collect` was given as `store`: all samples that it holds,
+        from index 0 on, of every network. It may be growing.
+
+    Returns
+    -------
+    Samples or Study
 
     Raises
     ------
@@ -52,6 +66,12 @@ def load(path: str | os.PathLike[str]) -> Samples:
     Traceback (most recent call last):
     FileNotFoundError: [Errno 2] No such file or directory: 'no such file.npz'
     """
+    if isinstance(path, (str, os.PathLike)) and Path(path).is_dir():
+        from vgsim._stored_study import stored_study
+
+        return stored_study(path)
+    if _npz.kind_of(path) == _study_files.KIND:
+        return _study_files.load(path)
     header, arrays = _npz.read(path, KIND)
     try:
         network = network_from_json(header.pop("network"))

@@ -49,7 +49,7 @@ def join(a: Samples, b: Samples) -> Samples:
         **{name: getattr(a, name) for name in IDENTITY},
         index=index[order],
         layers=a.layers,
-        provenance=_merged(a.provenance, b.provenance),
+        provenance=merged_provenance(a.provenance, b.provenance),
         elapsed=a.elapsed + b.elapsed,
         **arrays,
     )
@@ -64,8 +64,15 @@ def _identity(samples: Samples) -> dict[str, object]:
     }
 
 
-def _merged(a: Mapping[str, str], b: Mapping[str, str]) -> dict[str, str]:
-    """Both provenances; where they differ, both values, in alphabetical order."""
+def merged_provenance(a: Mapping[str, str], b: Mapping[str, str]) -> dict[str, str]:
+    """Return both provenances; where they differ, both values, in alphabetical order.
+
+    Examples
+    --------
+    >>> from vgsim._join import merged_provenance
+    >>> merged_provenance({"isa": "avx512", "vgsim": "0.1"}, {"isa": "avx2", "vgsim": "0.1"})
+    {'isa': 'avx2, avx512', 'vgsim': '0.1'}
+    """
     merged = {**a, **b}
     for name in a.keys() & b.keys():
         if a[name] != b[name]:

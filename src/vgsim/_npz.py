@@ -111,6 +111,36 @@ def _text(path: object) -> str:
     return os.fsdecode(path)
 
 
+def kind_of(path: str | os.PathLike[str]) -> str | None:
+    """Return what a file says that it holds; None if it does not say.
+
+    Raises
+    ------
+    TypeError
+        If `path` is no path.
+    OSError
+        If the file cannot be read.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from vgsim import _npz
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "squares.npz")
+    ...     _npz.write(path, "Squares", {}, {})
+    ...     _npz.kind_of(path)
+    'Squares'
+    """
+    with open(_text(path), "rb") as file:
+        try:
+            kind = json.loads(np.load(file, allow_pickle=False)["header"].item())["format"]
+        except MemoryError:
+            raise
+        except Exception:  # whatever zipfile, zlib, numpy and json make of other bytes
+            return None
+    return kind if isinstance(kind, str) else None
+
+
 def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Read what `write` wrote.
 

@@ -1,0 +1,92 @@
+"""A study as a table to read."""
+
+from __future__ import annotations
+
+from textwrap import fill
+from typing import Any
+
+from vgsim._report import Column, check_format, decimals_for, report
+from vgsim._study import Study
+from vgsim._study_columns import (
+    EVENTS,
+    differing,
+    label_columns,
+    level,
+    statistics,
+    thresholds_of,
+)
+from vgsim._table import QUANTILES
+
+__all__ = ["table"]
+
+DECIMALS = 2  # of log10
+WIDE = 100
+
+
+def table(study: Study, format: str = "text") -> str:
+    """Write a study as a table: see :meth:`Study.table`.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> from vgsim._blocks import Blocks
+    >>> from vgsim._study import Result, Study, Task
+    >>> from vgsim._study_table import table
+    >>> def result(depth):
+    ...     net = vgsim.MLP(depth, 32, activation="sigmoid")
+    ...     tally = Blocks.of(vgsim.simulate(net, 1000, layers=[0]), [1e-6]).total()
+    ...     return Result(Task(net), tally, [(0, 0, 1000)])
+    >>> print(table(Study([result(5), result(50)]), "csv").splitlines()[0][:32])
+    depth,layer,n,vanishing,vanishin
+    """
+    check_format(format)
+    thresholds = thresholds_of(study)
+    places = [(i, layer) for i, result in enumerate(study) for layer in result.task.layers]
+    rows = [statistics(study[i], layer, thresholds) for i, layer in places]
+    labels, apart = label_columns(study), differing(study)
+    columns = [
+        Column(name, name, [values[i] for i, _ in places])
+        for name, values in labels.items()
+        if name in apart
+    ]
+    columns += [
+        Column("layer", "layer", [layer for _, layer in places]),
+        Column("n", "n", [row["n"] for row in rows]),
+    ]
+    for event in EVENTS:
+        sign = "<" if event == "vanishing" else ">"
+        for threshold in thresholds:
+            alone = len(thresholds) == 1
+            name = event if alone else f"{event}_{threshold!r}"
+            size = level(threshold if event == "vanishing" else 1 / threshold)
+            columns.append(_estimated(rows, name, f"P({event if alone else f'R {sign} {size}'})"))
+    columns.append(_estimated(rows, "dead", "P(dead)"))
+    headings = {"mean": "mean", "std": "std", "q05": "5 %", "median": "median", "q95": "95 %"}
+    columns += [
+        Column(name, headings[name], [row[name] for row in rows], decimals=[DECIMALS] * len(rows))
+        for name in ("mean", "std", *QUANTILES)
+    ]
+    common = {name: values for name, values in labels.items() if name not in apart}
+    return report(columns, format, _title(common, thresholds))
+
+
+def _estimated(rows: list[dict[str, Any]], name: str, heading: str) -> Column:
+    """Return the column of a probability, with the decimals that its limits bear."""
+    values, low, high = ([row[f"{name}{end}"] for row in rows] for end in ("", "_low", "_high"))
+    decimals = [2 if l is None else decimals_for(l, h) for l, h in zip(low, high, strict=True)]
+    return Column(name, heading, values, low, high, decimals)
+
+
+def _title(common: dict[str, list[Any]], thresholds: list[float]) -> str:
+    """Say what all networks have in common, and what the columns mean."""
+    words = ", ".join(
+        f"{name} {next(value for value in values if value is not None)}"
+        for name, values in common.items()
+        if name not in ("steps", "stream_version")
+    )
+    levels = " or ".join(level(threshold) for threshold in thresholds)
+    return (
+        f"{fill(f'R = log10(|G_l| / |G_D|) of random networks: {words}', WIDE)}\n"
+        f"vanishing: R < {levels}; exploding: R > the same with the other sign; "
+        "95 % intervals; mean and std: of those not dead"
+    )

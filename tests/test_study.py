@@ -1,0 +1,428 @@
+"""Studies: what they refuse, find and add, and how they travel."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import pickle
+
+import numpy as np
+import pytest
+
+import vgsim
+from vgsim import _npz
+from vgsim._blocks import Blocks
+from vgsim._info import provenance
+from vgsim._precision import Precision
+from vgsim._stats import binomial
+from vgsim._study import Result, Study, Task
+from vgsim._study_files import KIND, load
+from vgsim._tally import Tally
+
+THRESHOLDS = (1e-6, 1e-3)
+NETWORKS = {
+    "shallow": vgsim.MLP(10, 16),
+    "deep": vgsim.MLP(100, 16, activation="sigmoid"),
+    "leaky": vgsim.MLP(10, 16, activation=vgsim.Activation("leaky_relu", slope=0.1)),
+    "residual": vgsim.MLP(10, 16, norm="layer", residual=vgsim.Residual(2)),
+    "clipped": vgsim.MLP(10, 16, clip=vgsim.ClipNorm(1.0)),
+    "tapering": vgsim.MLP(10, range(16, 5, -1)),
+    "dead": vgsim.MLP(10, 2, activation="relu"),
+    "recurrent": vgsim.RNN(10, 16),
+}
+
+
+def simulated(network, first=0, end=1500, seed=0, layers=(0, 5), **sampling):
+    return vgsim.simulate(
+        network, end - first, first=first, seed=seed, layers=layers, n_threads=1, **sampling
+    )
+
+
+def result(network, first=0, end=1500, seed=0, layers=(0, 5), thresholds=THRESHOLDS, **rest):
+    watched = rest.pop("watched", ())
+    task = Task(network, seed, layers=layers, thresholds=thresholds, **rest)
+    samples = simulated(network, first, end, seed, layers, **rest)
+    tally = Blocks.of(samples, thresholds).total()
+    return Result(task, tally, [(seed, first, end)], watched)
+
+
+@pytest.fixture(scope="module")
+def study():
+    watched = (Precision(0.02, threshold=1e-3), Precision(relative=0.5, event="dead", layer=5))
+    results = [result(network, watched=watched) for network in NETWORKS.values()]
+    return Study(results, provenance())
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_result_is_that_of_its_samples(study, name):
+    network = NETWORKS[name]
+    samples, found = simulated(network), study[list(NETWORKS).index(name)]
+    assert (found.network, found.n) == (network, 1500)
+    for layer in (0, 5):
+        for event in ("vanishing", "exploding", "healthy"):
+            expected = samples.probability(event, layer, 1e-6)
+            assert found.probability(event, layer, 1e-6) == expected
+        assert found.probability("overflow", layer, dtype="float16") == samples.probability(
+            "overflow", layer, dtype="float16"
+        )
+        np.testing.assert_allclose(
+            found.quantile([0.3, 0.9], layer), samples.quantile([0.3, 0.9], layer), atol=1 / 64
+        )
+        if samples.probability("dead", layer).events < 1499:
+            assert found.mean(layer) == pytest.approx(samples.mean(layer), abs=1e-8)
+            assert found.std(layer) == pytest.approx(samples.std(layer), abs=1e-8)
+    assert found.cdf(-1.0, 5) == pytest.approx(samples.cdf(-1.0, 5), abs=1e-12)
+    assert found.quantile(0.5) == found.quantile(0.5, 0)
+
+
+def test_what_was_watched_has_the_interval_that_allows_it(study):
+    watched = study[1]
+    for arguments, method in (
+        (("vanishing", 0, 1e-3), "anytime"),
+        (("vanishing", 0, 1e-6), "wilson"),
+        (("vanishing", 5, 1e-3), "wilson"),
+        (("exploding", 0, 1e-3), "wilson"),
+        (("dead", 5), "anytime"),
+        (("dead", 0), "wilson"),
+    ):
+        found = watched.probability(*arguments)
+        assert found == binomial(found.events, 1500, 0.95, method)
+    asked = watched.probability("vanishing", 0, 1e-3, confidence_level=0.9, method="exact")
+    assert asked == binomial(asked.events, 1500, 0.9, "exact")
+
+
+def test_the_layer_is_by_default_the_only_one():
+    one = result(NETWORKS["deep"], layers=(7,), thresholds=(1e-3,))
+    assert one.probability("vanishing") == one.probability("vanishing", 7, 1e-3)
+    assert one.mean() == one.mean(7)
+    with pytest.raises(ValueError, match="layer must be one of those tallied, \\[7\\], got 0"):
+        one.mean(0)
+
+
+def test_parts_add_up_to_the_whole():
+    network = NETWORKS["shallow"]
+    whole = result(network)
+    a, b, c = (result(network, *ends) for ends in ((0, 300), (300, 1000), (1000, 1500)))
+    assert c + a + b == whole
+    assert (a + c).ranges == ((0, 0, 300), (0, 1000, 1500))
+    assert (a + c) + b == whole
+    studies = [Study([part]) for part in (b, c, a)]
+    assert sum(studies) == Study([whole])
+
+
+def test_other_seeds_and_other_networks_are_united(study):
+    more = Study([result(NETWORKS["dead"], seed=7), result(vgsim.MLP(12, 16))], {"vgsim": "9"})
+    both = study + more
+    assert [r.network for r in both] == [*NETWORKS.values(), vgsim.MLP(12, 16)]
+    dead = both.find(width=2)[0]
+    assert (dead.n, dead.ranges) == (3000, ((0, 0, 1500), (7, 0, 1500)))
+    samples = [simulated(NETWORKS["dead"], seed=seed) for seed in (0, 7)]
+    events = sum(s.probability("dead").events for s in samples)
+    assert 0 < events < 3000
+    assert dead.probability("dead").events == events
+    assert both.provenance["vgsim"] == f"{vgsim.__version__}; 9"
+    assert (more + study).find(width=2)[0] == dead
+    assert both[: len(study)].provenance == both.provenance
+
+
+def test_the_same_network_sampled_otherwise_counts_as_another():
+    network = NETWORKS["shallow"]
+    both = Study([result(network)]) + Study([result(network, batch_size=2)])
+    assert [r.task.batch_size for r in both] == [1, 2]
+    assert both.find(batch_size=2)[0].n == 1500
+
+
+def test_what_cannot_be_added_is_refused_with_the_reason(study):
+    shallow = NETWORKS["shallow"]
+    with pytest.raises(ValueError, match="samples 1200 to 1499 of seed 0 are in both"):
+        study + Study([result(shallow, 1200, 2000)])
+    with pytest.raises(ValueError, match=r"MLP\(depth=10, width=16\): .* layers \(\(0, 5\) and"):
+        study + Study([result(shallow, 1500, 1600, layers=(0,))])
+    with pytest.raises(ValueError, match="they differ in thresholds"):
+        study + Study([result(shallow, 1500, 1600, thresholds=(0.5,))])
+    with pytest.raises(ValueError, match="they differ in network .*; dtype"):
+        result(shallow) + result(NETWORKS["deep"], dtype="float64")
+    with pytest.raises(ValueError, match="is in the study twice"):
+        Study([result(shallow), result(shallow, seed=3)])
+    with pytest.raises(TypeError):
+        study + 1
+
+
+def test_a_result_that_contradicts_itself_is_refused():
+    task, tally = Task(vgsim.MLP(10, 8)), Tally.empty((0,), (1e-6,))
+    with pytest.raises(ValueError, match="ranges must hold the samples of the tally: got 5"):
+        Result(task, tally, [(0, 0, 5)])
+    with pytest.raises(ValueError, match="0 <= first < end"):
+        Result(task, tally, [(0, 5, 5)])
+    with pytest.raises(ValueError, match="differ in thresholds"):
+        Result(task, Tally.empty((0,), (1e-3,)), [])
+    with pytest.raises(ValueError, match="differ in layers"):
+        Result(task, Tally.empty((1,), (1e-6,)), [])
+    full = result(vgsim.MLP(10, 8), layers=(0,), thresholds=(1e-6,))
+    with pytest.raises(ValueError, match="ranges must be of seed 0"):
+        Result(task, full.tally, [(4, 0, 1500)])
+
+
+def test_find(study):
+    def names(**fields):
+        found = [r.network for r in study.find(**fields)]
+        return [name for name, network in NETWORKS.items() if network in found]
+
+    assert names(depth=100) == ["deep"]
+    assert names(depth=10, kind="RNN") == ["recurrent"]
+    assert names(steps=10) == ["recurrent"]
+    assert names(activation="leaky_relu") == ["leaky"]
+    assert names(activation=vgsim.Activation("leaky_relu", slope=0.2)) == []
+    assert names(activation=NETWORKS["leaky"].activation, depth=10) == ["leaky"]
+    assert names(residual__every=2) == ["residual"]
+    assert names(residual=vgsim.Residual(2)) == ["residual"]
+    assert names(clip__max_norm=1.0) == ["clipped"]
+    assert names(width=list(range(16, 5, -1))) == ["tapering"]
+    assert names(residual=None, clip=None, width=16, activation="tanh") == ["shallow"]
+    assert names(engine="dense") == ["recurrent"]
+    assert study.find(depth=100).provenance == study.provenance
+    assert len(study.find()) == len(study)
+    with pytest.raises(ValueError, match="no network of the study has the field colour; .* depth"):
+        study.find(colour="red")
+    assert len(Study([]).find(depth=3)) == 0
+
+
+def test_a_study_is_a_sequence(study):
+    assert len(study) == len(list(study)) == len(NETWORKS)
+    assert isinstance(study[1:3], Study)
+    assert [r.network for r in study[1:3]] == [NETWORKS["deep"], NETWORKS["leaky"]]
+    assert study[-1].network == NETWORKS["recurrent"]
+    assert study[0] in study
+    assert pickle.loads(pickle.dumps(study)) == study
+    assert study[:2] != study[:3]
+    assert repr(study[:1]) == "<Study: 1 network, 1500 samples>"
+
+
+def test_dataframe(study):
+    frame = study.to_dataframe()
+    assert len(frame) == 2 * len(study)
+    assert frame["kind"].tolist()[-2:] == ["RNN", "RNN"]
+    assert frame["layer"].tolist() == [0, 5] * len(study)
+    assert frame["depth"].tolist()[:4] == [10, 10, 100, 100]
+    assert frame["width"].tolist()[10] == json.dumps(list(range(16, 5, -1)))
+    deep = frame[(frame["activation"] == "sigmoid") & (frame["layer"] == 0)].iloc[0]
+    expected = study[1].probability("vanishing", 0, 1e-3)
+    assert deep["vanishing_0.001"] == expected.estimate
+    assert (deep["vanishing_0.001_low"], deep["vanishing_0.001_high"]) == (
+        expected.low,
+        expected.high,
+    )
+    assert (deep["mean"], deep["median"]) == (study[1].mean(), study[1].quantile(0.5))
+    assert (deep["n"], deep["n_dead"]) == (1500, 0)
+    assert frame.attrs["provenance_vgsim"] == vgsim.__version__
+    assert frame["residual__every"].notna().sum() == 2
+    single = Study([result(NETWORKS["deep"], layers=(0,), thresholds=(1e-3,))]).to_dataframe()
+    assert single["vanishing"].tolist() == [expected.estimate]
+    assert Study([]).to_dataframe().empty
+
+
+def test_dataframe_of_networks_counted_differently():
+    network = NETWORKS["deep"]
+    mixed = Study([result(network), result(vgsim.MLP(4, 8), layers=(1,), thresholds=(0.5,))])
+    frame = mixed.to_dataframe()
+    assert frame["layer"].tolist() == [0, 5, 1]
+    assert frame["vanishing_0.5"].isna().tolist() == [True, True, False]
+    assert frame["vanishing_0.001"].isna().tolist() == [False, False, True]
+    with pytest.raises(ValueError, match="same layers for all networks, got .*0, 5.* and .*1,"):
+        mixed.to_xarray()
+
+
+def test_dataset(study):
+    data = study.to_xarray()
+    assert dict(data.sizes)["task"] == len(study)
+    assert data.sizes["bin"] <= 4096
+    assert data.depth.values.tolist() == [r.network.depth for r in study]
+    for i, r in enumerate(study):
+        at = data.isel(task=i)
+        assert json.loads(at.network.item()) == r.network.to_dict()
+        assert json.loads(at.samples.item()) == [[0, 0, 1500]]
+        for layer in (0, 5):
+            here = at.sel(layer=layer)
+            dead = r.tally.events("dead", layer)
+            assert here.n_dead == dead
+            assert here.histogram.sum() == 1500 - dead
+            for event in ("vanishing", "exploding"):
+                p = r.probability(event, layer, 1e-3)
+                found = here.sel(threshold=1e-3)
+                assert found[f"n_{event}"] == p.events
+                limits = [found[event + end].item() for end in ("", "_low", "_high")]
+                assert limits == [p.estimate, p.low, p.high]
+            underflow = here.n_underflow.sel(format="bfloat16")
+            assert underflow == r.tally.events("underflow", layer, dtype="bfloat16")
+            median = here.quantiles.sel(quantile=0.5).item()
+            assert median == r.quantile(0.5, layer)
+            if not dead:
+                assert here["mean"] == r.mean(layer)
+    assert all("units" in variable.attrs for variable in data.data_vars.values())
+    assert data.attrs["provenance_compiler"] == study.provenance["compiler"]
+
+
+def test_histograms_on_a_coarser_grid_keep_their_counts(study):
+    fine, coarse = study.to_xarray(), study.to_xarray(bins=100)
+    assert coarse.sizes["bin"] <= 100 < fine.sizes["bin"]
+    np.testing.assert_array_equal(fine.histogram.sum("bin"), coarse.histogram.sum("bin"))
+    widths = (coarse.bin_high - coarse.bin_low).values * 64
+    assert np.all(widths == widths[0])
+    assert math.log2(widths[0]) % 1 == 0
+    for r, task in zip(study, range(len(study)), strict=True):
+        at = coarse.isel(task=task).sel(layer=5)
+        below = np.cumsum(at.histogram.values) + r.tally.events("dead", 5)
+        np.testing.assert_allclose(below / r.n, r.cdf(at.bin_high.values, 5), rtol=1e-12)
+    with pytest.raises(ValueError, match="bins must be an int from 1"):
+        study.to_xarray(bins=0)
+    with pytest.raises(ValueError, match="one or more networks"):
+        Study([]).to_xarray()
+
+
+def test_networks_without_samples_are_in_every_container():
+    empty = Study([Result(Task(NETWORKS["deep"]), Tally.empty((0,), (1e-6,)), ())])
+    frame, data = empty.to_dataframe(), empty.to_xarray()
+    assert frame["n"].tolist() == [0]
+    assert frame[["mean", "median", "vanishing", "dead_low"]].isna().all(axis=None)
+    assert data.vanishing.isnull().all()
+    assert data.quantiles.isnull().all()
+    assert empty.table("csv").splitlines()[1].startswith("100,0,0,,")
+
+
+def test_dataset_through_netcdf(study, tmp_path):
+    xarray, data = pytest.importorskip("xarray"), study.to_xarray()
+    data.to_netcdf(tmp_path / "study.nc", engine="h5netcdf")
+    assert xarray.load_dataset(tmp_path / "study.nc", engine="h5netcdf").identical(data)
+
+
+def test_dataset_through_zarr(study, tmp_path):
+    pytest.importorskip("zarr")
+    xarray, data = pytest.importorskip("xarray"), study.to_xarray()
+    data.to_zarr(tmp_path / "study.zarr", consolidated=False)
+    again = xarray.open_zarr(tmp_path / "study.zarr", consolidated=False).load()
+    assert again.identical(data)
+
+
+def test_tables(study):
+    rows = list(csv.DictReader(io.StringIO(study.table("csv"))))
+    frame = study.to_dataframe()
+    assert len(rows) == len(frame)
+    assert [int(row["layer"]) for row in rows] == frame["layer"].tolist()
+    assert [row["activation"] for row in rows] == frame["activation"].tolist()
+    for name in ("vanishing_0.001", "vanishing_0.001_high", "dead", "q95"):
+        assert [float(row[name]) for row in rows] == frame[name].tolist()
+    assert "bias_std" not in rows[0]
+    text = study[:2].table()
+    assert "width 16, init glorot_normal" in text
+    heading = next(line for line in text.splitlines() if "median" in line)
+    assert heading.split()[:4] == ["depth", "activation", "layer", "n"]
+    assert study[:2].table("latex").count(r"\\") == 5
+    assert study[:2].table("markdown").splitlines()[-1].startswith("|")
+    with pytest.raises(ValueError, match="format must be one of"):
+        study.table("html")
+
+
+def test_a_saved_study_is_the_same_to_the_bit(study, tmp_path):
+    united = study + Study([result(NETWORKS["dead"], seed=10**40)])
+    united.save(tmp_path / "study.npz")
+    again = load(tmp_path / "study.npz")
+    assert again == united
+    assert again.provenance == united.provenance
+    again.save(tmp_path / "again.npz")
+    header, arrays = _npz.read(tmp_path / "study.npz", KIND)
+    header_again, arrays_again = _npz.read(tmp_path / "again.npz", KIND)
+    assert header_again == header
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(arrays_again[name], array)
+        assert array.dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda header, arrays: header.pop("results"),
+        lambda header, arrays: header["results"].pop(),
+        lambda header, arrays: header["results"][0].update(n=7),
+        lambda header, arrays: header["results"][0]["task"].update(dtype="int8"),
+        lambda header, arrays: header["results"][0]["watched"][0].update(event="rain"),
+        lambda header, arrays: arrays.pop("bins"),
+        lambda header, arrays: arrays.update(counts=arrays["counts"][:-1]),
+        lambda header, arrays: arrays.update(counts=arrays["counts"] + 1),
+        lambda header, arrays: arrays.update(dead=np.append(arrays["dead"], 0)),
+    ],
+)
+def test_an_inconsistent_file_is_refused(study, tmp_path, spoil):
+    path = tmp_path / "study.npz"
+    study.save(path)
+    header, arrays = _npz.read(path, KIND)
+    spoil(header, arrays)
+    _npz.write(path, KIND, header, arrays)
+    with pytest.raises(ValueError, match="study.npz does not hold a consistent study"):
+        load(path)
+
+
+def test_a_task_is_identified_by_all_that_changes_its_tally(rng):
+    network = vgsim.MLP(10, 16)
+    data = f"sha256:{'0' * 64}"
+    different = [
+        Task(network),
+        Task(vgsim.MLP(11, 16)),
+        Task(network, seed=1),
+        Task(network, batch_size=2),
+        Task(network, loss="mse"),
+        Task(network, inputs=data),
+        Task(network, layers=(0, 1)),
+        Task(network, thresholds=(1e-3,)),
+        Task(network, engine="dense"),
+        Task(network, dtype="float64"),
+        Task(network, stream_version=99),
+    ]
+    assert len({task.digest for task in different}) == len(set(different)) == len(different)
+    for task in different:
+        again = Task.from_dict(json.loads(json.dumps(task.to_dict())))
+        assert again == task
+        assert again.digest == task.digest
+        assert pickle.loads(pickle.dumps(task)) == task
+
+
+def test_a_task_has_one_spelling():
+    network = vgsim.MLP(10, 16)
+    plain = Task(network, layers=(0, 5), thresholds=(1e-6, 1e-3))
+    same = Task(
+        network,
+        seed=np.int64(0),
+        layers=np.array([5, 0]),
+        thresholds=[1e-3, np.float64(1e-6)],
+        engine="matrix-free",
+        dtype=np.float32,
+    )
+    assert same == plain
+    assert same.digest == plain.digest
+    assert plain.digest == Task.from_dict(plain.to_dict()).digest
+    assert len(plain.digest) == 64
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"network": "MLP"}, "network must be"),
+        ({"seed": -1}, "seed must be"),
+        ({"batch_size": 0}, "batch_size must be"),
+        ({"loss": "hinge"}, "loss must be"),
+        ({"inputs": "uniform"}, "inputs of a task must be"),
+        ({"inputs": "sha256:xyz"}, "inputs of a task must be"),
+        ({"layers": (11,)}, "each of layers must be"),
+        ({"layers": (1, 1)}, "layers must be distinct"),
+        ({"thresholds": ()}, "thresholds must be"),
+        ({"thresholds": (0.5, 0.5)}, "thresholds must be"),
+        ({"thresholds": (0,)}, "threshold must be"),
+        ({"engine": "fast"}, "engine must be"),
+        ({"dtype": "float16"}, "dtype must be"),
+        ({"stream_version": 0}, "stream_version must be"),
+    ],
+)
+def test_a_task_that_cannot_be_is_refused(fields, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        Task(**{"network": vgsim.MLP(10, 16), **fields})
