@@ -306,7 +306,9 @@ def test_saturated_cross_entropy_is_finite(engine, activation, gain, seed):
         assert activation == "relu" or not samples.dead.any()
 
 
-@pytest.mark.parametrize("part", ["weights", "spectrum", "normalisation", "skips"])
+@pytest.mark.parametrize(
+    "part", ["weights", "spectrum", "normalisation", "skips", "criticality", "finite_width"]
+)
 def test_theory_holds(part, seed, monkeypatch):
     """The quick run of ``python -m verification``."""
     monkeypatch.syspath_prepend(ROOT)

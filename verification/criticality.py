@@ -44,7 +44,8 @@ def comparisons(seed: int, quick: bool) -> Iterator[Comparison]:
     for name, gain, bias_std in (cases[::3] + OFF[::3]) if quick else cases + OFF:
         phi = (name, gain, bias_std)
         net = network(*phi, n)
-        rate = math.log(theory.chi(name, gain, theory.fixed_point(name, gain, bias_std)))
+        chi_1 = theory.chi(name, gain, theory.fixed_point(name, gain, bias_std))
+        rate = math.log(chi_1) if (name, gain, bias_std) in OFF else 0.0
         label = f"{name}, gain {gain:.6f}, σ_b {bias_std:.3g}, n = {n}: slope of ln‖G‖²"
         value, error = mean(slopes(net, size, seed))
         half, half_error = mean(slopes(network(*phi, n // 2), 2 * size, seed))

@@ -32,7 +32,7 @@ def comparisons(seed: int, quick: bool) -> Iterator[Comparison]:
         yield from tails(100, 100, 4 * size, seed, (1, 2))
         yield from tails(100, 1000, size // 4, seed, (1, 3, 5, 8))
         yield from regression(4 * size // 25, seed)
-    yield from smooth(*((64, 200, 2000) if quick else (256, 600, 20_000)), seed)
+    yield from smooth(*((128, 300, 3000) if quick else (256, 600, 20_000)), seed)
     yield from lyapunov(200 if quick else 4000, seed)
 
 
@@ -50,7 +50,7 @@ def tails(
         x = -2 * math.log(10) * k
         exact = law.cdf(x), law.sf(-x)
         for event, p in zip(("vanishing", "exploding"), exact, strict=True):
-            if p > 1e-4:
+            if p > 1e-4 and p * size > 200:
                 found = samples.probability(event, threshold=10.0**-k).estimate
                 error = math.sqrt(p * (1 - p) / size)
                 name = f"ReLU, n = {n}, D = {depth}: P({event}) at 1e-{k}"
@@ -76,19 +76,23 @@ def regression(size: int, seed: int) -> Iterator[Comparison]:
 
 
 def smooth(n: int, depth: int, size: int, seed: int) -> Iterator[Comparison]:
-    """Growth of the variance a layer times n, and of the mean, away from both ends."""
+    """Growth of mean and variance a layer, times n, away from both ends; whole networks."""
     near, far = depth // 3, depth - depth // 6
     for case in SMOOTH:
         net = build(case, n, depth)
-        samples = vgsim.simulate(net, size, seed=seed, layers=(near, far))
-        x = -log_square(samples, far) + log_square(samples, near)
-        limit = theory.log_gradient_moments(net)
+        samples = vgsim.simulate(net, size, seed=seed, layers=(0, near, far))
+        x = log_square(samples, near) - log_square(samples, far)
+        q = theory.fixed_point(*case)
+        of_mean, of_variance = theory.finite_width_rates(*case)
+        of_mean += n * math.log(theory.chi(case[0], case[1], q))
         name = f"{case[0]}, gain {case[1]:.4f}, n = {n}"
-        rate = limit.variance * n / depth
         own = scaled(variance(x), n / (far - near))
-        yield Comparison(f"{name}: n Var a layer", *own, rate, 20 * rate / n)
+        yield Comparison(f"{name}: n Var a layer", *own, of_variance, 15 * of_variance / n)
         own = scaled(mean(x), n / (far - near))
-        yield Comparison(f"{name}: n × mean a layer", *own, limit.mean * n / depth, 40 / n)
+        yield Comparison(f"{name}: n × mean a layer", *own, of_mean, 10 / n)
+        whole = theory.log_gradient_moments(net)
+        x = log_square(samples)
+        yield Comparison(f"{name}, D = {depth}: mean", *mean(x), whole.mean, 10 * depth / n**2)
 
 
 def lyapunov(size: int, seed: int) -> Iterator[Comparison]:

@@ -14,28 +14,18 @@ import numpy as np
 
 import vgsim
 from verification.comparison import Comparison
+from vgsim.theory import normalisation_rate
 
 FIRST, LAST, DEPTH = 2, 10, 12
-
-# E φ'²/Var φ at unit variance: the rate as B → ∞.
-LARGE_BATCH = {
-    "linear": 1.0,
-    "relu": math.pi / (math.pi - 1),
-    "tanh": 1.177807,
-    "gelu": 1.318845,
-    "silu": 1.212081,
-    "elu": 1.079013,
-    "selu": 1.071575,
-    "sigmoid": 1.033592,
-}
-# E φ'²/E φ² at unit variance.
-LAYER_NORM = {"relu": 1.0, "tanh": 1.177807, "gelu": 1.072032, "sigmoid": 0.152827}
+LARGE_BATCH = ("linear", "relu", "tanh", "gelu", "silu", "elu", "selu", "sigmoid")
+LAYER_NORM = ("relu", "tanh", "gelu", "sigmoid")
 
 
 def comparisons(seed: int, quick: bool) -> Iterator[Comparison]:
     n, size = 600, 100 if quick else 1000
     for batch in (8,) if quick else (8, 32):
-        for activation, exact in (("linear", linear(batch)), ("relu", relu(batch))):
+        for activation in ("linear", "relu"):
+            exact = normalisation_rate("batch", activation, batch)
             measured = rate(activation, n, size, batch, seed)
             name = f"batch norm, {activation}, n = {n}, B = {batch}: rate"
             yield Comparison(name, *measured, exact, slack=3 / n)
@@ -44,11 +34,12 @@ def comparisons(seed: int, quick: bool) -> Iterator[Comparison]:
         (a, error_a), (b, error_b) = (
             rate(activation, n, 32 if quick else 200, batch, seed) for batch in batches
         )
-        exact = LARGE_BATCH[activation]
+        exact = normalisation_rate("batch", activation)
         slack = exact * (20 / batches[1] ** 2 + 2 / n)
         name = f"batch norm, {activation}, B → ∞: rate"
         yield Comparison(name, 2 * b - a, math.hypot(2 * error_b, error_a), exact, slack)
-    for activation, exact in LAYER_NORM.items():
+    for activation in LAYER_NORM:
+        exact = normalisation_rate("layer", activation)
         measured = rate(activation, n, 1000 if quick else 10_000, 1, seed, norm="layer")
         name = f"layer norm, {activation}, n = {n}: rate"
         yield Comparison(name, *measured, exact, slack=3 * exact / n)
@@ -68,30 +59,16 @@ def rate(
     return value, value * error / (LAST - FIRST)
 
 
-def linear(batch: int) -> float:
-    """Yang et al. 2019: (B − 2)/(B − 3)."""
-    return (batch - 2) / (batch - 3)
-
-
-def relu(batch: int) -> float:
-    """Yang et al. 2019, Theorem 8."""
-    B = batch
-    c = -1 / (B - 1)
-    J = (math.sqrt(1 - c * c) + (math.pi - math.acos(c)) * c) / math.pi
-    p = 0.25 + math.asin(c) / (2 * math.pi)
-    t = (1 - 1 / B) ** 2 * B / 2 + p * (B - 1) / B - 0.5 + (0.5 + (B - 1) * J / 2) / B
-    return 2 * B * t / ((1 - J) * (B - 3) * (B - 1))
-
-
 def picture(figure, seed: int) -> None:
     """The rate against the batch size."""
     batches = (4, 5, 6, 8, 12, 16, 24, 32, 48)
     axes = figure.subplots()
-    for activation, exact in (("linear", linear), ("relu", relu)):
+    for activation in ("linear", "relu"):
         found = [rate(activation, 400, 200, batch, seed) for batch in batches]
         y, error = np.transpose(found)
         points = axes.errorbar(batches, y, error, fmt="o", label=activation)
-        axes.plot(batches, [exact(b) for b in batches], "--", color=points[0].get_color())
+        exact = [normalisation_rate("batch", activation, b) for b in batches]
+        axes.plot(batches, exact, "--", color=points[0].get_color())
     axes.set(xlabel="batch size", ylabel="growth of ‖G_l‖² a layer", xscale="log")
     axes.set_title("batch normalisation, n = 400; dashed: n → ∞")
     axes.legend()

@@ -6,11 +6,9 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
-from scipy import stats
 
 import vgsim
 from verification.comparison import (
-    Array,
     Comparison,
     log_mean_exp,
     log_square,
@@ -18,6 +16,7 @@ from verification.comparison import (
     scaled,
     variance,
 )
+from vgsim import theory
 
 
 def comparisons(seed: int, quick: bool) -> Iterator[Comparison]:
@@ -37,31 +36,23 @@ def tanh_branches(n: int, few: int, many: int, size: int, seed: int) -> Iterator
     """
     results = {}
     for blocks in (few, many):
-        net = vgsim.MLP(
-            2 * blocks, n, init="lecun_normal", residual=vgsim.Residual(2, style="linear")
-        )
+        net = tanh_network(blocks, n)
         x = log_square(vgsim.simulate(net, size, seed=seed, layers=(0,)))
         results[blocks] = log_mean_exp(x)
         name = f"x + V tanh(W x), n = {n}, {blocks} blocks: ln E‖Ju‖²"
-        yield Comparison(name, *results[blocks], tanh_recursion(blocks), 0.2 * blocks / n)
+        yield Comparison(name, *results[blocks], theory.residual_growth(net), 0.2 * blocks / n)
     (a, error_a), (b, error_b) = results.values()
     roots = math.sqrt(few), math.sqrt(many)
     name = f"x + V tanh(W x), n = {n}: growth of ln E‖Ju‖² with √blocks"
     measured = scaled((b - a, math.hypot(error_a, error_b)), 1 / (roots[1] - roots[0]))
     slack = 0.7 / math.sqrt(roots[0] * roots[1]) + 0.2 * sum(roots) / n
-    yield Comparison(name, *measured, (8 / 3) / math.sqrt(2 * math.pi), slack)
+    yield Comparison(name, *measured, theory.tanh_residual_exponent(), slack)
 
 
-def tanh_recursion(blocks: int) -> float:
-    """ln E‖Ju‖² at infinite width, from an input of unit variance."""
-    z = np.linspace(-12, 12, 20_001)
-    weight = stats.norm.pdf(z) * (z[1] - z[0])
-    q, total = 1.0, 0.0
-    for _ in range(blocks):
-        y = np.tanh(math.sqrt(q) * z)
-        total += math.log1p(weight @ (1 - y * y) ** 2)
-        q += weight @ y**2
-    return total
+def tanh_network(blocks: int, n: int) -> vgsim.MLP:
+    """x + V tanh(W x), all variances 1/n."""
+    skips = vgsim.Residual(2, style="linear")
+    return vgsim.MLP(2 * blocks, n, init="lecun_normal", residual=skips)
 
 
 def relu_branches(
@@ -75,35 +66,23 @@ def relu_branches(
     name = f"x + α V ReLU(W x), α = {alpha:g}, n = {n}, {blocks} blocks"
     exact = blocks * math.log1p(alpha**2)
     yield Comparison(f"{name}: ln E‖Ju‖²", *log_mean_exp(x), exact)
-    drawn = draw_relu_branches(n, blocks, alpha, size, np.random.default_rng(seed))
-    for of, estimate in (("mean", mean), ("variance", variance)):
-        (a, error_a), (b, error_b) = estimate(x), estimate(drawn)
-        yield Comparison(f"{name}: {of}", a, math.hypot(error_a, error_b), b)
-
-
-def draw_relu_branches(
-    n: int, blocks: int, alpha: float, size: int, rng: np.random.Generator
-) -> Array:
-    """Exact draws of ln ‖Ju‖²."""
-    k = rng.binomial(n, 0.5, (size, blocks))
-    r = alpha / n * np.sqrt(2 * 2 * rng.standard_gamma(k / 2))
-    along = (1 + r * rng.standard_normal(k.shape)) ** 2
-    return np.log(along + r * r * rng.chisquare(n - 1, k.shape)).sum(axis=1)
+    of_mean, of_variance = theory.relu_residual_moments(n, alpha)
+    yield Comparison(f"{name}: mean", *mean(x), blocks * of_mean)
+    yield Comparison(f"{name}: variance", *variance(x), blocks * of_variance)
 
 
 def linear_branches(size: int, seed: int) -> Iterator[Comparison]:
     """x + G x: factors χ'²_n(n)/n, non-central; mean and variance of their logarithms."""
-    for n, exact_mean, exact_variance in ((10, 0.6144271, 0.1681120), (32, 0.6693581, 0.0485165)):
-        depth = 40
+    depth = 40
+    for n in (10, 32):
+        law = theory.linear_residual_law(n, depth)
         net = vgsim.MLP(
             depth, n, activation="linear", init="lecun_normal", residual=vgsim.Residual()
         )
         x = log_square(vgsim.simulate(net, size, seed=seed, layers=(0,)))
         name = f"x + G x, n = {n}, D = {depth}"
-        yield Comparison(f"{name}: mean a layer", *scaled(mean(x), 1 / depth), exact_mean)
-        yield Comparison(
-            f"{name}: variance a layer", *scaled(variance(x), 1 / depth), exact_variance
-        )
+        yield Comparison(f"{name}: mean", *mean(x), law.mean)
+        yield Comparison(f"{name}: variance", *variance(x), law.variance)
 
 
 def pre_activated(n: int, size: int, seed: int) -> Iterator[Comparison]:
@@ -120,44 +99,37 @@ def pre_activated(n: int, size: int, seed: int) -> Iterator[Comparison]:
         )
         samples = vgsim.simulate(net, size, seed=seed, layers=(0, depth), record=("activation",))
         x = 2 * math.log(10) * (samples.activation[:, 1] - samples.activation[:, 0])
-        exact = li_nica_roy(n, depth, alpha, lam)
+        exact = theory.residual_variance(n, depth, alpha)
         name = f"Li, Nica, Roy, n = {n}, D = {depth}, α² = {square}: variance"
         yield Comparison(name, *variance(x), exact, exact * 10 / n)
 
 
-def li_nica_roy(n: int, depth: int, alpha: float, lam: float) -> float:
-    """Var ln ‖z_D‖² to leading order in 1/n."""
-    lag = abs(np.subtract.outer(np.arange(depth), np.arange(depth)))
-    c = alpha**lag
-    rho = 2 / (3 * math.pi) * ((1 + 2 * c * c) * np.arcsin(c) + 3 * c * np.sqrt(1 - c * c))
-    own = depth * (4 * alpha**2 * lam**2 + 2 * lam**4)
-    return float(own + 3 * lam**4 * rho.sum()) / n
-
-
 def highway(size: int, seed: int) -> Iterator[Comparison]:
-    """Mean of ln ‖Ju‖² in dense simulations, with their standard errors."""
+    """Mean of ln ‖Ju‖² in other dense simulations, with their errors; ln E‖Ju‖² by mean field."""
     n, depth = 400, 50
     for bias, expected, error in ((0.0, -34.92, 0.02), (-2.0, -11.93, 0.03)):
         net = vgsim.MLP(depth, n, init="lecun_normal", highway=vgsim.Highway(bias))
-        value, own = mean(log_square(vgsim.simulate(net, size, seed=seed, layers=(0,))))
-        name = f"highway, gate bias {bias:g}, n = {n}, D = {depth}: mean"
-        yield Comparison(name, value, math.hypot(own, error), expected)
+        x = log_square(vgsim.simulate(net, size, seed=seed, layers=(0,)))
+        value, own = mean(x)
+        name = f"highway, gate bias {bias:g}, n = {n}, D = {depth}"
+        yield Comparison(f"{name}: mean", value, math.hypot(own, error), expected)
+        slack = 2 * depth / n
+        yield Comparison(f"{name}: ln E‖Ju‖²", *log_mean_exp(x), theory.highway_growth(net), slack)
 
 
 def picture(figure, seed: int) -> None:
     """ln E‖Ju‖² of x + V tanh(W x) with depth, and the law of x + G x."""
     left, right = figure.subplots(1, 2)
     blocks = np.array([4, 16, 36, 64, 100])
-    found = []
+    found, limit = [], []
     for count in blocks:
-        net = vgsim.MLP(
-            2 * int(count), 256, init="lecun_normal", residual=vgsim.Residual(2, style="linear")
-        )
+        net = tanh_network(int(count), 256)
+        limit.append(theory.residual_growth(net))
         x = log_square(vgsim.simulate(net, 5000, seed=seed, layers=(0,)))
         found.append(log_mean_exp(x))
     y, error = np.transpose(found)
     left.errorbar(np.sqrt(blocks), y, error, fmt="o", label="n = 256")
-    left.plot(np.sqrt(blocks), [tanh_recursion(b) for b in blocks], "--", label="n → ∞")
+    left.plot(np.sqrt(blocks), limit, "--", label="n → ∞")
     left.set(xlabel="√blocks", ylabel="ln E‖Ju‖²", title="x + V tanh(W x)")
     left.legend()
     n, depth = 10, 20

@@ -71,7 +71,7 @@ def merged_provenance(a: Mapping[str, str], b: Mapping[str, str]) -> dict[str, s
     --------
     >>> from vgsim._join import merged_provenance
     >>> merged_provenance({"isa": "avx512", "vgsim": "0.1"}, {"isa": "avx2", "vgsim": "0.1"})
-    {'isa': 'avx2, avx512', 'vgsim': '0.1'}
+    {'isa': 'avx2; avx512', 'vgsim': '0.1'}
     """
     merged = {**a, **b}
     for name in a.keys() & b.keys():
