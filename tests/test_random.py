@@ -74,6 +74,7 @@ def test_streams_are_those_of_the_law():
         ("input_weights", 10),
         ("drive", 11),
         ("gate_replay_rest", 12),
+        ("tangent", 13),
     ]
     np.testing.assert_array_equal(words(KEY, "norm", 1, 2, 8), words(KEY, 9, 1, 2, 8))
 
@@ -128,7 +129,7 @@ def test_seed_errors(seed, error):
     ("arguments", "parts"),
     [
         ({"stream": "sideways"}, ["stream", "'sideways'", "'forward': 1"]),
-        ({"stream": 13}, ["stream", "13", "'norm': 9"]),
+        ({"stream": 14}, ["stream", "14", "'norm': 9"]),
         ({"layer": -1}, ["layer", "-1", str(2**32 - 1)]),
         ({"layer": 2**32}, ["layer", str(2**32)]),
         ({"index": 2**56}, ["index", str(2**56), str(2**56 - 1)]),

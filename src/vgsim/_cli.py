@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 import vgsim
-from vgsim import _commands, _depth_command, _options, _theory_command
+from vgsim import _commands, _depth_command, _options, _study_options, _theory_command
 from vgsim._activations import ACTIVATIONS
 from vgsim._initializers import INITIALIZERS
 from vgsim._parameters import Entry
@@ -30,6 +30,7 @@ def _parameters(table: Mapping[str, Entry]) -> str:
     )
 
 
+COMMANDS = "run", "depth", "theory", "replay", "collect", "show", "merge", "export", "info"
 VGSIM = "How the probability of a vanishing or exploding gradient grows with depth."
 
 RUN = f"""\
@@ -230,7 +231,9 @@ def _parser() -> _Parser:
     parser = _Parser(prog="vgsim", description=VGSIM)
     parser.add_argument("--version", action="version", version=f"vgsim {vgsim.__version__}")
     commands = parser.add_subparsers(
-        dest="command", required=True, metavar="{run,depth,theory,replay,info}"
+        dest="command",
+        required=True,
+        metavar="{run,depth,theory,replay,collect,show,merge,export,info}",
     )
     run = commands.add_parser(
         "run",
@@ -261,6 +264,7 @@ def _parser() -> _Parser:
     )
     _options.add_replay_options(replay)
     replay.set_defaults(function=_commands.replay, parser=replay)
+    _study_options.add_study_commands(commands)
     info = commands.add_parser("info", help="versions, and what was compiled and chosen")
     info.set_defaults(function=_commands.info, parser=info)
     return parser

@@ -69,7 +69,7 @@ class Lyapunov:
     >>> import vgsim
     >>> net = vgsim.MLP(depth=100, width=64, activation="tanh")
     >>> vgsim.lyapunov(net, 50, k=3)
-    <Lyapunov: 3 directions in 50 of MLP(depth=100, width=64), seed 0, 27 layers from 0 to 100>
+    <Lyapunov: 3 directions in 50 of MLP(depth=100, width=64), seed 0, 26 layers from 0 to 100>
     """
 
     def __init__(
@@ -290,7 +290,7 @@ def lyapunov(
     --------
     >>> import vgsim
     >>> net = vgsim.MLP(depth=100, width=64, activation="tanh", gain=1.5)
-    >>> spectrum = vgsim.lyapunov(net, 200, k=2).exponents(start=10)
+    >>> spectrum = vgsim.lyapunov(net, 200, k=2, layers=(10, 100)).exponents(start=10)
     >>> bool(spectrum.low[0] > 0)  # chaos
     True
     """

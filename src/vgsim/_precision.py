@@ -100,7 +100,7 @@ class Precision:
         --------
         >>> import vgsim
         >>> rule = vgsim.Precision(relative=0.5, event="dead")
-        >>> rule.reached(0, 10**9), rule.reached(100, 10**9)
+        >>> rule.reached(0, 10**9), rule.reached(1000, 10**9)
         (False, True)
         """
         low, high = confidence_sequence(events, n, self.confidence_level)
