@@ -7,25 +7,18 @@ is best there: that is also what as many independent processes as there are core
 
 from __future__ import annotations
 
-import math
-from collections import defaultdict
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 import vgsim
+from bench.contest import attempt, compete, setting
 from bench.pages import digits, markdown, span
-from bench.pairing import enough, median, ratio, rounds, timed
 from bench.peers import PEERS
 from bench.workers import all_cores, workers
-from vgsim import _kernels
 
 DEPTH = 500
 STACKS = (1, 8, 64, 512)
-TURN_SECONDS = 0.15  # a turn repeats a short call this long
 STACK_SECONDS = 0.6  # a stack that would take longer is not tried
-CONTENDERS = 3  # peers that are measured in rounds; the others keep the time of the search
 
 # name: (engine, law of the weights, widths on all cores, widths on one core)
 ENGINES = {
@@ -42,55 +35,37 @@ def measure(quick: bool) -> dict:
             settings = search(made, width, STACKS[: 2 if quick else None])
             table.append(compare(made, width, "normal", settings, quick))
             if width in ENGINES["dense, uniform"][2]:
-                again = [attempt(made, width, "uniform", *setting(a)) for a in settings]
+                make = peers_of(made, width, "uniform")
+                again = [attempt(make, *setting(a)) for a in settings]
                 table.append(compare(made, width, "uniform", again, quick))
     return {"depth": DEPTH, "cores": len(all_cores()), "table": table}
 
 
+def peers_of(made, width, law):
+    """How a peer's turn is made, by its name, cores and stack."""
+
+    def make(peer, cores, stack):
+        return made[PEERS[peer][0], cores].PeerTurn(peer, DEPTH, width, law, stack, cores)
+
+    return make
+
+
 def compare(made, width, law, attempts, quick):
     """Rounds of the fastest peers and of vgsim."""
-    ranked = sorted(attempts, key=lambda found: found["seconds"])
-    best = {found["peer"]: found for found in reversed(ranked)}
-    fastest = [found for found in ranked if found in best.values()][:CONTENDERS]
-    fastest_on_one = [found for found in ranked if found["cores"] == 1][:1]
-
-    turns, statistics = {}, defaultdict(list)
-    for engine, (kind, own_law, *widths) in ENGINES.items():
-        for cores, where in zip((len(all_cores()), 1), widths, strict=True):
-            if own_law == law and width in where and (engine, cores) not in turns:
-                values = statistics[engine, cores]
-                turns[engine, cores] = own_turn(width, law, kind, cores, values)
-    own = list(turns)
-    on_one = any(cores == 1 for _, cores in own)
-    for found in [*fastest, *(fastest_on_one if on_one else [])]:
-        if setting(found) not in turns:
-            turns[setting(found)] = peer_turn(made, width, law, found, statistics[setting(found)])
-    seconds = rounds(turns, 3 if quick else 5)
-    check_agreement(statistics)
-
-    for found in attempts:
-        if setting(found) in turns:
-            found["rounds"] = seconds[setting(found)]
-            found["seconds"] = median(found["rounds"])
-    comparisons = []
-    for engine, cores in own:
-        ours = seconds[engine, cores]
-        group = fastest_on_one if cores == 1 else fastest
-        peer = min(group, key=lambda found: found["seconds"])
-        comparisons.append(
-            {"engine": engine, "cores": cores, "seconds": median(ours), "rounds": ours}
-            | {"peer": peer, "ratio": ratio(peer["rounds"], ours)}
-        )
-    return {"width": width, "law": law, "peers": list(best.values()), "vgsim": comparisons}
-
-
-def setting(found):
-    return found["peer"], found["cores"], found["stack"]
+    network = vgsim.MLP(DEPTH, width, activation="tanh", init=f"lecun_{law}")
+    own = {
+        (engine, cores): partial(vgsim.simulate, network, layers=[0], engine=kind, n_threads=cores)
+        for engine, (kind, own_law, *widths) in ENGINES.items()
+        for cores, where in zip((len(all_cores()), 1), widths, strict=True)
+        if own_law == law and width in where
+    }
+    found = compete(peers_of(made, width, law), attempts, own, 3 if quick else 5)
+    return {"width": width, "law": law, **found}
 
 
 def search(made, width, stacks):
     """Every peer with normal weights at its best stack on all cores, and with that on one."""
-    attempts = []
+    attempts, make = [], peers_of(made, width, "normal")
     room = available_bytes() / 5
     for peer, (library, _, stackable) in PEERS.items():
         tried = []
@@ -99,7 +74,7 @@ def search(made, width, stacks):
             threads = cores if library in ("numpy", "numba") else 1
             if 4 * DEPTH * width**2 * stack * threads > room:
                 break
-            found = attempt(made, width, "normal", peer, cores, stack)
+            found = attempt(make, peer, cores, stack)
             tried.append(found)
             if found["seconds"] * threads * stack * stacks[1] > STACK_SECONDS:
                 break
@@ -107,57 +82,8 @@ def search(made, width, stacks):
             best = min(tried, key=lambda found: found["seconds"])
             attempts.append(best)
             if cores > 1:
-                attempts.append(attempt(made, width, "normal", peer, 1, best["stack"]))
+                attempts.append(attempt(make, peer, 1, best["stack"]))
     return attempts
-
-
-def attempt(made, width, law, peer, cores, stack):
-    """One setting, warmed up by a call and then timed."""
-    turn = made[PEERS[peer][0], cores].PeerTurn(peer, DEPTH, width, law, stack, cores)
-    turn.run()
-    seconds, values = turn.run()
-    call = seconds * len(values)
-    if call < TURN_SECONDS:
-        seconds, _ = turn.run(math.ceil(TURN_SECONDS / call))
-    return {"peer": peer, "cores": cores, "stack": stack, "seconds": seconds}
-
-
-def peer_turn(made, width, law, found, statistics):
-    peer, cores, stack = setting(found)
-    turn = made[PEERS[peer][0], cores].PeerTurn(peer, DEPTH, width, law, stack, cores)
-    _, values = turn.run()
-    repeats = math.ceil(TURN_SECONDS / (found["seconds"] * len(values)))
-
-    def run():
-        seconds, values = turn.run(repeats)
-        statistics.extend(values)
-        return seconds
-
-    return run
-
-
-def own_turn(width, law, engine, cores, statistics):
-    network = vgsim.MLP(DEPTH, width, activation="tanh", init=f"lecun_{law}")
-    simulate = partial(vgsim.simulate, network, layers=[0], engine=engine, n_threads=cores)
-    count = enough(simulate, _kernels.lanes("float32") * cores, TURN_SECONDS)
-
-    def run():
-        first = len(statistics)
-        return timed(lambda: statistics.extend(simulate(count, first=first).gradient[:, 0]), count)
-
-    return run
-
-
-def check_agreement(statistics):
-    """All have measured the same thing: each mean is within 6 standard errors of vgsim's."""
-    values = {name: np.array(v, dtype=np.float64) for name, v in statistics.items()}
-    own = np.concatenate([v for name, v in values.items() if name[0] in ENGINES])
-    for name, v in values.items():
-        error = own.std() * (1 / len(v) + 1 / len(own)) ** 0.5
-        if abs(v.mean() - own.mean()) > 6 * error:
-            raise AssertionError(
-                f"{name}: mean {v.mean():.4f}, vgsim's {own.mean():.4f} ± {error:.4f}"
-            )
 
 
 def available_bytes():

@@ -1,34 +1,22 @@
 """Batch normalisation, gates, skips, orthogonal and recurrent weights, beside peers and plain.
 
-The machinery is that of bench_peers: a search for each peer's best stack, rounds in turns, and a
-check that all have measured the same thing. Times are for a layer (or a step) of a network.
+As in bench_peers: a search for each peer's best stack, then a contest in rounds. Times are for a
+layer (or a step) of a network.
 """
 
 from __future__ import annotations
 
-import math
-from collections import defaultdict
 from functools import partial
 
 import vgsim
 from bench import technique_costs
-from bench.bench_peers import (
-    ENGINES,
-    STACKS,
-    TURN_SECONDS,
-    available_bytes,
-    cell,
-    check_agreement,
-    setting,
-)
+from bench.bench_peers import ENGINES, STACKS, available_bytes, cell
+from bench.contest import attempt, compete
 from bench.pages import digits, markdown, span
-from bench.pairing import enough, median, ratio, rounds, timed
 from bench.technique_peers import GATE_BIAS, INPUT_STD, NORM_EPS, PEERS, TECHNIQUES, Technique
 from bench.workers import all_cores, workers
-from vgsim import _kernels
 
 STACK_SECONDS = 1.0  # a stack that would take longer is not tried
-CONTENDERS = 3  # peers that are measured in rounds; the others keep the time of the search
 
 
 def network(technique):
@@ -73,88 +61,32 @@ def search(made, technique, stacks):
             for stack in (stacks if stackable else (1,)) if (library, cores) in made else ():
                 if 8 * technique.depth * technique.width**2 * stack > room:
                     break
-                tried.append(attempt(made, technique, peer, cores, stack))
+                tried.append(attempt(peers_of(made, technique), peer, cores, stack))
                 if tried[-1]["seconds"] * stack * STACKS[1] > STACK_SECONDS:
                     break
             attempts += sorted(tried, key=lambda found: found["seconds"])[:1]
     return attempts
 
 
-def attempt(made, technique, peer, cores, stack):
-    """One setting, warmed up by a call and then timed."""
-    turn = made[PEERS[peer][0], cores].TechniqueTurn(peer, technique, stack, cores)
-    turn.run()
-    seconds, values = turn.run()
-    call = seconds * len(values)
-    if call < TURN_SECONDS:
-        seconds, _ = turn.run(math.ceil(TURN_SECONDS / call))
-    return {"peer": peer, "cores": cores, "stack": stack, "seconds": seconds}
+def peers_of(made, technique):
+    """How a peer's turn is made, by its name, cores and stack."""
+
+    def make(peer, cores, stack):
+        return made[PEERS[peer][0], cores].TechniqueTurn(peer, technique, stack, cores)
+
+    return make
 
 
 def compare(made, technique, attempts, quick):
     """Rounds of the fastest peers and of vgsim."""
-    ranked = sorted(attempts, key=lambda found: found["seconds"])
-    best = {found["peer"]: found for found in reversed(ranked)}
-    fastest = [found for found in ranked if found in best.values()][:CONTENDERS]
-    fastest_on_one = [found for found in ranked if found["cores"] == 1][:1]
-
-    turns, statistics = {}, defaultdict(list)
     engine = "dense, normal" if technique.kind == "RNN" else "matrix-free"
-    own = [(engine, cores) for cores in sorted({1, len(all_cores())})]
-    for name in own:
-        turns[name] = own_turn(technique, *name, statistics[name])
-    for found in [*fastest, *fastest_on_one]:
-        if setting(found) not in turns:
-            turns[setting(found)] = peer_turn(made, technique, found, statistics[setting(found)])
-    seconds = rounds(turns, 2 if quick else 5)
-    check_agreement(statistics)
-
-    for found in attempts:
-        if setting(found) in turns:
-            found["rounds"] = seconds[setting(found)]
-            found["seconds"] = median(found["rounds"])
-    comparisons = []
-    for engine, cores in own:
-        ours = seconds[engine, cores]
-        group = fastest_on_one if cores == 1 else fastest
-        peer = min(group, key=lambda found: found["seconds"])
-        comparisons.append(
-            {"engine": engine, "cores": cores, "seconds": median(ours), "rounds": ours}
-            | {"peer": peer, "ratio": ratio(peer["rounds"], ours)}
-        )
-    return technique._asdict() | {"peers": list(best.values()), "vgsim": comparisons}
-
-
-def peer_turn(made, technique, found, statistics):
-    peer, cores, stack = setting(found)
-    turn = made[PEERS[peer][0], cores].TechniqueTurn(peer, technique, stack, cores)
-    _, values = turn.run()
-    repeats = math.ceil(TURN_SECONDS / (found["seconds"] * len(values)))
-
-    def run():
-        seconds, values = turn.run(repeats)
-        statistics.extend(values)
-        return seconds
-
-    return run
-
-
-def own_turn(technique, engine, cores, statistics):
-    simulate = partial(
-        vgsim.simulate,
-        network(technique),
-        batch_size=technique.batch,
-        layers=[0],
-        engine=ENGINES[engine][0],
-        n_threads=cores,
-    )
-    count = enough(simulate, _kernels.lanes("float32") * cores, TURN_SECONDS)
-
-    def run():
-        first = len(statistics)
-        return timed(lambda: statistics.extend(simulate(count, first=first).gradient[:, 0]), count)
-
-    return run
+    setting = {"batch_size": technique.batch, "layers": [0], "engine": ENGINES[engine][0]}
+    own = {
+        (engine, cores): partial(vgsim.simulate, network(technique), n_threads=cores, **setting)
+        for cores in sorted({1, len(all_cores())})
+    }
+    found = compete(peers_of(made, technique), attempts, own, 2 if quick else 5)
+    return technique._asdict() | found
 
 
 def tables(results: dict) -> dict[str, str]:

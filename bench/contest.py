@@ -1,0 +1,103 @@
+"""A contest: vgsim and the fastest of its peers take turns, and ratios are of the same round.
+
+A peer is known by its name, the cores it may use and the size of its stack of networks.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+
+import numpy as np
+
+from bench.pairing import enough, median, ratio, rounds, timed
+from vgsim import _kernels
+
+TURN_SECONDS = 0.15  # a turn repeats a short call this long
+CONTENDERS = 3  # peers that are measured in rounds; the others keep the time of the search
+
+
+def setting(found):
+    return found["peer"], found["cores"], found["stack"]
+
+
+def attempt(make, peer, cores, stack):
+    """One setting, warmed up by a call and then timed."""
+    turn = make(peer, cores, stack)
+    turn.run()
+    seconds, values = turn.run()
+    call = seconds * len(values)
+    if call < TURN_SECONDS:
+        seconds, _ = turn.run(math.ceil(TURN_SECONDS / call))
+    return {"peer": peer, "cores": cores, "stack": stack, "seconds": seconds}
+
+
+def compete(make, attempts, own, count):
+    """`count` rounds of the fastest of `attempts` and of vgsim.
+
+    `own` are vgsim's runs, each a `simulate` that lacks the number of samples, by engine and cores.
+    Returns each peer at its best, and vgsim's runs with the best peer and the ratio.
+    """
+    ranked = sorted(attempts, key=lambda found: found["seconds"])
+    best = {found["peer"]: found for found in reversed(ranked)}
+    fastest = [found for found in ranked if found in best.values()][:CONTENDERS]
+    fastest_on_one = [found for found in ranked if found["cores"] == 1][:1]
+    on_one = any(cores == 1 for _, cores in own)
+
+    statistics = defaultdict(list)
+    turns = {name: own_turn(run, name[1], statistics[name]) for name, run in own.items()}
+    for found in [*fastest, *(fastest_on_one if on_one else [])]:
+        if setting(found) not in turns:
+            turns[setting(found)] = peer_turn(make, found, statistics[setting(found)])
+    seconds = rounds(turns, count)
+    check_agreement(statistics, own)
+
+    for found in attempts:
+        if setting(found) in turns:
+            found["rounds"] = seconds[setting(found)]
+            found["seconds"] = median(found["rounds"])
+    comparisons = []
+    for engine, cores in own:
+        ours = seconds[engine, cores]
+        group = fastest_on_one if cores == 1 else fastest
+        peer = min(group, key=lambda found: found["seconds"])
+        comparisons.append(
+            {"engine": engine, "cores": cores, "seconds": median(ours), "rounds": ours}
+            | {"peer": peer, "ratio": ratio(peer["rounds"], ours)}
+        )
+    return {"peers": list(best.values()), "vgsim": comparisons}
+
+
+def peer_turn(make, found, statistics):
+    turn = make(*setting(found))
+    _, values = turn.run()
+    repeats = math.ceil(TURN_SECONDS / (found["seconds"] * len(values)))
+
+    def run():
+        seconds, values = turn.run(repeats)
+        statistics.extend(values)
+        return seconds
+
+    return run
+
+
+def own_turn(simulate, cores, statistics):
+    count = enough(simulate, _kernels.lanes("float32") * cores, TURN_SECONDS)
+
+    def run():
+        first = len(statistics)
+        return timed(lambda: statistics.extend(simulate(count, first=first).gradient[:, 0]), count)
+
+    return run
+
+
+def check_agreement(statistics, own):
+    """All have measured the same thing: each mean is within 6 standard errors of vgsim's."""
+    values = {name: np.array(v, dtype=np.float64) for name, v in statistics.items()}
+    ours = np.concatenate([values[name] for name in own])
+    for name, v in values.items():
+        error = ours.std() * (1 / len(v) + 1 / len(ours)) ** 0.5
+        if abs(v.mean() - ours.mean()) > 6 * error:
+            raise AssertionError(
+                f"{name}: mean {v.mean():.4f}, vgsim's {ours.mean():.4f} ± {error:.4f}"
+            )
