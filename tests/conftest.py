@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import zlib
 
 import hypothesis
@@ -55,3 +57,16 @@ def isa(request):
     _kernels.set_isa(name)
     yield name
     _kernels.set_isa(None)
+
+
+@pytest.fixture(scope="session")
+def mpiexec():
+    """The words that run a program on several MPI ranks of this machine, without their number."""
+    pytest.importorskip("mpi4py")
+    launcher = shutil.which("mpiexec")
+    if launcher is None:
+        pytest.skip("MPI needs mpiexec")
+    version = subprocess.run([launcher, "--version"], capture_output=True, text=True).stdout
+    if "Open" in version:  # Open MPI is careful about root, and about few processors
+        return [launcher, "--allow-run-as-root", "--oversubscribe"]
+    return [launcher]

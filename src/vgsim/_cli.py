@@ -117,6 +117,7 @@ AS_OPTIONS = (
     (r"^(depth|width|gain|seed|first|inputs|threshold|layers|norm) must", r"--\1 must"),
     (r"^steps must", "--depth must"),
     (r"^level must", "--level must"),
+    (r"^max_seconds must", "--max-seconds must"),
     (r"^event='(\w+)' needs dtype, ", r"--event \1 needs --event-dtype, "),
     (r"^threshold is for (.*), got .* with event='(\w+)'", r"--threshold is for \1: --event \2"),
     (r"^dtype is for (.*), got .* with event='(\w+)'", r"--event-dtype is for \1: --event \2"),

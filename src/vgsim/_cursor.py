@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
 
 import numpy as np
 
@@ -16,6 +17,8 @@ from vgsim._task import Task
 __all__ = ["Cursor"]
 
 AHEAD = 0.25  # of what counts, so much may be on its way while a rule may stop the network
+UNIT_BLOCKS = 100  # in one unit at most, so that memory does not grow with the speed of a network
+UNIT_COLUMNS = 400  # blocks times layers
 
 
 class Cursor:
@@ -34,6 +37,22 @@ class Cursor:
         Whether no more blocks will count.
     n : int
         Samples that count: those below index n.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> from vgsim._cursor import Cursor
+    >>> from vgsim._task import Task
+    >>> from vgsim._unit import run_unit
+    >>> task = Task(vgsim.MLP(10, 8))
+    >>> cursor = Cursor(task, (), max_samples=1500)
+    >>> unit = cursor.next_unit(seconds=2.0, workers=1)
+    >>> unit
+    (0, 1000)
+    >>> cursor.take(run_unit(task, None, *unit, 1)[0])
+    True
+    >>> cursor.n, cursor.is_done
+    (1000, False)
     """
 
     def __init__(self, task: Task, rules: tuple[Precision, ...], max_samples: int | None) -> None:
@@ -42,7 +61,8 @@ class Cursor:
         self.n = 0
         self._rules = rules
         self._max = max_samples
-        self._tally = Tally.empty(task.layers, task.thresholds)
+        self._result = Result(task, Tally.empty(task.layers, task.thresholds), (), rules)
+        self._tally = self._result.tally
         self._events = [0] * len(rules)
         self._waiting: dict[int, Blocks] = {}  # came before those below them
         self._sent = 0  # all indices below count, wait or are out
@@ -54,6 +74,11 @@ class Cursor:
         return self.n if self.is_done else self._max
 
     @property
+    def is_sent(self) -> bool:
+        """Whether nothing is left to be sent."""
+        return self.is_done or self._sent == self._max
+
+    @cached_property
     def cost(self) -> float:
         """What a sample costs, in no unit."""
         net, B = self.task.network, self.task.batch_size
@@ -64,17 +89,19 @@ class Cursor:
 
     def result(self) -> Result:
         """Return what counts so far."""
-        ranges = [(self.task.seed, 0, self.n)] if self.n else []
-        return Result(self.task, self._tally, ranges, watched=self._rules)
+        if self._result.n < self.n:
+            ranges = [(self.task.seed, 0, self.n)]
+            self._result = Result(self.task, self._tally, ranges, self._rules)
+        return self._result
 
     def begin_with(self, held: Blocks) -> None:
         """Count what a store holds, as far as it is cut as this study would cut it."""
         end = held.first + held.count
         fits = end <= (np.inf if self._max is None else self._max)
-        whole = (held.count == BLOCK) | (end == self._max)
-        usable = int(np.argmin(fits & whole)) if not np.all(fits & whole) else len(held)
-        if usable:
-            self.take(held.head(usable))
+        usable = fits & ((held.count == BLOCK) | (end == self._max))
+        m = len(held) if usable.all() else int(np.argmin(usable))
+        if m:
+            self.take(held.head(m))
 
     def take(self, blocks: Blocks) -> bool:
         """Count `blocks`, and those that were waiting for them; whether n has grown."""
@@ -88,8 +115,7 @@ class Cursor:
         return self.n > before
 
     def _count(self, blocks: Blocks) -> None:
-        counted = self._until_reached(blocks)
-        self._tally += blocks.total(counted)
+        self._tally += blocks.total(self._until_reached(blocks))
         self.n = self._tally.n
         self.is_done |= self.n == self._max
 
@@ -99,7 +125,7 @@ class Cursor:
             return len(blocks)
         ns = self.n + np.cumsum(blocks.count)
         events = [
-            seen + np.cumsum(blocks.events(rule.event, rule.layer, rule.threshold, None))
+            seen + np.cumsum(blocks.events(rule.event, rule.layer, rule.threshold))
             for rule, seen in zip(self._rules, self._events, strict=True)
         ]
         for i, n in enumerate(ns.tolist()):
@@ -114,22 +140,26 @@ class Cursor:
         self._timed += blocks
         self._seconds += seconds
 
-    def next_unit(self, seconds: float, workers: int) -> tuple[int, int] | None:
-        """Return first and end of the next samples to send, worth about `seconds`; None for now."""
+    def next_unit(self, seconds: float, workers: int, idle: bool = False) -> tuple[int, int] | None:
+        """Return first and end of the next samples to send, worth about `seconds`; None for now.
+
+        Blocks that a rule might not count, or that nobody knows the cost of, are only sent one at a
+        time, or while there are workers `idle`.
+        """
+        if self.is_sent or len(self._waiting) >= 4 * workers:  # one worker is late, or dead
+            return None
         first, end = self._sent, self._max
-        if self.is_done or first == end:
-            return None
-        out = (first - self.n) // BLOCK
-        room = workers + 1 - out if not self._timed else 1 << 40
-        if self._rules:
-            room = min(room, max(workers + 1, int(AHEAD * self.n / BLOCK)) - out)
-        if room < 1:
-            return None
-        blocks = min(room, max(1, int(seconds * self._timed / max(self._seconds, 1e-9))))
-        if not self._timed:
-            blocks = 1
-        if end is not None:
+        rate = self._timed / max(self._seconds, 1e-9)
+        most = max(1, min(UNIT_BLOCKS, UNIT_COLUMNS // len(self.task.layers), int(seconds * rate)))
+        if self._rules or not self._timed:
+            ahead = max(2 * workers if idle else 1, int(AHEAD * self.n / BLOCK))
+            room = ahead - (first - self.n) // BLOCK
+            if room < 1:
+                return None
+            most = min(most, room, math.ceil(ahead / (2 * workers)))
+        if end is None:
+            self._sent += most * BLOCK
+        else:
             left = math.ceil((end - first) / BLOCK)
-            blocks = min(blocks, max(1, math.ceil(left / workers)))
-        self._sent = first + blocks * BLOCK if end is None else min(first + blocks * BLOCK, end)
+            self._sent = min(first + min(most, math.ceil(left / workers)) * BLOCK, end)
         return first, self._sent

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
+import time
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from threading import Event, Lock
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from vgsim import _execution
+from vgsim._task import Task
 from vgsim._threads import thread_count
+from vgsim._unit import Counted, counted, run_unit, simulated
 
 __all__ = ["Workers", "checked_executor"]
 
 DEFAULT_WORKERS = 4  # of an executor that does not tell
+COUNT_SECONDS = 5.0  # after which a cluster, which may grow or shrink, is asked again
 
 
 class Workers:
@@ -30,55 +35,91 @@ class Workers:
 
     Attributes
     ----------
+    name : str
+        Of the kind of executor.
     n_threads : int
-    count : int
-        How many units run at a time.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `executor` or `n_threads` cannot be used.
 
     Examples
     --------
+    >>> import vgsim
     >>> from vgsim._executors import Workers
+    >>> from vgsim._task import Task
     >>> with Workers(None, 2) as workers:
-    ...     workers.submit(sum, [1, 2]).result(), workers.count
-    (3, 1)
+    ...     blocks, seconds = workers.submit(Task(vgsim.MLP(10, 8)), None, 0, 2000).result()
+    >>> workers.count, blocks
+    (1, <Blocks: 2, samples 0 to 1999>)
     """
 
     def __init__(self, executor: Executor | None, n_threads: int | None) -> None:
         self._executor = checked_executor(executor)
-        self._own = ThreadPoolExecutor(2, "vgsim-unit") if executor is None else None
         local = executor is None
+        self._local = ThreadPoolExecutor(2, "vgsim-unit") if local else None
+        self._kernel = Lock()  # one at a time, on all threads
+        self._interrupted = Event()
+        self._counted: tuple[float, int] | None = None
         self.n_threads = thread_count(n_threads if n_threads is not None or local else 1)
-        self.count = 1 if executor is None else _count(executor)
-        self.name = "threads" if executor is None else type(executor).__name__
+        self.name = "threads" if local else type(executor).__name__
 
     @property
-    def is_local(self) -> bool:
-        """Whether units run in this process, and share its memory."""
-        return self._own is not None
+    def count(self) -> int:
+        """How many units run at a time."""
+        if self._executor is None:
+            return 1
+        now = time.monotonic()
+        if self._counted is None or now - self._counted[0] > COUNT_SECONDS:
+            self._counted = now, _count(self._executor)
+        return self._counted[1]
 
-    def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
-        """Run ``function(*arguments)`` on some worker.
+    def submit(
+        self, task: Task, data: NDArray[np.float64] | None, first: int, end: int
+    ) -> Future[Counted]:
+        """Run a unit on some worker: see `run_unit`.
 
         Raises
         ------
         RuntimeError
             If the executor is broken or shut down.
         """
-        executor = self._own or self._executor
-        assert executor is not None
+        unit = task, data, first, end, self.n_threads
+        if self._local is not None:
+            return self._local.submit(self._run_here, *unit)
+        assert self._executor is not None
+        # Dask would take equal arguments for the same unit, and a second attempt for the first.
+        options: dict[str, Any] = {"pure": False} if _dask_client(self._executor) else {}
         try:
-            return executor.submit(function, *arguments)
-        except (BrokenProcessPool, RuntimeError) as error:
+            return self._executor.submit(run_unit, *unit, **options)
+        except RuntimeError as error:
             raise RuntimeError(
                 f"executor {self.name} takes no more work ({error}): make a new one and call "
-                "collect again, which goes on from what the store holds"
+                "again, which goes on from what a store holds"
             ) from error
+
+    def _run_here(
+        self, task: Task, data: NDArray[np.float64] | None, first: int, end: int, n_threads: int
+    ) -> Counted:
+        """Run a unit in this process, where an interrupted study stops its kernel at once."""
+
+        def look(*_: int) -> None:
+            if self._interrupted.is_set():
+                raise InterruptedError("the study was interrupted")
+
+        with self._kernel:
+            look()
+            samples = simulated(task, data, first, end, n_threads, look)
+        return counted(task, samples)
 
     def __enter__(self) -> Workers:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._own is not None:
-            self._own.shutdown(cancel_futures=True)
+        self._interrupted.set()
+        if self._local is not None:
+            self._local.shutdown(cancel_futures=True)
 
 
 def checked_executor(executor: Executor | None) -> Executor | None:
@@ -112,16 +153,18 @@ def checked_executor(executor: Executor | None) -> Executor | None:
     return executor
 
 
+def _dask_client(executor: Executor) -> Any:
+    """Return the client behind an executor of Dask, None of any other."""
+    return getattr(executor, "_client", None)
+
+
 def _count(executor: Executor) -> int:
     """How many workers an executor says it has."""
-    client = getattr(executor, "_client", None)
-    if client is not None:  # Dask
+    client = _dask_client(executor)
+    if client is not None:
         return max(1, int(sum(client.nthreads().values())))
     for name in ("_max_workers", "num_workers"):
         count = getattr(executor, name, None)
         if isinstance(count, int) and count > 0:
             return count
     return DEFAULT_WORKERS
-
-
-ONE_AT_A_TIME = threading.Lock()  # kernels of this process, each on all its threads

@@ -67,7 +67,7 @@ def load(path: str | os.PathLike[str]) -> Samples | Study:
     FileNotFoundError: [Errno 2] No such file or directory: 'no such file.npz'
     """
     if isinstance(path, (str, os.PathLike)) and Path(path).is_dir():
-        from vgsim._stored_study import stored_study
+        from vgsim._store_contents import stored_study
 
         return stored_study(path)
     if _npz.kind_of(path) == _study_files.KIND:

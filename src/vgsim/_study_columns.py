@@ -20,7 +20,8 @@ EVENTS = ("vanishing", "exploding")
 def label_columns(study: Study) -> dict[str, list[Any]]:
     """Return the labels of the tasks, a list each; None where a network has no such field.
 
-    A label that is None throughout is left out. Widths that are not one int become JSON.
+    A label that is None throughout is left out. Widths that are not one int become JSON, and
+    numbers among words become words.
 
     Examples
     --------
@@ -40,6 +41,9 @@ def label_columns(study: Study) -> dict[str, list[Any]]:
     columns = {name: [row.get(name) for row in rows] for name in (*fields, *SETTING)}
     if any(isinstance(width, tuple) for width in columns.get("width", [])):
         columns["width"] = [json.dumps(width) for width in columns["width"]]
+    for name, column in columns.items():
+        if any(isinstance(value, str) for value in column):
+            columns[name] = [None if value is None else str(value) for value in column]
     return {
         name: column
         for name, column in columns.items()

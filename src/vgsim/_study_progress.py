@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from vgsim._cursor import Cursor
 from vgsim._progress import FORESEEABLE
 from vgsim._table import seconds_cell
 
@@ -50,6 +51,27 @@ class StudyProgress:
     fraction: float
     began_at: float
     seconds: float
+
+    @classmethod
+    def of(
+        cls, cursors: Sequence[Cursor], start: StudyProgress | None = None, seconds: float = 0.0
+    ) -> StudyProgress:
+        """Return how far some networks are, `seconds` after they were where `start` has them."""
+        most = [cursor.max_samples for cursor in cursors]
+        fraction = 0.0
+        if None not in most:
+            costs = [cursor.cost for cursor in cursors]
+            done = sum(cursor.n * cost for cursor, cost in zip(cursors, costs, strict=True))
+            fraction = done / sum((n or 0) * cost for n, cost in zip(most, costs, strict=True))
+        return cls(
+            done=sum(cursor.n for cursor in cursors),
+            total=0 if None in most else sum(n or 0 for n in most),
+            finished=sum(cursor.is_done for cursor in cursors),
+            tasks=len(cursors),
+            fraction=fraction,
+            began_at=fraction if start is None else start.fraction,
+            seconds=seconds,
+        )
 
     def text(self) -> str:
         """Return it in words, with an estimate of the time left."""
@@ -102,9 +124,11 @@ def _bar() -> Iterator[Callable[[StudyProgress], None]]:
         yield lambda now: _ignore(sys.stderr.write(f"\r{now.text():<79}"))
         sys.stderr.write("\n")
         return
-    with tqdm(total=None, unit="sample", unit_scale=True) as bar:
+    with tqdm(unit="sample", unit_scale=True) as bar:
 
         def show(now: StudyProgress) -> None:
+            if not now.seconds:
+                bar.initial = bar.n = now.done
             bar.total = now.total or None
             bar.set_postfix_str(f"{now.finished} of {now.tasks} networks", refresh=False)
             bar.update(now.done - bar.n)

@@ -80,13 +80,14 @@ def _estimated(rows: list[dict[str, Any]], name: str, heading: str) -> Column:
 def _title(common: dict[str, list[Any]], thresholds: list[float]) -> str:
     """Say what all networks have in common, and what the columns mean."""
     words = ", ".join(
-        f"{name} {next(value for value in values if value is not None)}"
+        f"{name} {values[0]}"
         for name, values in common.items()
-        if name not in ("steps", "stream_version")
+        if name not in ("steps", "stream_version") and None not in values
     )
     levels = " or ".join(level(threshold) for threshold in thresholds)
-    return (
-        f"{fill(f'R = log10(|G_l| / |G_D|) of random networks: {words}', WIDE)}\n"
+    meaning = (
         f"vanishing: R < {levels}; exploding: R > the same with the other sign; "
         "95 % intervals; mean and std: of those not dead"
     )
+    of_what = f"R = log10(|G_l| / |G_D|) of random networks: {words}"
+    return f"{fill(of_what, WIDE)}\n{fill(meaning, WIDE)}"

@@ -1,0 +1,48 @@
+"""P(vanishing gradient) by activation, width and depth: a million networks, and the time it takes.
+
+    python study.py [STORE] [SAMPLES]
+
+Samples are kept in the folder STORE (runs/study): interrupt it at will, and run it again to go on.
+study.toml is the same study for the command line.
+"""
+
+import sys
+import time
+
+import vgsim
+
+INITIALISERS = {
+    "sigmoid": "glorot_normal",
+    "tanh": "glorot_normal",
+    "relu": "he_normal",
+    "selu": "lecun_normal",
+}
+WIDTHS = [16, 32, 64, 128, 256]
+DEPTHS = [10, 30, 100, 300, 1000]
+
+
+def main(store="runs/study", samples="10000"):
+    networks = [
+        network
+        for activation, init in INITIALISERS.items()
+        for network in vgsim.sweep(
+            vgsim.MLP, activation=activation, init=init, width=WIDTHS, depth=DEPTHS
+        )
+    ]
+    began = time.monotonic()
+    study = vgsim.collect(networks, max_samples=int(samples), store=store, progress=True)
+    seconds = time.monotonic() - began
+
+    print("P(gradient at the input below 1e-6 of that at the output), by depth")
+    print(f"{'activation':10}  {'width':>5}" + "".join(f"  {depth:>6}" for depth in DEPTHS))
+    for activation in INITIALISERS:
+        for width in WIDTHS:
+            results = study.find(activation=activation, width=width)
+            p = [result.probability("vanishing").estimate for result in results]
+            print(f"{activation:10}  {width:5}" + "".join(f"  {estimate:6.4f}" for estimate in p))
+    n = sum(result.n for result in study)
+    print(f"{n:,} networks in {seconds:.1f} s of wall time; intervals: vgsim show {store}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,75 @@
+"""Executors by name: process:4, dask:tcp://scheduler:8786, mpi."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
+
+__all__ = ["executor_of", "imported"]
+
+
+@contextmanager
+def executor_of(name: str | None) -> Iterator[Executor | None]:
+    """Open an executor by its name, and shut it down at the end; None is none.
+
+    With "mpi", in ``mpiexec -n 4 vgsim …``, only the first process gets here; the others work for
+    it, and exit when it is done.
+
+    Raises
+    ------
+    ImportError
+        If what it needs is not installed.
+    OSError
+        If no scheduler answers at the address.
+
+    Examples
+    --------
+    >>> from vgsim._study_executors import executor_of
+    >>> with executor_of("process:2") as executor:
+    ...     executor.submit(sum, [1, 2]).result()
+    3
+    """
+    kind, _, value = (name or "").partition(":")
+    if kind == "process":
+        with ProcessPoolExecutor(int(value), multiprocessing.get_context("spawn")) as pool:
+            yield pool
+    elif kind == "dask":
+        distributed = imported("distributed", "the executor dask")
+        with distributed.Client(value, set_as_default=False) as client:
+            yield client.get_executor()
+    elif kind == "mpi":
+        futures = imported("mpi4py.futures", "the executor mpi")
+        first = False
+        with futures.MPICommExecutor() as pool:
+            if first := pool is not None:
+                yield pool
+        if not first:
+            raise SystemExit(0)
+    else:
+        yield None
+
+
+def imported(module: str, what: str) -> Any:
+    """Return a module of a package that is needed for `what`.
+
+    Raises
+    ------
+    ImportError
+        If it is not installed; the message says how to.
+
+    Examples
+    --------
+    >>> from vgsim._study_executors import imported
+    >>> imported("no_such_package", "the executor warp")
+    Traceback (most recent call last):
+    ImportError: the executor warp needs the package no_such_package: pip install no_such_package
+    """
+    try:
+        return import_module(module)
+    except ImportError as error:
+        package = module.partition(".")[0]
+        raise ImportError(f"{what} needs the package {package}: pip install {package}") from error

@@ -1,0 +1,93 @@
+"""A study in the files of others: NetCDF, Zarr, CSV and Parquet."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+from vgsim._study import Study
+from vgsim._study_executors import imported
+
+__all__ = ["WRITERS", "export"]
+
+
+def export(study: Study, path: str | os.PathLike[str]) -> None:
+    """Write `study` to a new file of the kind that its suffix says, whole or not at all.
+
+    Parameters
+    ----------
+    study : Study
+    path : path-like
+        Ends in .nc (NetCDF, by h5netcdf), .zarr (a folder), .csv, .parquet (both with the rows of
+        :meth:`Study.to_dataframe`) or .npz (:meth:`Study.save`).
+
+    Raises
+    ------
+    ValueError
+        If the suffix is another, the file is there already, or the study has no such form.
+    ImportError
+        If a package that writes it is not installed.
+    OSError
+        If it cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import vgsim
+    >>> from vgsim._collect import collect
+    >>> from vgsim._study_export import export
+    >>> study = collect([vgsim.MLP(5, 8)], max_samples=1000)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     export(study, f"{folder}/study.npz")
+    ...     vgsim.load(f"{folder}/study.npz") == study
+    True
+    """
+    out = Path(path)
+    if out.suffix not in WRITERS:
+        raise ValueError(f"{out} must end in one of {', '.join(WRITERS)}")
+    if out.exists() or out.is_symlink():
+        raise ValueError(f"{out} exists, and is not overwritten: remove it or name another")
+    part = out.with_name(f".{out.stem}.{os.getpid()}.part{out.suffix}")
+    try:
+        WRITERS[out.suffix](study, part)
+        os.replace(part, out)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        part.unlink(missing_ok=True)
+        raise
+
+
+def _netcdf(study: Study, path: Path) -> None:
+    imported("h5netcdf", "NetCDF")
+    study.to_xarray().to_netcdf(path, engine="h5netcdf")
+
+
+def _zarr(study: Study, path: Path) -> None:
+    imported("zarr", "Zarr")
+    with warnings.catch_warnings():  # zarr has no specification of strings yet, and says so
+        warnings.simplefilter("ignore")
+        study.to_xarray().to_zarr(path, mode="w-")
+
+
+def _csv(study: Study, path: Path) -> None:
+    study.to_dataframe().to_csv(path, index=False)
+
+
+def _parquet(study: Study, path: Path) -> None:
+    imported("pyarrow", "Parquet")
+    frame = study.to_dataframe()
+    for name in [name for name in frame if frame[name].dtype.kind == "O"]:  # words, and numbers too
+        frame[name] = [None if x is None or x != x else str(x) for x in frame[name]]
+    frame.to_parquet(path, engine="pyarrow", index=False)
+
+
+WRITERS: dict[str, Callable[[Study, Path], None]] = {
+    ".nc": _netcdf,
+    ".zarr": _zarr,
+    ".csv": _csv,
+    ".parquet": _parquet,
+    ".npz": Study.save,
+}

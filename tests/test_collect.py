@@ -1,0 +1,503 @@
+"""A study is the samples that simulate gives, counted, however it was run and interrupted."""
+
+import multiprocessing
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+import vgsim
+from fake_blocks import fake_blocks
+from last_first import LastFirst
+from stored_studies import block_files
+from vgsim import Precision
+from vgsim._blocks import Blocks
+from vgsim._cursor import Cursor
+from vgsim._storage import Store
+from vgsim._study import Study
+from vgsim._task import Task
+
+NETS = vgsim.sweep(vgsim.MLP, width=8, activation=["tanh", "relu"], depth=[3, 20])
+MIXED = [*NETS, vgsim.RNN(6, 5), vgsim.MLP(4, (3, 9, 2, 5, 4), norm="layer")]
+THRESHOLDS = (0.01, 0.5)
+
+
+def counted(network, n, layers=(0,), thresholds=THRESHOLDS, **setting):
+    """The tally of a network's first n samples, from one run."""
+    return Blocks.of(vgsim.simulate(network, n, layers=layers, **setting), thresholds).total()
+
+
+def collected(networks=NETS, **arguments):
+    return vgsim.collect(networks, **{"thresholds": THRESHOLDS, **arguments})
+
+
+# What is counted.
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {},
+        {"seed": 7, "dtype": "float64"},
+        {"engine": "dense", "n_threads": 1},
+        {"batch_size": 3, "loss": "mse", "layers": (0, 2)},
+    ],
+)
+def test_study_is_the_samples(setting):
+    study = collected(MIXED, max_samples=3000, **{"layers": (0,), **setting})
+    assert [result.network for result in study] == MIXED
+    for result in study:
+        assert result.tally == counted(result.network, 3000, **setting)
+        assert result.ranges == ((setting.get("seed", 0), 0, 3000),)
+
+
+def test_order_of_layers_and_thresholds_does_not_matter():
+    a = collected(max_samples=1000, layers=(0, 3), thresholds=(0.5, 0.01))
+    b = collected(max_samples=1000, layers=(3, 0), thresholds=(0.01, 0.5))
+    assert a == b
+
+
+def test_fresh_entropy():
+    a, b = (collected(seed=None, max_samples=1000) for _ in range(2))
+    assert a != b
+    assert a[0].tally == counted(NETS[0], 1000, seed=a[0].task.seed)
+
+
+def test_data_as_inputs(rng):
+    data = rng.standard_normal((20, 8))
+    study = collected(max_samples=2500, inputs=data, batch_size=2)
+    assert study[1].tally == counted(NETS[1], 2500, inputs=data, batch_size=2)
+    assert study[1].task.inputs.startswith("sha256:")
+    assert study[1].tally != collected(max_samples=2500, batch_size=2)[1].tally
+
+
+@pytest.mark.parametrize("n", [1, 999, 1000, 1001, 2500])
+def test_any_number_of_samples(n):
+    assert collected(max_samples=n)[0].tally == counted(NETS[0], n)
+
+
+@pytest.mark.parametrize("make", [LastFirst, lambda: ThreadPoolExecutor(3)])
+def test_any_order_of_work(make):
+    with make() as executor:
+        assert collected(MIXED, max_samples=7500, executor=executor) == collected(
+            MIXED, max_samples=7500
+        )
+
+
+# Stop rules.
+
+
+def first_reached(network, rules, most, **setting):
+    """The least number of whole blocks after which all rules are reached, looked up one by one."""
+    layers = sorted({rule.layer for rule in rules})
+    for n in range(1000, most + 1, 1000):
+        s = vgsim.simulate(network, n, layers=layers, **setting)
+        seen = [s.probability(rule.event, rule.layer, rule.threshold).events for rule in rules]
+        if all(rule.reached(events, n) for rule, events in zip(rules, seen, strict=True)):
+            return n
+    return most
+
+
+RULES = {
+    "half width": [Precision(0.02, threshold=0.5)],
+    "relative": [Precision(relative=0.07, threshold=0.5)],
+    "dead": [Precision(0.002, event="dead")],
+    "two": [Precision(0.03, threshold=0.5), Precision(0.02, event="exploding", threshold=0.01)],
+    "two layers": [Precision(0.03, threshold=0.5), Precision(0.02, layer=2, threshold=0.5)],
+}
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_precision(name, tmp_path):
+    rules, most = RULES[name], 9500
+    layers = sorted({rule.layer for rule in rules})
+    arguments = {"stop": rules, "max_samples": most, "layers": layers}
+    study = collected(**arguments, n_threads=1)
+    expected = [first_reached(network, rules, most) for network in NETS]
+    assert [result.n for result in study] == expected
+    assert len(set(expected)) > 1
+    for result in study:
+        assert result.tally == counted(result.network, result.n, layers)
+    assert collected(**arguments, n_threads=2) == study
+    with LastFirst() as executor:
+        assert collected(**arguments, executor=executor) == study
+    collected(**arguments | {"max_samples": 1000}, store=tmp_path / "a")
+    assert collected(**arguments, store=tmp_path / "a") == study
+    collected(**arguments | {"stop": None}, store=tmp_path / "b")  # more than the rules ask for
+    assert collected(**arguments, store=tmp_path / "b") == study
+
+
+def test_precision_without_max_samples():
+    (rule,) = RULES["half width"]
+    result = collected(NETS[:1], stop=rule)[0]
+    assert result.n == first_reached(NETS[0], [rule], 10**5)
+    interval = result.probability("vanishing", threshold=0.5)
+    assert (interval.high - interval.low) / 2 <= 0.02
+    assert interval == result.probability("vanishing", threshold=0.5, method="anytime")
+    assert result.probability("dead") == result.probability("dead", method="wilson")
+
+
+def test_little_is_drawn_beyond_a_rule():
+    """A quarter more than what counts, but for the beginning, or nothing else is to do."""
+    rule = Precision(0.01, threshold=0.5)
+    with LastFirst(2) as executor:
+        study = collected(stop=rule, executor=executor)
+        drawn = dict.fromkeys(NETS, 0)
+        for task, _, first, end, _ in executor.ran:
+            drawn[task.network] += end - first
+    for result in study:
+        assert drawn[result.network] <= max(1.25 * result.n, result.n + 4000)
+
+
+@pytest.mark.parametrize(
+    ("p", "rule"),
+    [
+        (0.003, Precision(relative=0.5, threshold=0.5)),
+        (0.2, Precision(0.02, threshold=0.5)),
+        (0.5, Precision(relative=0.04, threshold=0.5)),
+        (0.9, Precision(0.01, event="healthy", threshold=0.5)),
+    ],
+)
+def test_coverage_where_a_rule_stopped(rng, p, rule):
+    """The intervals hold p in 95 % of the studies or more, though each chose when to stop."""
+    task = Task(vgsim.MLP(3, 4), thresholds=(0.5,))
+    other = 0 if rule.event == "vanishing" else 1000
+    held, ns = 0, set()
+    for _ in range(400):
+        cursor = Cursor(task, (rule,), None)
+        while not cursor.is_done:
+            events = rng.binomial(1000, p)
+            cursor.take(fake_blocks(task, [1000], [abs(other - events)], cursor.n))
+        interval = cursor.result().probability(rule.event)
+        held += interval.low <= p <= interval.high
+        ns.add(cursor.n)
+    assert held >= 0.95 * 400
+    assert len(ns) > 1
+
+
+def test_rules_stop_alike_whatever_the_cuts(rng):
+    """The same blocks in units of any size, in any order, stop at the same sample."""
+    task = Task(vgsim.MLP(3, 4), thresholds=(0.5,))
+    vanishing = rng.binomial(1000, 0.3, size=60)
+    rules = (Precision(0.02, threshold=0.5), Precision(relative=0.05, threshold=0.5))
+    ns = np.arange(1, 61) * 1000
+    expected = next(
+        int(n)
+        for n, e in zip(ns, np.cumsum(vanishing), strict=True)
+        if all(rule.reached(int(e), int(n)) for rule in rules)
+    )
+    assert 4000 < expected < 60_000
+    for _ in range(50):
+        cuts = np.unique([0, 60, *rng.integers(1, 60, size=rng.integers(20))])
+        units = list(pairwise(cuts))
+        rng.shuffle(units)
+        cursor = Cursor(task, rules, None)
+        for a, b in units:
+            cursor.take(fake_blocks(task, [1000] * (b - a), vanishing[a:b], 1000 * int(a)))
+        assert cursor.is_done
+        assert cursor.n == expected
+        assert cursor.result().tally.events("vanishing") == vanishing[: expected // 1000].sum()
+
+
+@pytest.mark.parametrize("executor", [None, ThreadPoolExecutor(2)])
+def test_max_seconds(executor):
+    network = vgsim.MLP(200, 32)
+    started = time.monotonic()
+    study = collected([network, NETS[0]], max_seconds=0.6, executor=executor)
+    taken = time.monotonic() - started
+    assert 0.3 < taken < 5
+    assert min(result.n for result in study) >= 1000
+    assert study[0].n % 1000 == 0
+    assert study[0].tally == counted(network, study[0].n)
+
+
+def test_max_seconds_waits_without_work():
+    """A unit that takes longer than the study may is waited for, and the processor rests."""
+    with ThreadPoolExecutor(1) as executor:
+
+        class Slow(ThreadPoolExecutor):
+            def submit(self, function, *arguments):
+                return executor.submit(lambda: (time.sleep(1.0), function(*arguments))[1])
+
+        used = time.process_time()
+        study = collected(NETS[:1], max_seconds=0.2, executor=Slow(1))
+        assert study[0].n >= 1000
+        assert time.process_time() - used < 0.7
+
+
+# Stores.
+
+
+def test_resumed_study_is_an_uninterrupted_one(tmp_path):
+    whole = collected(max_samples=6200)
+    for n in (700, 1000, 2500, 2500, 6200, 6200):
+        study = collected(max_samples=n, store=tmp_path)
+        assert [result.n for result in study] == [n] * len(NETS)
+        assert study[2].tally == counted(NETS[2], n)
+    assert study == whole
+    assert collected(max_samples=3000, store=tmp_path) == collected(max_samples=3000)
+
+
+def test_what_a_store_holds_is_not_drawn_again(tmp_path):
+    collected(max_samples=5500, store=tmp_path)
+    with LastFirst() as executor:
+        study = collected(max_samples=7000, store=tmp_path, executor=executor)
+        assert {first for _, _, first, _, _ in executor.ran} <= {5000, 6000}
+        executor.ran.clear()
+        assert collected(max_samples=7000, store=tmp_path, executor=executor) == study
+        assert executor.ran == []
+    assert study == collected(max_samples=7000)
+
+
+def test_more_tasks_in_the_same_store(tmp_path):
+    collected(NETS[:2], max_samples=2000, store=tmp_path)
+    collected(NETS[1:], max_samples=3000, store=tmp_path)
+    collected(NETS, max_samples=1500, store=tmp_path, seed=1)
+    assert collected(NETS, max_samples=3000, store=tmp_path) == collected(NETS, max_samples=3000)
+    assert len(Store.read(tmp_path).tasks) == 2 * len(NETS)
+
+
+def test_damaged_blocks_are_redone(tmp_path):
+    study = collected(max_samples=4000, store=tmp_path)
+    file = block_files(tmp_path)[0]
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.warns(UserWarning, match="torn or altered"):
+        assert collected(max_samples=4000, store=tmp_path) == study
+    assert collected(max_samples=4000, store=tmp_path) == study
+
+
+def test_consecutive_blocks_share_a_file(tmp_path):
+    collected([vgsim.MLP(3, 8)], max_samples=300_000, store=tmp_path)
+    assert len(block_files(tmp_path)) < 30
+
+
+@pytest.mark.parametrize("executor", [None, ThreadPoolExecutor(2)])
+def test_iter_collect_left_early(tmp_path, executor):
+    rule = Precision(0.005, threshold=0.5)
+    arguments = {"stop": rule, "thresholds": THRESHOLDS, "executor": executor}
+    sizes = []
+    for study in vgsim.iter_collect(NETS, store=tmp_path, **arguments):
+        assert isinstance(study, Study)
+        sizes.append(sum(result.n for result in study))
+        if sizes[-1] > 10_000:
+            break
+    assert sizes[0] == 0
+    assert sorted(set(sizes)) == sizes
+    studies = list(vgsim.iter_collect(NETS, store=tmp_path, **arguments))
+    assert sum(result.n for result in studies[0]) >= sizes[-1]
+    assert studies[-1] == collected(stop=rule)
+
+
+def test_the_store_is_released_by_an_error(tmp_path):
+    def fail(done, total):
+        raise ZeroDivisionError(f"at {done} of {total}")
+
+    with pytest.raises(ZeroDivisionError, match="at 0 of 2000"):
+        collected(NETS[:1], max_samples=2000, store=tmp_path, progress=fail)
+    assert collected(NETS[:1], max_samples=2000, store=tmp_path)[0].n == 2000
+
+
+INTERRUPTED = """
+import sys, vgsim
+print("begins", flush=True)
+vgsim.collect([vgsim.MLP(1000, 128)], max_samples=10**7, store=sys.argv[1], n_threads=1)
+"""
+
+
+def test_ctrl_c(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED, str(tmp_path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "begins\n"
+    while not block_files(tmp_path):
+        time.sleep(0.01)
+    time.sleep(0.1)  # into the next unit
+    started = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert time.monotonic() - started < 2
+    assert err.splitlines()[-1] == "KeyboardInterrupt"
+    held = Store.read(tmp_path).blocks(Task(vgsim.MLP(1000, 128)))
+    study = vgsim.collect([vgsim.MLP(1000, 128)], max_samples=held.end, store=tmp_path)
+    assert study[0].n == held.end >= 1000
+
+
+# What is refused.
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"tasks": []}, ValueError, "tasks must hold at least one network, got none"),
+        ({"tasks": NETS[0]}, TypeError, "tasks must be an iterable of vgsim.MLP and .*, got MLP"),
+        ({"tasks": [NETS[0], 3]}, TypeError, "network must be"),
+        ({"tasks": [*NETS, NETS[1]]}, ValueError, "once, got twice MLP.depth=20, width=8"),
+        ({"max_samples": None}, ValueError, "give max_samples, stop or max_seconds"),
+        ({"max_samples": None, "stop": []}, ValueError, "give max_samples, stop or max_seconds"),
+        ({"max_samples": 0}, ValueError, "max_samples must be"),
+        ({"max_samples": 1e3}, TypeError, "max_samples must be"),
+        ({"max_seconds": 0}, ValueError, "max_seconds must be a positive number, got 0"),
+        ({"stop": 0.01}, TypeError, "stop must be a vgsim.Precision or a sequence .* got 0.01"),
+        (
+            {"stop": [Precision(0.1, threshold=0.5), 1]},
+            TypeError,
+            "stop must be a vgsim.Precision .* got 1",
+        ),
+        ({"stop": Precision(0.1, layer=2)}, ValueError, "layers must hold layer 2, which stop"),
+        (
+            {"stop": Precision(0.1, threshold=0.1)},
+            ValueError,
+            "thresholds must hold 0.1, which stop watches, got .0.01, 0.5.",
+        ),
+        ({"layers": (0, 4)}, ValueError, "0 to depth = 3, got 4"),
+        ({"thresholds": (2.0,)}, ValueError, "threshold"),
+        ({"seed": None, "store": "x"}, ValueError, "seed must be an int with a store, got None"),
+        ({"seed": -1}, ValueError, "seed must"),
+        ({"batch_size": 0}, ValueError, "batch_size"),
+        ({"loss": "hinge"}, ValueError, "loss must be one of"),
+        ({"dtype": "float16"}, ValueError, "dtype must be"),
+        ({"engine": "fast"}, ValueError, "engine must be one of"),
+        ({"inputs": np.ones((5, 7))}, ValueError, "shape .N, n_0. with n_0 = 8.*got shape .5, 7."),
+        (
+            {"tasks": [NETS[0], vgsim.MLP(3, 7)], "inputs": np.ones((5, 8))},
+            ValueError,
+            "n_0 = 7.*got shape .5, 8.",
+        ),
+        ({"executor": 4}, TypeError, "executor must be a concurrent.futures.Executor .* got 4"),
+        ({"n_threads": 0}, ValueError, "n_threads must be from 1"),
+        ({"progress": 1}, TypeError, "progress must be a bool or a callable, got 1"),
+        ({"store": 3}, TypeError, "path must be a string or a path, got 3"),
+    ],
+)
+def test_refusals(arguments, error, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    given = {"tasks": NETS, "max_samples": 1000, "thresholds": THRESHOLDS, **arguments}
+    tasks = given.pop("tasks")
+    with pytest.raises(error, match=message):
+        vgsim.collect(tasks, **given)
+    assert not list(tmp_path.iterdir())
+
+
+def test_refusals_come_at_once():
+    with pytest.raises(ValueError, match="give max_samples, stop or max_seconds"):
+        vgsim.iter_collect(NETS)
+
+
+def test_fork_is_refused_after_openmp():
+    vgsim.simulate(NETS[0], 1)
+    fork = multiprocessing.get_context("fork")
+    with (
+        ProcessPoolExecutor(1, mp_context=fork) as executor,
+        pytest.raises(ValueError, match='would hang; make it with .*"spawn"'),
+    ):
+        collected(max_samples=1000, executor=executor)
+
+
+def test_a_store_in_use_is_refused(tmp_path):
+    with Store.open(tmp_path), pytest.raises(BlockingIOError, match="in use by this process"):
+        collected(max_samples=1000, store=tmp_path)
+    assert collected(max_samples=1000, store=tmp_path)[0].n == 1000
+
+
+def test_executor_that_takes_no_work():
+    executor = ThreadPoolExecutor(1)
+    executor.shutdown()
+    with pytest.raises(RuntimeError, match="ThreadPoolExecutor takes no more work .*new one"):
+        collected(max_samples=1000, executor=executor)
+
+
+class Failing(ThreadPoolExecutor):
+    """Fail at the units that begin at sample 2000, so many times."""
+
+    def __init__(self, error, times=100):
+        super().__init__(1)
+        self.error, self.times = error, times
+
+    def submit(self, function, task, data, first, *rest):
+        if first == 2000 and self.times:
+            self.times -= 1
+            future = Future()
+            future.set_exception(self.error)
+            return future
+        return super().submit(function, task, data, first, *rest)
+
+
+class KilledWorker(Exception):
+    """What Dask calls it."""
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "message"),
+    [
+        (MemoryError("no room"), MemoryError, "no room .at samples 2000 to .* of MLP.depth=3"),
+        (UnicodeDecodeError("ascii", b"", 0, 1, "bad"), ValueError, "bad .at samples 2000"),
+        (np._core._exceptions._ArrayMemoryError((9,), np.dtype("f8")), MemoryError, "at samples"),
+        (ZeroDivisionError("x"), RuntimeError, "ZeroDivisionError: x .at samples 2000"),
+        (KilledWorker("x"), RuntimeError, "workers died at samples 2000.*make a new executor"),
+    ],
+)
+def test_failing_work_is_named(error, kind, message, tmp_path):
+    with Failing(error) as executor, pytest.raises(kind, match=message):
+        collected(NETS[:1], max_samples=9000, executor=executor, store=tmp_path)
+    assert Store.read(tmp_path).blocks(Task(NETS[0], thresholds=THRESHOLDS)).end == 2000
+    assert collected(NETS[:1], max_samples=9000, store=tmp_path)[0].n == 9000
+
+
+def test_a_lost_worker_is_forgiven():
+    with Failing(KilledWorker(), times=2) as executor:
+        study = collected(NETS[:1], max_samples=9000, executor=executor)
+    assert study[0].tally == counted(NETS[0], 9000)
+
+
+# Progress.
+
+
+def test_progress_is_called(tmp_path):
+    seen = []
+    collected(max_samples=2000, store=tmp_path)
+    collected(max_samples=5000, store=tmp_path, progress=lambda *now: seen.append(now))
+    assert seen[0] == (8000, 20_000)
+    assert seen[-1] == (20_000, 20_000)
+    assert seen == sorted(seen)
+    seen.clear()
+    study = collected(stop=Precision(0.02, threshold=0.5), progress=lambda *now: seen.append(now))
+    total = sum(result.n for result in study)
+    assert seen[0] == (0, 0)
+    assert seen[-1] == (total, total)
+
+
+SHOWN = """
+import sys, vgsim
+sys.stderr.isatty = lambda: {tty}
+if {hidden}:
+    sys.modules["tqdm.auto"] = None
+vgsim._study_progress.LINE_SECONDS = 0.0
+vgsim.collect([vgsim.MLP(30, 16), vgsim.MLP(20, 16)], max_samples=400_000, progress={progress})
+"""
+
+
+@pytest.mark.parametrize(
+    ("tty", "hidden", "progress", "expected"),
+    [
+        (True, True, True, "\r800,000 of 800,000 samples, 2 of 2 networks, 100 % of all"),
+        (False, False, True, "vgsim: 800,000 of 800,000 samples, 2 of 2 networks, 100 % of all\n"),
+        (True, False, True, "800k/800k"),
+        (True, False, False, ""),
+    ],
+)
+def test_progress_is_shown(tty, hidden, progress, expected):
+    code = textwrap.dedent(SHOWN).format(tty=tty, hidden=hidden, progress=progress)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60)
+    assert done.returncode == 0
+    assert done.stdout == b""
+    assert expected in done.stderr.decode()
+    assert bool(done.stderr) == progress

@@ -1,0 +1,96 @@
+"""A study that is killed again and again loses nothing, and ends with the bits it had to have."""
+
+import signal
+import subprocess
+import sys
+from collections import Counter
+from itertools import count
+
+import pytest
+
+import vgsim
+from vgsim._block_files import BlockFile, cover
+from vgsim._storage import Store
+
+KILLS = 60
+
+STUDY = """
+import vgsim
+NETS = vgsim.sweep(vgsim.MLP, width=8, activation=["tanh", "relu"], depth=[5, 10, 20, 30])
+ARGUMENTS = {
+    "max_samples": 60_500,
+    "stop": [vgsim.Precision(0.005, event="exploding", threshold=0.5), vgsim.Precision(0.01)],
+    "thresholds": (1e-6, 0.5),
+    "n_threads": 1,
+}
+"""
+SERVER = """
+import os, signal, sys, time
+import scipy.optimize, vgsim._cursor
+vgsim._cursor.UNIT_BLOCKS = 1  # many files
+for line in sys.stdin:  # OpenMP never runs in this process, so that it may fork
+    path, seconds = line.split()
+    pid = os.fork()
+    if not pid:
+        vgsim.collect(NETS, store=path, **ARGUMENTS)
+        os._exit(0)
+    if seconds != "never":
+        time.sleep(float(seconds))
+        os.kill(pid, signal.SIGKILL)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+"""
+
+
+@pytest.fixture
+def server():
+    """A process that begins a study as quickly as it can fork."""
+    with subprocess.Popen(
+        [sys.executable, "-c", STUDY + SERVER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        yield process
+        process.stdin.close()
+        assert process.wait(timeout=60) == 0
+
+
+def reached(path):
+    """How far the files of each task in a store go without a gap, by their names."""
+    return Counter(
+        {
+            folder.name: cover(BlockFile.parse(file.name) for file in folder.glob("*.npz"))[-1].end
+            for folder in path.glob("blocks/*")
+            if next(folder.glob("0-*.npz"), None)
+        }
+    )
+
+
+def test_kills_at_any_instant(server, tmp_path, rng):
+    names = {}
+    exec(STUDY, names)
+    networks, arguments = names["NETS"], names["ARGUMENTS"]
+    whole = vgsim.collect(networks, **arguments)
+    assert len({result.n for result in whole}) > 1
+
+    killed, useful = 0, 0
+    for study in count():
+        path, held, status = tmp_path / f"{study}", Counter(), None
+        while status != 0:
+            seconds = rng.uniform(0, 0.2) if killed < KILLS else "never"
+            print(path, seconds, file=server.stdin, flush=True)
+            status = int(server.stdout.readline())
+            assert status in (0, -signal.SIGKILL)
+            killed += status != 0
+            now = reached(path)
+            assert all(now[task] >= end for task, end in held.items())
+            useful += status != 0 and now.total() > held.total()
+            held = now
+        assert vgsim.collect(networks, store=path, **arguments) == whole
+        with Store.open(path) as store:
+            assert store.damaged == []
+        assert not list(path.rglob("*.tmp"))
+        if killed >= KILLS:
+            break
+    assert killed >= KILLS
+    assert useful > KILLS / 10  # had done something by then

@@ -1,0 +1,454 @@
+"""vgsim collect, show, merge and export, against vgsim.collect in Python."""
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import vgsim
+from vgsim._cli import main
+from vgsim._storage import Store
+
+STUDY = """\
+max_samples = 3000
+thresholds = [1e-3]
+[[sweep]]
+activation = ["sigmoid", "relu"]
+init = "textbook"
+width = 8
+depth = [5, 20]
+"""
+RULE = '[stop]\nhalf_width = 0.04\nevent = "vanishing"\nthreshold = 1e-3\n'
+NETWORKS = [
+    vgsim.MLP(depth, 8, activation=activation, init=init)
+    for activation, init in (("sigmoid", "glorot_normal"), ("relu", "he_normal"))
+    for depth in (5, 20)
+]
+
+
+@pytest.fixture
+def command(capsys):
+    """Run the command; return its exit code, stdout and stderr."""
+
+    def run(*arguments):
+        code = main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def file(tmp_path):
+    """A study file, with what is given in place of or after STUDY."""
+
+    def write(text=STUDY, more=""):
+        path = tmp_path / "study.toml"
+        path.write_text(text + more)
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="module")
+def study():
+    return vgsim.collect(NETWORKS, max_samples=3000, thresholds=(1e-3,))
+
+
+@pytest.fixture
+def store(tmp_path):
+    """A store with the samples of `study`."""
+    path = tmp_path / "store"
+    vgsim.collect(NETWORKS, max_samples=3000, thresholds=(1e-3,), store=path)
+    return path
+
+
+def damage(store):
+    """Flip a byte of a file of blocks; return its name in the store."""
+    victim = sorted(store.glob("blocks/*/*.npz"))[0]
+    content = bytearray(victim.read_bytes())
+    content[len(content) // 2] ^= 1
+    victim.write_bytes(content)
+    return victim.relative_to(store).as_posix()
+
+
+# collect
+
+
+@pytest.mark.parametrize("format", ["text", "csv", "markdown", "latex"])
+def test_collect_prints_the_table(command, file, tmp_path, study, format):
+    options = [] if format == "text" else [f"--{format}"]
+    code, out, err = command("collect", file(), "--store", tmp_path / "x", "--quiet", *options)
+    assert (code, err) == (0, "")
+    assert out == study.table(format) + "\n"
+
+
+def test_rows_say_what_the_study_says(command, file, tmp_path):
+    store = tmp_path / "x"
+    code, out, _ = command("collect", file(more=""), "--store", store, "--quiet", "--json")
+    assert code == 0
+    found = json.loads(out, parse_constant=pytest.fail)
+    assert found["provenance"]["vgsim"] == vgsim.__version__
+    study = vgsim.collect(NETWORKS, max_samples=3000, thresholds=(1e-3,))
+    for row, result in zip(found["rows"], study, strict=True):
+        p = result.probability("vanishing")
+        assert (row["depth"], row["n"]) == (result.network.depth, 3000)
+        limits = row["vanishing"], row["vanishing_low"], row["vanishing_high"]
+        assert limits == (p.estimate, p.low, p.high)
+        assert row["std"] == result.std()
+
+
+def test_a_rule_stops_it(command, file, tmp_path):
+    text = STUDY.replace("max_samples = 3000\n", "").replace("[[sweep]]", RULE + "[[sweep]]")
+    _, out, _ = command("collect", file(text), "--store", tmp_path / "x", "--quiet", "--json")
+    rule = vgsim.Precision(0.04, threshold=1e-3)
+    expected = vgsim.collect(NETWORKS, stop=rule, thresholds=(1e-3,))
+    rows = json.loads(out)["rows"]
+    assert [row["n"] for row in rows] == [result.n for result in expected]
+    limits = [(row["vanishing_low"], row["vanishing_high"]) for row in rows]
+    p = [r.probability("vanishing", 0, 1e-3, method="anytime") for r in expected]
+    assert limits == [(one.low, one.high) for one in p]
+
+
+def test_collect_goes_on(command, file, tmp_path, study):
+    store = tmp_path / "x"
+    command("collect", file(STUDY.replace("3000", "1000")), "--store", store, "--quiet")
+    before = set(store.glob("blocks/*/*.npz"))
+    _, out, _ = command("collect", file(), "--store", store, "--quiet", "--csv", "--threads", 1)
+    assert out == study.table("csv") + "\n"
+    assert before < set(store.glob("blocks/*/*.npz"))
+
+
+def test_it_says_what_was_done(command, file, tmp_path):
+    code, _, err = command("collect", file(), "--store", tmp_path / "x")
+    assert code == 0
+    last = err.splitlines()[-1]
+    assert last.startswith("vgsim collect: 12,000 samples of 4 networks in ")
+    assert last.endswith("s")
+
+
+def test_the_time_may_be_bounded(command, file, tmp_path):
+    text = STUDY.replace("3000", "1_000_000_000").replace("[5, 20]", "1000")
+    began = time.monotonic()
+    options = "--store", tmp_path / "x", "--max-seconds", 0.5, "--quiet", "--json"
+    code, out, _ = command("collect", file(text), *options)
+    assert code == 0
+    assert time.monotonic() - began < 20
+    assert sum(row["n"] for row in json.loads(out)["rows"]) < 2_000_000_000
+
+
+DASK = """
+import sys
+from distributed import LocalCluster
+from vgsim._cli import main
+
+if __name__ == "__main__":
+    with LocalCluster(1, threads_per_worker=1, dashboard_address=None) as cluster:
+        code = main([*sys.argv[1:], "--executor", f"dask:{cluster.scheduler_address}"])
+    sys.exit(code)
+"""
+
+
+@pytest.mark.parametrize("executor", ["process:2", "mpi", "dask"])
+def test_executors(file, tmp_path, study, executor, request):
+    words = ["collect", str(file()), "--store", str(tmp_path / "x"), "--quiet", "--csv"]
+    if executor == "dask":
+        pytest.importorskip("distributed")
+        (tmp_path / "run.py").write_text(DASK)
+        words = [sys.executable, str(tmp_path / "run.py"), *words]
+    else:
+        words = [sys.executable, "-m", "vgsim", *words, "--executor", executor]
+    if executor == "mpi":
+        words = [*request.getfixturevalue("mpiexec"), "-n", "3", *words]
+    ran = subprocess.run(words, capture_output=True, text=True, timeout=120)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout == study.table("csv") + "\n"
+
+
+def test_errors_of_the_file_are_listed(command, file, tmp_path):
+    text = STUDY.replace("3000", "0").replace("width", "widht")
+    code, out, err = command("collect", path := file(text), "--store", tmp_path / "x")
+    assert (code, out) == (2, "")
+    lines = err.splitlines()
+    assert [line.removeprefix(f"{path}:")[0] for line in lines] == ["1", "3", "6"]
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "the following arguments are required: --store"),
+        (["--executor", "process:0"], "argument --executor: 'process:0' is none of process:N with"),
+        (["--executor", "slurm"], "argument --executor: 'slurm' is none of process:N with N >= 1"),
+        (["--store", "s3://bucket/x"], "a study is written to a folder of this machine, got "),
+        (["--store", "x", "--threads", "0"], "--threads must be"),
+        (
+            ["--store", "x", "--max-seconds", "0"],
+            "--max-seconds must be a positive number, got 0.0",
+        ),
+    ],
+)
+def test_bad_options(command, file, tmp_path, monkeypatch, options, message):
+    monkeypatch.chdir(tmp_path)
+    store = [] if "--store" in options or not options else ["--store", "x"]
+    code, out, err = command("collect", file(), *store, *options)
+    assert (code, out) == (2, "")
+    assert err.startswith("vgsim collect: error: ")
+    assert message in err
+    assert len(err.splitlines()) == 1
+
+
+def test_a_file_that_is_not_there(command, tmp_path):
+    code, _, err = command("collect", tmp_path / "no.toml", "--store", tmp_path / "x")
+    assert code == 2
+    assert "No such file or directory" in err
+    assert len(err.splitlines()) == 1
+
+
+def test_a_store_in_use_is_left_alone(command, file, store):
+    with Store.open(store):
+        code, _, err = command("collect", file(), "--store", store, "--quiet")
+    assert code == 2
+    assert f"the study {store} is in use by this process already" in err
+    assert len(err.splitlines()) == 1
+
+
+def test_without_an_end_nothing_begins(command, file, tmp_path):
+    text = STUDY.replace("max_samples = 3000\n", "")
+    code, _, err = command("collect", file(text), "--store", tmp_path / "x", "--quiet")
+    assert code == 2
+    assert "give max_samples, stop or max_seconds" in err
+
+
+def test_lost_workers_are_one_sentence(command, file, tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise RuntimeError("workers died at samples 0 to 999")
+
+    monkeypatch.setattr("vgsim._collect.collect", fail)
+    code, _, err = command("collect", file(), "--store", tmp_path / "x", "--quiet")
+    assert (code, err) == (2, "vgsim collect: error: workers died at samples 0 to 999\n")
+
+
+def test_an_interrupted_study_goes_on(command, file, tmp_path):
+    path, store = file(STUDY.replace("3000", "100_000_000").replace("8", "32")), tmp_path / "x"
+    arguments = [sys.executable, "-m", "vgsim", "collect", str(path), "--store", str(store)]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        while process.poll() is None and not list(store.glob("blocks/*/*.npz")):
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, b"")
+    assert f"what is done is in {store}: the same command goes on" in err.decode()
+    assert "Traceback" not in err.decode()
+    code, out, _ = command("show", store, "--json")
+    assert code == 0
+    assert sum(row["n"] for row in json.loads(out)["rows"]) > 0
+
+
+# show
+
+
+@pytest.mark.parametrize("format", ["text", "csv", "markdown", "latex"])
+def test_show_prints_the_table(command, store, study, format):
+    options = [] if format == "text" else [f"--{format}"]
+    assert command("show", store, *options) == (0, study.table(format) + "\n", "")
+
+
+def test_show_a_file(command, tmp_path, study):
+    study.save(tmp_path / "study.npz")
+    code, out, err = command("show", tmp_path / "study.npz")
+    assert (code, out, err) == (0, study.table() + "\n", "")
+
+
+def test_show_intervals_valid_at_any_time(command, store, study):
+    _, out, _ = command("show", store, "--json", "--method", "anytime")
+    for row, result in zip(json.loads(out)["rows"], study, strict=True):
+        for event in ("vanishing", "exploding", "dead"):
+            p = result.probability(event, method="anytime")
+            assert (row[f"{event}_low"], row[f"{event}_high"]) == (p.low, p.high)
+
+
+def test_damaged_files_are_named(command, store, study):
+    name = damage(store)
+    code, out, err = command("show", store)
+    assert code == 0
+    assert err.startswith(f"vgsim show: warning: {store}/{name} is not used: ")
+    assert len(err.splitlines()) == 1
+    _, out, _ = command("show", store, "--json")
+    found = json.loads(out)
+    assert [file["file"] for file in found["damaged"]] == [name]
+    assert sum(row["n"] for row in found["rows"]) < sum(result.n for result in study)
+
+
+def test_show_says_what_was_counted_in_other_ways(command, store, study):
+    other = vgsim.collect(NETWORKS[:1], max_samples=1000, layers=(0, 5), store=store)
+    code, out, _ = command("show", store)
+    assert (code, out) == (0, f"{study.table()}\n\n{other.table()}\n")
+    assert command("show", store, "--layers", 5, 0)[1] == other.table() + "\n"
+    assert command("show", store, "--thresholds", "1e-3")[1] == study.table() + "\n"
+    code, _, err = command("show", store, "--layers", 1)
+    assert code == 2
+    assert "has only --layers 0 --thresholds 0.001; --layers 0 5 --thresholds 1e-06" in err
+
+
+def test_several_seeds_are_one_result(command, store):
+    vgsim.collect(NETWORKS, seed=1, max_samples=1000, thresholds=(1e-3,), store=store)
+    _, out, _ = command("show", store, "--json")
+    assert [row["n"] for row in json.loads(out)["rows"]] == [4000] * 4
+
+
+def test_a_new_store_has_no_networks(command, tmp_path):
+    Store.open(tmp_path / "x").close()
+    assert command("show", tmp_path / "x") == (0, "no networks yet\n", "")
+    code, _, err = command("export", tmp_path / "x", tmp_path / "x.csv")
+    assert code == 2
+    assert err.endswith("/x holds no networks\n")
+
+
+@pytest.mark.parametrize("name", ["show", "export"])
+def test_no_store(command, tmp_path, name):
+    out = [tmp_path / "x.csv"] if name == "export" else []
+    code, _, err = command(name, tmp_path / "nothing", *out)
+    assert code == 2
+    assert "there is no study here" in err
+
+
+# merge
+
+
+def test_merge(command, tmp_path, study):
+    parts = {
+        "a": (NETWORKS[:3], 2000), "b": (NETWORKS[2:], 3000), "c": (NETWORKS[:2], 3000)
+    }  # fmt: skip
+    for name, (networks, n) in parts.items():
+        vgsim.collect(networks, max_samples=n, thresholds=(1e-3,), store=tmp_path / name)
+    sources = [tmp_path / name for name in parts]
+    code, out, err = command("merge", *sources, "-o", tmp_path / "all")
+    assert (code, err) == (0, "")
+    assert out == f"{tmp_path / 'all'} holds 12,000 samples of 4 networks\n"
+    found = vgsim.load(tmp_path / "all")
+    assert found.find(depth=5) == study.find(depth=5)
+    assert found.find(depth=20) == study.find(depth=20)
+
+
+def test_merge_leaves_damage_behind(command, store, tmp_path):
+    name = damage(store)
+    code, _, err = command("merge", store, "-o", tmp_path / "all")
+    assert code == 0
+    assert f"vgsim merge: warning: {store}/{name} is not used: " in err
+    assert Store.read(tmp_path / "all").damaged == []
+
+
+# export
+
+
+def test_export_csv(command, store, study, tmp_path):
+    code, out, err = command("export", store, tmp_path / "x.csv")
+    assert (code, out, err) == (0, "", f"wrote {tmp_path / 'x.csv'}\n")
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "x.csv").read_text())))
+    assert [float(row["mean"]) for row in rows] == [result.mean() for result in study]
+    assert [row["activation"] for row in rows] == ["sigmoid"] * 2 + ["relu"] * 2
+
+
+def test_export_npz(command, store, study, tmp_path):
+    assert command("export", store, tmp_path / "x.npz")[0] == 0
+    assert vgsim.load(tmp_path / "x.npz") == study
+
+
+def test_export_parquet(command, store, study, tmp_path):
+    pytest.importorskip("pyarrow")
+    pandas = pytest.importorskip("pandas")
+    assert command("export", store, tmp_path / "x.parquet")[0] == 0
+    frame = pandas.read_parquet(tmp_path / "x.parquet")
+    assert frame["vanishing"].tolist() == [r.probability("vanishing").estimate for r in study]
+
+
+def test_export_fields_of_words_and_numbers(command, tmp_path):
+    for package in ("pyarrow", "h5netcdf", "zarr"):
+        pytest.importorskip(package)
+    pandas = pytest.importorskip("pandas")
+    branches = [0.5, "1/sqrt(blocks)"]
+    networks = vgsim.sweep(vgsim.MLP, depth=4, width=8, residual__branch=branches)
+    vgsim.collect([*networks, vgsim.MLP(4, 8)], max_samples=1000, store=tmp_path / "store")
+    for suffix in ("nc", "zarr", "csv", "parquet", "npz"):
+        assert command("export", tmp_path / "store", tmp_path / f"x.{suffix}")[0] == 0
+    found = pandas.read_parquet(tmp_path / "x.parquet")["residual__branch"]
+    assert found.tolist()[:2] == ["0.5", "1/sqrt(blocks)"]
+    assert found.isna().tolist() == [False, False, True]
+
+
+@pytest.mark.parametrize("kind", ["nc", "zarr"])
+def test_export_datasets(command, store, study, tmp_path, kind):
+    xarray = pytest.importorskip("xarray")
+    pytest.importorskip("h5netcdf" if kind == "nc" else "zarr")
+    assert command("export", store, tmp_path / f"x.{kind}")[0] == 0
+    opened = xarray.open_zarr if kind == "zarr" else xarray.open_dataset
+    with opened(tmp_path / f"x.{kind}") as dataset:
+        assert dataset.n.values.tolist() == [3000] * 4
+        assert dataset.histogram.dims == ("task", "layer", "bin")
+        alive = 3000 - dataset.n_dead.values[:, 0]
+        np.testing.assert_array_equal(dataset.histogram.sum("bin").values[:, 0], alive)
+        assert dataset.attrs["provenance_vgsim"] == vgsim.__version__
+    assert sorted(os.listdir(tmp_path)) == ["store", f"x.{kind}"]
+
+
+def test_export_chooses(command, store, tmp_path):
+    vgsim.collect(NETWORKS[:1], max_samples=1000, layers=(0, 5), store=store)
+    code, _, err = command("export", store, tmp_path / "x.npz")
+    assert code == 2
+    assert "choose one of --layers 0 --thresholds 0.001; --layers 0 5 --thresholds 1e-06" in err
+    assert command("export", store, tmp_path / "x.npz", "--layers", 0, 5)[0] == 0
+    assert vgsim.load(tmp_path / "x.npz")[0].task.layers == (0, 5)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "package"),
+    [("nc", "h5netcdf"), ("nc", "xarray"), ("zarr", "zarr"), ("csv", "pandas"),
+     ("parquet", "pyarrow")],
+)  # fmt: skip
+def test_a_missing_package_is_one_sentence(command, store, tmp_path, monkeypatch, suffix, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    code, _, err = command("export", store, tmp_path / f"x.{suffix}")
+    assert code == 2
+    assert len(err.splitlines()) == 1
+    assert err.endswith(f"pip install {package}\n")
+    assert os.listdir(tmp_path) == ["store"]
+
+
+@pytest.mark.parametrize("executor", ["dask:tcp://x:1", "mpi"])
+def test_a_missing_executor_is_one_sentence(command, file, tmp_path, monkeypatch, executor):
+    package = "mpi4py" if executor == "mpi" else "distributed"
+    for name in (package, "mpi4py.futures"):
+        monkeypatch.setitem(sys.modules, name, None)
+    code, _, err = command("collect", file(), "--store", tmp_path / "x", "--executor", executor)
+    assert code == 2
+    assert err.endswith(f"needs the package {package}: pip install {package}\n")
+
+
+def test_nothing_is_overwritten(command, store, tmp_path):
+    (tmp_path / "x.csv").write_text("mine")
+    code, _, err = command("export", store, tmp_path / "x.csv")
+    assert code == 2
+    assert "exists, and is not overwritten" in err
+    assert (tmp_path / "x.csv").read_text() == "mine"
+
+
+def test_unknown_suffix(command, store, tmp_path):
+    code, _, err = command("export", store, tmp_path / "x.xls")
+    assert code == 2
+    assert "must end in one of .nc, .zarr, .csv, .parquet, .npz" in err
+
+
+@pytest.mark.parametrize("name", ["collect", "show", "merge", "export"])
+def test_help(command, name):
+    code, out, _ = command(name, "--help")
+    assert code == 0
+    assert out.startswith(f"usage: vgsim {name}")
+    assert max(map(len, out.splitlines())) <= 100
