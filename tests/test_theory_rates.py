@@ -176,6 +176,38 @@ def test_normalisation_of_wide_networks(norm, activation, rate):
     assert round(normalisation_rate(norm, activation), 6) == rate
 
 
+@pytest.mark.parametrize("activation", ["relu", "linear"])
+@pytest.mark.parametrize(("depth", "layer"), [(1, 0), (2, 0), (2, 1), (7, 0), (7, 3)])
+def test_first_and_last_layer_of_batch_normalisation(activation, depth, layer):
+    network = vgsim.MLP(depth, 600, activation=activation, norm="batch", init="he_normal")
+    x = vgsim.simulate(network, 400, batch_size=8, layers=[layer]).log10_ratio[:, 0] * DECADE
+    expected = log_gradient_moments(network, 8, layer).mean
+    assert abs(math.log(np.exp(x).mean()) - expected) < 5 * x.std() / 20 + 0.004 * depth
+
+
+def test_first_and_last_layer_of_large_batches():
+    network = vgsim.MLP(3, 2000, activation="tanh", norm="batch")
+    x = vgsim.simulate(network, 12, batch_size=100).log10_ratio * DECADE
+    for layer in range(3):
+        growth = math.log(np.exp(x[:, layer]).mean())
+        assert abs(growth - log_gradient_moments(network, math.inf, layer).mean) < 0.05
+
+
+@pytest.mark.parametrize("norm", ["layer", "rms"])
+@pytest.mark.parametrize("layer", [0, 1])
+def test_first_layers_of_layer_normalisation(norm, layer):
+    network = vgsim.MLP(3, 600, activation="tanh", norm=norm, init="he_normal")
+    x = vgsim.simulate(network, 400, layers=[layer]).log10_ratio[:, 0] * DECADE
+    expected = log_gradient_moments(network, layer=layer).mean
+    assert abs(math.log(np.exp(x).mean()) - expected) < 5 * x.std() / 20 + 0.01
+
+
+def test_moments_are_floats():
+    for network in (smooth(10, 100, "tanh", 1.5, 0.05), vgsim.MLP(10, 100, activation="relu")):
+        moments = log_gradient_moments(network)
+        assert type(moments.mean) is type(moments.variance) is float
+
+
 def test_finite_batches_tend_to_large_ones():
     assert normalisation_rate("batch", "relu", 1e7) == pytest.approx(math.pi / (math.pi - 1), 1e-5)
 
@@ -226,6 +258,11 @@ def test_relu_residual(branch, growth):
 def test_residual_variance():
     assert round(residual_variance(128, 64, 0.8**0.5), 3) == 1.197
     assert residual_variance(100, 50, 0.0) == pytest.approx(50 * 5 / 100)
+    deep, deeper = (residual_variance(8, 2**k, 0.5) for k in (27, 28))  # linear in the depth
+    assert deeper == pytest.approx(2 * deep, rel=1e-6)
+    with pytest.raises(ValueError, match="skip must be further from 1"):
+        residual_variance(8, 2**28, 1 - 1e-9)
+    assert residual_variance(8, 2**28, 1.0) == 0
 
 
 @pytest.mark.parametrize(("bias", "mean"), [(0.0, -34.92), (-2.0, -11.93)])
@@ -268,4 +305,27 @@ def test_no_theory(network, reason):
 )
 def test_errors(call, message):
     with pytest.raises(ValueError, match=message):
+        call()
+
+
+@pytest.mark.parametrize("batch_size", [0, 3, -1, -math.inf, math.nan])
+def test_batch_sizes_without_theory(batch_size):
+    network = vgsim.MLP(4, 8, activation="relu", norm="batch")
+    with pytest.raises(ValueError, match="batch_size must be more than 3"):
+        log_gradient_moments(network, batch_size)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: log_gradient_moments(vgsim.MLP(4, 8, norm="batch"), "a"), "batch_size must"),
+        (lambda: log_gradient_moments(vgsim.MLP(4, 8), "a"), "batch_size must"),
+        (lambda: normalisation_rate("batch", "relu", "a"), "batch_size must"),
+        (lambda: one_hot_constant("a"), "kurtosis must"),
+        (lambda: residual_variance(8, 8, "a"), "skip must"),
+        (lambda: tanh_residual_exponent("a"), "sigma_w must"),
+    ],
+)
+def test_arguments_of_the_wrong_type(call, message):
+    with pytest.raises(TypeError, match=message):
         call()

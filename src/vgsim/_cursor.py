@@ -160,6 +160,6 @@ class Cursor:
         if end is None:
             self._sent += most * BLOCK
         else:
-            left = math.ceil((end - first) / BLOCK)
-            self._sent = min(first + min(most, math.ceil(left / workers)) * BLOCK, end)
+            share = math.ceil((end - first) / BLOCK / workers)  # so that they end together
+            self._sent = min(first + min(most, max(most // 8, share)) * BLOCK, end)
         return first, self._sent

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 
@@ -16,6 +17,7 @@ POLL_SECONDS = 0.1
 Progress = bool | Callable[[int, int], object]
 
 _ran_in: set[int] = set()  # processes
+_kept = threading.local()  # for each calling thread one of its own, which keeps its OpenMP team
 
 
 def openmp_has_run() -> bool:
@@ -49,18 +51,26 @@ def execute(
     report, close = _reporter(progress, n_samples)
     _ran_in.add(os.getpid())
     try:
-        with ThreadPoolExecutor(1, thread_name_prefix="vgsim") as pool:
-            future = pool.submit(run.simulate, threads, chunk)
-            try:
-                while wait([future], timeout=POLL_SECONDS).not_done:
-                    report(run.done, n_samples)
-            except BaseException:
-                run.cancel()
-                raise
-            future.result()
+        future = _thread().submit(run.simulate, threads, chunk)
+        try:
+            while wait([future], timeout=POLL_SECONDS).not_done:
+                report(run.done, n_samples)
+        except BaseException:
+            run.cancel()
+            wait([future])
+            raise
+        future.result()
         report(n_samples, n_samples)
     finally:
         close()
+
+
+def _thread() -> ThreadPoolExecutor:
+    """Return the thread that runs the kernels of this one; a forked process has none yet."""
+    if getattr(_kept, "process", None) != os.getpid():
+        _kept.process, _kept.thread = os.getpid(), ThreadPoolExecutor(1, thread_name_prefix="vgsim")
+    thread: ThreadPoolExecutor = _kept.thread
+    return thread
 
 
 def _reporter(

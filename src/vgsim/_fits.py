@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from vgsim._estimate import Estimate
 from vgsim._intervals import bootstrap
 from vgsim._network import MLP
+from vgsim._sections import layers_above
 
 if TYPE_CHECKING:
     from vgsim._samples import Samples
@@ -228,18 +229,8 @@ def law_above(samples: Samples, layer: int) -> Law | None:
         return None
     from vgsim.theory._exact import exact_law
 
-    residual = network.residual
-    if residual:
-        residual = replace(residual, branch=residual.branch_scale(network.depth))
     try:
-        return exact_law(
-            replace(
-                network,
-                depth=network.depth - layer,
-                width=network.width if isinstance(network.width, int) else network.width[layer:],
-                residual=residual,
-            )
-        )
+        return exact_law(layers_above(network, layer))
     except ValueError:
         return None
 

@@ -158,10 +158,10 @@ class Lyapunov:
         return np.asarray(np.log(10.0) * grown / (end - start))
 
     def exponents(self, start: int = 0, confidence_level: float = 0.95) -> Estimate:
-        """Estimate the k largest Lyapunov exponents λ_1 ≥ … ≥ λ_k, natural logarithm, a layer.
+        """Estimate the k largest Lyapunov exponents λ_1 ≥ … ≥ λ_k: ln of the norm, a layer.
 
         The mean over networks of :meth:`finite_exponents`, with Student's interval; networks that
-        have lost the direction are left out.
+        have lost the direction are left out (−inf there). Twice λ_1 is the growth of ln ‖J v‖².
 
         Parameters
         ----------
@@ -269,7 +269,7 @@ def lyapunov(
         lost: with k = n_0 that happens by chance, about once in a million layers.
     seed, first, inputs, layers, engine, n_threads, progress
         As for :func:`simulate`. The inputs and, in the engine "dense", the weights are those that
-        :func:`simulate` draws for the same index.
+        :func:`simulate` draws for the same index and dtype.
 
     Returns
     -------

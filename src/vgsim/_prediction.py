@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from vgsim._network import MLP, RNN, Network
+from vgsim._sections import layers_above
 
 __all__ = ["DECADE", "Prediction", "predict"]
 
@@ -24,12 +25,15 @@ class Prediction:
     law : exact law of ln(‖G_l‖²/‖G_D‖²), or None
     source : str
         Where the numbers come from; if there are none, why.
+    dead_below : float
+        The probability that G_l is dead because of a layer up to l, which the law leaves out.
     """
 
     mean: float | None = None
     std: float | None = None
     law: Any = None
     source: str = ""
+    dead_below: float = 0.0
 
     def probability(self, event: str, threshold: float) -> float | None:
         """Return the probability of an event: by the exact law, or by a normal law of R_l.
@@ -47,7 +51,8 @@ class Prediction:
         if event not in ("vanishing", "exploding", "healthy", "dead"):
             return None
         if self.law is not None:
-            return float(self.law.probability(event, threshold))
+            above = (1 - self.dead_below) * float(self.law.probability(event, threshold))
+            return above + (self.dead_below if event in ("vanishing", "dead") else 0.0)
         if self.mean is None or self.std is None or (event == "dead" and self.std > 0):
             return None
         decades = math.log10(threshold)
@@ -99,36 +104,35 @@ def predict(
         )
     if loss != "linear":
         return Prediction(source=f"the theory is of a linear loss, not of {loss!r}")
-    law = None
-    if isinstance(network, MLP):
-        above = replace(network, depth=network.depth - layer, width=network.widths[layer:])
-        try:
-            law = theory.exact_law(above)
-        except ValueError:
-            pass
-        else:
-            return Prediction(law.mean / DECADE, math.sqrt(law.variance) / DECADE, law, "exact law")
+    if isinstance(network, RNN):
+        return Prediction(source="there is no theory of the moments of an RNN")
+    try:
+        law = theory.exact_law(layers_above(network, layer))
+    except ValueError:
+        pass
+    else:
+        std = math.sqrt(law.variance) / DECADE
+        return Prediction(law.mean / DECADE, std, law, "exact law", _dead_below(network, layer))
     if inputs != "normal":
         return Prediction(source="the theory is of normal inputs")
-    size = None if batch_size == 1 else batch_size
     try:
-        found = theory.log_gradient_moments(network, size)
-        mean, variance = found.mean, found.variance
-        if layer > 0:  # less the layers below
-            below = theory.log_gradient_moments(_first_layers(network, layer), size)
-            mean -= below.mean
-            if variance is not None and below.variance is not None:
-                variance -= below.variance
+        size = None if batch_size == 1 else batch_size
+        found = theory.log_gradient_moments(network, size, layer)
     except ValueError as error:
         return Prediction(source=str(error))
-    std = None if variance is None else math.sqrt(max(variance, 0.0)) / DECADE
-    return Prediction(mean / DECADE, std, None, found.source)
+    return Prediction(found.log10_mean, found.log10_std, None, found.source)
 
 
-def _first_layers(network: Network, depth: int) -> Network:
-    if isinstance(network, RNN):
-        return replace(network, steps=depth)
-    return replace(network, depth=depth, width=network.widths[: depth + 1])
+def _dead_below(network: MLP, layer: int) -> float:
+    """Return the probability that some layer up to l is dead, and with it all of the network.
+
+    Only without biases: then a dead ReLU layer leaves nothing to the layers above it either.
+    """
+    dies = network.activation.slope_at_zero[0] == 0 and network.activation.name != "linear"
+    if not dies or network.bias_std > 0 or network.residual is not None or layer == 0:
+        return 0.0
+    alive = sum(math.log1p(-(0.5**n)) for n in network.widths[1 : layer + 1])
+    return -math.expm1(alive)
 
 
 def _normal_cdf(x: float, std: float) -> float:

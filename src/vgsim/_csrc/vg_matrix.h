@@ -241,13 +241,14 @@ static void sweep(const V *a, int64_t stride, int64_t p, int64_t n, I chosen, V 
 
 /* Orthonormalises columns from … to − 1 of q against the columns before, which are orthonormal or zero, and
    one another: X = Q R, with r(j, b − from) at j · (to − from) + b − from, unless r is NULL. A column of which
-   little is left is swept twice; one of which no more than `tolerance` ‖x‖ is left then, or that finds the space
-   full, is dropped: q = 0, and so is its row of R (docs/law.md). `work` has room for 2 PANEL (to + 1). */
-static void orthonormalise(V *q, int64_t stride, int64_t n, int64_t from, int64_t to, real tolerance, V *r,
-                           V *work)
+   little is left is swept twice; one of which no more than `tolerance` ‖x‖ is left then, or that finds their
+   space of `dimension` full, is dropped: q = 0, and so is its row of R (docs/law.md). `work` has room for
+   2 PANEL (to + 1). */
+static void orthonormalise_in(int64_t dimension, V *q, int64_t stride, int64_t n, int64_t from, int64_t to,
+                              real tolerance, V *r, V *work)
 {
     V *c = work, *more = work + PANEL * to, rank = splat(0), one = splat(1), none = splat(0);
-    for (int64_t k = 0; k < from && to > n; k++)
+    for (int64_t k = 0; k < from && to > dimension; k++)
         rank += choose(dot_product(q + k * stride, q + k * stride, n) > 0, one, none);
     for (int64_t begin = from; begin < to; begin += PANEL) {
         int64_t w = to - begin < PANEL ? to - begin : PANEL;
@@ -268,7 +269,8 @@ static void orthonormalise(V *q, int64_t stride, int64_t n, int64_t from, int64_
                 sweep(q, stride, begin + b, n, again, v, c + b, more);
                 norm = vsqrt(dot_product(v, v, n));
             }
-            norm = choose(rank < splat(n), choose(norm > size[b] * tolerance, norm, none), none);
+            norm =
+                choose(rank < splat((double)dimension), choose(norm > size[b] * tolerance, norm, none), none);
             rank += choose(norm > 0, one, none);
             V inverse = choose(norm > 0, 1 / norm, none);
             for (int64_t i = 0; i < n; i++) v[i] *= inverse;
@@ -276,6 +278,12 @@ static void orthonormalise(V *q, int64_t stride, int64_t n, int64_t from, int64_
             for (int64_t j = 0; j < to && r; j++) r[j * (to - from) + begin + b - from] = c[j * PANEL + b];
         }
     }
+}
+
+static void orthonormalise(V *q, int64_t stride, int64_t n, int64_t from, int64_t to, real tolerance, V *r,
+                           V *work)
+{
+    orthonormalise_in(n, q, stride, n, from, to, tolerance, r, work);
 }
 
 #endif

@@ -41,6 +41,7 @@ typedef struct {
     arena tape; /* where the steps lie */
     columns signal, drive; /* recurrent: s_t and U s_t of all steps of the segment */
     scaled *stretched; /* each tangent, so far; room for a copy */
+    int64_t dimension; /* of the space that is left to the tangents */
     V *rows; /* dense: some rows of W at a time, */
     V *matrix; /* or all of them, in bands: orthogonal, recurrent */
     V *vectors; /* from which an orthogonal one is made */

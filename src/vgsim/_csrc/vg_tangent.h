@@ -24,7 +24,7 @@ static void orthonormalise_tangents(pass *p, columns *x, scaled *stretched)
         stretched[j].exponent = saturate(stretched[j].exponent + e);
     }
     columns first = part(plan, x, 1);
-    orthonormalise(first.v, size, size, 0, k, ROUNDING, p->small, p->work);
+    orthonormalise_in(p->dimension, first.v, size, size, 0, k, ROUNDING, p->small, p->work);
     for (int64_t j = 0; j < k; j++)
         stretched[j] = normalised(stretched[j].value * p->small[j * k + j], stretched[j].exponent);
 }
@@ -35,6 +35,17 @@ static void record_stretching(const pass *p, int64_t index, const scaled *stretc
     for (int64_t j = 0; j < plan->tangents; j++)
         record_log10(&p->b, plan->stretching, plan->n_columns * plan->tangents,
                      plan->column[index] * plan->tangents + j, stretched[j]);
+}
+
+/* What layer `index` leaves: its units, less a direction for every mean that normalisation takes out. A skip
+   connection goes past all that. */
+static void narrow(pass *p, int64_t index)
+{
+    const vg_plan *plan = p->b.plan;
+    int64_t n = plan->widths[index], room = n * plan->batch;
+    if (plan->skip == VG_NO_SKIP && plan->norm == VG_LAYER_NORM) room -= plan->batch;
+    if (plan->skip == VG_NO_SKIP && plan->norm == VG_BATCH_NORM) room -= n;
+    if (room < p->dimension) p->dimension = room;
 }
 
 /* At layer `index`. Inside a residual block the tangents that go round it wait for those that go through:
@@ -50,6 +61,7 @@ static void measure_tangents(pass *p, int64_t index)
         x = &p->other;
         stretched = __builtin_memcpy(copied, stretched, (size_t)plan->tangents * sizeof(scaled));
     }
+    narrow(p, index);
     orthonormalise_tangents(p, x, stretched);
     if (plan->column[index] >= 0) record_stretching(p, index, stretched);
 }
@@ -61,6 +73,7 @@ static void draw_tangents(pass *p)
     columns first = part(plan, &p->x, 1);
     draw_columns(&p->b, VG_STREAM_TANGENT, 0, p->x.rows, plan->tangents * plan->batch, first.v, first.stride);
     for (int64_t b = plan->batch; b < p->batch; b++) p->x.exponent[b] = splat_int(0);
+    p->dimension = p->x.rows * plan->batch;
     orthonormalise_tangents(p, &p->x, p->stretched);
     for (int64_t j = 0; j < plan->tangents; j++) p->stretched[j] = (scaled){splat(1), splat_int(0)};
 }

@@ -8,7 +8,7 @@ from functools import partial
 from vgsim._activations import Activation
 from vgsim._network import MLP, Network, checked_network
 from vgsim.theory._mixture import Mixture, noncentral_factor
-from vgsim.theory._product import ProductLaw, layered_law, piecewise_linear
+from vgsim.theory._product import ProductLaw, Widths, layered_law, piecewise_linear
 
 __all__ = ["exact_law", "slope_below_zero"]
 
@@ -105,7 +105,7 @@ def exact_law(network: Network) -> ProductLaw:
         branch = abs(network.residual.branch_scale(network.depth))
         log_scale += 2.0 * network.depth * math.log(branch)
         factor = partial(_skipped, (network.residual.skip / branch / network.weight_stds[0]) ** 2)
-    return layered_law(network.widths, factor, log_scale)
+    return layered_law(Widths.of(network.widths), factor, log_scale)
 
 
 def _skipped(noncentrality: float, n: int) -> Mixture:

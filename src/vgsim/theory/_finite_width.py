@@ -8,12 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from vgsim._activations import Activation, as_activation
+from vgsim._description import COUNTERS, checked_int
 from vgsim._network import MLP, Network, checked_network
+from vgsim._parameters import Number
+from vgsim._sections import layers_above, layers_below
 from vgsim.theory._exact import exact_law, slope_below_zero
 from vgsim.theory._fluctuations import smooth_moments
 from vgsim.theory._mixture import linear_factor
-from vgsim.theory._normalised import normalised_growth
-from vgsim.theory._product import layered_law, piecewise_linear
+from vgsim.theory._normalised import checked_batch_size, normalised_growth
+from vgsim.theory._product import Widths, layered_law, piecewise_linear
 from vgsim.theory._skips import highway_growth, residual_growth
 
 __all__ = [
@@ -25,6 +28,9 @@ __all__ = [
 ]
 
 DECADE = 2.0 * math.log(10.0)
+
+_GATE = Number("more than 0 and at most 1", lambda p: 0 < p <= 1)
+_KURTOSIS = Number("at least 1", lambda k: k >= 1)
 
 
 @dataclass(frozen=True)
@@ -87,8 +93,8 @@ def lognormal_constant(
 
     Raises
     ------
-    ValueError
-        If the activation is another one, or the probability is out of range.
+    TypeError, ValueError
+        If the activation is another one, or the probability is no number or out of range.
 
     References
     ----------
@@ -110,10 +116,7 @@ def lognormal_constant(
             "activation of a log-normal limit must be 'linear', 'relu' or 'leaky_relu', got "
             f"{phi.name!r}: see log_gradient_moments for the others"
         )
-    if not 0 < gate_probability <= 1:
-        raise ValueError(
-            f"gate_probability must be more than 0 and at most 1, got {gate_probability!r}"
-        )
+    gate_probability = _GATE.check("gate_probability", gate_probability)
     slopes = phi.derivative([-1.0, 1.0])
     square = float((slopes**2).mean())
     kurtosis = float((slopes**4).mean()) / (square * square * gate_probability)
@@ -138,8 +141,8 @@ def one_hot_constant(kurtosis: float) -> float:
 
     Raises
     ------
-    ValueError
-        If the kurtosis is less than 1.
+    TypeError, ValueError
+        If the kurtosis is no number, or less than 1.
 
     Examples
     --------
@@ -147,8 +150,7 @@ def one_hot_constant(kurtosis: float) -> float:
     >>> one_hot_constant(1.8)
     2.6
     """
-    if not kurtosis >= 1:
-        raise ValueError(f"kurtosis must be at least 1, got {kurtosis!r}")
+    kurtosis = _KURTOSIS.check("kurtosis", kurtosis)
     return 2.0 * kurtosis - 1.0
 
 
@@ -195,21 +197,27 @@ def lognormal_limit(network: Network) -> float:
     return float(constant * (1.0 / widths[1:]).sum() + ends)
 
 
-def log_gradient_moments(network: Network, batch_size: int | None = None) -> LogGradientMoments:
-    """Return mean and variance of ln(‖G_0‖²/‖G_D‖²), as far as theory knows them.
+def log_gradient_moments(
+    network: Network, batch_size: float | None = None, layer: int = 0
+) -> LogGradientMoments:
+    """Return mean and variance of ln(‖G_l‖²/‖G_D‖²), as far as theory knows them.
 
     For the linear loss and normal inputs, and a batch of one but with batch normalisation.
 
     - linear, relu, leaky_relu with independent normal weights, or orthogonal ones and equal widths:
       exact.
     - Any other plain network: mean field and its first correction in 1/width, see Notes.
-    - norm, residual, highway: the mean of wide networks, which is ln E(‖G_0‖²/‖G_D‖²); no variance.
+    - norm, residual, highway: the mean of wide networks, which is ln E(‖G_l‖²/‖G_D‖²); no variance.
+      With batch normalisation the width must be much larger than the batch.
 
     Parameters
     ----------
     network : MLP
-    batch_size : int, optional
-        For batch normalisation, which needs it; otherwise 1.
+    batch_size : int or inf, optional
+        For batch normalisation, which needs it: more than 3, and finite only with linear and relu;
+        otherwise 1.
+    layer : int, default 0
+        l, from 0 to depth − 1; with residual blocks, where one begins.
 
     Returns
     -------
@@ -218,12 +226,17 @@ def log_gradient_moments(network: Network, batch_size: int | None = None) -> Log
     Raises
     ------
     TypeError
-        If `network` is neither an MLP nor an RNN.
+        If `network` is neither an MLP nor an RNN, or an argument is of the wrong type.
     ValueError
-        If no theory applies; the message says why.
+        If no theory applies, or an argument is out of range; the message says why.
 
     Notes
     -----
+    Batch normalisation multiplies the squared gradient by :func:`normalisation_rate` a layer, but
+    for the first layer, which divides by the variance of the input and not of activations, and the
+    last, as G_D does not add to 0 over the batch and loses that part: from the first layer on it
+    has grown by rate^(D−1) E φ'² (B−2)/(B−3) in all.
+
     For a smooth φ and width n, in the limit of depth, the variance a layer is
     (1/n)[A + 2kc/(1 − χ_∥) + k²s/(1 − χ_∥)²] with A = 3 E φ'⁴/(E φ'²)² − 1, k = d ln E φ'²/dq,
     s = σ_w⁴ Var φ² and c = σ_w²(E φ²φ'²/E φ'² − E φ²): a sum over n units fluctuates (A), and so
@@ -258,36 +271,49 @@ def log_gradient_moments(network: Network, batch_size: int | None = None) -> Log
     """
     network = checked_network(network)
     if isinstance(network, MLP) and network.clip is None:
-        if network.norm == "batch" and batch_size is None:
-            raise ValueError("batch_size must be given for a network with norm='batch'")
-        if network.norm != "batch" and batch_size not in (None, 1):
-            raise ValueError(
-                f"batch_size must be 1 but with norm='batch', where theory has it, got {batch_size}"
-            )
+        size = _checked_batch(network, batch_size)
+        last = network.depth - 1
+        layer = checked_int("layer", layer, 0, last, f"depth - 1 = {last}")
         if network.residual and not _exact(network):
-            return _wide(residual_growth(network), "mean field of the blocks")
+            below = residual_growth(layers_below(network, layer)) if layer else 0.0
+            return _wide(residual_growth(network) - below, "mean field of the blocks")
         if network.highway:
-            return _wide(highway_growth(network), "mean field of the gates")
+            below = highway_growth(layers_below(network, layer)) if layer else 0.0
+            return _wide(highway_growth(network) - below, "mean field of the gates")
         if network.norm:
-            mean = normalised_growth(network, batch_size or math.inf)
+            mean = normalised_growth(network, size, layer)
             return _wide(mean, "mean field of normalised layers")
     if _exact(network):
-        law = exact_law(network)
+        law = exact_law(layers_above(network, layer))  # type: ignore[arg-type]
         return LogGradientMoments(law.mean, law.variance, True, "exact law")
     network = _plain(network, "moments")
     if slope_below_zero(network.activation) is not None:
-        return _piecewise_linear(network)
+        return _piecewise_linear(layers_above(network, layer))
     if network.init.distribution == "orthogonal":
-        mean = smooth_moments(network, finite=False)[0]
+        mean = smooth_moments(network, finite=False, first=layer)[0]
         return _wide(mean, "mean field")
-    mean, variance = smooth_moments(network, finite=True)
+    mean, variance = smooth_moments(network, finite=True, first=layer)
     source = "mean field with its first correction in 1/width"
-    return LogGradientMoments(mean, variance, False, source)
+    return LogGradientMoments(float(mean), float(variance), False, source)
+
+
+def _checked_batch(network: MLP, batch_size: float | None) -> float:
+    """Return the batch size, 1 if it is left out."""
+    if network.norm == "batch":
+        if batch_size is None:
+            raise ValueError("batch_size must be given for a network with norm='batch'")
+        return checked_batch_size(batch_size)
+    size = 1 if batch_size is None else checked_int("batch_size", batch_size, 1, COUNTERS - 1)
+    if size != 1:
+        raise ValueError(
+            f"batch_size must be 1 but with norm='batch', where theory has it, got {batch_size}"
+        )
+    return size
 
 
 def _wide(mean: float, source: str) -> LogGradientMoments:
     """Return a mean without a variance."""
-    return LogGradientMoments(mean, None, False, f"{source}, infinite width")
+    return LogGradientMoments(float(mean), None, False, f"{source}, infinite width")
 
 
 def _exact(network: Network) -> bool:
@@ -316,7 +342,7 @@ def _piecewise_linear(network: MLP) -> LogGradientMoments:
     slope = slope_below_zero(network.activation)
     assert slope is not None
     log_scale = 2.0 * float(np.log(network.weight_stds).sum())
-    law = layered_law(network.widths, piecewise_linear(slope), log_scale)
+    law = layered_law(Widths.of(network.widths), piecewise_linear(slope), log_scale)
     if network.init.distribution != "orthogonal":
         source = "law of normal weights of that variance"
         return LogGradientMoments(law.mean, law.variance, False, source)

@@ -126,11 +126,11 @@ def finite_width_rates(
     return mean, own + carried
 
 
-def smooth_moments(network: MLP, *, finite: bool) -> tuple[float, float]:
+def smooth_moments(network: MLP, *, finite: bool, first: int = 0) -> tuple[float, float]:
     """Return mean and variance by mean field, with its first correction in 1/width if `finite`.
 
-    The state before layer l: q, its bias and variance, its covariance with the log norm of the
-    tangent vector so far, and E ρ².
+    They are of the layers above `first`, of ln(‖G_first‖²/‖G_D‖²). The state before layer l: q, its
+    bias and variance, its covariance with the log norm of the tangent vector so far, and E ρ².
     """
     phi, widths = network.activation, network.widths
     layer = cache(partial(_layer, phi))
@@ -145,8 +145,11 @@ def smooth_moments(network: MLP, *, finite: bool) -> tuple[float, float]:
         m = layer(q)
         k = m.slope_1 / m.slope
         curvature = m.slope_2 / m.slope - k * k
-        mean += math.log(power[l - 1] * m.slope)
-        if finite:
+        if l == first + 1:  # a tangent vector of any direction
+            covariance, aligned = 0.0, (q - sigma_b[l - 1] ** 2) / (q * widths[l - 1])
+        if l > first:
+            mean += math.log(power[l - 1] * m.slope)
+        if finite and l > first:
             sum_variance = (3.0 * m.slope_fourth / m.slope**2 - 1.0) / n
             mean += k * bias + curvature * spread / 2.0 + 2.0 * q * k * aligned - sum_variance / 2.0
             variance += sum_variance + k * k * spread + 2.0 * k * covariance
@@ -167,11 +170,11 @@ def smooth_moments(network: MLP, *, finite: bool) -> tuple[float, float]:
         q_next *= inside
         q = q_next if abs(q_next - q) > 1e-14 * q else q
     if finite:
-        for n, sign in ((widths[0], 1.0), (widths[-1], -1.0)):
+        for n, sign in ((widths[first], 1.0), (widths[-1], -1.0)):
             _, end_mean, end_variance = linear_factor(n).cumulants(0.0)
             mean += sign * (end_mean - math.log(n))
             variance += sign * end_variance
-    return mean, variance
+    return float(mean), float(variance)
 
 
 def _check_small(

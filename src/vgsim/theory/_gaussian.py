@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vgsim._activations import Activation, as_activation
+from vgsim._parameters import Number
 
 __all__ = ["gaussian_mean"]
 
@@ -29,6 +30,7 @@ KINKS = {
     "hard_tanh": (-1.0, 1.0),
 }
 REACH = 12.0  # standard deviations; the density beyond is below 1e-31
+_VARIANCE = Number("at least 0", lambda q: q >= 0)
 TINY, HUGE = 1e-300, 1e150  # stand for 0 and infinity, on either side
 
 
@@ -42,8 +44,8 @@ def gaussian_mean(
     Parameters
     ----------
     f : callable
-        Takes and returns a float64 array, elementwise; of at most polynomial growth, and smooth on
-        the scale 1 but for the kinks of `activation`.
+        Takes a float64 array and returns one of its shape, elementwise, or one number; of at most
+        polynomial growth, and smooth on the scale 1 but for the kinks of `activation`.
     variance : float
         At least 0. At 0 the mean of f(0-) and f(0+) is returned, at infinity that of f(-1e150) and
         f(1e150): the limit wherever f has one on either side.
@@ -56,8 +58,8 @@ def gaussian_mean(
 
     Raises
     ------
-    ValueError
-        If the variance is negative or nan.
+    TypeError, ValueError
+        If the variance is no number of at least 0, or f returns an array of another shape.
 
     Examples
     --------
@@ -65,13 +67,22 @@ def gaussian_mean(
     >>> round(gaussian_mean(lambda h: h**4, 2.0), 10)
     12.0
     """
-    if not variance >= 0:
-        raise ValueError(f"variance must be at least 0, got {variance!r}")
+    variance = checked_variance("variance", variance)
     if variance == 0 or math.isinf(variance):
         h, weights = (TINY if variance == 0 else HUGE) * np.array([-1.0, 1.0]), np.full(2, 0.5)
     else:
         h, weights = nodes(0.0, math.sqrt(variance), kinks(activation))
-    return float(weights @ np.asarray(f(h), dtype=np.float64))
+    values = np.asarray(f(h), dtype=np.float64)
+    if values.shape not in ((), h.shape):
+        raise ValueError(f"f must be elementwise, got values of shape {values.shape} for {h.shape}")
+    return float(weights @ np.broadcast_to(values, h.shape))
+
+
+def checked_variance(argument: str, value: object) -> float:
+    """Return a number of at least 0, maybe infinite."""
+    if isinstance(value, float) and math.isinf(value) and value > 0:
+        return math.inf
+    return _VARIANCE.check(argument, value)
 
 
 def kinks(activation: str | Activation | None) -> tuple[float, ...]:

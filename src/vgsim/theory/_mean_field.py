@@ -104,6 +104,13 @@ def mean_field(network: Network, q_0: float = 1.0) -> MeanField:
     >>> m = mean_field(net)
     >>> round(m.q_star, 6), round(m.chi_1, 6), round(m.xi_grad, 4), m.phase
     (0.193593, 0.759032, 3.627, 'ordered')
+
+    The default initialisation of PyTorch has σ_w² = 1/3, and biases of variance 1/(3 width): for
+    tanh χ₁ is 1/3 in the limit of wide layers, and less at any width.
+
+    >>> net = vgsim.MLP(100, 256, activation="tanh", init="torch_default")
+    >>> round(mean_field(net).chi_1, 4)
+    0.332
     """
     network = checked_network(network)
     sigma_w, sigma_b = _sigmas(network)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,10 @@ __all__ = ["Mixture", "leaky_factor", "linear_factor", "noncentral_factor", "rel
 Floats = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, int], Floats]
 
-NEGLIGIBLE = 1e-40  # components of less weight in all are left out
+NEGLIGIBLE = 1e-60  # components of less weight are left out
+ALL = 10_000  # so many components are all taken; of more, 20 to a standard deviation
+BLOCK = 2**21  # array elements at once
+LOWEST = -180.0  # of ln(S/χ²_n)
 LN_2 = math.log(2.0)
 
 
@@ -33,6 +36,8 @@ class Mixture:
     draw_share : callable, optional
         Draws S/χ²_n, which lies between 0 and 1 (slopes squared) and is independent of χ²_n, where
         S is made of χ²_n by weakening some of its n parts.
+    share : Share, optional
+        The law of ln(S/χ²_n), where S is not χ²_n itself.
     width : int
         n.
     """
@@ -43,19 +48,8 @@ class Mixture:
     draw: Draw
     zero_probability: float = 0.0
     draw_share: Draw | None = None
+    share: Share | None = None
     width: int = 0
-
-    def without(self, least: float) -> Mixture:
-        """Return the components with k >= least alone; their weights add to less than 1."""
-        kept = self.dof >= least
-        if kept.all():
-            return self
-        return replace(
-            self,
-            dof=self.dof[kept],
-            log_scale=self.log_scale[kept],
-            log_weight=self.log_weight[kept],
-        )
 
     @property
     def edge(self) -> float:
@@ -84,25 +78,26 @@ class Mixture:
         variance = polygamma(1, self.dof / 2.0 + theta) + (mean - tilted_mean) ** 2
         return float(top + math.log(total)), tilted_mean, float(weight @ variance)
 
-    def log_characteristic(self, theta: float, omega: Floats) -> NDArray[np.complex128]:
-        """Return ln (E S^(θ+iω) / E S^θ), up to multiples of 2πi."""
-        from scipy.special import loggamma
+    @property
+    def narrowest(self) -> float:
+        """The least variance of ln S in one component."""
+        from scipy.special import polygamma
 
-        terms = self.tilted(theta)
-        terms -= terms.max()
-        kept = terms > -50.0
-        half, scale = self.dof[kept] / 2.0, self.log_scale[kept] + LN_2
-        weight = np.exp(terms[kept])
-        weight /= weight.sum()
-        start = loggamma(half + theta)
-        value = np.empty(omega.shape, dtype=np.complex128)
-        rows = max(1, 2**21 // half.size)
-        for first in range(0, omega.size, rows):
-            power = 1j * omega[first : first + rows, None]
-            exponent = loggamma(half + theta + power) - start + power * scale
-            value[first : first + rows] = np.exp(exponent) @ weight
-        with np.errstate(divide="ignore"):
-            return np.asarray(np.log(value))
+        return float(polygamma(1, self.dof.max() / 2.0))
+
+    def log_density(self, x: Floats) -> Floats:
+        """Return the logarithm of the density of ln S."""
+        half = self.dof / 2.0  # about ln k, where ln χ²_k has its mode, nothing cancels
+        start = 0.5 * np.log(half / (2.0 * math.pi)) - stirling(half) + self.log_weight
+        centre = self.log_scale + np.log(self.dof)
+        out = np.empty(x.shape)
+        rows = max(1, BLOCK // half.size)
+        for first in range(0, x.size, rows):
+            u = np.minimum(x[first : first + rows, None] - centre, 700.0)
+            terms = start + half * (u - np.expm1(u))
+            top = terms.max(axis=1)
+            out[first : first + rows] = top + np.log(np.exp(terms - top[:, None]).sum(axis=1))
+        return out
 
 
 def _chi_square(rng: np.random.Generator, dof: NDArray[np.int64]) -> Floats:
@@ -130,79 +125,166 @@ def linear_factor(n: int) -> Mixture:
     )
 
 
-def _log_binomial(n: int, k: Floats) -> Floats:
-    """Return ln P(K = k) for K ~ Binomial(n, ½)."""
+def stirling(a: Floats) -> Floats:
+    """Return ln Γ(a) less Stirling's a ln a − a + ½ ln(2π/a), for a > 0."""
     from scipy.special import gammaln
 
-    return np.asarray(gammaln(n + 1.0) - gammaln(k + 1.0) - gammaln(n - k + 1.0) - n * LN_2)
+    series = (1.0 / 12.0 - (1.0 / 360.0 - (1.0 / 1260.0) / a**2) / a**2) / a
+    direct = gammaln(a) - a * (np.log(a) - 1.0) - 0.5 * np.log(2.0 * math.pi / a)
+    return np.asarray(np.where(a > 100.0, series, direct))
+
+
+def _log_binomial(n: int, k: Floats) -> Floats:
+    """Return ln P(K = k) for K ~ Binomial(n, ½), without large terms that cancel."""
+    inside = np.clip(k, 1.0, n - 1.0) if n > 1 else k
+    rest = n - inside
+    excess = (2.0 * inside - n) / n
+    with np.errstate(divide="ignore", invalid="ignore"):
+        entropy = inside * np.log1p(excess) + rest * np.log1p(-excess)
+        corrections = stirling(np.array(float(n))) - stirling(inside) - stirling(rest)
+        body = 0.5 * np.log(n / (2.0 * math.pi * inside * rest)) - entropy + corrections
+    return np.asarray(np.where((k == 0) | (k == n), -n * LN_2, body))
+
+
+def _few(centre: float, std: float, low: float, high: float) -> tuple[Floats, float]:
+    """Return the integers from low to high, or equally spaced ones near the centre; the spacing.
+
+    A sum of what is as smooth as a normal law is the same to some 1e-80 over every tenth of a
+    standard deviation.
+    """
+    if high - low <= ALL:
+        return np.arange(low, high + 1.0), 1.0
+    low, high = max(low, math.floor(centre - 40.0 * std)), min(high, math.ceil(centre + 40.0 * std))
+    spacing = max(1.0, math.floor(std / 20.0))
+    return np.arange(low, high + 1.0, spacing), spacing
 
 
 def relu_factor(n: int) -> Mixture:
     """Return the law of χ²_K, K ~ Binomial(n, ½)."""
-    k = np.arange(1.0, n + 1.0)
-    log_weight = _log_binomial(n, k)
-    first = int(np.searchsorted(np.cumsum(np.exp(log_weight)), NEGLIGIBLE))
-    alive = math.log1p(-(0.5**n))
+    k, spacing = _few(n / 2.0, math.sqrt(n) / 2.0, 1.0, n)
+    log_weight = _log_binomial(n, k) + math.log(spacing)
+    kept = log_weight > math.log(NEGLIGIBLE)
     return Mixture(
-        k[first:],
-        np.zeros(n - first),
-        log_weight[first:] - alive,
+        k[kept],
+        np.zeros(int(kept.sum())),
+        _normalised(log_weight[kept]),
         lambda rng, size: _chi_square(rng, rng.binomial(n, 0.5, size)),
         zero_probability=0.5**n,
         draw_share=lambda rng, size: _share(rng, size, n, 0.0),
+        share=Share(n, 0.0),
         width=n,
     )
 
 
-def leaky_factor(n: int, slope: float) -> Mixture:
-    """Return the law of χ²_K + slope² χ²_{n-K}, K ~ Binomial(n, ½), slope > 0.
+def _normalised(log_weight: Floats) -> Floats:
+    """Return the logarithms of weights that add to 1."""
+    from scipy.special import logsumexp
 
-    It is χ²_n (slope² + (1 − slope²) B) with B ~ Beta(K/2, (n−K)/2) independent of the χ²_n. With
-    B = sin² t the density in t is analytic, and Gauss-Legendre panels in t make it components.
+    return np.asarray(log_weight - logsumexp(log_weight))
+
+
+@dataclass(frozen=True, eq=False)
+class Share:
+    """The law of ln V, V = (χ²_K + slope² χ²_{n−K})/χ²_n, K ~ Binomial(n, ½), given V > 0.
+
+    V = slope² + (1 − slope²) B with B ~ Beta(K/2, (n−K)/2). With B = sin² t the density in t is
+    analytic, and Gauss-Legendre panels in t make it components.
     """
-    from scipy.special import betaln, logsumexp
 
-    nodes, gauss = np.polynomial.legendre.leggauss(24)
-    small, large = sorted((slope, 1.0))
-    ends = [0.0, math.pi / 2.0]  # ln(slope² cos² t + sin² t) has the scale of the ratio of slopes
-    panels = math.ceil(math.sqrt(n)) + 4
-    inner = np.linspace(0.0, math.pi / 2.0, panels)[1:-1]
-    fine = min(small / large, 0.5) * 2.0 ** np.arange(0.0, 60.0)
-    fine = fine[fine < inner[0]]
-    near = fine if slope < 1.0 else math.pi / 2.0 - fine
-    edges = np.unique(np.concatenate([ends, inner, near]))
-    half = np.diff(edges)[:, None] / 2.0
-    t = (edges[:-1, None] + half * (1.0 + nodes)).ravel()
-    step = (half * gauss).ravel()
-    k = np.arange(1.0, n)[:, None]
-    k = k[_log_binomial(n, k) > -150.0][:, None]
-    log_density = (
-        logsumexp(
-            _log_binomial(n, k)
-            - betaln(k / 2.0, (n - k) / 2.0)
-            + (k - 1.0) * np.log(np.sin(t))
-            + (n - k - 1.0) * np.log(np.cos(t)),
-            axis=0,
-        )
-        if n > 1
-        else np.full(t.shape, -np.inf)
-    )
-    scale = 2.0 * np.log(np.hypot(slope * np.cos(t), np.sin(t)))
-    log_weight = np.concatenate([log_density + np.log(2.0 * step), [-n * LN_2] * 2])
-    log_scale = np.concatenate([scale, [0.0, 2.0 * math.log(slope)]])
-    kept = log_weight > math.log(NEGLIGIBLE)
+    n: int
+    slope: float
+
+    def log_density(self, t: Floats) -> Floats:
+        """Return the logarithm of the density of t, without what is at the ends."""
+        from scipy.special import betaln, logsumexp
+
+        n, out = self.n, np.full(t.shape, -np.inf)
+        if n == 1:
+            return out
+        k, spacing = _few(n / 2.0, math.sqrt(n) / 2.0, 1.0, n - 1.0)
+        k = k[_log_binomial(n, k) > -150.0][:, None]
+        start = _log_binomial(n, k) - betaln(k / 2.0, (n - k) / 2.0) + math.log(2.0 * spacing)
+        columns = max(1, BLOCK // k.size)
+        for first in range(0, t.size, columns):
+            part = t[first : first + columns]
+            sine, cosine = np.log(np.sin(part)), np.log(np.cos(part))
+            out[first : first + columns] = logsumexp(
+                start + (k - 1.0) * sine + (n - k - 1.0) * cosine, axis=0
+            )
+        return out
+
+    def components(self, std: float, lowest: float = LOWEST) -> tuple[Floats, Floats]:
+        """Return ln V and log weights, for means of what is smooth on the scale std in ln V."""
+        n, slope = self.n, self.slope
+        nodes, gauss = np.polynomial.legendre.leggauss(16)
+        most = math.pi / 2.0
+        middle, reach = most / 2.0, 40.0 / math.sqrt(n)
+        # ln V = 2 ln hypot(slope cos t, sin t) has a scale of its own near t = 0, or π/2
+        small, large = sorted((slope, 1.0))
+        ratio = small / large
+        least = max(ratio, math.exp(lowest / 2.0))
+        low, high = max(least if slope == 0 else 0.0, middle - reach), min(most, middle + reach)
+        panels = math.ceil((high - low) / min(0.2, 1.0 / math.sqrt(n)))
+        even = np.linspace(low, high, panels + 1)
+        depth = 2.0 * math.log(least)
+        v = np.exp(np.linspace(depth, 0.0, math.ceil(-depth / (5.0 * std)) + 1)[1:-1])
+        near = np.arcsin(np.sqrt(np.maximum(v - ratio * ratio, 0.0) / (1.0 - ratio * ratio)))
+        near = np.concatenate([near, least * 2.0 ** np.arange(0.0, 140.0)])
+        near = near if slope < 1.0 else most - near
+        edges = np.unique(np.concatenate([even, near[(near > low) & (near < high)]]))
+        half = np.diff(edges)[:, None] / 2.0
+        t = (edges[:-1, None] + half * (1.0 + nodes)).ravel()
+        place = np.append(2.0 * np.log(np.hypot(slope * np.cos(t), np.sin(t))), 0.0)
+        log_weight = self.log_density(t) + np.log((half * gauss).ravel())
+        log_weight = np.append(log_weight, -n * LN_2)
+        if slope > 0:
+            place = np.append(place, 2.0 * math.log(slope))
+            log_weight = np.append(log_weight, -n * LN_2)
+        kept = log_weight > math.log(NEGLIGIBLE)
+        return place[kept], log_weight[kept]
+
+    def split(self, std: float, step: float) -> tuple[Floats, Floats, int, Floats]:
+        """Return components near 0, and `first` and the probabilities of (first + i) step below.
+
+        Only for slope 0, where ln V has no end; the two parts go over into each other smoothly.
+        """
+        from scipy.special import log_ndtr
+
+        scale = max(1.0, 4.0 * step)
+        border = -8.0 * scale
+
+        def far(u: Floats, side: float) -> Floats:
+            """Logarithm of the part that is far, and for side −1 of the one that is near."""
+            return np.asarray(log_ndtr(side * (border - u) / scale))
+
+        if border - 12.0 * scale < LOWEST:
+            return *self.components(std), 0, np.zeros(1)
+        place, log_weight = self.components(std, border - 12.0 * scale)
+        log_weight = log_weight + far(place, -1.0)
+        first = math.floor(LOWEST / step)
+        end = math.floor(min(0.0, border + 12.0 * scale) / step)
+        u = step * np.arange(first, end, dtype=np.float64)
+        t = np.arcsin(np.exp(u / 2.0))
+        log_density = self.log_density(t) + np.log(np.tan(t) / 2.0)  # dt/du
+        return place, log_weight, first, np.exp(log_density + far(u, 1.0)) * step
+
+
+def leaky_factor(n: int, slope: float) -> Mixture:
+    """Return the law of χ²_K + slope² χ²_{n-K}, K ~ Binomial(n, ½), slope > 0."""
+    share = Share(n, slope)
+    log_scale, log_weight = share.components(0.4 / math.sqrt(n))
 
     def draw(rng: np.random.Generator, size: int) -> Floats:
         on = rng.binomial(n, 0.5, size)
         return _chi_square(rng, on) + slope * slope * _chi_square(rng, n - on)
 
-    log_weight = log_weight[kept] - logsumexp(log_weight[kept])
     return Mixture(
-        np.full(int(kept.sum()), float(n)),
-        log_scale[kept],
-        log_weight,
+        np.full(log_scale.size, float(n)),
+        log_scale,
+        _normalised(log_weight),
         draw,
         draw_share=lambda rng, size: _share(rng, size, n, slope),
+        share=share,
         width=n,
     )
 
@@ -213,11 +295,12 @@ def noncentral_factor(n: int, noncentrality: float) -> Mixture:
 
     mean = noncentrality / 2.0
     spread = 20.0 * math.sqrt(mean) + 100.0
-    j = np.arange(max(0.0, math.floor(mean - spread)), math.ceil(mean + spread))
-    log_weight = j * math.log(mean) - mean - gammaln(j + 1.0)
+    low, high = max(0.0, math.floor(mean - spread)), math.ceil(mean + spread)
+    j, spacing = _few(mean, math.sqrt(mean), low, high)
+    log_weight = j * math.log(mean) - mean - gammaln(j + 1.0) + math.log(spacing)
     return Mixture(
         n + 2.0 * j,
         np.zeros(j.size),
-        log_weight,
+        _normalised(log_weight),
         lambda rng, size: rng.noncentral_chisquare(n, noncentrality, size),
     )

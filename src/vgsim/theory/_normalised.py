@@ -6,9 +6,12 @@ import math
 
 from vgsim._activations import Activation, as_activation
 from vgsim._network import MLP, NORMS
+from vgsim._parameters import Number
 from vgsim.theory._gaussian import gaussian_mean
 
-__all__ = ["normalisation_rate", "normalised_growth", "unit_means"]
+__all__ = ["checked_batch_size", "normalisation_rate", "normalised_growth", "unit_means"]
+
+_BATCH_SIZE = Number("more than 3 for a finite mean growth, or infinite", lambda b: b > 3)
 
 
 def unit_means(activation: Activation, variance: float = 1.0) -> tuple[float, float, float]:
@@ -41,8 +44,8 @@ def normalisation_rate(
 
     Raises
     ------
-    ValueError
-        If an argument is out of range, or no closed form is known.
+    TypeError, ValueError
+        If an argument is of the wrong type or out of range, or no closed form is known.
 
     Notes
     -----
@@ -69,10 +72,7 @@ def normalisation_rate(
     mean, square, slope = unit_means(phi)
     if norm != "batch":
         return slope / square
-    if not batch_size > 3:
-        raise ValueError(
-            f"batch_size must be more than 3 for a finite mean growth, got {batch_size}"
-        )
+    batch_size = checked_batch_size(batch_size)
     if math.isinf(batch_size):
         return slope / (square - mean * mean)
     if phi.name == "linear":
@@ -85,27 +85,61 @@ def normalisation_rate(
     )
 
 
+def checked_batch_size(batch_size: object) -> float:
+    """Return an int of more than 3, or infinity."""
+    if isinstance(batch_size, float) and math.isinf(batch_size) and batch_size > 0:
+        return math.inf
+    return _BATCH_SIZE.check("batch_size", batch_size)
+
+
 def _batch_relu(b: float) -> float:
     """Return the growth for relu, from the symmetric fixed point of the batch's Gram matrix."""
     c = -1.0 / (b - 1.0)  # cosine between two examples after normalisation
-    kernel = (math.sqrt(1.0 - c * c) + (math.pi - math.acos(c)) * c) / math.pi
     both_on = 0.25 + math.asin(c) / (2.0 * math.pi)
     share = (b - 1.0) / b
+    kernel = _arc_cosine(c)
     total = share**2 * b / 2.0 + both_on * share - 0.5 + (0.5 + (b - 1.0) * kernel / 2.0) / b
     return 2.0 * b * total / ((1.0 - kernel) * (b - 3.0) * (b - 1.0))
 
 
-def normalised_growth(network: MLP, batch_size: float) -> float:
-    """Return ln(‖G_0‖²/‖G_D‖²) of a wide network with a norm and neither skips nor gates."""
-    phi, depth = network.activation, network.depth
+def _arc_cosine(c: float) -> float:
+    """Return 2 E relu(u) relu(v), u and v standard normal of correlation c."""
+    return (math.sqrt(1.0 - c * c) + (math.pi - math.acos(c)) * c) / math.pi
+
+
+def normalised_growth(network: MLP, batch_size: float, layer: int = 0) -> float:
+    """Return ln(‖G_l‖²/‖G_D‖²) of a wide network with a norm and neither skips nor gates."""
     if network.norm == "batch":
-        return depth * math.log(normalisation_rate("batch", phi, batch_size))
+        return _batch_growth(network, batch_size, layer)
+    phi = network.activation
     growth, x_square = 0.0, 1.0
     sigma_b_square = network.bias_std**2 + network.bias_limits**2 / 3.0
     power = network.weight_stds**2 * [float(n) for n in network.widths[:-1]]
-    for w, b in zip(power.tolist(), sigma_b_square.tolist(), strict=True):
+    for l, (w, b) in enumerate(zip(power.tolist(), sigma_b_square.tolist(), strict=True)):
         q = w * x_square + b
         scale = q + network.norm_eps
         _, x_square, slope = unit_means(phi, q / scale)
-        growth += math.log(w * slope / scale)
+        if l >= layer:
+            growth += math.log(w * slope / scale)
     return growth
+
+
+def _batch_growth(network: MLP, batch_size: float, layer: int) -> float:
+    """Return ln(‖G_l‖²/‖G_D‖²) with batch normalisation.
+
+    It is the rate in every layer but for the first and the last. The first one divides by the
+    variance over the batch of normal inputs, 1, the others by that of activations. Back through a
+    layer comes a gradient that adds to 0 over the batch; G_D is one that does not, and loses
+    another part of itself.
+    """
+    phi, b = network.activation, batch_size
+    rate = normalisation_rate("batch", phi, b)
+    mean, square, slope = unit_means(phi)
+    if math.isinf(b):
+        last, variance = slope, square - mean * mean
+    else:  # the rate is that of linear or relu
+        c = -1.0 / (b - 1.0)
+        variance = 1.0 - c if phi.name == "linear" else (1.0 - _arc_cosine(c)) / 2.0
+        last = slope * (b - 2.0) / (b - 3.0)
+    growth = (network.depth - layer - 1) * math.log(rate) + math.log(last)
+    return growth if layer == 0 else growth - math.log(variance)

@@ -10,12 +10,23 @@ from numpy.typing import NDArray
 
 from vgsim._activations import Activation, as_activation
 from vgsim._description import checked_int
+from vgsim._parameters import Number
 from vgsim.theory._exact import slope_below_zero
-from vgsim.theory._product import ProductLaw, leaky_relu_law, linear_law, relu_law
+from vgsim.theory._product import (
+    ProductLaw,
+    checked_generator,
+    leaky_relu_law,
+    linear_law,
+    relu_law,
+)
 
 __all__ = ["TailProbability", "cumulant", "newman_exponents", "tail_probability"]
 
 Floats = NDArray[np.float64]
+
+LEAST = -700.0  # log of the least probability that is estimated
+_X = Number("a finite number", lambda x: True)
+_STD = Number("from 1e-300 to 1e300", lambda x: 1e-300 <= x <= 1e300)
 
 
 def cumulant(activation: str | Activation, width: int, theta: float) -> float:
@@ -109,7 +120,9 @@ def tail_probability(
     Raises
     ------
     TypeError, ValueError
-        If an argument is of the wrong type or out of range.
+        If an argument is of the wrong type or out of range, or x out of reach: far in the lower
+        tail of wide ReLU networks of few layers, single layers with few active units prevail, and
+        no tilted law is like that.
 
     References
     ----------
@@ -125,13 +138,22 @@ def tail_probability(
     >>> abs(tail.probability - law.sf(x)) < 4 * tail.standard_error < 1e-18
     True
     """
-    n = checked_int("n_samples", n_samples, 2, 2**31)
-    if not math.isfinite(x):
-        raise ValueError(f"x must be finite, got {x!r}")
+    if not isinstance(law, ProductLaw):
+        raise TypeError(f"law must be a ProductLaw, as of relu_law, got {law!r}")
+    x, n = _X.check("x", x), checked_int("n_samples", n_samples, 2, 2**31)
+    rng = checked_generator(rng)
     terms = law.terms
     if terms.ends:
         raise ValueError("law must be that of a network with n_0 = n_D")
     theta = max(terms.saddle(x), -0.9 * terms.edge)
+    if math.isinf(theta) or terms.cumulants(theta)[0] - theta * x < LEAST:
+        raise ValueError(f"x must have a probability of more than 1e-300 beyond it, got {x!r}")
+    log_moment, centre, variance = terms.cumulants(theta)
+    if centre - x > 3.0 * math.sqrt(variance):
+        raise ValueError(
+            f"x must be in reach of a tilt, got {x!r}: few units of a layer must be active there, "
+            "which no tilted law has often; law.cdf(x) is as accurate as ever"
+        )
     values = np.full(n, terms.log_scale)
     for factor, count in terms.factors:
         weight = np.exp(factor.tilted(theta) - factor.cumulants(theta)[0])
@@ -142,8 +164,10 @@ def tail_probability(
             with np.errstate(divide="ignore"):
                 values += np.log(2.0 * gamma) + factor.log_scale[drawn]
     hit = values > x if x >= law.mean else values < x
-    log_moment = terms.cumulants(theta)[0]
-    weights = np.where(hit, np.exp(log_moment - theta * values), 0.0)
+    if not hit.any():
+        raise ValueError(f"n_samples must be larger: none of {n} got beyond x={x!r}")
+    weights = np.zeros(n)
+    weights[hit] = np.exp(log_moment - theta * values[hit])
     weights *= 1.0 - law.dead_probability
     error = float(weights.std(ddof=1)) / math.sqrt(n)
     return TailProbability(float(weights.mean()), error, theta, n)
@@ -153,12 +177,13 @@ def newman_exponents(width: int, std: float = 1.0) -> Floats:
     """Return the Lyapunov exponents of products of n × n matrices of independent N(0, std²).
 
     λ_i = ln std + ½ [ln 2 + ψ((n − i + 1)/2)], i = 1 … n: the growth a layer of the ith singular
-    value of a deep linear network, as depth → ∞.
+    value of a deep linear network, as depth → ∞. In natural logarithms, of the singular values and
+    so of norms, not of their squares as everywhere else in this module.
 
     Parameters
     ----------
     width : int
-        n.
+        n, at most 10⁷.
     std : float, default 1.0
 
     Returns
@@ -184,8 +209,7 @@ def newman_exponents(width: int, std: float = 1.0) -> Floats:
     """
     from scipy.special import psi
 
-    n = checked_int("width", width, 1, 2**31)
-    if not (std > 0 and math.isfinite(std)):
-        raise ValueError(f"std must be positive, got {std!r}")
+    n = checked_int("width", width, 1, 10**7)
+    std = _STD.check("std", std)
     rank = np.arange(n, 0, -1)
     return np.asarray(math.log(std) + 0.5 * (math.log(2.0) + psi(rank / 2.0)))

@@ -9,11 +9,13 @@ import numpy as np
 from vgsim._activations import Activation
 from vgsim._description import checked_int
 from vgsim._network import MLP, Network
+from vgsim._parameters import Number
 from vgsim.theory._gaussian import gaussian_mean
 from vgsim.theory._mixture import noncentral_factor
 from vgsim.theory._normalised import unit_means
 from vgsim.theory._post import post_growth
-from vgsim.theory._product import ProductLaw, layered_law, relu_law
+from vgsim.theory._product import ProductLaw, Widths, layered_law, relu_law
+from vgsim.theory._variance_map import SIGMA_W
 
 __all__ = [
     "highway_growth",
@@ -24,6 +26,9 @@ __all__ = [
     "tanh_residual_exponent",
 ]
 
+_BRANCH = Number("of a size from 1e-3 to 1e3", lambda a: 1e-3 <= abs(a) <= 1e3)
+_SKIP = Number("from 0 to 1", lambda s: 0 <= s <= 1)
+MOST = 10**7  # summands
 SCALE = 1e200  # beyond, an activation is as good as linear on either side
 
 
@@ -193,9 +198,7 @@ def tanh_residual_exponent(sigma_w: float = 1.0, sigma_v: float = 1.0) -> float:
     >>> print(f"{tanh_residual_exponent():.6f}")
     1.063846
     """
-    for name, sigma in (("sigma_w", sigma_w), ("sigma_v", sigma_v)):
-        if not (sigma > 0 and math.isfinite(sigma)):
-            raise ValueError(f"{name} must be positive, got {sigma!r}")
+    sigma_w, sigma_v = SIGMA_W.check("sigma_w", sigma_w), SIGMA_W.check("sigma_v", sigma_v)
     return sigma_w * sigma_v * 8.0 / (3.0 * math.sqrt(2.0 * math.pi))
 
 
@@ -228,11 +231,13 @@ def linear_residual_law(width: int, depth: int, branch: float = 1.0) -> ProductL
     """
     n, depth = checked_int("width", width, 1, 2**31), checked_int("depth", depth, 1, 2**31)
     least = math.sqrt(n / 1e7)
-    if not least <= abs(branch) <= 1e100:
-        raise ValueError(f"branch must be of a size from {least:.2g} to 1e100, got {branch!r}")
+    size = Number(f"of a size from {least:.2g} to 1e100", lambda a: least <= abs(a) <= 1e100)
+    branch = size.check("branch", branch)
     square = branch * branch / n
     return layered_law(
-        (n,) * (depth + 1), lambda n: noncentral_factor(n, 1.0 / square), depth * math.log(square)
+        Widths(n, n, {n: depth}),
+        lambda n: noncentral_factor(n, 1.0 / square),
+        depth * math.log(square),
     )
 
 
@@ -270,8 +275,7 @@ def relu_residual_moments(width: int, branch: float = 1.0) -> tuple[float, float
     0.671970 0.042190
     """
     n = checked_int("width", width, 1, 100_000)
-    if not 1e-3 <= abs(branch) <= 1e3:
-        raise ValueError(f"branch must be of a size from 1e-3 to 1e3, got {branch!r}")
+    branch = _BRANCH.check("branch", branch)
     law = relu_law(n, 1)  # of ln[(2/n) χ²_K]
     std = math.sqrt(law.variance)
     step = std / 6.0
@@ -323,10 +327,12 @@ def residual_variance(width: int, depth: int, skip: float) -> float:
     1.197
     """
     n, depth = checked_int("width", width, 1, 2**31), checked_int("depth", depth, 1, 2**31)
-    if not 0 <= skip <= 1:
-        raise ValueError(f"skip must be from 0 to 1, got {skip!r}")
+    skip = _SKIP.check("skip", skip)
     branch = 1.0 - skip * skip
-    distance = np.arange(depth)
+    kept = depth if skip == 1 else 1 if skip == 0 else math.ceil(-50.0 / math.log(skip))
+    if branch and min(depth, kept) > MOST:
+        raise ValueError(f"skip must be further from 1 at a depth of {depth}, got {skip!r}")
+    distance = np.arange(min(depth, kept) if branch else 1)  # beyond, ρ is less than 1e-21
     c = skip**distance
     rho = 2.0 / (3.0 * math.pi) * ((1 + 2 * c * c) * np.arcsin(c) + 3 * c * np.sqrt(1 - c * c))
     pairs = float(rho @ np.where(distance == 0, depth, 2.0 * (depth - distance)))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from vgsim._activations import Activation, as_activation
 from vgsim._parameters import Number
-from vgsim.theory._gaussian import gaussian_mean, kinks, nodes
+from vgsim.theory._gaussian import checked_variance, gaussian_mean, kinks, nodes
 
 __all__ = ["SIGMA_B", "SIGMA_W", "chi", "chi_parallel", "fixed_point", "variance_map"]
 
@@ -28,6 +28,11 @@ LARGEST = 1e300  # a fixed point beyond counts as infinite
 def variance_map(activation: str | Activation, sigma_w: float, sigma_b: float, q: float) -> float:
     """Return the variance of the next pre-activation, σ_w² E φ(h)² + σ_b² with h ~ N(0, q).
 
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong type or out of range.
+
     Examples
     --------
     >>> from vgsim.theory import variance_map
@@ -35,6 +40,7 @@ def variance_map(activation: str | Activation, sigma_w: float, sigma_b: float, q
     7.0
     """
     phi = as_activation(activation)
+    sigma_w, sigma_b = SIGMA_W.check("sigma_w", sigma_w), SIGMA_B.check("sigma_b", sigma_b)
     return sigma_w**2 * gaussian_mean(lambda h: phi.value(h) ** 2, q, phi) + sigma_b**2
 
 
@@ -55,8 +61,8 @@ def chi(activation: str | Activation, sigma_w: float, q: float) -> float:
 
     Raises
     ------
-    ValueError
-        If q is negative.
+    TypeError, ValueError
+        If an argument is of the wrong type or out of range.
 
     Examples
     --------
@@ -65,7 +71,7 @@ def chi(activation: str | Activation, sigma_w: float, q: float) -> float:
     >>> chi("tanh", 1.0, q=0.0), round(chi("relu", 1.0, q=7.0), 12), chi("gelu", 1.0, q=math.inf)
     (1.0, 0.5, 0.5)
     """
-    phi = as_activation(activation)
+    phi, sigma_w = as_activation(activation), SIGMA_W.check("sigma_w", sigma_w)
     return sigma_w**2 * gaussian_mean(lambda h: phi.derivative(h) ** 2, q, phi)
 
 
@@ -88,8 +94,8 @@ def chi_parallel(activation: str | Activation, sigma_w: float, q: float) -> floa
 
     Raises
     ------
-    ValueError
-        If q is negative.
+    TypeError, ValueError
+        If an argument is of the wrong type or out of range.
 
     Examples
     --------
@@ -97,7 +103,8 @@ def chi_parallel(activation: str | Activation, sigma_w: float, q: float) -> floa
     >>> round(chi_parallel("tanh", 1.327010, q=0.570048), 4)
     0.5182
     """
-    phi = as_activation(activation)
+    phi, sigma_w = as_activation(activation), SIGMA_W.check("sigma_w", sigma_w)
+    q = checked_variance("q", q)
     if math.isnan(phi.slope_at_zero[0]):
         q = max(q, 1e-10)  # φ(0) ≠ 0: h φ φ'/q has no limit but in the mean
     if q == 0 or math.isinf(q):

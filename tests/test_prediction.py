@@ -1,0 +1,77 @@
+"""Theory beside measurement, at every layer: both must speak of the same thing."""
+
+import math
+
+import pytest
+
+import vgsim
+from vgsim._prediction import predict
+
+RELU = {"activation": "relu", "init": "he_normal"}
+SCALED = {"branch": "1/sqrt(blocks)"}
+
+# name: (network, layers, relative slack of mean and standard deviation: what theory leaves out)
+NETWORKS = {
+    "relu": (vgsim.MLP(20, 24, **RELU), (0, 7, 19), 0.0),
+    "dying": (vgsim.MLP(12, 4, **RELU), (0, 6, 11), 0.0),
+    "biased": (vgsim.MLP(12, 4, bias_std=0.3, **RELU), (0, 6, 11), 0.0),
+    "uneven": (vgsim.MLP(6, (9, 16, 8, 12, 20, 7, 11), **RELU), (0, 2, 5), 0.0),
+    "orthogonal": (vgsim.MLP(10, 20, activation="linear", init="orthogonal"), (0, 4), 0.0),
+    "linear skips": (
+        vgsim.MLP(
+            16, 32, activation="linear", init="lecun_normal", residual=vgsim.Residual(**SCALED)
+        ),
+        (0, 8, 15),
+        0.0,
+    ),
+    "tanh": (
+        vgsim.MLP(30, 100, init="lecun_normal", gain=1.327, bias_std=0.05**0.5),
+        (0, 10, 25, 29),
+        0.04,
+    ),
+    "sigmoid": (vgsim.MLP(20, 64, activation="sigmoid"), (0, 10, 19), 0.04),
+    "relu skips": (
+        vgsim.MLP(16, 64, residual=vgsim.Residual(2, style="linear", **SCALED), **RELU),
+        (0, 8, 14),
+        0.1,
+    ),
+    "normalised skips": (
+        vgsim.MLP(12, 64, norm="layer", residual=vgsim.Residual(2, style="pre", **SCALED), **RELU),
+        (0, 4, 10),
+        0.1,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_theory_of_every_layer_is_measured(name, seed):
+    net, layers, slack = NETWORKS[name]
+    n = 20_000
+    s = vgsim.simulate(net, n, seed=seed, layers=layers)
+    for layer in layers:
+        theory = predict(net, layer)
+        size = abs(theory.mean) + s.std(layer)
+        assert abs(s.mean(layer) - theory.mean) < 5 * s.std(layer) / n**0.5 + slack * size
+        if theory.std is not None:
+            error = 2 * theory.std / (2 * n) ** 0.5 if theory.std else 1e-6
+            assert abs(s.std(layer) - theory.std) < 5 * error + slack * theory.std
+        for event in ("vanishing", "exploding", "dead"):
+            threshold = 1e-6 if event == "dead" else 0.5
+            exact = theory.probability(event, threshold)
+            if theory.law is not None:
+                found = s.probability(event, layer, threshold).estimate
+                assert abs(found - exact) < 5 * math.sqrt(exact * (1 - exact) / n) + 1e-9
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_tables_have_theory_beside_every_layer(name):
+    net, _, _ = NETWORKS[name]
+    s = vgsim.simulate(net, 50)
+    assert len(s.summary().table("csv").splitlines()) == s.layers.size + 1
+    assert len(s.profile().table("csv").splitlines()) == s.layers.size + 1
+
+
+def test_inside_a_residual_block_there_is_no_theory():
+    found = predict(NETWORKS["relu skips"][0], 3)
+    assert (found.mean, found.law) == (None, None)
+    assert found.source == "layer 3 is inside a residual block of 2 layers"
