@@ -98,6 +98,7 @@ cdef extern from "vg_api.h" nogil:
         void (*activation)(int activation, const double *parameters, double h, int64_t exponent,
                            double *out) noexcept nogil
 
+    void vg_clean_registers() nogil
     int vg_isa_count()
     const char *vg_isa_name(int isa)
     int vg_isa_supported(int isa)
@@ -241,6 +242,7 @@ def generate(const uint32_t[::1] key, int64_t groups, int64_t layers, int64_t un
     cdef double total = 0
     cdef void *scratch = NULL
     with nogil, parallel(num_threads=n_threads):
+        vg_clean_registers()
         scratch = vg_allocate(<size_t>(units + 4) * 64)
         if scratch != NULL:
             for _group in prange(groups, schedule="dynamic"):
@@ -343,6 +345,7 @@ cdef class Run:
         cdef size_t bytes_needed = self.kernel.scratch_bytes(&self.plan)
         cdef void *scratch = NULL
         with nogil, parallel(num_threads=n_threads):
+            vg_clean_registers()
             scratch = vg_allocate(bytes_needed)
             if scratch == NULL:
                 vg_add(&self.failed, 1)

@@ -96,6 +96,7 @@ double vg_log10(double significand, int64_t exponent); /* log10(significand · 2
 double vg_chi_square(const uint32_t key[2], uint32_t layer, uint64_t index, double degrees_of_freedom);
 
 /* Dispatch. */
+void vg_clean_registers(void); /* before the work of a thread */
 int vg_isa_count(void);
 const char *vg_isa_name(int isa);
 int vg_isa_supported(int isa);
