@@ -6,7 +6,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from itertools import pairwise
 
 import numpy as np
@@ -502,3 +502,35 @@ def test_progress_is_shown(tty, hidden, progress, expected):
     assert done.stdout == b""
     assert expected in done.stderr.decode()
     assert bool(done.stderr) == progress
+
+
+class Ending(Executor):
+    """Works at once, and takes no more after some units."""
+
+    def __init__(self, units):
+        self.left = units
+
+    def submit(self, function, *arguments):
+        if not self.left:
+            raise RuntimeError("cannot schedule new futures after shutdown")
+        self.left -= 1
+        future = Future()
+        future.set_result(function(*arguments))
+        return future
+
+
+@pytest.mark.parametrize("units", [1, 3, 8])
+def test_what_came_back_is_kept_when_the_executor_ends(tmp_path, units):
+    network, store = vgsim.MLP(10, 8), tmp_path / "store"
+    with pytest.raises(RuntimeError, match="takes no more work"):
+        vgsim.collect([network], max_samples=10**9, store=store, executor=Ending(units))
+    assert vgsim.load(store)[0].n >= 1000 * units
+
+
+def test_what_waits_is_not_begun_when_time_is_up():
+    network = vgsim.MLP(200, 128, init="glorot_uniform")
+    began = time.monotonic()
+    vgsim.simulate(network, 1000, layers=(0,))
+    block = time.monotonic() - began
+    study = vgsim.collect([network], max_seconds=0.3 * block)
+    assert study[0].n == 1000

@@ -1,9 +1,7 @@
 """One study has the same bits on threads, processes, Dask and MPI, and when workers are killed."""
 
-import importlib.util
 import multiprocessing
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -130,15 +128,7 @@ if __name__ == "__main__":
 """
 
 
-def test_mpi(whole, tmp_path):
-    mpiexec = shutil.which("mpiexec")
-    if mpiexec is None or importlib.util.find_spec("mpi4py") is None:
-        pytest.skip("needs mpi4py and mpiexec")
-    version = subprocess.run([mpiexec, "--version"], capture_output=True, text=True).stdout
-    if "Open" in version:  # Open MPI is careful about root and few processors
-        mpiexec = (mpiexec, "--allow-run-as-root", "--oversubscribe")
-    else:
-        mpiexec = (mpiexec,)
+def test_mpi(whole, tmp_path, mpiexec):
     done = run_script(tmp_path, MPI, *mpiexec, "-n", "3", sys.executable, "-m", "mpi4py.futures")
     assert done.stdout.split() == ["2"]
     study = vgsim.load(tmp_path / "mpi.npz")

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -236,13 +237,14 @@ def test_lost_workers_are_one_sentence(command, file, tmp_path, monkeypatch):
     assert (code, err) == (2, "vgsim collect: error: workers died at samples 0 to 999\n")
 
 
-def test_an_interrupted_study_goes_on(command, file, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_study_goes_on(command, file, tmp_path, number):
     path, store = file(STUDY.replace("3000", "100_000_000").replace("8", "32")), tmp_path / "x"
     arguments = [sys.executable, "-m", "vgsim", "collect", str(path), "--store", str(store)]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         while process.poll() is None and not list(store.glob("blocks/*/*.npz")):
             time.sleep(0.01)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, b"")
     assert f"what is done is in {store}: the same command goes on" in err.decode()
@@ -250,6 +252,33 @@ def test_an_interrupted_study_goes_on(command, file, tmp_path):
     code, out, _ = command("show", store, "--json")
     assert code == 0
     assert sum(row["n"] for row in json.loads(out)["rows"]) > 0
+
+
+def test_workers_of_a_killed_study_end(file, tmp_path):
+    path, store = file(STUDY.replace("3000", "100_000_000")), tmp_path / "x"
+    words = ["collect", str(path), "--store", str(store), "--quiet", "--executor", "process:2"]
+    with subprocess.Popen([sys.executable, "-m", "vgsim", *words]) as process:
+        while process.poll() is None and not list(store.glob("blocks/*/*.npz")):
+            time.sleep(0.01)
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        process.kill()
+    assert len(children) >= 2
+    until = time.monotonic() + 20
+    while any(Path(f"/proc/{child}").exists() for child in children):
+        assert time.monotonic() < until
+        time.sleep(0.1)
+
+
+def test_collect_writes_the_study_as_its_rules_stopped_it(command, file, tmp_path):
+    path, out = file(more=RULE), tmp_path / "x.npz"
+    options = "--store", tmp_path / "x", "--quiet", "--csv", "--out", out
+    assert command("collect", path, *options)[0] == 0
+    rule = vgsim.Precision(0.04, threshold=1e-3)
+    thresholds = {"thresholds": [1e-3]}
+    assert vgsim.load(out) == vgsim.collect(NETWORKS, max_samples=3000, stop=rule, **thresholds)
+    code, _, err = command("collect", path, *options)
+    assert code == 2
+    assert f"{out} exists, and is not overwritten" in err
 
 
 # show

@@ -70,8 +70,9 @@ def collect(
         Each network is sampled until all of them are reached, or max_samples are. They look after
         every block, in the order of the indices: all workers stop at the same sample.
     max_seconds : float, optional
-        After so long, no more work is given out, and what is out is finished. The one stop that
-        depends on the machine; the samples of a network that count are still its first n.
+        After so long, no more work is begun, and what was begun is finished: a block of 1,000
+        samples at least. The one stop that depends on the machine; the samples of a network that
+        count are still its first n.
     batch_size, inputs, loss, engine, dtype
         As for :func:`simulate`.
     layers : sequence of int, default (0,)

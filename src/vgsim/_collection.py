@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from vgsim._blocks import Blocks
 from vgsim._cursor import Cursor
-from vgsim._executors import Workers
+from vgsim._executors import NotBegunError, Workers
 from vgsim._info import provenance
 from vgsim._join import merged_provenance
 from vgsim._storage import Store
@@ -112,7 +112,7 @@ class Collection:
             report(start)
             shown = began
             yield
-            while self._send(workers, deadline):
+            while self._goes_on(workers, deadline, store):
                 if self._receive(store):
                     yield
                 if self._progress and time.monotonic() - shown >= POLL_SECONDS:
@@ -134,17 +134,34 @@ class Collection:
             future.cancel()
         self._out.clear()
 
-    def _send(self, workers: Workers, deadline: float | None) -> bool:
-        """Keep the workers busy; whether anything is out."""
+    def _goes_on(self, workers: Workers, deadline: float | None, store: Store | None) -> bool:
+        """Keep the workers busy until time is up; whether anything is out."""
         seconds = UNIT_SECONDS
         if deadline is not None:
             seconds = min(seconds, (deadline - time.monotonic()) / 2)
+        try:
+            self._send(workers, seconds)
+        except RuntimeError:  # the executor is no more, but what came back is
+            if not self._back.empty():
+                self._receive(store)
+            raise
+        if seconds <= 0:
+            self._recall()
+        return bool(self._out)
+
+    def _recall(self) -> None:
+        """Take back what no worker has begun with."""
+        self._workers.begin_no_more()
+        for future in [future for future in self._out if future.cancel()]:
+            del self._out[future]
+
+    def _send(self, workers: Workers, seconds: float) -> None:
+        """Keep the workers busy with units of about so many seconds."""
         while seconds > 0 and len(self._out) < 2 * workers.count:  # as many wait, so nobody does
             unit = self._next_unit(seconds, workers.count)
             if unit is None:
                 break
             self._submit(unit)
-        return bool(self._out)
 
     def _next_unit(self, seconds: float, workers: int) -> _Unit | None:
         """Return the next samples, of the first network that has any to send."""
@@ -169,14 +186,17 @@ class Collection:
     def _receive(self, store: Store | None) -> bool:
         """Wait for units, store and count them; whether a network has grown."""
         arrived: dict[Cursor, list[Blocks]] = {}
-        trouble = None
+        lost, trouble = [], None
         for future in self._finished():
-            unit = self._out.pop(future)
+            if (unit := self._out.pop(future, None)) is None:  # it was taken back
+                continue
             try:
                 blocks, seconds = future.result()
+            except NotBegunError:
+                continue
             except (CancelledError, Exception) as error:
                 if _is_lost(error) and unit.attempt < ATTEMPTS:
-                    self._submit(unit._replace(attempt=unit.attempt + 1))
+                    lost.append(unit._replace(attempt=unit.attempt + 1))
                 elif trouble is None:
                     trouble = _explained(error, unit), error
             else:
@@ -190,6 +210,8 @@ class Collection:
                 grown |= cursor.take(blocks)
         if trouble is not None:
             raise trouble[0] from trouble[1]
+        for unit in lost:
+            self._submit(unit)
         return grown
 
     def _finished(self) -> list[Future[Counted]]:

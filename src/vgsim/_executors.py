@@ -15,10 +15,14 @@ from vgsim._task import Task
 from vgsim._threads import thread_count
 from vgsim._unit import Counted, counted, run_unit, simulated
 
-__all__ = ["Workers", "checked_executor"]
+__all__ = ["NotBegunError", "Workers", "checked_executor"]
 
 DEFAULT_WORKERS = 4  # of an executor that does not tell
 COUNT_SECONDS = 5.0  # after which a cluster, which may grow or shrink, is asked again
+
+
+class NotBegunError(Exception):
+    """A unit was waiting for the kernel when time was up."""
 
 
 class Workers:
@@ -61,6 +65,7 @@ class Workers:
         self._local = ThreadPoolExecutor(2, "vgsim-unit") if local else None
         self._kernel = Lock()  # one at a time, on all threads
         self._interrupted = Event()
+        self._late = Event()
         self._counted: tuple[float, int] | None = None
         self.n_threads = thread_count(n_threads if n_threads is not None or local else 1)
         self.name = "threads" if local else type(executor).__name__
@@ -110,8 +115,14 @@ class Workers:
 
         with self._kernel:
             look()
+            if self._late.is_set():
+                raise NotBegunError
             samples = simulated(task, data, first, end, n_threads, look)
         return counted(task, samples)
+
+    def begin_no_more(self) -> None:
+        """Let units of this process that wait for the kernel wait for nothing."""
+        self._late.set()
 
     def __enter__(self) -> Workers:
         return self

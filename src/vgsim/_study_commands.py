@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Iterator
@@ -17,6 +19,7 @@ from vgsim._store_contents import Found, read_studies
 from vgsim._study import Study
 from vgsim._study_columns import label_columns, statistics, thresholds_of
 from vgsim._study_executors import executor_of
+from vgsim._study_export import check_new
 from vgsim._study_export import export as write
 from vgsim._study_spec import StudyFileError, read_study
 from vgsim._table import seconds_cell
@@ -25,7 +28,9 @@ from vgsim._table import seconds_cell
 def collect(options: argparse.Namespace) -> None:
     """Run the study of a file, and print its table."""
     began = time.monotonic()
-    with _warnings(options), executor_of(options.executor) as executor:
+    if options.out is not None:
+        check_new(options.out)
+    with _termination_interrupts(), _warnings(options), executor_of(options.executor) as executor:
         try:
             spec = read_study(options.study)
         except StudyFileError as error:
@@ -53,6 +58,8 @@ def collect(options: argparse.Namespace) -> None:
         took = seconds_cell(time.monotonic() - began)
         print(f"vgsim collect: {samples} in {options.store}; {took}", file=sys.stderr)
     _print(options, Found([study], []))
+    if options.out is not None:
+        write(study, options.out)
 
 
 def show(options: argparse.Namespace) -> None:
@@ -131,6 +138,19 @@ def _rows(study: Study) -> Iterator[dict[str, Any]]:
         own = {name: column[i] for name, column in labels.items()}
         for layer in result.task.layers:
             yield jsonable({**own, "layer": layer, **statistics(result, layer, thresholds)})
+
+
+@contextmanager
+def _termination_interrupts() -> Iterator[None]:
+    """Take the SIGTERM of a batch system as Ctrl-C."""
+    if threading.current_thread() is not threading.main_thread():  # others get no signals
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _networks(count: int) -> str:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
@@ -35,7 +38,8 @@ def executor_of(name: str | None) -> Iterator[Executor | None]:
     """
     kind, _, value = (name or "").partition(":")
     if kind == "process":
-        with ProcessPoolExecutor(int(value), multiprocessing.get_context("spawn")) as pool:
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(int(value), context, _end_with, (os.getpid(),)) as pool:
             yield pool
     elif kind == "dask":
         distributed = imported("distributed", "the executor dask")
@@ -51,6 +55,17 @@ def executor_of(name: str | None) -> Iterator[Executor | None]:
             raise SystemExit(0)
     else:
         yield None
+
+
+def _end_with(parent: int) -> None:
+    """Have this process end when its parent does, however that ends."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def imported(module: str, what: str) -> Any:

@@ -11,7 +11,7 @@ from pathlib import Path
 from vgsim._study import Study
 from vgsim._study_executors import imported
 
-__all__ = ["WRITERS", "export"]
+__all__ = ["WRITERS", "check_new", "export"]
 
 
 def export(study: Study, path: str | os.PathLike[str]) -> None:
@@ -45,11 +45,7 @@ def export(study: Study, path: str | os.PathLike[str]) -> None:
     ...     vgsim.load(f"{folder}/study.npz") == study
     True
     """
-    out = Path(path)
-    if out.suffix not in WRITERS:
-        raise ValueError(f"{out} must end in one of {', '.join(WRITERS)}")
-    if out.exists() or out.is_symlink():
-        raise ValueError(f"{out} exists, and is not overwritten: remove it or name another")
+    out = check_new(path)
     part = out.with_name(f".{out.stem}.{os.getpid()}.part{out.suffix}")
     try:
         WRITERS[out.suffix](study, part)
@@ -58,6 +54,29 @@ def export(study: Study, path: str | os.PathLike[str]) -> None:
         shutil.rmtree(part, ignore_errors=True)
         part.unlink(missing_ok=True)
         raise
+
+
+def check_new(path: str | os.PathLike[str]) -> Path:
+    """Return a path that `export` can write to.
+
+    Raises
+    ------
+    ValueError
+        If its suffix is none of those, or it is there already.
+
+    Examples
+    --------
+    >>> from vgsim._study_export import check_new
+    >>> check_new("study.doc")
+    Traceback (most recent call last):
+    ValueError: study.doc must end in one of .nc, .zarr, .csv, .parquet, .npz
+    """
+    out = Path(path)
+    if out.suffix not in WRITERS:
+        raise ValueError(f"{out} must end in one of {', '.join(WRITERS)}")
+    if out.exists() or out.is_symlink():
+        raise ValueError(f"{out} exists, and is not overwritten: remove it or name another")
+    return out
 
 
 def _netcdf(study: Study, path: Path) -> None:

@@ -91,6 +91,13 @@ def add_study_commands(commands: Any) -> None:
         metavar="S",
         help="begin no more work after that; in place of max_seconds in the file",
     )
+    collect.add_argument(
+        "--out",
+        type=_path,
+        metavar="FILE",
+        help="also write the study, as its rules stopped it, to a new .nc, .zarr, .csv, .parquet "
+        "or .npz",
+    )
     collect.add_argument("--quiet", action="store_true", help="no progress on stderr")
     _add_formats(collect.add_argument_group("the table"), "json", "csv", "markdown", "latex")
     collect.set_defaults(function=_study_commands.collect, parser=collect)

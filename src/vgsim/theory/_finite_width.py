@@ -206,7 +206,8 @@ def log_gradient_moments(
 
     - linear, relu, leaky_relu with independent normal weights, or orthogonal ones and equal widths:
       exact.
-    - Any other plain network: mean field and its first correction in 1/width, see Notes.
+    - Any other plain network: mean field and its first correction in 1/width, see Notes. The
+      correction is that of normal weights; of uniform ones the mean is off by some 0.1/n a layer.
     - norm, residual, highway: the mean of wide networks, which is ln E(‖G_l‖²/‖G_D‖²); no variance.
       With batch normalisation the width must be much larger than the batch.
 
@@ -294,6 +295,8 @@ def log_gradient_moments(
         return _wide(mean, "mean field")
     mean, variance = smooth_moments(network, finite=True, first=layer)
     source = "mean field with its first correction in 1/width"
+    if network.init.distribution != "normal":
+        source += " for normal weights"
     return LogGradientMoments(float(mean), float(variance), False, source)
 
 
