@@ -335,3 +335,12 @@ def test_lines_of_what_has_none_of_its_own():
     assert line_of(("array", 0, "inner", 1, "other", "key", "x"), lines) == 22
     assert line_of(("array", 0, "key"), lines) == 18
     assert line_of(("nothing",), lines) is None
+
+
+def test_a_whole_number_may_be_written_as_a_float():
+    text = "max_samples = 1e6\n[[sweep]]\nwidth = 8\ndepth = 10\n"
+    assert study_from_toml(text, "x.toml").arguments == {"max_samples": 1_000_000}
+    with pytest.raises(
+        StudyFileError, match=r"x.toml:1: max_samples must be an int .*, got 1500.5"
+    ):
+        study_from_toml(text.replace("1e6", "1500.5"), "x.toml")

@@ -80,7 +80,8 @@ def check_new(path: str | os.PathLike[str]) -> Path:
 
 
 def _netcdf(study: Study, path: Path) -> None:
-    imported("h5netcdf", "NetCDF")
+    for package in ("h5netcdf", "h5py"):
+        imported(package, "NetCDF")
     study.to_xarray().to_netcdf(path, engine="h5netcdf")
 
 

@@ -142,6 +142,11 @@ def _syntax(message: str, name: str, text: str) -> str:
     return f"{name}:{line}: this is not TOML: {what[:1].lower()}{what[1:]}{column}"
 
 
+def _whole(value: Any) -> Any:
+    """Take 1e6, which is a float in TOML, for the int that is meant."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 class _Reader:
     """Reads a study's values and keeps all that is wrong with them."""
 
@@ -151,7 +156,7 @@ class _Reader:
         self._folder = folder
         self._checks: dict[str, Callable[[Any], Any]] = {
             "seed": _seed,
-            "max_samples": lambda x: checked_int("max_samples", x, 1, INDICES, "2**56"),
+            "max_samples": lambda x: checked_int("max_samples", _whole(x), 1, INDICES, "2**56"),
             "max_seconds": _seconds,
             "batch_size": lambda x: checked_int("batch_size", x, 1, COUNTERS - 1),
             "inputs": self._data,
