@@ -189,7 +189,7 @@ def test_the_studies_of_the_manual():
         ("seeds = 1\n" + SWEEP, ["1: unknown key 'seeds', did you mean 'seed'?"]),
         ("colour = 1\n" + SWEEP, ["1: unknown key 'colour', the keys are seed, max_samples, "]),
         ("\nseed = -1\n" + SWEEP, ["2: seed must be an int >= 0, got -1"]),
-        ("max_samples = 1e6\n" + SWEEP, ["1: max_samples must be an int from 1 to 2**56, got "]),
+        ("max_samples = 1.5\n" + SWEEP, ["1: max_samples must be an int from 1 to 2**56, got "]),
         ("max_seconds = -1\n" + SWEEP, ["1: max_seconds must be a positive number, got -1"]),
         ("max_seconds = true\n" + SWEEP, ["1: max_seconds must be a positive number, got True"]),
         ("layers = 0\n" + SWEEP, ["1: layers must be a list, got 0"]),
