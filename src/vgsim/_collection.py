@@ -101,7 +101,7 @@ class Collection:
         began = time.monotonic()
         deadline = None if self._max_seconds is None else began + self._max_seconds
         with ExitStack() as stack:
-            workers = stack.enter_context(self._workers)
+            stack.enter_context(self._workers)
             store = None
             if self._store is not None:
                 store = stack.enter_context(Store.open(self._store))
@@ -112,7 +112,7 @@ class Collection:
             report(start)
             shown = began
             yield
-            while self._goes_on(workers, deadline, store):
+            while self._goes_on(deadline, store):
                 if self._receive(store):
                     yield
                 if self._progress and time.monotonic() - shown >= POLL_SECONDS:
@@ -134,13 +134,13 @@ class Collection:
             future.cancel()
         self._out.clear()
 
-    def _goes_on(self, workers: Workers, deadline: float | None, store: Store | None) -> bool:
+    def _goes_on(self, deadline: float | None, store: Store | None) -> bool:
         """Keep the workers busy until time is up; whether anything is out."""
         seconds = UNIT_SECONDS
         if deadline is not None:
             seconds = min(seconds, (deadline - time.monotonic()) / 2)
         try:
-            self._send(workers, seconds)
+            self._send(seconds)
         except RuntimeError:  # the executor is no more, but what came back is
             if not self._back.empty():
                 self._receive(store)
@@ -155,10 +155,10 @@ class Collection:
         for future in [future for future in self._out if future.cancel()]:
             del self._out[future]
 
-    def _send(self, workers: Workers, seconds: float) -> None:
+    def _send(self, seconds: float) -> None:
         """Keep the workers busy with units of about so many seconds."""
-        while seconds > 0 and len(self._out) < 2 * workers.count:  # as many wait, so nobody does
-            unit = self._next_unit(seconds, workers.count)
+        while seconds > 0 and len(self._out) < 2 * self._workers.count:  # as many wait: nobody does
+            unit = self._next_unit(seconds, self._workers.count)
             if unit is None:
                 break
             self._submit(unit)

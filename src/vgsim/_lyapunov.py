@@ -196,9 +196,9 @@ class Lyapunov:
         """
         from scipy.stats import t
 
-        from vgsim._stats import check_interval
+        from vgsim._stats import check_level
 
-        check_interval(confidence_level, "wilson")
+        check_level(confidence_level)
         finite = self.finite_exponents(start)
         alive = finite > -np.inf
         n = np.count_nonzero(alive, axis=0)

@@ -174,18 +174,46 @@ def quantile(values: ArrayLike, q: ArrayLike) -> float | NDArray[np.float64]:
     >>> quantile([-np.inf, 1.0, 3.0], [0.25, 0.5, 0.75])
     array([-inf,   1.,   2.])
     """
-    values, q = np.asarray(values, dtype=np.float64), numbers("q", q)
-    if not np.all((q >= 0) & (q <= 1)):
-        raise ValueError(f"q must lie between 0 and 1, got {q.tolist()}")
+    values, q = np.asarray(values, dtype=np.float64), checked_quantile(q)
     rank = q * (values.size - 1)
     below = np.floor(rank).astype(np.intp)
     above = np.ceil(rank).astype(np.intp)
     ordered = np.partition(values, np.unique([below, above]))
-    low, high = ordered[below], ordered[above]
+    return interpolated(rank, ordered[below], ordered[above])
+
+
+def interpolated(
+    rank: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]
+) -> float | NDArray[np.float64]:
+    """Return what lies between the order statistics below and above a rank; −inf stays.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vgsim._stats import interpolated
+    >>> interpolated(np.array([1.5, 2.25]), np.array([-np.inf, 1.0]), np.array([1.0, 3.0]))
+    array([-inf,  1.5])
+    """
     with np.errstate(invalid="ignore"):
-        between = low + (rank - below) * (high - low)
-    result = np.where((low == high) | (rank == below), low, np.where(low == -np.inf, low, between))
-    return float(result) if q.ndim == 0 else result
+        between = low + (rank - np.floor(rank)) * (high - low)
+    result = np.where((low == high) | (low == -np.inf), low, between)
+    return float(result) if rank.ndim == 0 else result
+
+
+def checked_quantile(q: ArrayLike) -> NDArray[np.float64]:
+    """Return probabilities between 0 and 1, or raise what `quantile` says.
+
+    Examples
+    --------
+    >>> from vgsim._stats import checked_quantile
+    >>> checked_quantile([0.5, 2])
+    Traceback (most recent call last):
+    ValueError: q must lie between 0 and 1, got [0.5, 2.0]
+    """
+    found = numbers("q", q)
+    if not np.all((found >= 0) & (found <= 1)):
+        raise ValueError(f"q must lie between 0 and 1, got {found.tolist()}")
+    return found
 
 
 def numbers(argument: str, value: ArrayLike) -> NDArray[np.float64]:

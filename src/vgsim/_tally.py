@@ -285,17 +285,11 @@ class Tally(Counts):
         >>> abs(Blocks.of(s, (1e-6,)).total().quantile(0.5) - s.quantile(0.5)) < 1 / 64
         True
         """
-        column, q = self.column(layer), _stats.numbers("q", q)
+        column, q = self.column(layer), _stats.checked_quantile(q)
         self._some("quantile")
-        if not np.all((q >= 0) & (q <= 1)):
-            raise ValueError(f"q must lie between 0 and 1, got {q.tolist()}")
         rank = q * (self.n - 1)
-        low = self._ordered(np.floor(rank), column)
-        high = self._ordered(np.ceil(rank), column)
-        with np.errstate(invalid="ignore"):
-            between = low + (rank - np.floor(rank)) * (high - low)
-        result = np.where((low == high) | (low == -np.inf), low, between)
-        return float(result) if q.ndim == 0 else result
+        low, high = (self._ordered(place(rank), column) for place in (np.floor, np.ceil))
+        return _stats.interpolated(rank, low, high)
 
     def _some(self, name: str) -> None:
         """Refuse a statistic of no samples."""
