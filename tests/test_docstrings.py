@@ -1,7 +1,7 @@
 """The examples in the docstrings, README.md and docs/ run and print what they show."""
 
 import doctest
-import importlib
+import importlib.util
 import operator
 import pkgutil
 import re
@@ -13,10 +13,12 @@ import vgsim
 
 ROOT = Path(__file__).parents[1]
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+NEEDS = {"vgsim._torch": "torch"}  # at import
 MODULES = ["vgsim"] + [
     module.name
     for module in pkgutil.walk_packages(vgsim.__path__, "vgsim.")
     if not module.name.endswith(".__main__")
+    and importlib.util.find_spec(NEEDS.get(module.name, "vgsim"))
 ]
 PUBLIC = [f"vgsim.{name}" for name in vgsim.__all__ if name != "theory"]
 PUBLIC += [f"vgsim.theory.{name}" for name in vgsim.theory.__all__]
