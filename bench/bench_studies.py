@@ -18,9 +18,9 @@ from pathlib import Path
 import vgsim
 from bench.pages import digits, markdown, span
 from bench.pairing import ratio, rounds, timed
-from vgsim._blocks import Blocks
-from vgsim._storage import Store
-from vgsim._task import Task
+from vgsim._studies.blocks import Blocks
+from vgsim._studies.store import Store
+from vgsim._studies.task import Task
 
 NETWORK = vgsim.MLP(100, 128)
 DEEP = vgsim.MLP(10_000, 128)

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from vgsim import _kernels
-from vgsim._info import provenance
+from vgsim._engine.run import provenance
 
 LIBRARIES = ("scipy", "torch", "jax", "jaxlib", "numba")
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from vgsim._blocks import Blocks
+from vgsim._studies.blocks import Blocks
 
 
 def fake_blocks(task, counts, vanishing, first=0):

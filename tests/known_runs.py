@@ -3,9 +3,8 @@
 import numpy as np
 
 import vgsim
-from vgsim._network import weight_layers
-from vgsim._quantities import QUANTITIES
-from vgsim._samples import Samples
+from vgsim._networks.mlp import weight_layers
+from vgsim._results.samples import QUANTITIES, Samples
 
 DEPTH = 6
 LAYERS = (0, 3, 6)

@@ -1,9 +1,9 @@
 """Small studies on disk, for the tests of the store: what they hold, made without it."""
 
 import vgsim
-from vgsim._blocks import Blocks
-from vgsim._storage import Store
-from vgsim._task import Task
+from vgsim._studies.blocks import Blocks
+from vgsim._studies.store import Store
+from vgsim._studies.task import Task
 
 NET = vgsim.MLP(3, 4)
 TASK = Task(NET, thresholds=(0.5,))

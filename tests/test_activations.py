@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vgsim._activations import ACTIVATIONS, Activation, as_activation
-from vgsim._initializers import INITIALIZERS
+from vgsim._networks.activations import ACTIVATIONS, Activation, as_activation
+from vgsim._networks.initializers import INITIALIZERS
 
 ALL = [Activation(name) for name in ACTIVATIONS] + [
     Activation("leaky_relu", slope=0.2),

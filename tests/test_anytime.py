@@ -11,9 +11,8 @@ from scipy import stats
 
 import vgsim
 from known_runs import of_ratios
-from vgsim._anytime import confidence_sequence
-from vgsim._precision import Precision
-from vgsim._stats import binomial
+from vgsim._statistics.binomial import binomial, confidence_sequence
+from vgsim._studies.precision import Precision
 
 LEVELS = st.floats(0.01, 0.9999)
 COUNTS = st.integers(1, 10**6).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))

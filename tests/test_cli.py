@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 
 import vgsim
-from vgsim._cli import main
-from vgsim._progress import ProgressLine
-from vgsim._spec import DEPTHS, TEXTBOOK, initializer_for
-from vgsim._table import number_cell, seconds_cell
+from vgsim._cli.main import main
+from vgsim._cli.progress import ProgressLine
+from vgsim._cli.words import DEPTHS, TEXTBOOK, initializer_for
+from vgsim._results.tables import number_cell, seconds_cell
 
 SMALL = ["--depth", "5", "20", "--width", "8", "--samples", "200"]
 

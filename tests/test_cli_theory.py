@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import vgsim
-from vgsim._cli import main
-from vgsim._depth_curve import depth_curve
-from vgsim._spec import CURVE_DEPTHS, DEPTHS, TEXTBOOK
+from vgsim._cli.main import main
+from vgsim._cli.words import CURVE_DEPTHS, DEPTHS, TEXTBOOK
+from vgsim._engine.depth_curve import depth_curve
 
 RELU = ["--activation", "relu", "--width", 16]
 SMALL = ["--width", 8, "--samples", 200, "--depth", 5, 20]

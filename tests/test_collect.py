@@ -17,11 +17,11 @@ from fake_blocks import fake_blocks
 from last_first import LastFirst
 from stored_studies import block_files
 from vgsim import Precision
-from vgsim._blocks import Blocks
-from vgsim._cursor import Cursor
-from vgsim._storage import Store
-from vgsim._study import Study
-from vgsim._task import Task
+from vgsim._studies.blocks import Blocks
+from vgsim._studies.cursor import Cursor
+from vgsim._studies.store import Store
+from vgsim._studies.study import Study
+from vgsim._studies.task import Task
 
 NETS = vgsim.sweep(vgsim.MLP, width=8, activation=["tanh", "relu"], depth=[3, 20])
 MIXED = [*NETS, vgsim.RNN(6, 5), vgsim.MLP(4, (3, 9, 2, 5, 4), norm="layer")]

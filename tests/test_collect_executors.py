@@ -10,7 +10,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 import pytest
 
 import vgsim
-from vgsim._executors import Workers
+from vgsim._studies.workers import Workers
 
 STUDY = """
 import vgsim

@@ -9,8 +9,8 @@ from itertools import count
 import pytest
 
 import vgsim
-from vgsim._block_files import BlockFile, cover
-from vgsim._storage import Store
+from vgsim._studies.store import Store
+from vgsim._studies.store_format import BlockFile, cover
 
 KILLS = 60
 

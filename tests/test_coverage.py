@@ -7,9 +7,10 @@ import pytest
 
 import exact_relu
 from vgsim import _stats
-from vgsim._anytime import confidence_sequence
-from vgsim._intervals import bootstrap, quantile_interval
-from vgsim._precision import Precision
+from vgsim._statistics.binomial import confidence_sequence
+from vgsim._statistics.bootstrap import bootstrap
+from vgsim._statistics.quantiles import quantile_interval
+from vgsim._studies.precision import Precision
 
 REPETITIONS = 2000
 

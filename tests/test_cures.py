@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vgsim import MLP, RNN, ClipNorm, ClipValue, Highway, Residual
-from vgsim._cures import checked_clip, clip_from_dict
+from vgsim._networks.techniques import checked_clip, clip_from_dict
 
 sizes = st.floats(1e-100, 1e100)
 signed = st.builds(math.copysign, sizes, st.sampled_from([-1.0, 1.0]))

@@ -11,11 +11,12 @@ from scipy.special import ndtri
 
 import vgsim
 from vgsim import theory
-from vgsim._critical_depth import Margin, crossing, margin, margin_of_probability
-from vgsim._depth_curve import DepthCurve, depth_curve
-from vgsim._depth_scale import fit_depth_scale
-from vgsim._profile import profile
-from vgsim._stats import binomial
+from vgsim._engine.depth_curve import depth_curve
+from vgsim._results.curves import profile
+from vgsim._results.depth_curve import DepthCurve
+from vgsim._statistics.binomial import binomial
+from vgsim._statistics.critical_depth import Margin, crossing, margin, margin_of_probability
+from vgsim._statistics.depth_scale import fit_depth_scale
 
 RELU = {"activation": "relu", "init": "he_normal"}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import vgsim
-from vgsim._study_spec import read_study
+from vgsim._cli.study_file import read_study
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 ARGUMENTS = {"study.py": ("runs/study", "100")}

@@ -9,7 +9,8 @@ from scipy import stats
 import exact_relu
 import vgsim
 from known_runs import of_ratios
-from vgsim._fits import LN_SQUARED, _null, fit, law_above
+from vgsim._statistics.lognormal_fit import LN_SQUARED, _null, fit
+from vgsim.theory._prediction import law_above
 from vgsim.theory._product import linear_law, relu_law
 
 

@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 
-from vgsim._initializers import INITIALIZERS, Initializer, as_initializer
+from vgsim._networks.initializers import INITIALIZERS, Initializer, as_initializer
 
 FAN_IN, FAN_OUT = 300, 500
 

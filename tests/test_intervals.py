@@ -11,8 +11,8 @@ from scipy import stats
 
 import vgsim
 from known_runs import of_ratios, run
-from vgsim._intervals import bootstrap, quantile_interval
-from vgsim._stats import quantile
+from vgsim._statistics.bootstrap import bootstrap
+from vgsim._statistics.quantiles import quantile, quantile_interval
 
 LEVELS = st.floats(0.01, 0.999)
 SAMPLES = st.lists(st.floats(-1e6, 1e6) | st.just(-math.inf), min_size=1, max_size=60)

@@ -5,7 +5,7 @@ import pytest
 
 import vgsim
 from vgsim import _kernels
-from vgsim._activations import ACTIVATIONS
+from vgsim._networks.activations import ACTIVATIONS
 
 RECORD = ("gradient", "activation", "saturation", "weight_gradient", "update_ratio")
 ARRAYS = (*RECORD, "output_gradient", "dead", "rms_min", "rms_max")
@@ -64,7 +64,7 @@ def test_recording_never_changes_a_sample(engine):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_segments_never_change_a_sample(engine, dtype, activation, setting, monkeypatch):
     """Whether a forward pass is stored or drawn again, the bits are the same."""
-    from vgsim import _plan
+    from vgsim._engine import plan as _plan
 
     net = vgsim.MLP(len(WIDTHS) - 1, WIDTHS, activation=activation, **SETTINGS[setting])
     expected = bits(simulate(net, engine=engine, dtype=dtype))

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import vgsim
-from vgsim import _kernels, _plan
+from vgsim import _kernels
+from vgsim._engine import plan as _plan
 
 RECORD = ("gradient", "activation", "saturation", "weight_gradient", "update_ratio")
 N, FIRST = 37, 5

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from vgsim import Activation, _kernels, _random
-from vgsim._activations import ACTIVATIONS
+from vgsim import Activation, _kernels
+from vgsim._networks.activations import ACTIVATIONS
+from vgsim._twin import random as _random
 
 KEY = np.array([0xDEADBEEF, 0x12345678], dtype=np.uint32)
 DTYPES = ["float32", "float64"]

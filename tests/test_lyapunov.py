@@ -5,8 +5,10 @@ import pytest
 from scipy import special, stats
 
 import vgsim
-from vgsim import _kernels, _plan
-from vgsim._random import network_key, normals
+from vgsim import _kernels
+from vgsim._engine import plan as _plan
+from vgsim._engine.settings import network_key
+from vgsim._twin.random import normals
 
 UNEVEN = [6, 9, 4, 8, 5]
 

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vgsim import ClipNorm, ClipValue, Highway, Residual
-from vgsim._activations import ACTIVATIONS, Activation
-from vgsim._initializers import INITIALIZERS, Initializer
-from vgsim._network import MLP, RNN, checked_network, network_from_json, weight_layers
+from vgsim._networks.activations import ACTIVATIONS, Activation
+from vgsim._networks.initializers import INITIALIZERS, Initializer
+from vgsim._networks.mlp import MLP, RNN, checked_network, network_from_json, weight_layers
 
 activations = st.one_of(
     st.sampled_from(sorted(ACTIVATIONS)).map(Activation),

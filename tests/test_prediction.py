@@ -5,7 +5,7 @@ import math
 import pytest
 
 import vgsim
-from vgsim._prediction import predict
+from vgsim.theory._prediction import predict
 
 RELU = {"activation": "relu", "init": "he_normal"}
 SCALED = {"branch": "1/sqrt(blocks)"}

@@ -9,16 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vgsim import _random
-from vgsim._random import (
-    STREAMS,
-    network_key,
-    normals,
-    philox4x32,
-    truncated_normals,
-    uniforms,
-    words,
-)
+from vgsim._engine.settings import STREAMS, network_key
+from vgsim._twin import random as _random
+from vgsim._twin.random import normals, philox4x32, truncated_normals, uniforms, words
 
 KEY = network_key("{}", 0)
 CHUNKS, CHUNK = 12, 1_000_000

@@ -8,9 +8,10 @@ import pytest
 from scipy import stats
 
 import vgsim
-from vgsim._activations import ACTIVATIONS
-from vgsim._draws import Draws
-from vgsim._random import network_key, normals, words
+from vgsim._engine.settings import network_key
+from vgsim._networks.activations import ACTIVATIONS
+from vgsim._twin.draws import Draws
+from vgsim._twin.random import normals, words
 
 MATRIX_FREE = {"engine": "matrix-free", "dtype": "float64"}
 DENSE = {"engine": "dense", "dtype": "float64"}

@@ -8,10 +8,11 @@ from scipy import special, stats
 
 import vgsim
 from batched_networks import BATCHED, DENSE, DUPLICATED, equal, evaluated, tapering
-from vgsim import _replay
-from vgsim._conditional import orthonormalised
-from vgsim._draws import Draws
-from vgsim._random import network_key, normals, words
+from vgsim._engine.settings import network_key
+from vgsim._twin import replay as _replay
+from vgsim._twin.conditional import orthonormalised
+from vgsim._twin.draws import Draws
+from vgsim._twin.random import normals, words
 
 MATRIX_FREE = {"engine": "matrix-free", "dtype": "float64"}
 ENGINES = pytest.mark.parametrize("engine", ["matrix-free", "dense"])

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import vgsim
-from vgsim._estimate import Estimate
-from vgsim._report import Column, decimals_for, estimated, jsonable, records, report
+from vgsim._results.tables import Column, decimals_for, estimated, jsonable, records, report
+from vgsim._statistics.estimate import Estimate
 
 COLUMNS = [
     Column("depth", "depth", [10, 1000]),

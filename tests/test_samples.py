@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 import vgsim
 from known_runs import LAYERS, RECORDS, changed, of_ratios, run
-from vgsim._events import THRESHOLD, happened
-from vgsim._quantities import QUANTITIES
+from vgsim._results.events import THRESHOLD, happened
+from vgsim._results.samples import QUANTITIES
 
 # Attributes
 

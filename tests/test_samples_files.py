@@ -10,7 +10,7 @@ import pytest
 
 import vgsim
 from known_runs import RECORDS, changed, run, same
-from vgsim._npz import VERSION
+from vgsim._results.npz import VERSION
 
 
 @pytest.mark.parametrize("record", [(), *[RECORDS[:k] for k in range(1, 7)], RECORDS[3:]])

@@ -4,8 +4,13 @@ import numpy as np
 import pytest
 
 from vgsim import MLP, RNN, ClipNorm, ClipValue
-from vgsim._quantities import RECORDS
-from vgsim._sampling import checked_data, checked_record, checked_setting, matrix_free_is_cheaper
+from vgsim._engine.settings import (
+    checked_data,
+    checked_record,
+    checked_setting,
+    matrix_free_is_cheaper,
+)
+from vgsim._results.samples import RECORDS
 
 NORMAL = MLP(4, 100)
 UNIFORM = MLP(4, 100, init="he_uniform")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import vgsim
-from vgsim._threads import thread_count
+from vgsim._engine.run import thread_count
 
 NET = vgsim.MLP(10, 8)
 

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from vgsim._stats import Probability, binomial, quantile
+from vgsim._statistics.binomial import Probability, binomial
+from vgsim._statistics.quantiles import quantile
 
 LEVELS = st.floats(0.5, 0.999)
 COUNTS = st.integers(1, 10_000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 import vgsim
 from stored_studies import NET, OTHER, TASK, block_files, study_of_three_files, tally
-from vgsim._block_files import BlockFile, cover, pack
-from vgsim._blocks import BLOCK
-from vgsim._storage import Store, merge
-from vgsim._task import Task
+from vgsim._studies.blocks import BLOCK
+from vgsim._studies.store import Store, merge
+from vgsim._studies.store_format import BlockFile, cover, pack
+from vgsim._studies.task import Task
 
 
 @pytest.fixture(scope="module")

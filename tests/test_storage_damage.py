@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from stored_studies import NET, OTHER, TASK, block_files, study_of_three_files, tally
-from vgsim import _block_files, _manifest
-from vgsim._block_files import BlockFile, pack
-from vgsim._storage import Store, merge
-from vgsim._task import Task
+from vgsim._studies import manifest as _manifest
+from vgsim._studies import store_format as _block_files
+from vgsim._studies.store import Store, merge
+from vgsim._studies.store_format import BlockFile, pack
+from vgsim._studies.task import Task
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from stored_studies import OTHER, TASK, block_files, study_of_three_files, tally
-from vgsim import _durable
-from vgsim._block_files import pack
-from vgsim._storage import Store
+from vgsim._studies import store_disk as _durable
+from vgsim._studies.store import Store
+from vgsim._studies.store_format import pack
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +58,9 @@ def test_bytes_are_on_the_disk_before_the_name_is(path, monkeypatch):
 PREAMBLE = """
 import os, resource, sys, time
 import vgsim
-from vgsim._blocks import Blocks
-from vgsim._storage import Store
-from vgsim._task import Task
+from vgsim._studies.blocks import Blocks
+from vgsim._studies.store import Store
+from vgsim._studies.task import Task
 path = sys.argv[1]
 net = vgsim.MLP(3, 4)
 task = Task(net, thresholds=(0.5,))

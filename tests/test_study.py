@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 
 import vgsim
-from vgsim import _npz
-from vgsim._blocks import Blocks
-from vgsim._info import provenance
-from vgsim._precision import Precision
-from vgsim._stats import binomial
-from vgsim._study import Result, Study, Task
-from vgsim._study_files import KIND, load
-from vgsim._tally import Tally
+from vgsim._engine.run import provenance
+from vgsim._results import npz as _npz
+from vgsim._statistics.binomial import binomial
+from vgsim._studies.archive import KIND, load
+from vgsim._studies.blocks import Blocks
+from vgsim._studies.precision import Precision
+from vgsim._studies.study import Result, Study, Task
+from vgsim._studies.tally import Tally
 
 THRESHOLDS = (1e-6, 1e-3)
 NETWORKS = {

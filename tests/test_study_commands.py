@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 import vgsim
-from vgsim._cli import main
-from vgsim._storage import Store
+from vgsim._cli.main import main
+from vgsim._studies.store import Store
 
 STUDY = """\
 max_samples = 3000
@@ -148,7 +148,7 @@ def test_the_time_may_be_bounded(command, file, tmp_path):
 DASK = """
 import sys
 from distributed import LocalCluster
-from vgsim._cli import main
+from vgsim._cli.main import main
 
 if __name__ == "__main__":
     with LocalCluster(1, threads_per_worker=1, dashboard_address=None) as cluster:

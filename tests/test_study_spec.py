@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import vgsim
-from vgsim import _study_options
-from vgsim._study_spec import StudyFileError, read_study, study_from_toml
-from vgsim._toml_lines import line_of, lines_of
+from vgsim._cli.main import study_options as _study_options
+from vgsim._cli.study_file import StudyFileError, read_study, study_from_toml
+from vgsim._cli.toml_lines import line_of, lines_of
 
 try:
     import tomllib

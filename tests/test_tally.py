@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given, settings
 
 import vgsim
-from vgsim._blocks import BLOCK, Blocks
-from vgsim._tally import BINS, FRACTION_BITS, Tally, gathered
+from vgsim._studies.blocks import BLOCK, Blocks
+from vgsim._studies.tally import BINS, FRACTION_BITS, Tally, gathered
 
 THRESHOLDS = (1e-6, 1e-3, 1.0)
 EVENTS = ("vanishing", "exploding", "healthy")

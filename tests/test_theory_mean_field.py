@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import vgsim
-from vgsim._activations import ACTIVATIONS
+from vgsim._networks.activations import ACTIVATIONS
 from vgsim.theory import (
     chi,
     chi_parallel,

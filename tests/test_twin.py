@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import vgsim
-from vgsim._activations import ACTIVATIONS
-from vgsim._initializers import INITIALIZERS
+from vgsim._networks.activations import ACTIVATIONS
+from vgsim._networks.initializers import INITIALIZERS
 
 RECORD = ("gradient", "weight_gradient", "update_ratio", "activation", "saturation")
 WIDTHS = [6, 9, 5, 8, 1, 7, 4]  # a layer of one unit among them

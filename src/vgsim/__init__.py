@@ -7,33 +7,32 @@
 True
 """
 
-from importlib.metadata import version as _version
-
-__version__ = _version("vgsim")
-
 from vgsim import theory
-from vgsim._activations import Activation
-from vgsim._collect import collect, iter_collect
-from vgsim._cures import ClipNorm, ClipValue, Highway, Residual
-from vgsim._depth_curve import DepthCurve, depth_curve
-from vgsim._depth_scale import DepthScale
-from vgsim._estimate import Estimate
-from vgsim._evaluate import Evaluation, evaluate
-from vgsim._files import load
-from vgsim._fits import LogNormalFit
-from vgsim._info import show_config
-from vgsim._initializers import Initializer
-from vgsim._lyapunov import Lyapunov, lyapunov
-from vgsim._network import MLP, RNN
-from vgsim._precision import Precision
-from vgsim._profile import LayerProfile
-from vgsim._replay import Replay, replay
-from vgsim._result import Result
-from vgsim._samples import Samples
-from vgsim._simulate import simulate
-from vgsim._stats import Probability
-from vgsim._study import Study
-from vgsim._sweep import sweep
+from vgsim._engine.depth_curve import depth_curve
+from vgsim._engine.lyapunov import Lyapunov, lyapunov
+from vgsim._engine.run import show_config
+from vgsim._engine.simulate import simulate
+from vgsim._networks.activations import Activation
+from vgsim._networks.initializers import Initializer
+from vgsim._networks.mlp import MLP
+from vgsim._networks.rnn import RNN
+from vgsim._networks.sweep import sweep
+from vgsim._networks.techniques import ClipNorm, ClipValue, Highway, Residual
+from vgsim._results.curves import LayerProfile
+from vgsim._results.depth_curve import DepthCurve
+from vgsim._results.samples import Samples
+from vgsim._statistics.binomial import Probability
+from vgsim._statistics.depth_scale import DepthScale
+from vgsim._statistics.estimate import Estimate
+from vgsim._statistics.lognormal_fit import LogNormalFit
+from vgsim._studies.collect import collect, iter_collect
+from vgsim._studies.load import load
+from vgsim._studies.precision import Precision
+from vgsim._studies.result import Result
+from vgsim._studies.study import Study
+from vgsim._twin.evaluate import Evaluation, evaluate
+from vgsim._twin.replay import Replay, replay
+from vgsim._version import __version__
 
 __all__ = [
     "MLP",

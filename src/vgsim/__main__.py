@@ -2,6 +2,6 @@
 
 import sys
 
-from vgsim._cli import main
+from vgsim._cli.main import main
 
 sys.exit(main())

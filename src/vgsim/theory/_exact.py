@@ -5,40 +5,32 @@ from __future__ import annotations
 import math
 from functools import partial
 
-from vgsim._activations import Activation
-from vgsim._network import MLP, Network, checked_network
+from vgsim._checks import value_error
+from vgsim._networks.description import Network, checked_network
 from vgsim.theory._mixture import Mixture, noncentral_factor
 from vgsim.theory._product import ProductLaw, Widths, layered_law, piecewise_linear
 
-__all__ = ["exact_law", "slope_below_zero"]
+__all__ = ["exact_law"]
 
 
-def slope_below_zero(activation: Activation) -> float | None:
-    """Return φ'(h < 0) where φ is piecewise linear with φ'(h > 0) = 1, or None."""
-    name = activation.name
-    if name == "leaky_relu":
-        return float(activation.parameters["slope"])
-    return {"linear": 1.0, "relu": 0.0}.get(name)
-
-
-def _linear_residual(network: MLP) -> bool:
+def _linear_residual(network: Network) -> bool:
     """Whether every layer is X = s x + c H."""
     residual = network.residual
     return (
         residual is not None
         and residual.every == 1
         and network.norm is None
-        and network.activation.name == "linear"
+        and network.activation.slope_below_zero == 1
     )
 
 
 def _obstacle(network: Network) -> str | None:
     """Return why the network has no exact law here, or None."""
-    if not isinstance(network, MLP):
+    if network.shares_weights:
         return "an RNN shares its weights between the steps"
     if network.init.distribution != "normal":
         return f"init={network.init.name!r} does not draw independent normal weights"
-    if slope_below_zero(network.activation) is None:
+    if network.activation.slope_below_zero is None:
         return f"activation={network.activation.name!r} is not 'linear', 'relu' or 'leaky_relu'"
     for name in ("norm", "highway", "clip"):
         if getattr(network, name) is not None:
@@ -96,9 +88,9 @@ def exact_law(network: Network) -> ProductLaw:
     """
     network = checked_network(network)
     obstacle = _obstacle(network)
-    slope = slope_below_zero(network.activation)
-    if obstacle or slope is None or not isinstance(network, MLP):
-        raise ValueError(f"network has no exact law: {obstacle}")
+    slope = network.activation.slope_below_zero
+    if obstacle or slope is None:
+        raise value_error("network", f"has no exact law: {obstacle}")
     log_scale = 2.0 * sum(math.log(std) for std in network.weight_stds.tolist())
     factor = piecewise_linear(slope)
     if network.residual:
@@ -113,7 +105,8 @@ def _skipped(noncentrality: float, n: int) -> Mixture:
     if noncentrality == 0:
         return piecewise_linear(1.0)(n)
     if noncentrality > 1e7:
-        raise ValueError(
-            "network has no exact law: the skip connection outweighs its branch more than 1e7 times"
+        raise value_error(
+            "network",
+            "has no exact law: the skip connection outweighs its branch more than 1e7 times",
         )
     return noncentral_factor(n, noncentrality)

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vgsim._activations import Activation, as_activation
-from vgsim._description import COUNTERS, checked_int
-from vgsim._network import MLP, Network, checked_network
-from vgsim._parameters import Number
-from vgsim._sections import layers_above, layers_below
-from vgsim.theory._exact import exact_law, slope_below_zero
+from vgsim._checks import COUNTERS, DECADE, Number, checked_int
+from vgsim._networks.activations import Activation, as_activation
+from vgsim._networks.description import Network, checked_network
+from vgsim.theory._exact import exact_law
 from vgsim.theory._fluctuations import smooth_moments
 from vgsim.theory._mixture import linear_factor
 from vgsim.theory._normalised import checked_batch_size, normalised_growth
@@ -27,7 +25,6 @@ __all__ = [
     "one_hot_constant",
 ]
 
-DECADE = 2.0 * math.log(10.0)
 
 _GATE = Number("more than 0 and at most 1", lambda p: 0 < p <= 1)
 _KURTOSIS = Number("at least 1", lambda k: k >= 1)
@@ -111,7 +108,7 @@ def lognormal_constant(
     4.33564
     """
     phi = as_activation(activation)
-    if phi.name not in ("linear", "relu", "leaky_relu"):
+    if phi.slope_below_zero is None:
         raise ValueError(
             "activation of a log-normal limit must be 'linear', 'relu' or 'leaky_relu', got "
             f"{phi.name!r}: see log_gradient_moments for the others"
@@ -271,25 +268,25 @@ def log_gradient_moments(
     -79.8 36.1 mean field with its first correction in 1/width
     """
     network = checked_network(network)
-    if isinstance(network, MLP) and network.clip is None:
+    if not network.shares_weights and network.clip is None:
         size = _checked_batch(network, batch_size)
         last = network.depth - 1
         layer = checked_int("layer", layer, 0, last, f"depth - 1 = {last}")
         if network.residual and not _exact(network):
-            below = residual_growth(layers_below(network, layer)) if layer else 0.0
+            below = residual_growth(network.section(0, layer)) if layer else 0.0
             return _wide(residual_growth(network) - below, "mean field of the blocks")
         if network.highway:
-            below = highway_growth(layers_below(network, layer)) if layer else 0.0
+            below = highway_growth(network.section(0, layer)) if layer else 0.0
             return _wide(highway_growth(network) - below, "mean field of the gates")
         if network.norm:
             mean = normalised_growth(network, size, layer)
             return _wide(mean, "mean field of normalised layers")
     if _exact(network):
-        law = exact_law(layers_above(network, layer))  # type: ignore[arg-type]
+        law = exact_law(network.section(layer, network.depth))
         return LogGradientMoments(law.mean, law.variance, True, "exact law")
     network = _plain(network, "moments")
-    if slope_below_zero(network.activation) is not None:
-        return _piecewise_linear(layers_above(network, layer))
+    if network.activation.slope_below_zero is not None:
+        return _piecewise_linear(network.section(layer, network.depth))
     if network.init.distribution == "orthogonal":
         mean = smooth_moments(network, finite=False, first=layer)[0]
         return _wide(mean, "mean field")
@@ -300,7 +297,7 @@ def log_gradient_moments(
     return LogGradientMoments(float(mean), float(variance), False, source)
 
 
-def _checked_batch(network: MLP, batch_size: float | None) -> float:
+def _checked_batch(network: Network, batch_size: float | None) -> float:
     """Return the batch size, 1 if it is left out."""
     if network.norm == "batch":
         if batch_size is None:
@@ -328,9 +325,9 @@ def _exact(network: Network) -> bool:
     return True
 
 
-def _plain(network: Network, what: str) -> MLP:
+def _plain(network: Network, what: str) -> Network:
     """Return the network if it is a plain MLP, or say what is in the way."""
-    if not isinstance(network, MLP):
+    if network.shares_weights:
         raise ValueError(f"network must be an MLP for {what}, an RNN shares its weights: {network}")
     for name in ("norm", "residual", "highway", "clip"):
         if getattr(network, name) is not None:
@@ -340,9 +337,9 @@ def _plain(network: Network, what: str) -> MLP:
     return network
 
 
-def _piecewise_linear(network: MLP) -> LogGradientMoments:
+def _piecewise_linear(network: Network) -> LogGradientMoments:
     """Return the moments of a piecewise linear network whose weights are not independent normal."""
-    slope = slope_below_zero(network.activation)
+    slope = network.activation.slope_below_zero
     assert slope is not None
     log_scale = 2.0 * float(np.log(network.weight_stds).sum())
     law = layered_law(Widths.of(network.widths), piecewise_linear(slope), log_scale)

@@ -9,8 +9,8 @@ from functools import cache, partial
 import numpy as np
 from numpy.typing import NDArray
 
-from vgsim._activations import Activation, as_activation
-from vgsim._network import MLP
+from vgsim._networks.activations import Activation, as_activation
+from vgsim._networks.description import Network
 from vgsim.theory._gaussian import gaussian_mean
 from vgsim.theory._mixture import linear_factor
 from vgsim.theory._variance_map import fixed_point
@@ -126,7 +126,7 @@ def finite_width_rates(
     return mean, own + carried
 
 
-def smooth_moments(network: MLP, *, finite: bool, first: int = 0) -> tuple[float, float]:
+def smooth_moments(network: Network, *, finite: bool, first: int = 0) -> tuple[float, float]:
     """Return mean and variance by mean field, with its first correction in 1/width if `finite`.
 
     They are of the layers above `first`, of ln(‖G_first‖²/‖G_D‖²). The state before layer l: q, its

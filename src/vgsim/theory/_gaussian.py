@@ -14,21 +14,13 @@ from functools import cache
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vgsim._activations import Activation, as_activation
-from vgsim._parameters import Number
+from vgsim._checks import Number
+from vgsim._networks.activations import Activation, as_activation
 
 __all__ = ["gaussian_mean"]
 
 Array = NDArray[np.float64]
 
-KINKS = {
-    "relu": (0.0,),
-    "leaky_relu": (0.0,),
-    "elu": (0.0,),
-    "selu": (0.0,),
-    "softsign": (0.0,),
-    "hard_tanh": (-1.0, 1.0),
-}
 REACH = 12.0  # standard deviations; the density beyond is below 1e-31
 _VARIANCE = Number("at least 0", lambda q: q >= 0)
 TINY, HUGE = 1e-300, 1e150  # stand for 0 and infinity, on either side
@@ -87,7 +79,7 @@ def checked_variance(argument: str, value: object) -> float:
 
 def kinks(activation: str | Activation | None) -> tuple[float, ...]:
     """Where φ or φ' jumps; (0.0,), harmlessly, for a smooth one."""
-    return (0.0,) if activation is None else KINKS.get(as_activation(activation).name, (0.0,))
+    return (activation is not None and as_activation(activation).kinks) or (0.0,)
 
 
 @cache

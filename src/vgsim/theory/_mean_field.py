@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from vgsim._activations import Activation
-from vgsim._network import MLP, Network, checked_network
+from vgsim._networks.activations import Activation
+from vgsim._networks.description import Network, checked_network
 from vgsim.theory._correlation_map import CRITICAL, correlation_fixed_point
 from vgsim.theory._variance_map import chi, chi_parallel, fixed_point
 
@@ -149,11 +149,6 @@ def _sigmas(network: Network) -> tuple[float, float]:
         raise ValueError("network must have random weights for a mean field, got init='identity'")
     if network.clip is not None:
         raise ValueError(f"network must have no clip for a mean field, got {network.clip!r}")
-    if not isinstance(network, MLP):
-        sigma_w = network.weight_std * math.sqrt(network.width)
-        return sigma_w, math.hypot(
-            network.bias_std, network.bias_limit / math.sqrt(3.0), network.input_std
-        )
     for name in ("norm", "residual", "highway"):
         if (value := getattr(network, name)) is not None:
             raise ValueError(
@@ -166,7 +161,9 @@ def _sigmas(network: Network) -> tuple[float, float]:
         fans = list(network.widths[:-1])
         stds, limits = network.weight_stds, network.bias_limits
     sigmas_w = [float(s) * math.sqrt(n) for s, n in zip(stds, fans, strict=True)]
-    sigmas_b = [math.hypot(network.bias_std, float(b) / math.sqrt(3.0)) for b in limits]
+    sigmas_b = [
+        math.hypot(network.bias_std, float(b) / math.sqrt(3.0), network.input_std) for b in limits
+    ]
     for name, values in (("sigma_w", sigmas_w), ("sigma_b", sigmas_b)):
         low, high = min(values), max(values)
         if high - low > 1e-9 * high:

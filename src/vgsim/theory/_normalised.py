@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 
-from vgsim._activations import Activation, as_activation
-from vgsim._network import MLP, NORMS
-from vgsim._parameters import Number
+from vgsim._checks import Choice, Number
+from vgsim._networks.activations import Activation, as_activation
+from vgsim._networks.description import Network
 from vgsim.theory._gaussian import gaussian_mean
 
 __all__ = ["checked_batch_size", "normalisation_rate", "normalised_growth", "unit_means"]
 
+_NORM = Choice(("batch", "layer", "rms"))
 _BATCH_SIZE = Number("more than 3 for a finite mean growth, or infinite", lambda b: b > 3)
 
 
@@ -67,17 +68,16 @@ def normalisation_rate(
     1.177807
     """
     phi = as_activation(activation)
-    if norm not in NORMS:
-        raise ValueError(f"norm must be one of {', '.join(map(repr, NORMS))}, got {norm!r}")
+    norm = _NORM.check("norm", norm)
     mean, square, slope = unit_means(phi)
     if norm != "batch":
         return slope / square
     batch_size = checked_batch_size(batch_size)
     if math.isinf(batch_size):
         return slope / (square - mean * mean)
-    if phi.name == "linear":
+    if phi.slope_below_zero == 1:
         return (batch_size - 2.0) / (batch_size - 3.0)
-    if phi.name == "relu":
+    if phi.slope_below_zero == 0:
         return _batch_relu(batch_size)
     raise ValueError(
         "activation must be 'linear' or 'relu' at a finite batch_size, or batch_size must be inf, "
@@ -107,7 +107,7 @@ def _arc_cosine(c: float) -> float:
     return (math.sqrt(1.0 - c * c) + (math.pi - math.acos(c)) * c) / math.pi
 
 
-def normalised_growth(network: MLP, batch_size: float, layer: int = 0) -> float:
+def normalised_growth(network: Network, batch_size: float, layer: int = 0) -> float:
     """Return ln(‖G_l‖²/‖G_D‖²) of a wide network with a norm and neither skips nor gates."""
     if network.norm == "batch":
         return _batch_growth(network, batch_size, layer)
@@ -124,7 +124,7 @@ def normalised_growth(network: MLP, batch_size: float, layer: int = 0) -> float:
     return growth
 
 
-def _batch_growth(network: MLP, batch_size: float, layer: int) -> float:
+def _batch_growth(network: Network, batch_size: float, layer: int) -> float:
     """Return ln(‖G_l‖²/‖G_D‖²) with batch normalisation.
 
     It is the rate in every layer but for the first and the last. The first one divides by the
@@ -139,7 +139,7 @@ def _batch_growth(network: MLP, batch_size: float, layer: int) -> float:
         last, variance = slope, square - mean * mean
     else:  # the rate is that of linear or relu
         c = -1.0 / (b - 1.0)
-        variance = 1.0 - c if phi.name == "linear" else (1.0 - _arc_cosine(c)) / 2.0
+        variance = 1.0 - c if phi.slope_below_zero == 1 else (1.0 - _arc_cosine(c)) / 2.0
         last = slope * (b - 2.0) / (b - 3.0)
     growth = (network.depth - layer - 1) * math.log(rate) + math.log(last)
     return growth if layer == 0 else growth - math.log(variance)

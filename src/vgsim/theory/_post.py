@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vgsim._network import MLP
+from vgsim._networks.description import Network
 from vgsim.theory._normalised import unit_means
 
 __all__ = ["post_growth"]
@@ -28,7 +28,7 @@ class _Block:
     law: Floats  # probability of each point
 
 
-def post_growth(network: MLP, powers: list[float], biases: list[float]) -> float:
+def post_growth(network: Network, powers: list[float], biases: list[float]) -> float:
     """Return ln E(‖G_0‖²/‖G_D‖²).
 
     The skip path multiplies the slopes of one and the same unit in all blocks, so its law matters,
@@ -46,7 +46,7 @@ def post_growth(network: MLP, powers: list[float], biases: list[float]) -> float
     return growth + math.log(float(_gauss(_axis(1.0)) @ conditional))
 
 
-def _skip(network: MLP) -> float:
+def _skip(network: Network) -> float:
     assert network.residual is not None
     return network.residual.skip
 
@@ -61,7 +61,7 @@ def _gauss(h: Floats) -> Floats:
     return np.asarray(density / density.sum())
 
 
-def _forward(network: MLP, powers: list[float], biases: list[float]) -> list[_Block]:
+def _forward(network: Network, powers: list[float], biases: list[float]) -> list[_Block]:
     """Carry the law of a unit forward."""
     assert network.residual is not None
     every, skip = network.residual.every, network.residual.skip

@@ -11,8 +11,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vgsim._description import COUNTERS, checked_int
-from vgsim._parameters import Number
+from vgsim._checks import COUNTERS, DECADE, RELATIVE, Number, checked_int
 from vgsim.theory._density import Density
 from vgsim.theory._mixture import Mixture, leaky_factor, linear_factor, relu_factor
 from vgsim.theory._sum import Sum
@@ -21,7 +20,6 @@ __all__ = ["ProductLaw", "leaky_relu_law", "linear_law", "relu_law"]
 
 Floats = NDArray[np.float64]
 
-DECADE = 2.0 * math.log(10.0)  # a decade of a norm, in the logarithm of its square
 
 _SHARE = Number("more than 0 and at most 1", lambda x: 0 < x <= 1)
 _THETA = Number("a finite number", lambda x: True)
@@ -164,7 +162,7 @@ class ProductLaw:
         TypeError, ValueError
             If an argument is of the wrong type or out of range.
         """
-        if event not in ("vanishing", "exploding", "healthy", "dead"):
+        if event not in (*RELATIVE, "dead"):
             raise ValueError(
                 "event of an exact law must be 'vanishing', 'exploding', 'healthy' or 'dead', "
                 f"got {event!r}"

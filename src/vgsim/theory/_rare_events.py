@@ -8,10 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vgsim._activations import Activation, as_activation
-from vgsim._description import checked_int
-from vgsim._parameters import Number
-from vgsim.theory._exact import slope_below_zero
+from vgsim._checks import Number, checked_int
+from vgsim._networks.activations import Activation, as_activation
 from vgsim.theory._product import (
     ProductLaw,
     checked_generator,
@@ -57,7 +55,7 @@ def cumulant(activation: str | Activation, width: int, theta: float) -> float:
     0.04879016
     """
     phi = as_activation(activation)
-    slope = slope_below_zero(phi)
+    slope = phi.slope_below_zero
     if slope is None:
         raise ValueError(f"activation must be 'linear', 'relu' or 'leaky_relu', got {phi.name!r}")
     if slope == 0.0:

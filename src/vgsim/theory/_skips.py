@@ -6,10 +6,9 @@ import math
 
 import numpy as np
 
-from vgsim._activations import Activation
-from vgsim._description import checked_int
-from vgsim._network import MLP, Network
-from vgsim._parameters import Number
+from vgsim._checks import Number, checked_int
+from vgsim._networks.activations import Activation
+from vgsim._networks.description import Network
 from vgsim.theory._gaussian import gaussian_mean
 from vgsim.theory._mixture import noncentral_factor
 from vgsim.theory._normalised import unit_means
@@ -67,7 +66,7 @@ def residual_growth(network: Network) -> float:
     >>> print(f"{residual_growth(net):.4f}")  # ln (1 + 1/1000)^1000
     0.9995
     """
-    if not isinstance(network, MLP) or network.residual is None:
+    if network.residual is None:
         raise ValueError(f"network must be an MLP with residual, got {network!r}")
     _check_limit(network)
     style, every = network.residual.style, network.residual.every
@@ -103,14 +102,14 @@ def residual_growth(network: Network) -> float:
     return growth
 
 
-def _check_limit(network: MLP) -> None:
+def _check_limit(network: Network) -> None:
     if network.clip is not None:
         raise ValueError(f"network must have no clip, got {network.clip!r}")
     if network.norm == "batch":
         raise ValueError("norm of a network with skips or gates must be None, 'layer' or 'rms'")
 
 
-def _normed_means(network: MLP, phi: Activation, variance: float) -> tuple[float, float, float]:
+def _normed_means(network: Network, phi: Activation, variance: float) -> tuple[float, float, float]:
     """Return E φ, E φ² and E φ'² (by the unnormalised argument) of a N(0, variance) unit."""
     if network.norm is None:
         return unit_means(phi, variance)
@@ -152,7 +151,7 @@ def highway_growth(network: Network) -> float:
     >>> print(f"{highway_growth(net):.2f}")
     -34.82
     """
-    if not isinstance(network, MLP) or network.highway is None:
+    if network.highway is None:
         raise ValueError(f"network must be an MLP with highway, got {network!r}")
     _check_limit(network)
     phi, gate, shift = network.activation, Activation("sigmoid"), network.highway.gate_bias

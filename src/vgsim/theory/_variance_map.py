@@ -8,8 +8,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from vgsim._activations import Activation, as_activation
-from vgsim._parameters import Number
+from vgsim._checks import Number
+from vgsim._networks.activations import Activation, as_activation
 from vgsim.theory._gaussian import checked_variance, gaussian_mean, kinks, nodes
 
 __all__ = ["SIGMA_B", "SIGMA_W", "chi", "chi_parallel", "fixed_point", "variance_map"]

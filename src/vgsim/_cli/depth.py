@@ -1,0 +1,263 @@
+"""What the command vgsim depth does."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+
+from vgsim._checks import DECADE, value_error
+from vgsim._cli.fields import CURVE_DEPTHS, DEPTHS, networks_of, row, spec
+from vgsim._cli.run import WIDE, checked_settings, simulations, technique_lines
+from vgsim._engine.settings import Settings
+from vgsim._networks.description import Network
+from vgsim._results.depth_curve import DepthCurve
+from vgsim._results.events import check_event
+from vgsim._results.tables import Column, jsonable, records, report
+from vgsim._statistics.binomial import check_interval
+from vgsim._statistics.depth_scale import DepthScale, slope_row
+from vgsim._statistics.estimate import LEVEL, Estimate
+from vgsim.theory import mean_field
+
+__all__ = ["depth"]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """A depth curve, and what is said of it as a whole; None, and why, where nothing is."""
+
+    curve: DepthCurve
+    columns: list[Column]
+    title: str
+    critical_depth: Estimate | None
+    scale: DepthScale | None
+    reasons: tuple[str, ...]
+    xi_grad: float | None  # mean field
+    theory_scale: float | None  # of the means in the table
+
+    @property
+    def estimates(self) -> dict[str, Estimate | None]:
+        """Everything that is estimated of the whole curve, by name."""
+        names = ("depth_scale", "slope", "variance_growth")
+        return {
+            "critical_depth": self.critical_depth,
+            **{name: getattr(self.scale, name, None) for name in names},
+        }
+
+
+def depth(options: argparse.Namespace) -> None:
+    """Simulate every activation at every depth, and print a depth curve for each."""
+    check_interval(options.confidence_level, options.method)
+    check_event(options.event, options.threshold, options.event_dtype)
+    LEVEL.check("level", options.level)
+    if isinstance(options.width, tuple):
+        raise value_error("width", "must be one number, the same at every depth")
+    depths = CURVE_DEPTHS if options.residual is None else DEPTHS  # even: blocks of two layers
+    networks = sorted_by_depth(networks_of(options, depths))
+    found = _findings(options, networks, checked_settings(options, networks))
+    if options.format == "json":
+        _print_json(options, found)
+    elif options.format == "csv":
+        _print_csv(options, found)
+    else:
+        for number, one in enumerate(found):
+            print(("\n" if number else "") + _section(options, one), flush=True)
+
+
+def sorted_by_depth(networks: list[Network]) -> list[Network]:
+    """Return networks in the order of their activations, and within one of depth.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> from vgsim._cli.depth import sorted_by_depth
+    >>> nets = [vgsim.MLP(d, 8, activation=a) for a in ("tanh", "relu") for d in (9, 4)]
+    >>> [(net.activation.name, net.depth) for net in sorted_by_depth(nets)]
+    [('tanh', 4), ('tanh', 9), ('relu', 4), ('relu', 9)]
+    """
+    order = {network.activation: i for i, network in reversed(list(enumerate(networks)))}
+    return sorted(networks, key=lambda network: (order[network.activation], network.depth))
+
+
+def _findings(
+    options: argparse.Namespace, networks: list[Network], settings: list[Settings]
+) -> Iterator[Findings]:
+    runs = simulations(options, networks, settings, [None] * len(networks))
+    for _, group in groupby(runs, key=lambda run: run.network.activation):
+        yield _find(options, DepthCurve(group))
+
+
+def _find(options: argparse.Namespace, curve: DepthCurve) -> Findings:
+    event = {
+        "event": options.event,
+        "threshold": options.threshold,
+        "dtype": options.event_dtype,
+        "confidence_level": options.confidence_level,
+        "method": options.method,
+    }
+    critical_depth = scale = None
+    reasons = []
+    try:
+        critical_depth = curve.critical_depth(options.level, **event)
+    except ValueError as error:
+        reasons.append(f"critical depth: {error}")
+    try:
+        scale = curve.depth_scale(options.confidence_level)
+    except ValueError as error:
+        reasons.append(f"depth scale: {error}")
+    unknown = dict.fromkeys(p.source for p in curve._predictions if p.mean is None)
+    reasons += [f"no theory: {source}" for source in unknown]
+    return Findings(
+        curve,
+        curve._columns(**event, theory=True),
+        curve._title(**event),
+        critical_depth,
+        scale,
+        tuple(reasons),
+        _xi_grad(curve.network),
+        _theory_scale(curve),
+    )
+
+
+def _xi_grad(network: Network) -> float | None:
+    try:
+        return mean_field(network).xi_grad
+    except ValueError:
+        return None
+
+
+def _theory_scale(curve: DepthCurve) -> float | None:
+    """1/|slope| of the means in theory, fitted as the measured ones, if all of them are known."""
+    found = curve._predictions
+    means = [p.mean for p in found if p.mean is not None]
+    if len(means) < max(2, len(found)):
+        return None
+    stds = [p.std for p in found if p.std]
+    weights = np.array(stds) ** -2.0 if len(stds) == len(means) else np.ones(len(means))
+    slope = DECADE * float(slope_row(curve.depths.tolist(), weights) @ means)
+    return 1 / abs(slope) if slope else math.inf
+
+
+def _section(options: argparse.Namespace, one: Findings) -> str:
+    """Return one activation's heading, table and conclusions."""
+    network = one.curve.network
+    some = one.curve.samples[0]
+    names = spec(network, "activation"), spec(network, "init")
+    heading = ", ".join([*names, f"{some.engine} engine", some.dtype])
+    titles = [heading, *technique_lines(network, some.batch_size, some.loss)]
+    titles += one.title.splitlines()
+    conclusions = _conclusions(options, one)
+    if options.format == "text":
+        titles, conclusions = (
+            [textwrap.fill(line, WIDE, subsequent_indent="  ") for line in lines]
+            for lines in (titles, conclusions)
+        )
+    table = report(one.columns, options.format, "\n".join(titles))
+    if options.format == "markdown":
+        return "\n".join([table, "", *(f"- {line}" for line in conclusions)])
+    if options.format == "latex":
+        return "\n".join([table, *(f"% {line}" for line in conclusions)])
+    return "\n".join([table, "", *conclusions])
+
+
+def _conclusions(options: argparse.Namespace, one: Findings) -> list[str]:
+    unit = f"{one.curve.network.place}s"
+    lines = []
+    if one.critical_depth is not None:
+        event = f"P({options.event}) = {options.level:g}"
+        lines.append(f"critical depth, where {event}: {one.critical_depth}")
+    if one.scale is not None:
+        finite = all(p.std is not None for p in one.curve._predictions)
+        theories = [
+            f"{value:.6g} {name}"
+            for value, name in (
+                (one.xi_grad, "in mean field (xi_grad)"),
+                (one.theory_scale, "at finite width" if finite else "of wide networks"),
+            )
+            if value is not None
+        ]
+        beside = f"; theory: {', '.join(theories)}" if theories else ""
+        lines.append(f"depth scale in {unit}: {one.scale.depth_scale}{beside}")
+        lines.append(f"slope of the mean of ln(|G_0|^2 / |G_D|^2): {one.scale.slope}")
+        lines.append(f"slope of its variance: {one.scale.variance_growth}")
+    return [*lines, *one.reasons]
+
+
+def _print_json(options: argparse.Namespace, found: Iterator[Findings]) -> None:
+    curves, provenance = [], {}
+    for one in found:
+        provenance = one.curve.samples[0].provenance
+        curves.append(
+            {
+                **_setting(options, one),
+                "rows": [jsonable(record) for record in records(one.columns)],
+                "level": options.level,
+                **{name: _estimate(estimate) for name, estimate in one.estimates.items()},
+                **jsonable({"xi_grad": one.xi_grad, "theory_depth_scale": one.theory_scale}),
+                "reasons": list(one.reasons),
+            }
+        )
+    print(json.dumps({"provenance": provenance, "curves": curves}, indent=2, allow_nan=False))
+
+
+def _setting(options: argparse.Namespace, one: Findings) -> dict[str, Any]:
+    """Return what belongs to the whole curve."""
+    some = one.curve.samples[0]
+    network = row(one.curve.network)
+    del network["depth"]
+    return {
+        **network,
+        "n": one.curve.n_samples,
+        **{name: getattr(some, name) for name in ("seed", "batch_size", "inputs", "loss")},
+        "engine": some.engine,
+        "dtype": some.dtype,
+        "event": options.event,
+        "event_dtype": options.event_dtype,
+        "threshold": options.threshold,
+        "confidence_level": options.confidence_level,
+        "method": options.method,
+    }
+
+
+def _estimate(estimate: Estimate | None) -> dict[str, float | None] | None:
+    if estimate is None:
+        return None
+    names = ("estimate", "low", "high")
+    return jsonable({name: float(getattr(estimate, name)) for name in names})
+
+
+def _print_csv(options: argparse.Namespace, found: Iterator[Findings]) -> None:
+    """Print one row a network; what belongs to a curve is in each of its rows."""
+    for number, one in enumerate(found):
+        setting = _setting(options, one)
+        whole = {
+            "level": options.level,
+            **_flat("critical_depth", one.estimates["critical_depth"]),
+            **_flat("depth_scale", one.estimates["depth_scale"]),
+            "xi_grad": one.xi_grad,
+            "theory_depth_scale": one.theory_scale,
+        }
+        k = len(one.curve.samples)
+        columns = [
+            *(Column(name, name, [value] * k) for name, value in setting.items()),
+            *one.columns,
+            *(Column(name, name, [value] * k) for name, value in whole.items()),
+        ]
+        text = report(columns, "csv")
+        print(text if number == 0 else text.partition("\n")[2])
+        sys.stdout.flush()
+
+
+def _flat(name: str, estimate: Estimate | None) -> dict[str, Any]:
+    return {
+        f"{name}{end}": None if estimate is None else getattr(estimate, part)
+        for end, part in (("", "estimate"), ("_low", "low"), ("_high", "high"))
+    }

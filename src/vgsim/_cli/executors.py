@@ -1,0 +1,68 @@
+"""Executors by name: process:4, dask:tcp://scheduler:8786, mpi."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
+
+from vgsim._results.labelled import imported
+
+__all__ = ["executor_of"]
+
+
+@contextmanager
+def executor_of(name: str | None) -> Iterator[Executor | None]:
+    """Open an executor by its name, and shut it down at the end; None is none.
+
+    With "mpi", in ``mpiexec -n 4 vgsim …``, only the first process gets here; the others work for
+    it, and exit when it is done.
+
+    Raises
+    ------
+    ImportError
+        If what it needs is not installed.
+    OSError
+        If no scheduler answers at the address.
+
+    Examples
+    --------
+    >>> from vgsim._cli.executors import executor_of
+    >>> with executor_of("process:2") as executor:
+    ...     executor.submit(sum, [1, 2]).result()
+    3
+    """
+    kind, _, value = (name or "").partition(":")
+    if kind == "process":
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(int(value), context, _end_with, (os.getpid(),)) as pool:
+            yield pool
+    elif kind == "dask":
+        distributed = imported("distributed", "the executor dask")
+        with distributed.Client(value, set_as_default=False) as client:
+            yield client.get_executor()
+    elif kind == "mpi":
+        futures = imported("mpi4py.futures", "the executor mpi")
+        first = False
+        with futures.MPICommExecutor() as pool:
+            if first := pool is not None:
+                yield pool
+        if not first:
+            raise SystemExit(0)
+    else:
+        yield None
+
+
+def _end_with(parent: int) -> None:
+    """Have this process end when its parent does, however that ends."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -1,0 +1,227 @@
+"""The command vgsim: its arguments and exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+from vgsim._cli import depth, options, replay, run, study_options, theory
+from vgsim._cli.fields import ACTIVATIONS as USUAL
+from vgsim._cli.fields import CURVE_DEPTHS, DEPTHS, option_name
+from vgsim._engine.run import show_config
+from vgsim._networks.activations import ACTIVATIONS
+from vgsim._networks.description import Entry
+from vgsim._networks.initializers import INITIALIZERS
+from vgsim._version import __version__
+
+__all__ = ["main"]
+
+
+def _paired_with(init: str) -> str:
+    return ", ".join(name for name, law in ACTIVATIONS.items() if law.textbook_init == init)
+
+
+def _parameters(table: Mapping[str, Entry]) -> str:
+    """List what the names of a table take: ``leaky_relu:slope=0.01  normal:std=X``."""
+    return "  ".join(
+        f"{name}:" + ",".join(f"{key}={value.default or 'X'}" for key, value in taken.items())
+        for name, entry in table.items()
+        if (taken := entry.parameters)
+    )
+
+
+VGSIM = "How the probability of a vanishing or exploding gradient grows with depth."
+RUN = f"""\
+Estimate how likely the gradient is to vanish, to explode or to die in random networks, for every
+activation at every depth. Without options: {", ".join(USUAL)} at depths
+{", ".join(map(str, DEPTHS))}, width 128, 10,000 networks each."""
+RUN_MORE = f"""\
+The initialiser, where --init does not say, is the one that textbooks pair with the activation:
+he_normal for {_paired_with("he_normal")};
+lecun_normal for {_paired_with("lecun_normal")}; glorot_normal for all others.
+
+activations:   {", ".join(list(ACTIVATIONS)[:7])},
+               {", ".join(list(ACTIVATIONS)[7:])}
+initialisers:  {", ".join(list(INITIALIZERS)[:6])},
+               {", ".join(list(INITIALIZERS)[6:])}
+               (identity: with --rnn only)
+Parameters follow the name. Here with their defaults, X where one must be given:
+               {_parameters(ACTIVATIONS)}
+               {_parameters(INITIALIZERS)}
+(mode: fan_in, fan_avg or fan_out)
+Residual blocks with their defaults, and with every style there is:
+               --residual 1:skip=1,branch=1,style=activated,last_gain=1
+               --residual 2:style=linear,branch=1/sqrt(blocks)  style=post  style=pre
+With --rnn the initialiser is orthogonal where --init does not say.
+
+examples:
+  vgsim run
+  vgsim run --activation gelu leaky_relu:slope=0.1 --depth 50 500 --samples 1e5
+  vgsim run --activation tanh --init lecun_normal --gain 1.5 --bias-std 0.1 --csv > tanh.csv
+  vgsim run --activation relu --width 784,512,512,10 --inputs images.npy --out relu.npz
+  vgsim run --activation relu --norm batch --batch-size 32 --samples 500
+  vgsim run --activation relu --residual 2:style=pre,branch=1/sqrt(blocks)
+  vgsim run --highway -2
+  vgsim run --rnn --activation tanh --depth 10 100 --gain 1.1 --clip-norm 1"""
+DEPTH = f"""\
+Measure how the probability of an event, by default a vanishing gradient, grows with depth, for
+every activation: the curve with its intervals and, beside it, the theory; the critical depth, where
+the probability rises to --level; and the depth scale, the number of layers in which the squared
+norm of the gradient changes e-fold. Without options: {", ".join(USUAL)} at depths
+{", ".join(map(str, CURVE_DEPTHS))}, width 128, 10,000 networks each."""
+DEPTH_MORE = """\
+Initialisers and the parameters of names are those of vgsim run: see vgsim run --help.
+-: no theory, or nothing to measure.
+
+examples:
+  vgsim depth
+  vgsim depth --activation relu --width 32 --threshold 1e-3 --depth 30 100 300
+  vgsim depth --activation relu --width 8 --event dead --level 0.1 --markdown
+  vgsim depth --activation tanh --event underflow --event-dtype float16"""
+THEORY = f"""\
+Print what the theory says, without simulation, of every activation at every depth: the mean field
+(fixed points, phase, depth scales, critical gain), and at finite width the mean and the standard
+deviation of R = log10(|G_0| / |G_D|) over networks that are not dead, and probabilities. Where a
+theory does not apply, the reason. Without options: {", ".join(USUAL)} at depths
+{", ".join(map(str, DEPTHS))}, width 128."""
+THEORY_MORE = """\
+Initialisers and the parameters of names are those of vgsim run: see vgsim run --help.
+
+  sigma_w, sigma_b  standard deviation of a weight times sqrt(fan-in), and of a bias
+  q*, c*            variance of the pre-activations, and correlation of two inputs, deep down
+  chi_1             growth of the gradient's mean squared norm a layer; chi_parallel: of q - q*
+  xi_grad           layers in which that norm changes e-fold; xi_q, xi_c: in which q and c settle
+  critical gain     the --gain at which chi_1 is 1
+
+examples:
+  vgsim theory
+  vgsim theory --activation tanh erf --init lecun_normal --gain 1.5 --bias-std 0.2
+  vgsim theory --activation relu --width 32 --depth 100 --threshold 1e-3 --json"""
+REPLAY = """\
+Replay one simulated network as explicit weights, run it forward and backward in NumPy, and print
+its gradient layer by layer beside what the simulation recorded."""
+# What the options are called that have another name than the argument that they give.
+OPTIONS = {
+    "n_samples": "--samples",
+    "n_threads": "--threads",
+    "steps": "--depth",
+    "clip": "--clip-norm or --clip-value",
+}
+EVENT_OPTIONS = {"dtype": "--event-dtype"}  # of vgsim depth, where it is the event's
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        The arguments, without the name of the command; those of the process by default.
+
+    Returns
+    -------
+    int
+        The exit code: 0 done, 1 the reader of our output went away, 2 a bad argument or value
+        (one line on stderr says which), 130 interrupted.
+
+    Examples
+    --------
+    >>> from vgsim._cli.main import main
+    >>> main(["run", "--activation", "tanh", "--depth", "0"])
+    2
+    """
+    command = "vgsim"
+    if sys.stdout is None:  # closed by the caller
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
+    try:
+        given, unknown = _parser().parse_known_args(argv)
+        if unknown:
+            given.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+        command = f"vgsim {given.command}"
+        given.function(given)
+        sys.stdout.flush()
+    except SystemExit as end:
+        return int(end.code or 0)
+    except (ValueError, TypeError, MemoryError, ImportError) as error:
+        print(f"{command}: error: {_said(error, command)}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        print(f"{command}: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"{command}: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _said(error: Exception, command: str) -> str:
+    """Return the message of an error, with the option in place of the argument."""
+    argument = getattr(error, "argument", None)
+    if argument is None:
+        return str(error)
+    names = OPTIONS | EVENT_OPTIONS if command == "vgsim depth" else OPTIONS
+    option = names.get(argument) or option_name(argument)
+    return f"{option} {getattr(error, 'problem')}"  # noqa: B009
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(
+            allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **settings
+        )
+        self._negative_number_matcher = re.compile(r"-\.?\d")  # --highway -1e1 is no option
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+
+
+def _parser() -> _Parser:
+    parser = _Parser(prog="vgsim", description=VGSIM)
+    parser.add_argument("--version", action="version", version=f"vgsim {__version__}")
+    commands = parser.add_subparsers(
+        dest="command",
+        required=True,
+        metavar="{run,depth,theory,replay,collect,show,merge,export,info}",
+    )
+    run_parser = commands.add_parser(
+        "run",
+        help="estimate the probability of vanishing, exploding and dead gradients",
+        description=RUN,
+        epilog=RUN_MORE,
+    )
+    options.add_run_options(run_parser)
+    run_parser.set_defaults(function=run.run, parser=run_parser)
+    depth_parser = commands.add_parser(
+        "depth",
+        help="the probability against depth, with critical depth and depth scale",
+        description=DEPTH,
+        epilog=DEPTH_MORE,
+    )
+    options.add_depth_options(depth_parser)
+    depth_parser.set_defaults(function=depth.depth, parser=depth_parser)
+    theory_parser = commands.add_parser(
+        "theory",
+        help="what the theory says, without simulation",
+        description=THEORY,
+        epilog=THEORY_MORE,
+    )
+    options.add_theory_options(theory_parser)
+    theory_parser.set_defaults(function=theory.theory, parser=theory_parser)
+    replay_parser = commands.add_parser(
+        "replay", help="one simulated network as explicit weights", description=REPLAY
+    )
+    options.add_replay_options(replay_parser)
+    replay_parser.set_defaults(function=replay.replay, parser=replay_parser)
+    study_options.add_study_commands(commands)
+    info_parser = commands.add_parser("info", help="versions, and what was compiled and chosen")
+    info_parser.set_defaults(function=lambda _: show_config(), parser=info_parser)
+    return parser

@@ -1,0 +1,99 @@
+"""What the command vgsim replay does."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from vgsim._checks import INDICES, checked_int
+from vgsim._cli.fields import networks_of, short_width, spec, title
+from vgsim._cli.run import check_new, checked_settings, technique_lines, writing
+from vgsim._engine.simulate import simulate
+from vgsim._results import npz
+from vgsim._results.tables import Column, report
+from vgsim._twin.evaluate import evaluate
+from vgsim._twin.replay import Replay
+from vgsim._twin.replay import replay as replayed_sample
+
+__all__ = ["replay"]
+
+
+def replay(options: argparse.Namespace) -> None:
+    """Replay one sample as explicit weights, evaluate it, and compare with what simulate says."""
+    (network,) = networks_of(options, [30], ["tanh"])
+    checked_settings(options, [network])
+    checked_int("index", options.index, 0, INDICES - 1, "2**56 - 1")
+    if options.out is not None:
+        if options.out.suffix != ".npz":
+            raise ValueError(f"--out {options.out} must end in .npz")
+        check_new(options.out)
+    common = {
+        name: getattr(options, name) for name in ("batch_size", "inputs", "loss", "engine", "dtype")
+    }
+    simulated = simulate(
+        network, 1, seed=options.seed, first=options.index, layers=options.layers, **common
+    )
+    replayed = replayed_sample(network, options.seed, options.index, **common)
+    evaluated = evaluate(
+        network,
+        replayed.weights,
+        replayed.biases,
+        replayed.inputs,
+        replayed.output_gradient,
+        gate_weights=replayed.gate_weights,
+        input_weights=replayed.input_weights,
+        drive=replayed.drive,
+        layers=simulated.layers.tolist(),
+    )
+    print(f"{title(network)}, width {short_width(network)}, {spec(network, 'init')}")
+    for line in technique_lines(network, options.batch_size, options.loss):
+        print(line)
+    print(
+        f"sample {options.index} of seed {options.seed}: log10 |G_l|, simulated "
+        f"({simulated.engine}, {simulated.dtype}) and from its weights (float64)"
+    )
+    rows = sorted(
+        zip(simulated.layers.tolist(), simulated.gradient[0], evaluated.gradient, strict=True)
+    )
+    ours, theirs = [float(x) for _, x, _ in rows], [float(x) for _, _, x in rows]
+    off = ["0" if x == y else f"{y - x:.1e}" for x, y in zip(ours, theirs, strict=True)]
+    digits = [8] * len(rows)
+    columns = [
+        Column("layer", "layer", [layer for layer, _, _ in rows]),
+        Column("width", "width", [network.widths[layer] for layer, _, _ in rows]),
+        Column("simulated", "simulated", ours, decimals=digits),
+        Column("weights", "weights", theirs, decimals=digits),
+        Column("difference", "difference", off),
+    ]
+    print(f"\n{report(columns)}")
+    if simulated.n_dead:
+        print("\nthis network is dead: its G_0 is exactly zero")
+    if options.out is not None:
+        _write_weights(options, replayed)
+
+
+def _write_weights(options: argparse.Namespace, replayed: Replay) -> None:
+    arrays: dict[str, Any] = {
+        "inputs": replayed.inputs,
+        "output_gradient": replayed.output_gradient,
+    }
+    if replayed.drive is not None:
+        (W,), (b,) = replayed.weights, replayed.biases
+        arrays |= {"W": W, "U": replayed.input_weights, "b": b, "drive": replayed.drive}
+        wrote = "W, U, b and drive"
+    else:
+        layers = zip(replayed.weights, replayed.biases, strict=True)
+        for l, (W, b) in enumerate(layers, start=1):
+            arrays |= {f"W_{l}": W, f"b_{l}": b}
+        for l, W in enumerate(replayed.gate_weights or (), start=1):
+            arrays[f"W_T_{l}"] = W
+        gates = ", W_T_l" if replayed.gate_weights else ""
+        wrote = f"W_l{gates} and b_l for l = 1 ... D"
+    names = ("seed", "index", "batch_size", "loss", "engine", "dtype")
+    header = {
+        "network": replayed.network.canonical_json(),
+        **{name: getattr(options, name) for name in names},
+    }
+    with writing(options.out):
+        npz.write(options.out, "vgsim.Replay", header, arrays)
+    print(f"\nwrote {options.out}: inputs, output_gradient, {wrote}")

@@ -1,0 +1,315 @@
+"""What the command vgsim run does."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import hashlib
+import json
+import sys
+import textwrap
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vgsim._checks import check_threshold, checked_int
+from vgsim._cli.fields import DEPTHS, networks_of, row, short_width, spec, technique, title
+from vgsim._engine import simulate
+from vgsim._engine.plan import relative_cost
+from vgsim._engine.progress import shown
+from vgsim._engine.run import thread_count
+from vgsim._engine.settings import Settings, checked_layers, checked_record
+from vgsim._networks.description import Network
+from vgsim._results import npz
+from vgsim._results.samples import Samples
+from vgsim._results.tables import (
+    QUANTILES,
+    Column,
+    decimals,
+    number_decimals,
+    report,
+    seconds_cell,
+)
+from vgsim._statistics.binomial import Probability, check_interval
+
+__all__ = [
+    "WIDE",
+    "check_new",
+    "checked_settings",
+    "run",
+    "simulations",
+    "technique_lines",
+    "writing",
+]
+
+WIDE = 100
+EVENTS = ("vanishing", "exploding", "dead")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Simulate every activation at every depth, and print what became of the gradient."""
+    if options.out is None and (options.layers or options.record):
+        raise ValueError("--layers and --record are about the file: give --out too")
+    check_interval(options.confidence_level, options.method)
+    check_threshold(options.threshold)
+    networks = networks_of(options, DEPTHS)
+    settings = checked_settings(options, networks)
+    depth = min(network.depth for network in networks)
+    checked_int("layer", options.layer, 0, depth, f"depth = {depth}")
+    checked_layers(dict.fromkeys([options.layer, *(options.layers or ())]), depth)
+    for network in networks:
+        checked_record(options.record or (), network)
+    files = _files(options, networks, settings)
+    results = simulations(options, networks, settings, files)
+    printers = {"json": _print_json, "csv": _print_csv}
+    printers.get(options.format, _print_tables)(options, results)
+    if options.out is not None:
+        wrote = f"{len(files)} files in {options.out}" if len(files) > 1 else files[0]
+        print(f"wrote {wrote}", file=sys.stdout if options.format == "text" else sys.stderr)
+
+
+def checked_settings(options: argparse.Namespace, networks: Sequence[Network]) -> list[Settings]:
+    """Return how each network is sampled; refuse, before any work, what one does not allow."""
+    names = "seed", "batch_size", "inputs", "loss", "engine", "dtype"
+    settings = Settings.checked(
+        **{name: getattr(options, name) for name in names if hasattr(options, name)}
+    )
+    return [settings.of(network) for network in networks]
+
+
+def _files(
+    options: argparse.Namespace, networks: Sequence[Network], settings: Sequence[Settings]
+) -> list[Path] | list[None]:
+    """Where each network's samples go; when this returns, files can be written there."""
+    out: Path | None = options.out
+    if out is None:
+        return [None] * len(networks)
+    if out.suffix == ".npz" and not out.is_dir():
+        if len(networks) > 1:
+            raise ValueError(
+                f"--out {out} is one file, but there are {len(networks)} networks: "
+                "name a folder, without .npz"
+            )
+        files = [out]
+    else:
+        if (out.suffix or out.exists()) and not out.is_dir():
+            raise ValueError(
+                f"--out {out} must end in .npz, or be a folder: one that exists, or a new one "
+                "without a suffix"
+            )
+        names = [_file_name(options, *one) for one in zip(networks, settings, strict=True)]
+        with writing(out):
+            out.mkdir(parents=True, exist_ok=True)
+        files = [out / name for name in names]
+    for file in files:
+        check_new(file)
+    return files
+
+
+def _file_name(options: argparse.Namespace, network: Network, settings: Settings) -> str:
+    """Return a name that differs where the samples do."""
+    activation = spec(network, "activation")
+    for mark in ":,=":
+        activation = activation.replace(mark, "-")
+    identity = [network.canonical_json(), *map(str, settings.identity.values())]
+    digest = hashlib.sha256("\n".join(identity).encode()).hexdigest()[:8]
+    length = f"{network._length()}-{network.depth}"
+    return f"{activation}-{length}-{digest}-first-{options.first}.npz"
+
+
+def check_new(file: Path) -> None:
+    """Refuse a file that exists, or that cannot be written."""
+    if file.exists() or file.is_symlink():
+        raise ValueError(f"--out: {file} exists, and is not overwritten: remove it or name another")
+    with writing(file):
+        npz.check_writable(file)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Have an OSError name --out and the path given there."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(f"--out {path}: {error.strerror or error}") from error
+
+
+def simulations(
+    options: argparse.Namespace,
+    networks: Sequence[Network],
+    settings: Sequence[Settings],
+    files: Sequence[Path | None],
+) -> Iterator[Samples]:
+    """Simulate every network, with one bar of progress on a terminal; write it if it has a file."""
+    layers = np.array(list(dict.fromkeys([*(options.layers or ()), options.layer])), dtype=np.int64)
+    clipped = ["clipped"] if networks[0].clip else []
+    recorded = frozenset(["gradient", *(options.record or ()), *clipped])
+    n = checked_int("n_samples", options.samples, 1, 2**56, "2**56")
+    first = checked_int("first", options.first, 0, 2**56 - n, "2**56 - n_samples")
+    threads = thread_count(options.threads)
+    every = list(zip(networks, settings, files, strict=True))
+    costs = [relative_cost(network, own.engine, own.batch_size) for network, own, _ in every]
+    on_terminal = sys.stderr is not None and sys.stderr.isatty()
+    with shown(on_terminal) as show:
+        for number, (network, own, file) in enumerate(every):
+            past, cost = sum(costs[:number]), costs[number]
+
+            def told(done: int, network: Network = network, past: float = past, cost: float = cost):  # type: ignore[no-untyped-def]
+                words = f"{title(network)}: {done:,} of {n:,} samples"
+                show(done, n, (past + cost * done / n) / sum(costs), words)
+
+            samples = simulate.run(network, own, first, n, layers, recorded, threads, told)
+            if file:
+                with writing(file):
+                    samples.save(file)
+            yield samples
+
+
+def _probabilities(options: argparse.Namespace, samples: Samples) -> dict[str, Probability]:
+    interval = {"confidence_level": options.confidence_level, "method": options.method}
+    return {
+        event: samples.probability(
+            event,
+            options.layer,
+            **interval,
+            **({} if event == "dead" else {"threshold": options.threshold}),
+        )
+        for event in EVENTS
+    }
+
+
+def _clipped(options: argparse.Namespace, samples: Samples) -> float:
+    """Mean share of the entries of G_l that clipping cut."""
+    return float(samples.clipped[:, samples.column(options.layer)].mean())
+
+
+def _print_tables(options: argparse.Namespace, results: Iterator[Samples]) -> None:
+    """Print a table for each activation, as soon as all its depths are there."""
+    began = time.monotonic()
+    for number, (_, group) in enumerate(groupby(results, key=lambda s: s.network.activation)):
+        runs = list(group)
+        network = runs[0].network
+        names = spec(network, "activation"), spec(network, "init"), f"{runs[0].engine} engine"
+        titles = [] if number else [*_heading(options, runs[0]), ""]
+        titles.append(", ".join(names))
+        table = report(_columns(options, runs), options.format, "\n".join(titles))
+        print(("\n" if number else "") + table, flush=True)
+    if options.format == "text":
+        print(f"\n{seconds_cell(time.monotonic() - began)} in all")
+
+
+def _columns(options: argparse.Namespace, runs: Sequence[Samples]) -> list[Column]:
+    network = runs[0].network
+    digits = [decimals(len(samples)) for samples in runs]
+    found = [_probabilities(options, samples) for samples in runs]
+    length = network._length()
+    columns = [Column(length, length, [samples.network.depth for samples in runs])]
+    for event in EVENTS:
+        p = [probabilities[event] for probabilities in found]
+        limits = [x.low for x in p], [x.high for x in p]
+        columns.append(Column(event, f"P({event})", [x.estimate for x in p], *limits, digits))
+    q = np.array([s.quantile(list(QUANTILES.values()), options.layer) for s in runs])
+    for name, values in zip(QUANTILES, q.T.tolist(), strict=True):
+        heading = "median" if name == "median" else f"{100 * QUANTILES[name]:g} %"
+        columns.append(Column(name, heading, values, decimals=list(map(number_decimals, values))))
+    if network.clip is not None:
+        shares = [_clipped(options, samples) for samples in runs]
+        columns.append(Column("clipped", "clipped", shares, decimals=[4] * len(runs)))
+    return [*columns, Column("time", "time", [seconds_cell(samples.elapsed) for samples in runs])]
+
+
+def _heading(options: argparse.Namespace, samples: Samples) -> list[str]:
+    network, layer = samples.network, options.layer
+    kind = "recurrent " if network.shares_weights else ""
+    output = "state after step l" if network.place == "step" else "output of layer l"
+    norms = f"|G_{layer}| / |G_D|"
+    extra = "".join(
+        f", {name} {value:g}"
+        for name, value, default in (
+            ("gain", network.gain, 1),
+            ("bias std", network.bias_std, 0),
+            ("first index", options.first, 0),
+        )
+        if value != default
+    )
+    inputs = "normal inputs" if samples.inputs == "normal" else "inputs from the file"
+    isa = samples.provenance.get("isa", "unknown")
+    made = (
+        f"{len(samples):,} random {kind}networks a row, width {short_width(network)}{extra}, "
+        f"{inputs}, seed {samples.seed}, {samples.dtype}, ISA {isa}"
+    )
+    return [
+        f"R = log10({norms}), G_l: gradient of the loss by the {output} of D",
+        f"vanishing: {norms} < {options.threshold:g}   exploding: > {1 / options.threshold:g}   "
+        "dead: exactly 0; counts as vanishing too",
+        *textwrap.wrap(made, WIDE),
+        *technique_lines(network, options.batch_size, options.loss),
+        f"each probability with its {100 * options.confidence_level:g} % interval "
+        f"({options.method}); 5 %, median, 95 %: quantiles of R",
+        *([f"clipped: mean share of the entries of G_{layer} cut"] if network.clip else []),
+    ]
+
+
+def technique_lines(network: Network, batch_size: int = 1, loss: str = "linear") -> list[str]:
+    """Say, in lines, what sets the networks and their batches apart from the plain."""
+    return textwrap.wrap(technique(network, batch_size, loss), WIDE)
+
+
+def _row(options: argparse.Namespace, samples: Samples) -> dict[str, Any]:
+    """One network's results, flat: what --json and --csv print.
+
+    None is log10 0 in a quantile, and no technique of that name elsewhere.
+    """
+    network = samples.network
+    found = row(network) | {
+        "n": len(samples),
+        "seed": samples.seed,
+        "first": int(samples.index[0]),
+        "batch_size": samples.batch_size,
+        "inputs": samples.inputs,
+        "loss": samples.loss,
+        "engine": samples.engine,
+        "dtype": samples.dtype,
+        "layer": options.layer,
+        "threshold": options.threshold,
+        "confidence_level": options.confidence_level,
+        "method": options.method,
+    }
+    for event, probability in _probabilities(options, samples).items():
+        found[event] = probability.estimate
+        found[f"{event}_low"] = probability.low
+        found[f"{event}_high"] = probability.high
+    quantiles = np.asarray(samples.quantile(list(QUANTILES.values()), options.layer))
+    found |= {
+        name: value if value > -np.inf else None
+        for name, value in zip(QUANTILES, quantiles.tolist(), strict=True)
+    }
+    found["clipped"] = None if network.clip is None else _clipped(options, samples)
+    found["seconds"] = samples.elapsed
+    return found
+
+
+def _print_json(options: argparse.Namespace, results: Iterator[Samples]) -> None:
+    rows, provenance = [], {}
+    for samples in results:
+        rows.append(_row(options, samples))
+        provenance = samples.provenance
+    print(json.dumps({"provenance": provenance, "rows": rows}, indent=2, allow_nan=False))
+
+
+def _print_csv(options: argparse.Namespace, results: Iterator[Samples]) -> None:
+    writer = None
+    for samples in results:
+        row = _row(options, samples)
+        if writer is None:
+            writer = csv.DictWriter(sys.stdout, row, lineterminator="\n")
+            writer.writeheader()
+        row["width"] = spec(samples.network, "width")
+        row |= {name: "-inf" for name in QUANTILES if row[name] is None}
+        writer.writerow(row)
+        sys.stdout.flush()

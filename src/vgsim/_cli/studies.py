@@ -1,0 +1,178 @@
+"""What the commands vgsim collect, show, merge and export do."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+from vgsim._cli.executors import executor_of
+from vgsim._cli.study_file import StudyFileError, read_study
+from vgsim._results.tables import jsonable, seconds_cell
+from vgsim._studies import collect as collecting
+from vgsim._studies import store
+from vgsim._studies.columns import label_columns, statistics, thresholds_of
+from vgsim._studies.export import check_new
+from vgsim._studies.export import export as write
+from vgsim._studies.load import Found, read_studies
+from vgsim._studies.study import Study
+
+__all__ = ["collect", "export", "merge", "show"]
+
+
+def collect(options: argparse.Namespace) -> None:
+    """Run the study of a file, and print its table."""
+    began = time.monotonic()
+    if options.out is not None:
+        check_new(options.out)
+    with _termination_interrupts(), _warnings(options), executor_of(options.executor) as executor:
+        try:
+            spec = read_study(options.study)
+        except StudyFileError as error:
+            _fail(options, f"{error}\n")
+        arguments = dict(spec.arguments)
+        if options.max_seconds is not None:
+            arguments["max_seconds"] = options.max_seconds
+        try:
+            study = collecting.collect(
+                spec.networks,
+                **arguments,
+                store=options.store,
+                executor=executor,
+                n_threads=options.threads,
+                progress=not options.quiet,
+            )
+        except RuntimeError as error:  # workers were lost
+            _fail(options, f"vgsim collect: error: {error}\n")
+        except KeyboardInterrupt:
+            message = f"what is done is in {options.store}: the same command goes on"
+            print(f"vgsim collect: {message}", file=sys.stderr)
+            raise
+    if not options.quiet:
+        samples = f"{sum(result.n for result in study):,} samples of {_networks(len(study))}"
+        took = seconds_cell(time.monotonic() - began)
+        print(f"vgsim collect: {samples} in {options.store}; {took}", file=sys.stderr)
+    _print(options, Found([study], []))
+    if options.out is not None:
+        write(study, options.out)
+
+
+def show(options: argparse.Namespace) -> None:
+    """Print what a store holds."""
+    _print(options, _chosen(options))
+
+
+def merge(options: argparse.Namespace) -> None:
+    """Bring several stores together in one."""
+    with _warnings(options):
+        store.merge(options.stores, options.out)
+        found = read_studies(options.out)
+    results = [result for study in found.studies for result in study]
+    samples = f"{sum(result.n for result in results):,} samples of {_networks(len(results))}"
+    print(f"{options.out} holds {samples}")
+
+
+def export(options: argparse.Namespace) -> None:
+    """Write what a store holds to a file of others."""
+    found = _chosen(options)
+    if len(found.studies) != 1:
+        kinds = "; ".join(f"--layers {layers} --thresholds {x}" for layers, x in _kinds(found))
+        what = f"counts in several ways: choose one of {kinds}" if kinds else "holds no networks"
+        raise ValueError(f"{options.store} {what}")
+    write(found.studies[0], options.out)
+    print(f"wrote {options.out}", file=sys.stderr)
+
+
+def _chosen(options: argparse.Namespace) -> Found:
+    """Return the studies of a store that were counted as the options say."""
+    with _warnings(options):
+        found = read_studies(options.store, options.method == "anytime")
+    chosen = [
+        study
+        for study in found.studies
+        if all(
+            wanted is None or set(wanted) == set(getattr(study[0].task, name))
+            for name, wanted in (("layers", options.layers), ("thresholds", options.thresholds))
+        )
+    ]
+    if found.studies and not chosen:
+        kinds = "; ".join(f"--layers {layers} --thresholds {x}" for layers, x in _kinds(found))
+        raise ValueError(f"{options.store} has only {kinds}")
+    return Found(chosen, found.damaged)
+
+
+def _kinds(found: Found) -> list[tuple[str, str]]:
+    """Return the layers and thresholds of each study, as options."""
+    return [
+        (
+            " ".join(map(str, study[0].task.layers)),
+            " ".join(f"{threshold:g}" for threshold in study[0].task.thresholds),
+        )
+        for study in found.studies
+        if len(study)
+    ]
+
+
+def _print(options: argparse.Namespace, found: Found) -> None:
+    if options.format == "json":
+        content = {
+            "provenance": found.studies[0].provenance if found.studies else {},
+            "damaged": [{"file": name, "reason": reason} for name, reason in found.damaged],
+            "rows": [row for study in found.studies for row in _rows(study)],
+        }
+        print(json.dumps(content, indent=2, allow_nan=False))
+        return
+    print("\n\n".join(study.table(options.format) for study in found.studies) or "no networks yet")
+
+
+def _rows(study: Study) -> Iterator[dict[str, Any]]:
+    """Return one row a network and layer; null is log10 0 in a quantile, else not known."""
+    labels = label_columns(study)
+    thresholds = thresholds_of(study)
+    for i, result in enumerate(study):
+        own = {name: column[i] for name, column in labels.items()}
+        for layer in result.task.layers:
+            yield jsonable({**own, "layer": layer, **statistics(result, layer, thresholds)})
+
+
+@contextmanager
+def _termination_interrupts() -> Iterator[None]:
+    """Take the SIGTERM of a batch system as Ctrl-C."""
+    if threading.current_thread() is not threading.main_thread():  # others get no signals
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _networks(count: int) -> str:
+    return f"{count:,} network{'s' if count != 1 else ''}"
+
+
+@contextmanager
+def _warnings(options: argparse.Namespace) -> Iterator[None]:
+    """Print warnings, as of damaged files, as lines on stderr."""
+
+    def line(message: Warning | str, *_: Any, **__: Any) -> None:
+        print(f"vgsim {options.command}: warning: {message}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = line
+        yield
+
+
+def _fail(options: argparse.Namespace, lines: str) -> NoReturn:
+    """Say what is wrong, and end with exit code 2."""
+    options.parser.exit(2, lines)
+    raise AssertionError

@@ -1,0 +1,272 @@
+"""A study in a TOML file: its networks and arguments of collect, or all that is wrong with it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path as FilePath
+from typing import Any
+
+from vgsim._checks import COUNTERS, INDICES, checked_int
+from vgsim._cli.options import data
+from vgsim._cli.sweep_table import Path, networks_of, unknown_key
+from vgsim._cli.toml_lines import line_of, lines_of
+from vgsim._engine.settings import Settings, checked_layers
+from vgsim._networks.description import Network
+from vgsim._studies.collect import SECONDS
+from vgsim._studies.precision import Precision
+from vgsim._studies.task import checked_thresholds
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+RULE_KEYS = [field.name for field in fields(Precision)]
+
+
+class StudyFileError(ValueError):
+    """What is wrong with a study file: one line for each error."""
+
+
+@dataclass(frozen=True)
+class StudySpec:
+    """A study as a file describes it.
+
+    Attributes
+    ----------
+    networks : tuple of MLP and RNN
+    arguments : dict
+        The other arguments of :func:`collect`: ``collect(spec.networks, **spec.arguments)``.
+    """
+
+    networks: tuple[Network, ...]
+    arguments: dict[str, Any]
+
+
+def read_study(path: str | os.PathLike[str]) -> StudySpec:
+    """Read and check a study file; names of files in it are relative to its folder.
+
+    Raises
+    ------
+    StudyFileError
+        With a line ``path:line: what is wrong`` for every error.
+    OSError
+        If the file cannot be read.
+
+    Examples
+    --------
+    >>> from vgsim._cli.study_file import read_study
+    >>> read_study("no such file.toml")
+    Traceback (most recent call last):
+    FileNotFoundError: [Errno 2] No such file or directory: 'no such file.toml'
+    """
+    with open(path, "rb") as file:
+        data = file.read()
+    try:
+        text = data.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        line = 1 + data.count(b"\n", 0, error.start)
+        raise StudyFileError(f"{path}:{line}: TOML must be UTF-8, and this is not") from None
+    return study_from_toml(text, str(path), FilePath(path).parent)
+
+
+def study_from_toml(text: str, name: str, folder: FilePath = FilePath()) -> StudySpec:
+    r"""Read and check the text of a study file.
+
+    Parameters
+    ----------
+    text : str
+    name : str
+        Of the file, for messages.
+    folder : Path
+        To which file names in it are relative.
+
+    Raises
+    ------
+    StudyFileError
+
+    Examples
+    --------
+    >>> from vgsim._cli.study_file import study_from_toml
+    >>> study = study_from_toml('''
+    ... max_samples = 1_000
+    ... [[sweep]]
+    ... width = 8
+    ... depth = [10, 30]
+    ... ''', "study.toml")
+    >>> study.networks, study.arguments
+    ((MLP(depth=10, width=8), MLP(depth=30, width=8)), {'max_samples': 1000})
+    >>> study_from_toml('seed = -1\n[[sweep]]\nwidth = 8\ndepth = 0', "x.toml")
+    Traceback (most recent call last):
+    vgsim._study_spec.StudyFileError: x.toml:1: seed must be an int >= 0, got -1
+    x.toml:4: depth must be an int from 1 to 4294967295, got 0
+    """
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise StudyFileError(_syntax(str(error), name, text)) from None
+    reader = _Reader(values, folder)
+    spec = reader.spec()
+    if reader.errors:
+        lines = lines_of(text)
+        placed = [(line_of(path, lines), message) for path, message in reader.errors]
+        placed.sort(key=lambda error: error[0] or 0)
+        raise StudyFileError(
+            "\n".join(f"{name}:{line}: {m}" if line else f"{name}: {m}" for line, m in placed)
+        )
+    return spec
+
+
+def _syntax(message: str, name: str, text: str) -> str:
+    """Name the line of a syntax error as of every other."""
+    found = re.search(r" \((?:at line (\d+), column (\d+)|at end of document)\)$", message)
+    line = int(found[1]) if found and found[1] else max(1, len(text.splitlines()))
+    what = message[: found.start()] if found else message
+    column = f" (column {found[2]})" if found and found[2] else ""
+    return f"{name}:{line}: this is not TOML: {what[:1].lower()}{what[1:]}{column}"
+
+
+def _whole(value: Any) -> Any:
+    """Take 1e6, which is a float in TOML, for the int that is meant."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+class _Reader:
+    """Reads a study's values and keeps all that is wrong with them."""
+
+    def __init__(self, values: Mapping[str, Any], folder: FilePath) -> None:
+        self.errors: list[tuple[Path, str]] = []
+        self._values = values
+        self._folder = folder
+        self._checks: dict[str, Callable[[Any], Any]] = {
+            **{name: _setting(name) for name in ("seed", "batch_size", "loss", "engine", "dtype")},
+            "inputs": self._data,
+            "max_samples": lambda x: checked_int("max_samples", _whole(x), 1, INDICES, "2**56"),
+            "max_seconds": lambda x: SECONDS.check("max_seconds", x),
+            "layers": _layers,
+            "thresholds": lambda x: checked_thresholds(_list("thresholds", x)),
+        }
+
+    def spec(self) -> StudySpec:
+        """Return the study; of use only if there were no errors."""
+        for key in self._values:
+            if key not in (known := [*self._checks, "stop", "sweep"]):
+                self._say((key,), unknown_key(key, known))
+        arguments: dict[str, Any] = {}
+        for key, check in self._checks.items():
+            if key in self._values:
+                self._take(arguments, key, check)
+        sound = not self.errors
+        if rules := self._rules(arguments):
+            arguments["stop"] = rules
+        networks = self._networks()
+        if sound:
+            self._check_together(networks, arguments)
+        return StudySpec(tuple(dict.fromkeys(network for network, _ in networks)), arguments)
+
+    def _say(self, path: Path, message: str) -> None:
+        self.errors.append((path, message))
+
+    def _take(self, arguments: dict[str, Any], key: str, check: Callable[[Any], Any]) -> None:
+        try:
+            arguments[key] = check(self._values[key])
+        except (TypeError, ValueError) as error:
+            self._say((key,), str(error))
+
+    def _data(self, value: Any) -> Any:
+        if not isinstance(value, str):
+            raise TypeError(f"inputs must be 'normal' or the name of an .npy file, got {value!r}")
+        try:
+            return value if value == "normal" else data(str(self._folder / value))
+        except argparse.ArgumentTypeError as error:
+            raise ValueError(f"inputs: {error}") from None
+
+    def _tables(self, key: str) -> list[tuple[Path, Mapping[str, Any]]]:
+        """Return the tables of that name, one or several, and where they are."""
+        value = self._values.get(key, [])
+        if isinstance(value, Mapping):
+            return [((key,), value)]
+        if isinstance(value, list) and all(isinstance(table, Mapping) for table in value):
+            return [((key, i), table) for i, table in enumerate(value)]
+        self._say((key,), f"{key} must be a table: [{key}] or [[{key}]], got {value!r}")
+        return []
+
+    def _rules(self, arguments: Mapping[str, Any]) -> list[Precision]:
+        """Return the stopping rules."""
+        layers = arguments.get("layers", (0,))
+        thresholds = arguments.get("thresholds", (1e-6,))
+        rules = []
+        for path, table in self._tables("stop"):
+            before = len(self.errors)
+            for key, value in table.items():
+                if key not in RULE_KEYS:
+                    self._say((*path, key), unknown_key(key, RULE_KEYS))
+                    continue
+                width: dict[str, Any] = {} if key in RULE_KEYS[:2] else {"half_width": 0.1}
+                try:
+                    Precision(**width, **{key: value})
+                except (TypeError, ValueError) as error:
+                    self._say((*path, key), str(error))
+            if len(self.errors) > before:
+                continue
+            try:
+                rules.append(rule := Precision(**table))
+            except (TypeError, ValueError) as error:
+                self._say(path, str(error))
+                continue
+            if rule.layer not in layers:
+                message = f"layer {rule.layer} is watched, it must be in layers, got {list(layers)}"
+                self._say((*path, "layer"), message)
+            if rule.event != "dead" and rule.threshold not in thresholds:
+                message = f"threshold {rule.threshold!r} is watched, it must be in thresholds, got"
+                self._say((*path, "threshold"), f"{message} {list(thresholds)}")
+        return rules
+
+    def _networks(self) -> list[tuple[Network, Path]]:
+        """Return the networks, and where their sweeps are."""
+        sweeps = self._tables("sweep")
+        if not sweeps and not self._values.get("sweep"):
+            self._say((), "a study needs one [[sweep]] or more")
+        return [
+            (network, path)
+            for path, table in sweeps
+            for network in networks_of(table, path, self._say)
+        ]
+
+    def _check_together(
+        self, networks: list[tuple[Network, Path]], arguments: Mapping[str, Any]
+    ) -> None:
+        """Check what of a study goes only with certain networks."""
+        said = set()
+        names = "seed", "batch_size", "inputs", "loss", "engine", "dtype"
+        settings = Settings.checked(**{n: arguments[n] for n in names if n in arguments})
+        for network, path in networks:
+            try:
+                settings.of(network)
+                checked_layers(arguments.get("layers", (0,)), network.depth)
+            except (TypeError, ValueError) as error:
+                if (path, str(error)) not in said:
+                    said.add((path, str(error)))
+                    self._say(path, f"{error}; {network!r}")
+
+
+def _setting(name: str) -> Callable[[Any], Any]:
+    """Return the check of one of the settings."""
+    return lambda value: getattr(Settings.checked(**{name: value}), name)
+
+
+def _list(name: str, value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError(f"{name} must be a list, got {value!r}")
+    return value
+
+
+def _layers(value: Any) -> tuple[int, ...]:
+    deepest = COUNTERS - 1
+    return tuple(checked_layers(_list("layers", value), deepest).tolist())

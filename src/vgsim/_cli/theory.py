@@ -1,0 +1,225 @@
+"""What the command vgsim theory does."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from vgsim._checks import check_threshold
+from vgsim._cli.fields import DEPTHS, networks_of, row, short_width, spec
+from vgsim._cli.run import WIDE, checked_settings, technique_lines
+from vgsim._engine.run import provenance
+from vgsim._networks.description import Network
+from vgsim._results.tables import Column, jsonable, report
+from vgsim.theory import critical_gain, mean_field
+from vgsim.theory._prediction import Prediction, predict
+
+__all__ = ["theory"]
+
+MEAN_FIELD = {  # in text, and in LaTeX
+    "sigma_w": ("sigma_w", r"$\sigma_w$"),
+    "sigma_b": ("sigma_b", r"$\sigma_b$"),
+    "q_star": ("q*", "$q^*$"),
+    "chi_1": ("chi_1", r"$\chi_1$"),
+    "chi_parallel": ("chi_parallel", r"$\chi_\parallel$"),
+    "c_star": ("c*", "$c^*$"),
+    "xi_q": ("xi_q", r"$\xi_q$"),
+    "xi_c": ("xi_c", r"$\xi_c$"),
+    "xi_grad": ("xi_grad", r"$\xi_\nabla$"),
+}
+EVENTS = ("vanishing", "exploding", "dead")
+PHASES = {
+    "ordered": "ordered, gradients vanish",
+    "critical": "critical",
+    "chaotic": "chaotic, gradients explode",
+}
+
+
+@dataclass(frozen=True)
+class Limit:
+    """The mean field of a network, and its critical gain; None, and the reason, where none is."""
+
+    values: dict[str, float | None]
+    phase: str | None
+    critical_gain: float | None
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Theory:
+    """What is said of one activation: at infinite width, and at every depth at finite width."""
+
+    limit: Limit
+    networks: list[Network]
+    predictions: list[Prediction]
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why something is missing."""
+        found = [
+            f"finite width: {p.source}" if p.mean is None else f"no variance: {p.source}"
+            for p in self.predictions
+            if p.std is None
+        ]
+        return [*self.limit.reasons, *dict.fromkeys(found)]
+
+
+def theory(options: argparse.Namespace) -> None:
+    """Print what the theory says of every activation at every depth."""
+    check_threshold(options.threshold)
+    every = networks_of(options, DEPTHS)
+    checked_settings(options, every)
+    found = []
+    for _, group in groupby(every, key=lambda network: network.activation):
+        networks = list(group)
+        predictions = [predict(network, 0, options.batch_size) for network in networks]
+        found.append(Theory(limit(networks[0]), networks, predictions))
+    if options.format == "text":
+        _print_text(options, found)
+    elif options.format == "json":
+        rows = [jsonable(flat) for one in found for flat in _rows(options, one)]
+        print(json.dumps({"provenance": provenance(), "rows": rows}, indent=2, allow_nan=False))
+    elif options.format == "csv":
+        rows = [
+            flat | {"width": spec(network, "width")}
+            for one in found
+            for flat, network in zip(_rows(options, one), one.networks, strict=True)
+        ]
+        named = {name: [flat[name] for flat in rows] for name in rows[0]}
+        columns = [Column(name, name, values) for name, values in named.items()]
+        print(report(columns, "csv"))
+    else:
+        _print_tables(options, found)
+
+
+def limit(network: Network) -> Limit:
+    """Return the mean field of a network, and the gain at which it would be critical.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> from vgsim._cli.theory import limit
+    >>> found = limit(vgsim.MLP(10, 64, activation="relu", init="lecun_normal"))
+    >>> found.phase, found.values["chi_1"], round(found.critical_gain, 6)
+    ('ordered', 0.5, 1.414214)
+    """
+    try:
+        field = mean_field(network)
+    except ValueError as error:
+        return Limit(dict.fromkeys(MEAN_FIELD), None, None, (f"mean field: {error}",))
+    values: dict[str, float | None] = {
+        name: None if math.isnan(value := getattr(field, name)) else float(value)
+        for name in MEAN_FIELD
+    }
+    try:
+        gain = critical_gain(network.activation, field.sigma_b) * network.gain / field.sigma_w
+    except ValueError as error:
+        return Limit(values, field.phase, None, (f"critical gain: {error}",))
+    return Limit(values, field.phase, gain, ())
+
+
+def _print_text(options: argparse.Namespace, found: Sequence[Theory]) -> None:
+    for one in found:
+        network = one.networks[0]
+        print("\n".join(_heading(network, options.batch_size)))
+        if one.limit.phase is not None:
+            words = [
+                f"{name} {value:.6g}"
+                for key, (name, _) in MEAN_FIELD.items()
+                if (value := one.limit.values[key]) is not None
+            ]
+            if one.limit.critical_gain is not None:
+                words.append(f"critical gain {one.limit.critical_gain:.6g}")
+            line = f"mean field: {PHASES[one.limit.phase]}; {', '.join(words)}"
+            print(textwrap.fill(line, WIDE))
+        print(f"\n{report(_finite_width(options, one))}\n")
+        for why in one.reasons:
+            print(textwrap.fill(why, WIDE))
+        if one.reasons:
+            print()
+    print(_legend(options))
+
+
+def _heading(network: Network, batch_size: int) -> list[str]:
+    first = (
+        f"{spec(network, 'activation')}, {spec(network, 'init')}, width {short_width(network)}, "
+        f"gain {network.gain:g}, bias std {network.bias_std:g}"
+    )
+    return [first, *technique_lines(network, batch_size)]
+
+
+def _legend(options: argparse.Namespace) -> str:
+    power = math.log10(options.threshold)
+    return textwrap.fill(
+        f"R = log10(|G_0| / |G_D|); vanishing: R < {power:.6g}, exploding: R > {-power:.6g}; mean "
+        "and std: of R over networks that are not dead; law: of the probabilities",
+        WIDE,
+    )
+
+
+def _finite_width(options: argparse.Namespace, one: Theory) -> list[Column]:
+    """Return the columns that depend on depth."""
+    moments = {
+        name: [getattr(prediction, name) for prediction in one.predictions]
+        for name in ("mean", "std")
+    }
+    probabilities = {
+        event: [p.probability(event, options.threshold) for p in one.predictions]
+        for event in EVENTS
+    }
+    return [
+        Column("depth", "depth", [network.depth for network in one.networks]),
+        *(Column(name, name, values) for name, values in moments.items()),
+        *(Column(event, f"P({event})", values) for event, values in probabilities.items()),
+        Column("law", "law", [_law(prediction) for prediction in one.predictions]),
+    ]
+
+
+def _law(prediction: Prediction) -> str | None:
+    if prediction.law is not None:
+        return "exact"
+    return None if prediction.std is None else "log-normal"
+
+
+def _rows(options: argparse.Namespace, one: Theory) -> list[dict[str, Any]]:
+    """Return one flat row a network: what --json and --csv print."""
+    columns = _finite_width(options, one)
+    return [
+        {
+            **row(network),
+            "batch_size": options.batch_size,
+            **one.limit.values,
+            "phase": one.limit.phase,
+            "critical_gain": one.limit.critical_gain,
+            "threshold": options.threshold,
+            **{column.name: column.values[place] for column in columns[1:]},
+            "reasons": "; ".join(one.reasons) or None,
+        }
+        for place, network in enumerate(one.networks)
+    ]
+
+
+def _print_tables(options: argparse.Namespace, found: Sequence[Theory]) -> None:
+    """Print the mean field of all activations as a table, and one for each at finite width."""
+    names = [
+        f"{spec(one.networks[0], 'activation')}, {spec(one.networks[0], 'init')}" for one in found
+    ]
+    columns = [
+        Column("network", "network", names),
+        *(
+            Column(name, heading, [one.limit.values[name] for one in found], latex=latex)
+            for name, (heading, latex) in MEAN_FIELD.items()
+        ),
+        Column("critical_gain", "critical gain", [one.limit.critical_gain for one in found]),
+        Column("phase", "phase", [one.limit.phase for one in found]),
+    ]
+    print(report(columns, options.format, "Mean field"))
+    for one in found:
+        title = [*_heading(one.networks[0], options.batch_size), *one.reasons, _legend(options)]
+        print(f"\n{report(_finite_width(options, one), options.format, chr(10).join(title))}")

@@ -1,0 +1,1 @@
+"""The engines: settings, plan and runs of the kernels."""

@@ -1,0 +1,108 @@
+"""depth_curve(): the law of the gradient's norm against depth, by one run a depth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from vgsim._checks import COUNTERS, INDICES, Integer, checked_int, type_error, value_error
+from vgsim._engine.plan import relative_cost
+from vgsim._engine.progress import Progress, shown
+from vgsim._engine.run import thread_count
+from vgsim._engine.settings import Settings
+from vgsim._engine.simulate import run
+from vgsim._networks.description import Network, checked_network
+from vgsim._results.depth_curve import DepthCurve
+from vgsim._results.samples import Samples
+
+__all__ = ["depth_curve"]
+
+
+def depth_curve(
+    network: Network,
+    depths: Iterable[int],
+    n_samples: int,
+    *,
+    seed: int | None = 0,
+    batch_size: int = 1,
+    inputs: Literal["normal"] | ArrayLike = "normal",
+    loss: str = "linear",
+    engine: str = "auto",
+    dtype: DTypeLike = "float32",
+    n_threads: int | None = None,
+    progress: Progress = False,
+) -> DepthCurve:
+    """Simulate a network at several depths.
+
+    Parameters
+    ----------
+    network : MLP or RNN
+        Of equal widths; its own depth (or number of steps) does not count.
+    depths : iterable of int
+        Increasing.
+    n_samples : int
+        Networks at each depth, all independent.
+    seed, batch_size, inputs, loss, engine, dtype, n_threads
+        As for :func:`simulate`.
+    progress : bool or callable, default False
+        True shows one progress bar for all depths; a callable is called as
+        ``progress(done, total)``, with the samples of all depths in total.
+
+    Returns
+    -------
+    DepthCurve
+
+    Raises
+    ------
+    TypeError, ValueError, MemoryError
+        As :func:`simulate`; if the depths are not increasing ints of at least 1; if the network
+        has uneven widths.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> network = vgsim.MLP(depth=1, width=32, activation="relu", init="he_normal")
+    >>> curve = vgsim.depth_curve(network, (30, 100, 300), 2000)
+    >>> depth = curve.critical_depth(threshold=1e-3)  # exactly: 167.9
+    >>> depth.low < 167.9 < depth.high
+    True
+    """
+    network = checked_network(network)
+    if not network.is_uniform:
+        raise value_error("network", f"must have equal widths, one int as width, got {network!r}")
+    networks = [network.with_depth(depth) for depth in _checked_depths(depths)]
+    settings = Settings.checked(
+        seed=seed, batch_size=batch_size, inputs=inputs, loss=loss, engine=engine, dtype=dtype
+    )
+    every = [settings.of(net) for net in networks]
+    n_samples = checked_int("n_samples", n_samples, 1, INDICES, "2**56")
+    threads = thread_count(n_threads)
+    costs = [relative_cost(n, s.engine, s.batch_size) for n, s in zip(networks, every, strict=True)]
+    runs: list[Samples] = []
+    with shown(progress) as show:
+
+        def report(done: int) -> None:
+            """Show the samples of all depths, and the fraction of the work that they are."""
+            behind = len(runs)
+            cost = n_samples * sum(costs[:behind]) + done * costs[behind]
+            total = n_samples * len(networks)
+            show(behind * n_samples + done, total, cost / (n_samples * sum(costs)))
+
+        for net, own in zip(networks, every, strict=True):
+            layers, recorded = np.zeros(1, dtype=np.int64), frozenset(["gradient"])
+            runs.append(run(net, own, 0, n_samples, layers, recorded, threads, report))
+    return DepthCurve(runs)
+
+
+def _checked_depths(depths: Iterable[int]) -> list[int]:
+    if isinstance(depths, (str, bytes)) or not isinstance(depths, Iterable):
+        raise type_error("depths", f"must be a sequence of increasing ints, got {depths!r}")
+    each = Integer(1, COUNTERS - 1)
+    found = [each.check("depths", depth, f"[{i}]") for i, depth in enumerate(depths)]
+    if not found or any(b <= a for a, b in pairwise(found)):
+        raise value_error("depths", f"must be one or more increasing ints, got {found}")
+    return found

@@ -1,0 +1,358 @@
+"""lyapunov(): tangents carried forward through random networks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from vgsim import _kernels
+from vgsim._checks import COUNTERS, INDICES, checked_int, require_memory, value_error
+from vgsim._engine.plan import Plan
+from vgsim._engine.progress import Progress, shown
+from vgsim._engine.run import execute, provenance, thread_count
+from vgsim._engine.settings import Settings, checked_layers, default_layers, places
+from vgsim._networks.description import Network, checked_network
+from vgsim._results import labelled
+from vgsim._statistics.estimate import Estimate, check_level
+
+if TYPE_CHECKING:
+    import xarray
+
+__all__ = ["Lyapunov", "lyapunov"]
+
+Floats = NDArray[np.float64]
+
+
+class Lyapunov:
+    """How much random networks stretch tangents of their input: k directions at many layers.
+
+    :func:`lyapunov` makes them. J_l = ∂X_l/∂X_0, V_0 is a random frame of k orthonormal tangents,
+    and J_l V_0 = Q_l R_l with positive R_ii. Arrays are read-only.
+
+    Attributes
+    ----------
+    network : MLP or RNN
+    seed : int
+    index : int64 array, shape (n,)
+        The number of each sample under that seed.
+    layers : int64 array, shape (m,)
+        The recorded layers l, in the order asked for.
+    stretching : float64 array, shape (n, m, k)
+        log10 of R_ii at each of them; −inf where the direction is lost, because all of it died or
+        fewer than i directions are left.
+    tangent : float64 array, shape (n, m)
+        log10 ‖J_l v‖/‖v‖ of the first tangent v: the first of the k.
+    engine, dtype, inputs : str
+    batch_size : int
+    provenance : dict of str
+    elapsed : float
+        Seconds of computation.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> net = vgsim.MLP(depth=100, width=64, activation="tanh")
+    >>> vgsim.lyapunov(net, 50, k=3)
+    <Lyapunov: 3 directions in 50 of MLP(depth=100, width=64), seed 0, 26 layers from 0 to 100>
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        *,
+        seed: int,
+        index: NDArray[np.int64],
+        layers: NDArray[np.int64],
+        stretching: Floats,
+        engine: str,
+        dtype: str,
+        batch_size: int,
+        inputs: str,
+        provenance: Mapping[str, str],
+        elapsed: float,
+    ) -> None:
+        self.network = network
+        self.seed = seed
+        self.index = index
+        self.layers = layers
+        self.stretching = stretching
+        self.engine = engine
+        self.dtype = dtype
+        self.batch_size = batch_size
+        self.inputs = inputs
+        self.provenance = dict(provenance)
+        self.elapsed = elapsed
+        for array in (index, layers, stretching):
+            array.flags.writeable = False
+
+    @property
+    def tangent(self) -> Floats:
+        """log10 ‖J_l v‖/‖v‖ of the first tangent v, shape (n, m)."""
+        return self.stretching[:, :, 0]
+
+    def __len__(self) -> int:
+        return int(self.index.size)
+
+    def __repr__(self) -> str:
+        k = self.stretching.shape[2]
+        return (
+            f"<Lyapunov: {k} direction{'s' * (k > 1)} in {len(self)} of {self.network!r}, "
+            f"seed {self.seed}, {self.layers.size} layers from {self.layers.min()} to "
+            f"{self.layers.max()}>"
+        )
+
+    def finite_exponents(self, start: int = 0) -> Floats:
+        """Return the Lyapunov exponents of each network, from one layer to the deepest recorded.
+
+        λ_i = (ln R_ii(end) − ln R_ii(start))/(end − start), natural logarithm, a layer.
+
+        Parameters
+        ----------
+        start : int, default 0
+            A recorded layer; a later one leaves the approach to the stationary state out.
+
+        Returns
+        -------
+        float64 array, shape (n, k)
+            −inf where the direction was lost.
+
+        Raises
+        ------
+        ValueError
+            If `start` was not recorded, or is the deepest layer.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> net = vgsim.MLP(depth=100, width=64, activation="tanh")
+        >>> vgsim.lyapunov(net, 50, k=3).finite_exponents().shape
+        (50, 3)
+        """
+        column = {int(l): i for i, l in enumerate(self.layers)}
+        end = max(column)
+        if start not in column or start == end:
+            raise value_error(
+                "start",
+                f"must be one of the recorded layers but the deepest, "
+                f"{sorted(column)[:-1]}, got {start!r}",
+            )
+        begin = self.stretching[:, column[start]]
+        with np.errstate(invalid="ignore"):
+            grown = self.stretching[:, column[end]] - begin
+        grown = np.where(np.isneginf(begin), -np.inf, grown)
+        return np.asarray(np.log(10.0) * grown / (end - start))
+
+    def exponents(self, start: int = 0, confidence_level: float = 0.95) -> Estimate:
+        """Estimate the k largest Lyapunov exponents λ_1 ≥ … ≥ λ_k: ln of the norm, a layer.
+
+        The mean over networks of :meth:`finite_exponents`, with Student's interval; networks that
+        have lost the direction are left out (−inf there). Twice λ_1 is the growth of ln ‖J v‖².
+
+        Parameters
+        ----------
+        start : int, default 0
+            As for :meth:`finite_exponents`.
+        confidence_level : float, default 0.95
+
+        Returns
+        -------
+        Estimate
+            Arrays of shape (k,).
+
+        Raises
+        ------
+        ValueError
+            If fewer than two networks keep all k directions, or `start` was not recorded.
+
+        References
+        ----------
+        G. Benettin, L. Galgani, A. Giorgilli and J.-M. Strelcyn, Meccanica 15 (1980) 9; C. M.
+        Newman, Commun. Math. Phys. 103 (1986) 121, for products of Gaussian matrices.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import vgsim
+        >>> standard = vgsim.Initializer("normal", std=1.0)
+        >>> net = vgsim.MLP(1000, 10, activation="linear", init=standard)
+        >>> found = vgsim.lyapunov(net, 200, k=10).exponents()
+        >>> bool(np.all(abs(found.estimate - vgsim.theory.newman_exponents(10)) < 0.005))
+        True
+        """
+        from scipy.stats import t
+
+        check_level(confidence_level)
+        finite = self.finite_exponents(start)
+        alive = finite > -np.inf
+        n = np.count_nonzero(alive, axis=0)
+        if np.any(n < 2):
+            raise ValueError(
+                f"exponents need two or more networks that keep all {n.size} directions, got "
+                f"{n.tolist()} of {len(self)}; ask for a smaller k"
+            )
+        mean = np.mean(finite, axis=0, where=alive)
+        spread = np.std(finite, axis=0, where=alive, ddof=1) / np.sqrt(n)
+        half = t.ppf(0.5 + 0.5 * confidence_level, n - 1) * spread
+        return Estimate(mean, mean - half, mean + half, confidence_level, "Student")
+
+    def to_xarray(self) -> xarray.Dataset:
+        """Return the stretching as an xarray Dataset with dimensions sample, layer and direction.
+
+        Raises
+        ------
+        ImportError
+            If xarray is not installed.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> found = vgsim.lyapunov(vgsim.MLP(10, 8), 5, k=2, layers=(5, 10)).to_xarray()
+        >>> dict(found.sizes)
+        {'sample': 5, 'layer': 2, 'direction': 2}
+        """
+        k = self.stretching.shape[2]
+        return labelled.dataset(
+            {
+                "stretching": (
+                    ("sample", "layer", "direction"),
+                    self.stretching,
+                    "log10 of R_ii in J_l V = Q R",
+                    "log10",
+                )
+            },
+            {"sample": self.index, "layer": self.layers, "direction": np.arange(1, k + 1)},
+            labelled.attributes(self, ("seed", "engine", "dtype", "batch_size", "inputs")),
+        )
+
+
+def lyapunov(
+    network: Network,
+    n_samples: int,
+    *,
+    k: int = 1,
+    seed: int | None = 0,
+    first: int = 0,
+    batch_size: int = 1,
+    inputs: Literal["normal"] | ArrayLike = "normal",
+    layers: Sequence[int] | None = None,
+    engine: str = "auto",
+    dtype: DTypeLike = "float64",
+    n_threads: int | None = None,
+    progress: Progress = False,
+) -> Lyapunov:
+    """Carry k random tangents forward through many random networks.
+
+    One forward pass gives ‖J_l v‖/‖v‖ at every layer with its joint law, J_l = ∂X_l/∂X_0, and by
+    a QR decomposition after every layer the stretching of the k leading directions. It answers
+    another question than :func:`simulate`: ‖J v‖ is about signals that go forward, ‖Jᵀ u‖ about
+    gradients that come back.
+
+    Parameters
+    ----------
+    network : MLP or RNN
+        Without gradient clipping, which has no tangent.
+    n_samples : int
+        How many networks, at least 1.
+    k : int, default 1
+        How many tangents, at most the dimension n_0 B of the input.
+    batch_size : int, default 1
+        More than 1 for batch normalisation only, whose tangents are of the whole batch.
+    dtype : {"float64", "float32"}
+        Arithmetic of the pass. In float32, a direction that is within 1e-6 of the others counts as
+        lost: with k = n_0 that happens by chance, about once in a million layers.
+    seed, first, inputs, layers, engine, n_threads, progress
+        As for :func:`simulate`. The inputs and, in the engine "dense", the weights are those that
+        :func:`simulate` draws for the same index and dtype.
+
+    Returns
+    -------
+    Lyapunov
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong type or out of range.
+    MemoryError
+        If the results or the working memory would not fit.
+
+    Notes
+    -----
+    The matrix-free engine conditions each W_l on [X V], all that the pass sees of it: docs/law.md.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> net = vgsim.MLP(depth=100, width=64, activation="tanh", gain=1.5)
+    >>> spectrum = vgsim.lyapunov(net, 200, k=2, layers=(10, 100)).exponents(start=10)
+    >>> bool(spectrum.low[0] > 0)  # chaos
+    True
+    """
+    settings = Settings.checked(
+        seed=seed, batch_size=batch_size, inputs=inputs, engine=engine, dtype=dtype
+    )
+    network = checked_network(network)
+    B = settings.batch_size
+    _check_tangents(network, B)
+    size = B * network.widths[0]
+    k = checked_int("k", k, 1, size, f"n_0 batch_size = {size}")
+    widest = max(network.widths)
+    if (1 + k) * B * (widest + 8) >= COUNTERS:
+        raise value_error("k", f"must be below {COUNTERS // (B * (widest + 8)) - 1}, got {k}")
+    settings = settings.of(network, tangents=k)
+    n_samples = checked_int("n_samples", n_samples, 1, INDICES, "2**56")
+    first = checked_int("first", first, 0, INDICES - n_samples, "2**56 - n_samples")
+    depth = network.depth
+    columns = default_layers(depth) if layers is None else checked_layers(layers, depth)
+    threads = thread_count(n_threads)
+    plan = Plan(network, settings, threads, tangents=k)
+    require_memory(
+        8 * n_samples * len(columns) * k + plan.working_bytes,
+        f"this run with {k} tangents",
+        f"lower n_samples = {n_samples}, k = {k} or n_threads, or record fewer layers",
+    )
+    stretching = np.empty((n_samples, len(columns), k))
+    kernel = _kernels.Run(
+        settings.dtype,
+        settings.key(network),
+        first=first,
+        count=n_samples,
+        n_columns=len(columns),
+        column=places(columns, depth),
+        stretching=stretching,
+        **plan.fields,
+    )
+    started = time.perf_counter()
+    with shown(progress) as show:
+        execute(
+            kernel,
+            threads,
+            plan.chunk(n_samples),
+            lambda done: show(done, n_samples, done / n_samples),
+        )
+    return Lyapunov(
+        network,
+        **{name: value for name, value in settings.identity.items() if name != "loss"},
+        index=np.arange(first, first + n_samples, dtype=np.int64),
+        layers=columns,
+        stretching=stretching,
+        provenance=provenance() | {"n_threads": str(threads)},
+        elapsed=time.perf_counter() - started,
+    )
+
+
+def _check_tangents(network: Network, batch_size: int) -> None:
+    """Refuse a network that has no tangent, and examples that have nothing to do with another."""
+    if network.clip is not None:
+        raise value_error(
+            "network", f"must have no clip, which acts on gradients alone, got {network!r}"
+        )
+    if batch_size > 1 and not network.mixes_examples:
+        raise value_error(
+            "batch_size",
+            f"must be 1 without norm 'batch', got {batch_size}: the examples of a batch would be "
+            "tangents of their own",
+        )

@@ -1,0 +1,209 @@
+"""The plan of a run: a network, a batch and their data as the numbers that the kernels take.
+
+A thread works on one group of samples at a time. It stores a whole forward pass where that is small
+enough; else the pass is cut into segments, which are run again from their first activations.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vgsim import _kernels
+from vgsim._engine.settings import Settings
+from vgsim._networks.description import Network
+
+__all__ = ["Plan", "relative_cost"]
+
+WHOLE_BYTES = 24 << 20  # a thread stores a whole forward pass, or the end of it, up to this size,
+ALL_WHOLE_BYTES = 1 << 30  # and all threads together up to this one;
+SEGMENT_BYTES = 1 << 18  # before it, segments of this size, or so large that there are √depth
+LAYER_BYTES = 1 << 10  # of each stored layer, and each example of a batch, beside its units
+OUTCOME = 3  # numbers that are kept of every layer
+CHUNK_DRAWS = 2_000_000  # random numbers a thread draws between two visits to the queue
+
+
+# Raw draws of unit scale: U(-1, 1), and N(0, 1) cut at 2, have these standard deviations.
+RAW_STD = {"normal": 1.0, "uniform": 3**-0.5, "truncated_normal": 0.87962566103423978}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How one network is simulated, `threads` groups of samples at a time.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> from vgsim._engine.plan import Plan
+    >>> from vgsim._engine.settings import Settings
+    >>> network = vgsim.MLP(1000, 128)
+    >>> Plan(network, Settings.checked().of(network), threads=2).is_plain
+    True
+    """
+
+    network: Network
+    settings: Settings
+    threads: int
+    tangents: int = 0
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the short way will do: one input, independent weights, nothing but layers."""
+        net = self.network
+        return (
+            not net.shares_weights
+            and self.columns == 1
+            and self.settings.loss == "linear"
+            and net.norm is None
+            and net.residual is None
+            and net.highway is None
+            and net.clip is None
+            and net.init.distribution != "orthogonal"
+        )
+
+    @property
+    def columns(self) -> int:
+        """How many vectors each weight matrix takes: the examples and their tangents."""
+        return self.settings.batch_size * (1 + self.tangents)
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The fields of vg_plan that do not depend on what is recorded, by name."""
+        net, settings = self.network, self.settings
+        limits = net.bias_limits
+        uniform_bias = bool(np.any(limits > 0))
+        bias_scale = limits if uniform_bias else np.full(net.depth, net.bias_std)
+        residual = net.residual
+        skip = "highway" if net.highway else residual.style if residual else None
+        return {
+            "depth": net.depth,
+            "widths": self._widths,
+            "weight_scale": np.concatenate([[0.0], self._weight_scales]),
+            "bias_scale": np.concatenate([[0.0], bias_scale]),
+            "weight_law": net.init.distribution,
+            "bias_law": "uniform" if uniform_bias else "normal",
+            "engine": settings.engine,
+            "activation": net.activation.name,
+            "parameters": net.activation.kernel_parameters,
+            "saturated_below": 0.05 * net.activation.max_derivative,
+            "plain": self.is_plain,
+            "batch": settings.batch_size,
+            "tangents": self.tangents,
+            "norm": net.norm,
+            "norm_epsilon": net.norm_eps,
+            "skip": skip,
+            "every": residual.every if residual else 1,
+            "identity": residual.skip if residual else 1.0,
+            "branch": residual.branch_scale(net.depth) if residual else 1.0,
+            "gate_bias": net.highway.gate_bias if net.highway else 0.0,
+            "clip": net.clip.by if net.clip else None,
+            "clip_at": net.clip.bound if net.clip else 0.0,
+            "loss": settings.loss,
+            "recurrent": net.shares_weights,
+            "input_scale": net.input_std / math.sqrt(self._widths[0]),
+            "segment_ends": self.segment_ends,
+            **_input_fields(settings.data),
+        }
+
+    @cached_property
+    def _widths(self) -> NDArray[np.int64]:
+        return np.array(self.network.widths, dtype=np.int64)
+
+    @property
+    def _weight_scales(self) -> NDArray[np.float64]:
+        """Factors of the raw draws of W_1 … W_D."""
+        law = self.network.init.distribution
+        if law in RAW_STD:
+            return self.network.weight_stds / RAW_STD[law]
+        return self.network.matrix_gains
+
+    @cached_property
+    def unit_bytes(self) -> int:
+        """Bytes of one unit of one example of one group of samples."""
+        return _kernels.lanes(self.settings.dtype) * np.dtype(self.settings.dtype).itemsize
+
+    @cached_property
+    def _layer_bytes(self) -> NDArray[np.int64]:
+        """What a forward pass stores of each layer 1 … D."""
+        net, n = self.network, self._widths + 7
+        if self.is_plain:
+            biased = net.bias_std > 0 or bool(np.any(net.bias_limits > 0))
+            return (1 + biased) * n[1:] * self.unit_bytes + LAYER_BYTES
+        post = net.residual is not None and net.residual.style == "post"
+        B, arrays = self.columns, 3 + post + 2 * (net.highway is not None)
+        widest = np.maximum(n[1:], n[:-1])
+        return B * ((arrays * widest + B + 1) * self.unit_bytes + LAYER_BYTES)
+
+    @cached_property
+    def segment_ends(self) -> NDArray[np.int64]:
+        """Last layer of each segment; a segment holds whole residual blocks."""
+        net, depth = self.network, self.network.depth
+        every = net.residual.every if net.residual else 1
+        used = np.concatenate([[0], np.cumsum(self._layer_bytes)])[::every]  # by blocks
+        blocks = depth // every
+        whole = 0 if self.tangents else min(WHOLE_BYTES, ALL_WHOLE_BYTES // self.threads)
+        room = max(SEGMENT_BYTES, int(used[-1] / math.sqrt(blocks)))
+        last = min(int(np.searchsorted(used, used[-1] - whole)), blocks - 1)
+        ends = [0]
+        while ends[-1] < last:
+            end = int(np.searchsorted(used, used[ends[-1]] + room, side="right")) - 1
+            ends.append(min(max(end, ends[-1] + 1), last))
+        return every * np.array([*ends[1:], blocks], dtype=np.int64)
+
+    @property
+    def working_bytes(self) -> int:
+        """Upper bound of the memory of all threads."""
+        B, ends, widest = self.columns, self.segment_ends, int(self._widths.max()) + 7
+        used = np.concatenate([[0], np.cumsum(self._layer_bytes)])
+        bytes_ = int(np.diff(used[np.concatenate([[0], ends])]).max())
+        if self.is_plain:
+            bytes_ += OUTCOME * self.unit_bytes * len(self._widths)
+        if (
+            self.settings.engine == "dense" or not self.is_plain
+        ):  # activations at the segments' starts
+            bytes_ += B * int((self._widths[ends] + 8).sum()) * self.unit_bytes + 256 * len(ends)
+        buffers = 8 if self.is_plain else 16 * B + 16 + 6 * B * B // widest
+        if self.network.shares_weights:
+            buffers += 3 * widest
+        elif self.settings.engine == "dense" and self.network.init.distribution == "orthogonal":
+            buffers += 2 * widest
+        return self.threads * (bytes_ + buffers * widest * self.unit_bytes)
+
+    def chunk(self, n_samples: int) -> int:
+        """How many groups a thread takes at a time: at least four turns for each thread."""
+        draws = 2 * relative_cost(self.network, self.settings.engine, self.columns)
+        lanes = _kernels.lanes(self.settings.dtype)
+        most = n_samples // (4 * lanes * self.threads)
+        return max(1, min(int(CHUNK_DRAWS / (draws * lanes)), most))
+
+
+def relative_cost(network: Network, engine: str, columns: int) -> float:
+    """Return the relative cost of one sample: random numbers, and as many times more for a batch.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> from vgsim._engine.plan import relative_cost
+    >>> relative_cost(vgsim.MLP(2, 8), "matrix-free", 1), relative_cost(vgsim.MLP(2, 8), "dense", 1)
+    (27.0, 144.0)
+    """
+    n = np.array(network.widths, dtype=np.float64)
+    numbers = n[1:] @ n[:-1] if engine == "dense" else columns * n.sum()
+    return float(numbers * (1 + columns / 8))
+
+
+def _input_fields(data: NDArray[np.float64] | None) -> dict[str, Any]:
+    """Rows as significands below 1 and a power of two, so that float32 holds any of them."""
+    if data is None:
+        return {"inputs": None, "input_exponents": None}
+    _, exponents = np.frexp(np.max(np.abs(data), axis=1))
+    significands = np.ldexp(data, -exponents[:, np.newaxis])
+    return {
+        "inputs": np.ascontiguousarray(significands),
+        "input_exponents": exponents.astype(np.int64),
+    }

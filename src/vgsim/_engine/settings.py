@@ -1,0 +1,351 @@
+"""How samples are drawn: seed, batch, data, loss, engine, dtype; and the keys of their streams."""
+
+from __future__ import annotations
+
+import hashlib
+import operator
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from vgsim._checks import COUNTERS, Choice, Integer, listed, type_error, value_error
+from vgsim._networks.description import Network, checked_network
+from vgsim._networks.initializers import padded
+from vgsim._results.samples import RECORDS
+
+__all__ = [
+    "DTYPES",
+    "ENGINES",
+    "LOSSES",
+    "STREAMS",
+    "STREAM_VERSION",
+    "Settings",
+    "checked_layers",
+    "checked_record",
+    "default_layers",
+    "network_key",
+    "places",
+]
+
+ENGINES = ("auto", "matrix-free", "dense")
+LOSSES = ("linear", "mse", "cross_entropy")
+DTYPES = ("float32", "float64")
+DEFAULT_LAYERS = 33
+_BATCH_SIZE = Integer(1, COUNTERS - 1)
+_LOSS, _ENGINE = Choice(LOSSES), Choice(ENGINES)
+UInt32s = NDArray[np.uint32]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Settings:
+    """How the samples of any network are drawn, checked once: see `Settings.checked`.
+
+    Attributes
+    ----------
+    seed : int
+    batch_size : int
+    data : float64 array of shape (N, n_0), or None
+        The inputs are rows of it, or normal.
+    loss, dtype : str
+    engine : str
+        "auto" until it is that of a network: see `of`.
+    """
+
+    seed: int
+    batch_size: int
+    data: NDArray[np.float64] | None
+    loss: str
+    engine: str
+    dtype: str
+
+    @classmethod
+    def checked(
+        cls,
+        *,
+        seed: int | None = 0,
+        batch_size: int = 1,
+        inputs: Literal["normal"] | ArrayLike = "normal",
+        loss: str = "linear",
+        engine: str = "auto",
+        dtype: DTypeLike = "float32",
+    ) -> Settings:
+        """Check everything that does not depend on the network; arguments are those of `simulate`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is of the wrong type or out of range.
+
+        Examples
+        --------
+        >>> from vgsim._engine.settings import Settings
+        >>> Settings.checked(loss="hinge")
+        Traceback (most recent call last):
+        ValueError: loss must be one of 'linear', 'mse', 'cross_entropy', got 'hinge'
+        """
+        return cls(
+            seed=_entropy() if seed is None else checked_seed(seed),
+            batch_size=_BATCH_SIZE.check("batch_size", batch_size),
+            data=_checked_data(inputs),
+            loss=_LOSS.check("loss", loss),
+            engine=_ENGINE.check("engine", engine),
+            dtype=_checked_dtype(dtype),
+        )
+
+    @cached_property
+    def inputs(self) -> str:
+        """The identity of the data, "sha256:…" of their shape and values; "normal" without."""
+        if self.data is None:
+            return "normal"
+        content = repr(self.data.shape).encode() + self.data.astype("<f8").tobytes()
+        return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Everything that a sample depends on beside its network and its index, in plain types."""
+        names = "seed", "engine", "dtype", "batch_size", "loss", "inputs"
+        return {name: getattr(self, name) for name in names}
+
+    def of(self, network: Network, tangents: int = 0) -> Settings:
+        """Check what only certain networks allow; return the settings with the engine it takes.
+
+        `tangents` says how many go with each example.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `network` is none, or does not allow the batch size, the data, the loss or the
+            engine.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> from vgsim._engine.settings import Settings
+        >>> Settings.checked().of(vgsim.MLP(10, 100)).engine
+        'matrix-free'
+        >>> Settings.checked(batch_size=100).of(vgsim.MLP(10, 100)).engine
+        'dense'
+        """
+        network, B = checked_network(network), self.batch_size
+        width = network.width
+        widest = width if isinstance(width, int) else max(width)
+        first, last = (width, width) if isinstance(width, int) else (width[0], width[-1])
+        if B * padded(widest) >= COUNTERS:
+            raise value_error(
+                "batch_size",
+                f"must be below {-(-COUNTERS // padded(widest))} at width {widest}, where a batch "
+                f"has 2**32 = {COUNTERS} entries, got {B}",
+            )
+        if network.mixes_examples and B == 1:
+            raise value_error(
+                "batch_size",
+                "must be at least 2 with norm 'batch', got 1: an example normalised by itself "
+                "alone is always 0, and so is the gradient",
+            )
+        if self.loss == "cross_entropy" and last < 2:
+            raise value_error(
+                "loss", "'cross_entropy' needs 2 outputs (classes) or more, got width 1"
+            )
+        if self.data is not None:
+            _check_rows(self.data, first, B)
+        return replace(self, engine=self._resolved(network, (1 + tangents) * B))
+
+    def _resolved(self, network: Network, columns: int) -> str:
+        """Return the engine that "auto" stands for, by network and number of columns alone."""
+        obstacle = network.matrix_free_obstacle
+        if self.engine == "matrix-free" and obstacle:
+            raise value_error("engine", f"'matrix-free' {obstacle}; use 'dense' or 'auto'")
+        if self.engine != "auto":
+            return self.engine
+        cheaper = obstacle is None and _matrix_free_is_cheaper(network, columns)
+        return "matrix-free" if cheaper else "dense"
+
+    def key(self, network: Network) -> UInt32s:
+        """Return the key of the network's random numbers: see `network_key`."""
+        return network_key(network.canonical_json(), self.seed)
+
+
+def _matrix_free_is_cheaper(network: Network, columns: int) -> bool:
+    """Whether the products of the weight matrices cost less than the matrices: the rule of "auto".
+
+    Columns up to 0.4 times the mean width are where both engines were measured to take equally
+    long, over widths from 16 to 512; orthogonal matrices cost so much that their products always
+    cost less.
+    """
+    if columns == 1 or network.init.distribution == "orthogonal":
+        return True
+    width = network.width
+    mean = width if isinstance(width, int) else sum(width) / len(width)
+    return columns <= 0.4 * mean
+
+
+def _entropy() -> int:
+    """Return fresh entropy as a seed."""
+    return int(np.random.SeedSequence().entropy)  # type: ignore[arg-type]
+
+
+def checked_seed(seed: object) -> int:
+    """Return a seed, an int of any size from 0 on."""
+    problem = f"must be an int >= 0, got {seed!r}"
+    if isinstance(seed, (bool, np.bool_, np.ndarray)) or not hasattr(seed, "__index__"):
+        raise type_error("seed", problem)
+    if (entropy := operator.index(seed)) < 0:
+        raise value_error("seed", problem)
+    return entropy
+
+
+def _checked_dtype(dtype: DTypeLike) -> str:
+    """Return "float32" or "float64"."""
+    problem = f"must be {' or '.join(map(repr, DTYPES))}, got {dtype!r}"
+    try:
+        name = np.dtype(dtype).name if dtype is not None else "None"
+    except TypeError:
+        raise type_error("dtype", problem) from None
+    if name not in DTYPES:
+        raise value_error("dtype", problem)
+    return name
+
+
+def _checked_data(inputs: object) -> NDArray[np.float64] | None:
+    """Return the data matrix, (N, n_0) and C-contiguous, or None for normal inputs."""
+    allowed = "must be 'normal' or an array of shape (N, n_0)"
+    if isinstance(inputs, str):
+        if inputs != "normal":
+            raise value_error("inputs", f"{allowed}, got {inputs!r}")
+        return None
+    try:
+        data = np.asarray(inputs)
+    except ValueError:
+        raise value_error("inputs", f"{allowed}, got rows of different lengths") from None
+    if data.dtype.kind not in "iuf":
+        raise type_error("inputs", f"{allowed}, of real numbers, got dtype {data.dtype}")
+    if data.ndim != 2 or not 0 < len(data) < 2**32:
+        raise value_error("inputs", f"{allowed} and 1 <= N < 2**32, got shape {data.shape}")
+    if not np.all(np.isfinite(data)):
+        raise value_error("inputs", "must be finite, got NaN or infinity in it")
+    return np.ascontiguousarray(data, dtype=np.float64)
+
+
+def _check_rows(data: NDArray[np.float64], n_0: int, batch_size: int) -> None:
+    """Refuse data of another width than the input's, or of too few rows for a batch."""
+    if data.shape[1] != n_0:
+        raise value_error(
+            "inputs",
+            f"must be 'normal' or an array of shape (N, n_0) with n_0 = {n_0}, "
+            f"got shape {data.shape}",
+        )
+    if len(data) < batch_size:
+        raise value_error(
+            "inputs",
+            f"must have at least batch_size = {batch_size} rows, drawn without replacement, "
+            f"got shape {data.shape}",
+        )
+
+
+def checked_layers(layers: Iterable[int], depth: int) -> NDArray[np.int64]:
+    """Return distinct layers from 0 to `depth`, at least one, in the order given."""
+    try:
+        given = list(layers)
+    except TypeError:
+        raise type_error(
+            "layers",
+            f"must be a sequence of distinct ints from 0 to depth = {depth}, got {layers!r}",
+        ) from None
+    each = Integer(0, depth, f"depth = {depth}")
+    chosen = [each.check("layers", l, f"[{i}]") for i, l in enumerate(given)]
+    if not chosen or len(set(chosen)) < len(chosen):
+        raise value_error("layers", f"must be distinct and at least one, got {given!r}")
+    return np.array(chosen, dtype=np.int64)
+
+
+def default_layers(depth: int) -> NDArray[np.int64]:
+    """Return 0, `depth` and a geometric grid between.
+
+    Examples
+    --------
+    >>> from vgsim._engine.settings import default_layers
+    >>> default_layers(5)
+    array([0, 1, 2, 3, 4, 5])
+    """
+    grid = np.geomspace(1, depth, DEFAULT_LAYERS - 1)
+    return np.unique(np.concatenate([[0], np.rint(grid)])).astype(np.int64)
+
+
+def places(columns: NDArray[np.int64], depth: int) -> NDArray[np.int64]:
+    """Return the column of each layer 0 … depth, -1 where it is not recorded."""
+    found = np.full(depth + 1, -1, dtype=np.int64)
+    found[columns] = np.arange(len(columns))
+    return found
+
+
+def checked_record(record: Collection[str], network: Network) -> frozenset[str]:
+    """Return the names of the quantities to record."""
+    allowed = f"must be a collection of names out of {listed(RECORDS)}"
+    if isinstance(record, (str, bytes)) or not isinstance(record, Collection):
+        raise type_error("record", f"{allowed}, got {record!r}; for one write ({record!r},)")
+    for name in record:
+        if name not in RECORDS:
+            raise value_error("record", f"{allowed}, got {name!r}")
+    if "clipped" in record and network.clip is None:
+        raise value_error(
+            "record", f"'clipped' needs a network with gradient clipping, got {network!r}"
+        )
+    return frozenset(record)
+
+
+STREAM_VERSION = 1  # changes whenever a sample's bits do
+STREAMS: dict[str, int] = {
+    "input": 0,
+    "forward": 1,
+    "backward": 2,
+    "bias": 3,
+    "gate_forward": 4,
+    "gate_backward": 5,
+    "cotangent": 6,
+    "targets": 7,
+    "replay_rest": 8,
+    "norm": 9,
+    "input_weights": 10,
+    "drive": 11,
+    "gate_replay_rest": 12,
+    "tangent": 13,
+}
+
+
+def network_key(canonical_json: str, seed: int) -> UInt32s:
+    """Derive the key of a network's random numbers under a seed.
+
+    Parameters
+    ----------
+    canonical_json : str
+        :meth:`vgsim.MLP.canonical_json` of the network.
+    seed : int
+        Any int ≥ 0.
+
+    Returns
+    -------
+    ndarray of uint32, (2,)
+        ``SeedSequence(seed, spawn_key=h).generate_state(2)``, with h the first four words
+        (big-endian) of the sha256 of the JSON: networks are independent under one seed.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the seed is not an int ≥ 0.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> from vgsim._engine.settings import network_key
+    >>> network_key(vgsim.MLP(depth=10, width=8).canonical_json(), seed=0)
+    array([3572065298, 1122064661], dtype=uint32)
+    """
+    entropy = checked_seed(seed)
+    digest = hashlib.sha256(canonical_json.encode("ascii")).digest()
+    spawn_key = tuple(int.from_bytes(digest[4 * i : 4 * i + 4], "big") for i in range(4))
+    sequence = np.random.SeedSequence(entropy, spawn_key=spawn_key)
+    return np.asarray(sequence.generate_state(2), dtype=np.uint32)

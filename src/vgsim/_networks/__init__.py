@@ -1,0 +1,1 @@
+"""What is simulated: networks, their parts, and sweeps over their fields."""

@@ -1,0 +1,456 @@
+"""Activation functions: all that Python knows of each is its entry in one table.
+
+Derivatives are written so that they keep their relative accuracy far into the tails (no
+``1 - y**2``): a smooth activation is then never mistaken for one that has died.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from vgsim._checks import Number
+from vgsim._networks.description import Entry, Named
+
+__all__ = ["ACTIVATIONS", "Activation", "as_activation"]
+
+Array = NDArray[np.float64]
+Slopes = tuple[float, float]
+Tail = tuple[float | Array, Array]
+SELU_ALPHA = 1.6732632423543772848  # Klambauer et al. 2017
+SELU_SCALE = 1.0507009873554804934
+SILU_MAX_DERIVATIVE = 1.0998393201288669  # at h = 2.39935728..., the root of h tanh(h/2) = 2
+TWO_OVER_SQRT_PI = 2.0 / math.sqrt(math.pi)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Law(Entry):
+    """One activation; every function takes the parameters in order, after h where it has one.
+
+    value, derivative
+        φ(h) and φ'(h).
+    max_derivative
+        The supremum of |φ'|. This and the slopes may depend on the parameters.
+    slope_at_zero, slope_at_infinity
+        (left, right) limits of φ(h)/h.
+    kinks
+        Where φ, φ' or φ'' jumps: panels of Gaussian means end there.
+    log_value, log_derivative
+        (sign, ln |·|) of φ(h) and φ'(h) where they underflow, anything elsewhere; None if they
+        never do, or are truly 0 there.
+    decay
+        p where φ'(h) falls as |h|^-p, for |h| beyond the range of floats.
+    torch
+        φ as a PyTorch module; takes the module torch.nn first.
+    textbook_init
+        Name of the initialiser that textbooks pair with it.
+    """
+
+    value: Callable[..., Any]
+    derivative: Callable[..., Any]
+    max_derivative: float | Callable[..., float]
+    slope_at_zero: Slopes | Callable[..., Slopes]
+    slope_at_infinity: Slopes | Callable[..., Slopes]
+    kinks: tuple[float, ...] = ()
+    log_value: Callable[..., Tail] | None = None
+    log_derivative: Callable[..., Tail] | None = None
+    decay: int = 0
+    torch: Callable[..., Any]
+    textbook_init: str
+
+
+def _exp_square(c: float, h: Array) -> Any:
+    """exp(c h²), c < 0, to a few ulp: h² is split into an exact product and a small rest."""
+    high = h.astype(np.float32).astype(np.float64)
+    return np.exp(c * high * high) * np.exp(c * (h - high) * (h + high))
+
+
+def _upper_tail(a: Array) -> Any:
+    """Φ(-a) for a ≥ 0."""
+    from scipy.special import erfcx
+
+    a = np.minimum(a, 40.0)  # Φ(-40) underflows
+    return 0.5 * _exp_square(-0.5, a) * erfcx(a / math.sqrt(2.0))
+
+
+def _gelu(h: Array) -> Any:
+    tail = _upper_tail(np.abs(h))
+    return h * np.where(h < 0, tail, 1.0 - tail)
+
+
+def _gelu_derivative(h: Array) -> Any:
+    """Φ(h) + h Φ'(h); for h < 0 as Φ'(h) (Φ(h)/Φ'(h) + h), and φ'(-h) = 1 - φ'(h)."""
+    from scipy.special import erfcx
+
+    a = np.minimum(np.abs(h), 40.0)
+    density = _exp_square(-0.5, a) / math.sqrt(2.0 * math.pi)
+    tail = density * (math.sqrt(math.pi / 2.0) * erfcx(a / math.sqrt(2.0)) - a)
+    return np.where(h < 0, tail, 1.0 - tail)
+
+
+def _log_gelu(h: Array) -> Tail:
+    from scipy.special import log_ndtr
+
+    return np.sign(h), np.log(np.abs(h)) + log_ndtr(h)
+
+
+def _log_gelu_derivative(h: Array) -> Tail:
+    """φ' = Φ' (Φ/Φ' + h) < 0, with Mills' ratio Φ/Φ'."""
+    from scipy.special import erfcx
+
+    a = np.maximum(-h, 1.0)
+    mills = math.sqrt(math.pi / 2.0) * erfcx(a / math.sqrt(2.0))
+    return -1.0, -0.5 * a * a - 0.5 * math.log(2.0 * math.pi) + np.log(a - mills)
+
+
+def _sigmoid(h: Array) -> Any:
+    e = np.exp(-np.abs(h))
+    return np.where(h < 0, e, 1.0) / (1.0 + e)
+
+
+def _sigmoid_derivative(h: Array) -> Any:
+    e = np.exp(-np.abs(h))
+    return e / (1.0 + e) ** 2
+
+
+def _silu_derivative(h: Array) -> Any:
+    """σ(h) (1 + h σ(-h)), and φ'(-h) = 1 - φ'(h)."""
+    a = np.minimum(np.abs(h), 800.0)  # e^-800 underflows
+    e = np.exp(-a)
+    tail = e / (1.0 + e) * (1.0 - a / (1.0 + e))
+    return np.where(h < 0, tail, 1.0 - tail)
+
+
+def _softplus(h: Array) -> Any:
+    return np.maximum(h, 0.0) + np.log1p(np.exp(-np.abs(h)))
+
+
+def _elu(h: Array, alpha: float) -> Any:
+    return np.where(h > 0, h, alpha * np.expm1(np.minimum(h, 0.0)))
+
+
+def _elu_derivative(h: Array, alpha: float) -> Any:
+    return np.where(h > 0, 1.0, alpha * np.exp(np.minimum(h, 0.0)))
+
+
+def _tanh_derivative(h: Array) -> Any:
+    e = np.exp(-2.0 * np.minimum(np.abs(h), 400.0))  # e^-800 underflows
+    return 4.0 * e / (1.0 + e) ** 2
+
+
+def _erf(h: Array) -> Any:
+    from scipy.special import erf
+
+    return erf(h)
+
+
+def _erf_derivative(h: Array) -> Any:
+    return TWO_OVER_SQRT_PI * _exp_square(-1.0, np.minimum(np.abs(h), 30.0))  # e^-900 underflows
+
+
+def _erf_module(nn: Any) -> Any:
+    class Erf(nn.Module):  # type: ignore[misc]
+        def forward(self, h: Any) -> Any:
+            return h.erf()
+
+    return Erf()
+
+
+_RECTIFIED: Slopes = (0.0, 1.0)
+_BOUNDED: Slopes = (0.0, 0.0)
+_NOT_ZERO_AT_ZERO: Slopes = (math.nan, math.nan)
+_SLOPE = Number("0, or from 1e-6 to 1e6", lambda x: x == 0 or 1e-6 <= x <= 1e6, default=0.01)
+_ALPHA = Number("from 1e-6 to 1e6", lambda x: 1e-6 <= x <= 1e6, default=1.0)
+ACTIVATIONS: dict[str, _Law] = {
+    "linear": _Law(
+        value=lambda h: h.copy(),
+        derivative=np.ones_like,
+        max_derivative=1.0,
+        slope_at_zero=(1.0, 1.0),
+        slope_at_infinity=(1.0, 1.0),
+        torch=lambda nn: nn.Identity(),
+        textbook_init="glorot_normal",
+    ),
+    "relu": _Law(
+        value=lambda h: np.maximum(h, 0.0),
+        derivative=lambda h: np.where(h > 0, 1.0, 0.0),
+        max_derivative=1.0,
+        slope_at_zero=_RECTIFIED,
+        slope_at_infinity=_RECTIFIED,
+        kinks=(0.0,),
+        torch=lambda nn: nn.ReLU(),
+        textbook_init="he_normal",
+    ),
+    "leaky_relu": _Law(
+        parameters={"slope": _SLOPE},
+        value=lambda h, slope: np.where(h > 0, h, slope * h),
+        derivative=lambda h, slope: np.where(h > 0, 1.0, slope),
+        max_derivative=lambda slope: max(1.0, slope),
+        slope_at_zero=lambda slope: (slope, 1.0),
+        slope_at_infinity=lambda slope: (slope, 1.0),
+        kinks=(0.0,),
+        torch=lambda nn, slope: nn.LeakyReLU(slope),
+        textbook_init="he_normal",
+    ),
+    "elu": _Law(
+        parameters={"alpha": _ALPHA},
+        value=_elu,
+        derivative=_elu_derivative,
+        max_derivative=lambda alpha: max(1.0, alpha),
+        slope_at_zero=lambda alpha: (alpha, 1.0),
+        slope_at_infinity=lambda alpha: _RECTIFIED,
+        log_derivative=lambda h, alpha: (1.0, h + math.log(alpha)),
+        kinks=(0.0,),
+        torch=lambda nn, alpha: nn.ELU(alpha),
+        textbook_init="he_normal",
+    ),
+    "selu": _Law(
+        value=lambda h: SELU_SCALE * _elu(h, SELU_ALPHA),
+        derivative=lambda h: SELU_SCALE * _elu_derivative(h, SELU_ALPHA),
+        max_derivative=SELU_SCALE * SELU_ALPHA,
+        slope_at_zero=(SELU_SCALE * SELU_ALPHA, SELU_SCALE),
+        slope_at_infinity=(0.0, SELU_SCALE),
+        log_derivative=lambda h: (1.0, h + math.log(SELU_SCALE * SELU_ALPHA)),
+        kinks=(0.0,),
+        torch=lambda nn: nn.SELU(),
+        textbook_init="lecun_normal",
+    ),
+    "gelu": _Law(
+        value=_gelu,
+        derivative=_gelu_derivative,
+        max_derivative=0.5 + 0.5 * math.erf(1.0) + math.exp(-1.0) / math.sqrt(math.pi),
+        slope_at_zero=(0.5, 0.5),
+        slope_at_infinity=_RECTIFIED,
+        log_value=_log_gelu,
+        log_derivative=_log_gelu_derivative,
+        torch=lambda nn: nn.GELU(),
+        textbook_init="he_normal",
+    ),
+    "silu": _Law(
+        value=lambda h: h * _sigmoid(h),
+        derivative=_silu_derivative,
+        max_derivative=SILU_MAX_DERIVATIVE,
+        slope_at_zero=(0.5, 0.5),
+        slope_at_infinity=_RECTIFIED,
+        log_value=lambda h: (np.sign(h), np.log(np.abs(h)) - np.logaddexp(0.0, -h)),
+        log_derivative=lambda h: (-1.0, h + np.log(np.maximum(-h - 1.0, 1.0))),
+        torch=lambda nn: nn.SiLU(),
+        textbook_init="he_normal",
+    ),
+    "softplus": _Law(
+        value=_softplus,
+        derivative=_sigmoid,
+        max_derivative=1.0,
+        slope_at_zero=_NOT_ZERO_AT_ZERO,
+        slope_at_infinity=_RECTIFIED,
+        log_value=lambda h: (1.0, h),
+        log_derivative=lambda h: (1.0, h),
+        torch=lambda nn: nn.Softplus(threshold=40.0),  # linear beyond, in float64
+        textbook_init="he_normal",
+    ),
+    "sigmoid": _Law(
+        value=_sigmoid,
+        derivative=_sigmoid_derivative,
+        max_derivative=0.25,
+        slope_at_zero=_NOT_ZERO_AT_ZERO,
+        slope_at_infinity=_BOUNDED,
+        log_value=lambda h: (1.0, h),
+        log_derivative=lambda h: (1.0, -np.abs(h)),
+        torch=lambda nn: nn.Sigmoid(),
+        textbook_init="glorot_normal",
+    ),
+    "tanh": _Law(
+        value=np.tanh,
+        derivative=_tanh_derivative,
+        max_derivative=1.0,
+        slope_at_zero=(1.0, 1.0),
+        slope_at_infinity=_BOUNDED,
+        log_derivative=lambda h: (1.0, math.log(4.0) - 2.0 * np.abs(h)),
+        torch=lambda nn: nn.Tanh(),
+        textbook_init="glorot_normal",
+    ),
+    "hard_tanh": _Law(
+        value=lambda h: np.clip(h, -1.0, 1.0),
+        derivative=lambda h: np.where(np.abs(h) < 1.0, 1.0, 0.0),
+        max_derivative=1.0,
+        slope_at_zero=(1.0, 1.0),
+        slope_at_infinity=_BOUNDED,
+        kinks=(-1.0, 1.0),
+        torch=lambda nn: nn.Hardtanh(),
+        textbook_init="glorot_normal",
+    ),
+    "erf": _Law(
+        value=_erf,
+        derivative=_erf_derivative,
+        max_derivative=TWO_OVER_SQRT_PI,
+        slope_at_zero=(TWO_OVER_SQRT_PI, TWO_OVER_SQRT_PI),
+        slope_at_infinity=_BOUNDED,
+        log_derivative=lambda h: (1.0, math.log(TWO_OVER_SQRT_PI) - h * h),
+        torch=_erf_module,
+        textbook_init="glorot_normal",
+    ),
+    "softsign": _Law(
+        value=lambda h: h / (1.0 + np.abs(h)),
+        derivative=lambda h: (1.0 + np.abs(h)) ** -2.0,
+        max_derivative=1.0,
+        slope_at_zero=(1.0, 1.0),
+        slope_at_infinity=_BOUNDED,
+        log_derivative=lambda h: (1.0, -2.0 * np.log1p(np.abs(h))),
+        decay=2,
+        kinks=(0.0,),
+        torch=lambda nn: nn.Softsign(),
+        textbook_init="glorot_normal",
+    ),
+}
+_ELSEWHERE = {
+    "identity": "linear",
+    "none": "linear",
+    "logistic": "sigmoid",
+    "swish": "silu",
+    "leaky": "leaky_relu",
+    "lrelu": "leaky_relu",
+    "hardtanh": "hard_tanh",
+}
+
+
+class Activation(Named):
+    """An activation function φ, applied elementwise; immutable and hashable.
+
+    Parameters
+    ----------
+    name : str
+        One of ``linear``, ``relu``, ``leaky_relu``, ``elu``, ``selu``, ``gelu`` (exact, with the
+        error function), ``silu``, ``softplus``, ``sigmoid``, ``tanh``, ``hard_tanh``, ``erf`` and
+        ``softsign``; all as in PyTorch.
+    slope : float, default 0.01
+        ``leaky_relu`` only: φ'(h) for h ≤ 0. Either 0 or from 1e-6 to 1e6; below that, float32
+        could not tell a leaking network from a dead one.
+    alpha : float, default 1.0
+        ``elu`` only: -φ(-∞), from 1e-6 to 1e6.
+
+    Attributes
+    ----------
+    name : str
+    parameters : mapping of str to float
+        Every parameter, defaults filled in.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown or a parameter outside its domain.
+    TypeError
+        If a parameter is of the wrong type, or not one of this activation's.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> leaky = vgsim.Activation("leaky_relu", slope=0.1)
+    >>> leaky.value([-2.0, 3.0])
+    array([-0.2,  3. ])
+    >>> leaky == vgsim.Activation("leaky_relu")
+    False
+    """
+
+    _argument: ClassVar[str] = "activation"
+    _table = ACTIVATIONS
+    _elsewhere = _ELSEWHERE
+
+    @property
+    def _law(self) -> _Law:
+        return ACTIVATIONS[self.name]
+
+    def _of(self, entry: Any) -> Any:
+        """Return what the table has, which may depend on the parameters."""
+        return entry(*self._values) if callable(entry) else entry
+
+    @property
+    def textbook_init(self) -> str:
+        """The initialiser that textbooks pair with the activation."""
+        return self._law.textbook_init
+
+    @property
+    def kinks(self) -> tuple[float, ...]:
+        """Where φ, φ' or φ'' jumps."""
+        return self._law.kinks
+
+    @property
+    def slope_below_zero(self) -> float | None:
+        """φ'(h < 0) where φ is linear on either side of 0, with φ'(h > 0) = 1; else None."""
+        left, right = self.slope_at_zero
+        return left if (left, right) == self.slope_at_infinity and right == 1 else None
+
+    @property
+    def kernel_parameters(self) -> tuple[float, float]:
+        """The parameters in order, padded with 0.0 to two: what the kernels take."""
+        first, second, *_ = (*(float(value) for value in self._values), 0.0, 0.0)
+        return first, second
+
+    def value(self, h: ArrayLike) -> Array:
+        """φ(h), elementwise.
+
+        Parameters
+        ----------
+        h : array_like of finite float
+            Pre-activations, of any shape.
+
+        Returns
+        -------
+        ndarray of float64, the shape of h
+        """
+        h = np.asarray(h, dtype=np.float64)
+        return np.asarray(self._law.value(h, *self._values), dtype=np.float64)
+
+    def derivative(self, h: ArrayLike) -> Array:
+        """φ'(h), elementwise, with full relative accuracy in the tails.
+
+        Where the derivative jumps it is PyTorch's: the left one at 0 for relu (0), leaky_relu
+        (slope), elu (alpha) and selu; 0 at ±1 for hard_tanh.
+
+        Parameters
+        ----------
+        h : array_like of finite float
+            Pre-activations, of any shape.
+
+        Returns
+        -------
+        ndarray of float64, the shape of h
+        """
+        h = np.asarray(h, dtype=np.float64)
+        return np.asarray(self._law.derivative(h, *self._values), dtype=np.float64)
+
+    @property
+    def max_derivative(self) -> float:
+        """The largest (or its supremum) of φ' over all h; "saturated" is relative to it."""
+        return self._of(self._law.max_derivative)
+
+    @property
+    def slope_at_zero(self) -> Slopes:
+        """(left, right) limits of φ(h)/h as h → 0; nan where φ(0) is not 0."""
+        return self._of(self._law.slope_at_zero)
+
+    @property
+    def slope_at_infinity(self) -> Slopes:
+        """(left, right) limits of φ(h)/h as h → ∓∞."""
+        return self._of(self._law.slope_at_infinity)
+
+
+def as_activation(value: str | Activation) -> Activation:
+    """Return `value` if it is an Activation, or the one of that name with default parameters.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If there is no such activation; the message lists the names.
+
+    Examples
+    --------
+    >>> from vgsim._networks.activations import as_activation
+    >>> as_activation("tanh")
+    Activation('tanh')
+    """
+    return Activation._coerce(value)

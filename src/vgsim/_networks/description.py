@@ -1,0 +1,577 @@
+"""Descriptions of networks and their parts: fields, names, JSON, and the network interface."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from copy import copy
+from dataclasses import MISSING, dataclass, replace
+from dataclasses import field as dataclass_field
+from difflib import get_close_matches
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vgsim._checks import Choice, Domain, Number, listed, type_error, value_error
+
+if TYPE_CHECKING:
+    from typing_extensions import Self, dataclass_transform
+else:
+
+    def dataclass_transform(**_: Any) -> Any:  # Python 3.10 has none, and only checkers need it
+        """Return a decorator that changes nothing."""
+        return lambda decorator: decorator
+
+
+__all__ = [
+    "Description",
+    "Entry",
+    "Field",
+    "Named",
+    "NamedDomain",
+    "Network",
+    "Part",
+    "checked_network",
+    "described",
+    "network_from_json",
+    "split_parameters",
+]
+
+SHOWN_WIDTHS = 8
+Get = TypeVar("Get")
+Set = TypeVar("Set")
+T = TypeVar("T")
+
+
+class Field(Generic[Get, Set]):
+    """A field of a description, declared once: its domain, its default, its help.
+
+    The constructor, the checks, the JSON, sweeps, study files, the command line, tables and labels
+    are made from this.
+
+    Parameters
+    ----------
+    domain : Domain
+        What is allowed, and its forms.
+    default : optional
+        What the constructor takes where the field is not given.
+    implicit : optional
+        The value that the canonical JSON leaves out; by default the checked `default`.
+    optional : bool, default False
+        Whether None is allowed.
+    shown : bool, default False
+        Whether the repr shows the field at its implicit value too.
+    only_with : str, optional
+        The name of another field without which this one has no meaning: labels leave it out then.
+    help, metavar, const, flag
+        For the command line: `const` stands for the value where the option has none, `flag` is its
+        name if it is not called as the field.
+    """
+
+    def __init__(
+        self,
+        domain: Domain,
+        *,
+        default: Any = MISSING,
+        implicit: Any = MISSING,
+        optional: bool = False,
+        shown: bool = False,
+        only_with: str | None = None,
+        help: str = "",
+        metavar: str = "",
+        const: str | None = None,
+        flag: str = "",
+    ) -> None:
+        self.domain, self.optional, self.shown, self.only_with = domain, optional, shown, only_with
+        self.help, self.metavar, self.const, self.flag = help, metavar, const, flag
+        self.default = default
+        checked = default is MISSING or default is None or implicit is not MISSING
+        own = default if checked else domain.check("default", default)
+        self.implicit = own if implicit is MISSING else implicit
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name, self.owner = name, owner.__name__
+
+    @overload
+    def __get__(self, described: None, owner: type) -> Field[Get, Set]: ...
+    @overload
+    def __get__(self, described: object, owner: type) -> Get: ...
+    def __get__(self, described: object | None, owner: type) -> Any:
+        if described is not None:
+            return described.__dict__[self.name]
+        if self.default is MISSING:
+            raise AttributeError(self.name)
+        return self.default
+
+    def __set__(self, described: object, value: Set) -> None:
+        described.__dict__[self.name] = self.check(value)
+
+    def check(self, value: Any) -> Any:
+        """Return a value in its normal form, or raise an error that names the field."""
+        if value is None and self.optional:
+            return None
+        return self.domain.check(self.name, value, _of(self.owner))
+
+    def again(self) -> Field[Get, Set]:
+        """Return a field that is declared alike, for another kind of description."""
+        return copy(self)
+
+    @property
+    def is_required(self) -> bool:
+        """Whether the field must be given."""
+        return self.default is MISSING
+
+    def labels(self, value: Any) -> dict[str, Any]:
+        """Return a value by the names of sweep, those of its parts with two underscores."""
+        if isinstance(value, Named):
+            label, parts = value.name, value.parameters
+        elif isinstance(value, Description):
+            label, parts = type(value).__name__, value._values()
+        else:
+            return {self.name: value}
+        return {self.name: label, **{f"{self.name}__{key}": part for key, part in parts.items()}}
+
+
+def _of(owner: str) -> str:
+    """Name what a field is of, where that is a part of a network."""
+    return "" if owner in Description.networks else f" of {owner}"
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(Field,))
+def described(cls: type[T]) -> type[T]:
+    """Make a frozen dataclass of the fields that a class declares."""
+    return dataclass(frozen=True, repr=False)(cls)
+
+
+class Description:
+    """A frozen record of fields, identified by its kind and what is not at its default."""
+
+    networks: ClassVar[dict[str, Any]] = {}  # the kinds of networks by name
+    _fields: ClassVar[Mapping[str, Field[Any, Any]]] = {}
+
+    def __init_subclass__(cls) -> None:
+        cls._fields = {name: value for name, value in vars(cls).items() if isinstance(value, Field)}
+
+    def _values(self) -> dict[str, Any]:
+        """Return every field by name."""
+        return {name: getattr(self, name) for name in self._fields}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the kind and the fields that are not at their default, as JSON types.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> vgsim.MLP(10, 8, gain=2).to_dict()
+        {'kind': 'MLP', 'depth': 10, 'width': 8, 'gain': 2.0}
+        """
+        values = {
+            name: field.domain.to_json(value)
+            for name, field in self._fields.items()
+            if (value := getattr(self, name)) != field.implicit
+        }
+        return {"kind": type(self).__name__, **values}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Build from what :meth:`to_dict` returns.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If it is of another kind, or has unknown or unacceptable fields.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> vgsim.MLP.from_dict({"kind": "MLP", "depth": 10, "width": 8})
+        MLP(depth=10, width=8, init='glorot_normal')
+        """
+        own = cls.__name__
+        if not isinstance(values, Mapping):
+            raise TypeError(f"{own} must be described by a mapping, got {values!r}")
+        given = dict(values)
+        kind = given.pop("kind", None)
+        if kind != own:
+            raise value_error("kind", f"must be {own!r}, got {kind!r}")
+        known = cls._fields
+        required = [name for name, field in known.items() if field.is_required]
+        unknown = sorted(set(given) - set(known))
+        missing = sorted(set(required) - set(given))
+        if unknown or missing:
+            raise ValueError(
+                f"a description of kind {own!r} has the fields {list(known)}, of which {required} "
+                f"are required; unknown: {unknown}, missing: {missing}"
+            )
+        arguments = {name: known[name].domain.from_json(value) for name, value in given.items()}
+        left_out = {n: f.implicit for n, f in known.items() if f.implicit is not MISSING}
+        return cls(**{**left_out, **arguments})
+
+    def canonical_json(self) -> str:
+        """Return the identity: :meth:`to_dict` as ASCII JSON, sorted, no spaces.
+
+        The key of a network's random numbers depends on it, so equal networks share their draws and
+        different ones are independent under one seed. Fields at their default are left out, and
+        `init` exactly where it is "glorot_normal" (in an `RNN` "orthogonal").
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> vgsim.MLP(depth=10, width=8).canonical_json()
+        '{"depth":10,"kind":"MLP","width":8}'
+        """
+        return json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+    def _set(self, **values: Any) -> None:
+        """Replace fields while the description is being made."""
+        self.__dict__.update(values)
+
+    def _with(self, **changes: Any) -> Self:
+        """Return a copy with other values of some fields."""
+        return replace(self, **changes)  # type: ignore[type-var]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self._values()
+
+    def __repr__(self) -> str:
+        shown = (
+            f"{field.name}={_shown(field.domain.to_json(value), value)}"
+            for field in self._fields.values()
+            if (value := getattr(self, field.name)) != field.implicit or field.shown
+        )
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def _shown(json_value: Any, value: Any) -> str:
+    if isinstance(value, tuple) and len(value) > SHOWN_WIDTHS:
+        return f"[{value[0]}, {value[1]}, ..., {value[-1]}] ({len(value)} widths)"
+    return repr(json_value if isinstance(json_value, str) else value)
+
+
+class Network(Description):
+    """What every kind of network offers; the defaults are those of a plain chain of layers.
+
+    A kind of network declares its fields, of which the first says how many places there are, and
+    overrides what differs. Everything else in the package reads networks through this.
+    """
+
+    place: ClassVar[str] = "layer"  # what the gradient is taken by, in a word
+    flag: ClassVar[str] = ""  # the option of the command line that chooses this kind
+    flag_help: ClassVar[str] = ""
+    shares_weights: ClassVar[bool] = False  # one set of weights for all places
+
+    activation: Any
+    init: Any
+    width: Any
+    gain: Any
+    bias_std: Any
+    norm: Any = None
+    norm_eps: Any = 0.0
+    residual: Any = None
+    highway: Any = None
+    clip: Any = None
+    input_std: Any = 0.0
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        Description.networks[cls.__name__] = cls
+
+    @classmethod
+    def _length(cls) -> str:
+        """Return the name of the field that says how many places there are."""
+        return next(iter(cls._fields))
+
+    @property
+    def depth(self) -> int:
+        """How many places there are: how far the gradient goes back."""
+        return int(getattr(self, self._length()))
+
+    def with_depth(self, depth: int) -> Self:
+        """Return the network with another depth, or number of steps.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> vgsim.RNN(10, 8).with_depth(20)
+        RNN(steps=20, width=8, init='orthogonal')
+        """
+        return self._with(**{self._length(): depth})
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """The depth + 1 widths n_0 … n_D."""
+        raise NotImplementedError
+
+    def section(self, first: int, last: int) -> Network:
+        """Return layers `first` + 1 … `last` as a network; ValueError where that is none."""
+        raise NotImplementedError
+
+    @property
+    def weight_stds(self) -> NDArray[np.float64]:
+        """Standard deviations s_l of the weights, gains included; (depth,), entry l - 1 for W_l."""
+        raise NotImplementedError
+
+    @property
+    def matrix_gains(self) -> NDArray[np.float64]:
+        """Factors of the orthogonal (or identity) matrices, where they are such; (depth,)."""
+        raise NotImplementedError
+
+    @property
+    def bias_limits(self) -> NDArray[np.float64]:
+        """Limits of ``torch_default``'s uniform biases, zeros otherwise; (depth,)."""
+        raise NotImplementedError
+
+    @property
+    def is_uniform(self) -> bool:
+        """Whether all layers have the same width, so that other depths make sense."""
+        return isinstance(self.width, int)
+
+    @property
+    def mixes_examples(self) -> bool:
+        """Whether the examples of a batch act on each other, so that there must be two or more."""
+        return self.norm == "batch"
+
+    @property
+    def matrix_free_obstacle(self) -> str | None:
+        """Why the matrix-free engine cannot do the network; None if it can."""
+        if self.shares_weights:
+            return "needs fresh weights in every layer, and all steps of an RNN share theirs"
+        if self.init.distribution not in ("normal", "orthogonal"):
+            return (
+                f"needs Gaussian or orthogonal weights, and init {self.init.name!r} draws "
+                f"{self.init.distribution} ones"
+            )
+        return None
+
+    def weight_places(self, layers: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return those of the recorded layers that have weights: l >= 1; [1] if all share them.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import vgsim
+        >>> vgsim.MLP(10, 8).weight_places(np.array([10, 0, 5]))
+        array([10,  5])
+        >>> vgsim.RNN(10, 8).weight_places(np.array([10, 0, 5]))
+        array([1])
+        """
+        return np.ones(1, dtype=np.int64) if self.shares_weights else layers[layers >= 1]
+
+    @property
+    def labels(self) -> dict[str, Any]:
+        """The kind, the depth and every field, flat: numbers and words (and the widths, if many).
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> vgsim.MLP(10, 8, norm="rms").labels["norm_eps"]
+        1e-05
+        """
+        labels: dict[str, Any] = {"kind": type(self).__name__, "depth": self.depth}
+        for field in self._fields.values():
+            if field.only_with is None or getattr(self, field.only_with) is not None:
+                labels |= field.labels(getattr(self, field.name))
+        return labels
+
+
+def checked_network(network: object) -> Network:
+    """Return `network` if it is one, or raise a TypeError.
+
+    Examples
+    --------
+    >>> from vgsim._networks.description import checked_network
+    >>> checked_network(1000)
+    Traceback (most recent call last):
+    TypeError: network must be a vgsim.MLP or a vgsim.RNN, got 1000
+    """
+    if isinstance(network, Network):
+        return network
+    kinds = " or ".join(f"a vgsim.{name}" for name in Description.networks)
+    raise type_error("network", f"must be {kinds}, got {network!r}")
+
+
+def network_from_json(text: str) -> Network:
+    """Build the network whose ``canonical_json()`` is `text`.
+
+    Examples
+    --------
+    >>> from vgsim._networks.description import network_from_json
+    >>> network_from_json('{"depth":10,"kind":"MLP","width":8}')
+    MLP(depth=10, width=8, init='glorot_normal')
+    """
+    values = json.loads(text)
+    if not isinstance(values, dict):
+        raise value_error("network", f"must be a JSON object, got {text!r}")
+    kind = values.get("kind")
+    if not isinstance(kind, str) or kind not in Description.networks:
+        known = " or ".join(map(repr, Description.networks))
+        raise value_error("kind", f"must be {known}, got {kind!r}", " of network")
+    found: Network = Description.networks[kind].from_dict(values)
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """What a table holds under a name: at least the parameters that go with it, in order."""
+
+    parameters: Mapping[str, Number | Choice] = dataclass_field(default_factory=dict)
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class Named:
+    """A name out of the subclass's table with a value for every parameter; immutable."""
+
+    _argument: ClassVar[str]
+    _table: ClassVar[Mapping[str, Entry]]
+    _elsewhere: ClassVar[Mapping[str, str]]  # names that others use: ours
+
+    name: str
+    _values: tuple[float | str, ...]
+
+    def __init__(self, name: str, /, **parameters: Any) -> None:
+        if not isinstance(name, str):
+            raise type_error("name", f"must be a string, got {name!r}", f" of {self._argument}")
+        if name not in self._table:
+            raise value_error(
+                self._argument,
+                f"{name!r} is unknown{self._hint(name)}; the choices are {listed(self._table)}",
+            )
+        known = self._table[name].parameters
+        unknown = [key for key in parameters if key not in known]
+        if unknown:
+            takes = f"takes only {listed(known)}" if known else "takes no parameters"
+            given = ", ".join(f"{key}={parameters[key]!r}" for key in unknown)
+            raise type_error(self._argument, f"{name!r} {takes}, got {given}")
+        values: list[float | str] = []
+        for key, parameter in known.items():
+            value = parameters.get(key, parameter.default)
+            if key not in parameters and value is None:
+                allowed = (
+                    f"{parameter.allowed}; for example {key}=0.05"
+                    if isinstance(parameter, Number)
+                    else f"one of {listed(parameter.choices)}"
+                )
+                raise type_error(self._argument, f"{name!r} needs {key}: {allowed}")
+            values.append(parameter.check(key, value, f" of {self._argument} {name!r}"))
+        object.__setattr__(self, "name", str(name))
+        object.__setattr__(self, "_values", tuple(values))
+
+    @classmethod
+    def _hint(cls, name: str) -> str:
+        plain = name.lower().replace("-", "_").strip("_ ")
+        ours, colon, rest = plain.partition(":")
+        if colon and ours in cls._table:
+            keywords = rest.replace(",", ", ")
+            return f" (parameters are keywords: {cls.__name__}({ours!r}, {keywords}))"
+        close = [plain] if plain in cls._table else get_close_matches(plain, cls._table, 1, 0.75)
+        meant = cls._elsewhere.get(plain) or next(iter(close), None)
+        return f" (did you mean {meant!r}?)" if meant else ""
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """Every parameter by name, defaults filled in; read-only."""
+        return MappingProxyType(
+            dict(zip(self._table[self.name].parameters, self._values, strict=True))
+        )
+
+    def to_json(self) -> str | dict[str, float | str]:
+        """Return the name alone, or a dict of it and the parameters not at their default."""
+        changed = self._changed()
+        return {"name": self.name, **changed} if changed else self.name
+
+    @classmethod
+    def from_json(cls, value: object) -> Self:
+        """Build from what :meth:`to_json` returns."""
+        if isinstance(value, Mapping) and "name" in value:
+            parameters = {str(key): value[key] for key in value if key != "name"}
+            return cls(value["name"], **parameters)
+        return cls._coerce(value)
+
+    @classmethod
+    def _coerce(cls, value: object) -> Self:
+        if isinstance(value, cls):
+            return value
+        if isinstance(value, str):
+            return cls(value)
+        raise type_error(
+            cls._argument,
+            f"must be one of {listed(cls._table)} or a vgsim.{cls.__name__}, got {value!r}",
+        )
+
+    def _changed(self) -> dict[str, float | str]:
+        known = self._table[self.name].parameters
+        return {
+            key: value
+            for (key, parameter), value in zip(known.items(), self._values, strict=True)
+            if value != parameter.default
+        }
+
+    def __repr__(self) -> str:
+        changed = "".join(f", {key}={value!r}" for key, value in self._changed().items())
+        return f"{type(self).__name__}({self.name!r}{changed})"
+
+
+class Part(Domain):
+    """A part of a network that has fields or parameters of its own."""
+
+    def assembled(self, argument: str, whole: Any, parts: Mapping[str, Any]) -> Any:
+        """Make it of its fields, as sweep has them, and of what is given as a whole."""
+        raise NotImplementedError
+
+
+class NamedDomain(Part):
+    """A `Named`, or its name alone."""
+
+    metavar = "NAME"
+
+    def __init__(self, kind: type[Named], *others: str) -> None:
+        self.kind, self.others = kind, others  # names that the description itself resolves
+
+    def check(self, argument: str, value: Any, of: str = "") -> Any:
+        """Return the `Named`."""
+        return (
+            value if isinstance(value, str) and value in self.others else self.kind._coerce(value)
+        )
+
+    def to_json(self, value: Any) -> Any:
+        """Return a name, or a dict of it and parameters."""
+        return value.to_json()
+
+    def from_json(self, value: Any) -> Any:
+        """Build the `Named`."""
+        return (
+            value if isinstance(value, str) and value in self.others else self.kind.from_json(value)
+        )
+
+    def parse(self, text: str) -> Any:
+        """Read ``name:key=value,key=value``."""
+        name, given = split_parameters(text, "leaky_relu:slope=0.1")
+        return name if name in self.others and not given else self.kind(name, **given)
+
+    def text(self, value: Any) -> str:
+        """Return ``name:key=value,key=value``, without what is at its default."""
+        changed = ",".join(f"{key}={x}" for key, x in value._changed().items())
+        return f"{value.name}:{changed}" if changed else str(value.name)
+
+    def assembled(self, argument: str, whole: Any, parts: Mapping[str, Any]) -> Any:
+        """Make the `Named` of its name and its parameters."""
+        if whole is None:
+            raise type_error(f"{argument}__{next(iter(parts))}", f"needs {argument}, a name")
+        return self.kind(whole, **parts)
+
+
+def split_parameters(text: str, example: str) -> tuple[str, dict[str, float | str]]:
+    """Read ``word:key=value,key=value``; values are numbers where they can be."""
+    word, colon, rest = text.partition(":")
+    given: dict[str, float | str] = {}
+    for part in rest.split(",") if colon else ():
+        key, equals, value = part.partition("=")
+        if not (key and equals and value):
+            raise ValueError(f"{text!r} is not of the form {example}")
+        try:
+            given[key] = float(value)
+        except ValueError:
+            given[key] = value
+    return word, given

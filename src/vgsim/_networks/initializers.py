@@ -1,0 +1,239 @@
+"""Weight initialisers: names, parameters, laws and standard deviations, in one table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from vgsim._checks import COUNTERS, Choice, Number, value_error
+from vgsim._networks.description import Entry, Named
+
+__all__ = [
+    "GAIN",
+    "INITIALIZERS",
+    "STD",
+    "Initializer",
+    "check_bias",
+    "check_matrix",
+    "check_weight_std",
+    "padded",
+]
+
+MIN_STD, MAX_STD = 1e-200, 1e200
+GAIN = Number("a finite number > 0", lambda x: x > 0)
+STD = Number(f"0, or from {MIN_STD} to {MAX_STD}", lambda x: x == 0 or MIN_STD <= x <= MAX_STD)
+
+Distribution = Literal["normal", "uniform", "truncated_normal", "orthogonal", "identity"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Law(Entry):
+    """One initialiser: the law of a weight, and its standard deviation from fans and parameters."""
+
+    distribution: Distribution
+    weight_std: Callable[..., float]
+    bias_limit: Callable[[int], float] | None = None
+
+
+def _lecun(fan_in: int, fan_out: int) -> float:
+    return math.sqrt(1.0 / fan_in)
+
+
+def _glorot(fan_in: int, fan_out: int) -> float:
+    return math.sqrt(2.0 / (fan_in + fan_out))
+
+
+def _he(fan_in: int, fan_out: int) -> float:
+    return math.sqrt(2.0 / fan_in)
+
+
+def _scaled(fan_in: int, fan_out: int, scale: float, mode: str) -> float:
+    fan = {"fan_in": fan_in, "fan_avg": (fan_in + fan_out) / 2.0, "fan_out": fan_out}[mode]
+    return math.sqrt(scale / fan)
+
+
+_POSITIVE = Number("from 1e-100 to 1e100", lambda x: 1e-100 <= x <= 1e100)
+_SCALE = Number(_POSITIVE.allowed, _POSITIVE.accepts, default=1.0)
+_MODE = Choice(("fan_in", "fan_avg", "fan_out"), default="fan_in")
+INITIALIZERS: dict[str, _Law] = {
+    "lecun_normal": _Law(distribution="normal", weight_std=_lecun),
+    "lecun_uniform": _Law(distribution="uniform", weight_std=_lecun),
+    "glorot_normal": _Law(distribution="normal", weight_std=_glorot),
+    "glorot_uniform": _Law(distribution="uniform", weight_std=_glorot),
+    "he_normal": _Law(distribution="normal", weight_std=_he),
+    "he_uniform": _Law(distribution="uniform", weight_std=_he),
+    "truncated_normal": _Law(
+        parameters={"scale": _SCALE, "mode": _MODE},
+        distribution="truncated_normal",
+        weight_std=_scaled,
+    ),
+    "normal": _Law(
+        parameters={"std": _POSITIVE},
+        distribution="normal",
+        weight_std=lambda fan_in, fan_out, std: std,
+    ),
+    "uniform": _Law(
+        parameters={"limit": _POSITIVE},
+        distribution="uniform",
+        weight_std=lambda fan_in, fan_out, limit: limit / math.sqrt(3.0),
+    ),
+    "torch_default": _Law(
+        distribution="uniform",
+        weight_std=lambda fan_in, fan_out: math.sqrt(1.0 / (3.0 * fan_in)),
+        bias_limit=lambda fan_in: 1.0 / math.sqrt(fan_in),
+    ),
+    "orthogonal": _Law(
+        distribution="orthogonal",
+        weight_std=lambda fan_in, fan_out: math.sqrt(1.0 / max(fan_in, fan_out)),
+    ),
+    "identity": _Law(distribution="identity", weight_std=_lecun),
+}
+_ELSEWHERE = {
+    "he": "he_normal",
+    "kaiming": "he_normal",
+    "kaiming_normal": "he_normal",
+    "kaiming_uniform": "he_uniform",
+    "glorot": "glorot_normal",
+    "xavier": "glorot_normal",
+    "xavier_normal": "glorot_normal",
+    "xavier_uniform": "glorot_uniform",
+    "lecun": "lecun_normal",
+    "gaussian": "normal",
+    "random_normal": "normal",
+    "random_uniform": "uniform",
+    "trunc_normal": "truncated_normal",
+    "variance_scaling": "truncated_normal",
+    "haar": "orthogonal",
+    "orthonormal": "orthogonal",
+    "eye": "identity",
+    "default": "torch_default",
+    "pytorch": "torch_default",
+}
+
+
+class Initializer(Named):
+    """The law of a weight matrix: i.i.d. weights of mean 0, or a matrix as a whole.
+
+    Immutable and hashable.
+
+    Parameters
+    ----------
+    name : str
+        ``lecun_normal``, ``lecun_uniform`` (variance 1/fan_in), ``glorot_normal``,
+        ``glorot_uniform`` (2/(fan_in + fan_out)), ``he_normal``, ``he_uniform`` (2/fan_in),
+        ``truncated_normal``, ``normal``, ``uniform``, ``torch_default``, ``orthogonal`` or
+        ``identity``. The normal ones are not truncated (as in PyTorch). ``torch_default`` is the
+        reset of ``torch.nn.Linear``: weights and biases uniform on ±1/√fan_in. ``orthogonal`` is
+        uniform over the orthogonal matrices (Haar's measure); a matrix that is not square is a
+        part of a square one, with orthonormal rows or columns, as in PyTorch and Keras.
+        ``identity`` is the unit matrix, in an `RNN` only.
+    std : float
+        ``normal`` only, required: standard deviation of a weight, whatever the width.
+    limit : float
+        ``uniform`` only, required: weights are uniform on (-limit, limit).
+    scale : float, default 1.0
+        ``truncated_normal`` only: variance of a weight times the fan.
+    mode : {"fan_in", "fan_avg", "fan_out"}, default "fan_in"
+        ``truncated_normal`` only: which fan. The normal is cut at twice its standard deviation,
+        which is widened so that the variance after the cut is scale/fan (Keras' VarianceScaling).
+
+    Attributes
+    ----------
+    name : str
+    parameters : mapping of str to float or str
+        Every parameter, defaults filled in.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown or a parameter outside its domain.
+    TypeError
+        If a parameter is missing, of the wrong type, or not one of this initialiser's.
+
+    Notes
+    -----
+    A weight matrix is n_l × n_{l-1}, its fan_in n_{l-1} and its fan_out n_l. Lecun et al. 1998,
+    Glorot and Bengio 2010, He et al. 2015; orthogonal: Saxe, McClelland and Ganguli 2014; identity:
+    Le, Jaitly and Hinton 2015.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> vgsim.Initializer("normal", std=0.01).weight_std(fan_in=128, fan_out=128)
+    0.01
+    >>> vgsim.Initializer("he_normal").weight_std(fan_in=8, fan_out=32)
+    0.5
+    """
+
+    _argument: ClassVar[str] = "init"
+    _table = INITIALIZERS
+    _elsewhere = _ELSEWHERE
+
+    @property
+    def distribution(self) -> Distribution:
+        """The law of a weight: "normal", "uniform" or "truncated_normal" (cut at 2σ).
+
+        Or of the whole matrix: "orthogonal" or "identity".
+        """
+        return INITIALIZERS[self.name].distribution
+
+    def weight_std(self, fan_in: int, fan_out: int) -> float:
+        """Return the standard deviation of one weight: after truncation if any, before gain.
+
+        That of an entry of an orthogonal matrix is 1/√max(fan_in, fan_out). Of the identity it is
+        the root mean square of all entries.
+        """
+        return INITIALIZERS[self.name].weight_std(fan_in, fan_out, *self._values)
+
+    def bias_limit(self, fan_in: int) -> float | None:
+        """Return the limit of uniform biases, or None if the initialiser has no law of biases."""
+        limit = INITIALIZERS[self.name].bias_limit
+        return None if limit is None else limit(fan_in)
+
+
+def padded(n: int) -> int:
+    """Return how many draws a column of n numbers takes up: a multiple of 4.
+
+    Examples
+    --------
+    >>> from vgsim._networks.initializers import padded
+    >>> padded(4), padded(5)
+    (4, 8)
+    """
+    return -(-n // 4) * 4
+
+
+def check_matrix(init: Initializer, fan_in: int, fan_out: int) -> None:
+    """Refuse a weight matrix with more entries than its stream has random numbers."""
+    if init.distribution == "orthogonal":  # drawn as part of a square one
+        fan_in = fan_out = max(fan_in, fan_out)
+    if fan_out * padded(fan_in) >= COUNTERS:
+        square = " (orthogonal ones are drawn square)" if init.name == "orthogonal" else ""
+        raise value_error(
+            "width",
+            f"must give weight matrices of fewer than 2**32 = {COUNTERS} entries, with rows padded "
+            f"to a multiple of 4, got {fan_out} x {padded(fan_in)}{square}",
+        )
+
+
+def check_weight_std(init: Initializer, std: float, times: str = "") -> None:
+    """Refuse weights of a standard deviation that arithmetic has no room for."""
+    if not MIN_STD <= std <= MAX_STD:
+        raise value_error(
+            "gain",
+            f"{times}with {init!r} must give weights of a standard deviation from {MIN_STD} to "
+            f"{MAX_STD}, got {std!r}",
+        )
+
+
+def check_bias(init: Initializer, bias_std: float) -> None:
+    """Refuse normal biases beside the biases of the initialiser itself."""
+    if init.name == "torch_default" and bias_std > 0:
+        raise value_error(
+            "bias_std",
+            "must be 0 with init 'torch_default', which draws its own uniform biases, "
+            f"got {bias_std!r}; for normal biases use init 'lecun_uniform' with the gain 3**-0.5 = "
+            "0.57735, the same law of weights",
+        )

@@ -1,0 +1,102 @@
+"""sweep(): the product of lists over the fields of a network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from vgsim._checks import type_error, value_error
+from vgsim._networks.description import Description, Network, Part
+
+__all__ = ["assembled", "sweep"]
+
+
+def sweep(kind: type[Network], **fields: Any) -> list[Network]:
+    """Return networks of one kind with every combination of the listed values.
+
+    Parameters
+    ----------
+    kind : vgsim.MLP or vgsim.RNN
+    **fields
+        The fields of `kind`. A list, a range or an array is swept; anything else, a tuple of widths
+        too, is one value. The fields of a part are written with two underscores:
+        ``residual__every=[1, 2]``, ``highway__gate_bias=[-1, -2]``, ``clip__max_norm=[1, 10]``, or
+        ``activation="leaky_relu", activation__slope=[0.01, 0.1]``.
+
+    Returns
+    -------
+    list of networks
+        In the order of nested loops, the first field outermost.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a list is empty, a field is unknown, or a combination is no network; the message names
+        the combination.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> networks = vgsim.sweep(vgsim.MLP, width=16, activation=["tanh", "relu"], depth=[10, 30])
+    >>> [(network.activation.name, network.depth) for network in networks]
+    [('tanh', 10), ('tanh', 30), ('relu', 10), ('relu', 30)]
+    >>> len(vgsim.sweep(vgsim.MLP, depth=8, width=16, residual__every=[1, 2, 4]))
+    3
+    """
+    if not (isinstance(kind, type) and kind in Description.networks.values()):
+        names = " or ".join(f"vgsim.{name}" for name in Description.networks)
+        raise type_error("kind", f"must be {names}, got {kind!r}")
+    choices = {name: _choices(name, value) for name, value in fields.items()}
+    found = []
+    for values in product(*choices.values()):
+        chosen = dict(zip(choices, values, strict=True))
+        try:
+            found.append(kind(**assembled(kind, chosen)))
+        except (TypeError, ValueError) as error:
+            words = ", ".join(f"{name}={value!r}" for name, value in chosen.items())
+            told = type(error)(f"{error} (in the combination {words})")
+            told.__dict__.update(vars(error))
+            raise told from error
+    return found
+
+
+def _choices(name: str, value: Any) -> list[Any]:
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if not isinstance(value, (list, range)):
+        return [value]
+    if not value:
+        raise value_error(name, "is an empty list: a sweep over nothing has no networks")
+    return list(value)
+
+
+def assembled(kind: type[Network], chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a network, its parts made of their fields with two underscores.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> from vgsim._networks.sweep import assembled
+    >>> assembled(vgsim.MLP, {"depth": 4, "residual__every": 2})
+    {'depth': 4, 'residual': Residual(every=2)}
+    """
+    arguments = {name: value for name, value in chosen.items() if "__" not in name}
+    parts: dict[str, dict[str, Any]] = {}
+    for name, value in chosen.items():
+        if "__" in name:
+            part, field = name.split("__", 1)
+            parts.setdefault(part, {})[field] = value
+    domains = {
+        name: field.domain for name, field in kind._fields.items() if isinstance(field.domain, Part)
+    }
+    for part, fields in parts.items():
+        if part not in domains:
+            raise type_error(
+                f"{part}__{next(iter(fields))}",
+                f"must be the field of a part, which are {', '.join(domains)}",
+            )
+        arguments[part] = domains[part].assembled(part, arguments.get(part), fields)
+    return arguments

@@ -1,0 +1,315 @@
+"""Cures for vanishing and exploding gradients: skip connections, gates and gradient clipping."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import KW_ONLY
+from typing import Any, ClassVar
+
+from vgsim._checks import COUNTERS, Choice, Domain, Integer, Number, type_error, value_error
+from vgsim._networks.description import (
+    Description,
+    Field,
+    Part,
+    described,
+    split_parameters,
+)
+
+__all__ = ["Clip", "ClipNorm", "ClipValue", "Described", "Highway", "Residual", "Variant"]
+
+PER_BLOCK = "1/sqrt(blocks)"
+_POSITIVE = Number("from 1e-100 to 1e+100", lambda x: 1e-100 <= x <= 1e100)
+_SKIP = Number(
+    "0, or of a size from 1e-100 to 1e+100", lambda x: x == 0 or 1e-100 <= abs(x) <= 1e100
+)
+_GATE_BIAS = Number("a number from -1e6 to 1e6", lambda x: abs(x) <= 1e6)
+
+
+class _Branch(Domain):
+    """A number, or the word that says how it depends on the number of blocks."""
+
+    number = Number(
+        f"a number of a size from 1e-100 to 1e+100, or {PER_BLOCK!r}",
+        lambda x: 1e-100 <= abs(x) <= 1e100,
+    )
+
+    def check(self, argument: str, value: Any, of: str = "") -> float | str:
+        """Return a float, or the word."""
+        if not isinstance(value, str):
+            return self.number.check(argument, value, of)
+        if value != PER_BLOCK:
+            raise value_error(argument, f"must be {self.number.allowed}, got {value!r}", of)
+        return value
+
+
+@described
+class Residual(Description):
+    r"""Skip connections around blocks of layers: with x the input of a block, X = s x + c (…).
+
+    All widths of the network must be equal, and its depth a multiple of `every`.
+
+    Parameters
+    ----------
+    every : int, default 1
+        Number of layers in a block. What follows is about the last layer of each; the others, but
+        for style "pre", are plain.
+    skip : float, default 1.0
+        s, which multiplies x; any sign, and 0 is no skip at all.
+    branch : float or "1/sqrt(blocks)", default 1.0
+        c, which multiplies the branch; any sign, not 0. "1/sqrt(blocks)" is 1/√(depth/every).
+    style : {"activated", "linear", "post", "pre"}, default "activated"
+        "activated": X = s x + c φ(norm(H)). "linear": X = s x + c H, with neither norm nor
+        activation after the last H of the block. "post": X = φ(s x + c norm(H)), as in He et al.
+        2016a. "pre": every layer is H = W φ(norm(x)) + b, and X = s x + c H, as in He et al. 2016b.
+    last_gain : float, default 1.0
+        Multiplies the weights of each block's last layer.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong type or out of range.
+
+    References
+    ----------
+    He, Zhang, Ren and Sun, "Deep residual learning for image recognition", CVPR 2016 (a), and
+    "Identity mappings in deep residual networks", ECCV 2016 (b).
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> residual = vgsim.Residual(2, branch="1/sqrt(blocks)", style="pre")
+    >>> residual
+    Residual(every=2, branch='1/sqrt(blocks)', style='pre')
+    >>> residual.branch_scale(depth=50)
+    0.2
+    >>> vgsim.MLP(50, 128, activation="relu", init="he_normal", residual=residual).depth
+    50
+    """
+
+    every: Field[int, int] = Field(Integer(1, COUNTERS - 1), default=1)
+    _: KW_ONLY
+    skip: Field[float, float] = Field(_SKIP, default=1.0)
+    branch: Field[float | str, float | str] = Field(_Branch(), default=1.0)
+    style: Field[str, str] = Field(
+        Choice(("activated", "linear", "post", "pre")), default="activated"
+    )
+    last_gain: Field[float, float] = Field(_POSITIVE, default=1.0)
+
+    def branch_scale(self, depth: int) -> float:
+        """Return c, what multiplies the branch, in a network of `depth` layers.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> vgsim.Residual(branch=-0.5).branch_scale(100)
+        -0.5
+        """
+        if isinstance(self.branch, str):
+            return 1.0 / math.sqrt(depth / self.every)
+        return self.branch
+
+
+@described
+class Highway(Description):
+    """Gates between a layer and its input: X_l = T ∘ Y_l + (1 − T) ∘ X_{l-1}, Y_l = φ(norm(H_l)).
+
+    T = σ(W_T X_{l-1} + gate_bias), with σ the logistic function and W_T drawn by the same law as
+    W_l. All widths of the network must be equal.
+
+    Parameters
+    ----------
+    gate_bias : float, default -2.0
+        The bias of every gate, from -1e6 to 1e6: the more negative, the more is carried through.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong type or out of range.
+
+    References
+    ----------
+    Srivastava, Greff and Schmidhuber, "Training very deep networks", NeurIPS 2015.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> vgsim.MLP(50, 32, highway=vgsim.Highway(-3))
+    MLP(depth=50, width=32, highway=Highway(gate_bias=-3.0))
+    """
+
+    gate_bias: Field[float, float] = Field(_GATE_BIAS, default=-2.0)
+
+
+@described
+class ClipNorm(Description):
+    """Clipping of the gradient by its norm: a G_l with ‖G_l‖ > max_norm is scaled down to it.
+
+    It acts on each G_l, l = depth − 1 … 0, as it arrives: before it is recorded or passed on. The
+    norm is over all units and all examples.
+
+    Parameters
+    ----------
+    max_norm : float
+        From 1e-100 to 1e100.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong type or out of range.
+
+    References
+    ----------
+    Pascanu, Mikolov and Bengio, "On the difficulty of training recurrent neural networks", ICML
+    2013.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> vgsim.MLP(50, 32, gain=2, clip=vgsim.ClipNorm(1))
+    MLP(depth=50, width=32, gain=2.0, clip=ClipNorm(max_norm=1.0))
+    """
+
+    by: ClassVar[str] = "norm"
+
+    max_norm: Field[float, float] = Field(_POSITIVE)
+
+    @property
+    def bound(self) -> float:
+        """The largest norm."""
+        return self.max_norm
+
+
+@described
+class ClipValue(Description):
+    """Clipping of the gradient by value: every entry of G_l is cut to ±limit.
+
+    It acts on each G_l, l = depth − 1 … 0, as it arrives: before it is recorded or passed on.
+
+    Parameters
+    ----------
+    limit : float
+        From 1e-100 to 1e100.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong type or out of range.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> vgsim.MLP(50, 32, gain=2, clip=vgsim.ClipValue(0.5))
+    MLP(depth=50, width=32, gain=2.0, clip=ClipValue(limit=0.5))
+    """
+
+    by: ClassVar[str] = "value"
+
+    limit: Field[float, float] = Field(_POSITIVE)
+
+    @property
+    def bound(self) -> float:
+        """The largest size of an entry."""
+        return self.limit
+
+
+Clip = ClipNorm | ClipValue
+
+
+class Described(Part):
+    """A part of a network, such as `Residual`, that has fields of its own."""
+
+    def __init__(self, kind: type[Description]) -> None:
+        self.kind = kind
+
+    @property
+    def allowed(self) -> str:
+        """What is allowed, in words."""
+        return f"a vgsim.{self.kind.__name__} or None"
+
+    @property
+    def kinds(self) -> tuple[type[Description], ...]:
+        """The classes of what is allowed."""
+        return (self.kind,)
+
+    def check(self, argument: str, value: Any, of: str = "") -> Any:
+        """Return the part."""
+        if not isinstance(value, self.kinds):
+            raise type_error(argument, f"must be {self.allowed}, got {value!r}", of)
+        return value
+
+    def to_json(self, value: Any) -> Any:
+        """Return its kind and fields."""
+        return None if value is None else value.to_dict()
+
+    def from_json(self, value: Any) -> Any:
+        """Build it from its kind and fields."""
+        return None if value is None else self.kind.from_dict(value)
+
+    def parse(self, text: str) -> Any:
+        """Read the first field, and others as ``2:style=pre,skip=0.5``."""
+        first, *others = self.kind._fields.values()
+        word, given = split_parameters(text, "2:style=pre,skip=0.5")
+        known = [field.name for field in others]
+        for key in given:
+            if key not in known:
+                raise ValueError(f"its parameters are {', '.join(known)}, got {key!r}")
+        return self.kind(**{first.name: first.domain.parse(word), **given})
+
+    def text(self, value: Any) -> str:
+        """Return it as the command line takes it."""
+        (_, first), *others = value._values().items()
+        changed = value.to_dict()
+        rest = ",".join(f"{name}={part}" for name, part in others if name in changed)
+        return f"{first}:{rest}" if rest else str(first)
+
+    def assembled(self, argument: str, whole: Any, parts: Mapping[str, Any]) -> Any:
+        """Make it of its fields, as sweep has them."""
+        if whole is not None:
+            raise type_error(
+                argument, f"is given as a whole and by its fields {list(parts)}: give one"
+            )
+        return self.of(argument, parts)
+
+    def of(self, argument: str, parts: Mapping[str, Any]) -> Any:
+        """Make it of its fields."""
+        known = self.kind._fields
+        for name in parts:
+            if name not in known:
+                raise type_error(argument, f"has the fields {', '.join(known)}, got {name!r}")
+        return self.kind(**parts)
+
+
+class Variant(Described):
+    """A part of one of several kinds, told apart by their only field; each has its own option."""
+
+    def __init__(self, **kinds: type[Description]) -> None:
+        self.by_suffix = kinds
+
+    @property
+    def kinds(self) -> tuple[type[Description], ...]:
+        """The classes of what is allowed."""
+        return tuple(self.by_suffix.values())
+
+    @property
+    def allowed(self) -> str:
+        """What is allowed, in words."""
+        return ", ".join(f"a vgsim.{kind.__name__}" for kind in self.kinds) + " or None"
+
+    def from_json(self, value: Any) -> Any:
+        """Build it from its kind and fields."""
+        kinds = {kind.__name__: kind for kind in self.kinds}
+        name = value.get("kind") if isinstance(value, Mapping) else None
+        known = kinds.get(str(name), self.kinds[0])
+        return None if value is None else known.from_dict(value)
+
+    def text(self, value: Any) -> str:
+        """Return the value of its only field."""
+        return str(value.bound)
+
+    def of(self, argument: str, parts: Mapping[str, Any]) -> Any:
+        """Make it of its only field."""
+        names = {next(iter(kind._fields)): kind for kind in self.kinds}
+        if len(parts) != 1 or next(iter(parts)) not in names:
+            raise type_error(argument, f"needs one of {' and '.join(names)}, got {list(parts)}")
+        return names[next(iter(parts))](**parts)

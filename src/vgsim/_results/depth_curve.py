@@ -1,0 +1,225 @@
+"""The law of R_0 = log10(‖G_0‖ / ‖G_D‖) against the depth D."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from vgsim._checks import THRESHOLD, type_error, value_error
+from vgsim._results.curves import Curve
+from vgsim._results.events import condition, dtype_name, event_in_words
+from vgsim._results.samples import IDENTITY, Samples
+from vgsim._statistics.critical_depth import crossing, margin, margin_of_probability
+from vgsim._statistics.estimate import LEVEL, Estimate
+
+if TYPE_CHECKING:
+    import pandas
+    import xarray
+
+__all__ = ["DepthCurve"]
+
+
+class DepthCurve(Curve):
+    """The law of R_0 = log10(‖G_0‖ / ‖G_D‖) against the depth D, from independent runs.
+
+    :func:`depth_curve` makes it; so does ``DepthCurve(runs)`` from runs of one network at
+    increasing depths.
+
+    Attributes
+    ----------
+    network : MLP or RNN
+        At the greatest depth.
+    depths : int64 array, shape (k,)
+    n_samples : int
+        Networks at each depth; of runs of different lengths the least.
+    samples : list of k Samples
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the runs differ in more than their depth, which must increase, or lack layer 0.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> network = vgsim.MLP(depth=1, width=16, activation="relu", init="he_normal")
+    >>> curve = vgsim.depth_curve(network, (10, 100), 1000)
+    >>> curve
+    <DepthCurve: 1000 samples at each of 2 depths from 10 to 100, MLP(depth=100, width=16, ...)>
+    >>> curve.mean().estimate.round(1)
+    array([-0.4, -3.8])
+    """
+
+    def __init__(self, samples: Iterable[Samples]) -> None:
+        self.samples = list(samples)
+        _check_runs(self.samples)
+        self.network = self.samples[-1].network
+        self.depths = np.array([s.network.depth for s in self.samples], dtype=np.int64)
+        self.n_samples = min(map(len, self.samples))
+        self._points = [(s, 0) for s in self.samples]
+        self._distances = self._places = self.depths.tolist()
+        self._place = self.network._length()
+
+    def __repr__(self) -> str:
+        first, last = self.depths[0], self.depths[-1]
+        return (
+            f"<DepthCurve: {self.n_samples} samples at each of {len(self.samples)} depths "
+            f"from {first} to {last}, {self.network!r}>"
+        )
+
+    def critical_depth(
+        self,
+        level: float = 0.5,
+        event: str = "vanishing",
+        threshold: float = THRESHOLD,
+        dtype: DTypeLike | None = None,
+        confidence_level: float = 0.95,
+        method: str = "wilson",
+    ) -> Estimate:
+        """Estimate the depth where the probability of an event rises to a level.
+
+        Between neighbouring depths the level's quantile of R is interpolated, its mean and variance
+        linearly in depth: exact for a log-normal norm whose logarithm has mean and variance linear
+        in depth, and good to first order in the skewness. On a grid so coarse that they are not
+        linear between two depths the interval does not know the error of interpolation. For "dead",
+        the logarithm of the surviving fraction is linear.
+
+        Parameters
+        ----------
+        level : float, default 0.5
+            Between 0 and 1.
+        event, threshold, dtype, confidence_level, method
+            As for :meth:`Samples.probability`.
+
+        Returns
+        -------
+        Estimate
+            The first depth where the probability rises to the level, a float, and the hull of the
+            depths where the band of intervals contains the level. Its ends are 0 and ∞ where the
+            depths do not reach far enough.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is unknown or out of range, or the probability does not rise to the
+            level between two of the depths; the message says what it is at the first and the last.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> curve = vgsim.depth_curve(vgsim.MLP(1, 64, activation="sigmoid"), (5, 8, 11), 1000)
+        >>> round(curve.critical_depth().estimate, 1)
+        9.4
+        >>> vgsim.depth_curve(vgsim.MLP(1, 64), (5, 10), 1000).critical_depth()
+        Traceback (most recent call last):
+        ValueError: P(vanishing) does not rise to level = 0.5 within the depths: it is 0 at 5 and 0
+        at 10
+        """
+        level = LEVEL.check("level", level)
+        p = self.probability(event, threshold, dtype, confidence_level, method)
+        if event == "dead":
+            bands = np.array([p.estimate, p.low, p.high]).T
+            margins = [margin_of_probability(level, *band.tolist()) for band in bands]
+        else:
+            known = condition(event, threshold, dtype_name(dtype))
+            distances = (
+                known.distance(s._quantity(event, known.quantity, 0)) for s in self.samples
+            )
+            margins = [margin(x, level, confidence_level, method) for x in distances]
+        estimate, low, high = crossing(self.depths.tolist(), margins)
+        if estimate is None:
+            first, last = np.asarray(p.estimate)[[0, -1]]
+            raise value_error(
+                "level",
+                f"must be reached within the depths, got {level:g}: P({event}) is {first:.3g} at "
+                f"{self.depths[0]} and {last:.3g} at {self.depths[-1]}",
+            )
+        return Estimate(estimate, low, high, confidence_level, f"{method}, interpolated")
+
+    def _title(
+        self,
+        event: str,
+        threshold: float,
+        dtype: DTypeLike | None,
+        confidence_level: float,
+        method: str,
+    ) -> str:
+        some = self.samples[0]
+        shortest = self.network.with_depth(int(self.depths[0]))
+        return (
+            f"R = log10(|G_0| / |G_D|) of {self.n_samples:,} networks a depth, "
+            f"{shortest!r} and deeper{some._batch}, seed {some.seed}\n"
+            f"{event_in_words(event, threshold, dtype)}; "
+            f"{100 * confidence_level:g} % intervals ({method}, bootstrap); "
+            "mean and std: of those not dead"
+        )
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """Return every sample as a row of a ``pandas.DataFrame``, with the index depth and sample.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> curve = vgsim.depth_curve(vgsim.MLP(1, 8), (5, 10), 100)
+        >>> curve.to_dataframe().groupby("depth").log10_ratio.count().tolist()
+        [100, 100]
+        """
+        frames = [s.to_dataframe().droplevel("layer") for s in self.samples]
+        import pandas
+
+        return pandas.concat(frames, keys=self.depths.tolist(), names=[self._place])
+
+    def to_xarray(self) -> xarray.Dataset:
+        """Return everything as an ``xarray.Dataset`` with dimensions depth and sample.
+
+        Where a depth has fewer samples, or other indices, values are missing (NaN).
+
+        Raises
+        ------
+        ImportError
+            If xarray is not installed.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> curve = vgsim.depth_curve(vgsim.MLP(1, 8), (5, 10), 100)
+        >>> curve.to_xarray().log10_ratio.sel(depth=10).shape
+        (100,)
+        """
+        sets = [s.to_xarray().sel(layer=0, drop=True) for s in self.samples]
+        import xarray
+
+        names = ["gradient", "output_gradient", "log10_ratio", "rms_min", "rms_max", "dead"]
+        place = xarray.Variable(self._place, self.depths, {"long_name": "number of layers"})
+        found = xarray.concat([s[names].drop_attrs(deep=False) for s in sets], place, join="outer")
+        return found.assign_attrs(network=self.network.canonical_json())
+
+
+def _check_runs(runs: Sequence[Samples]) -> None:
+    """Refuse runs that are no curve."""
+    for run in runs:
+        if not isinstance(run, Samples):
+            raise type_error("samples", f"must be vgsim.Samples, got {run!r}")
+        run.column(0)
+    depths = [run.network.depth for run in runs]
+    if not runs or any(b <= a for a, b in pairwise(depths)):
+        raise value_error("samples", f"must be one or more runs of increasing depths, got {depths}")
+    for run in runs[1:]:
+        for name in IDENTITY:
+            ours, theirs = getattr(runs[0], name), getattr(run, name)
+            if name == "network" and type(ours) is type(theirs):
+                theirs = theirs.with_depth(ours.depth)
+            if name not in ("seed", "engine") and ours != theirs:
+                raise value_error(
+                    "samples",
+                    f"must differ in their depth only, got {name} {ours!r} and {theirs!r}",
+                )

@@ -1,0 +1,147 @@
+"""What can become of a gradient: the conditions of the events, and their checks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from vgsim._checks import (
+    EVENTS,
+    RANGE,
+    RELATIVE,
+    THRESHOLD,
+    check_threshold,
+    type_error,
+    value_error,
+)
+
+__all__ = ["LOG10_RANGE", "Condition", "check_event", "condition", "dtype_name", "event_in_words"]
+
+LOG10_RANGE = {  # of half the smallest subnormal number, and of the largest finite one
+    "float16": (-25 * math.log10(2), math.log10(65504)),
+    "bfloat16": (-134 * math.log10(2), math.log10((2 - 2**-7) * 2.0**127)),
+    "float32": (-150 * math.log10(2), math.log10((2 - 2**-23) * 2.0**127)),
+}
+
+
+class Condition(NamedTuple):
+    """An event as a condition on one quantity of a sample at a layer.
+
+    quantity
+        "ratio", R_l = log10(‖G_l‖/‖G_D‖), or "rms_min" or "rms_max" of `Samples`.
+    holds
+        Where the event happened, of an array of the quantity.
+    distance
+        How far from the event, in the quantity's decades: negative where it happened.
+    """
+
+    quantity: str
+    holds: Callable[[Any], NDArray[np.bool_]]
+    distance: Callable[[Any], Any]
+
+
+def condition(event: str, threshold: float = THRESHOLD, dtype: str | None = None) -> Condition:
+    """Return the condition of an event, which `check_event` allows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vgsim._results.events import condition
+    >>> condition("vanishing", 1e-6).holds(np.array([-7.0, -6.0, -np.inf]))
+    array([ True, False,  True])
+    """
+    level = math.log10(threshold)
+    if event == "vanishing":
+        return Condition("ratio", lambda r: r < level, lambda r: r - level)
+    if event == "exploding":
+        return Condition("ratio", lambda r: r > -level, lambda r: -level - r)
+    if event == "healthy":
+        return Condition(
+            "ratio", lambda r: ~((r < level) | (r > -level)), lambda r: np.abs(r) + level
+        )
+    if event == "dead":
+        return Condition("ratio", np.isneginf, lambda r: np.where(np.isneginf(r), -1.0, 1.0))
+    smallest, largest = LOG10_RANGE[str(dtype)]
+    if event == "underflow":
+        low = np.float64(smallest)
+        return Condition("rms_min", lambda x: x < low, lambda x: x - low)
+    high = np.float64(largest)
+    return Condition("rms_max", lambda x: x > high, lambda x: high - x)
+
+
+def check_event(event: str, threshold: float = THRESHOLD, dtype: str | None = None) -> None:
+    """Refuse an unknown event, and a threshold or a dtype that is wrong or not the event's.
+
+    Examples
+    --------
+    >>> from vgsim._results.events import check_event
+    >>> check_event("dead", 1e-6, "float16")
+    Traceback (most recent call last):
+    ValueError: dtype is for underflow and overflow only, got 'float16' with event 'dead'
+    """
+    check_threshold(threshold)
+    if event not in EVENTS:
+        raise value_error("event", f"must be one of {', '.join(EVENTS)}, got {event!r}")
+    if event in RANGE and dtype not in tuple(LOG10_RANGE):
+        known = ", ".join(LOG10_RANGE)
+        raise value_error("event", f"{event!r} needs a dtype, one of {known}, got {dtype!r}")
+    if event not in RANGE and dtype is not None:
+        raise value_error(
+            "dtype", f"is for underflow and overflow only, got {dtype!r} with event {event!r}"
+        )
+    if event not in RELATIVE and threshold != THRESHOLD:
+        raise value_error(
+            "threshold",
+            f"is for vanishing, exploding and healthy only, got {threshold!r} with event {event!r}",
+        )
+
+
+def dtype_name(dtype: DTypeLike | None) -> str | None:
+    """Return the name of a dtype, which may be none of `LOG10_RANGE`; a name as it is.
+
+    Raises
+    ------
+    TypeError
+        If it is no dtype.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vgsim._results.events import dtype_name
+    >>> dtype_name(np.float16)
+    'float16'
+    """
+    if dtype is None or isinstance(dtype, str):
+        return dtype
+    try:
+        return np.dtype(dtype).name
+    except TypeError:
+        raise type_error(
+            "dtype", f"must be one of {', '.join(LOG10_RANGE)}, got {dtype!r}"
+        ) from None
+
+
+def event_in_words(event: str, threshold: float, dtype: DTypeLike | None) -> str:
+    """Say what an event is, in decades of R.
+
+    Examples
+    --------
+    >>> from vgsim._results.events import event_in_words
+    >>> event_in_words("vanishing", 1e-6, None)
+    'vanishing: R < -6'
+    """
+    decades = f"{math.log10(threshold) + 0.0:.6g}"
+    above = f"{-math.log10(threshold) + 0.0:.6g}"
+    words = {
+        "vanishing": f"R < {decades}",
+        "exploding": f"R > {above}",
+        "healthy": f"{decades} <= R <= {above}",
+        "dead": "a gradient of exactly 0",
+        "underflow": f"an RMS below half the smallest number of {dtype}",
+        "overflow": f"an RMS above the largest number of {dtype}",
+    }
+    return f"{event}: {words[event]}"

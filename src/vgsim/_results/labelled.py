@@ -1,0 +1,116 @@
+"""Arrays in the labelled containers of others: xarray and pandas."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas
+    import xarray
+
+__all__ = ["attributes", "dataset", "frame", "imported"]
+
+Variables = Mapping[str, tuple[tuple[str, ...], Any, str, str]]  # dimensions, array, meaning, units
+COORDINATES = {
+    "sample": "number of the sample under its seed",
+    "layer": "layer l, 0 is the input",
+    "weight_layer": "layer l of W_l",
+    "saturation_layer": "layer l with units, 1 or more",
+    "direction": "number of the direction, 1 is the one that is stretched most",
+}
+
+
+def imported(module: str, what: str) -> Any:
+    """Return a module of a package that is needed for `what`.
+
+    Raises
+    ------
+    ImportError
+        If it is not installed; the message says what to install.
+
+    Examples
+    --------
+    >>> from vgsim._results.labelled import imported
+    >>> imported("json", "text").__name__
+    'json'
+    """
+    try:
+        return import_module(module)
+    except ImportError as error:
+        package = module.partition(".")[0]
+        raise ImportError(f"{what} needs the package {package}: pip install {package}") from error
+
+
+def dataset(
+    variables: Variables, coordinates: Mapping[str, Any], attributes: Mapping[str, Any]
+) -> xarray.Dataset:
+    """Return arrays as an ``xarray.Dataset``.
+
+    Parameters
+    ----------
+    variables : mapping of str to (dimensions, array, meaning, units)
+    coordinates : mapping of str to array
+        Values along dimensions out of `COORDINATES`.
+    attributes : mapping of str to str or number
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vgsim._results.labelled import dataset
+    >>> found = dataset({"x": (("layer",), np.zeros(2), "nothing", "1")}, {"layer": [0, 5]}, {})
+    >>> found.x.sel(layer=5).item()
+    0.0
+    """
+    found: xarray.Dataset = imported("xarray", "to_xarray").Dataset(
+        {
+            name: (dims, array, {"long_name": meaning, "units": units})
+            for name, (dims, array, meaning, units) in variables.items()
+        },
+        {
+            name: (name, values, {"long_name": COORDINATES[name]})
+            for name, values in coordinates.items()
+        },
+        dict(attributes),
+    )
+    return found
+
+
+def frame(
+    variables: Variables, index: Any, layers: Any, shared: bool, attributes: Mapping[str, Any]
+) -> pandas.DataFrame:
+    """Return arrays of samples and layers as a tidy ``pandas.DataFrame``: a row a pair.
+
+    What belongs to a sample, or to weights that all layers share, is repeated in each of its rows;
+    what layer 0 has not is missing there.
+    """
+    pandas = imported("pandas", "to_dataframe")
+    shape = len(index), layers.size
+    rows = pandas.MultiIndex.from_product([index, layers], names=["sample", "layer"])
+    columns = {}
+    for name, (dims, array, _, _) in variables.items():
+        if dims == ("sample",) or (shared and dims == ("sample", "weight_layer")):
+            array = np.broadcast_to(array.reshape(-1, 1), shape)
+        elif dims != ("sample", "layer"):
+            wide = np.full(shape, np.nan)
+            wide[:, layers >= 1] = array
+            array = wide
+        columns[name] = array.ravel()
+    found: pandas.DataFrame = pandas.DataFrame(columns, rows)
+    found.attrs = dict(attributes)
+    return found
+
+
+def attributes(made: Any, names: Iterable[str]) -> dict[str, Any]:
+    """Return what made a result, flat and as strings and numbers, as netCDF wants attributes."""
+    values = {name: getattr(made, name) for name in names}
+    return {
+        "network": made.network.canonical_json(),
+        **values,
+        "seed": str(values["seed"]),
+        "elapsed_seconds": made.elapsed,
+        **{f"provenance_{name}": value for name, value in made.provenance.items()},
+    }

@@ -1,0 +1,521 @@
+"""Samples: the raw results of one run, labelled by sample and layer."""
+
+from __future__ import annotations
+
+import operator
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from vgsim._checks import THRESHOLD
+from vgsim._networks.description import Network
+from vgsim._results import curves, labelled, npz, summary
+from vgsim._results.distribution import Distribution
+
+if TYPE_CHECKING:
+    import pandas
+    import xarray
+
+__all__ = ["IDENTITY", "KIND", "QUANTITIES", "RECORDS", "Samples", "merged_provenance"]
+
+Floats = NDArray[np.float64]
+
+
+A = TypeVar("A", bound=NDArray[Any])
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """What an array of `Samples` holds."""
+
+    dims: tuple[str, ...]
+    record: str | None  # the name that asks for it; None: always there
+    units: str
+    meaning: str
+    dtype: type[np.bool_] | type[np.float64] | None = np.float64  # None: as it came
+
+
+_EACH = ("sample",)
+_LAYER = ("sample", "layer")
+_UNITS = ("sample", "saturation_layer")
+_WEIGHTS = ("sample", "weight_layer")
+
+
+QUANTITIES = {
+    "output_gradient": Quantity(_EACH, None, "log10", "log10 of the norm of G_D"),
+    "dead": Quantity(_EACH, None, "1", "whether G_0 is exactly zero", np.bool_),
+    "gradient": Quantity(_LAYER, "gradient", "log10", "log10 of the norm of G_l"),
+    "rms_min": Quantity(
+        _LAYER, "gradient", "log10", "log10 of the least RMS of G_l, ..., G_D", None
+    ),
+    "rms_max": Quantity(
+        _LAYER, "gradient", "log10", "log10 of the largest RMS of G_l, ..., G_D", None
+    ),
+    "activation": Quantity(_LAYER, "activation", "log10", "log10 of the RMS of X_l"),
+    "saturation": Quantity(
+        _UNITS, "saturation", "1", "fraction of units with |phi'| < 0.05 max |phi'|"
+    ),
+    "weight_gradient": Quantity(
+        _WEIGHTS, "weight_gradient", "log10", "log10 of the norm of the gradient by W_l"
+    ),
+    "update_ratio": Quantity(
+        _WEIGHTS,
+        "update_ratio",
+        "log10",
+        "log10 of the norm of the gradient by W_l over the norm of W_l",
+    ),
+    "clipped": Quantity(_LAYER, "clipped", "1", "fraction of the entries of G_l that were clipped"),
+}
+
+
+RECORDS = tuple(dict.fromkeys(q.record for q in QUANTITIES.values() if q.record))
+
+
+class Recorded(Generic[A]):
+    """An attribute of `Samples` that is there if the run recorded it."""
+
+    def __init__(self, doc: str) -> None:
+        self.__doc__ = doc
+
+    def __set_name__(self, owner: type[Samples], name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, samples: None, owner: type[Samples]) -> Recorded[A]: ...
+    @overload
+    def __get__(self, samples: Samples, owner: type[Samples]) -> A: ...
+    def __get__(self, samples: Samples | None, owner: type[Samples]) -> Recorded[A] | A:
+        if samples is None:
+            return self
+        if self._name not in samples._arrays:
+            recorded = ", ".join(repr(record) for record in samples.record) or "nothing"
+            raise AttributeError(
+                f"{self._name} was not recorded: it needs {QUANTITIES[self._name].record!r} in "
+                f"simulate's record, which had {recorded}"
+            )
+        return cast(A, samples._arrays[self._name])
+
+    def __set__(self, samples: Samples, value: object) -> None:
+        raise AttributeError(f"{self._name} is read-only")
+
+
+def check_arrays(
+    index: NDArray[np.int64],
+    layers: NDArray[np.int64],
+    n_weight_layers: int,
+    arrays: Mapping[str, NDArray[Any]],
+) -> None:
+    """Refuse arrays, named as in `QUANTITIES`, that no run can have recorded."""
+    if index.ndim != 1 or not index.size or index[0] < 0 or np.any(np.diff(index) <= 0):
+        raise ValueError("index must be a vector of increasing ints >= 0, at least one")
+    if layers.ndim != 1 or len(set(layers.tolist())) != layers.size:
+        raise ValueError(f"layers must be distinct ints, got {layers.tolist()}")
+    sizes = {
+        "sample": index.size,
+        "layer": layers.size,
+        "saturation_layer": np.count_nonzero(layers >= 1),
+        "weight_layer": n_weight_layers,
+    }
+    for name, quantity in QUANTITIES.items():
+        if (name in arrays) != (quantity.record is None or quantity.record in arrays):
+            raise ValueError(f"{name} is missing, or there without {quantity.record}")
+        if name not in arrays:
+            continue
+        shape = tuple(sizes[dim] for dim in quantity.dims)
+        if arrays[name].shape != shape:
+            raise ValueError(f"{name} must have shape {shape}, got {arrays[name].shape}")
+        if not np.all(arrays[name] < np.inf):
+            raise ValueError(f"{name} must be finite or -inf, got NaN or inf")
+    if not np.all(np.isfinite(arrays["output_gradient"])):
+        raise ValueError("output_gradient must be finite")
+    if "gradient" in arrays:
+        closed = np.isneginf(arrays["gradient"][:, layers == 0])
+        if np.any(closed != arrays["dead"][:, np.newaxis]):
+            raise ValueError("dead must say where gradient is -inf at layer 0")
+
+
+KIND = "vgsim.Samples"  # in files
+IDENTITY = ("network", "seed", "engine", "dtype", "batch_size", "loss", "inputs")
+
+
+class Samples(Distribution):
+    """The raw results of one run: n random networks, seen at k layers.
+
+    :func:`simulate` and :func:`load` make them. G_l is the gradient of the loss by the output X_l
+    of layer l (X_0: the input), in an `RNN` by the state after step l; norms and means are over all
+    units and all examples of a batch. Arrays are read-only; logarithms are decimal.
+
+    Attributes
+    ----------
+    network : MLP or RNN
+    seed : int
+    index : int64 array, shape (n,)
+        The number of each sample under that seed, increasing.
+    layers : int64 array, shape (k,)
+        The recorded layers l, in the order asked for.
+    weight_layers : int64 array, shape (k',)
+        Those with l >= 1, which have weights W_l. In an `RNN` always [1]: all steps share one W.
+    saturation_layers : int64 array, shape (k'',)
+        Those with l >= 1, which have units; the same as weight_layers but in an `RNN`.
+    gradient : float64 array, shape (n, k)
+        log10 ‖G_l‖; −inf in a dead network.
+    output_gradient : float64 array, shape (n,)
+        log10 ‖G_D‖.
+    log10_ratio : float64 array, shape (n, k)
+        R_l = gradient − output_gradient.
+    rms_min, rms_max : float array, shape (n, k)
+        log10 of the smallest and the largest RMS of an entry of G_l … G_D.
+    activation : float64 array, shape (n, k)
+        log10 of the RMS of X_l.
+    saturation : float64 array, shape (n, k'')
+        Fraction of the units of layer l, in all examples, where ``|φ'| < 0.05 max |φ'|``.
+    weight_gradient, update_ratio : float64 array, shape (n, k')
+        log10 ‖∂L/∂W_l‖_F, and log10 of ‖∂L/∂W_l‖_F / ‖W_l‖_F.
+    clipped : float64 array, shape (n, k)
+        Fraction of the entries of G_l that gradient clipping cut: with `ClipNorm` 0 or 1. Always 0
+        at the last layer, whose G_D is given. Only in a network with `clip`.
+    dead : bool array, shape (n,)
+        Whether G_0 is exactly zero, because every path is closed.
+    n_dead : int
+        How many samples are dead.
+    record : tuple of str
+        Which of the quantities "gradient" (with rms_min and rms_max), "activation", "saturation",
+        "weight_gradient", "update_ratio" and "clipped" were recorded. The others raise
+        AttributeError.
+    engine, dtype, loss, inputs : str
+        `inputs` is "normal", or "sha256:…" of the data matrix.
+    batch_size : int
+    provenance : dict of str
+        Versions, instruction set, compiler.
+    elapsed : float
+        Seconds of computation.
+
+    Notes
+    -----
+    ``a + b`` joins two runs of the same network and seed into one, sorted by index. Everything
+    that changes a sample must agree, the recorded layers and quantities too, and no index may be
+    in both: the ValueError says what is in the way. ``sum(parts)`` joins several.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> net = vgsim.MLP(depth=20, width=16, activation="relu", init="he_normal")
+    >>> a = vgsim.simulate(net, 300, layers=(0, 10, 20))
+    >>> b = vgsim.simulate(net, 200, layers=(0, 10, 20), first=300)
+    >>> len(a + b), sum([a, b]).gradient.shape
+    (500, (500, 3))
+    """
+
+    output_gradient = Recorded[Floats]("log10 ‖G_D‖, shape (n,).")
+    dead = Recorded[NDArray[np.bool_]]("Whether G_0 is exactly zero, shape (n,).")
+    gradient = Recorded[Floats]("log10 ‖G_l‖, shape (n, k).")
+    rms_min = Recorded[NDArray[Any]]("log10 of the least RMS of G_l … G_D, shape (n, k).")
+    rms_max = Recorded[NDArray[Any]]("log10 of the largest RMS of G_l … G_D, shape (n, k).")
+    activation = Recorded[Floats]("log10 of the RMS of X_l, shape (n, k).")
+    saturation = Recorded[Floats]("Fraction of saturated units, shape (n, k'').")
+    weight_gradient = Recorded[Floats]("log10 ‖∂L/∂W_l‖_F, shape (n, k').")
+    update_ratio = Recorded[Floats]("log10 of ‖∂L/∂W_l‖_F / ‖W_l‖_F, shape (n, k').")
+    clipped = Recorded[Floats]("Fraction of clipped entries of G_l, shape (n, k).")
+
+    def __init__(
+        self,
+        network: Network,
+        *,
+        seed: int,
+        index: ArrayLike,
+        layers: ArrayLike,
+        engine: str,
+        dtype: str,
+        batch_size: int,
+        loss: str,
+        inputs: str,
+        provenance: Mapping[str, str],
+        elapsed: float,
+        **arrays: ArrayLike | None,
+    ) -> None:
+        self.network = network
+        self.seed = seed
+        self.engine = engine
+        self.dtype = dtype
+        self.batch_size = batch_size
+        self.loss = loss
+        self.inputs = inputs
+        self.provenance = dict(provenance)
+        self.elapsed = float(elapsed)
+        self.index = _read_only(index, np.int64)
+        self.layers = _read_only(layers, np.int64)
+        self.weight_layers = _read_only(network.weight_places(self.layers), np.int64)
+        self.saturation_layers = _read_only(self.layers[self.layers >= 1], np.int64)
+        if unknown := arrays.keys() - QUANTITIES.keys():
+            raise TypeError(f"unknown arrays: {', '.join(sorted(unknown))}")
+        self._arrays = {
+            name: _read_only(values, QUANTITIES[name].dtype)
+            for name, values in arrays.items()
+            if values is not None
+        }
+        check_arrays(self.index, self.layers, self.weight_layers.size, self._arrays)
+
+    @property
+    def log10_ratio(self) -> Floats:
+        """R_l = log10(‖G_l‖ / ‖G_D‖), shape (n, k)."""
+        ratio: Floats = self.gradient - self.output_gradient[:, np.newaxis]
+        return ratio
+
+    @property
+    def n_dead(self) -> int:
+        """How many samples are dead."""
+        return int(np.count_nonzero(self.dead))
+
+    @property
+    def record(self) -> tuple[str, ...]:
+        """The recorded quantities."""
+        return tuple(record for record in RECORDS if record in self._arrays)
+
+    def __len__(self) -> int:
+        return int(self.index.size)
+
+    def __repr__(self) -> str:
+        k = self.layers.size
+        layers = f"layer {self.layers[0]}" if k == 1 else f"{k} layers"
+        if k > 1:
+            layers += f" from {self.layers.min()} to {self.layers.max()}"
+        return (
+            f"<Samples: {len(self)} of {self.network!r}{self._batch}, seed {self.seed}, {layers}, "
+            f"recorded {', '.join(self.record) or 'nothing'}>"
+        )
+
+    def _ratio(self, layer: int) -> Floats:
+        """R_l of one layer, shape (n,)."""
+        ratio: Floats = self.gradient[:, self.column(layer)] - self.output_gradient
+        return ratio
+
+    def _quantity(self, event: str, name: str, layer: int) -> Floats:
+        """Return the quantity of an event's condition at one layer, shape (n,)."""
+        if event == "dead" and layer == 0:
+            return np.where(self.dead, -np.inf, 0.0)  # known without a recorded layer
+        if name == "ratio":
+            return self._ratio(layer)
+        quantity: Floats = getattr(self, name)[:, self.column(layer)]
+        return quantity
+
+    def summary(
+        self,
+        threshold: float = THRESHOLD,
+        confidence_level: float = 0.95,
+        method: str = "wilson",
+    ) -> summary.Summary:
+        """Summarise every recorded layer: probabilities with intervals, moments and quantiles.
+
+        Parameters
+        ----------
+        threshold, confidence_level, method
+            As for :meth:`probability`.
+
+        Returns
+        -------
+        Summary
+            A dict of columns, which prints as a table and makes a ``pandas.DataFrame``.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> net = vgsim.MLP(depth=50, width=32, activation="sigmoid")
+        >>> summary = vgsim.simulate(net, 1000, layers=(0, 50)).summary()
+        >>> summary["layer"], summary["vanishing"]
+        (array([ 0, 50]), array([1., 0.]))
+        """
+        return summary.summarise(self, threshold, confidence_level, method)
+
+    def profile(self) -> curves.LayerProfile:
+        """Return the ratio against layer: its mean, variance and depth scale along the network.
+
+        Raises
+        ------
+        ValueError
+            If fewer than two layers were recorded.
+        AttributeError
+            If the run did not record "gradient".
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> net = vgsim.MLP(depth=50, width=32, activation="sigmoid")
+        >>> scale = vgsim.simulate(net, 1000).profile().depth_scale()
+        >>> round(scale.slope.estimate, 1)  # of ln ‖G‖² a layer
+        -2.9
+        """
+        _ = self.gradient  # an AttributeError if it was not recorded
+        return curves.LayerProfile(self)
+
+    def to_xarray(self) -> xarray.Dataset:
+        """Return everything as an ``xarray.Dataset``.
+
+        Its dimensions are sample (labelled by index), layer, and weight_layer and saturation_layer,
+        the recorded layers with weights and with units; each variable has its long_name and units,
+        and the dataset has the parameters and the provenance as attrs.
+
+        Raises
+        ------
+        ImportError
+            If xarray is not installed.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> s = vgsim.simulate(vgsim.MLP(depth=10, width=32), 100, layers=(0, 10))
+        >>> float(s.to_xarray().log10_ratio.sel(layer=10).max())
+        0.0
+        """
+        coordinates = {
+            "sample": self.index,
+            "layer": self.layers,
+            "weight_layer": self.weight_layers,
+            "saturation_layer": self.saturation_layers,
+        }
+        return labelled.dataset(self._variables(), coordinates, self._attributes())
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """Return everything as a tidy ``pandas.DataFrame``: one row a sample and layer.
+
+        What belongs to the sample is repeated in each of its rows, as is what belongs to the one
+        weight matrix of an `RNN`; what belongs to the units or weights of a layer is missing
+        (pandas' NaN) at layer 0.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> s = vgsim.simulate(vgsim.MLP(depth=10, width=32), 100, layers=(0, 10))
+        >>> s.to_dataframe().index.names
+        FrozenList(['sample', 'layer'])
+        """
+        shared = self.network.shares_weights
+        return labelled.frame(
+            self._variables(), self.index, self.layers, shared, self._attributes()
+        )
+
+    def _variables(self) -> dict[str, tuple[tuple[str, ...], Any, str, str]]:
+        """Every recorded quantity, and R_l: dimensions, array, meaning, units."""
+        found = {
+            name: (QUANTITIES[name].dims, array, QUANTITIES[name].meaning, QUANTITIES[name].units)
+            for name, array in self._arrays.items()
+        }
+        found = {name: found[name] for name in QUANTITIES if name in found}
+        if "gradient" in found:
+            meaning = "log10 of the norm of G_l over that of G_D"
+            found["log10_ratio"] = _LAYER, self.log10_ratio, meaning, "log10"
+        return found
+
+    def _attributes(self) -> dict[str, Any]:
+        return labelled.attributes(self, IDENTITY[1:])
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write everything to an .npz file, which :func:`load` and ``numpy.load`` read.
+
+        Written beside `path` and renamed, so that the file is whole or not there. No pickle. A file
+        that was there before is replaced.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Taken as it is: no ending is added.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `path` is no path, or names a folder.
+        OSError
+            If the file cannot be written.
+
+        Examples
+        --------
+        >>> import pathlib, tempfile
+        >>> import vgsim
+        >>> s = vgsim.simulate(vgsim.MLP(depth=10, width=32), 100)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = pathlib.Path(folder, "tanh.npz")
+        ...     s.save(path)
+        ...     bool((vgsim.load(path).gradient == s.gradient).all())
+        True
+        """
+        header = {name: getattr(self, name) for name in (*IDENTITY, "provenance", "elapsed")}
+        header["network"] = self.network.canonical_json()
+        header["seed"] = operator.index(self.seed)
+        arrays = {"index": self.index, "layers": self.layers, **self._arrays}
+        npz.write(path, KIND, header, arrays)
+
+    def __add__(self, other: Samples) -> Samples:
+        if not isinstance(other, Samples):
+            return NotImplemented
+        differences = "; ".join(
+            f"{name} ({x!r} and {y!r})"
+            for (name, x), y in zip(
+                self._identity().items(), other._identity().values(), strict=True
+            )
+            if x != y
+        )
+        if differences:
+            raise ValueError(f"these samples cannot be joined, they differ in {differences}")
+        common = np.intersect1d(self.index, other.index, assume_unique=True)
+        if common.size:
+            raise ValueError(
+                f"these samples cannot be joined, {common.size} of them are in both: "
+                f"index {common[0]} to {common[-1]}"
+            )
+        index = np.concatenate([self.index, other.index])
+        order = np.argsort(index, kind="stable")
+        arrays: dict[str, Any] = {
+            name: np.concatenate([array, other._arrays[name]])[order]
+            for name, array in self._arrays.items()
+        }
+        return Samples(
+            **{name: getattr(self, name) for name in IDENTITY},
+            index=index[order],
+            layers=self.layers,
+            provenance=merged_provenance(self.provenance, other.provenance),
+            elapsed=self.elapsed + other.elapsed,
+            **arrays,
+        )
+
+    def _identity(self) -> dict[str, object]:
+        """Return what two runs must have in common to be joined."""
+        return {
+            **{name: getattr(self, name) for name in IDENTITY},
+            "layers": self.layers.tolist(),
+            "record": self.record,
+            "stream version": self.provenance.get("stream_version"),
+        }
+
+    def __radd__(self, other: object) -> Samples:
+        """Let ``sum(parts)`` begin at 0."""
+        return self if isinstance(other, int) and other == 0 else NotImplemented
+
+
+def _read_only(values: ArrayLike, dtype: Any) -> NDArray[Any]:
+    array = np.asarray(values, dtype=dtype).view()
+    array.flags.writeable = False
+    return array
+
+
+def merged_provenance(a: Mapping[str, str], b: Mapping[str, str]) -> dict[str, str]:
+    """Return both provenances; where they differ, both values, in alphabetical order.
+
+    Examples
+    --------
+    >>> from vgsim._results.samples import merged_provenance
+    >>> merged_provenance({"isa": "avx512", "vgsim": "0.1"}, {"isa": "avx2", "vgsim": "0.1"})
+    {'isa': 'avx2; avx512', 'vgsim': '0.1'}
+    """
+    merged = {**a, **b}
+    for name in a.keys() & b.keys():
+        if a[name] != b[name]:
+            merged[name] = "; ".join(sorted({*a[name].split("; "), *b[name].split("; ")}))
+    return merged

@@ -1,0 +1,165 @@
+"""The summary of a run by layer: data that print as a table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vgsim._networks.description import Network
+from vgsim._results.distribution import Distribution
+from vgsim._results.tables import (
+    QUANTILES,
+    Column,
+    check_format,
+    decimals,
+    number_decimals,
+    report,
+)
+from vgsim.theory._prediction import Prediction, predict
+
+EVENTS = ("vanishing", "exploding", "dead")
+MOMENT_DECIMALS = 3  # of mean and std
+
+
+class Summary(dict[str, NDArray[Any]]):
+    """A dict of columns, one entry a recorded layer, that prints as a table.
+
+    The columns are layer; vanishing, exploding and dead, each with its _low and _high; mean and
+    std over the samples that are not dead; q05, median and q95 over all of them. mean and std are
+    masked arrays, masked where too few samples are alive. ``pandas.DataFrame(summary)`` works.
+
+    Attributes
+    ----------
+    title : str
+        What was summarised.
+    n : int
+        From how many samples.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> net = vgsim.MLP(depth=50, width=32, activation="sigmoid")
+    >>> list(vgsim.simulate(net, 1000).summary())[:4]
+    ['layer', 'vanishing', 'vanishing_low', 'vanishing_high']
+    """
+
+    title: str
+    n: int
+    _threshold: float
+    _predictions: Callable[[], list[Prediction]]
+
+    def table(self, format: str = "text", theory: bool = True) -> str:
+        """Write the summary as a table, with theory beside measurement.
+
+        Parameters
+        ----------
+        format : {"text", "markdown", "latex", "csv"}, default "text"
+            LaTeX needs the package booktabs; only CSV has all digits.
+        theory : bool, default True
+            Whether to put beside probabilities, mean and std what the theory says: "-" where there
+            is none.
+
+        Returns
+        -------
+        str
+
+        Raises
+        ------
+        ValueError
+            If the format is unknown.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> net = vgsim.MLP(depth=50, width=32, activation="relu", init="he_normal")
+        >>> summary = vgsim.simulate(net, 1000, layers=(0, 25)).summary(threshold=0.1)
+        >>> print(summary.table("csv").splitlines()[0])
+        layer,vanishing,vanishing_low,vanishing_high,vanishing_theory,exploding,...
+        """
+        check_format(format)
+        found = self._predictions() if theory else None
+        digits = [decimals(self.n)] * self["layer"].size
+        columns = [Column("layer", "layer", self["layer"].tolist())]
+        for event in EVENTS:
+            values, low, high = (self[f"{event}{end}"].tolist() for end in ("", "_low", "_high"))
+            columns.append(Column(event, f"P({event})", values, low, high, digits))
+            if found is not None:
+                said = [prediction.probability(event, self._threshold) for prediction in found]
+                columns.append(Column(f"{event}_theory", "theory", said, decimals=digits))
+        digits = [MOMENT_DECIMALS] * self["layer"].size
+        for name in ("mean", "std"):
+            columns.append(Column(name, name, self[name].tolist(), decimals=digits))
+            if found is not None:
+                said = [getattr(prediction, name) for prediction in found]
+                columns.append(Column(f"{name}_theory", "theory", said, decimals=digits))
+        for name, q in QUANTILES.items():
+            heading = "median" if q == 0.5 else f"{100 * q:g} %"
+            values = self[name].tolist()
+            digits = list(map(number_decimals, values))
+            columns.append(Column(name, heading, values, decimals=digits))
+        return report(columns, format, self.title)
+
+    def __str__(self) -> str:
+        return self.table(theory=False)
+
+    __repr__ = __str__
+
+
+def summarise(
+    samples: Distribution, threshold: float, confidence_level: float, method: str
+) -> Summary:
+    """Summarise `samples`: see :meth:`Samples.summary`.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> from vgsim._results.summary import summarise
+    >>> s = vgsim.simulate(vgsim.MLP(depth=10, width=32), 100, layers=(10,))
+    >>> summarise(s, 1e-6, 0.95, "exact")["median"]
+    array([0.])
+    """
+    layers = samples.layers.tolist()
+    columns: dict[str, Any] = {"layer": samples.layers.copy()}
+    for event in EVENTS:
+        relevant: dict[str, Any] = {} if event == "dead" else {"threshold": threshold}
+        found = [
+            samples.probability(
+                event, layer, **relevant, confidence_level=confidence_level, method=method
+            )
+            for layer in layers
+        ]
+        columns[event] = np.array([p.estimate for p in found])
+        columns[f"{event}_low"] = np.array([p.low for p in found])
+        columns[f"{event}_high"] = np.array([p.high for p in found])
+    alive = np.array([np.count_nonzero(samples._ratio(layer) > -np.inf) for layer in layers])
+    for name, moment, needed in (("mean", samples.mean, 1), ("std", samples.std, 2)):
+        enough = alive >= needed
+        values = [moment(l) if ok else 0.0 for l, ok in zip(layers, enough, strict=True)]
+        columns[name] = np.ma.masked_array(np.array(values), ~enough)
+    quantiles = np.array([samples.quantile(list(QUANTILES.values()), layer) for layer in layers])
+    columns.update(zip(QUANTILES, quantiles.T.copy(), strict=True))
+
+    summary = Summary(columns)
+    summary.n = len(samples)
+    summary._threshold = threshold
+    setting = samples.network, samples.batch_size, samples.loss, samples.inputs
+    summary._predictions = partial(_predictions, layers, *setting)
+    power = math.log10(threshold)
+    summary.title = (
+        f"log10(|G_l| / |G_D|) of {len(samples):,} networks {samples.network!r}{samples._batch}\n"
+        f"vanishing: below {power:.6g}, exploding: above {-power:.6g}; "
+        f"{100 * confidence_level:g} % {method} intervals; "
+        "mean and std: of those not dead"
+    )
+    return summary
+
+
+def _predictions(
+    layers: Sequence[int], network: Network, batch_size: int, loss: str, inputs: str
+) -> list[Prediction]:
+    return [predict(network, layer, batch_size, loss, inputs) for layer in layers]

@@ -1,0 +1,1 @@
+"""Statistics: estimates and intervals, fits, depth scales."""

@@ -1,0 +1,208 @@
+"""A probability from how often an event happened: Wilson, exact and anytime-valid intervals."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from vgsim._statistics.estimate import check_level
+
+METHODS = ("wilson", "exact", "anytime")
+
+
+@dataclass(frozen=True)
+class Probability:
+    """An estimated probability and its confidence interval.
+
+    Attributes
+    ----------
+    estimate : float
+        ``events / n``.
+    low, high : float
+        Limits of the two-sided interval, ``0 <= low <= estimate <= high <= 1``.
+    events : int
+        How often the event happened.
+    n : int
+        Among how many independent samples.
+    confidence_level : float
+        The nominal coverage of the interval.
+    method : {"wilson", "exact", "anytime"}
+        How the interval was made.
+
+    Examples
+    --------
+    >>> from vgsim._statistics.binomial import binomial
+    >>> print(binomial(3, 100))
+    0.03 (95 % interval 0.0103 to 0.0845, 3 of 100)
+    """
+
+    estimate: float
+    low: float
+    high: float
+    events: int
+    n: int
+    confidence_level: float
+    method: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.estimate:.6g} ({100 * self.confidence_level:g} % interval "
+            f"{self.low:.3g} to {self.high:.3g}, {self.events} of {self.n})"
+        )
+
+
+def check_interval(confidence_level: float, method: str) -> None:
+    """Refuse a confidence level outside (0, 1) and an unknown method.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, the value and the choices.
+
+    Examples
+    --------
+    >>> from vgsim._statistics.binomial import check_interval
+    >>> check_interval(0.95, "agresti")
+    Traceback (most recent call last):
+    ValueError: method must be one of wilson, exact, anytime, got 'agresti'
+    """
+    check_level(confidence_level)
+    if method not in METHODS:
+        raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
+
+
+def binomial(
+    events: int, n: int, confidence_level: float = 0.95, method: str = "wilson"
+) -> Probability:
+    """Estimate a probability from how often an event happened.
+
+    Parameters
+    ----------
+    events, n : int
+        The event happened in `events` of `n` independent samples.
+    confidence_level : float, default 0.95
+        Between 0 and 1.
+    method : {"wilson", "exact", "anytime"}, default "wilson"
+        "wilson" inverts the score test: its mean coverage is nominal. "exact" inverts the binomial
+        law: its coverage is never below nominal, so the interval is a little wider. "anytime" is
+        one of a sequence of intervals that all cover at once, wider still: the only one that
+        stays valid if `n` was chosen by looking at the events (:class:`vgsim.Precision` does).
+
+    Returns
+    -------
+    Probability
+
+    Raises
+    ------
+    ValueError
+        If not 0 <= events <= n with n >= 1, or the level or the method is unknown.
+
+    References
+    ----------
+    E. B. Wilson, J. Am. Stat. Assoc. 22 (1927) 209; C. J. Clopper and E. S. Pearson, Biometrika 26
+    (1934) 404. For the anytime sequence see ``vgsim._anytime``.
+
+    Examples
+    --------
+    >>> from vgsim._statistics.binomial import binomial
+    >>> zero = binomial(0, 10_000)
+    >>> zero.estimate, zero.low, round(zero.high, 6)
+    (0.0, 0.0, 0.000384)
+    """
+    events, n = operator.index(events), operator.index(n)
+    if not 0 <= events <= n or n < 1:
+        raise ValueError(f"events and n must be 0 <= events <= n, n >= 1, got {events} of {n}")
+    check_interval(confidence_level, method)
+    if method == "anytime":
+        low, high = confidence_sequence(events, n, confidence_level)
+    else:
+        from scipy.stats import binomtest
+
+        interval = binomtest(events, n).proportion_ci(confidence_level, method=method)
+        low, high = float(interval.low), float(interval.high)
+    return Probability(events / n, low, high, events, n, confidence_level, method)
+
+
+PRIOR = 0.5  # Beta(½, ½)
+
+
+def confidence_sequence(events: int, n: int, confidence_level: float = 0.95) -> tuple[float, float]:
+    """Return the interval at `n` of an anytime-valid confidence sequence for a probability.
+
+    With probability `confidence_level` or more, the intervals at n = 1, 2, 3, … all contain the
+    true probability. So one may look at any time, stop for any reason, and go on later.
+
+    It holds all p against which the evidence is less than 1 / (1 − confidence_level), measured by
+    the likelihood of the samples averaged over the prior Beta(½, ½), divided by that at p. At the
+    true p this ratio is a martingale that starts at 1; by Ville's inequality it ever reaches 1/α
+    with probability α at most.
+
+    Parameters
+    ----------
+    events, n : int
+        The event happened in `events` of the first `n` independent samples; n >= 0.
+    confidence_level : float, default 0.95
+        Between 0 and 1.
+
+    Returns
+    -------
+    low, high : float
+        ``0 <= low <= events / n <= high <= 1``; a function of the arguments, not of the order of
+        the events.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If not 0 <= events <= n, or the level is not between 0 and 1.
+
+    References
+    ----------
+    H. Robbins, Ann. Math. Stat. 41 (1970) 1397; S. R. Howard, A. Ramdas, J. McAuliffe and
+    J. Sekhon, Ann. Stat. 49 (2021) 1055.
+
+    Examples
+    --------
+    >>> from vgsim._statistics.binomial import confidence_sequence
+    >>> low, high = confidence_sequence(50, 100)
+    >>> round(low, 4), round(high, 4)
+    (0.3383, 0.6617)
+    """
+    events, n = operator.index(events), operator.index(n)
+    if not 0 <= events <= n:
+        raise ValueError(f"events and n must be 0 <= events <= n, got {events} of {n}")
+    check_level(confidence_level)
+    log_least = _log_beta(PRIOR + events, PRIOR + n - events) - _log_beta(PRIOR, PRIOR)
+    log_least += math.log1p(-confidence_level)
+
+    def excess(p: float) -> float:
+        """How far p is outside: ln of the evidence against it, less its bound."""
+        missed = n - events
+        return (
+            log_least
+            - (events * math.log(p) if events else 0.0)
+            - (missed * math.log1p(-p) if missed else 0.0)
+        )
+
+    # Beyond these, one factor of the likelihood suffices to exclude p.
+    low = math.exp(log_least / events) if events else 0.0
+    high = -math.expm1(log_least / (n - events)) if events < n else 1.0
+    if events:
+        low = _root(excess, low, events / n)
+    if events < n:
+        high = _root(excess, high, events / n)
+    return low, high
+
+
+def _log_beta(a: float, b: float) -> float:
+    return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
+
+
+def _root(excess: Callable[[float], float], outside: float, inside: float) -> float:
+    """Return where `excess` changes its sign: at `outside` if only rounding makes it < 0 there."""
+    if excess(outside) <= 0:
+        return outside
+    from scipy.optimize import brentq
+
+    return float(brentq(excess, outside, inside, xtol=1e-300))

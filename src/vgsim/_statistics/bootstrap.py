@@ -1,0 +1,218 @@
+"""Bootstrap intervals of moments, from sums of powers over groups of samples."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from vgsim._statistics.estimate import Estimate, check_level
+
+Floats = NDArray[np.float64]
+POWERS = np.arange(5)
+
+
+class Moments(NamedTuple):
+    """Moments of k columns, each field of shape (..., k) with resamples in front.
+
+    Attributes
+    ----------
+    n : float64 array
+        How many samples count.
+    mean : float64 array
+    variance : float64 array
+        The sum of squares divided by n − 1.
+    skewness, kurtosis : float64 array
+        Third and fourth standardised moment about the mean; the kurtosis is the excess over a
+        normal law's, so that both are 0 there. Both 0 where all samples are equal.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vgsim._statistics.bootstrap import moments, power_sums
+    >>> x = np.array([1.0, 2.0, 4.0, 5.0])
+    >>> found = moments(power_sums(x, 2, 3.0).sum(axis=0)[np.newaxis], np.array([3.0]))
+    >>> found.mean, found.variance, found.kurtosis
+    (array([3.]), array([3.33333333]), array([-1.64]))
+    """
+
+    n: Floats
+    mean: Floats
+    variance: Floats
+    skewness: Floats
+    kurtosis: Floats
+
+
+def power_sums(values: Floats, groups: int, centre: float) -> Floats:
+    """Return the sums of (x − centre)^0 … (x − centre)^4 over groups of consecutive samples.
+
+    The groups' sizes differ by one at most; samples at −inf are left out of every sum.
+
+    Returns
+    -------
+    float64 array, shape (groups, 5)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vgsim._statistics.bootstrap import power_sums
+    >>> power_sums(np.array([1.0, 2.0, -np.inf, 3.0]), 2, 0.0)
+    array([[ 2.,  3.,  5.,  9., 17.],
+           [ 1.,  3.,  9., 27., 81.]])
+    """
+    alive = values > -np.inf
+    centred = np.where(alive, values - centre, 0.0)
+    starts = np.arange(groups) * values.size // groups
+    power = alive.astype(np.float64)
+    sums = np.empty((groups, POWERS.size))
+    for column in POWERS:
+        sums[:, column] = np.add.reduceat(power, starts)
+        power *= centred
+    return sums
+
+
+def moments(sums: Floats, centres: Floats) -> Moments:
+    """Return the moments of columns with given sums of powers.
+
+    Parameters
+    ----------
+    sums : float64 array, shape (..., k, 5)
+        Of the 0th to the 4th power of the difference from the column's centre. An empty column has
+        the mean at its centre.
+    centres : float64 array, shape (k,)
+        Near the means, so that nothing cancels.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vgsim._statistics.bootstrap import moments
+    >>> moments(np.array([[2.0, 0.0, 2.0, 0.0, 2.0]]), np.array([7.0])).variance
+    array([2.])
+    """
+    n = sums[..., 0]
+    m1, m2, m3, m4 = (sums[..., p] / np.maximum(n, 1) for p in POWERS[1:])
+    second = np.maximum(m2 - m1**2, 0.0)
+    third = m3 - 3 * m1 * m2 + 2 * m1**3
+    fourth = m4 - 4 * m1 * m3 + 6 * m1**2 * m2 - 3 * m1**4
+    spread = np.where(second > 0, second, np.inf)
+    return Moments(
+        n,
+        centres + m1,
+        second * n / np.maximum(n - 1, 1),
+        third / spread**1.5,
+        np.where(second > 0, fourth / spread**2 - 3, 0.0),
+    )
+
+
+GROUPS = 200
+RESAMPLES = 1999
+BATCH = 250  # resamples at a time
+
+
+def bootstrap(
+    statistic: Callable[[Moments], Any],
+    columns: Sequence[ArrayLike],
+    confidence_level: float = 0.95,
+    paired: bool = False,
+    seed: int = 0,
+) -> Estimate:
+    """Estimate a function of the moments of columns, with its bootstrap interval.
+
+    SciPy's bootstrap with bias correction and acceleration (BCa), 1999 resamples. What is resampled
+    are groups of consecutive samples, by the sums of their powers: up to 200 samples each is a
+    group, more are split into 200. So a million samples cost no more than a thousand, and the
+    result depends on nothing but the arguments.
+
+    Parameters
+    ----------
+    statistic : callable
+        Takes `Moments`, each of whose fields n, mean, variance, skewness, kurtosis has the shape
+        (..., k), a column each, and returns an array of shape (...) or (..., j).
+    columns : sequence of k array_like, each of shape (n_i,)
+        Independent samples: numbers, or −inf for the dead, which count in no moment. Two or more
+        in each column are numbers.
+    confidence_level : float, default 0.95
+        Between 0 and 1.
+    paired : bool, default False
+        Whether row i of every column is the same sample, so that rows are resampled. If not, the
+        columns are resampled independently.
+    seed : int, default 0
+        Of the resampling.
+
+    Returns
+    -------
+    Estimate
+        Of floats, or of arrays of shape (j,).
+
+    Raises
+    ------
+    ValueError
+        If a column has fewer than two numbers, or paired columns differ in length.
+
+    References
+    ----------
+    B. Efron, J. Am. Stat. Assoc. 82 (1987) 171.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vgsim._statistics.bootstrap import bootstrap
+    >>> x = np.random.default_rng(0).normal(size=10_000)
+    >>> print(bootstrap(lambda moments: moments.variance[..., 0], [x]))
+    0.996257 (95 % interval 0.969057 to 1.02222)
+    """
+    check_level(confidence_level)
+    arrays = [np.asarray(column, dtype=np.float64) for column in columns]
+    for array in arrays:
+        if array.ndim != 1 or np.count_nonzero(array > -np.inf) < 2:
+            raise ValueError("a bootstrap needs two or more numbers in every column")
+    if paired and len({array.size for array in arrays}) > 1:
+        raise ValueError(f"paired columns must be equally long, got {[a.size for a in arrays]}")
+    from scipy import stats
+
+    centres = np.array([array[array > -np.inf].mean() for array in arrays])
+    sums = [
+        power_sums(array, min(array.size, GROUPS), centre)
+        for array, centre in zip(arrays, centres, strict=True)
+    ]
+
+    sizes = [len(s) for s in (sums[:1] if paired else sums)]
+
+    def of_groups(*drawn: NDArray[Any], axis: int) -> Floats:
+        """Return the statistic of groups with the numbers `drawn`, along the last axis."""
+        times = [_times_drawn(which, size) for which, size in zip(drawn, sizes, strict=True)]
+        if paired:
+            times *= len(sums)
+        totals = [count @ s for count, s in zip(times, sums, strict=True)]
+        return np.asarray(statistic(moments(np.stack(totals, axis=-2), centres))).T
+
+    groups = [np.arange(size) for size in sizes]
+    with warnings.catch_warnings(), np.errstate(divide="ignore", invalid="ignore"):
+        warnings.simplefilter("ignore", stats.DegenerateDataWarning)
+        found = stats.bootstrap(
+            groups,
+            of_groups,
+            vectorized=True,
+            n_resamples=RESAMPLES,
+            batch=BATCH,
+            confidence_level=confidence_level,
+            random_state=np.random.default_rng(seed),
+        )
+    tails = [(1 - confidence_level) / 2, (1 + confidence_level) / 2]
+    percentiles = np.quantile(found.bootstrap_distribution, tails, axis=-1)
+    limits = np.stack(found.confidence_interval)
+    limits = np.where(np.isnan(limits), percentiles, limits)  # all resamples alike: no BCa
+    values = np.stack([of_groups(*groups, axis=-1), *limits])
+    estimate, low, high = values.tolist() if values.ndim == 1 else values
+    return Estimate(estimate, low, high, confidence_level, "bootstrap")
+
+
+def _times_drawn(drawn: NDArray[Any], groups: int) -> Floats:
+    """Return how often each group was drawn, shape (..., groups)."""
+    rows = drawn.reshape(-1, drawn.shape[-1]).astype(np.intp)
+    offsets = np.arange(len(rows))[:, np.newaxis] * groups
+    counts = np.bincount((rows + offsets).ravel(), minlength=len(rows) * groups)
+    return counts.reshape(*drawn.shape[:-1], groups).astype(np.float64)

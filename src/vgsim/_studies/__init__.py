@@ -1,0 +1,1 @@
+"""Studies: many networks, counted until each is known well enough."""

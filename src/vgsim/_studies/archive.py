@@ -1,0 +1,99 @@
+"""Studies in files: tasks and tallies as a JSON header and flat arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vgsim._results.events import LOG10_RANGE
+from vgsim._studies.precision import Precision
+from vgsim._studies.result import Result
+from vgsim._studies.tally import COUNTED, Tally
+from vgsim._studies.task import Task
+
+__all__ = ["KIND", "packed", "unpacked"]
+
+KIND = "vgsim.Study"
+ARRAYS = (*COUNTED, "entries", "bins", "counts")
+
+
+def packed(study: Sequence[Result]) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Return the header and the arrays of a file that holds results.
+
+    In the header is what is not of a fixed size: tasks, ranges, rules and the large integers; in
+    the arrays all counts, one result after the other.
+    """
+    results = [
+        {
+            "task": result.task.to_dict(),
+            "n": result.n,
+            "ranges": result.ranges,
+            "watched": [asdict(rule) for rule in result.watched],
+            "sums": result.tally.sums,
+            "squares": result.tally.squares,
+        }
+        for result in study
+    ]
+    tallies = [result.tally for result in study]
+    pairs = [pair for tally in tallies for pair in tally.histogram]
+    arrays = {name: _flat([getattr(tally, name) for tally in tallies]) for name in COUNTED}
+    arrays["entries"] = np.array([bins.size for bins, _ in pairs], dtype=np.int64)
+    arrays["bins"] = _flat([bins for bins, _ in pairs])
+    arrays["counts"] = _flat([counts for _, counts in pairs])
+    return {"results": results}, arrays
+
+
+def unpacked(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> list[Result]:
+    """Return the results that a file holds.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        If they are inconsistent.
+    """
+    columns = {name: np.asarray(arrays[name], dtype=np.int64) for name in ARRAYS}
+    taken = dict.fromkeys(ARRAYS, 0)
+
+    def take(name: str, *shape: int) -> NDArray[np.int64]:
+        """Return the next entries of a column."""
+        start = taken[name]
+        taken[name] = start + int(np.prod(shape))
+        return columns[name][start : taken[name]].reshape(shape).copy()
+
+    results = []
+    for values in header["results"]:
+        task = Task.from_dict(values["task"])
+        k, t = len(task.layers), len(task.thresholds)
+        shapes = dict.fromkeys(COUNTED, (k, len(LOG10_RANGE)))
+        shapes |= {"vanishing": (k, t), "exploding": (k, t)}
+        occupied = take("entries", k).tolist()
+        tally = Tally(
+            n=values["n"],
+            layers=np.array(task.layers, dtype=np.int64),
+            thresholds=task.thresholds,
+            dead=take("dead", k),
+            **{name: take(name, *shapes[name]) for name in COUNTED if name != "dead"},
+            sums=tuple(map(int, values["sums"])),
+            squares=tuple(map(int, values["squares"])),
+            histogram=tuple((take("bins", m), take("counts", m)) for m in occupied),
+        )
+        for dead, (_, counts) in zip(tally.dead, tally.histogram, strict=True):
+            if dead + counts.sum() != tally.n:
+                raise ValueError(f"a histogram of {task.network!r} has not all samples")
+        rules = [Precision(**rule) for rule in values["watched"]]
+        ranges = [tuple(piece) for piece in values["ranges"]]
+        results.append(Result(task, tally, tuple(ranges), tuple(rules)))
+    for name, column in columns.items():
+        if taken[name] != column.size:
+            raise ValueError(f"{name} has {column.size} entries, not {taken[name]}")
+    return results
+
+
+def _flat(arrays: list[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """All entries, one array after the other."""
+    nothing = np.zeros(0, dtype=np.int64)
+    return np.concatenate([nothing, *(array.ravel() for array in arrays)])

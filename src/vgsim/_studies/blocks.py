@@ -1,0 +1,510 @@
+"""Blocks: tallies of consecutive blocks of samples, as arrays; what is computed, kept and moved."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from vgsim._checks import INDICES
+from vgsim._results.events import LOG10_RANGE, condition
+from vgsim._results.samples import Samples
+from vgsim._studies.tally import BINS, COUNTED, FRACTION_BITS, Counts, Integers, Tally, gathered
+from vgsim._studies.task import checked_thresholds
+
+__all__ = ["BLOCK", "LIMBS", "SQUARE_LIMBS", "Blocks", "tallied"]
+
+BLOCK = 1000
+LIMB_BITS = 16
+ADDED = 2**16  # blocks whose limbs are added in 64 bits
+AT_ONCE = 2**16  # samples times layers, so that they stay in the cache
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Blocks(Counts):
+    """The tallies of m consecutive blocks of samples of one task.
+
+    A block is 1,000 consecutive sample indices, 0-999, 1000-1999 and so on, or a part of them.
+
+    Attributes
+    ----------
+    layers : int64 array, shape (k,)
+    thresholds : tuple of t float
+    first, count : int64 array, shape (m,)
+        Index of each block's first sample, and how many there are.
+    dead : int64 array, shape (m, k)
+    vanishing, exploding : int64 array, shape (m, k, t)
+    underflow, overflow : int64 array, shape (m, k, 3)
+        As in `Tally`.
+    sums : int64 array, shape (m, k, 4)
+        Σ q = Σ_i sums[…, i] 2^(16 i).
+    squares : int64 array, shape (m, k, 7)
+        Σ q² = Σ_i squares[…, i] 2^(16 i).
+    entries : int64 array, shape (m, k)
+        How many bins of the histogram are occupied.
+    bins, counts : int64 array, shape (entries.sum(),)
+        Those bins, ascending, and their counts, block by block and layer by layer.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> from vgsim._studies.blocks import Blocks
+    >>> s = vgsim.simulate(vgsim.MLP(10, 32), 1500, first=500)
+    >>> blocks = Blocks.of(s, thresholds=(1e-6, 1e-3))
+    >>> len(blocks), blocks.end, blocks.events("vanishing", threshold=1e-3)
+    (2, 2000, array([0, 0]))
+    """
+
+    layers: Integers
+    thresholds: tuple[float, ...]
+    first: Integers
+    count: Integers
+    dead: Integers
+    vanishing: Integers
+    exploding: Integers
+    underflow: Integers
+    overflow: Integers
+    sums: Integers
+    squares: Integers
+    entries: Integers
+    bins: Integers
+    counts: Integers
+
+    @classmethod
+    def of(cls, samples: Samples, thresholds: Iterable[float]) -> Blocks:
+        """Tally samples, cut at the multiples of 1,000.
+
+        Parameters
+        ----------
+        samples : Samples
+            With consecutive indices, and "gradient" among what was recorded.
+        thresholds : iterable of float
+            Of vanishing and exploding; 0 < threshold <= 1.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the samples have gaps, a log10 ratio is beyond ±2^31, or a threshold is none.
+        AttributeError
+            If the run did not record "gradient".
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> from vgsim._studies.blocks import Blocks
+        >>> Blocks.of(vgsim.simulate(vgsim.MLP(10, 32), 2300), [1e-6]).count
+        array([1000, 1000,  300])
+        """
+        chosen = checked_thresholds(thresholds)
+        first, end = int(samples.index[0]), int(samples.index[-1]) + 1
+        if end - first != len(samples):
+            raise ValueError(
+                f"samples must have consecutive indices, got {len(samples)} of those from {first} "
+                f"to {end - 1}"
+            )
+        multiples = np.arange(first // BLOCK + 1, -(-end // BLOCK)) * BLOCK
+        edges = np.concatenate([[first], multiples, [end]])
+        together = max(1, AT_ONCE // (BLOCK * samples.layers.size))
+        parts = []
+        for start in range(0, edges.size - 1, together):
+            cuts = edges[start : start + together + 1]
+            rows = slice(cuts[0] - first, cuts[-1] - first)
+            parts.append(
+                cls(
+                    layers=samples.layers,
+                    thresholds=chosen,
+                    first=cuts[:-1],
+                    count=np.diff(cuts),
+                    **tallied(samples, rows, BLOCK, chosen),
+                )
+            )
+        return cls.join(parts)
+
+    @property
+    def end(self) -> int:
+        """The index after the last sample."""
+        return int(self.first[-1] + self.count[-1])
+
+    @property
+    def _samples(self) -> Integers:
+        return self.count
+
+    def __len__(self) -> int:
+        return int(self.first.size)
+
+    def __repr__(self) -> str:
+        return f"<Blocks: {len(self)}, samples {self.first[0]} to {self.end - 1}>"
+
+    def events(
+        self,
+        event: str,
+        layer: int = 0,
+        threshold: float | None = None,
+        dtype: DTypeLike | None = None,
+    ) -> Integers:
+        """Return how often an event happened in each block, shape (m,).
+
+        Parameters and errors are those of :meth:`Tally.probability`.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> from vgsim._studies.blocks import Blocks
+        >>> s = vgsim.simulate(vgsim.MLP(50, 32, activation="sigmoid"), 1200)
+        >>> Blocks.of(s, (1e-6,)).events("vanishing")
+        array([1000,  200])
+        """
+        return self._events(event, layer, threshold, dtype)
+
+    def total(self, m: int | None = None) -> Tally:
+        """Return the tally of the first `m` blocks, of all by default.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> from vgsim._studies.blocks import Blocks
+        >>> Blocks.of(vgsim.simulate(vgsim.MLP(10, 32), 2300), [1e-6]).total(2).n
+        2000
+        """
+        part = self if m is None else self.head(m)
+        k = part.layers.size
+        layer = np.repeat(np.tile(np.arange(k), len(part)), part.entries.ravel())
+        return Tally(
+            n=int(part.count.sum()),
+            layers=part.layers,
+            thresholds=part.thresholds,
+            **{name: getattr(part, name).sum(axis=0) for name in COUNTED},
+            sums=_integers(part.sums),
+            squares=_integers(part.squares),
+            histogram=tuple(
+                gathered(part.bins[layer == j], part.counts[layer == j]) for j in range(k)
+            ),
+        )
+
+    def head(self, m: int) -> Blocks:
+        """Return the first `m` blocks, at least one.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> from vgsim._studies.blocks import Blocks
+        >>> blocks = Blocks.of(vgsim.simulate(vgsim.MLP(10, 32), 2300), [1e-6])
+        >>> blocks.head(1), blocks.tail(1)
+        (<Blocks: 1, samples 0 to 999>, <Blocks: 1, samples 2000 to 2299>)
+        """
+        return self._cut(0, m)
+
+    def tail(self, m: int) -> Blocks:
+        """Return the last `m` blocks, at least one: see :meth:`head`."""
+        return self._cut(len(self) - m, m)
+
+    def _cut(self, start: int, m: int) -> Blocks:
+        """`m` blocks from the one in place `start` on."""
+        if not 1 <= m <= len(self):
+            raise ValueError(f"m must be an int from 1 to {len(self)}, got {m!r}")
+        rows = slice(start, start + m)
+        past = np.concatenate([[0], np.cumsum(self.entries.sum(axis=1))])
+        occupied = slice(past[start], past[start + m])
+        return Blocks(
+            layers=self.layers,
+            thresholds=self.thresholds,
+            **{name: getattr(self, name)[rows] for name in BY_BLOCK},
+            bins=self.bins[occupied],
+            counts=self.counts[occupied],
+        )
+
+    @classmethod
+    def join(cls, parts: Iterable[Blocks]) -> Blocks:
+        """Return consecutive blocks as one.
+
+        Raises
+        ------
+        ValueError
+            If there are none, one does not begin where the one before it ends, or their layers or
+            thresholds differ.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> from vgsim._studies.blocks import Blocks
+        >>> blocks = Blocks.of(vgsim.simulate(vgsim.MLP(10, 32), 2300), [1e-6])
+        >>> Blocks.join([blocks.head(2), blocks.tail(1)]) == blocks
+        True
+        """
+        parts = list(parts)
+        if not parts:
+            raise ValueError("blocks to join must be one or more, got none")
+        if len(parts) == 1:
+            return parts[0]
+        for a, b in pairwise(parts):
+            if b.first[0] != a.end:
+                raise ValueError(
+                    f"blocks must be consecutive, got {b.first[0]} as first index after {a.end - 1}"
+                )
+            for name, x, y in (
+                ("layers", a.layers.tolist(), b.layers.tolist()),
+                ("thresholds", a.thresholds, b.thresholds),
+            ):
+                if x != y:
+                    raise ValueError(f"blocks cannot be joined, their {name} differ: {x} and {y}")
+        joined = {name: np.concatenate([getattr(p, name) for p in parts]) for name in COLUMNS}
+        return cls(layers=parts[0].layers, thresholds=parts[0].thresholds, **joined)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return everything as arrays of numbers, for a file, the integers as narrow as possible.
+
+        Equal blocks give equal bytes.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> from vgsim._studies.blocks import Blocks
+        >>> blocks = Blocks.of(vgsim.simulate(vgsim.MLP(10, 32), 2300), [1e-6])
+        >>> Blocks.from_arrays(blocks.arrays()) == blocks
+        True
+        """
+        return {
+            "layers": _narrow(self.layers),
+            "thresholds": np.array(self.thresholds, dtype="<f8"),
+            **{name: _narrow(getattr(self, name)) for name in COLUMNS},
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, ArrayLike]) -> Blocks:
+        """Build from what :meth:`arrays` returns.
+
+        Raises
+        ------
+        ValueError
+            If an array is missing, unknown or of a wrong shape or type, or if the numbers cannot
+            come from samples.
+
+        Examples
+        --------
+        >>> from vgsim._studies.blocks import Blocks
+        >>> Blocks.from_arrays({"first": [0]})
+        Traceback (most recent call last):
+        ValueError: blocks must have the arrays layers, thresholds, first, count, dead, vanishing, \
+exploding, underflow, overflow, sums, squares, entries, bins, counts; got first
+        """
+        known = [field.name for field in fields(cls)]
+        if set(arrays) != set(known):
+            raise ValueError(
+                f"blocks must have the arrays {', '.join(known)}; got {', '.join(arrays)}"
+            )
+        thresholds = np.asarray(arrays["thresholds"])
+        integers = {name: np.asarray(arrays[name]) for name in ("layers", *COLUMNS)}
+        for name, array in integers.items():
+            if array.dtype.kind != "i":
+                raise ValueError(f"{name} of blocks must be signed integers, got {array.dtype}")
+        if thresholds.dtype != np.float64 or thresholds.ndim != 1:
+            raise ValueError(f"thresholds of blocks must be a float64 vector, got {thresholds!r}")
+        blocks = cls(
+            thresholds=tuple(thresholds.tolist()),
+            **{name: array.astype(np.int64) for name, array in integers.items()},
+        )
+        blocks._check()
+        return blocks
+
+    def _check(self) -> None:
+        """Refuse arrays that no samples can have given."""
+        m, k, t = self.first.size, self.layers.size, len(self.thresholds)
+        shapes = {"first": (m,), "count": (m,), "layers": (k,), "dead": (m, k), "entries": (m, k)}
+        shapes |= dict.fromkeys(("vanishing", "exploding"), (m, k, t))
+        shapes |= dict.fromkeys(("underflow", "overflow"), (m, k, len(LOG10_RANGE)))
+        shapes |= {"sums": (m, k, LIMBS), "squares": (m, k, SQUARE_LIMBS)}
+        for name, shape in shapes.items():
+            if (got := getattr(self, name).shape) != shape:
+                raise ValueError(f"{name} of blocks must have shape {shape}, got {got}")
+        layers = self.layers.tolist()
+        first, count, last = self.first, self.count, self.first + self.count - 1
+        alive = count[:, np.newaxis] - self.dead
+        n = count[:, np.newaxis, np.newaxis]
+        possible = {
+            "layers": k > 0 and min(layers) >= 0 and len(set(layers)) == k,
+            "thresholds": self.thresholds == checked_thresholds(self.thresholds),
+            "first and count": m > 0
+            and first.min() >= 0
+            and count.min() >= 1
+            and last.max() < INDICES
+            and np.all(first // BLOCK == last // BLOCK)
+            and np.all(first[1:] == last[:-1] + 1),
+            "entries": self.entries.min(initial=0) >= 0
+            and self.bins.shape == self.counts.shape == (self.entries.sum(),),
+        }
+        _refuse(possible)
+        possible = {
+            "dead": np.all((self.dead >= 0) & (alive >= 0)),
+            "vanishing": np.all(self.vanishing >= self.dead[..., np.newaxis]),
+            "exploding": np.all((self.exploding >= 0) & (self.vanishing + self.exploding <= n)),
+            "underflow": np.all((self.underflow >= 0) & (self.underflow <= n)),
+            "overflow": np.all((self.overflow >= 0) & (self.overflow <= n)),
+            "sums": np.all(np.abs(self.sums) <= alive[..., np.newaxis] << LIMB_BITS),
+            "squares": np.all(np.abs(self.squares) <= alive[..., np.newaxis] << 2 * LIMB_BITS + 2),
+            "counts": np.all((self.counts >= 1) & (self.counts <= BLOCK)),
+        }
+        _refuse(possible)
+        cell = np.repeat(np.arange(m * k), self.entries.ravel())
+        inside = np.bincount(cell, self.counts, m * k)
+        same = np.diff(cell) == 0
+        _refuse(
+            {
+                "counts": np.array_equal(inside, alive.ravel()),
+                "bins": np.all(np.diff(self.bins)[same] > 0),
+            }
+        )
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Blocks):
+            return NotImplemented
+        return self.thresholds == other.thresholds and all(
+            np.array_equal(getattr(self, name), getattr(other, name))
+            for name in ("layers", *COLUMNS)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+BY_BLOCK = ("first", "count", *COUNTED, "sums", "squares", "entries")
+COLUMNS = (*BY_BLOCK, "bins", "counts")
+
+
+def _refuse(possible: Mapping[str, object]) -> None:
+    """Raise ValueError for the first of the arrays that is not possible."""
+    for name, holds in possible.items():
+        if not holds:
+            raise ValueError(f"{name} of blocks cannot come from samples")
+
+
+def _integers(limbs: Integers) -> tuple[int, ...]:
+    """Σ over the blocks, and over the limbs times their powers of 2; one Python int a layer."""
+    totals = [0] * limbs.shape[1]
+    for start in range(0, len(limbs), ADDED):
+        for j, row in enumerate(limbs[start : start + ADDED].sum(axis=0).tolist()):
+            totals[j] += sum(limb << LIMB_BITS * i for i, limb in enumerate(row))
+    return tuple(totals)
+
+
+def _narrow(array: Integers) -> NDArray[Any]:
+    """Return them in the narrowest little-endian signed type that holds them all."""
+    low, high = int(array.min(initial=0)), int(array.max(initial=0))
+    for dtype in ("<i1", "<i2", "<i4"):
+        if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max:
+            return array.astype(dtype)
+    return array.astype("<i8")
+
+
+LIMBS = 4  # of 16 bits, in q
+SQUARE_LIMBS = 2 * LIMBS - 1
+LARGEST = 2.0**31  # of |R|, so that q has 64 bits
+NOWHERE = np.iinfo(np.int64).max  # the bin of what is not in the histogram
+Floats = NDArray[np.float64]
+
+
+def tallied(
+    samples: Samples, rows: slice, block: int, thresholds: tuple[float, ...]
+) -> dict[str, Integers]:
+    """Count some rows of `samples`, cut at the multiples of `block`.
+
+    Returns
+    -------
+    dict of str to array
+        Those of `Blocks` that are counted: dead … overflow, sums, squares, entries, bins, counts.
+
+    Raises
+    ------
+    ValueError
+        If a log10 ratio is beyond ±2^31.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> from vgsim._studies.blocks import tallied
+    >>> s = vgsim.simulate(vgsim.MLP(10, 32), 1000, layers=(10,))
+    >>> found = tallied(s, slice(0, 1000), 400, (1e-6,))
+    >>> found["bins"], found["counts"]
+    (array([0, 0, 0]), array([400, 400, 200]))
+    """
+    first = int(samples.index[rows][0])
+    before = first % block
+
+    def cut(values: Floats, filling: float) -> Floats:
+        """(n, k) as (blocks, k, block), filled up at both ends."""
+        n, k = values.shape
+        m = -(-(before + n) // block)
+        if n == m * block:
+            return np.ascontiguousarray(values.reshape(m, block, k).swapaxes(1, 2))
+        whole = np.full((m * block, k), filling)
+        whole[before : before + n] = values
+        return np.ascontiguousarray(whole.reshape(m, block, k).swapaxes(1, 2))
+
+    gradient = cut(samples.gradient[rows], math.nan)
+    ratio = gradient - cut(samples.output_gradient[rows, np.newaxis], 0.0)
+    rms_min = cut(samples.rms_min[rows], math.nan)
+    rms_max = cut(samples.rms_max[rows], math.nan)
+    quantities = {"ratio": ratio, "rms_min": rms_min, "rms_max": rms_max}
+
+    def counted(event: str, **where: Any) -> Integers:
+        known = condition(event, **where)
+        return _number(known.holds(quantities[known.quantity]))
+
+    return {
+        "dead": counted("dead"),
+        **{
+            event: np.stack([counted(event, threshold=x) for x in thresholds], axis=-1)
+            for event in ("vanishing", "exploding")
+        },
+        **{
+            event: np.stack([counted(event, dtype=name) for name in LOG10_RANGE], axis=-1)
+            for event in ("underflow", "overflow")
+        },
+        **_moments(ratio),
+        **_histograms(ratio),
+    }
+
+
+def _number(events: NDArray[np.bool_]) -> Integers:
+    return np.asarray(np.count_nonzero(events, axis=-1), dtype=np.int64)
+
+
+def _moments(ratio: Floats) -> dict[str, Integers]:
+    """Σ q and Σ q², q = round(2^32 R), in powers of 2^16.
+
+    With q = Σ_i d_i 2^(16 i), Σ q² needs the Gram matrix of the digits d_i. They are below 2^16 and
+    a block has fewer than 2^21 samples, so float64 adds their products without rounding.
+    """
+    living = np.where(ratio > -np.inf, ratio, 0.0)
+    if np.any(np.abs(living) >= LARGEST):
+        raise ValueError("log10 ratio must be within ±2**31 to be tallied")
+    q = np.rint(living * 2.0**FRACTION_BITS).astype("<i8")
+    digits = q.view("<u2").reshape(*q.shape, LIMBS).astype(np.float64)
+    digits[..., -1] = q >> 16 * (LIMBS - 1)  # the sign is the last digit's
+    gram = (digits.swapaxes(-1, -2) @ digits).astype(np.int64)
+    squares = [
+        np.trace(gram[..., ::-1], offset=LIMBS - 1 - power, axis1=-2, axis2=-1)
+        for power in range(SQUARE_LIMBS)
+    ]
+    return {
+        "sums": (np.ones(q.shape[-1]) @ digits).astype(np.int64),
+        "squares": np.stack(squares, axis=-1).astype(np.int64),
+    }
+
+
+def _histograms(ratio: Floats) -> dict[str, Integers]:
+    """Occupied bins and their counts, block by block and layer by layer."""
+    bins = np.full(ratio.shape, NOWHERE)
+    np.floor(ratio * BINS, out=bins, where=ratio > -np.inf, casting="unsafe")
+    bins.sort(axis=-1)
+    new = np.ones(bins.shape, dtype=np.bool_)
+    np.not_equal(bins[..., 1:], bins[..., :-1], out=new[..., 1:])
+    starts = np.flatnonzero(new)
+    counts = np.diff(starts, append=bins.size)
+    found = bins.ravel()[starts]
+    occupied = found < NOWHERE
+    new &= bins < NOWHERE
+    return {"entries": _number(new), "bins": found[occupied], "counts": counts[occupied]}

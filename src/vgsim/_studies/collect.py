@@ -1,0 +1,267 @@
+"""collect(): many networks, many samples, until each is known well enough."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Executor
+from contextlib import closing
+from typing import Any, Literal
+
+from numpy.typing import ArrayLike, DTypeLike
+
+from vgsim._checks import INDICES, Number, checked_int, type_error, value_error
+from vgsim._engine.progress import Progress
+from vgsim._engine.settings import Settings, checked_layers
+from vgsim._networks.description import Network, checked_network
+from vgsim._studies.cursor import Cursor
+from vgsim._studies.precision import Precision
+from vgsim._studies.scheduler import Collection
+from vgsim._studies.study import Study
+from vgsim._studies.task import Task, checked_thresholds
+from vgsim._studies.workers import Workers
+
+__all__ = ["collect", "iter_collect"]
+
+SECONDS = Number("a positive number", lambda seconds: seconds > 0)
+
+
+def collect(
+    tasks: Iterable[Network],
+    *,
+    seed: int | None = 0,
+    max_samples: int | None = None,
+    stop: Precision | Sequence[Precision] | None = None,
+    max_seconds: float | None = None,
+    batch_size: int = 1,
+    inputs: Literal["normal"] | ArrayLike = "normal",
+    loss: str = "linear",
+    layers: Sequence[int] = (0,),
+    thresholds: Sequence[float] = (1e-6,),
+    engine: str = "auto",
+    dtype: DTypeLike = "float32",
+    store: Any = None,
+    executor: Executor | None = None,
+    n_threads: int | None = None,
+    progress: Progress = False,
+) -> Study:
+    """Run a study: sample many networks until each is known well enough, and count what happens.
+
+    The samples are those of :func:`simulate`, taken in blocks of 1,000 consecutive indices. What is
+    kept of them are exact counts and integer histograms, so memory does not grow with their number,
+    and neither workers, machines nor interruptions change a bit of the result.
+
+    Parameters
+    ----------
+    tasks : iterable of MLP and RNN
+        For example of :func:`sweep`. Each network once.
+    seed : int or None, default 0
+        Networks are independent under one seed. None, fresh entropy, is for studies without store.
+    max_samples : int, optional
+        At most so many of each network, in all: what the store holds counts.
+    stop : Precision or sequence of Precision, optional
+        Each network is sampled until all of them are reached, or max_samples are. They look after
+        every block, in the order of the indices: all workers stop at the same sample.
+    max_seconds : float, optional
+        After so long, no more work is begun, and what was begun is finished: a block of 1,000
+        samples at least. The one stop that depends on the machine; the samples of a network that
+        count are still its first n.
+    batch_size, inputs, loss, engine, dtype
+        As for :func:`simulate`.
+    layers : sequence of int, default (0,)
+        The layers l whose ratios R_l = log10(‖G_l‖/‖G_D‖) are counted.
+    thresholds : sequence of float, default (1e-6,)
+        Of vanishing and exploding, 0 < threshold <= 1; each is counted exactly.
+    store : path, optional
+        A directory that keeps every finished block. A study may be stopped at any instant, even by
+        a power failure, and called again: it goes on. Other tasks may use the same store.
+    executor : concurrent.futures.Executor, optional
+        Where the work is done: ``ProcessPoolExecutor`` (start method spawn or forkserver), Dask's
+        ``client.get_executor()``, ``mpi4py.futures.MPIPoolExecutor``. By default threads of this
+        process.
+    n_threads : int, optional
+        Threads of one unit of work. By default all processors; with an executor, one.
+    progress : bool or callable, default False
+        True shows a bar (with tqdm), a line (on a terminal) or lines (elsewhere), with the time
+        left. A callable is called as ``progress(done, total)``, in samples.
+
+    Returns
+    -------
+    Study
+        One result for each network, in the order of `tasks`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong type or out of range, nothing would ever stop, or a network
+        is there twice.
+    OSError
+        If the store cannot be written or belongs to another process; the message says why.
+    RuntimeError
+        If workers die again and again.
+
+    See Also
+    --------
+    iter_collect : the same, as it grows.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> networks = vgsim.sweep(vgsim.MLP, width=16, activation=["tanh", "relu"], depth=[10, 30])
+    >>> study = vgsim.collect(networks, max_samples=20_000, stop=vgsim.Precision(0.02))
+    >>> [result.n for result in study]
+    [1000, 1000, 1000, 9000]
+    >>> print(study.find(activation="tanh", depth=30)[0].probability("vanishing"))
+    0 (95 % interval 0 to 0.007, 0 of 1000)
+    """
+    collection = _planned(
+        tasks,
+        Settings.checked(
+            seed=seed, batch_size=batch_size, inputs=inputs, loss=loss, engine=engine, dtype=dtype
+        ),
+        layers,
+        thresholds,
+        stop,
+        max_samples,
+        max_seconds,
+        None if store is None else _storable(store, seed),
+        Workers(executor, n_threads),
+        progress,
+    )
+    with closing(collection.run()) as growth:
+        for _ in growth:
+            pass
+    return collection.study()
+
+
+def iter_collect(
+    tasks: Iterable[Network],
+    *,
+    seed: int | None = 0,
+    max_samples: int | None = None,
+    stop: Precision | Sequence[Precision] | None = None,
+    max_seconds: float | None = None,
+    batch_size: int = 1,
+    inputs: Literal["normal"] | ArrayLike = "normal",
+    loss: str = "linear",
+    layers: Sequence[int] = (0,),
+    thresholds: Sequence[float] = (1e-6,),
+    engine: str = "auto",
+    dtype: DTypeLike = "float32",
+    store: Any = None,
+    executor: Executor | None = None,
+    n_threads: int | None = None,
+    progress: Progress = False,
+) -> Iterator[Study]:
+    """Run a study as :func:`collect` does, and yield it as it grows.
+
+    The first Study holds what the store had, the last is what :func:`collect` returns. One that is
+    left early (``break``) has its finished blocks in the store.
+
+    Parameters
+    ----------
+    tasks, seed, max_samples, stop, max_seconds, batch_size, inputs, loss, layers, thresholds
+    engine, dtype, store, executor, n_threads, progress
+        As for :func:`collect`.
+
+    Yields
+    ------
+    Study
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> network = vgsim.MLP(depth=30, width=16)
+    >>> for study in vgsim.iter_collect([network], max_samples=5000):
+    ...     pass
+    >>> study[0].n
+    5000
+    """
+    collection = _planned(
+        tasks,
+        Settings.checked(
+            seed=seed, batch_size=batch_size, inputs=inputs, loss=loss, engine=engine, dtype=dtype
+        ),
+        layers,
+        thresholds,
+        stop,
+        max_samples,
+        max_seconds,
+        None if store is None else _storable(store, seed),
+        Workers(executor, n_threads),
+        progress,
+    )
+    return (collection.study() for _ in collection.run())
+
+
+def _storable(store: Any, seed: int | None) -> Any:
+    """Return the store of a study, which must have a seed of its own to be resumed."""
+    if seed is None:
+        raise value_error("seed", "must be an int with a store, got None: it could not be resumed")
+    return store
+
+
+def _planned(
+    tasks: Iterable[Network],
+    settings: Settings,
+    layers: Sequence[int],
+    thresholds: Sequence[float],
+    stop: Precision | Sequence[Precision] | None,
+    max_samples: int | None,
+    max_seconds: float | None,
+    store: Any,
+    workers: Workers,
+    progress: Progress,
+) -> Collection:
+    """Check the other arguments of a study; nothing is begun."""
+    networks = _checked_networks(tasks)
+    if max_samples is not None:
+        max_samples = checked_int("max_samples", max_samples, 1, INDICES, "2**56")
+    if max_seconds is not None:
+        max_seconds = SECONDS.check("max_seconds", max_seconds)
+    thresholds = checked_thresholds(thresholds)
+    columns = tuple(checked_layers(layers, min(network.depth for network in networks)).tolist())
+    rules = _checked_rules(stop, columns, thresholds)
+    if max_samples is None and not rules and max_seconds is None:
+        raise value_error(
+            "max_samples", "or stop or max_seconds must be given: nothing would stop the study"
+        )
+    tasks_of = [Task.of(network, settings, columns, thresholds) for network in networks]
+    cursors = [Cursor(task, rules, max_samples) for task in tasks_of]
+    return Collection(cursors, settings.data, workers, max_seconds, store, progress)
+
+
+def _checked_networks(tasks: Iterable[Network]) -> list[Network]:
+    if not isinstance(tasks, Iterable):
+        raise type_error("tasks", f"must be an iterable of networks, got {tasks!r}")
+    networks = [checked_network(network) for network in tasks]
+    if not networks:
+        raise value_error("tasks", "must hold at least one network, got none")
+    seen = set()
+    for network in networks:
+        if network in seen:
+            raise value_error("tasks", f"must hold each network once, got twice {network!r}")
+        seen.add(network)
+    return networks
+
+
+def _checked_rules(
+    stop: Precision | Sequence[Precision] | None,
+    layers: tuple[int, ...],
+    thresholds: tuple[float, ...],
+) -> tuple[Precision, ...]:
+    rules: tuple[Precision, ...] = ()
+    if stop is not None:
+        rules = tuple(stop) if isinstance(stop, Iterable) else (stop,)
+    for rule in rules:
+        if not isinstance(rule, Precision):
+            raise type_error("stop", f"must be a vgsim.Precision or several, got {rule!r}")
+        if rule.layer not in layers:
+            raise value_error(
+                "layers", f"must hold layer {rule.layer}, which stop watches, got {layers}"
+            )
+        if rule.event != "dead" and rule.threshold not in thresholds:
+            raise value_error(
+                "thresholds",
+                f"must hold {rule.threshold!r}, which stop watches, got {thresholds}",
+            )
+    return rules

@@ -1,0 +1,142 @@
+"""A study as columns of numbers and words: its networks, and the statistics of each."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from vgsim._results.tables import QUANTILES
+from vgsim._studies.result import Result
+from vgsim._studies.task import SETTING
+
+__all__ = ["EVENTS", "differing", "label_columns", "level", "statistics", "thresholds_of"]
+
+EVENTS = ("vanishing", "exploding")
+
+
+def label_columns(study: Sequence[Result]) -> dict[str, list[Any]]:
+    """Return the labels of the tasks, a list each; None where a network has no such field.
+
+    A label that is None throughout is left out. Widths that are not one int become JSON, and
+    numbers among words become words.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> from vgsim._studies.study import Result, Study, Task
+    >>> from vgsim._studies.columns import label_columns
+    >>> from vgsim._studies.tally import Tally
+    >>> none = Tally.empty([0], [1e-6])
+    >>> networks = vgsim.MLP(10, 8), vgsim.MLP(2, [4, 5, 6], norm="layer")
+    >>> columns = label_columns(Study([Result(Task(network), none, ()) for network in networks]))
+    >>> columns["width"], columns["norm"], "residual" in columns
+    (['8', '[4, 5, 6]'], [None, 'layer'], False)
+    """
+    rows = [result.task.labels for result in study]
+    names = dict.fromkeys(name for row in rows for name in row)
+    fields = [name for name in names if name not in SETTING]
+    columns = {name: [row.get(name) for row in rows] for name in (*fields, *SETTING)}
+    if any(isinstance(width, tuple) for width in columns.get("width", [])):
+        columns["width"] = [json.dumps(width) for width in columns["width"]]
+    for name, column in columns.items():
+        if any(isinstance(value, str) for value in column):
+            columns[name] = [None if value is None else str(value) for value in column]
+    return {
+        name: column
+        for name, column in columns.items()
+        if any(value is not None for value in column)
+    }
+
+
+def differing(study: Sequence[Result]) -> list[str]:
+    """Return the labels that tell networks apart, and the depth in any case.
+
+    Of a field that only some networks have, only those count.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> from vgsim._studies.study import Result, Study, Task
+    >>> from vgsim._studies.columns import differing
+    >>> from vgsim._studies.tally import Tally
+    >>> none = Tally.empty([0], [1e-6])
+    >>> networks = vgsim.MLP(10, 8), vgsim.MLP(10, 8, norm="layer", norm_eps=1e-3)
+    >>> differing(Study([Result(Task(network), none, ()) for network in networks]))
+    ['depth', 'norm']
+    """
+    values: dict[str, set[Any]] = {}
+    for result in study:
+        for name, value in result.task.labels.items():
+            values.setdefault(name, set()).add(value)
+    apart = [name for name, known in values.items() if len(known) > 1 and name != "steps"]
+    return [name for name in label_columns(study) if name == "depth" or name in apart]
+
+
+def statistics(
+    result: Result, layer: int, thresholds: Sequence[float]
+) -> dict[str, float | int | None]:
+    """Return numbers by name: see :meth:`Study.to_dataframe`.
+
+    Parameters
+    ----------
+    result : Result
+    layer : int
+        One of those tallied.
+    thresholds : sequence of float
+        Of the study, perhaps more than of this result.
+
+    Returns
+    -------
+    dict of str to float, int or None
+        None where there are too few samples, or the threshold was not counted.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> from vgsim._studies.study import Result, Task
+    >>> from vgsim._studies.columns import statistics
+    >>> from vgsim._studies.tally import Tally
+    >>> nothing = Result(Task(vgsim.MLP(10, 8)), Tally.empty([0], [1e-6]), ())
+    >>> statistics(nothing, 0, [1e-6])["vanishing"] is None
+    True
+    """
+    tally = result.tally
+    dead = tally.events("dead", layer)
+    alive = result.n - dead
+    found: dict[str, float | int | None] = {
+        "n": result.n,
+        "n_dead": dead,
+        "mean": result.mean(layer) if alive >= 1 else None,
+        "std": result.std(layer) if alive >= 2 else None,
+    }
+    for name, q in QUANTILES.items():
+        found[name] = float(result.quantile(q, layer)) if result.n else None
+    for event in EVENTS:
+        for threshold in thresholds:
+            name = event if len(thresholds) == 1 else f"{event}_{threshold!r}"
+            known = threshold in tally.thresholds
+            found |= _estimated(name, result, event, layer, threshold if known else None, known)
+    return found | _estimated("dead", result, "dead", layer, None, True)
+
+
+def _estimated(
+    name: str, result: Result, event: str, layer: int, threshold: float | None, known: bool
+) -> dict[str, float | None]:
+    """Return a probability and its limits by name; None where nothing is known."""
+    names = name, f"{name}_low", f"{name}_high"
+    if not known or not result.n:
+        return dict.fromkeys(names)
+    p = result.probability(event, layer, threshold)
+    return dict(zip(names, (p.estimate, p.low, p.high), strict=True))
+
+
+def thresholds_of(study: Sequence[Result]) -> list[float]:
+    """Return all thresholds counted, ascending."""
+    return sorted({threshold for result in study for threshold in result.task.thresholds})
+
+
+def level(threshold: float) -> str:
+    """Return the log10 of a threshold, to print."""
+    return f"{math.log10(threshold) + 0.0:.6g}"

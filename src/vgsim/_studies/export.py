@@ -1,0 +1,93 @@
+"""A study in the files of others: NetCDF and CSV."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from vgsim._results.labelled import imported
+from vgsim._studies.study import Study
+
+__all__ = ["WRITERS", "check_new", "export"]
+
+
+def export(study: Study, path: str | os.PathLike[str]) -> None:
+    """Write `study` to a new file of the kind that its suffix says, whole or not at all.
+
+    Parameters
+    ----------
+    study : Study
+    path : path-like
+        Ends in .nc (NetCDF, by h5netcdf), .csv (the rows of :meth:`Study.to_dataframe`) or .npz
+        (:meth:`Study.save`).
+
+    Raises
+    ------
+    ValueError
+        If the suffix is another, the file is there already, or the study has no such form.
+    ImportError
+        If a package that writes it is not installed.
+    OSError
+        If it cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import vgsim
+    >>> from vgsim._studies.collect import collect
+    >>> from vgsim._studies.export import export
+    >>> study = collect([vgsim.MLP(5, 8)], max_samples=1000)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     export(study, f"{folder}/study.npz")
+    ...     vgsim.load(f"{folder}/study.npz") == study
+    True
+    """
+    out = check_new(path)
+    part = out.with_name(f".{out.stem}.{os.getpid()}.part{out.suffix}")
+    try:
+        WRITERS[out.suffix](study, part)
+        os.replace(part, out)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def check_new(path: str | os.PathLike[str]) -> Path:
+    """Return a path that `export` can write to.
+
+    Raises
+    ------
+    ValueError
+        If its suffix is none of those, or it is there already.
+
+    Examples
+    --------
+    >>> from vgsim._studies.export import check_new
+    >>> check_new("study.doc")
+    Traceback (most recent call last):
+    ValueError: study.doc must end in one of .nc, .csv, .npz
+    """
+    out = Path(path)
+    if out.suffix not in WRITERS:
+        raise ValueError(f"{out} must end in one of {', '.join(WRITERS)}")
+    if out.exists() or out.is_symlink():
+        raise ValueError(f"{out} exists, and is not overwritten: remove it or name another")
+    return out
+
+
+def _netcdf(study: Study, path: Path) -> None:
+    for package in ("h5netcdf", "h5py"):
+        imported(package, "NetCDF")
+    study.to_xarray().to_netcdf(path, engine="h5netcdf")
+
+
+def _csv(study: Study, path: Path) -> None:
+    study.to_dataframe().to_csv(path, index=False)
+
+
+WRITERS: dict[str, Callable[[Study, Path], None]] = {
+    ".nc": _netcdf,
+    ".csv": _csv,
+    ".npz": Study.save,
+}

@@ -1,0 +1,187 @@
+"""Samples and studies out of files: load(), and what a store holds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+from vgsim._checks import RELATIVE
+from vgsim._networks.description import network_from_json
+from vgsim._results import npz
+from vgsim._results.samples import KIND, Samples, merged_provenance
+from vgsim._studies import archive
+from vgsim._studies.precision import Precision
+from vgsim._studies.result import Result
+from vgsim._studies.store import Store
+from vgsim._studies.store_disk import is_url
+from vgsim._studies.study import Study
+from vgsim._studies.tally import Tally
+from vgsim._studies.task import Task
+
+__all__ = ["Found", "load", "read_studies", "saved_study", "stored_study"]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found.
+
+    Attributes
+    ----------
+    studies : list of Study
+        One for each choice of layers and thresholds that was counted at.
+    damaged : list of (name, reason)
+        The files that were not used.
+    """
+
+    studies: list[Study]
+    damaged: list[tuple[str, str]]
+
+
+def read_studies(path: str | os.PathLike[str], watched: bool = False) -> Found:
+    """Read all that a store, or the file of a study, holds.
+
+    A store holds what was counted, not why it was stopped, and more than that was counted where
+    workers were ahead of a rule; all of it is used.
+
+    Parameters
+    ----------
+    path : path-like or str
+        A store, or any URL of one that fsspec opens; or an .npz file of :meth:`Study.save`.
+    watched : bool, default False
+        Whether the intervals of probabilities shall be valid at any time of stopping.
+
+    Raises
+    ------
+    TypeError, ValueError, OSError, ImportError
+        As `Store.read` and `load` say.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import vgsim
+    >>> from vgsim._studies.load import read_studies
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     study = vgsim.collect([vgsim.MLP(5, 8)], max_samples=1000, store=f"{folder}/a")
+    ...     read_studies(f"{folder}/a").studies == [study]
+    True
+    """
+    if not is_url(path) and Path(path).is_file():
+        study = saved_study(path)
+        return Found([_watched(study) if watched else study], [])
+    reader = Store.read(path)
+    found: dict[object, dict[object, Result]] = {}
+    for values in reader.tasks.values():
+        task = Task.from_dict(values)
+        blocks = reader.blocks(task)
+        tally = Tally.empty(task.layers, task.thresholds) if blocks is None else blocks.total()
+        ranges = [(task.seed, 0, tally.n)] if tally.n else []
+        result = Result(task, tally, ranges)
+        alike = found.setdefault((task.layers, task.thresholds), {})
+        other = alike.get(key := (task.network, *task.setting.values()))
+        alike[key] = result if other is None else other + result
+    made = reduce(merged_provenance, reader.provenance) if reader.provenance else {}
+    studies = [Study(alike.values(), made) for alike in found.values()]
+    return Found([_watched(study) for study in studies] if watched else studies, reader.damaged)
+
+
+def saved_study(path: str | os.PathLike[str]) -> Study:
+    """Read the study that :meth:`Study.save` wrote; errors are those of :func:`vgsim.load`."""
+    header, arrays = npz.read(path, archive.KIND)
+    try:
+        return Study(archive.unpacked(header, arrays), header["provenance"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} does not hold a consistent study: {error}") from error
+
+
+def stored_study(path: str | os.PathLike[str]) -> Study:
+    """Return all that a store holds, networks without a sample too: see :func:`vgsim.load`.
+
+    Raises
+    ------
+    TypeError, ValueError, OSError, ImportError
+        As `Store.read` says; or if networks were counted at different layers or thresholds.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import vgsim
+    >>> from vgsim._studies.load import stored_study
+    >>> with tempfile.TemporaryDirectory() as store:
+    ...     study = vgsim.collect([vgsim.MLP(10, 16)], max_samples=2000, store=store)
+    ...     stored_study(store)
+    <Study: 1 network, 2000 samples>
+    """
+    studies = read_studies(path).studies
+    if len(studies) > 1:
+        ways = "; ".join(
+            f"layers {study[0].task.layers}, thresholds {study[0].task.thresholds}"
+            for study in studies
+        )
+        raise ValueError(f"{path} holds networks counted in several ways: {ways}")
+    return studies[0] if studies else Study([])
+
+
+def _watched(study: Study) -> Study:
+    """Return `study` with every event watched."""
+    return Study(
+        [Result(result.task, result.tally, result.ranges, _rules(result.task)) for result in study],
+        study.provenance,
+    )
+
+
+def _rules(task: Task) -> Sequence[Precision]:
+    return [
+        *(
+            Precision(0.1, event=event, layer=layer, threshold=threshold)
+            for event in RELATIVE
+            for layer in task.layers
+            for threshold in task.thresholds
+        ),
+        *(Precision(0.1, event="dead", layer=layer) for layer in task.layers),
+    ]
+
+
+def load(path: str | os.PathLike[str]) -> Samples | Study:
+    """Read what :meth:`Samples.save` or :meth:`Study.save` wrote, or the store of a study.
+
+    Parameters
+    ----------
+    path : path-like
+        A file, or the folder that :func:`collect` was given as `store`: all samples that it holds,
+        from index 0 on, of every network. It may be growing.
+
+    Returns
+    -------
+    Samples or Study
+
+    Raises
+    ------
+    TypeError
+        If `path` is no path.
+    OSError
+        If the file cannot be read.
+    ValueError
+        If the file is damaged, something else, or of a newer version of vgsim.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> vgsim.load("no such file.npz")
+    Traceback (most recent call last):
+    FileNotFoundError: [Errno 2] No such file or directory: 'no such file.npz'
+    """
+    if isinstance(path, (str, os.PathLike)) and Path(path).is_dir():
+        return stored_study(path)
+    if npz.kind_of(path) == archive.KIND:
+        return saved_study(path)
+    header, arrays = npz.read(path, KIND)
+    try:
+        network = network_from_json(header.pop("network"))
+        fields: dict[str, Any] = {**header, **arrays}
+        return Samples(network, **fields)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} does not hold consistent samples: {error}") from error

@@ -1,0 +1,93 @@
+"""A study as a table to read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from textwrap import fill
+from typing import Any
+
+from vgsim._results.tables import QUANTILES, Column, check_format, decimals_for, report
+from vgsim._studies.columns import (
+    EVENTS,
+    differing,
+    label_columns,
+    level,
+    statistics,
+    thresholds_of,
+)
+from vgsim._studies.result import Result
+
+__all__ = ["table"]
+
+DECIMALS = 2  # of log10
+WIDE = 100
+
+
+def table(study: Sequence[Result], format: str = "text") -> str:
+    """Write a study as a table: see :meth:`Study.table`.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> from vgsim._studies.blocks import Blocks
+    >>> from vgsim._studies.study import Result, Study, Task
+    >>> from vgsim._studies.table import table
+    >>> def result(depth):
+    ...     net = vgsim.MLP(depth, 32, activation="sigmoid")
+    ...     tally = Blocks.of(vgsim.simulate(net, 1000, layers=[0]), [1e-6]).total()
+    ...     return Result(Task(net), tally, [(0, 0, 1000)])
+    >>> print(table(Study([result(5), result(50)]), "csv").splitlines()[0][:32])
+    depth,layer,n,vanishing,vanishin
+    """
+    check_format(format)
+    thresholds = thresholds_of(study)
+    places = [(i, layer) for i, result in enumerate(study) for layer in result.task.layers]
+    rows = [statistics(study[i], layer, thresholds) for i, layer in places]
+    labels, apart = label_columns(study), differing(study)
+    columns = [
+        Column(name, name, [values[i] for i, _ in places])
+        for name, values in labels.items()
+        if name in apart
+    ]
+    columns += [
+        Column("layer", "layer", [layer for _, layer in places]),
+        Column("n", "n", [row["n"] for row in rows]),
+    ]
+    for event in EVENTS:
+        sign = "<" if event == "vanishing" else ">"
+        for threshold in thresholds:
+            alone = len(thresholds) == 1
+            name = event if alone else f"{event}_{threshold!r}"
+            size = level(threshold if event == "vanishing" else 1 / threshold)
+            columns.append(_estimated(rows, name, f"P({event if alone else f'R {sign} {size}'})"))
+    columns.append(_estimated(rows, "dead", "P(dead)"))
+    headings = {"mean": "mean", "std": "std", "q05": "5 %", "median": "median", "q95": "95 %"}
+    columns += [
+        Column(name, headings[name], [row[name] for row in rows], decimals=[DECIMALS] * len(rows))
+        for name in ("mean", "std", *QUANTILES)
+    ]
+    common = {name: values for name, values in labels.items() if name not in apart}
+    return report(columns, format, _title(common, thresholds))
+
+
+def _estimated(rows: list[dict[str, Any]], name: str, heading: str) -> Column:
+    """Return the column of a probability, with the decimals that its limits bear."""
+    values, low, high = ([row[f"{name}{end}"] for row in rows] for end in ("", "_low", "_high"))
+    decimals = [2 if l is None else decimals_for(l, h) for l, h in zip(low, high, strict=True)]
+    return Column(name, heading, values, low, high, decimals)
+
+
+def _title(common: dict[str, list[Any]], thresholds: list[float]) -> str:
+    """Say what all networks have in common, and what the columns mean."""
+    words = ", ".join(
+        f"{name} {values[0]}"
+        for name, values in common.items()
+        if name not in ("steps", "stream_version") and None not in values
+    )
+    levels = " or ".join(level(threshold) for threshold in thresholds)
+    meaning = (
+        f"vanishing: R < {levels}; exploding: R > the same with the other sign; "
+        "95 % intervals; mean and std: of those not dead"
+    )
+    of_what = f"R = log10(|G_l| / |G_D|) of random networks: {words}"
+    return f"{fill(of_what, WIDE)}\n{fill(meaning, WIDE)}"

@@ -1,0 +1,469 @@
+"""Tally: what is kept of samples that are not kept, in integers, so that sums have no order."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from vgsim._checks import THRESHOLD, type_error, value_error
+from vgsim._results.events import LOG10_RANGE, check_event, dtype_name
+from vgsim._statistics.binomial import Probability, binomial
+from vgsim._statistics.quantiles import checked_quantile, interpolated, numbers
+
+__all__ = ["BINS", "FRACTION_BITS", "Counts", "Histogram", "Tally", "gathered"]
+
+BINS = 64  # of the histogram, to a decade
+FRACTION_BITS = 32  # of log10 ratio in the sums
+DTYPES = tuple(LOG10_RANGE)
+Integers = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Histogram = tuple[Integers, Integers]
+
+
+class Counts:
+    """How often each event happened, in the last axes of arrays: of layers, thresholds, dtypes.
+
+    `Tally` has no other axes, `Blocks` has one of blocks before them.
+    """
+
+    layers: Integers
+    thresholds: tuple[float, ...]
+    dead: Integers
+    vanishing: Integers
+    exploding: Integers
+    underflow: Integers
+    overflow: Integers
+
+    @property
+    def _samples(self) -> int | Integers:
+        """How many samples were counted."""
+        raise NotImplementedError
+
+    def column(self, layer: int) -> int:
+        """Return the place of a layer.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `layer` is not an int, or not one of those tallied.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> from vgsim._studies.blocks import Blocks
+        >>> s = vgsim.simulate(vgsim.MLP(10, 4), 3, layers=(0, 5))
+        >>> Blocks.of(s, (1e-6,)).total().column(5)
+        1
+        """
+        problem = f"must be one of those tallied, {self.layers.tolist()}, got {layer!r}"
+        if isinstance(layer, (bool, np.bool_)) or not hasattr(layer, "__index__"):
+            raise type_error("layer", problem)
+        found = np.flatnonzero(self.layers == operator.index(layer))
+        if not found.size:
+            only = f"; pass layer={self.layers[0]}" if self.layers.size == 1 else ""
+            raise value_error("layer", problem + only)
+        return int(found[0])
+
+    def threshold(self, threshold: float | None) -> float:
+        """Return the threshold, one of those counted; None stands for the only one.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If it is not one of them, or None where there are several.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> from vgsim._studies.blocks import Blocks
+        >>> Blocks.of(vgsim.simulate(vgsim.MLP(10, 4), 3), (1e-6,)).threshold(None)
+        1e-06
+        """
+        known = ", ".join(map(repr, self.thresholds))
+        if threshold is None and len(self.thresholds) == 1:
+            return self.thresholds[0]
+        if threshold is None:
+            raise value_error("threshold", f"must be given, one of those counted: {known}")
+        check_event("vanishing", threshold)
+        if threshold not in self.thresholds:
+            raise value_error(
+                "threshold", f"must be one of those counted, {known}, got {threshold!r}"
+            )
+        return float(threshold)
+
+    def _events(
+        self, event: str, layer: int, threshold: float | None, dtype: DTypeLike | None
+    ) -> Integers:
+        """How often an event happened, of the shape of the leading axes."""
+        format_ = dtype_name(dtype)
+        check_event(event, THRESHOLD if threshold is None else threshold, format_)
+        column = self.column(layer)
+        if event == "dead":
+            return self.dead[..., column]
+        if event in ("underflow", "overflow"):
+            counts = self.underflow if event == "underflow" else self.overflow
+            return counts[..., column, DTYPES.index(str(format_))]
+        place = self.thresholds.index(self.threshold(threshold))
+        vanishing = self.vanishing[..., column, place]
+        exploding = self.exploding[..., column, place]
+        if event == "healthy":
+            return np.asarray(self._samples - vanishing - exploding)
+        return vanishing if event == "vanishing" else exploding
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Tally(Counts):
+    """What is kept of n samples of one network, seen at k layers.
+
+    R_l = log10(‖G_l‖ / ‖G_D‖). Everything is an exact integer: tallies of the same samples, cut and
+    added in any order, are equal. Arrays are read-only.
+
+    Attributes
+    ----------
+    n : int
+    layers : int64 array, shape (k,)
+    thresholds : tuple of t float
+    dead : int64 array, shape (k,)
+        Samples with G_l = 0.
+    vanishing, exploding : int64 array, shape (k, t)
+        Samples beyond each threshold; the dead ones are among the vanishing.
+    underflow, overflow : int64 array, shape (k, 3)
+        Samples that leave the range of float16, bfloat16 and float32.
+    sums, squares : tuple of k int
+        Σ q and Σ q² over the samples that are not dead at the layer, q = round(2^32 R_l).
+    histogram : tuple of k pairs (bins, counts)
+        Of the samples that are not dead at the layer: `counts` of those with
+        b/64 <= R_l < (b+1)/64, for the occupied bins b, ascending.
+
+    Notes
+    -----
+    ``a + b`` is the tally of the samples of both; ValueError if their layers or thresholds differ.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> from vgsim._studies.blocks import Blocks
+    >>> s = vgsim.simulate(vgsim.MLP(50, 32, activation="sigmoid"), 2000)
+    >>> tally = Blocks.of(s, thresholds=(1e-6,)).total()
+    >>> tally.n, tally.events("vanishing")
+    (2000, 2000)
+    >>> abs(tally.mean() - s.mean()) < 1e-8
+    True
+    """
+
+    n: int
+    layers: Integers
+    thresholds: tuple[float, ...]
+    dead: Integers
+    vanishing: Integers
+    exploding: Integers
+    underflow: Integers
+    overflow: Integers
+    sums: tuple[int, ...]
+    squares: tuple[int, ...]
+    histogram: tuple[Histogram, ...]
+
+    def __post_init__(self) -> None:
+        arrays = [getattr(self, name) for name in ("layers", *COUNTED)]
+        for array in (*arrays, *(part for pair in self.histogram for part in pair)):
+            array.flags.writeable = False
+
+    @classmethod
+    def empty(cls, layers: Iterable[int], thresholds: Iterable[float]) -> Tally:
+        """Return the tally of no samples.
+
+        Examples
+        --------
+        >>> from vgsim._studies.tally import Tally
+        >>> Tally.empty((0, 10), (1e-6,)).n
+        0
+        """
+        columns, levels = np.array(list(layers), dtype=np.int64), tuple(thresholds)
+        k, t, nothing = columns.size, len(levels), np.zeros(0, dtype=np.int64)
+        shapes: dict[str, tuple[int, ...]] = dict.fromkeys(COUNTED, (k, len(DTYPES)))
+        shapes |= {"dead": (k,), "vanishing": (k, t), "exploding": (k, t)}
+        return cls(
+            n=0,
+            layers=columns,
+            thresholds=levels,
+            **{name: np.zeros(shape, dtype=np.int64) for name, shape in shapes.items()},
+            sums=(0,) * k,
+            squares=(0,) * k,
+            histogram=((nothing, nothing),) * k,
+        )
+
+    @property
+    def _samples(self) -> int:
+        return self.n
+
+    def events(
+        self,
+        event: str,
+        layer: int = 0,
+        threshold: float | None = None,
+        dtype: DTypeLike | None = None,
+    ) -> int:
+        """Return how often an event happened; arguments as for :meth:`probability`.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> from vgsim._studies.blocks import Blocks
+        >>> tally = Blocks.of(vgsim.simulate(vgsim.MLP(10, 32), 100), (1e-6, 1e-3)).total()
+        >>> tally.events("healthy", threshold=1e-3)
+        100
+        """
+        return int(self._events(event, layer, threshold, dtype))
+
+    def probability(
+        self,
+        event: str,
+        layer: int = 0,
+        threshold: float | None = None,
+        dtype: DTypeLike | None = None,
+        confidence_level: float = 0.95,
+        method: str = "wilson",
+    ) -> Probability:
+        """Estimate the probability of an event over random networks.
+
+        Parameters
+        ----------
+        event, layer, dtype, confidence_level, method
+            As for :meth:`Samples.probability`.
+        threshold : float, optional
+            One of `thresholds`; by default the only one.
+
+        Returns
+        -------
+        Probability
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is unknown, was not counted or does not belong to the event.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> from vgsim._studies.blocks import Blocks
+        >>> s = vgsim.simulate(vgsim.MLP(50, 32, activation="sigmoid"), 1000)
+        >>> print(Blocks.of(s, (1e-6,)).total().probability("vanishing"))
+        1 (95 % interval 0.996 to 1, 1000 of 1000)
+        """
+        events = self.events(event, layer, threshold, dtype)
+        self._some("probability")
+        return binomial(events, self.n, confidence_level, method)
+
+    def quantile(self, q: ArrayLike, layer: int = 0) -> float | Floats:
+        """Return quantiles of R_l, within 1/64 of those of the samples; dead ones count as −inf.
+
+        Parameters
+        ----------
+        q : float or array_like
+            Between 0 and 1.
+        layer : int, default 0
+
+        Returns
+        -------
+        float, or float64 array of the shape of `q`
+
+        Raises
+        ------
+        TypeError
+            If `q` is not a number or numbers.
+        ValueError
+            If a q lies outside [0, 1], the layer was not tallied, or there are no samples.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> from vgsim._studies.blocks import Blocks
+        >>> s = vgsim.simulate(vgsim.MLP(10, 32), 1000)
+        >>> abs(Blocks.of(s, (1e-6,)).total().quantile(0.5) - s.quantile(0.5)) < 1 / 64
+        True
+        """
+        column, q = self.column(layer), checked_quantile(q)
+        self._some("quantile")
+        rank = q * (self.n - 1)
+        low, high = (self._ordered(place(rank), column) for place in (np.floor, np.ceil))
+        return interpolated(rank, low, high)
+
+    def _some(self, name: str) -> None:
+        """Refuse a statistic of no samples."""
+        if not self.n:
+            raise ValueError(f"{name} needs one or more samples, got none")
+
+    def _ordered(self, rank: Floats, column: int) -> Floats:
+        """Order statistics, from rank 0; those in one bin are spread evenly over it."""
+        bins, counts = self.histogram[column]
+        dead = int(self.dead[column])
+        if not bins.size:
+            return np.full(rank.shape, -np.inf)
+        past = np.cumsum(counts)
+        alive = np.clip(rank - dead, 0, past[-1] - 1)
+        place = np.searchsorted(past, alive, side="right")
+        inside = alive - (past[place] - counts[place])
+        value = (bins[place] + (inside + 0.5) / counts[place]) / BINS
+        return np.where(rank < dead, -np.inf, value)
+
+    def mean(self, layer: int = 0) -> float:
+        """Return the mean of R_l over the samples that are not dead at layer l, within 1e-9.
+
+        Raises
+        ------
+        ValueError
+            If all samples are dead there, or the layer was not tallied.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> from vgsim._studies.blocks import Blocks
+        >>> tally = Blocks.of(vgsim.simulate(vgsim.MLP(10, 32), 1000, layers=(0, 10)), [1]).total()
+        >>> tally.mean(layer=10)
+        0.0
+        """
+        column = self.column(layer)
+        return self.sums[column] / (self._living("mean", layer, 1) << FRACTION_BITS)
+
+    def std(self, layer: int = 0) -> float:
+        """Return the standard deviation of R_l over the samples that are not dead at layer l.
+
+        Raises
+        ------
+        ValueError
+            If fewer than two samples are alive there, or the layer was not tallied.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> from vgsim._studies.blocks import Blocks
+        >>> s = vgsim.simulate(vgsim.MLP(10, 32), 1000)
+        >>> abs(Blocks.of(s, (1e-6,)).total().std() - s.std()) < 1e-8
+        True
+        """
+        column, n = self.column(layer), self._living("std", layer, 2)
+        scatter = n * self.squares[column] - self.sums[column] ** 2
+        return math.sqrt(scatter / (n * (n - 1) << 2 * FRACTION_BITS))
+
+    def _living(self, name: str, layer: int, needed: int) -> int:
+        """How many samples are not dead at a layer."""
+        living = self.n - int(self.dead[self.column(layer)])
+        if living < needed:
+            raise ValueError(
+                f"{name} needs {needed} or more samples that are not dead at layer {layer}, "
+                f"got {living} of {self.n}"
+            )
+        return living
+
+    def cdf(self, x: ArrayLike, layer: int = 0) -> float | Floats:
+        """Return the fraction of samples with R_l <= x; the dead ones are at −inf.
+
+        Within a bin, 1/64 wide, the samples count as evenly spread.
+
+        Parameters
+        ----------
+        x : float or array_like
+        layer : int, default 0
+
+        Returns
+        -------
+        float, or float64 array of the shape of `x`
+
+        Raises
+        ------
+        TypeError
+            If `x` is not a number or numbers.
+        ValueError
+            If an x is NaN, the layer was not tallied, or there are no samples.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import vgsim
+        >>> from vgsim._studies.blocks import Blocks
+        >>> Blocks.of(vgsim.simulate(vgsim.MLP(10, 32), 1000), [1]).total().cdf([-np.inf, np.inf])
+        array([0., 1.])
+        """
+        column, x = self.column(layer), numbers("x", x)
+        if np.any(np.isnan(x)):
+            raise ValueError("x must not be NaN")
+        self._some("cdf")
+        bins, counts = self.histogram[column]
+        edges = np.stack([bins, bins + 1], axis=1).ravel() / BINS
+        at_edges = np.stack([np.cumsum(counts) - counts, np.cumsum(counts)], axis=1).ravel()
+        below = np.interp(x, edges, at_edges) if bins.size else np.zeros(x.shape)
+        result = (self.dead[column] + below) / self.n
+        return float(result) if x.ndim == 0 else np.asarray(result)
+
+    def __add__(self, other: Tally) -> Tally:
+        if not isinstance(other, Tally):
+            return NotImplemented
+        for name, a, b in (
+            ("layers", self.layers.tolist(), other.layers.tolist()),
+            ("thresholds", self.thresholds, other.thresholds),
+        ):
+            if a != b:
+                raise ValueError(f"tallies cannot be added, their {name} differ: {a} and {b}")
+        return Tally(
+            n=self.n + other.n,
+            layers=self.layers,
+            thresholds=self.thresholds,
+            **{name: getattr(self, name) + getattr(other, name) for name in COUNTED},
+            sums=tuple(map(operator.add, self.sums, other.sums)),
+            squares=tuple(map(operator.add, self.squares, other.squares)),
+            histogram=tuple(
+                gathered(np.concatenate([a[0], b[0]]), np.concatenate([a[1], b[1]]))
+                for a, b in zip(self.histogram, other.histogram, strict=True)
+            ),
+        )
+
+    def __radd__(self, other: object) -> Tally:
+        """Let ``sum(tallies)`` begin at 0."""
+        return self if isinstance(other, int) and other == 0 else NotImplemented
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Tally):
+            return NotImplemented
+        return (
+            (self.n, self.thresholds, self.sums, self.squares)
+            == (other.n, other.thresholds, other.sums, other.squares)
+            and all(
+                np.array_equal(getattr(self, name), getattr(other, name))
+                for name in ("layers", *COUNTED)
+            )
+            and all(
+                np.array_equal(a, b)
+                for mine, theirs in zip(self.histogram, other.histogram, strict=True)
+                for a, b in zip(mine, theirs, strict=True)
+            )
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"<Tally: {self.n} samples, layers {self.layers.tolist()}>"
+
+
+COUNTED = ("dead", "vanishing", "exploding", "underflow", "overflow")
+
+
+def gathered(bins: Sequence[int] | Integers, counts: Sequence[int] | Integers) -> Histogram:
+    """Return the distinct bins, ascending, with the sums of their counts.
+
+    Examples
+    --------
+    >>> from vgsim._studies.tally import gathered
+    >>> gathered([7, -2, 7], [10, 1, 5])
+    (array([-2,  7]), array([ 1, 15]))
+    """
+    order = np.argsort(bins, kind="stable")
+    ordered = np.asarray(bins, dtype=np.int64)[order]
+    if not ordered.size:
+        return ordered, ordered
+    starts = np.flatnonzero(np.diff(ordered, prepend=ordered[0] - 1))
+    return ordered[starts], np.add.reduceat(np.asarray(counts, dtype=np.int64)[order], starts)

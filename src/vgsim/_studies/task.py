@@ -1,0 +1,215 @@
+"""Task: everything that a tally of samples depends on, and its identity."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vgsim._checks import Integer, check_threshold, type_error, value_error
+from vgsim._engine.settings import STREAM_VERSION, Settings, checked_layers
+from vgsim._networks.description import Network, checked_network, network_from_json
+
+__all__ = ["SETTING", "Task", "checked_thresholds"]
+
+SETTING = ("batch_size", "loss", "inputs", "engine", "dtype", "stream_version")
+
+
+@dataclass(frozen=True)
+class Task:
+    """One network of a study, how it is sampled, and what is counted.
+
+    Attributes
+    ----------
+    network : MLP or RNN
+    seed : int
+    batch_size : int
+    loss : str
+    inputs : str
+        "normal", or "sha256:…" of the data matrix.
+    layers : tuple of int
+        The layers where gradients are tallied, ascending.
+    thresholds : tuple of float
+        Those of vanishing and exploding that are counted, ascending.
+    engine : str
+        "auto" is resolved to the engine that it stands for.
+    dtype : str
+    stream_version : int
+        Of the random numbers.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If one of them is none that :func:`simulate` allows.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> from vgsim._studies.task import Task
+    >>> task = Task(vgsim.MLP(100, 64), layers=(100, 0), thresholds=(1e-3, 1e-6))
+    >>> task.layers, task.thresholds, task.engine
+    ((0, 100), (1e-06, 0.001), 'matrix-free')
+    >>> task == Task.from_dict(task.to_dict())
+    True
+    """
+
+    network: Network
+    seed: int = 0
+    batch_size: int = 1
+    loss: str = "linear"
+    inputs: str = "normal"
+    layers: tuple[int, ...] = (0,)
+    thresholds: tuple[float, ...] = (1e-6,)
+    engine: str = "auto"
+    dtype: str = "float32"
+    stream_version: int = STREAM_VERSION
+
+    def __post_init__(self) -> None:
+        network = checked_network(self.network)
+        names = "seed", "batch_size", "loss", "engine", "dtype"
+        settings = Settings.checked(**{name: getattr(self, name) for name in names}).of(network)
+        version = Integer(1, 2**31 - 1).check("stream_version", self.stream_version)
+        checked: dict[str, Any] = {
+            **{name: getattr(settings, name) for name in names},
+            "layers": tuple(sorted(checked_layers(self.layers, network.depth).tolist())),
+            "thresholds": checked_thresholds(self.thresholds),
+            "stream_version": version,
+        }
+        if self.inputs != "normal" and not _is_digest(self.inputs):
+            raise value_error(
+                "inputs",
+                f"must be 'normal' or 'sha256:' and 64 hex digits, got {self.inputs!r}",
+                " of a task",
+            )
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+
+    @classmethod
+    def of(
+        cls,
+        network: Network,
+        settings: Settings,
+        layers: Iterable[int],
+        thresholds: Iterable[float],
+    ) -> Task:
+        """Return the task of a network that is sampled with `settings`."""
+        return cls(network, layers=tuple(layers), thresholds=tuple(thresholds), **settings.identity)
+
+    def settings(self, data: NDArray[np.float64] | None) -> Settings:
+        """Return how its samples are drawn, given the data that `inputs` identifies."""
+        names = "seed", "batch_size", "loss", "engine", "dtype"
+        return Settings(data=data, **{name: getattr(self, name) for name in names})
+
+    @property
+    def setting(self) -> dict[str, Any]:
+        """How the network is sampled: everything but network, seed, and what is counted."""
+        return {name: getattr(self, name) for name in SETTING}
+
+    @property
+    def labels(self) -> dict[str, Any]:
+        """What tells tasks of a study apart, flat: numbers and words (and the widths, if many).
+
+        Parameters of a field are named after it: activation__slope, residual__every.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> from vgsim._studies.task import Task
+        >>> net = vgsim.MLP(100, 64, residual=vgsim.Residual(every=2))
+        >>> labels = Task(net).labels
+        >>> labels["kind"], labels["depth"], labels["activation"], labels["residual__every"]
+        ('MLP', 100, 'tanh', 2)
+        """
+        return self.network.labels | self.setting
+
+    @cached_property
+    def digest(self) -> str:
+        """The identity: SHA-256, in hex, of :meth:`to_dict` as sorted ASCII JSON without spaces.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> from vgsim._studies.task import Task
+        >>> Task(vgsim.MLP(100, 64)).digest[:16] == Task(vgsim.MLP(100, 64), seed=1).digest[:16]
+        False
+        """
+        text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return every field as JSON types.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> from vgsim._studies.task import Task
+        >>> values = Task(vgsim.MLP(100, 64)).to_dict()
+        >>> values["network"], values["thresholds"]
+        ({'kind': 'MLP', 'depth': 100, 'width': 64}, [1e-06])
+        """
+        return {
+            **{field.name: getattr(self, field.name) for field in fields(self)},
+            "network": self.network.to_dict(),
+            "layers": list(self.layers),
+            "thresholds": list(self.thresholds),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Task:
+        """Build from what :meth:`to_dict` returns.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a field is missing, unknown or unacceptable.
+
+        Examples
+        --------
+        >>> from vgsim._studies.task import Task
+        >>> Task.from_dict({"network": {"kind": "MLP", "depth": 2, "width": 3}})
+        Traceback (most recent call last):
+        ValueError: a task has the fields network, seed, batch_size, loss, inputs, layers, \
+thresholds, engine, dtype, stream_version; got network
+        """
+        known = [field.name for field in fields(cls)]
+        if not isinstance(values, Mapping) or set(values) != set(known):
+            got = ", ".join(values) if isinstance(values, Mapping) else repr(values)
+            raise ValueError(f"a task has the fields {', '.join(known)}; got {got}")
+        network = network_from_json(json.dumps(values["network"]))
+        return cls(**{**values, "network": network})
+
+
+def checked_thresholds(thresholds: Iterable[float]) -> tuple[float, ...]:
+    """Return distinct thresholds, at least one, ascending.
+
+    Examples
+    --------
+    >>> from vgsim._studies.task import checked_thresholds
+    >>> checked_thresholds([0.5, 1e-6])
+    (1e-06, 0.5)
+    >>> checked_thresholds(0.5)
+    Traceback (most recent call last):
+    TypeError: thresholds must be a sequence of distinct numbers from 0 to 1, got 0.5
+    """
+    allowed = "must be a sequence of distinct numbers from 0 to 1"
+    try:
+        given = list(thresholds)
+    except TypeError:
+        raise type_error("thresholds", f"{allowed}, got {thresholds!r}") from None
+    chosen = tuple(sorted(check_threshold(threshold) for threshold in given))
+    if not chosen or len(set(chosen)) < len(chosen):
+        raise value_error("thresholds", f"{allowed}, at least one, got {given!r}")
+    return chosen
+
+
+def _is_digest(text: object) -> bool:
+    if not isinstance(text, str) or not text.startswith("sha256:"):
+        return False
+    digits = text.removeprefix("sha256:")
+    return len(digits) == 64 and set(digits) <= set("0123456789abcdef")

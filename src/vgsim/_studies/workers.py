@@ -1,0 +1,261 @@
+"""Units of work, consecutive samples of one task, and the workers that simulate and count them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from threading import Event, Lock
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vgsim._checks import type_error, value_error
+from vgsim._engine.run import openmp_has_run, thread_count
+from vgsim._engine.settings import STREAM_VERSION
+from vgsim._engine.simulate import run
+from vgsim._results.samples import Samples
+from vgsim._studies.blocks import Blocks
+from vgsim._studies.task import Task
+
+__all__ = [
+    "Counted",
+    "NotBegunError",
+    "Workers",
+    "checked_executor",
+    "counted",
+    "run_unit",
+    "simulated",
+]
+
+Counted = tuple[Blocks, float]  # with the seconds that the kernels took
+
+
+def run_unit(
+    task: Task, data: NDArray[np.float64] | None, first: int, end: int, n_threads: int
+) -> Counted:
+    """Simulate the samples first … end − 1 of a task and count them: what a worker does.
+
+    Parameters
+    ----------
+    task : Task
+    data : array or None
+        The matrix whose digest is the task's inputs; None where these are normal.
+    first, end : int
+    n_threads : int
+
+    Returns
+    -------
+    blocks : Blocks
+    seconds : float
+        That the kernels took.
+
+    Raises
+    ------
+    ValueError
+        If this vgsim draws other samples than the task's.
+    MemoryError
+        If they do not fit.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> from vgsim._studies.task import Task
+    >>> from vgsim._studies.workers import run_unit
+    >>> blocks, seconds = run_unit(Task(vgsim.MLP(10, 8)), None, 1000, 3000, 1)
+    >>> blocks
+    <Blocks: 2, samples 1000 to 2999>
+    """
+    return counted(task, simulated(task, data, first, end, n_threads))
+
+
+def simulated(
+    task: Task,
+    data: NDArray[np.float64] | None,
+    first: int,
+    end: int,
+    n_threads: int,
+    report: Callable[[int], object] | None = None,
+) -> Samples:
+    """Return the samples first … end − 1 of a task."""
+    if task.stream_version != STREAM_VERSION:
+        raise ValueError(
+            f"this worker's vgsim draws stream version {STREAM_VERSION}, and the study is of "
+            f"version {task.stream_version}: all must have one version"
+        )
+    layers, recorded = np.array(task.layers, dtype=np.int64), frozenset(["gradient"])
+    settings = task.settings(data)
+    return run(task.network, settings, first, end - first, layers, recorded, n_threads, report)
+
+
+def counted(task: Task, samples: Samples) -> Counted:
+    """Return what is kept of samples of a task."""
+    return Blocks.of(samples, task.thresholds), samples.elapsed
+
+
+DEFAULT_WORKERS = 4  # of an executor that does not tell
+COUNT_SECONDS = 5.0  # after which a cluster, which may grow or shrink, is asked again
+
+
+class NotBegunError(Exception):
+    """A unit was waiting for the kernel when time was up."""
+
+
+class Workers:
+    """An executor with what a collector must know of it.
+
+    Parameters
+    ----------
+    executor : concurrent.futures.Executor or None
+        None: this process, where a unit uses `n_threads` threads, and the next one begins while the
+        last is being counted.
+    n_threads : int or None
+        Threads of one unit. By default all of this process, or one in a worker of an executor:
+        there, the workers are what runs in parallel.
+
+    Attributes
+    ----------
+    name : str
+        Of the kind of executor.
+    n_threads : int
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `executor` or `n_threads` cannot be used.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> from vgsim._studies.workers import Workers
+    >>> from vgsim._studies.task import Task
+    >>> with Workers(None, 2) as workers:
+    ...     blocks, seconds = workers.submit(Task(vgsim.MLP(10, 8)), None, 0, 2000).result()
+    >>> workers.count, blocks
+    (1, <Blocks: 2, samples 0 to 1999>)
+    """
+
+    def __init__(self, executor: Executor | None, n_threads: int | None) -> None:
+        self._executor = checked_executor(executor)
+        local = executor is None
+        self._local = ThreadPoolExecutor(2, "vgsim-unit") if local else None
+        self._kernel = Lock()  # one at a time, on all threads
+        self._interrupted = Event()
+        self._late = Event()
+        self._counted: tuple[float, int] | None = None
+        self.n_threads = thread_count(n_threads if n_threads is not None or local else 1)
+        self.name = "threads" if local else type(executor).__name__
+
+    @property
+    def count(self) -> int:
+        """How many units run at a time."""
+        if self._executor is None:
+            return 1
+        now = time.monotonic()
+        if self._counted is None or now - self._counted[0] > COUNT_SECONDS:
+            self._counted = now, _count(self._executor)
+        return self._counted[1]
+
+    def submit(
+        self, task: Task, data: NDArray[np.float64] | None, first: int, end: int
+    ) -> Future[Counted]:
+        """Run a unit on some worker: see `run_unit`.
+
+        Raises
+        ------
+        RuntimeError
+            If the executor is broken or shut down.
+        """
+        unit = task, data, first, end, self.n_threads
+        if self._local is not None:
+            return self._local.submit(self._run_here, *unit)
+        assert self._executor is not None
+        # Dask would take equal arguments for the same unit, and a second attempt for the first.
+        options: dict[str, Any] = {"pure": False} if _dask_client(self._executor) else {}
+        try:
+            return self._executor.submit(run_unit, *unit, **options)
+        except RuntimeError as error:
+            raise RuntimeError(
+                f"executor {self.name} takes no more work ({error}): make a new one and call "
+                "again, which goes on from what a store holds"
+            ) from error
+
+    def _run_here(
+        self, task: Task, data: NDArray[np.float64] | None, first: int, end: int, n_threads: int
+    ) -> Counted:
+        """Run a unit in this process, where an interrupted study stops its kernel at once."""
+
+        def look(*_: int) -> None:
+            if self._interrupted.is_set():
+                raise InterruptedError("the study was interrupted")
+
+        with self._kernel:
+            look()
+            if self._late.is_set():
+                raise NotBegunError
+            samples = simulated(task, data, first, end, n_threads, look)
+        return counted(task, samples)
+
+    def begin_no_more(self) -> None:
+        """Let units of this process that wait for the kernel wait for nothing."""
+        self._late.set()
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._interrupted.set()
+        if self._local is not None:
+            self._local.shutdown(cancel_futures=True)
+
+
+def checked_executor(executor: Executor | None) -> Executor | None:
+    """Return `executor` if it can be used.
+
+    Raises
+    ------
+    TypeError
+        If it has no ``submit``.
+    ValueError
+        If it forks this process, in which OpenMP has run: its children would hang.
+
+    Examples
+    --------
+    >>> from vgsim._studies.workers import checked_executor
+    >>> checked_executor(4)
+    Traceback (most recent call last):
+    TypeError: executor must be a concurrent.futures.Executor or None, got 4
+    """
+    if executor is None:
+        return None
+    if not callable(getattr(executor, "submit", None)):
+        raise type_error(
+            "executor", f"must be a concurrent.futures.Executor or None, got {executor!r}"
+        )
+    if isinstance(executor, ProcessPoolExecutor) and openmp_has_run():
+        context = executor._mp_context
+        if context is not None and context.get_start_method() == "fork":
+            raise value_error(
+                "executor",
+                "forks this process, in which OpenMP has run: its children would hang; "
+                'make it with mp_context=multiprocessing.get_context("spawn") or "forkserver"',
+            )
+    return executor
+
+
+def _dask_client(executor: Executor) -> Any:
+    """Return the client behind an executor of Dask, None of any other."""
+    return getattr(executor, "_client", None)
+
+
+def _count(executor: Executor) -> int:
+    """How many workers an executor says it has."""
+    client = _dask_client(executor)
+    if client is not None:
+        return max(1, int(sum(client.nthreads().values())))
+    for name in ("_max_workers", "num_workers"):
+        count = getattr(executor, name, None)
+        if isinstance(count, int) and count > 0:
+            return count
+    return DEFAULT_WORKERS

@@ -1,0 +1,1 @@
+"""The readable second implementation: evaluate, replay, PyTorch."""

@@ -1,0 +1,281 @@
+"""Matrices drawn only as far as they are multiplied: the matrix-free engine, readable.
+
+A forward pass asks a weight matrix for W X alone, the backward pass for Wᵀ Δ alone. Both products
+are drawn here with exactly their joint law, and at the end the matrix itself, given both.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from vgsim._twin.draws import orthogonal_factor
+from vgsim._twin.scaled import Array, Scaled, scaled
+
+__all__ = ["ConditionalGaussian", "ConditionalHaar", "complement", "orthonormalised"]
+
+RANK_TOLERANCE = 8.0  # times the machine epsilon, relative to the column
+
+
+@dataclass(eq=False)
+class ConditionalGaussian:
+    """W, n × m with i.i.d. entries N(0, s²): ask for W @ X, then W.T @ Δ, then W.explicit.
+
+    Parameters
+    ----------
+    std : float
+        s.
+    forward : ndarray, (n, B)
+        Standard normals: Z = W Q / s, with Q the orthonormalised columns of X.
+    backward : ndarray, (m, B)
+        Standard normals: N = W̃ᵀ Q_g / s, with W̃ an independent copy of W and Q_g the
+        orthonormalised columns of Δ.
+    epsilon : float
+        Machine epsilon in the rule by which columns count as linearly dependent.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vgsim._twin.conditional import ConditionalGaussian
+    >>> from vgsim._twin.scaled import scaled
+    >>> Z, N = np.array([[1.0], [2.0], [3.0]]), np.array([[5.0], [-1.0]])
+    >>> W = ConditionalGaussian(0.5, Z, N, np.finfo(float).eps)
+    >>> U = W @ scaled(np.array([[4.0], [0.0]]))
+    >>> G = W.T @ scaled(np.array([[0.0], [0.0], [1.0]]))
+    >>> W.explicit(np.zeros((3, 2)))
+    array([[ 0.5,  0. ],
+           [ 1. ,  0. ],
+           [ 1.5, -0.5]])
+    """
+
+    std: float
+    forward: Array
+    backward: Array
+    epsilon: float
+    Q: Array = field(init=False)
+    Q_g: Array = field(init=False)
+
+    def __matmul__(self, X: Scaled) -> Scaled:
+        """W X = s Z R, with X = Q R."""
+        size = _sizes(X)
+        self.Q, R = orthonormalised(X.mantissa, self.epsilon)
+        return scaled(self.forward @ (R / size) * (self.std * size), X.exponent)
+
+    @property
+    def T(self) -> Transpose:
+        """What Wᵀ Δ is asked from."""
+        return Transpose(self)
+
+    def _transposed_times(self, Delta: Scaled) -> Scaled:
+        """Wᵀ Δ = s [Q Zᵀ Δ + (I - Q Qᵀ) N R_g], with Δ = Q_g R_g."""
+        size = _sizes(Delta)
+        self.Q_g, R_g = orthonormalised(Delta.mantissa, self.epsilon)
+        along = self.Q @ (self.forward.T @ (Delta.mantissa / size))
+        G = along + self.across @ (R_g / size)
+        return scaled(G * (self.std * size), Delta.exponent)
+
+    @property
+    def across(self) -> Array:
+        """(I - Q Qᵀ) N."""
+        return self.backward - self.Q @ (self.Q.T @ self.backward)
+
+    @property
+    def rest_shape(self) -> tuple[int, int]:
+        """The shape of M, which `explicit` takes: (n, m)."""
+        return len(self.Q_g), len(self.Q)
+
+    @property
+    def degrees(self) -> int:
+        """Degrees of freedom (n - r_g)(m - r) that both products leave to W."""
+        return (len(self.Q_g) - _rank(self.Q_g)) * (len(self.Q) - _rank(self.Q))
+
+    @property
+    def is_multiplied(self) -> bool:
+        """Whether X and Δ both differ from zero: otherwise the gradient by W is zero."""
+        return bool(self.Q.any() and self.Q_g.any())
+
+    def explicit(self, rest: Array, square: float | None = None) -> Array:
+        """W / s = Z Qᵀ + (Q_g Nᵀ + (I - Q_g Q_gᵀ) M)(I - Q Qᵀ), from M of standard normals.
+
+        The squared norm of the last term is χ² distributed, with `degrees` degrees of freedom, and
+        independent of its direction; if `square` is given, it is scaled to that.
+        """
+        free = rest - self.Q_g @ (self.Q_g.T @ rest)
+        free -= (free @ self.Q) @ self.Q.T
+        if square is not None:
+            free *= math.sqrt(square) / (np.linalg.norm(free) if self.degrees else 1.0)
+        Z = self.forward
+        return np.asarray(self.std * (Z @ self.Q.T + self.Q_g @ self.across.T + free))
+
+
+@dataclass(eq=False)
+class ConditionalHaar:
+    """W = γ O, or a corner n × m of it, with O uniform over the orthogonal matrices.
+
+    O has N = max(n, m) rows.
+
+    Parameters
+    ----------
+    gain : float
+        γ.
+    shape : tuple of int
+        (n, m).
+    forward, backward : ndarray, (N, B)
+        Standard normals: Z_u = O Q and F = Oᵀ Q_g are made of them by Gram-Schmidt.
+    epsilon : float
+        As of :class:`ConditionalGaussian`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vgsim._twin.conditional import ConditionalHaar
+    >>> from vgsim._twin.scaled import scaled
+    >>> Z, N = np.array([[3.0], [4.0]]), np.array([[1.0], [1.0]])
+    >>> W = ConditionalHaar(2.0, (2, 2), Z, N, np.finfo(float).eps)
+    >>> U = W @ scaled(np.array([[1.0], [0.0]]))
+    >>> G = W.T @ scaled(np.array([[1.0], [0.0]]))
+    >>> W.explicit(np.empty((0, 0))).round(12)
+    array([[ 1.2,  1.6],
+           [ 1.6, -1.2]])
+    """
+
+    gain: float
+    shape: tuple[int, int]
+    forward: Array
+    backward: Array
+    epsilon: float
+    Q: Array = field(init=False)
+    Z: Array = field(init=False)
+    Q_g: Array = field(init=False)
+    F: Array = field(init=False)
+
+    def __matmul__(self, X: Scaled) -> Scaled:
+        """W X = γ Z_u R, with X = Q R."""
+        size = _sizes(X)
+        self.Q, R = orthonormalised(_padded(X.mantissa, len(self.forward)), self.epsilon)
+        self.Z, _ = orthonormalised(self.forward * self.Q.any(axis=0), 0.0)
+        U = self.Z @ (R / size)
+        return scaled(U[: self.shape[0]] * (self.gain * size), X.exponent)
+
+    @property
+    def T(self) -> Transpose:
+        """What Wᵀ Δ is asked from."""
+        return Transpose(self)
+
+    def _transposed_times(self, Delta: Scaled) -> Scaled:
+        """Wᵀ Δ = γ (Q P + F R_g), with Δ = Z_u P + Q_g R_g."""
+        size = _sizes(Delta)
+        padded = _padded(Delta.mantissa, len(self.backward))
+        self.Q_g, R_g = orthonormalised(padded, self.epsilon, self.Z)
+        self.F, _ = orthonormalised(self.backward * self.Q_g.any(axis=0), 0.0, self.Q)
+        G = np.hstack([self.Q, self.F]) @ (R_g / size)
+        return scaled(G[: self.shape[1]] * (self.gain * size), Delta.exponent)
+
+    @property
+    def rest_shape(self) -> tuple[int, int]:
+        """The shape of what `explicit` takes, square: N - r - r_g are left to O."""
+        left = len(self.Q) - _rank(self.Q) - _rank(self.Q_g)
+        return left, left
+
+    def explicit(self, rest: Array) -> Array:
+        """O = Z_u Qᵀ + Q_g Fᵀ + A O' Bᵀ, with A and B bases of the complements.
+
+        O' is the orthogonal factor of `rest`, a square matrix of standard normals.
+        """
+        A = complement(np.hstack([self.Z, self.Q_g]))
+        B = complement(np.hstack([self.Q, self.F]))
+        O = self.Z @ self.Q.T + self.Q_g @ self.F.T + A @ orthogonal_factor(rest) @ B.T
+        n, m = self.shape
+        return self.gain * O[:n, :m]
+
+
+@dataclass(eq=False)
+class Transpose:
+    """Wᵀ, to be multiplied by Δ; T is W."""
+
+    T: ConditionalGaussian | ConditionalHaar
+
+    def __matmul__(self, Delta: Scaled) -> Scaled:
+        return self.T._transposed_times(Delta)
+
+
+def orthonormalised(A: Array, epsilon: float, against: Array | None = None) -> tuple[Array, Array]:
+    """Orthonormalise the columns of A in their order, after those of `against`.
+
+    Parameters
+    ----------
+    A : ndarray, (n, k)
+    epsilon : float
+        A column of which no more than 8 epsilon of its norm is left is dropped, and so is any
+        after the n-th that was kept.
+    against : ndarray, (n, j), optional
+        Columns that are orthonormal or zero; none by default.
+
+    Returns
+    -------
+    Q : ndarray, (n, k)
+        Orthonormal columns, orthogonal to `against`; a dropped one is zero.
+    R : ndarray, (j + k, k)
+        A = [against, Q] R, but for dropped columns: their rows of R are zero.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vgsim._twin.conditional import orthonormalised
+    >>> Q, R = orthonormalised(np.array([[3.0, 6.0, 0.0], [0.0, 0.0, 2.0]]), 1e-16)
+    >>> Q
+    array([[1., 0., 0.],
+           [0., 0., 1.]])
+    >>> R
+    array([[3., 6., 0.],
+           [0., 0., 0.],
+           [0., 0., 2.]])
+    """
+    n, k = A.shape
+    j = 0 if against is None else against.shape[1]
+    Q, R = np.zeros((n, j + k)), np.zeros((j + k, k))
+    if against is not None:
+        Q[:, :j] = against
+    for b in range(k):
+        v = A[:, b].copy()
+        size = np.linalg.norm(v)
+        for _ in range(2):
+            c = Q.T @ v
+            v -= Q @ c
+            R[:, b] += c
+        left = np.linalg.norm(v)
+        if left > RANK_TOLERANCE * epsilon * size and np.count_nonzero(Q.any(axis=0)) < n:
+            R[j + b, b] = left
+            Q[:, j + b] = v / left
+    return Q[:, j:], R
+
+
+def complement(Q: Array) -> Array:
+    """Return an orthonormal basis of what is orthogonal to the columns of Q, orthonormal or zero.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vgsim._twin.conditional import complement
+    >>> complement(np.array([[1.0, 0.0], [0.0, 0.0], [0.0, 0.0]])).shape
+    (3, 2)
+    """
+    kept = Q[:, Q.any(axis=0)]
+    return np.asarray(np.linalg.qr(kept, mode="complete")[0][:, kept.shape[1] :])
+
+
+def _sizes(X: Scaled) -> Array:
+    """Norms of the columns without their exponents, 1 for those that are zero."""
+    size = np.array([np.linalg.norm(x) for x in X.mantissa.T])
+    return np.where(size > 0, size, 1.0)
+
+
+def _rank(Q: Array) -> int:
+    return int(np.count_nonzero(Q.any(axis=0)))
+
+
+def _padded(X: Array, n: int) -> Array:
+    """X with zeros below it, n rows in all."""
+    return np.pad(X, ((0, n - len(X)), (0, 0)))

@@ -1,0 +1,269 @@
+"""The kinds of layers, forward and backward: the formulas of the networks that vgsim simulates.
+
+Calling a layer on the states X_0 … X_{l-1} below it gives X_l. Its `back` takes G_l = ∂L/∂X_l and
+gives the parts of which the gradients below are the sums.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from vgsim._networks.activations import Activation
+from vgsim._networks.description import Network
+from vgsim._networks.techniques import Clip
+from vgsim._twin.normalisation import Normalisation, Unnormalised, normalisation
+from vgsim._twin.scaled import Scaled, activated, backpropagated, chosen, outer, scaled, shifted
+
+__all__ = [
+    "Affine",
+    "Layer",
+    "Matrix",
+    "backward",
+    "clipped",
+    "forward",
+    "mlp_layers",
+    "rnn_layers",
+]
+
+States = Sequence[Scaled]
+Parts = list[tuple[int, Scaled]]  # parts of gradients, each with how many layers down it arrives
+SATURATED = 0.05  # of the steepest slope: below it a unit counts as saturated
+LINEAR, SIGMOID = Activation("linear"), Activation("sigmoid")
+
+
+class Matrix(Protocol):
+    """Weights, known by their products with columns."""
+
+    def __matmul__(self, columns: Scaled, /) -> Scaled:
+        """W X."""
+
+    @property
+    def T(self) -> Matrix:
+        """Wᵀ."""
+
+
+class Affine:
+    """H = W X + b."""
+
+    def __init__(self, W: Matrix, b: Scaled | None) -> None:
+        self.W, self.b = W, b
+
+    def __call__(self, x: Scaled) -> Scaled:
+        """H."""
+        self.x = x
+        u = self.W @ x
+        return u if self.b is None else u + self.b
+
+    def back(self, delta: Scaled) -> Scaled:
+        """Wᵀ Δ, Δ = ∂L/∂H."""
+        self.delta = delta
+        return self.W.T @ delta
+
+    @property
+    def weight_gradient(self) -> Scaled:
+        """∂L/∂W = Δ Xᵀ."""
+        return outer(self.delta, self.x)
+
+
+class Nonlinearity:
+    """Y = φ(H), elementwise."""
+
+    def __init__(self, phi: Activation) -> None:
+        self.phi = phi
+
+    def __call__(self, h: Scaled) -> Scaled:
+        """φ(H)."""
+        self.h = h
+        return activated(self.phi, h)
+
+    def back(self, g: Scaled) -> Scaled:
+        """φ'(H) ∘ G, G = ∂L/∂Y."""
+        return backpropagated(self.phi, self.h, g)
+
+    @property
+    def saturation(self) -> float:
+        """Fraction of entries with |φ'(H)| < 0.05 max |φ'|."""
+        slope = np.abs(self.phi.derivative(self.h.clipped))
+        return float(np.mean(slope < SATURATED * self.phi.max_derivative))
+
+
+class Layer:
+    """X_l = φ(norm(W X_{l-1} + b))."""
+
+    def __init__(
+        self, affine: Affine, norm: Normalisation | Unnormalised, phi: Nonlinearity
+    ) -> None:
+        self.affine, self.norm, self.phi = affine, norm, phi
+
+    def __call__(self, below: States) -> Scaled:
+        """X_l."""
+        return self.phi(self.norm(self.affine(below[-1])))
+
+    def back(self, g: Scaled) -> Parts:
+        """Parts of the gradients below, given G_l."""
+        return [(1, self.affine.back(self.norm.back(self.phi.back(g))))]
+
+
+class PreActivated(Layer):
+    """X_l = W φ(norm(X_{l-1})) + b."""
+
+    def __call__(self, below: States) -> Scaled:
+        """X_l."""
+        return self.affine(self.phi(self.norm(below[-1])))
+
+    def back(self, g: Scaled) -> Parts:
+        """Parts of the gradients below, given G_l."""
+        return [(1, self.norm.back(self.phi.back(self.affine.back(g))))]
+
+
+class PostActivated(Layer):
+    """X_l = φ(s X_{l-every} + c norm(W X_{l-1} + b))."""
+
+    def __init__(self, layer: Layer, every: int, s: float, c: float) -> None:
+        super().__init__(layer.affine, layer.norm, layer.phi)
+        self.every, self.s, self.c = every, s, c
+
+    def __call__(self, below: States) -> Scaled:
+        """X_l."""
+        return self.phi(self.s * below[-self.every] + self.c * self.norm(self.affine(below[-1])))
+
+    def back(self, g: Scaled) -> Parts:
+        """Parts of the gradients below, given G_l."""
+        d = self.phi.back(g)
+        return [(1, self.affine.back(self.norm.back(self.c * d))), (self.every, self.s * d)]
+
+
+class Skip(Layer):
+    """X_l = s X_{l-every} + c F, with F what a layer of another kind gives."""
+
+    def __init__(self, layer: Layer, every: int, s: float, c: float) -> None:
+        super().__init__(layer.affine, layer.norm, layer.phi)
+        self.layer, self.every, self.s, self.c = layer, every, s, c
+
+    def __call__(self, below: States) -> Scaled:
+        """X_l."""
+        return self.s * below[-self.every] + self.c * self.layer(below)
+
+    def back(self, g: Scaled) -> Parts:
+        """Parts of the gradients below, given G_l."""
+        return [*self.layer.back(self.c * g), (self.every, self.s * g)]
+
+
+class Gated(Layer):
+    """X_l = T ∘ Y + (1 - T) ∘ X_{l-1}, Y what a plain layer gives, T = σ(W_T X_{l-1} + b_T)."""
+
+    def __init__(self, layer: Layer, gate: Affine) -> None:
+        super().__init__(layer.affine, layer.norm, layer.phi)
+        self.gate, self.sigmoid = gate, Nonlinearity(SIGMOID)
+
+    def __call__(self, below: States) -> Scaled:
+        """X_l."""
+        x = below[-1]
+        y = super().__call__(below)
+        h = self.gate(x)
+        self.open = self.sigmoid(h)
+        self.shut = activated(SIGMOID, -1.0 * h)  # 1 - σ(h) = σ(-h)
+        self.difference = y - x
+        return self.open * y + self.shut * x
+
+    def back(self, g: Scaled) -> Parts:
+        """Parts of the gradients below, given G_l."""
+        through_gate = self.gate.back(self.sigmoid.back(self.difference * g))
+        return [*super().back(self.open * g), (1, through_gate), (1, self.shut * g)]
+
+
+def mlp_layers(
+    network: Network,
+    weights: Sequence[Matrix],
+    biases: Sequence[Scaled | None],
+    gate_weights: Sequence[Matrix] | None,
+) -> list[Layer]:
+    """Return the layers 1 … D of an MLP; every bias is a column."""
+    residual, highway = network.residual, network.highway
+    style = residual.style if residual else None
+    layers = []
+    for l, (W, b) in enumerate(zip(weights, biases, strict=True), start=1):
+        ends_block = residual is not None and l % residual.every == 0
+        bare = ends_block and style == "linear"
+        norm = None if bare else network.norm
+        if norm == "batch" and style != "pre":
+            b = None  # the mean takes it away, exactly
+        layer = (PreActivated if style == "pre" else Layer)(
+            Affine(W, b),
+            normalisation(norm, network.norm_eps),
+            Nonlinearity(LINEAR if bare else network.activation),
+        )
+        if residual and ends_block:
+            skipping = PostActivated if style == "post" else Skip
+            c = residual.branch_scale(network.depth)
+            layer = skipping(layer, residual.every, residual.skip, c)
+        if highway and gate_weights:
+            gate_bias = scaled(np.full((network.widths[l], 1), highway.gate_bias))
+            layer = Gated(layer, Affine(gate_weights[l - 1], gate_bias))
+        layers.append(layer)
+    return layers
+
+
+def rnn_layers(
+    network: Network, W: Matrix, b: Scaled | None, U: Matrix | None, drive: Iterable[Scaled]
+) -> list[Layer]:
+    """Return the steps 1 … D of a recurrent network: layers with one W, and biases U s_t + b."""
+    terms: Iterable[Scaled | None] = [b] * network.depth
+    if U is not None:
+        terms = [U @ s_t if b is None else U @ s_t + b for s_t in drive]
+    return [
+        Layer(Affine(W, b_t), Unnormalised(), Nonlinearity(network.activation)) for b_t in terms
+    ]
+
+
+def forward(layers: Iterable[Layer], x: Scaled) -> list[Scaled]:
+    """Return X_0 … X_D."""
+    states = [x]
+    for layer in layers:
+        states.append(layer(states))
+    return states
+
+
+def backward(
+    layers: Sequence[Layer], g: Scaled, clip: Clip | None
+) -> tuple[list[Scaled], list[float]]:
+    """Return G_0 … G_D, each clipped as it arrives, and the fractions of them that were."""
+    gradients, fractions = [g], [0.0]
+    arrived: dict[int, Scaled] = {}
+    for l in range(len(layers), 0, -1):
+        for down, part in layers[l - 1].back(gradients[-1]):
+            arrived[l - down] = arrived[l - down] + part if l - down in arrived else part
+        g, fraction = clipped(clip, arrived.pop(l - 1))
+        gradients.append(g)
+        fractions.append(fraction)
+    return gradients[::-1], fractions[::-1]
+
+
+def clipped(clip: Clip | None, g: Scaled) -> tuple[Scaled, float]:
+    """Return the clipped gradient, and how much of it was: a fraction of its entries."""
+    if clip is None:
+        return g, 0.0
+    return (_clipped_norm if clip.by == "norm" else _clipped_value)(clip.bound, g)
+
+
+def _clipped_norm(max_norm: float, g: Scaled) -> tuple[Scaled, float]:
+    """Scale g to the norm max_norm if it is longer."""
+    size, e = g.norm
+    with np.errstate(over="ignore"):
+        if shifted(size, e) <= max_norm:
+            return g, 0.0
+    return scaled(g.mantissa * (max_norm / size), g.exponent - e), 1.0
+
+
+def _clipped_value(limit: float, g: Scaled) -> tuple[Scaled, float]:
+    """Cut the entries to ±limit = ±m 2^e; a column where none is beyond stays as it is."""
+    m, e = math.frexp(limit)
+    with np.errstate(over="ignore"):
+        entries = shifted(g.mantissa, g.exponent - e)
+    beyond = np.abs(entries) > m
+    cut = scaled(np.clip(entries, -m, m), e)
+    return chosen(np.any(beyond, axis=0), cut, g), float(np.mean(beyond))

@@ -1,0 +1,81 @@
+"""Batch, layer and RMS normalisation, forward and backward, at any scale of what they normalise."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vgsim._twin.scaled import Array, Scaled, scaled, shifted, transposed
+
+__all__ = ["Normalisation", "Unnormalised", "normalisation"]
+
+
+class Unnormalised:
+    """No normalisation: Ĥ = H."""
+
+    def __call__(self, h: Scaled) -> Scaled:
+        """Ĥ."""
+        return h
+
+    def back(self, d: Scaled) -> Scaled:
+        """∂L/∂H, given d = ∂L/∂Ĥ."""
+        return d
+
+
+class Normalisation:
+    """Ĥ = C/√(v + ε), C the deviations of a group from its mean, v their mean square.
+
+    A group is the units of an example ("layer"), or a unit's values over the batch ("batch"). In
+    "rms" it is the units of an example and C = H, uncentred.
+    """
+
+    def __init__(self, kind: str, eps: float) -> None:
+        self.centred = kind != "rms"
+        self.over_batch = kind == "batch"
+        self.eps = eps
+
+    def __call__(self, h: Scaled) -> Scaled:
+        """Ĥ."""
+        C = self.c = self._deviations(self._groups(h))
+        k = self.k = np.maximum(C.exponent, 0)  # v + ε in units of 4^k
+        v = shifted(np.mean(C.mantissa**2, axis=0), 2 * (C.exponent - k))
+        self.v_eps = v + shifted(self.eps, -2 * k)
+        return self._groups(scaled(C.mantissa / np.sqrt(self.v_eps), C.exponent - k))
+
+    def back(self, d: Scaled) -> Scaled:
+        """∂L/∂H, given d = ∂L/∂Ĥ.
+
+        The part of d - mean(d) along C is shrunk by ε/(v + ε), the part across C is not, and both
+        are divided by √(v + ε). With one degree of freedom nothing is across.
+        """
+        C = self.c.mantissa
+        d = self._deviations(self._groups(d))
+        freedom = len(C) - self.centred
+        along = d.mantissa if freedom == 1 else _part_along(C, d.mantissa)
+        rest = d.mantissa - along
+        across = scaled(rest - _part_along(C, rest), d.exponent)  # exact beside its own size
+        shrunk = scaled(along * (self.eps / self.v_eps), d.exponent - 2 * self.k)
+        total = across + shrunk
+        return self._groups(scaled(total.mantissa / np.sqrt(self.v_eps), total.exponent - self.k))
+
+    def _groups(self, a: Scaled) -> Scaled:
+        """Bring the groups into the columns, and back."""
+        return transposed(a) if self.over_batch else a
+
+    def _deviations(self, a: Scaled) -> Scaled:
+        """Subtract the mean of every group."""
+        if not self.centred:
+            return a
+        deviations = a.mantissa - np.mean(a.mantissa, axis=0)
+        deviations -= np.mean(deviations, axis=0)  # exact beside their own size
+        return scaled(deviations, a.exponent)
+
+
+def _part_along(C: Array, d: Array) -> Array:
+    """Project every column of d on that of C."""
+    square = np.sum(C * C, axis=0)
+    return np.asarray(C * (np.sum(C * d, axis=0) / np.where(square > 0, square, 1.0)))
+
+
+def normalisation(kind: str | None, eps: float) -> Normalisation | Unnormalised:
+    """Return the normalisation of that name, or none."""
+    return Unnormalised() if kind is None else Normalisation(kind, eps)

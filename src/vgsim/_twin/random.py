@@ -1,0 +1,224 @@
+"""The random numbers, readable: the NumPy twin of the kernels' generator.
+
+Every number is a pure function of (key, stream, layer, index, position). The generator is
+Philox4x32-10, which maps a counter of four 32-bit words and a key of two to four random words.
+A block b of a stream has the counter
+
+    (b, layer, index & 0xffffffff, stream << 24 | index >> 32)
+
+Normals are Box and Muller's, with an angle in (0, π/4) and the octant from three further bits.
+Their resolution and tail depend on the dtype: float32 takes the radius from 31 bits and reaches
+6.66 standard deviations, float64 from 52 bits and reaches 8.57. Arithmetic here is in float64
+after the last rounding that the law prescribes, so kernels agree to rounding, not to the bit.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from vgsim._engine.settings import STREAMS
+
+__all__ = ["normals", "philox4x32", "truncated_normals", "uniforms", "words"]
+
+UInt32s = NDArray[np.uint32]
+Floats = NDArray[np.float64]
+_MULTIPLIERS = np.array([0xD2511F53, 0xCD9E8D57], dtype=np.uint64)
+_WEYL = np.array([0x9E3779B9, 0xBB67AE85], dtype=np.uint32)
+_ROUNDS = 10
+_LOW, _32 = np.uint64(0xFFFFFFFF), np.uint64(32)
+_ANGLE_BITS = np.uint64((1 << 52) - 1)
+_ERF_SQRT2 = math.erf(math.sqrt(2.0))  # P(|z| < 2)
+
+
+def philox4x32(counter: Any, key: Any) -> UInt32s:
+    """Philox4x32-10: four random words for every counter.
+
+    Parameters
+    ----------
+    counter : array_like of uint32, (..., 4)
+    key : array_like of uint32, (2,)
+
+    Returns
+    -------
+    ndarray of uint32, (..., 4)
+
+    Notes
+    -----
+    Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC'11.
+
+    Examples
+    --------
+    >>> from vgsim._twin.random import philox4x32
+    >>> [f"{word:08x}" for word in philox4x32([0, 0, 0, 0], [0, 0])]
+    ['6627e8d5', 'e169c58d', 'bc57ac4c', '9b00dbd8']
+    """
+    c0, c1, c2, c3 = np.moveaxis(np.asarray(counter, dtype=np.uint32).astype(np.uint64), -1, 0)
+    k = np.array(key, dtype=np.uint32)
+    for _ in range(_ROUNDS):
+        p0 = _MULTIPLIERS[0] * c0
+        p1 = _MULTIPLIERS[1] * c2
+        c0, c1, c2, c3 = (p1 >> _32) ^ c1 ^ k[0], p1 & _LOW, (p0 >> _32) ^ c3 ^ k[1], p0 & _LOW
+        k = k + _WEYL
+    return np.stack([c0, c1, c2, c3], axis=-1).astype(np.uint32)
+
+
+def words(key: Any, stream: str | int, layer: int, index: int, count: int) -> UInt32s:
+    """Draw the first `count` words of a stream.
+
+    Parameters
+    ----------
+    key : array_like of uint32, (2,)
+        See :func:`network_key`.
+    stream : str or int
+        A name or number out of `STREAMS`.
+    layer : int
+        From 0 to 2**32 - 1.
+    index : int
+        Index of the sample, from 0 to 2**56 - 1.
+    count : int
+        Not negative; up to 2**32 blocks, of 4 words each.
+
+    Returns
+    -------
+    ndarray of uint32, (count,)
+
+    Raises
+    ------
+    ValueError
+        If the stream is unknown or a number out of range.
+
+    Examples
+    --------
+    >>> from vgsim._twin.random import words
+    >>> words([1, 2], "forward", layer=3, index=4, count=5).size
+    5
+    """
+    return _blocks(key, stream, layer, index, -(-count // 4)).reshape(-1)[:count]
+
+
+def normals(
+    key: Any, stream: str | int, layer: int, index: int, count: int, dtype: DTypeLike
+) -> Floats:
+    """Draw the first `count` standard normals of a stream: 4 a block in float32, 2 in float64.
+
+    Parameters
+    ----------
+    key, stream, layer, index, count
+        As of :func:`words`.
+    dtype : {"float32", "float64"}
+        Whose law; the result is always float64.
+
+    Returns
+    -------
+    ndarray of float64, (count,)
+
+    Notes
+    -----
+    A pair is r(c, s) with r = √(-2 ln u) and (c, s) the cosine and sine of an angle in (0, π/4),
+    swapped and signed by three bits of their own. G. E. P. Box and M. E. Muller, 1958.
+
+    Examples
+    --------
+    >>> from vgsim._twin.random import normals
+    >>> bool(abs(normals([1, 2], "forward", 3, 4, 1000, "float32").mean()) < 0.2)
+    True
+    """
+    if _is_double(dtype):
+        w = _blocks(key, stream, layer, index, -(-count // 2)).astype(np.uint64)
+        radius_bits = w[:, 0] << 32 | w[:, 1]
+        angle_bits = w[:, 2] << 32 | w[:, 3]
+        u = ((radius_bits >> 12) + 0.5) * 2.0**-52
+        angle = ((angle_bits & _ANGLE_BITS) + 0.5) * 2.0**-52
+        octant = angle_bits >> 61
+    else:
+        w = _blocks(key, stream, layer, index, -(-count // 4)).reshape(-1, 2).astype(np.uint64)
+        u = ((w[:, 0] >> 1).astype(np.float32) + np.float32(0.5)) * np.float32(2.0**-31)
+        u = np.minimum(u, np.float32(1 - 2.0**-24)).astype(np.float64)
+        angle = ((w[:, 1] & 0x1FFFFFFF) + 0.5) * 2.0**-29
+        octant = w[:, 1] >> 29
+    r = np.sqrt(-2.0 * np.log(u))
+    theta = math.pi / 4 * angle
+    c, s = np.cos(theta), np.sin(theta)
+    swap = (octant & 1) == 1
+    z0 = np.where(octant & 4, -r, r) * np.where(swap, s, c)
+    z1 = np.where(octant & 2, -r, r) * np.where(swap, c, s)
+    return np.stack([z0, z1], axis=-1).reshape(-1)[:count]
+
+
+def uniforms(
+    key: Any, stream: str | int, layer: int, index: int, count: int, dtype: DTypeLike
+) -> Floats:
+    """Draw the first `count` uniforms on (-1, 1) of a stream, 4 a block in either dtype.
+
+    Midpoints of 2**24 equal cells in float32, of 2**32 in float64: symmetric about 0, and never
+    0 or ±1. Parameters as of :func:`normals`.
+
+    Returns
+    -------
+    ndarray of float64, (count,)
+
+    Examples
+    --------
+    >>> from vgsim._twin.random import uniforms
+    >>> bool(abs(uniforms([1, 2], "forward", 3, 4, 1000, "float64")).max() < 1)
+    True
+    """
+    w = words(key, stream, layer, index, count).view(np.int32)
+    bits = 31 if _is_double(dtype) else 23
+    cell = (w >> (31 - bits)).astype(np.float64)
+    return (cell + 0.5) * 2.0**-bits
+
+
+def truncated_normals(
+    key: Any, stream: str | int, layer: int, index: int, count: int, dtype: DTypeLike
+) -> Floats:
+    """Draw the first `count` standard normals conditioned on |z| < 2, 4 a block in either dtype.
+
+    z = Φ⁻¹((1 + v erf √2)/2) of the uniform v on (-1, 1): standard deviation 0.87962566103423978.
+    Parameters as of :func:`normals`.
+
+    Returns
+    -------
+    ndarray of float64, (count,)
+
+    Examples
+    --------
+    >>> from vgsim._twin.random import truncated_normals
+    >>> bool(abs(truncated_normals([1, 2], "forward", 3, 4, 1000, "float64")).max() < 2)
+    True
+    """
+    from scipy.special import erfinv
+
+    v = uniforms(key, stream, layer, index, count, dtype)
+    return np.asarray(math.sqrt(2.0) * erfinv(_ERF_SQRT2 * v), dtype=np.float64)
+
+
+def _blocks(key: Any, stream: str | int, layer: int, index: int, count: int) -> UInt32s:
+    """Blocks 0 … count - 1 of a stream, (count, 4)."""
+    number = STREAMS.get(stream, -1) if isinstance(stream, str) else stream
+    if number not in STREAMS.values():
+        raise ValueError(f"stream must be one of {STREAMS}, got {stream!r}")
+    layer, index = operator.index(layer), operator.index(index)
+    for name, value, high in (
+        ("layer", layer, 2**32 - 1),
+        ("index", index, 2**56 - 1),
+        ("number of blocks", count, 2**32),
+    ):
+        if not 0 <= value <= high:
+            raise ValueError(f"{name} must be from 0 to {high}, got {value}")
+    counter = np.empty((count, 4), dtype=np.uint32)
+    counter[:, 0] = np.arange(count, dtype=np.uint32)
+    counter[:, 1:] = layer, index & 0xFFFFFFFF, number << 24 | index >> 32
+    return philox4x32(counter, key)
+
+
+def _is_double(dtype: DTypeLike) -> bool:
+    try:
+        return ("float32", "float64").index(np.dtype(dtype).name) == 1
+    except (TypeError, ValueError):
+        raise ValueError(f"dtype must be 'float32' or 'float64', got {dtype!r}") from None

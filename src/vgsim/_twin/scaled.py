@@ -1,0 +1,196 @@
+"""Arrays that neither underflow nor overflow: float64 mantissas and binary exponents beside them.
+
+A gradient that crosses 100,000 sigmoid layers has a norm near 10^-130,000, but its direction and
+its logarithm are perfectly ordinary. So it is carried as mantissa · 2^exponent, the largest
+component in [1/2, 1). Every column of a batch, an example, has an exponent of its own: one that is
+2^-2000 of another still has its own gradient. A weight matrix has one exponent altogether.
+The exponents saturate where the kernels' do.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vgsim._networks.activations import ACTIVATIONS, Activation, Tail
+
+__all__ = [
+    "Array",
+    "Scaled",
+    "activated",
+    "backpropagated",
+    "chosen",
+    "outer",
+    "scaled",
+    "shifted",
+    "transposed",
+]
+
+Array = NDArray[np.float64]
+LOG10_2 = math.log10(2.0)
+LN_2 = math.log(2.0)
+MODERATE = 500  # within 2^±500 an activation is evaluated in plain float64, beyond by its slopes
+EXPONENT_LIMIT = 2**30 - 256  # the kernels': the sum of two exponents fits 32 bits
+TINY = -900  # where all of a column is below 2^TINY, its tail is evaluated by logarithms
+
+
+@dataclass(frozen=True, slots=True)
+class Scaled:
+    """The array ``mantissa * 2.0**exponent``.
+
+    mantissa
+        (n, B), or (n,) for a single column.
+    exponent
+        Integers, one a column, of shape (B,) or (); in a matrix one altogether, of shape (). That
+        of zeros is the lowest.
+    """
+
+    mantissa: Array
+    exponent: Any
+
+    def __add__(self, other: Scaled) -> Scaled:
+        common = np.maximum(self.exponent, other.exponent)
+        a = shifted(self.mantissa, self.exponent - common)
+        b = shifted(other.mantissa, other.exponent - common)
+        return scaled(a + b, common)
+
+    def __sub__(self, other: Scaled) -> Scaled:
+        return self + -1.0 * other
+
+    def __mul__(self, other: Scaled) -> Scaled:
+        """Multiply elementwise."""
+        return scaled(self.mantissa * other.mantissa, self.exponent + other.exponent)
+
+    def __rmul__(self, factor: float) -> Scaled:
+        mantissa, exponent = math.frexp(factor)
+        return scaled(mantissa * self.mantissa, self.exponent + exponent)
+
+    def __matmul__(self, columns: Scaled) -> Scaled:
+        """Multiply a matrix and columns."""
+        return scaled(self.mantissa @ columns.mantissa, self.exponent + columns.exponent)
+
+    @property
+    def T(self) -> Scaled:
+        """The transpose of a matrix; for that of columns see `transposed`."""
+        return Scaled(self.mantissa.T, self.exponent)
+
+    @property
+    def norm(self) -> tuple[float, int]:
+        """(size, e): the Euclidean (Frobenius) norm of the whole is size · 2^e, size ≥ 1/2 or 0."""
+        e = int(np.max(self.exponent))
+        return float(np.linalg.norm(shifted(self.mantissa, self.exponent - e))), e
+
+    @property
+    def log10_norm(self) -> float:
+        """log10 of the norm of the whole; -inf for zero."""
+        size, e = self.norm
+        return math.log10(size) + e * LOG10_2 if size > 0 else -math.inf
+
+    @property
+    def clipped(self) -> Array:
+        """The array in plain float64: components cut at ±2^500, exponents at -500."""
+        with np.errstate(over="ignore"):
+            plain = shifted(self.mantissa, np.maximum(self.exponent, -MODERATE))
+        cut: Array = _within(2.0**MODERATE, plain)
+        return cut
+
+    @property
+    def log_cut(self) -> Array:
+        """Natural logarithm, at least 0, of the factors by which `clipped` cut components."""
+        with np.errstate(divide="ignore"):
+            log2 = np.log2(np.abs(self.mantissa)) + (self.exponent - MODERATE)
+        log: Array = np.maximum(LN_2 * log2, 0.0)
+        return log
+
+
+def scaled(values: Array, exponent: Any = 0, *, axis: int | None = 0) -> Scaled:
+    """``values * 2.0**exponent``, the largest component of every column brought into [1/2, 1).
+
+    With ``axis=None``, the largest of all: a matrix.
+    """
+    largest, shift = np.frexp(np.max(np.abs(values), axis=axis))
+    exponent = _within(EXPONENT_LIMIT, exponent + shift.astype(np.int64))
+    return Scaled(np.ldexp(values, -shift), np.where(largest > 0, exponent, -EXPONENT_LIMIT))
+
+
+def shifted(values: Array | float, exponent: Any) -> Array:
+    """``values * 2.0**exponent`` in plain float64, for any exponent."""
+    result: Array = np.ldexp(values, _within(4000, exponent))
+    return result
+
+
+def transposed(a: Scaled) -> Scaled:
+    """Transpose columns: what were rows get an exponent each."""
+    mantissa, exponent = (array.T for array in np.frexp(a.mantissa))
+    exponent = np.where(mantissa != 0, exponent + a.exponent[:, np.newaxis], -EXPONENT_LIMIT)
+    common = np.max(exponent, axis=0)
+    return scaled(shifted(mantissa, exponent - common), common)
+
+
+def outer(a: Scaled, b: Scaled) -> Scaled:
+    """Multiply to the matrix a bᵀ, the sum over the columns of both."""
+    exponent = a.exponent + b.exponent
+    common = np.max(exponent)
+    a_mantissa = shifted(a.mantissa, exponent - common)
+    return scaled(a_mantissa @ b.mantissa.T, common, axis=None)
+
+
+def activated(activation: Activation, h: Scaled) -> Scaled:
+    """φ(h): beyond 2^±500 by its slopes at zero and at infinity, where they are not flat."""
+    law, t = ACTIVATIONS[activation.name], h.clipped
+    plain = activation.value(t)
+    value = scaled(plain)
+    tiny = value.exponent < TINY
+    if law.log_value and np.any(tiny):
+        with np.errstate(divide="ignore"):
+            tail = law.log_value(t, *activation.parameters.values())
+        value = chosen(tiny, _by_logarithms(plain, tail, scaled(np.ones_like(t))), value)
+    for far, (left, right) in (
+        (h.exponent < -MODERATE, activation.slope_at_zero),
+        (h.exponent > MODERATE, activation.slope_at_infinity),
+    ):
+        if np.any(far) and math.isfinite(left):
+            linear = scaled(h.mantissa * np.where(h.mantissa < 0, left, right), h.exponent)
+            value = chosen(far & np.any(linear.mantissa, axis=0), linear, value)
+    return value
+
+
+def backpropagated(activation: Activation, h: Scaled, g: Scaled) -> Scaled:
+    """φ'(h) ∘ g."""
+    law, t = ACTIVATIONS[activation.name], h.clipped
+    slope = activation.derivative(t)
+    plain = slope * g.mantissa
+    product = scaled(plain, g.exponent)
+    tiny = np.max(np.abs(plain), axis=0) < 2.0**TINY
+    if law.log_derivative and np.any(tiny):
+        sign, log = law.log_derivative(t, *activation.parameters.values())
+        tail = (sign, log - law.decay * h.log_cut)
+        product = chosen(tiny, _by_logarithms(slope, tail, g), product)
+    return product
+
+
+def _by_logarithms(values: Array, tail: Tail, factor: Scaled) -> Scaled:
+    """Multiply values ∘ factor, with (sign, ln |value|) from `tail` where a value underflowed."""
+    with np.errstate(divide="ignore"):
+        underflowed = np.abs(values) < 2.0 ** (TINY - 50)
+        log2 = np.where(underflowed, tail[1] / LN_2, np.log2(np.abs(values)))
+        log2 = np.maximum(log2 + np.log2(np.abs(factor.mantissa)), -EXPONENT_LIMIT)
+    sign = np.where(underflowed, tail[0], np.sign(values)) * np.sign(factor.mantissa)
+    exponent = np.floor(np.max(log2, axis=0)).astype(np.int64)
+    return scaled(sign * np.exp2(log2 - exponent), factor.exponent + exponent)
+
+
+def _within(limit: float, values: Any) -> Any:
+    """Cut values to ±limit; np.clip takes three times as long."""
+    return np.minimum(np.maximum(values, -limit), limit)
+
+
+def chosen(columns: Any, a: Scaled, b: Scaled) -> Scaled:
+    """Take the columns of `a` where `columns` is true, those of `b` elsewhere."""
+    return Scaled(
+        np.where(columns, a.mantissa, b.mantissa), np.where(columns, a.exponent, b.exponent)
+    )

@@ -1,0 +1,222 @@
+"""One network as a PyTorch module in float64, made of standard modules where there are any."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from vgsim._networks.activations import ACTIVATIONS, Activation
+from vgsim._networks.description import Network
+from vgsim._networks.techniques import Clip
+from vgsim._twin.scaled import Array
+
+__all__ = ["module"]
+
+try:
+    import torch
+    from torch import nn
+except ImportError as error:
+    raise ImportError("to_torch needs the package torch: pip install torch") from error
+
+
+def module(
+    network: Network,
+    weights: Sequence[Array],
+    biases: Sequence[Array | None] | None,
+    *,
+    gate_weights: Sequence[Array] | None = None,
+    input_weights: Array | None = None,
+    drive: Array | None = None,
+) -> nn.Module:
+    """Build the module of a network with these weights, in float64.
+
+    Parameters
+    ----------
+    network : MLP or RNN
+        The architecture.
+    weights, biases, gate_weights, input_weights, drive
+        As :func:`vgsim.evaluate` takes them. Biases that are zero are left out.
+
+    Returns
+    -------
+    torch.nn.Module
+        It takes (B, n_0) and gives (B, n_D). Its attribute ``states`` is the list X_0 … X_D of the
+        last forward pass; by these ``torch.autograd.grad`` gives G_0 … G_D (by X_0 if the input
+        requires a gradient). Clipping acts in the backward pass, by hooks on these tensors.
+    """
+    b = [None] * len(weights) if biases is None else biases
+    built: nn.Module
+    if network.shares_weights:
+        built = Recurrent(network, weights[0], b[0], input_weights, drive)
+        ends = [built.activation]
+    else:
+        built, ends = _mlp(network, weights, b, gate_weights)
+    built.states = States(network.clip, network.depth)
+    built.register_forward_pre_hook(built.states.begin)
+    for end in ends:
+        end.register_forward_hook(built.states.append_output)
+    return built
+
+
+class Residual(nn.Module):  # type: ignore[misc]
+    """s x + c block(x)."""
+
+    def __init__(self, block: nn.Module, skip: float, branch: float) -> None:
+        super().__init__()
+        self.block, self.skip, self.branch = block, skip, branch
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Give the states after the block."""
+        return self.skip * x + self.branch * self.block(x)
+
+    def extra_repr(self) -> str:
+        """Show what PyTorch does not."""
+        return f"skip={self.skip}, branch={self.branch}"
+
+
+class Highway(nn.Module):  # type: ignore[misc]
+    """T y + (1 - T) x, y = layer(x), T = σ(gate(x))."""
+
+    def __init__(self, layer: nn.Module, gate: nn.Module) -> None:
+        super().__init__()
+        self.layer, self.gate = layer, gate
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Give the states after the layer."""
+        h = self.gate(x)
+        return torch.sigmoid(h) * self.layer(x) + torch.sigmoid(-h) * x
+
+
+class Recurrent(nn.Module):  # type: ignore[misc]
+    """x_t = φ(W x_{t-1} + b + U s_t), t = 1 … steps, from x_0 to x_steps."""
+
+    def __init__(
+        self, network: Network, W: Array, b: Array | None, U: Array | None, drive: Array | None
+    ) -> None:
+        super().__init__()
+        self.steps = network.depth
+        self.recurrent = _linear(W, b)
+        self.activation = _activation(network.activation)
+        self.input = None if U is None else _linear(U)
+        if drive is not None:
+            by_example = np.reshape(drive, (network.depth, network.width, -1)).transpose(0, 2, 1)
+            drive = torch.tensor(by_example, dtype=torch.float64)
+        self.register_buffer("drive", drive)  # (steps, B, n)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Give x_steps."""
+        for t in range(self.steps):
+            h = self.recurrent(x)
+            if self.input is not None:
+                h = h + self.input(self.drive[t])
+            x = self.activation(h)
+        return x
+
+    def extra_repr(self) -> str:
+        """Show what PyTorch does not."""
+        return f"steps={self.steps}"
+
+
+class States(list[Any]):
+    """X_0 … X_D of the last forward pass, kept by hooks; copies and pickles are empty."""
+
+    def __init__(self, clip: Clip | None, depth: int) -> None:
+        self.clip, self.depth = clip, depth
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return States, (self.clip, self.depth)
+
+    def begin(self, _: nn.Module, inputs: tuple[torch.Tensor]) -> torch.Tensor:
+        """Keep X_0, and return what the layers above take in its place."""
+        self.clear()
+        return self.keep(inputs[0].view_as(inputs[0]))
+
+    def append_output(self, _: nn.Module, inputs: object, output: torch.Tensor) -> torch.Tensor:
+        """Keep X_l, and return what the layers above take in its place."""
+        return self.keep(output)
+
+    def keep(self, x: torch.Tensor) -> torch.Tensor:
+        """Keep x and return it, or a view by which the gradient of x arrives clipped."""
+        below_top = len(self) < self.depth
+        self.append(x)
+        if self.clip is None or not below_top or not x.requires_grad:
+            return x
+        view = x.view_as(x)
+        view.register_hook(self.clipped)
+        return view
+
+    def clipped(self, g: torch.Tensor) -> torch.Tensor:
+        """Clip G_l."""
+        if self.clip is None:
+            return g
+        bound = self.clip.bound
+        if self.clip.by == "value":
+            return g.clamp(-bound, bound)
+        norm = g.norm()
+        return g * (bound / norm) if norm > bound else g
+
+
+def _mlp(
+    network: Network,
+    weights: Sequence[Array],
+    biases: Sequence[Array | None],
+    gate_weights: Sequence[Array] | None,
+) -> tuple[nn.Sequential, list[nn.Module]]:
+    """Return the module, and those of which the outputs are X_1 … X_D."""
+    residual, highway = network.residual, network.highway
+    every = residual.every if residual else 1
+    modules: list[nn.Module] = []
+    ends = []
+    for l, (W, b) in enumerate(zip(weights, biases, strict=True), start=1):
+        if (l - 1) % every == 0:
+            block = len(modules)
+        modules += _layer(network, W, b, ends_block=residual is not None and l % every == 0)
+        if highway and gate_weights is not None:
+            gate = _linear(gate_weights[l - 1], np.full(network.widths[l], highway.gate_bias))
+            modules[block:] = [Highway(nn.Sequential(*modules[block:]), gate)]
+        if residual and l % every == 0:
+            c = residual.branch_scale(network.depth)
+            modules[block:] = [Residual(nn.Sequential(*modules[block:]), residual.skip, c)]
+            if residual.style == "post":
+                modules.append(_activation(network.activation))
+        ends.append(modules[-1])
+    return nn.Sequential(*modules), ends
+
+
+def _layer(network: Network, W: Array, b: Array | None, *, ends_block: bool) -> list[nn.Module]:
+    """Return the modules of one layer, without its skip connection or gate."""
+    style = network.residual.style if network.residual else None
+    linear, phi = _linear(W, b), _activation(network.activation)
+    n, eps = len(W), network.norm_eps
+    norm = {
+        None: [],
+        "batch": [nn.BatchNorm1d(n, eps, affine=False, track_running_stats=False)],
+        "layer": [nn.LayerNorm(n, eps, elementwise_affine=False)],
+        "rms": [nn.RMSNorm(n, eps, elementwise_affine=False)],
+    }[network.norm]
+    if style == "pre":
+        return [*norm, phi, linear]
+    if style == "linear" and ends_block:
+        return [linear]
+    if style == "post" and ends_block:
+        return [linear, *norm]
+    return [linear, *norm, phi]
+
+
+def _linear(W: Array, b: Array | None = None) -> nn.Linear:
+    """Return W x + b."""
+    n, m = np.shape(W)
+    biased = b is not None and bool(np.any(b))
+    linear = nn.utils.skip_init(nn.Linear, m, n, bias=biased, dtype=torch.float64)
+    with torch.no_grad():
+        linear.weight.copy_(torch.as_tensor(W))
+        if biased:
+            linear.bias.copy_(torch.as_tensor(b))
+    return linear
+
+
+def _activation(activation: Activation) -> nn.Module:
+    """Return φ."""
+    return ACTIVATIONS[activation.name].torch(nn, *activation.parameters.values())

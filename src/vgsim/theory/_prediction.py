@@ -1,0 +1,163 @@
+"""What the theory says of R_l = log10(‖G_l‖ / ‖G_D‖), to stand beside a measurement."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from vgsim._checks import DECADE, RELATIVE
+from vgsim._networks.description import Network
+from vgsim._statistics.lognormal_fit import Law
+from vgsim.theory._exact import exact_law
+from vgsim.theory._finite_width import log_gradient_moments
+
+__all__ = ["Prediction", "law_above", "predict"]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Mean, standard deviation and probabilities of R_l in theory, as far as there is one.
+
+    Attributes
+    ----------
+    mean, std : float or None
+        Of R_l, a decimal logarithm, over networks that are not dead.
+    law : exact law of ln(‖G_l‖²/‖G_D‖²), or None
+    source : str
+        Where the numbers come from; if there are none, why.
+    dead_below : float
+        The probability that G_l is dead because of a layer up to l, which the law leaves out.
+    """
+
+    mean: float | None = None
+    std: float | None = None
+    law: Any = None
+    source: str = ""
+    dead_below: float = 0.0
+
+    def probability(self, event: str, threshold: float) -> float | None:
+        """Return the probability of an event: by the exact law, or by a normal law of R_l.
+
+        None where neither is known, and for the events "underflow" and "overflow".
+
+        Examples
+        --------
+        >>> from vgsim.theory._prediction import Prediction
+        >>> Prediction(-6.0, 1.0).probability("vanishing", 1e-6)
+        0.5
+        >>> Prediction(-6.0).probability("vanishing", 1e-6) is None
+        True
+        """
+        if event not in (*RELATIVE, "dead"):
+            return None
+        if self.law is not None:
+            above = (1 - self.dead_below) * float(self.law.probability(event, threshold))
+            return above + (self.dead_below if event in ("vanishing", "dead") else 0.0)
+        if self.mean is None or self.std is None or (event == "dead" and self.std > 0):
+            return None
+        decades = math.log10(threshold)
+        vanishing = _normal_cdf(decades - self.mean, self.std)
+        exploding = _normal_cdf(decades + self.mean, self.std)
+        rest = 1 - vanishing - exploding
+        found = {"vanishing": vanishing, "exploding": exploding, "healthy": rest, "dead": 0.0}
+        return found[event]
+
+
+def predict(
+    network: Network,
+    layer: int = 0,
+    batch_size: int = 1,
+    loss: str = "linear",
+    inputs: str = "normal",
+) -> Prediction:
+    """Return what the theory says of R_l.
+
+    Parameters
+    ----------
+    network : MLP or RNN
+    layer : int, default 0
+    batch_size, loss, inputs
+        As `Samples` has them: there is theory of single inputs and linear losses only.
+
+    Returns
+    -------
+    Prediction
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> from vgsim.theory._prediction import predict
+    >>> network = vgsim.MLP(depth=100, width=32, activation="relu", init="he_normal")
+    >>> theory = predict(network)
+    >>> print(f"{theory.mean:.4f} {theory.std:.4f} {theory.probability('vanishing', 1e-3):.4f}")
+    -1.7923 0.9149 0.0945
+    >>> predict(network, batch_size=8).source
+    'the theory is of one input to a network, not of batch size 8'
+    """
+    if layer == network.depth:
+        return Prediction(0.0, 0.0, None, "R_D is 0")
+    if batch_size > 1 and not network.mixes_examples:
+        return Prediction(
+            source=f"the theory is of one input to a network, not of batch size {batch_size}"
+        )
+    if loss != "linear":
+        return Prediction(source=f"the theory is of a linear loss, not of {loss!r}")
+    if network.shares_weights:
+        return Prediction(source="there is no theory of the moments of an RNN")
+    try:
+        law = exact_law(network.section(layer, network.depth))
+    except ValueError:
+        pass
+    else:
+        std = math.sqrt(law.variance) / DECADE
+        return Prediction(law.mean / DECADE, std, law, "exact law", _dead_below(network, layer))
+    if inputs != "normal":
+        return Prediction(source="the theory is of normal inputs")
+    try:
+        size = None if batch_size == 1 else batch_size
+        found = log_gradient_moments(network, size, layer)
+    except ValueError as error:
+        return Prediction(source=str(error))
+    return Prediction(found.log10_mean, found.log10_std, None, found.source)
+
+
+def _dead_below(network: Network, layer: int) -> float:
+    """Return the probability that some layer up to l is dead, and with it all of the network.
+
+    Only without biases: then a dead ReLU layer leaves nothing to the layers above it either.
+    """
+    dies = network.activation.slope_below_zero == 0
+    if not dies or network.bias_std > 0 or network.residual is not None or layer == 0:
+        return 0.0
+    alive = sum(math.log1p(-(0.5**n)) for n in network.widths[1 : layer + 1])
+    return -math.expm1(alive)
+
+
+def _normal_cdf(x: float, std: float) -> float:
+    if std == 0:
+        return float(x > 0)
+    return 0.5 * math.erfc(-x / (std * math.sqrt(2)))
+
+
+def law_above(
+    network: Network, layer: int, batch_size: int = 1, loss: str = "linear"
+) -> Law | None:
+    """Return the exact law of ln(‖G_l‖²/‖G_D‖²), or None where it is not known.
+
+    It is that of the network above layer l, given that the whole network is alive.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> from vgsim.theory._prediction import law_above
+    >>> law_above(vgsim.MLP(depth=10, width=32, activation="tanh"), 0) is None
+    True
+    """
+    unusual = batch_size > 1 or loss != "linear" or network.shares_weights
+    if unusual or layer == network.depth:
+        return None
+    try:
+        return exact_law(network.section(layer, network.depth))
+    except ValueError:
+        return None
