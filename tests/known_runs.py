@@ -3,7 +3,6 @@
 import numpy as np
 
 import vgsim
-from vgsim._networks.mlp import weight_layers
 from vgsim._results.samples import QUANTITIES, Samples
 
 DEPTH = 6
@@ -24,7 +23,7 @@ def run(index=range(8), *, layers=LAYERS, record=("gradient",), dead=(), network
         is_dead[:, None] & (layers < DEPTH), -np.inf, output[:, None] + noise * (DEPTH - layers)
     )
     units = np.cos(index[:, None] + layers[layers >= 1])
-    weights = np.cos(index[:, None] + weight_layers(network, layers))
+    weights = np.cos(index[:, None] + network.weight_places(layers))
     recorded = {
         "gradient": gradient,
         "rms_min": np.minimum(gradient, output[:, None]).astype(np.float32),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import exact_relu
-from vgsim import _stats
+from vgsim._statistics import binomial as probabilities
 from vgsim._statistics.binomial import confidence_sequence
 from vgsim._statistics.bootstrap import bootstrap
 from vgsim._statistics.quantiles import quantile_interval
@@ -14,7 +14,7 @@ from vgsim._studies.precision import Precision
 
 REPETITIONS = 2000
 
-binomial = cache(_stats.binomial)  # few counts, seen again and again
+binomial = cache(probabilities.binomial)  # few counts, seen again and again
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vgsim import MLP, RNN, ClipNorm, ClipValue, Highway, Residual
-from vgsim._networks.techniques import checked_clip, clip_from_dict
 
 sizes = st.floats(1e-100, 1e100)
 signed = st.builds(math.copysign, sizes, st.sampled_from([-1.0, 1.0]))
@@ -43,8 +42,9 @@ def test_identity(cure):
 
 @given(st.one_of(st.builds(ClipNorm, sizes), st.builds(ClipValue, sizes)))
 def test_clips_are_told_apart(clip):
-    assert checked_clip(clip) is clip
-    assert clip_from_dict(clip.to_dict()) == clip
+    net = MLP(4, 8, clip=clip)
+    assert net.clip is clip
+    assert MLP.from_dict(net.to_dict()).clip == clip
     assert ClipNorm(2.0) != ClipValue(2.0)
 
 
@@ -138,7 +138,13 @@ def test_scale_of_the_branch(residual, depth, scale):
             ["unknown: ['stride']", "'every'", "'last_gain'"],
         ),
         (lambda: ClipNorm.from_dict({"kind": "ClipNorm"}), ValueError, ["missing: ['max_norm']"]),
-        (lambda: clip_from_dict({"kind": "Clip"}), ValueError, ["'ClipNorm'", "'Clip'"]),
+        (
+            lambda: MLP.from_dict(
+                {"kind": "MLP", "depth": 4, "width": 8, "clip": {"kind": "Clip"}}
+            ),
+            ValueError,
+            ["'ClipNorm'", "'Clip'"],
+        ),
     ],
 )
 def test_errors_name_the_argument_the_value_and_what_is_allowed(make, error, words):

@@ -12,7 +12,6 @@ from scipy.special import ndtri
 import vgsim
 from vgsim import theory
 from vgsim._engine.depth_curve import depth_curve
-from vgsim._results.curves import profile
 from vgsim._results.depth_curve import DepthCurve
 from vgsim._statistics.binomial import binomial
 from vgsim._statistics.critical_depth import Margin, crossing, margin, margin_of_probability
@@ -360,7 +359,7 @@ def test_the_interval_of_the_slope_covers(rng):
 
 def test_profile():
     s = vgsim.simulate(vgsim.MLP(100, 16, **RELU), 3000, layers=(50, 0, 100, 90))
-    p = profile(s)
+    p = s.profile()
     assert p.layers.tolist() == [0, 50, 90, 100]
     assert p.distance.tolist() == [100, 50, 10, 0]
     assert (
@@ -392,7 +391,7 @@ def test_profile_of_uneven_widths_and_smooth_networks():
     ):
         layers = (0, net.depth // 2)
         s = vgsim.simulate(net, 4000, layers=layers)
-        for row in csv.DictReader(io.StringIO(profile(s).table("csv"))):
+        for row in csv.DictReader(io.StringIO(s.profile().table("csv"))):
             error = abs(float(row["mean"]) - float(row["mean_theory"]))
             assert error < 0.02 + 5 * float(row["std"]) / math.sqrt(4000)
             assert float(row["std"]) == pytest.approx(float(row["std_theory"]), rel=0.15)
@@ -401,4 +400,4 @@ def test_profile_of_uneven_widths_and_smooth_networks():
 def test_a_profile_needs_gradients():
     s = vgsim.simulate(vgsim.MLP(5, 8), 10, record=("activation",))
     with pytest.raises(AttributeError, match="gradient was not recorded"):
-        profile(s)
+        s.profile()

@@ -9,7 +9,8 @@ from scipy import stats
 import exact_relu
 import vgsim
 from known_runs import of_ratios
-from vgsim._statistics.lognormal_fit import LN_SQUARED, _null, fit
+from vgsim._checks import DECADE
+from vgsim._statistics.lognormal_fit import _null, fit
 from vgsim.theory._prediction import law_above
 from vgsim.theory._product import linear_law, relu_law
 
@@ -107,7 +108,7 @@ def test_exact_law_is_rejected_where_it_does_not_hold(relu):
 def test_exact_distances_are_scipys():
     law = linear_law(16, 5)
     x = law.sample(500, np.random.default_rng(0))
-    found = fit(x / LN_SQUARED, 0, 0.95, law).exact.ks
+    found = fit(x / DECADE, 0, 0.95, law).exact.ks
     expected = stats.kstest(x, law.cdf)
     assert found.distance == pytest.approx(expected.statistic, rel=1e-6)
     assert found.p_value == pytest.approx(expected.pvalue, rel=1e-4)
@@ -195,7 +196,7 @@ def test_prints_as_a_report():
     assert [line.split()[0] for line in lines[2:6]] == ["mean", "variance", "skewness", "kurtosis"]
     assert lines[7].split() == ["log-normal"]
     law = linear_law(16, 5)
-    report = str(fit(law.sample(200, np.random.default_rng(0)) / LN_SQUARED, 0, 0.95, law))
+    report = str(fit(law.sample(200, np.random.default_rng(0)) / DECADE, 0, 0.95, law))
     assert report.isascii()
     tests = report.splitlines()[-2:]
     assert [line.split()[0] for line in tests] == ["Kolmogorov-Smirnov", "Anderson-Darling"]

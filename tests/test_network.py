@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from vgsim import ClipNorm, ClipValue, Highway, Residual
 from vgsim._networks.activations import ACTIVATIONS, Activation
+from vgsim._networks.description import checked_network, network_from_json
 from vgsim._networks.initializers import INITIALIZERS, Initializer
-from vgsim._networks.mlp import MLP, RNN, checked_network, network_from_json, weight_layers
+from vgsim._networks.mlp import MLP
+from vgsim._networks.rnn import RNN
 
 activations = st.one_of(
     st.sampled_from(sorted(ACTIVATIONS)).map(Activation),
@@ -341,8 +343,8 @@ def test_orthogonal_matrices_are_drawn_square():
     ("layers", "of_mlp"), [([0], []), ([0, 3], [3]), ([6, 0, 1], [6, 1]), ([5, 2], [5, 2])]
 )
 def test_weight_layers(layers, of_mlp):
-    assert weight_layers(MLP(6, 4), np.array(layers)).tolist() == of_mlp
-    assert weight_layers(RNN(6, 4), np.array(layers)).tolist() == [1]
+    assert MLP(6, 4).weight_places(np.array(layers)).tolist() == of_mlp
+    assert RNN(6, 4).weight_places(np.array(layers)).tolist() == [1]
 
 
 @pytest.mark.parametrize("network", [None, "tanh", MLP, {"depth": 3, "width": 4}])

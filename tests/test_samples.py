@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import vgsim
 from known_runs import LAYERS, RECORDS, changed, of_ratios, run
-from vgsim._results.events import THRESHOLD, happened
+from vgsim._results.events import condition
 from vgsim._results.samples import QUANTITIES
 
 # Attributes
@@ -197,7 +197,7 @@ def test_underflow_is_where_storing_gives_zero(dtype):
     lost = STORED[dtype](sizes) == 0
     assert 0 < lost.sum() < lost.size
     s = of_ratios(np.zeros(sizes.size), rms_min=np.log10(sizes)[:, None])
-    np.testing.assert_array_equal(happened(s, "underflow", 0, THRESHOLD, dtype), lost)
+    np.testing.assert_array_equal(condition("underflow", dtype=dtype).holds(s.rms_min[:, 0]), lost)
     assert s.probability("underflow", dtype=dtype).events == lost.sum()
 
 

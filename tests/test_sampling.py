@@ -4,12 +4,7 @@ import numpy as np
 import pytest
 
 from vgsim import MLP, RNN, ClipNorm, ClipValue
-from vgsim._engine.settings import (
-    checked_data,
-    checked_record,
-    checked_setting,
-    matrix_free_is_cheaper,
-)
+from vgsim._engine.settings import Settings, checked_record
 from vgsim._results.samples import RECORDS
 
 NORMAL = MLP(4, 100)
@@ -36,18 +31,20 @@ ORTHOGONAL = MLP(4, 100, init="orthogonal")
     ],
 )
 def test_engines(network, batch_size, engine, resolved):
-    assert checked_setting(network, batch_size, "linear", engine) == resolved
+    settings = Settings.checked(batch_size=batch_size, engine=engine)
+    assert settings.of(network).engine == resolved
 
 
 def test_the_rule_of_auto_sees_the_mean_width():
-    assert matrix_free_is_cheaper(MLP(2, [10, 190, 100]), 40)
-    assert not matrix_free_is_cheaper(MLP(2, [10, 190, 97]), 40)
+    settings = Settings.checked(batch_size=40)
+    assert settings.of(MLP(2, [10, 190, 100])).engine == "matrix-free"
+    assert settings.of(MLP(2, [10, 190, 97])).engine == "dense"
 
 
 @pytest.mark.parametrize("loss", ["linear", "mse", "cross_entropy"])
 def test_losses(loss):
-    assert checked_setting(MLP(2, [3, 1, 2]), 1, loss, "auto") == "matrix-free"
-    assert checked_setting(RNN(2, 3), 4, loss, "auto") == "dense"
+    assert Settings.checked(loss=loss).of(MLP(2, [3, 1, 2])).engine == "matrix-free"
+    assert Settings.checked(batch_size=4, loss=loss).of(RNN(2, 3)).engine == "dense"
 
 
 @pytest.mark.parametrize(
@@ -64,7 +61,7 @@ def test_losses(loss):
             ["batch_size must be at least 2 with norm 'batch', got 1"],
         ),
         ({"loss": "hinge"}, ValueError, ["loss", "'hinge'", "'linear', 'mse', 'cross_entropy'"]),
-        ({"loss": None}, ValueError, ["loss", "None"]),
+        ({"loss": None}, TypeError, ["loss", "None"]),
         (
             {"network": MLP(1, [2, 1]), "loss": "cross_entropy"},
             ValueError,
@@ -74,42 +71,43 @@ def test_losses(loss):
         (
             {"network": UNIFORM, "engine": "matrix-free"},
             ValueError,
-            ["'matrix-free' needs Gaussian or orthogonal", "'he_uniform'", "engine='dense'"],
+            ["'matrix-free' needs Gaussian or orthogonal", "'he_uniform'", "use 'dense'"],
         ),
         (
             {"network": RNN(4, 100), "engine": "matrix-free"},
             ValueError,
-            ["'matrix-free'", "RNN", "engine='dense' or 'auto'"],
+            ["'matrix-free'", "RNN", "use 'dense' or 'auto'"],
         ),
     ],
 )
 def test_errors_name_the_argument_the_value_and_what_is_allowed(changes, error, words):
-    arguments = {"network": NORMAL, "batch_size": 1, "loss": "linear", "engine": "auto"} | changes
+    arguments = dict(changes)
+    network = arguments.pop("network", NORMAL)
     with pytest.raises(error) as caught:
-        checked_setting(**arguments)
+        Settings.checked(**arguments).of(network)
     for word in words:
         assert word in str(caught.value)
 
 
 def test_the_largest_batch():
-    assert checked_setting(MLP(1, 5), 2**29 - 1, "linear", "auto") == "dense"
+    assert Settings.checked(batch_size=2**29 - 1).of(MLP(1, 5)).engine == "dense"
     with pytest.raises(ValueError, match="batch_size must be below 536870912 at width 5"):
-        checked_setting(MLP(1, 5), 2**29, "linear", "auto")
+        Settings.checked(batch_size=2**29).of(MLP(1, 5))
 
 
 def test_a_batch_draws_rows_without_replacement():
     data = np.ones((5, 3))
-    assert checked_data(data, 3, 5).shape == (5, 3)
+    assert Settings.checked(inputs=data, batch_size=5).of(MLP(2, 3)).data.shape == (5, 3)
     with pytest.raises(ValueError, match=r"at least batch_size = 6 rows.*got shape \(5, 3\)"):
-        checked_data(data, 3, 6)
-    assert checked_data("normal", 3, 6) is None
+        Settings.checked(inputs=data, batch_size=6).of(MLP(2, 3))
+    assert Settings.checked(batch_size=6).data is None
 
 
 @pytest.mark.parametrize("clip", [ClipNorm(1.0), ClipValue(1.0)])
 @pytest.mark.parametrize("kind", [MLP, RNN])
 def test_clipped_needs_a_clip(kind, clip):
     assert checked_record(RECORDS, kind(4, 8, clip=clip)) == frozenset(RECORDS)
-    with pytest.raises(ValueError, match=r"record 'clipped' needs a network with clip=.*got "):
+    with pytest.raises(ValueError, match="record 'clipped' needs a network with gradient"):
         checked_record(["gradient", "clipped"], kind(4, 8))
     assert checked_record((), kind(4, 8)) == frozenset()
 
@@ -117,7 +115,7 @@ def test_clipped_needs_a_clip(kind, clip):
 @pytest.mark.parametrize(
     ("record", "error", "message"),
     [
-        ("gradient", TypeError, r"got 'gradient'; for one write record=\('gradient',\)"),
+        ("gradient", TypeError, r"got 'gradient'; for one write \('gradient',\)"),
         (None, TypeError, "record must be a collection of names out of 'gradient', .*got None"),
         (["loss"], ValueError, "record must be a collection of names out of .*, got 'loss'"),
     ],

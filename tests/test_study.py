@@ -15,11 +15,14 @@ import vgsim
 from vgsim._engine.run import provenance
 from vgsim._results import npz as _npz
 from vgsim._statistics.binomial import binomial
-from vgsim._studies.archive import KIND, load
+from vgsim._studies.archive import KIND
 from vgsim._studies.blocks import Blocks
+from vgsim._studies.load import saved_study
 from vgsim._studies.precision import Precision
-from vgsim._studies.study import Result, Study, Task
+from vgsim._studies.result import Result
+from vgsim._studies.study import Study
 from vgsim._studies.tally import Tally
+from vgsim._studies.task import Task
 
 THRESHOLDS = (1e-6, 1e-3)
 NETWORKS = {
@@ -327,7 +330,7 @@ def test_tables(study):
 def test_a_saved_study_is_the_same_to_the_bit(study, tmp_path):
     united = study + Study([result(NETWORKS["dead"], seed=10**40)])
     united.save(tmp_path / "study.npz")
-    again = load(tmp_path / "study.npz")
+    again = saved_study(tmp_path / "study.npz")
     assert again == united
     assert again.provenance == united.provenance
     again.save(tmp_path / "again.npz")
@@ -360,7 +363,7 @@ def test_an_inconsistent_file_is_refused(study, tmp_path, spoil):
     spoil(header, arrays)
     _npz.write(path, KIND, header, arrays)
     with pytest.raises(ValueError, match="study.npz does not hold a consistent study"):
-        load(path)
+        saved_study(path)
 
 
 def test_a_task_is_identified_by_all_that_changes_its_tally(rng):
