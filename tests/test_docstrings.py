@@ -13,7 +13,7 @@ import vgsim
 
 ROOT = Path(__file__).parents[1]
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-NEEDS = {"vgsim._torch": "torch"}  # at import
+NEEDS = {"vgsim._twin.torch": "torch"}  # at import
 MODULES = ["vgsim"] + [
     module.name
     for module in pkgutil.walk_packages(vgsim.__path__, "vgsim.")

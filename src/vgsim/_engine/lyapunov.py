@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from vgsim import _kernels
 from vgsim._checks import COUNTERS, INDICES, checked_int, require_memory, value_error
 from vgsim._engine.plan import Plan
 from vgsim._engine.progress import Progress, shown
 from vgsim._engine.run import execute, provenance, thread_count
 from vgsim._engine.settings import Settings, checked_layers, default_layers, places
+from vgsim._kernels import Run
 from vgsim._networks.description import Network, checked_network
 from vgsim._results import labelled
 from vgsim._statistics.estimate import Estimate, check_level
@@ -315,7 +315,7 @@ def lyapunov(
         f"lower n_samples = {n_samples}, k = {k} or n_threads, or record fewer layers",
     )
     stretching = np.empty((n_samples, len(columns), k))
-    kernel = _kernels.Run(
+    kernel = Run(
         settings.dtype,
         settings.key(network),
         first=first,

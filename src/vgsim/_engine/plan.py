@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vgsim import _kernels
 from vgsim._engine.settings import Settings
+from vgsim._kernels import lanes
 from vgsim._networks.description import Network
 
 __all__ = ["Plan", "relative_cost"]
@@ -125,7 +125,7 @@ class Plan:
     @cached_property
     def unit_bytes(self) -> int:
         """Bytes of one unit of one example of one group of samples."""
-        return _kernels.lanes(self.settings.dtype) * np.dtype(self.settings.dtype).itemsize
+        return lanes(self.settings.dtype) * np.dtype(self.settings.dtype).itemsize
 
     @cached_property
     def _layer_bytes(self) -> NDArray[np.int64]:
@@ -177,9 +177,9 @@ class Plan:
     def chunk(self, n_samples: int) -> int:
         """How many groups a thread takes at a time: at least four turns for each thread."""
         draws = 2 * relative_cost(self.network, self.settings.engine, self.columns)
-        lanes = _kernels.lanes(self.settings.dtype)
-        most = n_samples // (4 * lanes * self.threads)
-        return max(1, min(int(CHUNK_DRAWS / (draws * lanes)), most))
+        side = lanes(self.settings.dtype)
+        most = n_samples // (4 * side * self.threads)
+        return max(1, min(int(CHUNK_DRAWS / (draws * side)), most))
 
 
 def relative_cost(network: Network, engine: str, columns: int) -> float:

@@ -12,9 +12,16 @@ from pathlib import Path
 
 import numpy as np
 
-from vgsim import _kernels
 from vgsim._checks import Integer, value_error
 from vgsim._engine.settings import STREAM_VERSION
+from vgsim._kernels import (
+    COMPILER,
+    Run,
+    available_isas,
+    compiled_isas,
+    lanes,
+    selected_isa,
+)
 from vgsim._version import __version__
 
 __all__ = ["execute", "openmp_has_run", "provenance", "show_config", "thread_count"]
@@ -76,7 +83,7 @@ def openmp_has_run() -> bool:
 
 
 def execute(
-    run: _kernels.Run,
+    run: Run,
     threads: int,
     chunk: int,
     report: Callable[[int], object] | None = None,
@@ -85,7 +92,7 @@ def execute(
 
     Parameters
     ----------
-    run : _kernels.Run
+    run : Run
     threads : int
         Of OpenMP.
     chunk : int
@@ -128,8 +135,8 @@ def provenance() -> dict[str, str]:
         "stream_version": str(STREAM_VERSION),
         "python": platform.python_version(),
         "numpy": np.__version__,
-        "compiler": _kernels.COMPILER,
-        "isa": _kernels.selected_isa(),
+        "compiler": COMPILER,
+        "isa": selected_isa(),
         "system": f"{platform.system()} {platform.machine()}",
     }
 
@@ -153,10 +160,10 @@ def show_config() -> None:
         f"vgsim {made['vgsim']}": f"stream version {made['stream_version']}",
         "python": f"{made['python']}, numpy {made['numpy']}",
         "compiler": made["compiler"],
-        "compiled for": ", ".join(_kernels.compiled_isas()),
-        "available here": ", ".join(_kernels.available_isas()),
-        "in use": f"{made['isa']} ({_kernels.lanes('float32')} float32 or "
-        f"{_kernels.lanes('float64')} float64 samples side by side)",
+        "compiled for": ", ".join(compiled_isas()),
+        "available here": ", ".join(available_isas()),
+        "in use": f"{made['isa']} ({lanes('float32')} float32 or "
+        f"{lanes('float64')} float64 samples side by side)",
         "threads": str(thread_count()),
     }
     for name, value in rows.items():

@@ -9,7 +9,6 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from vgsim import _kernels
 from vgsim._checks import INDICES, checked_int, require_memory
 from vgsim._engine.plan import Plan
 from vgsim._engine.progress import Progress, shown
@@ -21,6 +20,7 @@ from vgsim._engine.settings import (
     default_layers,
     places,
 )
+from vgsim._kernels import Run
 from vgsim._networks.description import Network
 from vgsim._results.samples import Samples
 
@@ -150,7 +150,7 @@ def run(
     weight_layers, unit_layers = network.weight_places(layers), layers[layers >= 1]
     sizes = {"layer": len(layers), "weight": len(weight_layers), "unit": len(unit_layers)}
     outputs = _outputs(n_samples, sizes, recorded)
-    kernel = _kernels.Run(
+    kernel = Run(
         settings.dtype,
         settings.key(network),
         first=first,

@@ -426,17 +426,19 @@ class Activation(Named):
     @property
     def max_derivative(self) -> float:
         """The largest (or its supremum) of φ' over all h; "saturated" is relative to it."""
-        return self._of(self._law.max_derivative)
+        return float(self._of(self._law.max_derivative))
 
     @property
     def slope_at_zero(self) -> Slopes:
         """(left, right) limits of φ(h)/h as h → 0; nan where φ(0) is not 0."""
-        return self._of(self._law.slope_at_zero)
+        slopes: Slopes = self._of(self._law.slope_at_zero)
+        return slopes
 
     @property
     def slope_at_infinity(self) -> Slopes:
         """(left, right) limits of φ(h)/h as h → ∓∞."""
-        return self._of(self._law.slope_at_infinity)
+        slopes: Slopes = self._of(self._law.slope_at_infinity)
+        return slopes
 
 
 def as_activation(value: str | Activation) -> Activation:

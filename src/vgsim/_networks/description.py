@@ -331,7 +331,7 @@ class Network(Description):
     @property
     def mixes_examples(self) -> bool:
         """Whether the examples of a batch act on each other, so that there must be two or more."""
-        return self.norm == "batch"
+        return bool(self.norm == "batch")
 
     @property
     def matrix_free_obstacle(self) -> str | None:

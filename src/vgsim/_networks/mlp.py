@@ -199,7 +199,7 @@ class MLP(Network):
     )
 
     def __post_init__(self) -> None:
-        if self.init == TEXTBOOK:
+        if vars(self)["init"] == TEXTBOOK:
             self._set(init=Initializer(self.activation.textbook_init))
         if isinstance(self.width, tuple):
             if len(self.width) != self.depth + 1:

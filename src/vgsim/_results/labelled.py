@@ -87,9 +87,9 @@ def frame(
     What belongs to a sample, or to weights that all layers share, is repeated in each of its rows;
     what layer 0 has not is missing there.
     """
-    pandas = imported("pandas", "to_dataframe")
+    library = imported("pandas", "to_dataframe")
     shape = len(index), layers.size
-    rows = pandas.MultiIndex.from_product([index, layers], names=["sample", "layer"])
+    rows = library.MultiIndex.from_product([index, layers], names=["sample", "layer"])
     columns = {}
     for name, (dims, array, _, _) in variables.items():
         if dims == ("sample",) or (shared and dims == ("sample", "weight_layer")):
@@ -99,7 +99,7 @@ def frame(
             wide[:, layers >= 1] = array
             array = wide
         columns[name] = array.ravel()
-    found: pandas.DataFrame = pandas.DataFrame(columns, rows)
+    found: pandas.DataFrame = library.DataFrame(columns, rows)
     found.attrs = dict(attributes)
     return found
 

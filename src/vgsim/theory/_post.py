@@ -48,7 +48,7 @@ def post_growth(network: Network, powers: list[float], biases: list[float]) -> f
 
 def _skip(network: Network) -> float:
     assert network.residual is not None
-    return network.residual.skip
+    return float(network.residual.skip)
 
 
 def _axis(std: float) -> Floats:
