@@ -15,7 +15,7 @@ __all__ = ["LINE_SECONDS", "Progress", "Show", "shown"]
 Progress = bool | Callable[[int, int], object]
 LINE_SECONDS = 10.0  # between two lines where a bar cannot be redrawn
 FORESEEABLE = 0.05  # of all the work; the time left cannot be told from less
-BAR = "{desc}{percentage:3.0f} %|{bar}| {postfix}[{elapsed}<{remaining}]"
+BAR = "{percentage:3.0f} %|{bar}| {desc} [{elapsed}<{remaining}]"
 
 
 class Show(Protocol):
@@ -66,11 +66,10 @@ def shown(progress: Progress, title: str = "") -> Iterator[Show]:
         if not (in_notebook or sys.stderr.isatty()):
             yield _lines(title)
             return
-        start = f"{title}: " if title else ""
-        with tqdm(total=1.0, desc=start, bar_format=BAR, mininterval=0.0) as bar:
+        with tqdm(total=1.0, desc=title, bar_format=BAR, mininterval=0.0) as bar:
 
             def drawn(done: int, total: int, fraction: float, words: str = "") -> None:
-                bar.set_postfix_str(f"{words or _samples(done, total)} ", refresh=False)
+                bar.desc = words or _samples(done, total)
                 bar.update(fraction - bar.n)
 
             yield drawn

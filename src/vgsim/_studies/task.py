@@ -98,8 +98,9 @@ class Task:
         layers: Iterable[int],
         thresholds: Iterable[float],
     ) -> Task:
-        """Return the task of a network that is sampled with `settings`."""
-        return cls(network, layers=tuple(layers), thresholds=tuple(thresholds), **settings.identity)
+        """Return the task of a network that is sampled with `settings`, if it allows them."""
+        own = settings.of(network)
+        return cls(network, layers=tuple(layers), thresholds=tuple(thresholds), **own.identity)
 
     def settings(self, data: NDArray[np.float64] | None) -> Settings:
         """Return how its samples are drawn, given the data that `inputs` identifies."""

@@ -335,7 +335,7 @@ def test_a_question_that_was_not_counted_is_refused(rng):
         tally.mean(layer="last")
     with pytest.raises(ValueError, match="event must be one of"):
         tally.probability("melting", 1, 1e-3)
-    with pytest.raises(ValueError, match="needs dtype"):
+    with pytest.raises(ValueError, match="needs a dtype"):
         tally.probability("underflow", 1)
     with pytest.raises(ValueError, match="threshold is for vanishing"):
         tally.probability("dead", 1, 1e-3)

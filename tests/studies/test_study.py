@@ -141,7 +141,9 @@ def test_what_cannot_be_added_is_refused_with_the_reason(study):
     shallow = NETWORKS["shallow"]
     with pytest.raises(ValueError, match="samples 1200 to 1499 of seed 0 are in both"):
         study + Study([result(shallow, 1200, 2000)])
-    with pytest.raises(ValueError, match=r"MLP\(depth=10, width=16\): .* layers \(\(0, 5\) and"):
+    with pytest.raises(
+        ValueError, match=r"MLP\(depth=10, width=16, .*\): .* layers \(\(0, 5\) and"
+    ):
         study + Study([result(shallow, 1500, 1600, layers=(0,))])
     with pytest.raises(ValueError, match="they differ in thresholds"):
         study + Study([result(shallow, 1500, 1600, thresholds=(0.5,))])
@@ -416,7 +418,7 @@ def test_a_task_has_one_spelling():
         ({"loss": "hinge"}, "loss must be"),
         ({"inputs": "uniform"}, "inputs of a task must be"),
         ({"inputs": "sha256:xyz"}, "inputs of a task must be"),
-        ({"layers": (11,)}, "each of layers must be"),
+        ({"layers": (11,)}, r"layers\[0\] must be"),
         ({"layers": (1, 1)}, "layers must be distinct"),
         ({"thresholds": ()}, "thresholds must be"),
         ({"thresholds": (0.5, 0.5)}, "thresholds must be"),

@@ -38,7 +38,10 @@ def test_join_leaves_its_operands_alone():
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"network": vgsim.MLP(6, 5)}, "network (MLP(depth=6, width=4) and MLP(depth=6, width=5))"),
+        (
+            {"network": vgsim.MLP(6, 5)},
+            "network (MLP(depth=6, width=4, init='glorot_normal') and MLP(depth=6, width=5, init='glorot_normal'))",
+        ),
         ({"seed": 6}, "seed (5 and 6)"),
         ({"engine": "dense"}, "engine ('matrix-free' and 'dense')"),
         ({"dtype": "float64"}, "dtype ('float32' and 'float64')"),

@@ -87,14 +87,15 @@ def test_arrays_are_read_only_and_the_callers_are_not():
 
 def test_repr():
     assert repr(run()) == (
-        "<Samples: 8 of MLP(depth=6, width=4), seed 5, 3 layers from 0 to 6, recorded gradient>"
+        "<Samples: 8 of MLP(depth=6, width=4, init='glorot_normal'), seed 5, 3 layers from 0 to 6, "
+        "recorded gradient>"
     )
     assert "layer 3, recorded nothing" in repr(run(layers=(3,), record=()))
     s = run(network=vgsim.RNN(6, 4), batch_size=32, loss="mse")
     assert repr(s).startswith(
-        "<Samples: 8 of RNN(steps=6, width=4), batches of 32, loss 'mse', seed 5, 3 layers"
+        "<Samples: 8 of RNN(steps=6, width=4, init='orthogonal'), batches of 32, loss 'mse', seed 5, 3 layers"
     )
-    assert "RNN(steps=6, width=4), batches of 32, loss 'mse'\n" in str(s.summary())
+    assert "init='orthogonal'), batches of 32, loss 'mse'\n" in str(s.summary())
 
 
 @pytest.mark.parametrize(
@@ -226,7 +227,7 @@ def test_dead_samples_underflow():
         ({"event": "vanish"}, "event must be one of vanishing, exploding, healthy, dead, "),
         ({"event": "vanishing", "dtype": "float16"}, "dtype is for underflow and overflow only"),
         ({"event": "dead", "dtype": "float16"}, "dtype is for underflow and overflow only"),
-        ({"event": "underflow"}, "event='underflow' needs dtype, one of float16, bfloat16, "),
+        ({"event": "underflow"}, "event 'underflow' needs a dtype, one of float16, bfloat16, "),
         ({"event": "overflow", "dtype": "float64"}, "got 'float64'"),
         ({"event": "dead", "threshold": 0.1}, "threshold is for vanishing, exploding and healthy"),
         ({"event": "vanishing", "threshold": 0}, "threshold must be 0 < threshold <= 1, got 0"),
@@ -339,7 +340,7 @@ def test_summary_prints_as_a_table():
     summary = run(dead=[2]).summary(threshold=0.1)
     lines = str(summary).splitlines()
     assert repr(summary) == str(summary)
-    assert "8 networks MLP(depth=6, width=4)" in lines[0]
+    assert "8 networks MLP(depth=6, width=4, init='glorot_normal')" in lines[0]
     assert "vanishing: below -1, exploding: above 1; 95 % wilson intervals" in lines[1]
     assert lines[3].split()[:4] == ["layer", "P(vanishing)", "P(exploding)", "P(dead)"]
     assert [line.split()[0] for line in lines[4:]] == ["0", "3", "6"]
