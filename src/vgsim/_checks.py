@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
@@ -23,11 +23,14 @@ __all__ = [
     "Choice",
     "Domain",
     "Integer",
+    "NamedDomain",
     "Number",
+    "Part",
     "check_threshold",
     "checked_int",
     "listed",
     "require_memory",
+    "split_parameters",
     "type_error",
     "value_error",
 ]
@@ -183,16 +186,81 @@ class Choice(Domain):
 
     choices: tuple[str, ...]
     default: str | None = None
+    also: str = ""  # what else is allowed, where that is checked elsewhere
     metavar = "NAME"
 
     def check(self, argument: str, value: object, of: str = "") -> str:
         """Return `value`."""
-        problem = f"must be one of {listed(self.choices)}, got {value!r}"
+        problem = f"must be one of {listed(self.choices)}{self.also}, got {value!r}"
         if not isinstance(value, str):
             raise type_error(argument, problem, of)
         if value not in self.choices:
             raise value_error(argument, problem, of)
         return str(value)
+
+
+class Part(Domain):
+    """A part of a network that has fields or parameters of its own."""
+
+    def assembled(self, argument: str, whole: Any, parts: Mapping[str, Any]) -> Any:
+        """Make it of its fields, as sweep has them, and of what is given as a whole."""
+        raise NotImplementedError
+
+
+class NamedDomain(Part):
+    """A name out of a table with its parameters, such as `Activation`, or the name alone."""
+
+    metavar = "NAME"
+
+    def __init__(self, kind: Any, *others: str) -> None:
+        self.kind, self.others = kind, others  # names that the description itself resolves
+
+    def check(self, argument: str, value: Any, of: str = "") -> Any:
+        """Return the named value."""
+        return (
+            value if isinstance(value, str) and value in self.others else self.kind._coerce(value)
+        )
+
+    def to_json(self, value: Any) -> Any:
+        """Return a name, or a dict of it and parameters."""
+        return value.to_json()
+
+    def from_json(self, value: Any) -> Any:
+        """Build the named value."""
+        return (
+            value if isinstance(value, str) and value in self.others else self.kind.from_json(value)
+        )
+
+    def parse(self, text: str) -> Any:
+        """Read ``name:key=value,key=value``."""
+        name, given = split_parameters(text, "leaky_relu:slope=0.1")
+        return name if name in self.others and not given else self.kind(name, **given)
+
+    def text(self, value: Any) -> str:
+        """Return ``name:key=value,key=value``, without what is at its default."""
+        changed = ",".join(f"{key}={x}" for key, x in value._changed().items())
+        return f"{value.name}:{changed}" if changed else str(value.name)
+
+    def assembled(self, argument: str, whole: Any, parts: Mapping[str, Any]) -> Any:
+        """Make the named value of its name and its parameters."""
+        if whole is None:
+            raise type_error(f"{argument}__{next(iter(parts))}", f"needs {argument}, a name")
+        return self.kind(whole, **parts)
+
+
+def split_parameters(text: str, example: str) -> tuple[str, dict[str, float | str]]:
+    """Read ``word:key=value,key=value``; values are numbers where they can be."""
+    word, colon, rest = text.partition(":")
+    given: dict[str, float | str] = {}
+    for part in rest.split(",") if colon else ():
+        key, equals, value = part.partition("=")
+        if not (key and equals and value):
+            raise ValueError(f"{text!r} is not of the form {example}")
+        try:
+            given[key] = float(value)
+        except ValueError:
+            given[key] = value
+    return word, given
 
 
 def _float(text: str) -> float:

@@ -7,7 +7,8 @@ from difflib import get_close_matches
 from itertools import product
 from typing import Any
 
-from vgsim._networks.description import Description, Field, NamedDomain, Network, Part
+from vgsim._checks import NamedDomain, Part
+from vgsim._networks.description import Description, Field, Network
 from vgsim._networks.sweep import sweep
 
 __all__ = ["Path", "Problem", "networks_of", "unknown_key"]

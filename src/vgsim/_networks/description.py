@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from vgsim._checks import Choice, Domain, Number, listed, type_error, value_error
+from vgsim._checks import (
+    Choice,
+    Domain,
+    Number,
+    listed,
+    type_error,
+    value_error,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Self, dataclass_transform
@@ -30,13 +37,10 @@ __all__ = [
     "Entry",
     "Field",
     "Named",
-    "NamedDomain",
     "Network",
-    "Part",
     "checked_network",
     "described",
     "network_from_json",
-    "split_parameters",
 ]
 
 SHOWN_WIDTHS = 8
@@ -152,7 +156,8 @@ class Description:
     _fields: ClassVar[Mapping[str, Field[Any, Any]]] = {}
 
     def __init_subclass__(cls) -> None:
-        cls._fields = {name: value for name, value in vars(cls).items() if isinstance(value, Field)}
+        own = {name: value for name, value in vars(cls).items() if isinstance(value, Field)}
+        cls._fields = {**cls._fields, **own}
 
     def _values(self) -> dict[str, Any]:
         """Return every field by name."""
@@ -289,14 +294,7 @@ class Network(Description):
         return int(getattr(self, self._length()))
 
     def with_depth(self, depth: int) -> Self:
-        """Return the network with another depth, or number of steps.
-
-        Examples
-        --------
-        >>> import vgsim
-        >>> vgsim.RNN(10, 8).with_depth(20)
-        RNN(steps=20, width=8, init='orthogonal')
-        """
+        """Return the network with another depth, or number of steps."""
         return self._with(**{self._length(): depth})
 
     @property
@@ -346,29 +344,12 @@ class Network(Description):
         return None
 
     def weight_places(self, layers: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return those of the recorded layers that have weights: l >= 1; [1] if all share them.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> import vgsim
-        >>> vgsim.MLP(10, 8).weight_places(np.array([10, 0, 5]))
-        array([10,  5])
-        >>> vgsim.RNN(10, 8).weight_places(np.array([10, 0, 5]))
-        array([1])
-        """
+        """Return those of the recorded layers that have weights: l >= 1; [1] if all share them."""
         return np.ones(1, dtype=np.int64) if self.shares_weights else layers[layers >= 1]
 
     @property
     def labels(self) -> dict[str, Any]:
-        """The kind, the depth and every field, flat: numbers and words (and the widths, if many).
-
-        Examples
-        --------
-        >>> import vgsim
-        >>> vgsim.MLP(10, 8, norm="rms").labels["norm_eps"]
-        1e-05
-        """
+        """The kind, the depth and every field, flat: numbers and words, and the widths if many."""
         labels: dict[str, Any] = {"kind": type(self).__name__, "depth": self.depth}
         for field in self._fields.values():
             if field.only_with is None or getattr(self, field.only_with) is not None:
@@ -393,14 +374,7 @@ def checked_network(network: object) -> Network:
 
 
 def network_from_json(text: str) -> Network:
-    """Build the network whose ``canonical_json()`` is `text`.
-
-    Examples
-    --------
-    >>> from vgsim._networks.description import network_from_json
-    >>> network_from_json('{"depth":10,"kind":"MLP","width":8}')
-    MLP(depth=10, width=8, init='glorot_normal')
-    """
+    """Build the network whose ``canonical_json()`` is `text`."""
     values = json.loads(text)
     if not isinstance(values, dict):
         raise value_error("network", f"must be a JSON object, got {text!r}")
@@ -511,67 +485,3 @@ class Named:
     def __repr__(self) -> str:
         changed = "".join(f", {key}={value!r}" for key, value in self._changed().items())
         return f"{type(self).__name__}({self.name!r}{changed})"
-
-
-class Part(Domain):
-    """A part of a network that has fields or parameters of its own."""
-
-    def assembled(self, argument: str, whole: Any, parts: Mapping[str, Any]) -> Any:
-        """Make it of its fields, as sweep has them, and of what is given as a whole."""
-        raise NotImplementedError
-
-
-class NamedDomain(Part):
-    """A `Named`, or its name alone."""
-
-    metavar = "NAME"
-
-    def __init__(self, kind: type[Named], *others: str) -> None:
-        self.kind, self.others = kind, others  # names that the description itself resolves
-
-    def check(self, argument: str, value: Any, of: str = "") -> Any:
-        """Return the `Named`."""
-        return (
-            value if isinstance(value, str) and value in self.others else self.kind._coerce(value)
-        )
-
-    def to_json(self, value: Any) -> Any:
-        """Return a name, or a dict of it and parameters."""
-        return value.to_json()
-
-    def from_json(self, value: Any) -> Any:
-        """Build the `Named`."""
-        return (
-            value if isinstance(value, str) and value in self.others else self.kind.from_json(value)
-        )
-
-    def parse(self, text: str) -> Any:
-        """Read ``name:key=value,key=value``."""
-        name, given = split_parameters(text, "leaky_relu:slope=0.1")
-        return name if name in self.others and not given else self.kind(name, **given)
-
-    def text(self, value: Any) -> str:
-        """Return ``name:key=value,key=value``, without what is at its default."""
-        changed = ",".join(f"{key}={x}" for key, x in value._changed().items())
-        return f"{value.name}:{changed}" if changed else str(value.name)
-
-    def assembled(self, argument: str, whole: Any, parts: Mapping[str, Any]) -> Any:
-        """Make the `Named` of its name and its parameters."""
-        if whole is None:
-            raise type_error(f"{argument}__{next(iter(parts))}", f"needs {argument}, a name")
-        return self.kind(whole, **parts)
-
-
-def split_parameters(text: str, example: str) -> tuple[str, dict[str, float | str]]:
-    """Read ``word:key=value,key=value``; values are numbers where they can be."""
-    word, colon, rest = text.partition(":")
-    given: dict[str, float | str] = {}
-    for part in rest.split(",") if colon else ():
-        key, equals, value = part.partition("=")
-        if not (key and equals and value):
-            raise ValueError(f"{text!r} is not of the form {example}")
-        try:
-            given[key] = float(value)
-        except ValueError:
-            given[key] = value
-    return word, given

@@ -214,17 +214,18 @@ def check_matrix(init: Initializer, fan_in: int, fan_out: int) -> None:
         raise value_error(
             "width",
             f"must give weight matrices of fewer than 2**32 = {COUNTERS} entries, with rows padded "
-            f"to a multiple of 4, got {fan_out} x {padded(fan_in)}{square}",
+            f"to a multiple of 4, got width {fan_in} before {fan_out}: {fan_out} x "
+            f"{padded(fan_in)}{square}",
         )
 
 
-def check_weight_std(init: Initializer, std: float, times: str = "") -> None:
-    """Refuse weights of a standard deviation that arithmetic has no room for."""
+def check_weight_std(gain: str, init: Initializer, std: float) -> None:
+    """Refuse weights of a standard deviation, with a gain, that arithmetic has no room for."""
     if not MIN_STD <= std <= MAX_STD:
         raise value_error(
             "gain",
-            f"{times}with {init!r} must give weights of a standard deviation from {MIN_STD} to "
-            f"{MAX_STD}, got {std!r}",
+            f"{gain} with {init!r} gives weights of standard deviation {std!r}; it must be from "
+            f"{MIN_STD} to {MAX_STD}",
         )
 
 

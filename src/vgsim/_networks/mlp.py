@@ -11,9 +11,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vgsim._checks import COUNTERS, Choice, Domain, Integer, Number, type_error, value_error
+from vgsim._checks import (
+    COUNTERS,
+    Choice,
+    Domain,
+    Integer,
+    NamedDomain,
+    Number,
+    type_error,
+    value_error,
+)
 from vgsim._networks.activations import Activation
-from vgsim._networks.description import Field, NamedDomain, Network, described
+from vgsim._networks.description import Field, Network, described
 from vgsim._networks.initializers import (
     GAIN,
     STD,
@@ -163,7 +172,7 @@ class MLP(Network):
         STD, default=0.0, help="standard deviation of the biases (default: 0)"
     )
     norm: Field[str | None, str | None] = Field(
-        Choice(("batch", "layer", "rms")),
+        Choice(("batch", "layer", "rms"), also=" or None"),
         default=None,
         optional=True,
         help="normalisation of the pre-activations",
@@ -226,8 +235,9 @@ class MLP(Network):
         for fans in self._fans:
             check_matrix(self.init, *fans)
             std = self.gain * self.init.weight_std(*fans)
-            check_weight_std(self.init, std)
-            check_weight_std(self.init, std * last_gain, f"times last_gain {last_gain!r} ")
+            check_weight_std(f"{self.gain!r}", self.init, std)
+            times = f"{self.gain!r} times last_gain {last_gain!r}"
+            check_weight_std(times, self.init, std * last_gain)
 
     def _check_norm(self) -> None:
         if self.norm is None and self.norm_eps != NORM_EPS:

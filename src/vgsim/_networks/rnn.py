@@ -8,8 +8,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from vgsim._checks import NamedDomain
 from vgsim._networks.activations import Activation
-from vgsim._networks.description import Field, NamedDomain, Network, described
+from vgsim._networks.description import Field, Network, described
 from vgsim._networks.initializers import (
     STD,
     Initializer,
@@ -104,7 +105,7 @@ class RNN(Network):
             self._set(init=Initializer("orthogonal"))
         check_bias(self.init, self.bias_std)
         check_matrix(self.init, self.width, self.width)
-        check_weight_std(self.init, self.weight_std)
+        check_weight_std(f"{self.gain!r}", self.init, self.weight_std)
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -127,6 +128,11 @@ class RNN(Network):
         return np.full(self.steps, self.gain)
 
     @property
+    def bias_limit(self) -> float:
+        """Limit of ``torch_default``'s uniform biases, 0 otherwise."""
+        return self.init.bias_limit(self.width) or 0.0
+
+    @property
     def bias_limits(self) -> NDArray[np.float64]:
-        """Limit of ``torch_default``'s uniform biases, 0 otherwise, for every step; (steps,)."""
-        return np.full(self.steps, self.init.bias_limit(self.width) or 0.0)
+        """That of every step, (steps,)."""
+        return np.full(self.steps, self.bias_limit)

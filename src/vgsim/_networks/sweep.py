@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from vgsim._checks import type_error, value_error
-from vgsim._networks.description import Description, Network, Part
+from vgsim._checks import Part, type_error, value_error
+from vgsim._networks.description import Description, Network
 
 __all__ = ["assembled", "sweep"]
 
@@ -98,5 +98,10 @@ def assembled(kind: type[Network], chosen: Mapping[str, Any]) -> dict[str, Any]:
                 f"{part}__{next(iter(fields))}",
                 f"must be the field of a part, which are {', '.join(domains)}",
             )
-        arguments[part] = domains[part].assembled(part, arguments.get(part), fields)
+        whole = arguments.get(part)
+        if part in arguments and not isinstance(whole, str):
+            raise type_error(
+                part, f"is given as a whole and by its fields {list(fields)}: give one"
+            )
+        arguments[part] = domains[part].assembled(part, whole, fields)
     return arguments

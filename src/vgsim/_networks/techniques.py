@@ -7,14 +7,18 @@ from collections.abc import Mapping
 from dataclasses import KW_ONLY
 from typing import Any, ClassVar
 
-from vgsim._checks import COUNTERS, Choice, Domain, Integer, Number, type_error, value_error
-from vgsim._networks.description import (
-    Description,
-    Field,
+from vgsim._checks import (
+    COUNTERS,
+    Choice,
+    Domain,
+    Integer,
+    Number,
     Part,
-    described,
     split_parameters,
+    type_error,
+    value_error,
 )
+from vgsim._networks.description import Description, Field, described
 
 __all__ = ["Clip", "ClipNorm", "ClipValue", "Described", "Highway", "Residual", "Variant"]
 
@@ -265,10 +269,6 @@ class Described(Part):
 
     def assembled(self, argument: str, whole: Any, parts: Mapping[str, Any]) -> Any:
         """Make it of its fields, as sweep has them."""
-        if whole is not None:
-            raise type_error(
-                argument, f"is given as a whole and by its fields {list(parts)}: give one"
-            )
         return self.of(argument, parts)
 
     def of(self, argument: str, parts: Mapping[str, Any]) -> Any:
