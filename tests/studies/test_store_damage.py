@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from stored_studies import NET, OTHER, TASK, block_files, study_of_three_files, tally
-from vgsim._studies import manifest as _manifest
+from vgsim._studies import store_format
 from vgsim._studies import store_format as _block_files
 from vgsim._studies.store import Store, merge
-from vgsim._studies.store_format import BlockFile, pack
+from vgsim._studies.store_format import BlockFile, pack, pack_manifest, unpack_manifest
 from vgsim._studies.task import Task
 
 
@@ -241,13 +241,13 @@ def test_truncated_manifest(path, twentieth):
 def test_flipped_byte_in_the_manifest(path, three):
     """At every place: the manifest is as it was, seen to be damaged, or refused as newer."""
     whole = (path / "manifest.json").read_bytes()
-    meant = _manifest.unpack(whole, "")
+    meant = unpack_manifest(whole, "")
     outcomes = []
     for place in range(len(whole)):
         data = bytearray(whole)
         data[place] ^= 1 << place % 8
         try:
-            outcomes.append(_manifest.unpack(bytes(data), "runs/depth"))
+            outcomes.append(unpack_manifest(bytes(data), "runs/depth"))
         except ValueError as error:
             outcomes.append(str(error))
     newer = {outcome for outcome in outcomes if isinstance(outcome, str)}
@@ -279,8 +279,8 @@ def test_missing_manifest(path):
 
 def test_newer_format_of_the_manifest(path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(_manifest, "FORMAT", 7)
-        (path / "manifest.json").write_bytes(_manifest.pack({}, []))
+        patch.setattr(store_format, "FORMAT", 7)
+        (path / "manifest.json").write_bytes(pack_manifest({}, []))
     before = (path / "manifest.json").read_bytes()
     for start in (Store.read, Store.open):
         with pytest.raises(ValueError, match="format version 7, this vgsim reads version 1"):
@@ -290,7 +290,7 @@ def test_newer_format_of_the_manifest(path, monkeypatch):
 
 def test_other_stream_version(path, tmp_path):
     old = Task(NET, thresholds=(0.5,), stream_version=99)
-    (path / "manifest.json").write_bytes(_manifest.pack({old.digest: old.to_dict()}, []))
+    (path / "manifest.json").write_bytes(pack_manifest({old.digest: old.to_dict()}, []))
     assert Store.read(path).tasks == {old.digest: old.to_dict()}
     with pytest.raises(ValueError, match="stream version 99"):
         Store.open(path)
@@ -301,7 +301,7 @@ def test_other_stream_version(path, tmp_path):
 
 def test_other_block_length(path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(_manifest, "BLOCK", 500)
-        (path / "manifest.json").write_bytes(_manifest.pack({}, []))
+        patch.setattr(store_format, "BLOCK", 500)
+        (path / "manifest.json").write_bytes(pack_manifest({}, []))
     with pytest.raises(ValueError, match="blocks of 500 samples, this vgsim of 1000"):
         Store.open(path)

@@ -207,22 +207,24 @@ def test_a_study_is_a_sequence(study):
 
 def test_dataframe(study):
     frame = study.to_dataframe()
-    assert len(frame) == 2 * len(study)
-    assert frame["kind"].tolist()[-2:] == ["RNN", "RNN"]
-    assert frame["layer"].tolist() == [0, 5] * len(study)
-    assert frame["depth"].tolist()[:4] == [10, 10, 100, 100]
-    assert frame["width"].tolist()[10] == json.dumps(list(range(16, 5, -1)))
-    deep = frame[(frame["activation"] == "sigmoid") & (frame["layer"] == 0)].iloc[0]
+    assert len(frame) == 4 * len(study)  # a row a layer and threshold
+    assert frame["kind"].tolist()[-4:] == ["RNN"] * 4
+    assert frame["layer"].tolist() == [0, 0, 5, 5] * len(study)
+    assert frame["threshold"].tolist() == list(study[0].task.thresholds) * 2 * len(study)
+    assert frame["depth"].tolist()[:8] == [10] * 4 + [100] * 4
+    assert frame["width"].isna().tolist()[18:24] == [False, False, True, True, True, True]
+    assert frame["width"].tolist()[0] == 16
+    assert frame["widths"].tolist()[20] == json.dumps(list(range(16, 5, -1)))
+    at = (frame["activation"] == "sigmoid") & (frame["layer"] == 0) & (frame["threshold"] == 1e-3)
+    (_, deep), *others = frame[at].iterrows()
+    assert not others
     expected = study[1].probability("vanishing", 0, 1e-3)
-    assert deep["vanishing_0.001"] == expected.estimate
-    assert (deep["vanishing_0.001_low"], deep["vanishing_0.001_high"]) == (
-        expected.low,
-        expected.high,
-    )
+    limits = [deep["vanishing" + end] for end in ("", "_low", "_high")]
+    assert limits == [expected.estimate, expected.low, expected.high]
     assert (deep["mean"], deep["median"]) == (study[1].mean(), study[1].quantile(0.5))
     assert (deep["n"], deep["n_dead"]) == (1500, 0)
     assert frame.attrs["provenance_vgsim"] == vgsim.__version__
-    assert frame["residual__every"].notna().sum() == 2
+    assert frame["residual__every"].notna().sum() == 4
     single = Study([result(NETWORKS["deep"], layers=(0,), thresholds=(1e-3,))]).to_dataframe()
     assert single["vanishing"].tolist() == [expected.estimate]
     assert Study([]).to_dataframe().empty
@@ -232,9 +234,9 @@ def test_dataframe_of_networks_counted_differently():
     network = NETWORKS["deep"]
     mixed = Study([result(network), result(vgsim.MLP(4, 8), layers=(1,), thresholds=(0.5,))])
     frame = mixed.to_dataframe()
-    assert frame["layer"].tolist() == [0, 5, 1]
-    assert frame["vanishing_0.5"].isna().tolist() == [True, True, False]
-    assert frame["vanishing_0.001"].isna().tolist() == [False, False, True]
+    assert frame["layer"].tolist() == [0, 0, 5, 5, 1]
+    assert frame["threshold"].tolist() == [*mixed[0].task.thresholds * 2, 0.5]
+    assert frame["vanishing"].notna().all()
     with pytest.raises(ValueError, match="same layers for all networks, got .*0, 5.* and .*1,"):
         mixed.to_xarray()
 
@@ -302,22 +304,16 @@ def test_dataset_through_netcdf(study, tmp_path):
     assert xarray.load_dataset(tmp_path / "study.nc", engine="h5netcdf").identical(data)
 
 
-def test_dataset_through_zarr(study, tmp_path):
-    pytest.importorskip("zarr")
-    xarray, data = pytest.importorskip("xarray"), study.to_xarray()
-    data.to_zarr(tmp_path / "study.zarr", consolidated=False)
-    again = xarray.open_zarr(tmp_path / "study.zarr", consolidated=False).load()
-    assert again.identical(data)
-
-
 def test_tables(study):
     rows = list(csv.DictReader(io.StringIO(study.table("csv"))))
     frame = study.to_dataframe()
+    frame = frame[frame["threshold"] == 1e-3]
     assert len(rows) == len(frame)
     assert [int(row["layer"]) for row in rows] == frame["layer"].tolist()
     assert [row["activation"] for row in rows] == frame["activation"].tolist()
-    for name in ("vanishing_0.001", "vanishing_0.001_high", "dead", "q95"):
-        assert [float(row[name]) for row in rows] == frame[name].tolist()
+    for name in ("vanishing", "vanishing_high", "dead", "q95"):
+        column = name.replace("vanishing", "vanishing_0.001")
+        assert [float(row[column]) for row in rows] == frame[name].tolist()
     assert "bias_std" not in rows[0]
     text = study[:2].table()
     assert "width 16, init glorot_normal" in text

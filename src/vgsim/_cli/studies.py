@@ -18,7 +18,7 @@ from vgsim._cli.study_file import StudyFileError, read_study
 from vgsim._results.tables import jsonable, seconds_cell
 from vgsim._studies import collect as collecting
 from vgsim._studies import store
-from vgsim._studies.columns import label_columns, statistics, thresholds_of
+from vgsim._studies.columns import label_columns, statistics
 from vgsim._studies.export import check_new
 from vgsim._studies.export import export as write
 from vgsim._studies.load import Found, read_studies
@@ -133,13 +133,14 @@ def _print(options: argparse.Namespace, found: Found) -> None:
 
 
 def _rows(study: Study) -> Iterator[dict[str, Any]]:
-    """Return one row a network and layer; null is log10 0 in a quantile, else not known."""
+    """Return a row a network, layer and threshold; null is log10 0 in a quantile, else unknown."""
     labels = label_columns(study)
-    thresholds = thresholds_of(study)
     for i, result in enumerate(study):
         own = {name: column[i] for name, column in labels.items()}
         for layer in result.task.layers:
-            yield jsonable({**own, "layer": layer, **statistics(result, layer, thresholds)})
+            for threshold in result.task.thresholds:
+                where = {"layer": layer, "threshold": threshold}
+                yield jsonable({**own, **where, **statistics(result, layer, threshold)})
 
 
 @contextmanager

@@ -57,7 +57,7 @@ class Lyapunov:
     >>> import vgsim
     >>> net = vgsim.MLP(depth=100, width=64, activation="tanh")
     >>> vgsim.lyapunov(net, 50, k=3)
-    <Lyapunov: 3 directions in 50 of MLP(depth=100, width=64), seed 0, 26 layers from 0 to 100>
+    <Lyapunov: 3 directions in 50 of MLP(depth=100, width=64, ...), seed 0, 26 layers from 0 to 100>
     """
 
     def __init__(

@@ -22,7 +22,7 @@ from vgsim._engine.settings import (
 )
 from vgsim._kernels import Run
 from vgsim._networks.description import Network
-from vgsim._results.samples import Samples
+from vgsim._results.samples import QUANTITIES, Samples
 
 __all__ = ["run", "simulate"]
 
@@ -148,26 +148,29 @@ def run(
     plan = Plan(network, settings, threads)
     _check_memory(n_samples, len(layers), recorded, plan)
     weight_layers, unit_layers = network.weight_places(layers), layers[layers >= 1]
-    sizes = {"layer": len(layers), "weight": len(weight_layers), "unit": len(unit_layers)}
-    outputs = _outputs(n_samples, sizes, recorded)
+    along = {"layer": layers, "weight_layer": weight_layers, "saturation_layer": unit_layers}
+    outputs: dict[str, Any] = {
+        name: np.empty((n_samples, *(len(along[dim]) for dim in quantity.dims[1:])), quantity.dtype)
+        for name, quantity in QUANTITIES.items()
+        if quantity.record is None or quantity.record in recorded
+    }
     kernel = Run(
         settings.dtype,
         settings.key(network),
         first=first,
         count=n_samples,
-        n_columns=sizes["layer"],
-        n_weight_columns=sizes["weight"],
-        n_saturation_columns=sizes["unit"],
+        n_columns=len(layers),
+        n_weight_columns=len(weight_layers),
+        n_saturation_columns=len(unit_layers),
         column=places(layers, network.depth),
         weight_column=places(weight_layers, network.depth),
         saturation_column=places(unit_layers, network.depth),
         **plan.fields,
-        **outputs,
+        **{QUANTITIES[name].kernel or name: array for name, array in outputs.items()},
     )
     started = time.perf_counter()
     execute(kernel, threads, plan.chunk(n_samples), report)
     elapsed = time.perf_counter() - started
-    outputs["activation"] = outputs.pop("activation_rms")
     return Samples(
         network,
         **settings.identity,
@@ -179,26 +182,8 @@ def run(
     )
 
 
-def _outputs(n: int, sizes: dict[str, int], recorded: frozenset[str]) -> dict[str, Any]:
-    def table(name: str, columns: str) -> NDArray[np.float64] | None:
-        return np.empty((n, sizes[columns])) if name in recorded else None
-
-    return {
-        "gradient": table("gradient", "layer"),
-        "rms_min": table("gradient", "layer"),
-        "rms_max": table("gradient", "layer"),
-        "activation_rms": table("activation", "layer"),
-        "saturation": table("saturation", "unit"),
-        "weight_gradient": table("weight_gradient", "weight"),
-        "update_ratio": table("update_ratio", "weight"),
-        "clipped": table("clipped", "layer"),
-        "output_gradient": np.empty(n),
-        "dead": np.empty(n, dtype=np.bool_),
-    }
-
-
 def _check_memory(n: int, k: int, recorded: frozenset[str], plan: Plan) -> None:
-    tables = sum(3 if name == "gradient" else 1 for name in recorded)
+    tables = sum(quantity.record in recorded for quantity in QUANTITIES.values())
     results, working = n * (8 * k * tables + 8 + 8 + 1), plan.working_bytes
     B = plan.settings.batch_size
     fewer = "" if B == 1 else f", lower batch_size = {B}"

@@ -68,7 +68,7 @@ class RNN(Network):
     >>> import vgsim
     >>> rnn = vgsim.RNN(steps=100, width=64, gain=0.9)
     >>> rnn
-    RNN(steps=100, width=64, gain=0.9)
+    RNN(steps=100, width=64, init='orthogonal', gain=0.9)
     >>> rnn.depth
     100
     >>> vgsim.RNN(100, 64, activation="relu", init="identity", input_std=0).init.name

@@ -331,9 +331,8 @@ class LayerProfile(Curve):
     Examples
     --------
     >>> import vgsim
-    >>> from vgsim._results.curves import profile
     >>> s = vgsim.simulate(vgsim.MLP(20, 64, activation="sigmoid"), 500, layers=(0, 10, 20))
-    >>> p = profile(s)
+    >>> p = s.profile()
     >>> p.probability().estimate.round(1)
     array([1., 1., 0.])
     """

@@ -116,7 +116,7 @@ class DepthCurve(Curve):
         9.4
         >>> vgsim.depth_curve(vgsim.MLP(1, 64), (5, 10), 1000).critical_depth()
         Traceback (most recent call last):
-        ValueError: P(vanishing) does not rise to level = 0.5 within the depths: it is 0 at 5 and 0
+        ValueError: level must be reached within the depths, got 0.5: P(vanishing) is 0 at 5 and 0
         at 10
         """
         level = LEVEL.check("level", level)

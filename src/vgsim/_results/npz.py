@@ -46,11 +46,11 @@ def write(
     --------
     >>> import pathlib, tempfile
     >>> import numpy as np
-    >>> from vgsim import _npz
+    >>> from vgsim._results import npz
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = pathlib.Path(folder, "squares.npz")
-    ...     _npz.write(path, "Squares", {"first": 0}, {"squares": np.arange(3) ** 2})
-    ...     _npz.read(path, "Squares")
+    ...     npz.write(path, "Squares", {"first": 0}, {"squares": np.arange(3) ** 2})
+    ...     npz.read(path, "Squares")
     ({'first': 0}, {'squares': array([0, 1, 4])})
     """
     path = _file(path)
@@ -76,8 +76,8 @@ def check_writable(path: str | os.PathLike[str]) -> None:
 
     Examples
     --------
-    >>> from vgsim import _npz
-    >>> _npz.check_writable("no such folder/squares.npz")
+    >>> from vgsim._results import npz
+    >>> npz.check_writable("no such folder/squares.npz")
     Traceback (most recent call last):
     FileNotFoundError: [Errno 2] No such file or directory: 'no such folder/squares.npz'
     """
@@ -124,11 +124,11 @@ def kind_of(path: str | os.PathLike[str]) -> str | None:
     Examples
     --------
     >>> import pathlib, tempfile
-    >>> from vgsim import _npz
+    >>> from vgsim._results import npz
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = pathlib.Path(folder, "squares.npz")
-    ...     _npz.write(path, "Squares", {}, {})
-    ...     _npz.kind_of(path)
+    ...     npz.write(path, "Squares", {}, {})
+    ...     npz.kind_of(path)
     'Squares'
     """
     with open(_text(path), "rb") as file:

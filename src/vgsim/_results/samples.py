@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["IDENTITY", "KIND", "QUANTITIES", "RECORDS", "Samples", "merged_provenance"]
 
 Floats = NDArray[np.float64]
-
-
 A = TypeVar("A", bound=NDArray[Any])
 
 
@@ -37,14 +35,13 @@ class Quantity:
     units: str
     meaning: str
     dtype: type[np.bool_] | type[np.float64] | None = np.float64  # None: as it came
+    kernel: str = ""  # its name in the kernels, where that is another
 
 
 _EACH = ("sample",)
 _LAYER = ("sample", "layer")
 _UNITS = ("sample", "saturation_layer")
 _WEIGHTS = ("sample", "weight_layer")
-
-
 QUANTITIES = {
     "output_gradient": Quantity(_EACH, None, "log10", "log10 of the norm of G_D"),
     "dead": Quantity(_EACH, None, "1", "whether G_0 is exactly zero", np.bool_),
@@ -55,7 +52,9 @@ QUANTITIES = {
     "rms_max": Quantity(
         _LAYER, "gradient", "log10", "log10 of the largest RMS of G_l, ..., G_D", None
     ),
-    "activation": Quantity(_LAYER, "activation", "log10", "log10 of the RMS of X_l"),
+    "activation": Quantity(
+        _LAYER, "activation", "log10", "log10 of the RMS of X_l", kernel="activation_rms"
+    ),
     "saturation": Quantity(
         _UNITS, "saturation", "1", "fraction of units with |phi'| < 0.05 max |phi'|"
     ),
@@ -70,8 +69,6 @@ QUANTITIES = {
     ),
     "clipped": Quantity(_LAYER, "clipped", "1", "fraction of the entries of G_l that were clipped"),
 }
-
-
 RECORDS = tuple(dict.fromkeys(q.record for q in QUANTITIES.values() if q.record))
 
 
@@ -186,13 +183,10 @@ class Samples(Distribution):
         Which of the quantities "gradient" (with rms_min and rms_max), "activation", "saturation",
         "weight_gradient", "update_ratio" and "clipped" were recorded. The others raise
         AttributeError.
-    engine, dtype, loss, inputs : str
+    engine, dtype, loss, inputs : str, batch_size : int
         `inputs` is "normal", or "sha256:…" of the data matrix.
-    batch_size : int
-    provenance : dict of str
-        Versions, instruction set, compiler.
-    elapsed : float
-        Seconds of computation.
+    provenance : dict of str, elapsed : float
+        Versions, instruction set, compiler; seconds of computation.
 
     Notes
     -----
@@ -423,17 +417,10 @@ class Samples(Distribution):
         Written beside `path` and renamed, so that the file is whole or not there. No pickle. A file
         that was there before is replaced.
 
-        Parameters
-        ----------
-        path : str or path-like
-            Taken as it is: no ending is added.
-
         Raises
         ------
-        TypeError, ValueError
-            If `path` is no path, or names a folder.
-        OSError
-            If the file cannot be written.
+        TypeError, ValueError, OSError
+            If `path`, a str or path-like, is none, names a folder, or cannot be written.
 
         Examples
         --------
@@ -506,14 +493,7 @@ def _read_only(values: ArrayLike, dtype: Any) -> NDArray[Any]:
 
 
 def merged_provenance(a: Mapping[str, str], b: Mapping[str, str]) -> dict[str, str]:
-    """Return both provenances; where they differ, both values, in alphabetical order.
-
-    Examples
-    --------
-    >>> from vgsim._results.samples import merged_provenance
-    >>> merged_provenance({"isa": "avx512", "vgsim": "0.1"}, {"isa": "avx2", "vgsim": "0.1"})
-    {'isa': 'avx2; avx512', 'vgsim': '0.1'}
-    """
+    """Return both provenances; where they differ, both values, in alphabetical order."""
     merged = {**a, **b}
     for name in a.keys() & b.keys():
         if a[name] != b[name]:

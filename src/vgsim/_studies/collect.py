@@ -106,10 +106,10 @@ def collect(
     Examples
     --------
     >>> import vgsim
-    >>> networks = vgsim.sweep(vgsim.MLP, width=16, activation=["tanh", "relu"], depth=[10, 30])
-    >>> study = vgsim.collect(networks, max_samples=20_000, stop=vgsim.Precision(0.02))
+    >>> networks = vgsim.sweep(vgsim.MLP, width=16, activation=["tanh", "sigmoid"], depth=[10, 30])
+    >>> study = vgsim.collect(networks, max_samples=20_000, stop=vgsim.Precision(0.01))
     >>> [result.n for result in study]
-    [1000, 1000, 1000, 9000]
+    [1000, 1000, 4000, 1000]
     >>> print(study.find(activation="tanh", depth=30)[0].probability("vanishing"))
     0 (95 % interval 0 to 0.007, 0 of 1000)
     """

@@ -19,27 +19,26 @@ EVENTS = ("vanishing", "exploding")
 def label_columns(study: Sequence[Result]) -> dict[str, list[Any]]:
     """Return the labels of the tasks, a list each; None where a network has no such field.
 
-    A label that is None throughout is left out. Widths that are not one int become JSON, and
-    numbers among words become words.
+    A label that is None throughout is left out. Where a network has several widths, its width is
+    None and `widths` has them all, as JSON. Numbers among words become words.
 
     Examples
     --------
     >>> import vgsim
-    >>> from vgsim._studies.study import Result, Study, Task
+    >>> from vgsim import Result, Study
+    >>> from vgsim._studies.task import Task
     >>> from vgsim._studies.columns import label_columns
     >>> from vgsim._studies.tally import Tally
     >>> none = Tally.empty([0], [1e-6])
     >>> networks = vgsim.MLP(10, 8), vgsim.MLP(2, [4, 5, 6], norm="layer")
     >>> columns = label_columns(Study([Result(Task(network), none, ()) for network in networks]))
-    >>> columns["width"], columns["norm"], "residual" in columns
-    (['8', '[4, 5, 6]'], [None, 'layer'], False)
+    >>> columns["width"], columns["widths"], columns["norm"], "residual" in columns
+    ([8, None], [None, '[4, 5, 6]'], [None, 'layer'], False)
     """
-    rows = [result.task.labels for result in study]
+    rows = [_with_widths(result.task.labels) for result in study]
     names = dict.fromkeys(name for row in rows for name in row)
     fields = [name for name in names if name not in SETTING]
     columns = {name: [row.get(name) for row in rows] for name in (*fields, *SETTING)}
-    if any(isinstance(width, tuple) for width in columns.get("width", [])):
-        columns["width"] = [json.dumps(width) for width in columns["width"]]
     for name, column in columns.items():
         if any(isinstance(value, str) for value in column):
             columns[name] = [None if value is None else str(value) for value in column]
@@ -50,6 +49,17 @@ def label_columns(study: Sequence[Result]) -> dict[str, list[Any]]:
     }
 
 
+def _with_widths(labels: dict[str, Any]) -> dict[str, Any]:
+    """Return labels in which the width is a number or None, and several widths are JSON."""
+    found: dict[str, Any] = {}
+    for name, value in labels.items():
+        several = isinstance(value, tuple)
+        found[name] = None if several else value
+        if name == "width":
+            found["widths"] = json.dumps(value) if several else None
+    return found
+
+
 def differing(study: Sequence[Result]) -> list[str]:
     """Return the labels that tell networks apart, and the depth in any case.
 
@@ -58,7 +68,8 @@ def differing(study: Sequence[Result]) -> list[str]:
     Examples
     --------
     >>> import vgsim
-    >>> from vgsim._studies.study import Result, Study, Task
+    >>> from vgsim import Result, Study
+    >>> from vgsim._studies.task import Task
     >>> from vgsim._studies.columns import differing
     >>> from vgsim._studies.tally import Tally
     >>> none = Tally.empty([0], [1e-6])
@@ -75,7 +86,7 @@ def differing(study: Sequence[Result]) -> list[str]:
 
 
 def statistics(
-    result: Result, layer: int, thresholds: Sequence[float]
+    result: Result, layer: int, threshold: float | None = None
 ) -> dict[str, float | int | None]:
     """Return numbers by name: see :meth:`Study.to_dataframe`.
 
@@ -84,22 +95,22 @@ def statistics(
     result : Result
     layer : int
         One of those tallied.
-    thresholds : sequence of float
-        Of the study, perhaps more than of this result.
+    threshold : float, optional
+        That of vanishing and exploding, which are None where it was not counted.
 
     Returns
     -------
     dict of str to float, int or None
-        None where there are too few samples, or the threshold was not counted.
+        None where there are too few samples.
 
     Examples
     --------
     >>> import vgsim
-    >>> from vgsim._studies.study import Result, Task
     >>> from vgsim._studies.columns import statistics
     >>> from vgsim._studies.tally import Tally
-    >>> nothing = Result(Task(vgsim.MLP(10, 8)), Tally.empty([0], [1e-6]), ())
-    >>> statistics(nothing, 0, [1e-6])["vanishing"] is None
+    >>> from vgsim._studies.task import Task
+    >>> nothing = vgsim.Result(Task(vgsim.MLP(10, 8)), Tally.empty([0], [1e-6]), ())
+    >>> statistics(nothing, 0, 1e-6)["vanishing"] is None
     True
     """
     tally = result.tally
@@ -113,23 +124,13 @@ def statistics(
     }
     for name, q in QUANTILES.items():
         found[name] = float(result.quantile(q, layer)) if result.n else None
-    for event in EVENTS:
-        for threshold in thresholds:
-            name = event if len(thresholds) == 1 else f"{event}_{threshold!r}"
-            known = threshold in tally.thresholds
-            found |= _estimated(name, result, event, layer, threshold if known else None, known)
-    return found | _estimated("dead", result, "dead", layer, None, True)
-
-
-def _estimated(
-    name: str, result: Result, event: str, layer: int, threshold: float | None, known: bool
-) -> dict[str, float | None]:
-    """Return a probability and its limits by name; None where nothing is known."""
-    names = name, f"{name}_low", f"{name}_high"
-    if not known or not result.n:
-        return dict.fromkeys(names)
-    p = result.probability(event, layer, threshold)
-    return dict(zip(names, (p.estimate, p.low, p.high), strict=True))
+    for event in (*EVENTS, "dead"):
+        names = event, f"{event}_low", f"{event}_high"
+        found |= dict.fromkeys(names)
+        if result.n and (event == "dead" or threshold in tally.thresholds):
+            p = result.probability(event, layer, None if event == "dead" else threshold)
+            found |= zip(names, (p.estimate, p.low, p.high), strict=True)
+    return found
 
 
 def thresholds_of(study: Sequence[Result]) -> list[float]:

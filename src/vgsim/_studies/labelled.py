@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from vgsim._checks import checked_int, require_memory
 from vgsim._results.labelled import imported
-from vgsim._studies.columns import label_columns, statistics, thresholds_of
+from vgsim._studies.columns import label_columns, statistics
 from vgsim._studies.result import Result
 from vgsim._studies.tally import BINS, DTYPES
 
@@ -28,28 +28,23 @@ R = "R_l = log10 of the norm of G_l over that of G_D"
 
 
 def to_dataframe(study: Sequence[Result], provenance: Mapping[str, str]) -> pandas.DataFrame:
-    """Return `study` as a ``pandas.DataFrame``: see :meth:`Study.to_dataframe`.
-
-    Examples
-    --------
-    >>> import vgsim
-    >>> from vgsim._studies.study import Result, Study, Task
-    >>> from vgsim._studies.labelled import to_dataframe
-    >>> from vgsim._studies.tally import Tally
-    >>> nothing = Result(Task(vgsim.MLP(10, 8), layers=(0, 5)), Tally.empty([0, 5], [1e-6]), ())
-    >>> to_dataframe(Study([nothing]))["layer"].tolist()
-    [0, 5]
-    """
+    """Return `study` as a ``pandas.DataFrame``: see :meth:`Study.to_dataframe`."""
     pandas = imported("pandas", "to_dataframe")
-    thresholds = thresholds_of(study)
-    places = [(i, layer) for i, result in enumerate(study) for layer in result.task.layers]
-    labels = {name: [column[i] for i, _ in places] for name, column in label_columns(study).items()}
-    rows = [statistics(study[i], layer, thresholds) for i, layer in places]
-    found = {
-        name: [math.nan if row[name] is None else row[name] for row in rows]
-        for name in (rows[0] if rows else ())
+    places = [
+        (i, layer, threshold)
+        for i, result in enumerate(study)
+        for layer in result.task.layers
+        for threshold in result.task.thresholds
+    ]
+    columns = {
+        name: [column[i] for i, _, _ in places] for name, column in label_columns(study).items()
     }
-    frame = pandas.DataFrame({**labels, "layer": [layer for _, layer in places], **found})
+    columns["layer"] = [layer for _, layer, _ in places]
+    columns["threshold"] = [threshold for _, _, threshold in places]
+    rows = [statistics(study[i], layer, threshold) for i, layer, threshold in places]
+    for name in rows[0] if rows else ():
+        columns[name] = [math.nan if row[name] is None else row[name] for row in rows]
+    frame = pandas.DataFrame(columns)
     frame.attrs = _attributes(provenance)
     return frame
 
@@ -57,24 +52,7 @@ def to_dataframe(study: Sequence[Result], provenance: Mapping[str, str]) -> pand
 def to_xarray(
     study: Sequence[Result], provenance: Mapping[str, str], bins: int = 4096
 ) -> xarray.Dataset:
-    """Return `study` as an ``xarray.Dataset``: see :meth:`Study.to_xarray`.
-
-    Examples
-    --------
-    >>> import vgsim
-    >>> from vgsim._studies.blocks import Blocks
-    >>> from vgsim._studies.study import Result, Study, Task
-    >>> from vgsim._studies.labelled import to_xarray
-    >>> def result(depth):
-    ...     net = vgsim.MLP(depth, 32, activation="sigmoid")
-    ...     tally = Blocks.of(vgsim.simulate(net, 1000, layers=[0]), [1e-6]).total()
-    ...     return Result(Task(net), tally, [(0, 0, 1000)])
-    >>> dataset = to_xarray(Study([result(5), result(50)]))
-    >>> dataset.vanishing.sel(layer=0, threshold=1e-6).values
-    array([0., 1.])
-    >>> dataset.depth.dims, dataset.quantiles.units
-    (('task',), 'log10')
-    """
+    """Return `study` as an ``xarray.Dataset``: see :meth:`Study.to_xarray`."""
     xarray = imported("xarray", "to_xarray")
     if not study:
         raise ValueError("a Dataset needs one or more networks, the study has none")

@@ -50,22 +50,15 @@ class Result:
     Examples
     --------
     >>> import vgsim
-    >>> from vgsim._studies.blocks import Blocks
-    >>> from vgsim._studies.result import Result
-    >>> from vgsim._studies.task import Task
     >>> net = vgsim.MLP(50, 32, activation="sigmoid")
-    >>> def part(first):
-    ...     blocks = Blocks.of(vgsim.simulate(net, 1000, first=first, layers=[0]), [1e-6])
-    ...     return Result(Task(net), blocks.total(), [(0, first, first + 1000)])
-    >>> both = part(0) + part(1000)
-    >>> both.n, both.ranges
-    (2000, ((0, 0, 2000),))
-    >>> print(both.probability("vanishing"))
+    >>> (a,), (b,) = (vgsim.collect([net], max_samples=1000, seed=seed) for seed in (0, 1))
+    >>> (a + b).n, (a + b).ranges
+    (2000, ((0, 0, 1000), (1, 0, 1000)))
+    >>> print((a + b).probability("vanishing"))
     1 (95 % interval 0.998 to 1, 2000 of 2000)
-    >>> part(0) + part(500)
+    >>> a + a
     Traceback (most recent call last):
-    ValueError: MLP(depth=50, width=32, activation='sigmoid'): samples 500 to 999 of seed 0 are in \
-both
+    ValueError: MLP(depth=50, ...): samples 0 to 999 of seed 0 are in both
     """
 
     task: Task
@@ -137,8 +130,7 @@ both
         Examples
         --------
         >>> import vgsim
-        >>> from vgsim._studies.collect import collect
-        >>> study = collect([vgsim.MLP(50, 32, activation="sigmoid")], max_samples=2000)
+        >>> study = vgsim.collect([vgsim.MLP(50, 32, activation="sigmoid")], max_samples=2000)
         >>> print(study[0].probability("vanishing"))
         1 (95 % interval 0.998 to 1, 2000 of 2000)
         """
@@ -165,8 +157,7 @@ both
         Examples
         --------
         >>> import vgsim
-        >>> from vgsim._studies.collect import collect
-        >>> study = collect([vgsim.MLP(50, 32, activation="sigmoid")], max_samples=2000)
+        >>> study = vgsim.collect([vgsim.MLP(50, 32, activation="sigmoid")], max_samples=2000)
         >>> bool(study[0].quantile(0.05) < study[0].mean() < study[0].quantile(0.95))
         True
         """
@@ -183,8 +174,7 @@ both
         Examples
         --------
         >>> import vgsim
-        >>> from vgsim._studies.collect import collect
-        >>> study = collect([vgsim.MLP(10, 32, activation="linear")], max_samples=2000)
+        >>> study = vgsim.collect([vgsim.MLP(10, 32, activation="linear")], max_samples=2000)
         >>> abs(study[0].mean()) < 0.1
         True
         """
@@ -201,8 +191,7 @@ both
         Examples
         --------
         >>> import vgsim
-        >>> from vgsim._studies.collect import collect
-        >>> study = collect([vgsim.MLP(10, 32)], max_samples=2000, layers=(0, 5))
+        >>> study = vgsim.collect([vgsim.MLP(10, 32)], max_samples=2000, layers=(0, 5))
         >>> study[0].std(layer=5) < study[0].std(layer=0)
         True
         """
@@ -217,8 +206,7 @@ both
         Examples
         --------
         >>> import vgsim
-        >>> from vgsim._studies.collect import collect
-        >>> study = collect([vgsim.MLP(10, 32, activation="sigmoid")], max_samples=2000)
+        >>> study = vgsim.collect([vgsim.MLP(10, 32, activation="sigmoid")], max_samples=2000)
         >>> study[0].cdf([-20, 0])
         array([0., 1.])
         """

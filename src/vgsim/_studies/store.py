@@ -15,11 +15,11 @@ import numpy as np
 
 from vgsim._engine.run import provenance
 from vgsim._engine.settings import STREAM_VERSION
-from vgsim._studies import manifest, store_disk
+from vgsim._studies import store_disk
 from vgsim._studies.blocks import Blocks
-from vgsim._studies.manifest import NAME as MANIFEST
 from vgsim._studies.store_disk import Files, LocalFiles, Lock, RemoteFiles, is_url
 from vgsim._studies.store_format import (
+    MANIFEST,
     BlockFile,
     Content,
     NewerFormatError,
@@ -27,6 +27,8 @@ from vgsim._studies.store_format import (
     cover,
     folder,
     pack,
+    pack_manifest,
+    unpack_manifest,
 )
 from vgsim._studies.task import Task
 
@@ -146,7 +148,7 @@ class Reader:
         data = next(iter(self._files.read([MANIFEST])))
         holds_tasks = any(TASK_FOLDER.fullmatch(name) for name in self._files.names("blocks"))
         if isinstance(data, bytes):
-            found = manifest.unpack(data, where)
+            found = unpack_manifest(data, where)
             if found is not None:
                 return found
             if not holds_tasks:
@@ -244,7 +246,7 @@ class Store(Reader):
                 for left in (root, *task_folders):
                     store_disk.sweep_leftovers(left)
                 if new and not (root / MANIFEST).exists():
-                    store_disk.write(root / MANIFEST, manifest.pack({}, []))
+                    store_disk.write(root / MANIFEST, pack_manifest({}, []))
             store = cls(files, lock)
             store._check_stream()
             if store._rebuilt:
@@ -344,7 +346,7 @@ class Store(Reader):
 
     def _write_manifest(self) -> None:
         with _writing(self._root):
-            store_disk.write(self._root / MANIFEST, manifest.pack(self._tasks, self._provenance))
+            store_disk.write(self._root / MANIFEST, pack_manifest(self._tasks, self._provenance))
 
     def _copy(self, source: Reader) -> None:
         """Copy the sound files of `source` that are not here, or damaged here."""

@@ -44,10 +44,10 @@ def write(path: Path, data: bytes) -> None:
     Examples
     --------
     >>> import pathlib, tempfile
-    >>> from vgsim import _durable
+    >>> from vgsim._studies import store_disk
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = pathlib.Path(folder, "answer")
-    ...     _durable.write(path, b"42")
+    ...     store_disk.write(path, b"42")
     ...     path.read_bytes()
     b'42'
     """

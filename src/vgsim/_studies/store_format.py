@@ -1,4 +1,4 @@
-"""One file of a store: consecutive blocks of one task, named by what it must hold."""
+"""What the files of a store hold: consecutive blocks of one task, and the manifest of all."""
 
 from __future__ import annotations
 
@@ -12,13 +12,28 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from vgsim._engine.settings import STREAM_VERSION
 from vgsim._studies.blocks import BLOCK, Blocks
 from vgsim._studies.task import Task
 
-__all__ = ["FORMAT", "BlockFile", "Content", "NewerFormatError", "Piece", "cover", "folder", "pack"]
+__all__ = [
+    "FORMAT",
+    "MANIFEST",
+    "BlockFile",
+    "Content",
+    "NewerFormatError",
+    "Piece",
+    "cover",
+    "folder",
+    "pack",
+    "pack_manifest",
+    "unpack_manifest",
+]
 
 FORMAT = 1
 KIND = "vgsim.Blocks"
+MANIFEST = "manifest.json"
+MANIFEST_KIND = "vgsim study"
 NAME = re.compile(r"(0|[1-9][0-9]*)-([1-9][0-9]*)-([0-9a-f]{16})\.npz")
 
 
@@ -225,3 +240,59 @@ def cover(files: Iterable[BlockFile]) -> list[Piece]:
             first = pieces.pop().first
         pieces.append(Piece(best, first, best.end))
     return pieces
+
+
+def pack_manifest(
+    tasks: Mapping[str, dict[str, Any]], provenance: Iterable[dict[str, str]]
+) -> bytes:
+    """Return the manifest's JSON: the tasks by their digests, and a checksum of it all.
+
+    Examples
+    --------
+    >>> from vgsim._studies.store_format import pack_manifest, unpack_manifest
+    >>> unpack_manifest(pack_manifest({}, [{"isa": "avx2"}]), "runs/depth")["provenance"]
+    [{'isa': 'avx2'}]
+    """
+    manifest: dict[str, Any] = {
+        "format": FORMAT,
+        "kind": MANIFEST_KIND,
+        "stream_version": STREAM_VERSION,
+        "block": BLOCK,
+        "tasks": dict(tasks),
+        "provenance": list(provenance),
+    }
+    manifest["checksum"] = _manifest_checksum(manifest)
+    return json.dumps(manifest, indent=1, allow_nan=False).encode()
+
+
+def unpack_manifest(data: bytes, where: str) -> dict[str, Any] | None:
+    """Return a manifest from its bytes; None if they are damaged, or something else's.
+
+    Raises
+    ------
+    ValueError
+        If another version of vgsim wrote it, in another format; the message names `where`.
+    """
+    try:
+        manifest = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(manifest, dict) or manifest.get("kind") != MANIFEST_KIND:
+        return None
+    version = manifest.get("format")
+    if isinstance(version, int) and version > FORMAT:
+        raise ValueError(
+            f"{where} has format version {version}, this vgsim reads version {FORMAT}: upgrade it"
+        )
+    if manifest.pop("checksum", None) != _manifest_checksum(manifest):
+        return None
+    if manifest["block"] != BLOCK:
+        raise ValueError(
+            f"{where} has blocks of {manifest['block']} samples, this vgsim of {BLOCK}: use "
+            "another folder, or the version that made it"
+        )
+    return manifest
+
+
+def _manifest_checksum(manifest: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()

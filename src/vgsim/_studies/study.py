@@ -44,18 +44,12 @@ class Study(Sequence[Result]):
     Examples
     --------
     >>> import vgsim
-    >>> from vgsim._studies.blocks import Blocks
-    >>> from vgsim._studies.study import Result, Study, Task
-    >>> def result(depth, seed=0):
-    ...     net = vgsim.MLP(depth, 32, activation="sigmoid")
-    ...     samples = vgsim.simulate(net, 1000, seed=seed, layers=[0])
-    ...     tally = Blocks.of(samples, [1e-6]).total()
-    ...     return Result(Task(net, seed), tally, [(seed, 0, 1000)])
-    >>> study = Study([result(5), result(50)])
+    >>> networks = vgsim.sweep(vgsim.MLP, width=32, activation="sigmoid", depth=[5, 50])
+    >>> study = vgsim.collect(networks, max_samples=1000)
     >>> len(study), study[1].probability("vanishing").estimate
     (2, 1.0)
-    >>> study + Study([result(50, seed=1), result(500)])
-    <Study: 3 networks, 4000 samples>
+    >>> study + vgsim.collect(networks[1:], max_samples=1000, seed=1)
+    <Study: 2 networks, 3000 samples>
     """
 
     def __init__(
@@ -104,13 +98,10 @@ class Study(Sequence[Result]):
         Examples
         --------
         >>> import vgsim
-        >>> from vgsim._studies.study import Result, Study, Task
-        >>> from vgsim._studies.tally import Tally
-        >>> none = Tally.empty([0], [1e-6])
         >>> networks = vgsim.MLP(10, 8), vgsim.MLP(20, 8, activation="relu"), vgsim.RNN(10, 8)
-        >>> study = Study([Result(Task(network), none, ()) for network in networks])
+        >>> study = vgsim.collect(networks, max_samples=1000)
         >>> [result.network for result in study.find(depth=10, kind="RNN")]
-        [RNN(steps=10, width=8)]
+        [RNN(steps=10, width=8, init='orthogonal')]
         """
         labels = [result.task.labels for result in self]
         known = set().union(*labels)
@@ -134,14 +125,13 @@ class Study(Sequence[Result]):
         return Study(chosen, self.provenance)
 
     def to_dataframe(self) -> pandas.DataFrame:
-        """Return a ``pandas.DataFrame`` with one row a network and layer.
+        """Return a tidy ``pandas.DataFrame`` with one row a network, layer and threshold.
 
-        Its columns are the fields of the networks and of how they were sampled, layer, n, n_dead;
-        mean and std of R_l = log10(‖G_l‖ / ‖G_D‖) over the samples that are not dead, its quantiles
-        q05, median and q95 over all; and the probabilities vanishing, exploding and dead, each with
-        its limits, 95 % confidence, under _low and _high. With several thresholds, those of
-        vanishing and exploding have the threshold in their names: ``vanishing_1e-06_low``. What
-        cannot be known is missing (NaN).
+        Its columns are the fields of the networks and of how they were sampled, layer, threshold,
+        n, n_dead; mean and std of R_l = log10(‖G_l‖ / ‖G_D‖) over the samples that are not dead,
+        its quantiles q05, median and q95 over all; and the probabilities vanishing, exploding and
+        dead, each with its limits, 95 % confidence, under _low and _high. What cannot be known is
+        missing (NaN); of a network with several widths the width is, and `widths` has them as JSON.
 
         Raises
         ------
@@ -151,10 +141,8 @@ class Study(Sequence[Result]):
         Examples
         --------
         >>> import vgsim
-        >>> from vgsim._studies.collect import collect
-        >>> from vgsim._networks.sweep import sweep
-        >>> networks = sweep(vgsim.MLP, width=32, activation="sigmoid", depth=[5, 50])
-        >>> study = collect(networks, max_samples=2000)
+        >>> networks = vgsim.sweep(vgsim.MLP, width=32, activation="sigmoid", depth=[5, 50])
+        >>> study = vgsim.collect(networks, max_samples=2000)
         >>> print(study.to_dataframe()[["depth", "layer", "n", "vanishing"]])
            depth  layer     n  vanishing
         0      5      0  2000        0.0
@@ -163,7 +151,7 @@ class Study(Sequence[Result]):
         return labelled.to_dataframe(self, self.provenance)
 
     def to_xarray(self, bins: int = 4096) -> xarray.Dataset:
-        """Return everything as an ``xarray.Dataset``, which netCDF and Zarr files can hold.
+        """Return everything as an ``xarray.Dataset``, which netCDF files can hold.
 
         Its dimensions are task, layer, threshold, quantile, format (the number formats that a
         gradient may leave the range of), and bin. Along task there is a coordinate for each field
@@ -189,10 +177,8 @@ class Study(Sequence[Result]):
         Examples
         --------
         >>> import vgsim
-        >>> from vgsim._studies.collect import collect
-        >>> from vgsim._networks.sweep import sweep
-        >>> networks = sweep(vgsim.MLP, width=32, activation="sigmoid", depth=[5, 50])
-        >>> study = collect(networks, max_samples=2000)
+        >>> networks = vgsim.sweep(vgsim.MLP, width=32, activation="sigmoid", depth=[5, 50])
+        >>> study = vgsim.collect(networks, max_samples=2000)
         >>> study.to_xarray().swap_dims(task="depth").vanishing.sel(depth=50, layer=0).values
         array([1.])
         """
@@ -215,10 +201,8 @@ class Study(Sequence[Result]):
         Examples
         --------
         >>> import vgsim
-        >>> from vgsim._studies.collect import collect
-        >>> from vgsim._networks.sweep import sweep
-        >>> networks = sweep(vgsim.MLP, width=32, activation="sigmoid", depth=[5, 50])
-        >>> study = collect(networks, max_samples=2000)
+        >>> networks = vgsim.sweep(vgsim.MLP, width=32, activation="sigmoid", depth=[5, 50])
+        >>> study = vgsim.collect(networks, max_samples=2000)
         >>> print(study.table("csv"))  # doctest: +ELLIPSIS
         depth,layer,n,vanishing,vanishing_low,...
         5,0,2000,0.0,0.0,...
@@ -234,13 +218,12 @@ class Study(Sequence[Result]):
         Examples
         --------
         >>> import pathlib, tempfile
-        >>> from vgsim._studies.study import Study
-        >>> from vgsim._studies.archive import load
-        >>> study = Study([], {"vgsim": "0.1"})
+        >>> import vgsim
+        >>> study = vgsim.collect([vgsim.MLP(10, 8)], max_samples=1000)
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     path = pathlib.Path(folder, "study.npz")
         ...     study.save(path)
-        ...     load(path) == study
+        ...     vgsim.load(path) == study
         True
         """
         header, arrays = archive.packed(self)

@@ -29,20 +29,16 @@ def table(study: Sequence[Result], format: str = "text") -> str:
     Examples
     --------
     >>> import vgsim
-    >>> from vgsim._studies.blocks import Blocks
-    >>> from vgsim._studies.study import Result, Study, Task
     >>> from vgsim._studies.table import table
-    >>> def result(depth):
-    ...     net = vgsim.MLP(depth, 32, activation="sigmoid")
-    ...     tally = Blocks.of(vgsim.simulate(net, 1000, layers=[0]), [1e-6]).total()
-    ...     return Result(Task(net), tally, [(0, 0, 1000)])
-    >>> print(table(Study([result(5), result(50)]), "csv").splitlines()[0][:32])
+    >>> networks = vgsim.sweep(vgsim.MLP, width=8, depth=[5, 50])
+    >>> print(table(vgsim.collect(networks, max_samples=1000), "csv").splitlines()[0][:32])
     depth,layer,n,vanishing,vanishin
     """
     check_format(format)
     thresholds = thresholds_of(study)
     places = [(i, layer) for i, result in enumerate(study) for layer in result.task.layers]
-    rows = [statistics(study[i], layer, thresholds) for i, layer in places]
+    found = {x: [statistics(study[i], layer, x) for i, layer in places] for x in thresholds}
+    rows = next(iter(found.values()), [])
     labels, apart = label_columns(study), differing(study)
     columns = [
         Column(name, name, [values[i] for i, _ in places])
@@ -59,8 +55,9 @@ def table(study: Sequence[Result], format: str = "text") -> str:
             alone = len(thresholds) == 1
             name = event if alone else f"{event}_{threshold!r}"
             size = level(threshold if event == "vanishing" else 1 / threshold)
-            columns.append(_estimated(rows, name, f"P({event if alone else f'R {sign} {size}'})"))
-    columns.append(_estimated(rows, "dead", "P(dead)"))
+            heading = f"P({event if alone else f'R {sign} {size}'})"
+            columns.append(_estimated(found[threshold], event, name, heading))
+    columns.append(_estimated(rows, "dead", "dead", "P(dead)"))
     headings = {"mean": "mean", "std": "std", "q05": "5 %", "median": "median", "q95": "95 %"}
     columns += [
         Column(name, headings[name], [row[name] for row in rows], decimals=[DECIMALS] * len(rows))
@@ -70,9 +67,9 @@ def table(study: Sequence[Result], format: str = "text") -> str:
     return report(columns, format, _title(common, thresholds))
 
 
-def _estimated(rows: list[dict[str, Any]], name: str, heading: str) -> Column:
+def _estimated(rows: list[dict[str, Any]], event: str, name: str, heading: str) -> Column:
     """Return the column of a probability, with the decimals that its limits bear."""
-    values, low, high = ([row[f"{name}{end}"] for row in rows] for end in ("", "_low", "_high"))
+    values, low, high = ([row[f"{event}{end}"] for row in rows] for end in ("", "_low", "_high"))
     decimals = [2 if l is None else decimals_for(l, h) for l, h in zip(low, high, strict=True)]
     return Column(name, heading, values, low, high, decimals)
 
@@ -84,10 +81,11 @@ def _title(common: dict[str, list[Any]], thresholds: list[float]) -> str:
         for name, values in common.items()
         if name not in ("steps", "stream_version") and None not in values
     )
-    levels = " or ".join(level(threshold) for threshold in thresholds)
+    low = " or ".join(level(threshold) for threshold in thresholds)
+    high = " or ".join(level(1 / threshold) for threshold in thresholds)
     meaning = (
-        f"vanishing: R < {levels}; exploding: R > the same with the other sign; "
-        "95 % intervals; mean and std: of those not dead"
+        f"vanishing: R < {low}; exploding: R > {high}; 95 % intervals; mean and std exclude dead "
+        "networks"
     )
     of_what = f"R = log10(|G_l| / |G_D|) of random networks: {words}"
     return f"{fill(of_what, WIDE)}\n{fill(meaning, WIDE)}"

@@ -62,7 +62,7 @@ class Replay:
     >>> [W.shape for W in sample.weights]
     [(4, 3), (1, 4)]
     >>> sample
-    <Replay: MLP(depth=2, width=(3, 4, 1)), inputs (3, 1), W_1 (4, 3) to W_2 (1, 4)>
+    <Replay: MLP(depth=2, width=(3, 4, 1), ...), inputs (3, 1), W_1 (4, 3) to W_2 (1, 4)>
     """
 
     network: Network
