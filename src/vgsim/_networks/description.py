@@ -224,6 +224,10 @@ class Description:
         """
         return json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"), allow_nan=False)
 
+    def _text(self, name: str) -> str:
+        """Return a field, which is not None, as the command line takes it."""
+        return self._fields[name].domain.text(getattr(self, name))
+
     def _set(self, **values: Any) -> None:
         """Replace fields while the description is being made."""
         self.__dict__.update(values)
@@ -331,7 +335,7 @@ class Network(Description):
     @property
     def mixes_examples(self) -> bool:
         """Whether the examples of a batch act on each other, so that there must be two or more."""
-        return self.norm == "batch"
+        return bool(self.norm == "batch")
 
     @property
     def matrix_free_obstacle(self) -> str | None:
@@ -516,6 +520,8 @@ class Named:
 class Part(Domain):
     """A part of a network that has fields or parameters of its own."""
 
+    fields: tuple[str, ...] = ()  # their names, where they do not depend on the part
+
     def assembled(self, argument: str, whole: Any, parts: Mapping[str, Any]) -> Any:
         """Make it of its fields, as sweep has them, and of what is given as a whole."""
         raise NotImplementedError
@@ -569,7 +575,9 @@ def split_parameters(text: str, example: str) -> tuple[str, dict[str, float | st
     for part in rest.split(",") if colon else ():
         key, equals, value = part.partition("=")
         if not (key and equals and value):
-            raise ValueError(f"{text!r} is not of the form {example}")
+            raise ValueError(
+                f"{text!r} is not {word} or {word}:parameter=value,..., as in {example}"
+            )
         try:
             given[key] = float(value)
         except ValueError:

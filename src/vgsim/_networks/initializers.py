@@ -223,8 +223,8 @@ def check_weight_std(init: Initializer, std: float, times: str = "") -> None:
     if not MIN_STD <= std <= MAX_STD:
         raise value_error(
             "gain",
-            f"{times}with {init!r} must give weights of a standard deviation from {MIN_STD} to "
-            f"{MAX_STD}, got {std!r}",
+            f"{times}must give weights of a standard deviation from {MIN_STD} to {MAX_STD}, got "
+            f"{std!r} with init {init.name!r}",
         )
 
 

@@ -100,7 +100,7 @@ class RNN(Network):
     clip: Field[Clip | None, Clip | None] = MLP._fields["clip"].again()
 
     def __post_init__(self) -> None:
-        if self.init == TEXTBOOK:
+        if self.__dict__["init"] == TEXTBOOK:
             self._set(init=Initializer("orthogonal"))
         check_bias(self.init, self.bias_std)
         check_matrix(self.init, self.width, self.width)
