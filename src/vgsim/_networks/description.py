@@ -575,9 +575,8 @@ def split_parameters(text: str, example: str) -> tuple[str, dict[str, float | st
     for part in rest.split(",") if colon else ():
         key, equals, value = part.partition("=")
         if not (key and equals and value):
-            raise ValueError(
-                f"{text!r} is not {word} or {word}:parameter=value,..., as in {example}"
-            )
+            allowed = f"{word} or {word}:parameter=value,..., as in {example}"
+            raise ValueError(f"{text!r} is not {allowed}")
         try:
             given[key] = float(value)
         except ValueError:
