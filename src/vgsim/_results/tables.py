@@ -211,19 +211,18 @@ def estimated(
 ) -> list[Column]:
     """Return the column of an estimate along a curve and, with the same decimals, of a theory.
 
-        The decimals are by default what the intervals bear. NaN becomes None.
+    The decimals are by default what the intervals bear. NaN becomes None.
 
     Examples
     --------
-        >>> import numpy as np
-        >>> from vgsim._checks import listed, value_error
-    from vgsim._statistics.estimate import Estimate
-        >>> from vgsim._results.tables import estimated, report
-        >>> curve = [np.array(values) for values in ([0.12, 0.9], [0.1, 0.88], [0.14, 0.92])]
-        >>> print(report(estimated("p", "P", Estimate(*curve, 0.95, "wilson"), [0.1186, None])))
-                           P  theory
-        0.120 [0.100, 0.140]   0.119
-        0.900 [0.880, 0.920]       -
+    >>> import numpy as np
+    >>> from vgsim._results.tables import estimated, report
+    >>> from vgsim._statistics.estimate import Estimate
+    >>> curve = [np.array(values) for values in ([0.12, 0.9], [0.1, 0.88], [0.14, 0.92])]
+    >>> print(report(estimated("p", "P", Estimate(*curve, 0.95, "wilson"), [0.1186, None])))
+                       P  theory
+    0.120 [0.100, 0.140]   0.119
+    0.900 [0.880, 0.920]       -
     """
     values, low, high = (
         [None if math.isnan(x) else x for x in np.atleast_1d(part).tolist()]
@@ -323,7 +322,7 @@ def _markdown(columns: Sequence[Column], title: str) -> str:
     rows.insert(1, ["-" * (width - 1) + ":" for width in widths])
     lines = [f"| {' | '.join(row)} |" for row in rows]
     return "\n".join(
-        [*(f"{line}  " for line in title.splitlines()), "", *lines] if title else lines
+        [*(line and f"{line}  " for line in title.splitlines()), "", *lines] if title else lines
     )
 
 
@@ -332,7 +331,7 @@ def _latex(columns: Sequence[Column], title: str) -> str:
     heading, *rows = [f"{' & '.join(row)} \\\\" for row in zip(*cells, strict=True)]
     return "\n".join(
         [
-            *(f"% {line}" for line in title.splitlines()),
+            *(f"% {line}".rstrip() for line in title.splitlines()),
             f"\\begin{{tabular}}{{{'r' * len(columns)}}}",
             "\\toprule",
             heading,
