@@ -902,6 +902,18 @@ def test_errors_are_one_line(command, arguments, message, tmp_path, monkeypatch)
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.skipif(not os.path.exists("/proc/meminfo"), reason="needs to know the memory")
+def test_too_many_samples_for_the_memory(command):
+    one = ["--depth", 3, "--width", 4, "--activation", "tanh", "--samples", "1e13"]
+    code, out, err = command("run", *one, "--batch-size", 7, "--threads", 2)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    for words in (
+        "GiB are available", "lower the number of samples, 10000000000000 ", " of the 1 layers ",
+        "the quantities gradient, ", "lower the batch size, 7, ", "or lower the number of threads",
+    ):  # fmt: skip
+        assert words in err
+
+
 def test_data_with_too_few_rows_for_a_batch(command, tmp_path):
     np.save(tmp_path / "data.npy", np.ones((3, 4)))
     options = ["--inputs", tmp_path / "data.npy", "--width", 4, "--batch-size", 4]
