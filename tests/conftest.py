@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 import zlib
 
 import hypothesis
@@ -12,6 +13,12 @@ import pytest
 
 from vgsim import _kernels
 
+INTERRUPTIBLE = """
+import signal, sys
+from vgsim._cli.main import main
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.exit(main(sys.argv[1:]))
+"""
 ISAS = ("base", "avx2", "avx512")
 
 # Hypothesis draws the same examples in every run, and a slow machine is no failure.
@@ -57,6 +64,27 @@ def isa(request):
     _kernels.set_isa(name)
     yield name
     _kernels.set_isa(None)
+
+
+@pytest.fixture
+def started():
+    """Start the command in a process that takes Ctrl-C, also where this one ignores it (nohup).
+
+    At the end of the test the process is killed.
+    """
+    processes = []
+
+    def start(*words):
+        line = [sys.executable, "-c", INTERRUPTIBLE, *map(str, words)]
+        processes.append(
+            subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        )
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate(timeout=60)
 
 
 @pytest.fixture(scope="session")

@@ -183,7 +183,7 @@ def test_a_clip_is_one_of_two(kind, clip):
         (
             {"residual": Residual(), "highway": Highway()},
             ValueError,
-            ["residual and highway", "Residual()", "Highway()"],
+            ["residual and highway", "got residual 1 and highway -2.0"],
         ),
         (
             {"residual": Residual(), "width": [8, 8, 8, 8, 8, 8, 9]},

@@ -140,6 +140,6 @@ def test_seconds_a_layer_do_not_depend_on_depth():
 
 def test_memory_is_estimated_before_it_is_taken():
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(MemoryError, match="lower n_samples = 100000000000"):
+    with pytest.raises(MemoryError, match="lower the number of samples, 100000000000 "):
         vgsim.simulate(vgsim.MLP(100, 8), 100_000_000_000)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < peak + 200_000

@@ -202,6 +202,8 @@ class Choice(Domain):
 class Part(Domain):
     """A part of a network that has fields or parameters of its own."""
 
+    fields: tuple[str, ...] = ()  # their names, where they do not depend on the part
+
     def assembled(self, argument: str, whole: Any, parts: Mapping[str, Any]) -> Any:
         """Make it of its fields, as sweep has them, and of what is given as a whole."""
         raise NotImplementedError
@@ -255,7 +257,8 @@ def split_parameters(text: str, example: str) -> tuple[str, dict[str, float | st
     for part in rest.split(",") if colon else ():
         key, equals, value = part.partition("=")
         if not (key and equals and value):
-            raise ValueError(f"{text!r} is not of the form {example}")
+            allowed = f"{word} or {word}:parameter=value,..., as in {example}"
+            raise ValueError(f"{text!r} is not {allowed}")
         try:
             given[key] = float(value)
         except ValueError:

@@ -40,7 +40,8 @@ def test_join_leaves_its_operands_alone():
     [
         (
             {"network": vgsim.MLP(6, 5)},
-            "network (MLP(depth=6, width=4, init='glorot_normal') and MLP(depth=6, width=5, init='glorot_normal'))",
+            "network (MLP(depth=6, width=4, init='glorot_normal') and "
+            "MLP(depth=6, width=5, init='glorot_normal'))",
         ),
         ({"seed": 6}, "seed (5 and 6)"),
         ({"engine": "dense"}, "engine ('matrix-free' and 'dense')"),

@@ -93,7 +93,8 @@ def test_repr():
     assert "layer 3, recorded nothing" in repr(run(layers=(3,), record=()))
     s = run(network=vgsim.RNN(6, 4), batch_size=32, loss="mse")
     assert repr(s).startswith(
-        "<Samples: 8 of RNN(steps=6, width=4, init='orthogonal'), batches of 32, loss 'mse', seed 5, 3 layers"
+        "<Samples: 8 of RNN(steps=6, width=4, init='orthogonal'), batches of 32, loss 'mse', "
+        "seed 5, 3 layers"
     )
     assert "init='orthogonal'), batches of 32, loss 'mse'\n" in str(s.summary())
 

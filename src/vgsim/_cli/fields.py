@@ -17,6 +17,7 @@ __all__ = [
     "add_network_options",
     "networks_of",
     "option_name",
+    "option_names",
     "reader",
     "row",
     "short_width",
@@ -28,6 +29,7 @@ __all__ = [
 DEPTHS = (10, 30, 100, 300, 1000)
 CURVE_DEPTHS = (5, *DEPTHS)  # one before the depth where sigmoid's gradient vanishes
 ACTIVATIONS = ("sigmoid", "tanh", "relu")
+MANY = ("activation", "depth")  # of which an option may take several
 WIDTH = 128
 
 
@@ -63,14 +65,41 @@ def option_name(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def reader(domain: Domain) -> Callable[[str], Any]:
-    """Return what reads a value of a domain from a word of the command line."""
+def option_names() -> dict[str, str]:
+    """Return the option, or the options, of every field.
+
+    Examples
+    --------
+    >>> from vgsim._cli.fields import option_names
+    >>> names = option_names()
+    >>> names["bias_std"], names["steps"], names["clip"]
+    ('--bias-std', '--depth', '--clip-norm or --clip-value')
+    """
+    return {
+        name: " or ".join(option_name(option.name) for option in options(field))
+        for kind in kinds()
+        for name, field in kind._fields.items()
+    }
+
+
+def reader(domain: Domain, name: str = "") -> Callable[[str], Any]:
+    """Return what reads a value of a domain from a word of the command line.
+
+    Its errors leave out `name`, that of the field, and the only field of a part: the parser names
+    the option.
+    """
+    unsaid = [name]
+    if isinstance(domain, Described) and len(domain.kind._fields) == 1:
+        unsaid += domain.kind._fields
 
     def read(text: str) -> Any:
         try:
             return domain.parse(text)
         except (TypeError, ValueError) as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
+            problem = getattr(error, "problem", str(error))
+            argument = getattr(error, "argument", name)
+            said = problem if argument in unsaid else f"{argument} {problem}"
+            raise argparse.ArgumentTypeError(said) from None
 
     return read
 
@@ -92,29 +121,47 @@ def add_network_options(
     depths: Sequence[int],
 ) -> None:
     """Add the options of the networks; `many` activations and depths, or one of each."""
-    group = parser.add_argument_group("the networks")
+    usual = {"activation": activations, "depth": depths, "width": [WIDTH]}
+    plain = parser.add_argument_group("the networks")
+    optional = parser.add_argument_group("techniques (default: none)")
+    others = parser.add_argument_group("other kinds of networks")
+    added: set[str] = set()
     for kind in kinds():
         if kind.flag:
-            group.add_argument(f"--{kind.flag}", action="store_true", help=kind.flag_help)
-    for name, (option, _) in all_options().items():
-        settings: dict[str, Any] = {"metavar": option.metavar, "help": option.help}
-        if name in ("activation", "depth"):
-            usual = [*(activations if name == "activation" else depths)]
-            settings |= {"nargs": "+" if many else 1}
-            settings["help"] = f"default: {' '.join(map(str, usual))}"
-        elif name == "width":
-            settings["help"] += f" (default: {WIDTH})"
-        if isinstance(option.domain, Choice):
-            settings["choices"] = option.domain.choices
-            del settings["metavar"]
-        if option.const is not None:
-            settings |= {"nargs": "?", "const": reader(option.domain)(option.const)}
-        group.add_argument(option_name(name), type=_named(option.domain, name), **settings)
+            others.add_argument(option_name(kind.flag), action="store_true", help=kind.flag_help)
+        for field in kind._fields.values():
+            own = [option for option in options(field) if option.name not in added]
+            group = optional if field.optional or field.only_with else plain
+            place = others if kind.flag else group
+            if len(own) > 1:
+                place = place.add_mutually_exclusive_group()
+            for option in own:
+                with_kind = f"with {option_name(kind.flag)}: " if kind.flag else ""
+                settings = _settings(option, usual.get(option.name, ()), many)
+                settings["help"] = f"{with_kind}{settings['help']}"
+                place.add_argument(option_name(option.name), **settings)
+                added.add(option.name)
+
+
+def _settings(option: Option, usual: Sequence[Any], many: bool) -> dict[str, Any]:
+    """Return what argparse is told of an option; `usual` is what is taken without it."""
+    settings: dict[str, Any] = {"type": _named(option.domain, option.name), "help": option.help}
+    if usual:
+        settings["help"] += f" (default: {' '.join(map(str, usual))})"
+    if option.name in MANY:
+        settings["nargs"] = "+" if many else 1
+    if isinstance(option.domain, Choice):
+        settings["choices"] = option.domain.choices
+    else:
+        settings["metavar"] = option.metavar
+    if option.const is not None:
+        settings |= {"nargs": "?", "const": option.domain.parse(option.const)}
+    return settings
 
 
 def _named(domain: Domain, name: str) -> Callable[[str], Any]:
     """Return the reader of an option; a list of depths with commas is a slip that many make."""
-    read = reader(domain)
+    read = reader(domain, name)
 
     def read_depth(text: str) -> Any:
         if "," in text:
@@ -141,9 +188,10 @@ def networks_of(
     for name in values:
         owners = all_options()[name][1]
         if kind not in owners:
-            flags = " or ".join(f"--{k.flag}" for k in owners if k.flag)
-            needs = f"is for {flags} only" if flags else f"is not for --{kind.flag}"
-            raise value_error(name, needs)
+            flags = " or ".join(option_name(k.flag) for k in owners if k.flag)
+            needs = f"is for {flags} only" if flags else f"is not for {option_name(kind.flag)}"
+            value = all_options()[name][0].domain.text(values[name])
+            raise value_error(name, f"{needs}, got {value}")
     width = values.setdefault("width", WIDTH)
     depths = values.pop("depth", depths if isinstance(width, int) else [len(width) - 1])
     chosen = values.pop("activation", activations)
@@ -156,14 +204,12 @@ def networks_of(
 
 
 def _network(kind: type[Network], values: Mapping[str, Any]) -> Network:
-    arguments: dict[str, Any] = {}
-    for field in kind._fields.values():
-        given = [values[o.name] for o in options(field) if values.get(o.name) is not None]
-        if len(given) > 1:
-            names = " and ".join(option_name(o.name) for o in options(field))
-            raise value_error(field.name, f"can be given in one way only: {names}")
-        if given:
-            arguments[field.name] = given[0]
+    arguments = {
+        field.name: values[option.name]
+        for field in kind._fields.values()
+        for option in options(field)
+        if option.name in values
+    }
     return kind(**arguments)
 
 
@@ -223,7 +269,7 @@ def spec(network: Network, name: str) -> str:
     >>> spec(vgsim.MLP(10, 8, activation=vgsim.Activation("elu", alpha=2)), "activation")
     'elu:alpha=2.0'
     """
-    return network._fields[name].domain.text(getattr(network, name))
+    return network._text(name)
 
 
 def short_width(network: Network) -> str:
@@ -236,7 +282,7 @@ def short_width(network: Network) -> str:
     >>> short_width(vgsim.MLP(999, [784, *[32] * 998, 10]))
     '784,32,...,10 (1000 widths)'
     """
-    width = network.width
+    width: int | tuple[int, ...] = network.width
     if isinstance(width, int) or len(width) <= SHOWN_WIDTHS:
         return spec(network, "width")
     return f"{width[0]},{width[1]},...,{width[-1]} ({len(width)} widths)"

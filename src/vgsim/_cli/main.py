@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from vgsim._cli import depth, options, replay, run, study_options, theory
 from vgsim._cli.fields import ACTIVATIONS as USUAL
-from vgsim._cli.fields import CURVE_DEPTHS, DEPTHS, option_name
+from vgsim._cli.fields import CURVE_DEPTHS, DEPTHS, option_name, option_names
 from vgsim._engine.run import show_config
 from vgsim._networks.activations import ACTIVATIONS
 from vgsim._networks.description import Entry
@@ -40,14 +40,15 @@ Estimate how likely the gradient is to vanish, to explode or to die in random ne
 activation at every depth. Without options: {", ".join(USUAL)} at depths
 {", ".join(map(str, DEPTHS))}, width 128, 10,000 networks each."""
 RUN_MORE = f"""\
-The initialiser, where --init does not say, is the one that textbooks pair with the activation:
+The default, --init textbook, is the initialiser that textbooks pair with the activation:
 he_normal for {_paired_with("he_normal")};
-lecun_normal for {_paired_with("lecun_normal")}; glorot_normal for all others.
+lecun_normal for {_paired_with("lecun_normal")}; glorot_normal for all others;
+with --rnn orthogonal for all.
 
 activations:   {", ".join(list(ACTIVATIONS)[:7])},
                {", ".join(list(ACTIVATIONS)[7:])}
-initialisers:  {", ".join(list(INITIALIZERS)[:6])},
-               {", ".join(list(INITIALIZERS)[6:])}
+initialisers:  textbook, {", ".join(list(INITIALIZERS)[:5])},
+               {", ".join(list(INITIALIZERS)[5:])}
                (identity: with --rnn only)
 Parameters follow the name. Here with their defaults, X where one must be given:
                {_parameters(ACTIVATIONS)}
@@ -56,7 +57,6 @@ Parameters follow the name. Here with their defaults, X where one must be given:
 Residual blocks with their defaults, and with every style there is:
                --residual 1:skip=1,branch=1,style=activated,last_gain=1
                --residual 2:style=linear,branch=1/sqrt(blocks)  style=post  style=pre
-With --rnn the initialiser is orthogonal where --init does not say.
 
 examples:
   vgsim run
@@ -108,8 +108,6 @@ its gradient layer by layer beside what the simulation recorded."""
 OPTIONS = {
     "n_samples": "--samples",
     "n_threads": "--threads",
-    "steps": "--depth",
-    "clip": "--clip-norm or --clip-value",
 }
 EVENT_OPTIONS = {"dtype": "--event-dtype"}  # of vgsim depth, where it is the event's
 
@@ -147,7 +145,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as end:
         return int(end.code or 0)
     except (ValueError, TypeError, MemoryError, ImportError) as error:
-        print(f"{command}: error: {_said(error, command)}", file=sys.stderr)
+        print(f"{command}: error: {_said(error, given)}", file=sys.stderr)
         return 2
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -161,14 +159,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _said(error: Exception, command: str) -> str:
-    """Return the message of an error, with the option in place of the argument."""
+def _said(error: Exception, given: argparse.Namespace) -> str:
+    """Return the message of an error, with the option of the command in place of the argument."""
     argument = getattr(error, "argument", None)
-    if argument is None:
-        return str(error)
-    names = OPTIONS | EVENT_OPTIONS if command == "vgsim depth" else OPTIONS
-    option = names.get(argument) or option_name(argument)
-    return f"{option} {getattr(error, 'problem')}"  # noqa: B009
+    if argument is not None:
+        names = option_names() | OPTIONS | (EVENT_OPTIONS if given.command == "depth" else {})
+        option = names.get(argument) or option_name(argument)
+        if given.parser.has(option.split()[0]):
+            return f"{option} {getattr(error, 'problem')}"  # noqa: B009
+    return str(error) or "there is not enough memory"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -180,6 +179,10 @@ class _Parser(argparse.ArgumentParser):
         )
         self._negative_number_matcher = re.compile(r"-\.?\d")  # --highway -1e1 is no option
 
+    def has(self, option: str) -> bool:
+        """Whether there is an option of that name."""
+        return option in self._option_string_actions
+
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
 
@@ -187,11 +190,7 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> _Parser:
     parser = _Parser(prog="vgsim", description=VGSIM)
     parser.add_argument("--version", action="version", version=f"vgsim {__version__}")
-    commands = parser.add_subparsers(
-        dest="command",
-        required=True,
-        metavar="{run,depth,theory,replay,collect,show,merge,export,info}",
-    )
+    commands = parser.add_subparsers(dest="command", required=True)
     run_parser = commands.add_parser(
         "run",
         help="estimate the probability of vanishing, exploding and dead gradients",
@@ -224,4 +223,5 @@ def _parser() -> _Parser:
     study_options.add_study_commands(commands)
     info_parser = commands.add_parser("info", help="versions, and what was compiled and chosen")
     info_parser.set_defaults(function=lambda _: show_config(), parser=info_parser)
+    commands.metavar = f"{{{','.join(commands.choices)}}}"
     return parser

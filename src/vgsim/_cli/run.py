@@ -11,6 +11,7 @@ import textwrap
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -150,23 +151,24 @@ def simulations(
     clipped = ["clipped"] if networks[0].clip else []
     recorded = frozenset(["gradient", *(options.record or ()), *clipped])
     n = checked_int("n_samples", options.samples, 1, 2**56, "2**56")
-    first = checked_int("first", options.first, 0, 2**56 - n, "2**56 - n_samples")
+    first = checked_int("first", options.first, 0, 2**56 - n, f"2**56 - {n}")
     threads = thread_count(options.threads)
     every = list(zip(networks, settings, files, strict=True))
     costs = [relative_cost(network, own.engine, own.batch_size) for network, own, _ in every]
     on_terminal = sys.stderr is not None and sys.stderr.isatty()
-    with shown(on_terminal) as show:
+    with shown(on_terminal, leave=False) as show:
+
+        def told(number: int, done: int) -> None:
+            words = f"{title(networks[number])}: {done:,} of {n:,} samples"
+            show(done, n, (sum(costs[:number]) + costs[number] * done / n) / sum(costs), words)
+
         for number, (network, own, file) in enumerate(every):
-            past, cost = sum(costs[:number]), costs[number]
-
-            def told(done: int, network: Network = network, past: float = past, cost: float = cost):  # type: ignore[no-untyped-def]
-                words = f"{title(network)}: {done:,} of {n:,} samples"
-                show(done, n, (past + cost * done / n) / sum(costs), words)
-
-            samples = simulate.run(network, own, first, n, layers, recorded, threads, told)
+            report = partial(told, number)
+            samples = simulate.run(network, own, first, n, layers, recorded, threads, report)
             if file:
                 with writing(file):
                     samples.save(file)
+            show.clear()
             yield samples
 
 

@@ -26,6 +26,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+__all__ = ["StudyFileError", "StudySpec", "read_study", "study_from_toml"]
 
 RULE_KEYS = [field.name for field in fields(Precision)]
 
@@ -101,7 +102,8 @@ def study_from_toml(text: str, name: str, folder: FilePath = FilePath()) -> Stud
     ... depth = [10, 30]
     ... ''', "study.toml")
     >>> study.networks, study.arguments
-    ((MLP(depth=10, width=8, ...), MLP(depth=30, width=8, ...)), {'max_samples': 1000})
+    ((MLP(depth=10, width=8, init='glorot_normal'), MLP(depth=30, width=8, init='glorot_normal')),
+     {'max_samples': 1000})
     >>> study_from_toml('seed = -1\n[[sweep]]\nwidth = 8\ndepth = 0', "x.toml")
     Traceback (most recent call last):
     vgsim._cli.study_file.StudyFileError: x.toml:1: seed must be an int >= 0, got -1

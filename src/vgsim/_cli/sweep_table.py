@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from itertools import product
 from typing import Any
 
-from vgsim._checks import NamedDomain, Part
+from vgsim._checks import Part, type_error
 from vgsim._networks.description import Description, Field, Network
 from vgsim._networks.sweep import sweep
 
@@ -84,7 +84,7 @@ def _choices(field: Field[Any, Any], value: Any, path: Path, say: Problem) -> di
     """Return what to sweep over, by the names that `sweep` has for it; say what is wrong."""
     domain = field.domain
     if isinstance(value, Mapping) and isinstance(domain, Part):
-        if not value and not isinstance(domain, NamedDomain):
+        if not value and domain.fields:
             return {field.name: [domain.assembled(field.name, None, {})]}
         return _swept_part(field, domain, value, path, say)
     items = value if isinstance(value, list) else [value]
@@ -101,17 +101,34 @@ def _checked(field: Field[Any, Any], raw: Any, path: Path, say: Problem) -> Iter
         if raw == NONE and field.optional:
             yield None
         elif isinstance(raw, Mapping) and isinstance(domain, Part):
-            yield _part(field, domain, raw)
+            if _is_named(field, domain, raw, path, say):
+                yield _part(field, domain, raw)
+        elif isinstance(domain, Part) and domain.fields:
+            what = f"a table with {' or '.join(domain.fields)}, or {NONE!r}"
+            raise type_error(field.name, f"must be {what}, got {raw!r}")
         else:
             yield field.check(tuple(raw) if isinstance(raw, list) else raw)
     except (TypeError, ValueError) as error:
         say(path, str(error))
 
 
+def _is_named(
+    field: Field[Any, Any], domain: Part, table: Mapping[str, Any], path: Path, say: Problem
+) -> bool:
+    """Whether the table of a part has a name, or only fields of the part; say what is wrong."""
+    if not domain.fields and "name" not in table:
+        say(path, f"{field.name} needs a name, got {dict(table)}")
+        return False
+    unknown = [key for key in table if domain.fields and key not in domain.fields]
+    for key in unknown:
+        say((*path, key), unknown_key(key, [*domain.fields]))
+    return not unknown
+
+
 def _part(field: Field[Any, Any], domain: Part, table: Mapping[str, Any]) -> Any:
     """Make a part of a network of a table."""
     given = dict(table)
-    whole = given.pop("name", None) if isinstance(domain, NamedDomain) else None
+    whole = None if domain.fields else given.pop("name")
     return domain.assembled(field.name, whole, given)
 
 
@@ -119,8 +136,10 @@ def _swept_part(
     field: Field[Any, Any], domain: Part, table: Mapping[str, Any], path: Path, say: Problem
 ) -> dict[str, list[Any]]:
     """Return what to sweep over in a table of a part, whose values may be lists."""
+    if not _is_named(field, domain, table, path, say):
+        return {}
     lists = {name: value if isinstance(value, list) else [value] for name, value in table.items()}
-    messages: dict[str, None] = {}
+    messages: dict[str, Path] = {}
     for name, items in lists.items():
         if not items:
             say((*path, name), f"{name} is an empty list: a sweep over nothing has no networks")
@@ -128,11 +147,10 @@ def _swept_part(
         try:
             _part(field, domain, dict(zip(lists, combination, strict=True)))
         except (TypeError, ValueError) as error:
-            messages.setdefault(str(error))
-    for message in messages:
-        say(path, message)
-    named = isinstance(domain, NamedDomain) and "name" in lists
-    names = {field.name: lists.pop("name")} if named else {}
+            messages.setdefault(str(error), (*path, getattr(error, "argument", field.name)))
+    for message, where in messages.items():
+        say(where, message)
+    names = {} if domain.fields else {field.name: lists.pop("name")}
     return names | {f"{field.name}__{name}": items for name, items in lists.items()}
 
 
@@ -149,4 +167,5 @@ def _combined(
             reason, _, combination = str(error).partition(" (in the combination ")
             if reason not in reasons:
                 reasons.add(reason)
-                say(path, f"{reason}; {combination.removesuffix(')')}")
+                where = (*path, error.argument) if hasattr(error, "argument") else path
+                say(where, f"{reason}; {combination.removesuffix(')')}")

@@ -312,7 +312,8 @@ def lyapunov(
     require_memory(
         8 * n_samples * len(columns) * k + plan.working_bytes,
         f"this run with {k} tangents",
-        f"lower n_samples = {n_samples}, k = {k} or n_threads, or record fewer layers",
+        f"lower the number of samples, {n_samples}, that of tangents, {k}, or that of threads, "
+        f"{threads}, or record fewer of the {len(columns)} layers",
     )
     stretching = np.empty((n_samples, len(columns), k))
     kernel = Run(

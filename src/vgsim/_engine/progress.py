@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any
 
 from vgsim._checks import type_error
 
@@ -18,14 +18,21 @@ FORESEEABLE = 0.05  # of all the work; the time left cannot be told from less
 BAR = "{percentage:3.0f} %|{bar}| {desc} [{elapsed}<{remaining}]"
 
 
-class Show(Protocol):
-    """Takes how many samples of how many are done, which fraction of the work, and words."""
+class Show:
+    """Takes how far the work is; this one shows nothing of it."""
 
-    def __call__(self, done: int, total: int, fraction: float, words: str = "", /) -> None: ...
+    def __call__(self, done: int, total: int, fraction: float, words: str = "") -> None:
+        """Show how many samples of how many are done, and which fraction of the work.
+
+        `words` stand in place of the samples; a `total` of 0 is not known.
+        """
+
+    def clear(self) -> None:
+        """Make room for other lines on the terminal, until the next call."""
 
 
 @contextmanager
-def shown(progress: Progress, title: str = "") -> Iterator[Show]:
+def shown(progress: Progress, title: str = "", leave: bool = True) -> Iterator[Show]:
     """Show progress in the way that is asked for.
 
     Parameters
@@ -35,6 +42,8 @@ def shown(progress: Progress, title: str = "") -> Iterator[Show]:
         is called as ``progress(done, total)``.
     title : str
         What is done, in a word or two.
+    leave : bool, default True
+        Whether the bar stays when the work is done.
 
     Raises
     ------
@@ -51,51 +60,66 @@ def shown(progress: Progress, title: str = "") -> Iterator[Show]:
     if not isinstance(progress, bool) and not callable(progress):
         raise type_error("progress", f"must be a bool or a callable, got {progress!r}")
     if callable(progress):
-        call: Callable[[int, int], object] = progress
-
-        def told(done: int, total: int, fraction: float, words: str = "") -> None:
-            call(done, total)
-
-        yield told
+        yield _Call(progress)
     elif not progress or sys.stderr is None:
-        yield lambda *_: None
+        yield Show()
     else:
         from tqdm.auto import tqdm
 
         in_notebook = any(base.__module__ == "tqdm.notebook" for base in tqdm.__mro__)
-        if not (in_notebook or sys.stderr.isatty()):
-            yield _lines(title)
-            return
-        with tqdm(total=1.0, desc=title, bar_format=BAR, mininterval=0.0) as bar:
-
-            def drawn(done: int, total: int, fraction: float, words: str = "") -> None:
-                bar.desc = words or _samples(done, total)
-                bar.update(fraction - bar.n)
-
-            yield drawn
+        start = f"{title}: " if title else ""
+        if in_notebook or sys.stderr.isatty():
+            with tqdm(total=1.0, desc=title, bar_format=BAR, miniters=0, leave=leave) as bar:
+                yield _Bar(start, bar)
+        else:
+            yield _Lines(start)
 
 
-def _lines(title: str) -> Show:
-    """Return what writes a line now and then."""
-    began = time.monotonic()
-    last, first = began, -1.0
+class _Call(Show):
+    """Calls what the user gave."""
 
-    def line(done: int, total: int, fraction: float, words: str = "") -> None:
-        nonlocal last, first
+    def __init__(self, call: Callable[[int, int], object]) -> None:
+        self._call = call
+
+    def __call__(self, done: int, total: int, fraction: float, words: str = "") -> None:
+        self._call(done, total)
+
+
+class _Bar(Show):
+    """A bar of tqdm."""
+
+    def __init__(self, start: str, bar: Any) -> None:
+        self._start, self._bar = start, bar
+
+    def __call__(self, done: int, total: int, fraction: float, words: str = "") -> None:
+        words = f"{self._start}{words or _samples(done, total)}"
+        self._bar.set_description_str(words, refresh=False)
+        self._bar.update(fraction - self._bar.n)
+
+    def clear(self) -> None:
+        self._bar.clear()
+
+
+class _Lines(Show):
+    """A line on stderr now and then."""
+
+    def __init__(self, start: str) -> None:
+        self._start = start
+        self._began = self._last = time.monotonic()
+        self._before: float | None = None  # done already, as of a study that goes on
+
+    def __call__(self, done: int, total: int, fraction: float, words: str = "") -> None:
         now = time.monotonic()
-        if first < 0:
-            first = fraction  # done before, as a study that goes on
-        if now - last < LINE_SECONDS:
+        if self._before is None:
+            self._before = fraction
+        if now - self._last < LINE_SECONDS:
             return
-        last = now
-        text = f"{title}: " if title else ""
-        text += f"{words or _samples(done, total)}, {100 * fraction:.0f} % of the work"
-        gained = fraction - first
-        if gained >= FORESEEABLE * (1 - first) and fraction < 1:
-            text += f", {(now - began) / gained * (1 - fraction):.0f} s left"
+        self._last = now
+        text = f"{self._start}{words or _samples(done, total)}, {100 * fraction:.0f} % of the work"
+        gained = fraction - self._before
+        if gained >= FORESEEABLE * (1 - self._before) and fraction < 1:
+            text += f", {(now - self._began) / gained * (1 - fraction):.0f} s left"
         sys.stderr.write(f"vgsim: {text}\n")
-
-    return line
 
 
 def _samples(done: int, total: int) -> str:

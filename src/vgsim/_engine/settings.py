@@ -292,7 +292,9 @@ def checked_record(record: Collection[str], network: Network) -> frozenset[str]:
             raise value_error("record", f"{allowed}, got {name!r}")
     if "clipped" in record and network.clip is None:
         raise value_error(
-            "record", f"'clipped' needs a network with gradient clipping, got {network!r}"
+            "record",
+            "'clipped' needs a network with gradient clipping, by norm or by value, "
+            f"got {network!r}",
         )
     return frozenset(record)
 

@@ -186,11 +186,12 @@ def _check_memory(n: int, k: int, recorded: frozenset[str], plan: Plan) -> None:
     tables = sum(quantity.record in recorded for quantity in QUANTITIES.values())
     results, working = n * (8 * k * tables + 8 + 8 + 1), plan.working_bytes
     B = plan.settings.batch_size
-    fewer = "" if B == 1 else f", lower batch_size = {B}"
+    fewer = "" if B == 1 else f"lower the batch size, {B}, "
     require_memory(
         results + working,
         f"this run ({results / 2**30:.3g} GiB of results, {working / 2**30:.3g} GiB of "
         f"working memory on {plan.threads} threads)",
-        f"lower n_samples = {n} (runs with other `first` can be reduced one by one), record fewer "
-        f"of the {k} layers or of the quantities {sorted(recorded)}{fewer}, or lower n_threads",
+        f"lower the number of samples, {n} (runs from different first indices can be reduced one "
+        f"by one), record fewer of the {k} layers or of the quantities "
+        f"{', '.join(sorted(recorded))}, {fewer}or lower the number of threads",
     )

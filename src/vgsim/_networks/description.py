@@ -229,6 +229,10 @@ class Description:
         """
         return json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"), allow_nan=False)
 
+    def _text(self, name: str) -> str:
+        """Return a field, which is not None, as the command line takes it."""
+        return self._fields[name].domain.text(getattr(self, name))
+
     def _set(self, **values: Any) -> None:
         """Replace fields while the description is being made."""
         self.__dict__.update(values)

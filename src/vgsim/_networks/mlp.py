@@ -157,13 +157,16 @@ class MLP(Network):
         _Widths(), help="units of every layer, or all widths n_0,n_1,...,n_D"
     )
     _: KW_ONLY
-    activation: Field[Activation, str | Activation] = Field(NamedDomain(Activation), default="tanh")
+    activation: Field[Activation, str | Activation] = Field(
+        NamedDomain(Activation), default="tanh", help="the activation of every layer"
+    )
     init: Field[Initializer, str | Initializer] = Field(
         NamedDomain(Initializer, TEXTBOOK),
         default=TEXTBOOK,
         implicit=Initializer("glorot_normal"),
         shown=True,
-        help="the law of the weights (default: textbook, that of textbooks for the activation)",
+        help="the law of the weights (default: textbook, the one that textbooks pair with the "
+        "activation)",
     )
     gain: Field[float, float] = Field(
         GAIN, default=1.0, help="multiplies the standard deviation of the weights (default: 1)"
@@ -256,10 +259,10 @@ class MLP(Network):
     def _check_skips(self) -> None:
         residual, skips = self.residual, self.residual or self.highway
         if residual and self.highway:
+            given = (f"{name} {self._text(name)}" for name in ("residual", "highway"))
             raise value_error(
                 "residual",
-                "and highway exclude each other: one of them must be None, "
-                f"got {residual!r} and {self.highway!r}",
+                f"and highway exclude each other: give one of them, got {' and '.join(given)}",
             )
         if skips and not isinstance(self.width, int):
             name = "residual" if residual else "highway"

@@ -225,6 +225,7 @@ class Described(Part):
 
     def __init__(self, kind: type[Description]) -> None:
         self.kind = kind
+        self.fields = tuple(kind._fields)
 
     @property
     def allowed(self) -> str:
@@ -273,10 +274,9 @@ class Described(Part):
 
     def of(self, argument: str, parts: Mapping[str, Any]) -> Any:
         """Make it of its fields."""
-        known = self.kind._fields
         for name in parts:
-            if name not in known:
-                raise type_error(argument, f"has the fields {', '.join(known)}, got {name!r}")
+            if name not in self.fields:
+                raise type_error(argument, f"has the fields {', '.join(self.fields)}, got {name!r}")
         return self.kind(**parts)
 
 
@@ -285,6 +285,7 @@ class Variant(Described):
 
     def __init__(self, **kinds: type[Description]) -> None:
         self.by_suffix = kinds
+        self.fields = tuple(next(iter(kind._fields)) for kind in kinds.values())
 
     @property
     def kinds(self) -> tuple[type[Description], ...]:
@@ -309,7 +310,7 @@ class Variant(Described):
 
     def of(self, argument: str, parts: Mapping[str, Any]) -> Any:
         """Make it of its only field."""
-        names = {next(iter(kind._fields)): kind for kind in self.kinds}
+        names = dict(zip(self.fields, self.kinds, strict=True))
         if len(parts) != 1 or next(iter(parts)) not in names:
             raise type_error(argument, f"needs one of {' and '.join(names)}, got {list(parts)}")
         return names[next(iter(parts))](**parts)

@@ -88,7 +88,9 @@ def check_event(event: str, threshold: float = THRESHOLD, dtype: str | None = No
         raise value_error("event", f"must be one of {', '.join(EVENTS)}, got {event!r}")
     if event in RANGE and dtype not in tuple(LOG10_RANGE):
         known = ", ".join(LOG10_RANGE)
-        raise value_error("event", f"{event!r} needs a dtype, one of {known}, got {dtype!r}")
+        raise value_error(
+            "dtype", f"must be given: event {event!r} needs a dtype, one of {known}, got {dtype!r}"
+        )
     if event not in RANGE and dtype is not None:
         raise value_error(
             "dtype", f"is for underflow and overflow only, got {dtype!r} with event {event!r}"

@@ -322,7 +322,7 @@ def _markdown(columns: Sequence[Column], title: str) -> str:
     rows.insert(1, ["-" * (width - 1) + ":" for width in widths])
     lines = [f"| {' | '.join(row)} |" for row in rows]
     return "\n".join(
-        [*(f"{line}  " for line in title.splitlines()), "", *lines] if title else lines
+        [*(line and f"{line}  " for line in title.splitlines()), "", *lines] if title else lines
     )
 
 
@@ -331,7 +331,7 @@ def _latex(columns: Sequence[Column], title: str) -> str:
     heading, *rows = [f"{' & '.join(row)} \\\\" for row in zip(*cells, strict=True)]
     return "\n".join(
         [
-            *(f"% {line}" for line in title.splitlines()),
+            *(f"% {line}".rstrip() for line in title.splitlines()),
             f"\\begin{{tabular}}{{{'r' * len(columns)}}}",
             "\\toprule",
             heading,

@@ -330,5 +330,5 @@ def _require_memory(network: Network, B: int, engine: str) -> None:
     require_memory(
         int(8 * (matrices + 6 * largest + columns)),
         f"a replay of the weights of {network!r}",
-        "lower depth or width; vgsim.simulate needs no weights",
+        "lower depth or width; a simulation needs no weights",
     )

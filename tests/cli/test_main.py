@@ -1,5 +1,6 @@
 """The command: its tables against simulate, its files, its errors and exit codes."""
 
+import argparse
 import csv
 import io
 import json
@@ -8,17 +9,22 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from types import SimpleNamespace
+import threading
+from dataclasses import KW_ONLY
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
 import vgsim
+from vgsim._checks import Choice, Number
+from vgsim._cli.fields import ACTIVATIONS, DEPTHS, add_network_options, networks_of
+from vgsim._cli.fields import row as row_of
 from vgsim._cli.main import main
-from vgsim._cli.progress import ProgressLine
-from vgsim._cli.words import DEPTHS, TEXTBOOK, initializer_for
-from vgsim._results.tables import number_cell, seconds_cell
+from vgsim._networks.description import Description, Field, NamedDomain, Network, described
+from vgsim._networks.initializers import Initializer
+from vgsim._networks.mlp import UNITS
+from vgsim._results.tables import number_decimals, seconds_cell
 
 SMALL = ["--depth", "5", "20", "--width", "8", "--samples", "200"]
 
@@ -53,7 +59,7 @@ def rows(command):
 def test_defaults_are_the_textbook_networks(rows):
     found = rows("--samples", 2, "--width", 4)
     assert [(row["activation"], row["depth"]) for row in found] == [
-        (activation, depth) for activation in TEXTBOOK for depth in DEPTHS
+        (activation, depth) for activation in ACTIVATIONS for depth in DEPTHS
     ]
     inits = {row["activation"]: row["init"] for row in found}
     assert inits == {"sigmoid": "glorot_normal", "tanh": "glorot_normal", "relu": "he_normal"}
@@ -98,7 +104,6 @@ def test_table(command):
     code, out, err = command("run", *SMALL, "--activation", "tanh", "relu")
     assert (code, err) == (0, "")
     lines = out.splitlines()
-    assert max(map(len, lines)) <= 100
     assert out.isascii()
     head = "\n".join(lines[: lines.index("")])
     for word in (
@@ -108,18 +113,55 @@ def test_table(command):
         assert word in head
     assert "tanh, glorot_normal, matrix-free engine" in lines
     assert "relu, he_normal, matrix-free engine" in lines
-    headings = [line for line in lines if "P(vanishing)" in line]
+    headings = [line.split("  ") for line in lines if "P(vanishing)" in line]
+    for heading in headings:
+        assert [word.strip() for word in heading if word] == [
+            "depth", "P(vanishing)", "P(exploding)", "P(dead)", "5 %", "median", "95 %", "time"
+        ]  # fmt: skip
     assert len(headings) == 2
-    table = [line.split() for line in lines if line.startswith("  ") and line.endswith("s")]
+    table = [re.split("  +", line.strip()) for line in lines if "[" in line]
     assert [cells[0] for cells in table] == ["5", "20"] * 2
     for depth, *probabilities, low, median, high, seconds in table[:2]:
         s = vgsim.simulate(vgsim.MLP(int(depth), 8), 200, layers=(0,))
-        expected = []
-        for p in map(s.probability, ("vanishing", "exploding", "dead")):
-            expected += [f"{p.estimate:.3f}", f"{p.low:.3f}-{p.high:.3f}"]
-        assert probabilities == expected
+        assert probabilities == [
+            f"{p.estimate:.3f} [{p.low:.3f}, {p.high:.3f}]"
+            for p in map(s.probability, ("vanishing", "exploding", "dead"))
+        ]
         assert [low, median, high] == [f"{q:.2f}" for q in s.quantile([0.05, 0.5, 0.95])]
-        assert float(seconds[:-1]) < 10
+        assert re.fullmatch(r"[\d.]+s", seconds)
+
+
+def test_the_table_in_markdown_and_latex(command):
+    options = [*SMALL, "--activation", "tanh", "--dtype", "float64", "--clip-value", 1]
+    _, out, _ = command("run", *options)
+    lines = [line for line in out.splitlines() if "P(vanishing)" in line or "[" in line]
+    expected = [re.split("  +", line.strip())[:-1] for line in lines]  # without the time
+    assert [row[0] for row in expected] == ["depth", "5", "20"]
+    assert expected[0][-1] == "clipped"
+
+    code, out, err = command("run", *options, "--markdown")
+    lines = [line for line in out.splitlines() if line.startswith("|")]
+    assert re.fullmatch(r"\|( -+: \|)+", lines.pop(1))
+    assert [[cell.strip() for cell in line.split("|")[1:-2]] for line in lines] == expected
+    assert (code, err) == (0, "")
+
+    code, out, err = command("run", *options, "--latex")
+    lines = [line.removesuffix(r" \\") for line in out.splitlines() if line.endswith(r"\\")]
+    found = [re.sub(r"\$|\\(?=%)", "", line).split(" & ")[:-1] for line in lines]
+    assert found == expected
+    assert (code, err) == (0, "")
+
+
+def test_markdown_and_latex_have_the_heading_once(command):
+    _, text, _ = command("run", *SMALL, "--activation", "tanh", "relu", "--markdown")
+    assert text.count("200 random networks") == text.count("95 % interval (wilson)") == 1
+    assert [line.strip() for line in text.splitlines() if "engine" in line] == [
+        "tanh, glorot_normal, matrix-free engine", "relu, he_normal, matrix-free engine"
+    ]  # fmt: skip
+    _, text, _ = command("run", *SMALL, "--activation", "tanh", "relu", "--latex")
+    assert text.count(r"\begin{tabular}{rrrrrrrr}") == text.count(r"\end{tabular}") == 2
+    outside = re.sub(r"\\begin\{tabular\}.*?\\end\{tabular\}", "", text, flags=re.S)
+    assert all(line.startswith("%") for line in outside.splitlines() if line)
 
 
 def test_table_names_what_is_not_default(command):
@@ -164,7 +206,7 @@ RECURRENT = [
     (["--rnn"], {}, "input std 0.5"),
     (["--rnn", "--init", "identity", "--input-std", "0", "--clip-norm", "1", "--gain", "0.9"],
      {"init": "identity", "input_std": 0, "clip": vgsim.ClipNorm(1), "gain": 0.9},
-     "clip norm 1, input std 0"),
+     "input std 0, clip norm 1"),
 ]  # fmt: skip
 
 
@@ -235,12 +277,18 @@ def test_rows_name_the_techniques(rows):
     assert {name: row[name] for name in expected} == expected
 
 
+def heading(out):
+    """The lines above the first table."""
+    lines = out.splitlines()
+    return lines[: lines.index("")]
+
+
 def test_many_widths_are_abbreviated_for_readers_only(command):
     widths = [3, *[4] * 60, 2]
     option = ["--width", ",".join(map(str, widths)), "--samples", 5, "--activation", "tanh"]
     _, out, _ = command("run", *option)
     assert "width 3,4,...,2 (62 widths)," in out
-    assert max(map(len, out.splitlines())) <= 100
+    assert max(len(line) for line in heading(out)) <= 100
     _, out, _ = command("run", "--csv", *option)
     assert next(csv.DictReader(io.StringIO(out)))["width"] == ",".join(map(str, widths))
     _, out, _ = command("replay", *option[:2])
@@ -253,7 +301,7 @@ def test_long_headings_are_wrapped(command):
         "run", *SMALL[3:], "--depth", 4, "--residual", residual, "--norm", "layer", "--norm-eps",
         1e-3, "--clip-norm", 1.5, "--loss", "cross_entropy", "--batch-size", 2,
     )  # fmt: skip
-    assert max(map(len, out.splitlines())) <= 100
+    assert max(len(line) for line in heading(out)) <= 100
     assert "last_gain=0.987654, clip norm 1.5" in out.replace("\n", " ")
 
 
@@ -321,8 +369,21 @@ def test_inputs(rows, tmp_path, rng):
         ("softsign", "glorot_normal"),
     ],
 )  # fmt: skip
-def test_textbook_initialisers(activation, init):
-    assert initializer_for(activation) == init
+def test_textbook_initialisers(rows, activation, init):
+    one = ["--activation", activation, "--depth", 1, "--width", 4, "--samples", 2]
+    for options in ([], ["--init", "textbook"]):
+        (row,) = rows(*one, *options)
+        assert row["init"] == init
+        (row,) = rows(*one, *options, "--rnn")
+        assert row["init"] == "orthogonal"
+    network = vgsim.MLP(1, 4, activation=activation)
+    assert ("init" in json.loads(network.canonical_json())) == (init != "glorot_normal")
+
+
+def test_an_initialiser_that_is_given_is_taken(rows):
+    one = ["--activation", "relu", "--depth", 1, "--width", 4, "--samples", 2]
+    assert [row["init"] for row in rows(*one, "--init", "glorot_normal")] == ["glorot_normal"]
+    assert [row["init"] for row in rows(*one, "--rnn", "--init", "he_normal")] == ["he_normal"]
 
 
 # Files
@@ -371,7 +432,7 @@ def test_what_differs_goes_to_different_files(command, tmp_path, monkeypatch):
         assert (code, err.startswith("wrote ")) == (0, True)
     files = os.listdir(tmp_path)
     assert len(files) == len(variants)
-    monkeypatch.setattr(vgsim, "simulate", lambda *_, **__: pytest.fail("simulated"))
+    monkeypatch.setattr("vgsim._kernels.Run", lambda *_, **__: pytest.fail("simulated"))
     code, _, err = command(*one, "--engine", "matrix-free", "--out", tmp_path)
     assert (code, err.count("\n")) == (2, 1)
     assert any(f"{tmp_path / file} exists, and is not overwritten" in err for file in files)
@@ -394,7 +455,7 @@ def test_a_full_disk_is_named_by_its_path(tmp_path, name):
     path = tmp_path / "x.npz"
     script = (
         "import resource, sys\n"
-        "from vgsim._cli import main\n"
+        "from vgsim._cli.main import main\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
         "sys.exit(main(sys.argv[1:]))"
     )
@@ -403,6 +464,7 @@ def test_a_full_disk_is_named_by_its_path(tmp_path, name):
         capture_output=True,
         text=True,
         check=False,
+        timeout=120,
     )
     assert done.returncode == 2
     assert done.stderr == f"vgsim {name}: error: --out {path}: File too large\n"
@@ -466,7 +528,7 @@ def test_replay_of_techniques(command, options, kind, arguments, words):
     assert [int(cells[0]) for cells in table] == list(range(7))
     s = vgsim.simulate(kind(6, 8, **arguments), 1, first=5, **common)
     for (_, _, simulated, _, difference), expected in zip(table, s.gradient[0], strict=True):
-        assert simulated == f"{expected:.8f}"
+        assert simulated == f"{round(expected, 8) + 0.0:.8f}"
         assert abs(float(difference)) < 1e-10
 
 
@@ -542,6 +604,111 @@ def test_help_lists_the_choices(command):
         assert word in out
 
 
+# The fields of networks are options
+
+
+def test_every_field_of_every_network_is_an_option(command):
+    named = {"steps": ["depth"], "clip": ["clip-norm", "clip-value"]}
+    for name in ("run", "depth", "theory", "replay"):
+        _, out, _ = command(name, "--help")
+        described = set(re.findall(r"^  --([a-z-]+)", out, re.M))
+        for kind in (vgsim.MLP, vgsim.RNN):
+            for field in kind._fields:
+                assert described.issuperset(named.get(field, [field.replace("_", "-")]))
+
+
+def test_help_of_the_networks_says_the_defaults(command):
+    _, out, _ = command("run", "--help")
+    words = " ".join(out.split())
+    for said in (
+        "number of layers (default: 10 30 100 300 1000)", "n_0,n_1,...,n_D (default: 128)",
+        "activation of every layer (default: sigmoid tanh relu)", "(default: textbook, the one",
+        "standard deviation of the weights (default: 1)", "gates, with this bias (-2 if none",
+        "with --rnn: scale of the random drive of every step (default: 0.5)",
+    ):  # fmt: skip
+        assert said in words
+    groups = re.findall(r"^([a-z][^\n]*):\n  -", out, re.M)
+    assert groups[:5] == [
+        "options", "the networks", "techniques (default: none)", "other kinds of networks",
+        "the samples",
+    ]  # fmt: skip
+    assert "number of layers (default: 30)" in " ".join(command("replay", "--help")[1].split())
+
+
+def test_a_new_field_of_mlp_is_an_option(command, monkeypatch):
+    lean = Field(Number("from 0 to 1", lambda x: 0 <= x <= 1), default=0.5, help="how far it leans")
+    lean.__set_name__(vgsim.MLP, "lean")
+    monkeypatch.setattr(vgsim.MLP, "_fields", {**vgsim.MLP._fields, "lean": lean})
+    _, out, _ = command("theory", "--help")
+    assert re.search(r"^  --lean X +how far it leans$", out, re.M)
+    _, _, err = command("theory", "--rnn", "--lean", "0.25")
+    assert err == "vgsim theory: error: --lean is not for --rnn, got 0.25\n"
+
+
+@pytest.fixture
+def ladder(monkeypatch):
+    """A new kind of network."""
+    monkeypatch.setattr(Description, "networks", dict(Description.networks))
+
+    @described
+    class Ladder(Network):
+        place: ClassVar[str] = "rung"
+        flag: ClassVar[str] = "ladder"
+        flag_help: ClassVar[str] = "networks of rungs"
+
+        rungs: Field[int, int] = Field(UNITS, metavar="D", flag="depth", help="number of rungs")
+        width: Field[int, int] = Field(UNITS, help="width of a rung")
+        _: KW_ONLY
+        activation: Field = vgsim.MLP._fields["activation"].again()
+        init: Field = Field(NamedDomain(Initializer), default="he_normal")
+        gain: Field = vgsim.MLP._fields["gain"].again()
+        bias_std: Field = vgsim.MLP._fields["bias_std"].again()
+        lean: Field = Field(
+            Number("from 0 to 1", lambda x: 0 <= x <= 1), default=0.25, help="how far it leans"
+        )
+        wood: Field = Field(Choice(("oak", "ash")), default=None, optional=True, help="the wood")
+
+    return Ladder
+
+
+def test_a_new_kind_of_network_has_its_options(command, ladder):
+    _, out, _ = command("theory", "--help")
+    others = out.partition("other kinds of networks:\n")[2].partition("\n\n")[0]
+    assert re.search(r"^  --ladder +networks of rungs$", others, re.M)
+    assert re.search(r"^  --lean X +with --ladder: how far it leans$", others, re.M)
+    assert re.search(r"^  --wood \{oak,ash\}\s+with --ladder: the wood$", others, re.M)
+
+    parser = argparse.ArgumentParser()
+    add_network_options(parser, True, ["tanh"], [3, 5])
+    words = ["--ladder", "--width", "4", "--lean", "0.5", "--wood", "ash"]
+    words += ["--activation", "relu", "elu:alpha=2"]
+    elu = vgsim.Activation("elu", alpha=2)
+    found = networks_of(parser.parse_args(words), [3, 5])
+    assert found == [
+        ladder(rungs, 4, activation=activation, lean=0.5, wood="ash")
+        for activation in ("relu", elu)
+        for rungs in (3, 5)
+    ]
+    flat = row_of(found[0])
+    values = [flat[name] for name in ("network", "depth", "lean", "wood")]
+    assert values == ["Ladder", 3, 0.5, "ash"]
+    assert row_of(vgsim.MLP(3, 4))["lean"] is None
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--lean", "0.5"], "--lean is for --ladder only, got 0.5"),
+        (["--ladder", "--norm", "rms"], "--norm is not for --ladder, got rms"),
+        (["--ladder", "--input-std", "1"], "--input-std is for --rnn only, got 1.0"),
+        (["--ladder", "--lean", "2"], "--lean must be from 0 to 1, got 2.0"),
+        (["--ladder", "--depth", "0"], "--depth must be an int from 1 to 4294967295, got 0"),
+    ],
+)
+def test_errors_of_a_new_kind_of_network(command, ladder, options, message):
+    assert command("theory", *options) == (2, "", f"vgsim theory: error: {message}\n")
+
+
 # Errors
 
 
@@ -562,37 +729,50 @@ def test_help_lists_the_choices(command):
         (["run", "--samples", "inf"], "argument --samples: 'inf' is not an integer"),
         (["run", "--gain", "big"], "argument --gain: 'big' is not a number"),
         (["run", "--width", "3,x"], "argument --width: 'x' is not a number"),
-        (["run", "--activation", "relu:"], "'relu:' is not name or name:parameter=value,..."),
-        (["run", "--activation", "elu:alpha"], "is not name or name:parameter=value,..."),
+        (
+            ["run", "--activation", "relu:"],
+            "'relu:' is not relu or relu:parameter=value,..., as in",
+        ),
+        (["run", "--activation", "elu:alpha"], "'elu:alpha' is not elu or elu:parameter=value,..."),
         (["run", "--inputs", "none.npy"], "'none.npy' cannot be read: No such file or directory"),
         (["run", "--json", "--csv"], "argument --csv: not allowed with argument --json"),
         (["run", "--engine", "fast"], "argument --engine: invalid choice: 'fast'"),
         (["run", "--record", "time"], "argument --record: invalid choice: 'time'"),
         (["run", "--depth", "0"], "vgsim run: error: --depth must be an int from 1"),
         (["run", "--depth", "5,10"], "depths are separated by spaces: --depth 5 10"),
-        (["replay", "--depth", "5,10"], "'5,10' is not a number"),
+        (["replay", "--depth", "5,10"], "depths are separated by spaces: --depth 5 10"),
         (["run", "--depth", "3", "--width", "3,4"], "width must be an int or the depth + 1 = 4"),
         (
             ["run", "--activation", "rleu"],
-            "'rleu' (did you mean 'relu'?); the choices are 'linear'",
+            "argument --activation: 'rleu' is unknown (did you mean 'relu'?); the choices are",
         ),
         (["run", "--activation", "elu:beta=1"], "takes only 'alpha', got beta=1.0"),
-        (["run", "--init", "xavier"], "'xavier' (did you mean 'glorot_normal'?); the choices"),
+        (
+            ["run", "--init", "xavier"],
+            "--init: 'xavier' is unknown (did you mean 'glorot_normal'?); the choices",
+        ),
         (
             ["run", "--init", "normal"],
-            "needs std: from 1e-100 to 1e100; for example normal:std=0.05",
+            "--init: 'normal' needs std: from 1e-100 to 1e100; for example std=0.05",
         ),
         (["run", "--init", "truncated_normal:mode=fan_on"], "must be one of 'fan_in'"),
         (["run", "--gain", "nan"], "--gain must be a finite number > 0, got nan"),
         (["run", "--samples", "0"], "--samples must be an int from 1"),
         (["run", "--seed", "-1"], "--seed must be"),
         (["run", "--threads", "0"], "--threads must be"),
-        (["run", "--layers", "11", "--out", "x"], "each of --layers must be an int from 0 to"),
+        (
+            ["run", "--layers", "11", "--out", "x"],
+            "--layers must be an int from 0 to depth = 10, got 11",
+        ),
         (["run", "--layer", "11"], "--layer must be an int from 0 to depth = 10, got 11"),
         (["run", "--threshold", "2"], "--threshold must be 0 < threshold <= 1, got 2.0"),
         (["run", "--threshold", "nan"], "--threshold must be 0 < threshold <= 1, got nan"),
         (["run", "--confidence-level", "95"], "--confidence-level must be a number strictly"),
-        (["run", "--init", "he_uniform", "--engine", "matrix-free"], "use --engine dense or auto"),
+        (
+            ["run", "--init", "he_uniform", "--engine", "matrix-free"],
+            "init 'he_uniform' draws uniform",
+        ),
+        (["run", "--init", "he_uniform", "--engine", "matrix-free"], "use 'dense' or 'auto'"),
         (["run", "--layers", "0", "5"], "--layers and --record are about the file: give --out too"),
         (["run", "--record", "activation"], "--layers and --record are about the file"),
         (["run", "--out", "x.npz"], "--out x.npz is one file, but there are 15 networks"),
@@ -602,18 +782,24 @@ def test_help_lists_the_choices(command):
         (["replay", "--depth", "3", "4"], "unrecognized arguments: 4 (see vgsim replay --help)"),
         (["replay", "--index", "-1"], "--index must be an int from 0"),
         (["run", "--norm", "group"], "argument --norm: invalid choice: 'group'"),
-        (["run", "--norm-eps", "1e-3"], "--norm-eps is for a --norm"),
+        (["run", "--norm-eps", "1e-3"], "--norm-eps is for a norm, got 0.001 without one"),
         (["run", "--norm", "rms", "--norm-eps", "2"], "--norm-eps must be from 1e-12 to 1, got 2"),
-        (["run", "--norm", "batch"], "--batch-size must be at least 2 with --norm batch, got 1"),
-        (["run", "--norm", "layer", "--width", "1"], "--norm layer makes a layer of a single unit"),
+        (["run", "--norm", "batch"], "--batch-size must be at least 2 with norm 'batch', got 1"),
+        (
+            ["run", "--norm", "layer", "--width", "1"],
+            "--norm 'layer' makes a layer of a single unit",
+        ),
         (["run", "--batch-size", "0"], "--batch-size must be an int from 1"),
         (["run", "--loss", "hinge"], "argument --loss: invalid choice: 'hinge'"),
         (
             ["run", "--loss", "cross_entropy", "--width", "3,1"],
-            "--loss cross_entropy needs 2 outputs",
+            "--loss 'cross_entropy' needs 2 outputs",
         ),
         (["run", "--residual", "two"], "argument --residual: 'two' is not a number"),
-        (["run", "--residual", "2:pre"], "'2:pre' is not EVERY or EVERY:parameter=value,..."),
+        (
+            ["run", "--residual", "2:pre"],
+            "argument --residual: '2:pre' is not 2 or 2:parameter=value,..., as in 2:style=",
+        ),
         (
             ["run", "--residual", "2:scale=1"],
             "argument --residual: its parameters are skip, branch, style, last_gain, got 'scale'",
@@ -625,43 +811,83 @@ def test_help_lists_the_choices(command):
         (["run", "--residual", "2:last_gain=-1"], "--residual: last_gain must be from"),
         (
             ["run", "--residual", "4"],
-            "--residual has blocks of 4 layers: --depth must be a multiple of it, got 10",
+            "--residual has blocks of 4 layers: the depth must be a multiple of that, got 10",
         ),
         (
             ["run", "--residual", "1:style=linear", "--activation", "tanh"],
-            "--residual 1:style=linear has neither norm nor activation in any layer: use "
-            "--residual 2:style=linear or more",
+            "--residual of style 'linear' with blocks of one layer has neither norm nor activation "
+            "in any layer, got activation 'tanh': use blocks of two layers or more, another style",
         ),
         (
             ["run", "--residual", "1", "--width", "3,4"],
-            "--residual needs equal widths: one number as --width",
+            "--residual needs equal widths, one int as width, got (3, 4)",
         ),
-        (["run", "--residual", "2:last_gain=1e-100", "--gain", "1e-120"], "--gain 1e-120 times"),
+        (
+            ["run", "--residual", "2:last_gain=1e-100", "--gain", "1e-120"],
+            "--gain times last_gain 1e-100 must give",
+        ),
         (
             ["run", "--residual", "1", "--highway", "-1"],
-            "argument --highway: not allowed with argument --residual",
+            "--residual and highway exclude each other: give one of them, got residual 1 and h",
         ),
-        (["run", "--highway", "-1e9"], "--highway must be a number from -1e6 to 1e6, got -1000000"),
+        (
+            ["run", "--highway", "-1e9"],
+            "argument --highway: must be a number from -1e6 to 1e6, got -1000000",
+        ),
         (["run", "--highway", "-1", "--width", "3,4"], "--highway needs equal widths"),
-        (["run", "--clip-norm", "0"], "--clip-norm must be from 1e-100 to 1e+100, got 0.0"),
-        (["run", "--clip-value", "-1"], "--clip-value must be from 1e-100 to 1e+100, got -1.0"),
+        (
+            ["run", "--clip-norm", "0"],
+            "argument --clip-norm: must be from 1e-100 to 1e+100, got 0.0",
+        ),
+        (
+            ["run", "--clip-value", "-1"],
+            "argument --clip-value: must be from 1e-100 to 1e+100, got -1.0",
+        ),
         (
             ["run", "--clip-norm", "1", "--clip-value", "1"],
             "argument --clip-value: not allowed with argument --clip-norm",
         ),
         (
             ["run", "--record", "clipped", "--out", "x"],
-            "--record clipped needs --clip-norm or --clip-value",
+            "--record 'clipped' needs a network with gradient clipping, by norm or by value, got ",
         ),
-        (["run", "--init", "identity"], "--init identity is for --rnn only"),
-        (["run", "--rnn", "--width", "3,4"], "--width must be one number with --rnn"),
-        (["run", "--rnn", "--norm", "layer"], "--norm is not for recurrent networks: --rnn"),
-        (["run", "--rnn", "--norm-eps", "1e-3"], "--norm-eps is not for recurrent networks"),
-        (["run", "--rnn", "--highway", "0"], "--highway is not for recurrent networks: --rnn"),
+        (
+            ["run", "--init", "identity"],
+            "--init must not be 'identity' in an MLP, it is for recurrent",
+        ),
+        (
+            ["run", "--rnn", "--width", "3,4"],
+            "--width must be an int from 1 to 4294967295, got (3, 4)",
+        ),
+        (["run", "--rnn", "--norm", "layer"], "--norm is not for --rnn, got layer"),
+        (["run", "--rnn", "--norm-eps", "1e-3"], "--norm-eps is not for --rnn, got 0.001"),
+        (["run", "--rnn", "--highway", "0"], "--highway is not for --rnn, got 0.0"),
         (["run", "--rnn", "--depth", "0"], "--depth must be an int from 1"),
         (["run", "--rnn", "--input-std", "-1"], "--input-std must be 0, or from 1e-200"),
-        (["run", "--rnn", "--engine", "matrix-free"], "use --engine dense or auto"),
-        (["run", "--input-std", "1"], "--input-std is the scale of what drives a recurrent"),
+        (["run", "--rnn", "--engine", "matrix-free"], "use 'dense' or 'auto'"),
+        (["run", "--input-std", "1"], "--input-std is for --rnn only, got 1.0"),
+        (
+            ["run", "--init", "torch_default", "--bias-std", "1"],
+            "--bias-std must be 0 with init 'torch_default', which draws its own uniform biases, "
+            "got 1.0; for normal biases use init 'lecun_uniform' with the gain",
+        ),
+        (
+            ["run", "--residual", "1", "--highway"],
+            "--residual and highway exclude each other: give one of them, got residual 1 and "
+            "highway -2.0",
+        ),
+        (
+            ["run", "--gain", "1e250"],
+            "--gain must give weights of a standard deviation from 1e-200",
+        ),
+        (
+            ["run", "--init", "normal:std=-1"],
+            "argument --init: std must be from 1e-100 to 1e100, g",
+        ),
+        (["run", "--norm", "layer", "--width", "4,1,3"], "got width 1 in layer 1"),
+        (["run", "--first", "1e17"], "--first must be an int from 0 to 2**56 - 10000, got 1000000"),
+        (["run", "--samples", "1e17"], "--samples must be an int from 1 to 2**56, got 1000000000"),
+        (["run", "--width", "70000", "--depth", "2"], "--width must give weight matrices of fewer"),
         (["replay", "--norm", "batch"], "vgsim replay: error: --batch-size must be at least 2"),
     ],
 )
@@ -676,17 +902,29 @@ def test_errors_are_one_line(command, arguments, message, tmp_path, monkeypatch)
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.skipif(not os.path.exists("/proc/meminfo"), reason="needs to know the memory")
+def test_too_many_samples_for_the_memory(command):
+    one = ["--depth", 3, "--width", 4, "--activation", "tanh", "--samples", "1e13"]
+    code, out, err = command("run", *one, "--batch-size", 7, "--threads", 2)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    for words in (
+        "GiB are available", "lower the number of samples, 10000000000000 ", " of the 1 layers ",
+        "the quantities gradient, ", "lower the batch size, 7, ", "or lower the number of threads",
+    ):  # fmt: skip
+        assert words in err
+
+
 def test_data_with_too_few_rows_for_a_batch(command, tmp_path):
     np.save(tmp_path / "data.npy", np.ones((3, 4)))
     options = ["--inputs", tmp_path / "data.npy", "--width", 4, "--batch-size", 4]
     for name in ("run", "replay"):
         code, out, err = command(name, *options)
         assert (code, out) == (2, "")
-        assert "--inputs must have at least --batch-size = 4 rows" in err
+        assert "--inputs must have at least batch_size = 4 rows" in err
 
 
 def test_out_that_cannot_be_is_refused_before_the_work(command, tmp_path, monkeypatch):
-    monkeypatch.setattr(vgsim, "simulate", lambda *_, **__: pytest.fail("simulated"))
+    monkeypatch.setattr("vgsim._kernels.Run", lambda *_, **__: pytest.fail("simulated"))
     (tmp_path / "file").touch()
     one = ["--depth", 3, "--activation", "tanh"]
     code, _, err = command("run", *one, "--out", tmp_path / "no" / "x.npz")
@@ -719,28 +957,22 @@ def test_interruption(command, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(vgsim, "simulate", interrupted)
+    monkeypatch.setattr("vgsim._kernels.Run", interrupted)
     assert command("run") == (130, "", "vgsim run: interrupted\n")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs SIGINT")
-def test_interrupting_a_process():
-    arguments = ["run", "--activation", "tanh", "--depth", "2", "20000", "--samples", "20000"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "vgsim", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    for line in process.stdout:
-        if line.strip().startswith("2 "):
-            break
-    time.sleep(0.5)
+def test_interrupting_a_process(started):
+    depths = "2", "10_000_000"  # of which the second takes hours
+    process = started("run", "--activation", "tanh", "--depth", *depths, "--csv")
+    timer = threading.Timer(120, process.kill)
+    timer.start()
+    heading, row = process.stdout.readline(), process.stdout.readline()
+    timer.cancel()
+    assert dict(zip(heading.split(","), row.split(","), strict=True))["depth"] == "2"
     process.send_signal(signal.SIGINT)
-    began = time.monotonic()
-    _, err = process.communicate(timeout=30)
-    assert time.monotonic() - began < 3
-    assert (process.returncode, err) == (130, "vgsim run: interrupted\n")
+    out, err = process.communicate(timeout=120)
+    assert (process.returncode, out, err) == (130, "", "vgsim run: interrupted\n")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a POSIX shell")
@@ -752,8 +984,9 @@ def test_reader_that_goes_away():
         capture_output=True,
         text=True,
         check=True,
+        timeout=120,
     )
-    assert done.stdout.startswith("activation,")
+    assert done.stdout.startswith("network,depth,width,activation,init,")
     assert done.stderr == ""
 
 
@@ -766,61 +999,34 @@ def test_output_that_is_closed(arguments):
         capture_output=True,
         text=True,
         check=False,
+        timeout=120,
     )
     assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_module_is_the_command():
     done = subprocess.run(
-        [sys.executable, "-m", "vgsim", "--version"], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "vgsim", "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
     )
     assert done.stdout == f"vgsim {vgsim.__version__}\n"
-
-
-def test_progress_only_on_a_terminal(command, monkeypatch):
-    assert command("run", *SMALL)[2] == ""
-    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
-    code, out, err = command("run", *SMALL)
-    assert code == 0
-    assert "P(vanishing)" in out
-    assert "sigmoid, depth 5: 200 of 200" in err
-    assert "relu, depth 20: 200 of 200, 100 % of all, 0.00s left" in err
-    assert err.rsplit("\r", 2)[1].strip() == err.rsplit("\r", 2)[2] == ""
-    assert "\n" not in err
-
-
-def test_progress_line_weighs_the_tasks(monkeypatch):
-    stream = io.StringIO()
-    clock = iter([100.0, 110.0, 130.0])
-    monkeypatch.setattr("vgsim._progress.time", SimpleNamespace(monotonic=lambda: next(clock)))
-    line = ProgressLine(stream, [("a", 30.0), ("b", 70.0)])
-    line(0, 1000)
-    assert stream.getvalue() == "\ra: 0 of 1,000, 0 % of all"
-    line(333, 2000)
-    assert stream.getvalue().endswith("\ra: 333 of 2,000, 5 % of all")
-    line(667, 2000)
-    assert stream.getvalue().endswith("\ra: 667 of 2,000, 10 % of all, 90.0s left")
-    line.start(1)
-    line(10, 100)
-    last = stream.getvalue().rsplit("\r", 1)[1]
-    assert last.rstrip() == "b: 10 of 100, 37 % of all, 51.1s left"
-    assert len(last) >= len("a: 667 of 2,000, 10 % of all, 90.0s left")
-    line.clear()
-    assert stream.getvalue().endswith("\r" + " " * len(last.rstrip()) + "\r")
 
 
 # Cells
 
 
 @pytest.mark.parametrize(
-    ("value", "cell"),
+    ("value", "decimals"),
     [
-        (0.004, "0.00"), (-0.004, "0.00"), (-99.994, "-99.99"), (-99.996, "-100.0"),
-        (999.96, "1000"), (-12345.6, "-12346"), (-np.inf, "-inf"), (None, "-"),
+        (0.004, 2), (-99.994, 2), (-99.996, 1), (999.94, 1), (999.96, 0), (-12345.6, 0),
+        (-np.inf, 0),
     ],
 )  # fmt: skip
-def test_number_cells(value, cell):
-    assert number_cell(value) == cell
+def test_decimals_of_numbers(value, decimals):
+    assert number_decimals(value) == decimals
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import vgsim
+from vgsim._cli.fields import ACTIVATIONS, CURVE_DEPTHS, DEPTHS
 from vgsim._cli.main import main
-from vgsim._cli.words import CURVE_DEPTHS, DEPTHS, TEXTBOOK
 from vgsim._engine.depth_curve import depth_curve
 
 RELU = ["--activation", "relu", "--width", 16]
@@ -53,7 +53,7 @@ def rows_of(text):
 def test_theory_of_the_textbook_networks(output):
     rows = json.loads(output("theory", "--json"), parse_constant=pytest.fail)["rows"]
     assert [(row["activation"], row["depth"]) for row in rows] == [
-        (activation, depth) for activation in TEXTBOOK for depth in DEPTHS
+        (activation, depth) for activation in ACTIVATIONS for depth in DEPTHS
     ]
     assert {row["activation"]: row["phase"] for row in rows} == {
         "sigmoid": "ordered", "tanh": "critical", "relu": "critical"
@@ -121,7 +121,7 @@ def test_some_activations_without_a_critical_gain_do_not_stop_others(output):
 
 
 def test_theory_does_not_simulate(output, monkeypatch):
-    monkeypatch.setattr(vgsim, "simulate", lambda *_, **__: pytest.fail("simulated"))
+    monkeypatch.setattr("vgsim._kernels.Run", lambda *_, **__: pytest.fail("simulated"))
     for format in ([], ["--markdown"], ["--latex"]):
         out = output("theory", *RELU, "--depth", 10, 20, *format)
         assert out.isascii()
@@ -150,7 +150,7 @@ def curves(output):
 
 def test_defaults_of_depth(curves):
     found = curves("--samples", 20, "--width", 4)
-    assert [curve["activation"] for curve in found] == list(TEXTBOOK)
+    assert [curve["activation"] for curve in found] == list(ACTIVATIONS)
     for curve in found:
         assert [row["depth"] for row in curve["rows"]] == list(CURVE_DEPTHS)
 
@@ -216,7 +216,9 @@ def test_a_level_that_is_not_reached_is_said(output):
     for format in ([], ["--markdown"], ["--latex"]):
         out = output("depth", *RELU, "--depth", 5, 10, "--samples", 100, *format)
         out = " ".join(out.split())
-        assert "critical depth: P(vanishing) does not rise to level = 0.5 within the depths" in out
+        assert (
+            "critical depth: level must be reached within the depths, got 0.5: P(vanishing)" in out
+        )
 
 
 @pytest.mark.parametrize(
@@ -251,7 +253,7 @@ def test_interrupted_depth(command, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(vgsim, "simulate", interrupted)
+    monkeypatch.setattr("vgsim._kernels.Run", interrupted)
     assert command("depth") == (130, "", "vgsim depth: interrupted\n")
 
 
@@ -263,27 +265,38 @@ def test_interrupted_depth(command, monkeypatch):
     [
         (["theory", "--samples", "3"], "vgsim theory: error: unrecognized arguments: --samples 3"),
         (["theory", "--json", "--csv"], "argument --csv: not allowed with argument --json"),
+        (
+            ["theory", "--norm", "layer", "--width", "1"],
+            "--norm 'layer' makes a layer of a single unit 0: it needs a width of at least 2, got "
+            "width 1 in layer 1",
+        ),
         (["theory", "--threshold", "2"], "--threshold must be 0 < threshold <= 1, got 2.0"),
-        (["theory", "--activation", "rleu"], "'rleu' (did you mean 'relu'?)"),
+        (
+            ["theory", "--activation", "rleu"],
+            "--activation: 'rleu' is unknown (did you mean 'relu'?)",
+        ),
         (["theory", "--gain", "0"], "--gain must be a finite number > 0, got 0.0"),
         (["theory", "--depth", "0"], "--depth must be an int from 1"),
-        (["theory", "--norm", "batch"], "--batch-size must be at least 2 with --norm batch"),
-        (["theory", "--residual", "4"], "--depth must be a multiple of it, got 10"),
+        (["theory", "--norm", "batch"], "--batch-size must be at least 2 with norm 'batch', got 1"),
+        (
+            ["theory", "--residual", "4"],
+            "--residual has blocks of 4 layers: the depth must be a multiple of that, got ",
+        ),
         (["depth", "--level", "1"], "--level must be a number strictly between 0 and 1, got 1.0"),
         (["depth", "--level", "half"], "argument --level: 'half' is not a number"),
         (["depth", "--width", "3,4"], "--width must be one number, the same at every depth"),
         (["depth", "--event", "gone"], "argument --event: invalid choice: 'gone'"),
         (
             ["depth", "--event", "underflow"],
-            "--event underflow needs --event-dtype, one of",
+            "--event-dtype must be given: event 'underflow' needs a dtype, one of float16, bf",
         ),
         (
             ["depth", "--event-dtype", "float16"],
-            "--event-dtype is for underflow and overflow only: --event vanishing",
+            "--event-dtype is for underflow and overflow only, got 'float16' with event 'van",
         ),
         (
             ["depth", "--event", "dead", "--threshold", "0.1"],
-            "--threshold is for vanishing, exploding and healthy only: --event dead",
+            "--threshold is for vanishing, exploding and healthy only, got 0.1 with event 'dead'",
         ),
         (["depth", "--confidence-level", "95"], "--confidence-level must be a number strictly"),
         (["depth", "--samples", "0"], "--samples must be an int from 1"),
@@ -293,9 +306,12 @@ def test_interrupted_depth(command, monkeypatch):
         (["depth", "--first", "3"], "vgsim depth: error: unrecognized arguments: --first 3"),
         (
             ["depth", "--init", "he_uniform", "--engine", "matrix-free"],
-            "use --engine dense or auto",
+            "needs Gaussian or orthogonal weights, and init 'he_uniform' draws uniform ones",
         ),
-        (["depth", "--loss", "cross_entropy", "--width", "1"], "--loss cross_entropy needs 2"),
+        (
+            ["depth", "--loss", "cross_entropy", "--width", "1"],
+            "--loss 'cross_entropy' needs 2 outputs",
+        ),
     ],
 )
 def test_errors_are_one_line(command, arguments, message, tmp_path, monkeypatch):

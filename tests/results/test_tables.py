@@ -56,6 +56,12 @@ def test_latex_is_escaped_and_has_its_numbers_in_math_mode():
     assert lines[-1] == r"\end{tabular}"
 
 
+def test_titles_with_an_empty_line_have_no_spaces_at_ends_of_lines():
+    assert report(COLUMNS, "markdown", "a\n\nb").splitlines()[:4] == ["a  ", "", "b  ", ""]
+    assert report(COLUMNS, "latex", "a\n\nb").splitlines()[:3] == ["% a", "%", "% b"]
+    assert report(COLUMNS, "text", "a\n\nb").splitlines()[:4] == ["a", "", "b", ""]
+
+
 def test_text_is_aligned():
     lines = report(COLUMNS, title="title").splitlines()
     assert lines[:2] == ["title", ""]
