@@ -17,11 +17,11 @@ import numpy as np
 import pytest
 
 import vgsim
-from vgsim._checks import Choice, Number
+from vgsim._checks import Choice, NamedDomain, Number
 from vgsim._cli.fields import ACTIVATIONS, DEPTHS, add_network_options, networks_of
 from vgsim._cli.fields import row as row_of
 from vgsim._cli.main import main
-from vgsim._networks.description import Description, Field, NamedDomain, Network, described
+from vgsim._networks.description import Description, Field, Network, described
 from vgsim._networks.initializers import Initializer
 from vgsim._networks.mlp import UNITS
 from vgsim._results.tables import number_decimals, seconds_cell

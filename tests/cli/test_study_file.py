@@ -168,7 +168,7 @@ def test_inputs_are_beside_the_file(tmp_path, rng):
 
 
 def test_the_studies_of_the_manual():
-    page = (Path(__file__).parents[1] / "docs" / "studies.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "studies.md").read_text(encoding="utf-8")
     (text,) = re.findall(r"^```toml\n(.*?)^```", page, re.M | re.S)
     spec = study_from_toml(text, "studies.md")
     assert len(spec.networks) == 3 * 2 * 3 * 2 * 2

@@ -253,7 +253,7 @@ def test_interrupted_depth(command, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("vgsim._kernels.Run", interrupted)
+    monkeypatch.setattr("vgsim._engine.simulate.Run", interrupted)
     assert command("depth") == (130, "", "vgsim depth: interrupted\n")
 
 
