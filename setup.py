@@ -1,5 +1,8 @@
 """Build vgsim._kernels: one Cython module, a dispatcher, and one C object an instruction set.
 
+The C objects are compiled on all cores, and kept in build/ with a digest of everything that they
+depend on: installing again from the same tree compiles only what has changed.
+
 Only the per-ISA objects are compiled with flags such as -mavx2. The Cython module and the
 dispatcher, which run before anything is known about the machine, are compiled for the baseline.
 Metadata and everything else that is static is in pyproject.toml.
@@ -7,6 +10,7 @@ Metadata and everything else that is static is in pyproject.toml.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shlex
 import subprocess
@@ -109,7 +113,7 @@ class BuildExt(build_ext):
     """build_ext that probes OpenMP and compiles each file of _csrc with flags of its own."""
 
     def finalize_options(self):
-        """Keep generated C out of the source tree; rebuild always: CC or a flag may be another."""
+        """Keep generated C out of the source tree; link always: CC or a flag may be another."""
         super().finalize_options()
         self.cython_c_in_temp = True
         self.force = True
@@ -147,8 +151,10 @@ class BuildExt(build_ext):
             elif source.stem == "vg_kernel_base" or source.stem in variants:
                 flags = variants.get(source.stem, [])
                 jobs += [(source, f"{source.stem}_{n}", [f"-DVG_BITS={n}", *flags]) for n in REALS]
+        jobs.sort(key=lambda job: -job[0].stem.startswith("vg_kernel"))  # the longest first
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            ext.extra_objects += pool.map(lambda job: self.compile_object(common, *job), jobs)
+            compiled = pool.map(lambda job: self.compile_object(version, common, *job), jobs)
+            ext.extra_objects += compiled
         super().build_extension(ext)
 
     def probe(self):
@@ -168,11 +174,16 @@ class BuildExt(build_ext):
             raise CompileError(NO_OPENMP.format(command=shlex.join(compiler), output=done.stdout))
         return done.stdout.splitlines()
 
-    def compile_object(self, common, source, name, flags):
-        """Compile `source` and return the path of its object; say what failed if that fails."""
+    def compile_object(self, version, common, source, name, flags):
+        """Compile `source`, if it has changed, and return the path of its object."""
         target = Path(self.build_temp, f"{name}.o")
         files = ["-c", str(source), "-o", str(target)]
         command = [*self.compiler.compiler_so, *common, *flags, *files]
+        stamp, digest = target.with_suffix(".sha256"), made_of(version, command, source)
+        if target.exists() and stamp.exists() and stamp.read_text() == digest:
+            sys.stdout.write(f"{target} is up to date\n")
+            return str(target)
+        stamp.unlink(missing_ok=True)
         done = run(command)
         sys.stdout.write(f"{shlex.join(command)}\n{done.stdout}")
         if done.returncode:
@@ -182,7 +193,16 @@ class BuildExt(build_ext):
                     source=source, command=shlex.join(command), output=done.stdout, reason=reason
                 )
             )
+        stamp.write_text(digest)
         return str(target)
+
+
+def made_of(version, command, source):
+    """Return a digest of all that an object depends on: compiler, command, source and headers."""
+    digest = hashlib.sha256(f"{version}\n{shlex.join(command)}\n".encode())
+    for path in (source, *HEADERS):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def run(command):
