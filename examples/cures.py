@@ -15,7 +15,7 @@ SCALED = vgsim.Residual(2, branch="1/sqrt(blocks)", style="pre")
 networks = {
     "sigmoid": {"activation": "sigmoid"},
     "tanh": {},
-    "ReLU, Glorot": {"activation": "relu"},
+    "ReLU, Glorot": {"activation": "relu", "init": "glorot_normal"},
     "ReLU, He": RELU,
     "ReLU, orthogonal": {"activation": "relu", "init": "orthogonal", "gain": math.sqrt(2)},
     "ReLU, layer norm": RELU | {"norm": "layer"},

@@ -11,31 +11,20 @@ import time
 
 import vgsim
 
-INITIALISERS = {
-    "sigmoid": "glorot_normal",
-    "tanh": "glorot_normal",
-    "relu": "he_normal",
-    "selu": "lecun_normal",
-}
+ACTIVATIONS = ["sigmoid", "tanh", "relu", "selu"]  # with their textbook initialisers
 WIDTHS = [16, 32, 64, 128, 256]
 DEPTHS = [10, 30, 100, 300, 1000]
 
 
 def main(store="runs/study", samples="10000"):
-    networks = [
-        network
-        for activation, init in INITIALISERS.items()
-        for network in vgsim.sweep(
-            vgsim.MLP, activation=activation, init=init, width=WIDTHS, depth=DEPTHS
-        )
-    ]
+    networks = vgsim.sweep(vgsim.MLP, activation=ACTIVATIONS, width=WIDTHS, depth=DEPTHS)
     began = time.monotonic()
     study = vgsim.collect(networks, max_samples=int(samples), store=store, progress=True)
     seconds = time.monotonic() - began
 
     print("P(gradient at the input below 1e-6 of that at the output), by depth")
     print(f"{'activation':10}  {'width':>5}" + "".join(f"  {depth:>6}" for depth in DEPTHS))
-    for activation in INITIALISERS:
+    for activation in ACTIVATIONS:
         for width in WIDTHS:
             results = study.find(activation=activation, width=width)
             p = [result.probability("vanishing").estimate for result in results]
