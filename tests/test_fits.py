@@ -11,8 +11,8 @@ import vgsim
 from known_runs import of_ratios
 from vgsim._checks import DECADE
 from vgsim._statistics.lognormal_fit import _null, fit
+from vgsim.theory import linear_law, relu_law
 from vgsim.theory._prediction import law_above
-from vgsim.theory._product import linear_law, relu_law
 
 
 def normal(n, seed=0):

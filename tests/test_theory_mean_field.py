@@ -11,16 +11,10 @@ import pytest
 
 import vgsim
 from vgsim._networks.activations import ACTIVATIONS
-from vgsim.theory import (
-    chi,
-    chi_parallel,
-    correlation_fixed_point,
-    correlation_map,
-    fixed_point,
-    gaussian_mean,
-    mean_field,
-    variance_map,
-)
+from vgsim.theory import mean_field
+from vgsim.theory._correlation_map import correlation_fixed_point, correlation_map
+from vgsim.theory._gaussian import gaussian_mean
+from vgsim.theory._variance_map import chi, chi_parallel, fixed_point, variance_map
 
 mp = mpmath.mp.clone()
 mp.dps = 20

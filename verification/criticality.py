@@ -10,6 +10,7 @@ import numpy as np
 import vgsim
 from verification.comparison import Array, Comparison, mean, scaled
 from vgsim import theory
+from vgsim.theory._variance_map import chi, fixed_point
 
 LAYERS = (60, 140)
 DEPTH = 200
@@ -44,7 +45,7 @@ def comparisons(seed: int, quick: bool) -> Iterator[Comparison]:
     for name, gain, bias_std in (cases[::3] + OFF[::3]) if quick else cases + OFF:
         phi = (name, gain, bias_std)
         net = network(*phi, n)
-        chi_1 = theory.chi(name, gain, theory.fixed_point(name, gain, bias_std))
+        chi_1 = chi(name, gain, fixed_point(name, gain, bias_std))
         rate = math.log(chi_1) if (name, gain, bias_std) in OFF else 0.0
         label = f"{name}, gain {gain:.6f}, σ_b {bias_std:.3g}, n = {n}: slope of ln‖G‖²"
         value, error = mean(slopes(net, size, seed))
@@ -78,9 +79,7 @@ def picture(figure, seed: int) -> None:
     ):
         critical = theory.critical_gain(name, bias_std)
         gains = float(critical) * np.linspace(0.6, 1.5, 13)
-        rates = [
-            math.log(theory.chi(name, g, theory.fixed_point(name, g, bias_std))) for g in gains
-        ]
+        rates = [math.log(chi(name, g, fixed_point(name, g, bias_std))) for g in gains]
         ax.plot(gains, rates, "k--", label="ln χ₁")
         for n in (32, 128, 512):
             found = [mean(slopes(network(name, g, bias_std, n), 200, seed)) for g in gains]

@@ -10,6 +10,8 @@ import numpy as np
 import vgsim
 from verification.comparison import Comparison, log_square, mean, scaled, variance
 from vgsim import theory
+from vgsim.theory._fluctuations import finite_width_rates
+from vgsim.theory._variance_map import chi, fixed_point
 
 # Mean and variance of ln ‖J u‖² in 4,000 dense networks, n = 100, D = 1000, each with its standard
 # error.
@@ -82,9 +84,9 @@ def smooth(n: int, depth: int, size: int, seed: int) -> Iterator[Comparison]:
         net = build(case, n, depth)
         samples = vgsim.simulate(net, size, seed=seed, layers=(0, near, far))
         x = log_square(samples, near) - log_square(samples, far)
-        q = theory.fixed_point(*case)
-        of_mean, of_variance = theory.finite_width_rates(*case)
-        of_mean += n * math.log(theory.chi(case[0], case[1], q))
+        q = fixed_point(*case)
+        of_mean, of_variance = finite_width_rates(*case)
+        of_mean += n * math.log(chi(case[0], case[1], q))
         name = f"{case[0]}, gain {case[1]:.4f}, n = {n}"
         own = scaled(variance(x), n / (far - near))
         yield Comparison(f"{name}: n Var a layer", *own, of_variance, 15 * of_variance / n)

@@ -97,7 +97,7 @@ def finite_width_rates(
 
     Examples
     --------
-    >>> from vgsim.theory import finite_width_rates
+    >>> from vgsim.theory._fluctuations import finite_width_rates
     >>> mean, variance = finite_width_rates("selu", 1.0)
     >>> print(f"{variance:.4f}")
     4.4195

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from vgsim._checks import Number
 from vgsim._networks.activations import Activation, as_activation
 
-__all__ = ["gaussian_mean"]
+__all__ = ["checked_variance", "gaussian_mean", "kinks", "nodes"]
 
 Array = NDArray[np.float64]
 
@@ -55,7 +55,7 @@ def gaussian_mean(
 
     Examples
     --------
-    >>> from vgsim.theory import gaussian_mean
+    >>> from vgsim.theory._gaussian import gaussian_mean
     >>> round(gaussian_mean(lambda h: h**4, 2.0), 10)
     12.0
     """

@@ -10,7 +10,7 @@ from vgsim._networks.description import Network, checked_network
 from vgsim.theory._correlation_map import CRITICAL, correlation_fixed_point
 from vgsim.theory._variance_map import chi, chi_parallel, fixed_point
 
-__all__ = ["MeanField", "chi", "chi_parallel", "fixed_point", "mean_field"]
+__all__ = ["MeanField", "mean_field"]
 
 
 @dataclass(frozen=True)
