@@ -199,9 +199,9 @@ def test_very_few_samples_give_numbers(values):
 
 def test_bootstrap_refuses():
     for column in ([1.0], [1.0, -math.inf], [[1.0, 2.0]], []):
-        with pytest.raises(ValueError, match="two or more numbers in every column"):
+        with pytest.raises(ValueError, match="columns must hold two or more numbers each"):
             bootstrap(mean, [column])
-    message = re.escape("paired columns must be equally long, got [2, 3]")
+    message = re.escape("columns in pairs must be equally long, got [2, 3]")
     with pytest.raises(ValueError, match=message):
         bootstrap(mean, [[1.0, 2.0], [1.0, 2.0, 3.0]], paired=True)
     with pytest.raises(ValueError, match="confidence_level must be"):

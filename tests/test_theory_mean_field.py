@@ -273,7 +273,10 @@ def test_mean_field_reads_every_law_of_weights_and_biases():
         (vgsim.MLP(4, 8, clip=vgsim.ClipNorm(1.0)), "no clip for a mean field, got ClipNorm"),
         (vgsim.MLP(2, [8, 16, 8]), "same sigma_w in every layer .* got values from 0.816"),
         (vgsim.MLP(2, [8, 16, 8], init="torch_default"), "same sigma_b in every layer"),
-        (vgsim.RNN(4, 8, init="identity"), "random weights for a mean field, got init='identity'"),
+        (
+            vgsim.RNN(4, 8, init="identity"),
+            "random weights for a mean field, got the init 'identity'",
+        ),
     ],
 )
 def test_mean_field_refuses_what_it_is_not_for(network, message):

@@ -288,7 +288,7 @@ def test_no_theory(network, reason):
     [
         (lambda: normalisation_rate("group", "tanh"), "norm must"),
         (lambda: normalisation_rate("batch", "relu", 3), "batch_size"),
-        (lambda: normalisation_rate("batch", "tanh", 8), "'tanh' with batch_size=8"),
+        (lambda: normalisation_rate("batch", "tanh", 8), "'tanh' with a batch size of 8"),
         (lambda: residual_growth(vgsim.MLP(5, 4)), "residual"),
         (lambda: highway_growth(vgsim.MLP(5, 4)), "highway"),
         (lambda: residual_variance(5, 5, 2.0), "skip"),

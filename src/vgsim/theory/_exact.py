@@ -60,14 +60,15 @@ class Widths:
         if isinstance(width, Sequence):
             widths = [checked_int(f"width[{i}]", n, 1, most) for i, n in enumerate(width)]
             if len(widths) < 2 or depth not in (None, len(widths) - 1):
-                raise ValueError(
-                    "width must be an int, or n_0 … n_D with depth D (or none), got "
-                    f"{len(widths)} widths and depth={depth!r}"
+                raise value_error(
+                    "width",
+                    "must be an int, or n_0 … n_D with depth D (or none), got "
+                    f"{len(widths)} widths and the depth {depth!r}",
                 )
             return cls.of(widths)
         width = checked_int("width", width, 1, most)
         if depth is None:
-            raise ValueError("depth must be given where width is an int, got None")
+            raise value_error("depth", "must be given where the width is an int, got None")
         return cls(width, width, {width: checked_int("depth", depth, 1, most)})
 
     def critical(self, power: float) -> float:
@@ -258,14 +259,14 @@ def _obstacle(network: Network) -> str | None:
     if network.shares_weights:
         return "an RNN shares its weights between the steps"
     if network.init.distribution != "normal":
-        return f"init={network.init.name!r} does not draw independent normal weights"
+        return f"the init {network.init.name!r} does not draw independent normal weights"
     if network.activation.slope_below_zero is None:
-        return f"activation={network.activation.name!r} is not 'linear', 'relu' or 'leaky_relu'"
+        return f"the activation {network.activation.name!r} is not 'linear', 'relu' or 'leaky_relu'"
     for name in ("norm", "highway", "clip"):
         if getattr(network, name) is not None:
-            return f"{name}={getattr(network, name)!r} makes the layers depend on each other"
+            return f"the {name} {getattr(network, name)!r} makes the layers depend on each other"
     if network.residual is not None and not _linear_residual(network):
-        return f"residual={network.residual!r} has one only with every=1 and activation='linear'"
+        return f"{network.residual!r} has one only around each layer of a linear network"
     return None
 
 
@@ -313,7 +314,7 @@ def exact_law(network: Network) -> ProductLaw:
     '0.094492'
     >>> exact_law(vgsim.MLP(100, 32, activation="tanh"))
     Traceback (most recent call last):
-    ValueError: network has no exact law: activation='tanh' is not 'linear', 'relu' or 'leaky_relu'
+    ValueError: network has no exact law: the activation 'tanh' is not 'linear', 'relu' or 'leaky...
     """
     network = checked_network(network)
     obstacle = _obstacle(network)

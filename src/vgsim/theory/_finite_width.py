@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vgsim._checks import COUNTERS, DECADE, checked_int
+from vgsim._checks import COUNTERS, DECADE, checked_int, value_error
 from vgsim._networks.description import Network, checked_network
 from vgsim.theory._exact import Widths, exact_law, layered_law, piecewise_linear
 from vgsim.theory._fluctuations import smooth_moments
@@ -164,12 +164,15 @@ def _checked_batch(network: Network, batch_size: float | None) -> float:
     """Return the batch size, 1 if it is left out."""
     if network.norm == "batch":
         if batch_size is None:
-            raise ValueError("batch_size must be given for a network with norm='batch'")
+            raise value_error(
+                "batch_size", "must be given for a network with batch normalisation, got None"
+            )
         return checked_batch_size(batch_size)
     size = 1 if batch_size is None else checked_int("batch_size", batch_size, 1, COUNTERS - 1)
     if size != 1:
-        raise ValueError(
-            f"batch_size must be 1 but with norm='batch', where theory has it, got {batch_size}"
+        raise value_error(
+            "batch_size",
+            f"must be 1 but with batch normalisation, where theory has it, got {batch_size}",
         )
     return size
 
@@ -191,11 +194,13 @@ def _exact(network: Network) -> bool:
 def _plain(network: Network, what: str) -> Network:
     """Return the network if it is a plain MLP, or say what is in the way."""
     if network.shares_weights:
-        raise ValueError(f"network must be an MLP for {what}, an RNN shares its weights: {network}")
+        raise value_error(
+            "network", f"must be an MLP for {what}, an RNN shares its weights: {network}"
+        )
     for name in ("norm", "residual", "highway", "clip"):
         if getattr(network, name) is not None:
-            raise ValueError(
-                f"network must have no {name} for {what}, got {getattr(network, name)!r}"
+            raise value_error(
+                "network", f"must have no {name} for {what}, got {getattr(network, name)!r}"
             )
     return network
 
@@ -211,7 +216,7 @@ def _piecewise_linear(network: Network) -> LogGradientMoments:
         return LogGradientMoments(law.mean, law.variance, False, source)
     n, depth = network.width, network.depth
     if not isinstance(n, int):
-        raise ValueError(f"network must have equal widths with orthogonal weights, got {n}")
+        raise value_error("network", f"must have equal widths with orthogonal weights, got {n}")
     # O keeps the norm that independent weights multiply by χ²_n/n, and all directions are uniform.
     _, mean, variance = linear_factor(n).cumulants(0.0)
     mean = law.mean - depth * (mean - math.log(n))

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vgsim._checks import DECADE, RELATIVE, Number, checked_int
+from vgsim._checks import DECADE, RELATIVE, Number, checked_int, type_error, value_error
 from vgsim.theory._density import Density
 from vgsim.theory._mixture import Mixture, linear_factor
 
@@ -180,7 +180,7 @@ class ProductLaw:
         values = _numbers("x", x)
         flat = values.ravel()
         if not np.isfinite(flat).all():
-            raise ValueError(f"x of pdf must be finite, got {x!r}")
+            raise value_error("x", f"must be finite, got {x!r}", " of pdf")
         return _like(values, self._density.pdf(flat) * (1.0 - self.dead_probability))
 
     def cdf_log10(self, ratio: ArrayLike) -> Floats | float:
@@ -218,9 +218,10 @@ class ProductLaw:
             If an argument is of the wrong type or out of range.
         """
         if event not in (*RELATIVE, "dead"):
-            raise ValueError(
-                "event of an exact law must be 'vanishing', 'exploding', 'healthy' or 'dead', "
-                f"got {event!r}"
+            raise value_error(
+                "event",
+                f"must be 'vanishing', 'exploding', 'healthy' or 'dead', got {event!r}",
+                " of an exact law",
             )
         threshold = _SHARE.check("threshold", threshold)
         if event == "dead":
@@ -254,7 +255,7 @@ class ProductLaw:
         """
         values = _numbers("q", q)
         if not ((values > 0) & (values < 1)).all():
-            raise ValueError(f"q must be between 0 and 1, got {q!r}")
+            raise value_error("q", f"must be between 0 and 1, got {q!r}")
         return _like(values, np.array([self._quantile(float(p)) for p in values.flat]))
 
     def _quantile(self, q: float) -> float:
@@ -281,7 +282,7 @@ class ProductLaw:
         edge = min([self._terms.edge, *(0.5 for f, _ in self._terms.factors if f.zero_probability)])
         theta = _THETA.check("theta", theta)
         if not theta > -edge:
-            raise ValueError(f"theta must be more than {-edge:g}, got {theta!r}")
+            raise value_error("theta", f"must be more than {-edge:g}, got {theta!r}")
         return self._terms.cumulants(theta)[0] + math.log1p(-self.dead_probability)
 
     def moment(self, k: float) -> float:
@@ -316,7 +317,7 @@ class ProductLaw:
         """
         size = checked_int("size", size, 0, 2**31)
         if not isinstance(rng, np.random.Generator):
-            raise TypeError(f"rng must be a numpy.random.Generator, got {rng!r}")
+            raise type_error("rng", f"must be a numpy.random.Generator, got {rng!r}")
         total = np.full(size, self._terms.log_scale)
         draws = [factor.draw for factor, count in self._terms.factors for _ in range(count)]
         if self._terms.ends:
@@ -334,9 +335,9 @@ def _numbers(argument: str, values: ArrayLike) -> Floats:
     """Return an array of real numbers, maybe infinite ones."""
     array = np.asarray(values)
     if array.dtype.kind not in "iuf" and array.size:
-        raise TypeError(f"{argument} must be a real number, or an array of them, got {values!r}")
+        raise type_error(argument, f"must be a real number, or an array of them, got {values!r}")
     if array.size and np.isnan(array).any():
-        raise ValueError(f"{argument} must not be nan, got {values!r}")
+        raise value_error(argument, f"must not be nan, got {values!r}")
     return array.astype(np.float64)
 
 

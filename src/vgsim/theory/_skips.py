@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from vgsim._checks import Number, checked_int
+from vgsim._checks import Number, checked_int, value_error
 from vgsim._networks.activations import Activation
 from vgsim._networks.description import Network
 from vgsim.theory._exact import relu_law
@@ -66,7 +66,7 @@ def residual_growth(network: Network) -> float:
     0.9995
     """
     if network.residual is None:
-        raise ValueError(f"network must be an MLP with residual, got {network!r}")
+        raise value_error("network", f"must be an MLP with residual, got {network!r}")
     _check_limit(network)
     style, every = network.residual.style, network.residual.every
     skip, branch = network.residual.skip, network.residual.branch_scale(network.depth)
@@ -103,9 +103,11 @@ def residual_growth(network: Network) -> float:
 
 def _check_limit(network: Network) -> None:
     if network.clip is not None:
-        raise ValueError(f"network must have no clip, got {network.clip!r}")
+        raise value_error("network", f"must have no clip, got {network.clip!r}")
     if network.norm == "batch":
-        raise ValueError("norm of a network with skips or gates must be None, 'layer' or 'rms'")
+        raise value_error(
+            "network", "must have the norm None, 'layer' or 'rms' with skips or gates, got 'batch'"
+        )
 
 
 def _normed_means(network: Network, phi: Activation, variance: float) -> tuple[float, float, float]:
@@ -151,7 +153,7 @@ def highway_growth(network: Network) -> float:
     -34.82
     """
     if network.highway is None:
-        raise ValueError(f"network must be an MLP with highway, got {network!r}")
+        raise value_error("network", f"must be an MLP with highway, got {network!r}")
     _check_limit(network)
     phi, gate, shift = network.activation, Activation("sigmoid"), network.highway.gate_bias
     biases = (network.bias_std**2 + network.bias_limits**2 / 3.0).tolist()
@@ -290,7 +292,7 @@ def residual_variance(width: int, depth: int, skip: float) -> float:
     branch = 1.0 - skip * skip
     kept = depth if skip == 1 else 1 if skip == 0 else math.ceil(-50.0 / math.log(skip))
     if branch and min(depth, kept) > MOST:
-        raise ValueError(f"skip must be further from 1 at a depth of {depth}, got {skip!r}")
+        raise value_error("skip", f"must be further from 1 at a depth of {depth}, got {skip!r}")
     distance = np.arange(min(depth, kept) if branch else 1)  # beyond, ρ is less than 1e-21
     c = skip**distance
     rho = 2.0 / (3.0 * math.pi) * ((1 + 2 * c * c) * np.arcsin(c) + 3 * c * np.sqrt(1 - c * c))
