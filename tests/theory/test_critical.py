@@ -13,7 +13,7 @@ from vgsim._networks.activations import ACTIVATIONS
 from vgsim.theory import critical_gain, critical_line, edge_of_chaos, mean_field
 from vgsim.theory._variance_map import chi, chi_parallel, fixed_point
 
-PAGE = Path(__file__).parents[1] / "docs" / "theory.md"
+PAGE = Path(__file__).parents[2] / "docs" / "theory.md"
 BIASES = (0.0, 0.1, math.sqrt(0.05), 0.5, 1.0)
 
 

@@ -12,7 +12,7 @@ import pytest
 import vgsim
 from vgsim._networks.activations import ACTIVATIONS
 
-ORACLE = Path(__file__).parent / "oracle"
+ORACLE = Path(__file__).parents[1] / "oracle"
 FROZEN = np.load(ORACLE / "autograd.npz")
 CASES = sorted({name.split(".")[0] for name in FROZEN.files if "." in name})
 PARAMETERS = {"leaky_relu_quarter": {"slope": 0.25}, "elu_half": {"alpha": 0.5}}
