@@ -225,9 +225,7 @@ class MLP(Network):
         last_gain = self.residual.last_gain if self.residual else 1.0
         for fans in self._fans:
             check_matrix(self.init, *fans)
-            std = self.gain * self.init.weight_std(*fans)
-            check_weight_std(self.init, std)
-            check_weight_std(self.init, std * last_gain, f"times last_gain {last_gain!r} ")
+            check_weight_std(self.init, *fans, self.gain, last_gain)
 
     def _check_norm(self) -> None:
         if self.norm is None and self.norm_eps != NORM_EPS:

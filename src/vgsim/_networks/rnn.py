@@ -67,7 +67,7 @@ class RNN(Network):
     >>> import vgsim
     >>> rnn = vgsim.RNN(steps=100, width=64, gain=0.9)
     >>> rnn
-    RNN(steps=100, width=64, gain=0.9)
+    RNN(steps=100, width=64, init='orthogonal', gain=0.9)
     >>> rnn.depth
     100
     >>> vgsim.RNN(100, 64, activation="relu", init="identity", input_std=0).init.name
@@ -104,7 +104,7 @@ class RNN(Network):
             self._set(init=Initializer("orthogonal"))
         check_bias(self.init, self.bias_std)
         check_matrix(self.init, self.width, self.width)
-        check_weight_std(self.init, self.weight_std)
+        check_weight_std(self.init, self.width, self.width, self.gain)
 
     @property
     def widths(self) -> tuple[int, ...]:

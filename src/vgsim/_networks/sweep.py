@@ -98,5 +98,7 @@ def assembled(kind: type[Network], chosen: Mapping[str, Any]) -> dict[str, Any]:
                 f"{part}__{next(iter(fields))}",
                 f"must be the field of a part, which are {', '.join(domains)}",
             )
+        if part in arguments and arguments[part] is None:
+            raise type_error(part, f"is given as None and by its fields {list(fields)}: give one")
         arguments[part] = domains[part].assembled(part, arguments.get(part), fields)
     return arguments
