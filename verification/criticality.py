@@ -79,9 +79,7 @@ def picture(figure, seed: int) -> None:
     ):
         critical = theory.critical_gain(name, bias_std)
         gains = float(critical) * np.linspace(0.6, 1.5, 13)
-        rates = [
-            math.log(chi(name, g, fixed_point(name, g, bias_std))) for g in gains
-        ]
+        rates = [math.log(chi(name, g, fixed_point(name, g, bias_std))) for g in gains]
         ax.plot(gains, rates, "k--", label="ln χ₁")
         for n in (32, 128, 512):
             found = [mean(slopes(network(name, g, bias_std, n), 200, seed)) for g in gains]

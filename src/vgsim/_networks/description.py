@@ -196,7 +196,7 @@ class Description:
         """
         own = cls.__name__
         if not isinstance(values, Mapping):
-            raise TypeError(f"{own} must be described by a mapping, got {values!r}")
+            raise type_error("values", f"must be a mapping that describes a {own}, got {values!r}")
         given = dict(values)
         kind = given.pop("kind", None)
         if kind != own:
@@ -206,9 +206,11 @@ class Description:
         unknown = sorted(set(given) - set(known))
         missing = sorted(set(required) - set(given))
         if unknown or missing:
-            raise ValueError(
-                f"a description of kind {own!r} has the fields {list(known)}, of which {required} "
-                f"are required; unknown: {unknown}, missing: {missing}"
+            raise value_error(
+                "values",
+                f"must have the fields {list(known)}, of which {required} are required; unknown: "
+                f"{unknown}, missing: {missing}",
+                f" of kind {own!r}",
             )
         arguments = {name: known[name].domain.from_json(value) for name, value in given.items()}
         left_out = {n: f.implicit for n, f in known.items() if f.implicit is not MISSING}

@@ -219,14 +219,18 @@ def check_matrix(init: Initializer, fan_in: int, fan_out: int) -> None:
         )
 
 
-def check_weight_std(gain: str, init: Initializer, std: float) -> None:
-    """Refuse weights of a standard deviation, with a gain, that arithmetic has no room for."""
-    if not MIN_STD <= std <= MAX_STD:
-        raise value_error(
-            "gain",
-            f"{gain} with {init!r} gives weights of standard deviation {std!r}; it must be from "
-            f"{MIN_STD} to {MAX_STD}",
-        )
+def check_weight_std(
+    init: Initializer, fan_in: int, fan_out: int, gain: float, last_gain: float = 1.0
+) -> None:
+    """Refuse weights of a standard deviation that arithmetic has no room for."""
+    for factor, times in ((1.0, ""), (last_gain, f" times last_gain {last_gain!r}")):
+        std = gain * init.weight_std(fan_in, fan_out) * factor
+        if not MIN_STD <= std <= MAX_STD:
+            raise value_error(
+                "gain",
+                f"must give weights of a standard deviation from {MIN_STD} to {MAX_STD}, got {std} "
+                f"by {gain!r}{times} with init {init.name!r}",
+            )
 
 
 def check_bias(init: Initializer, bias_std: float) -> None:

@@ -237,10 +237,7 @@ class MLP(Network):
         last_gain = self.residual.last_gain if self.residual else 1.0
         for fans in self._fans:
             check_matrix(self.init, *fans)
-            std = self.gain * self.init.weight_std(*fans)
-            check_weight_std(f"{self.gain!r}", self.init, std)
-            times = f"{self.gain!r} times last_gain {last_gain!r}"
-            check_weight_std(times, self.init, std * last_gain)
+            check_weight_std(self.init, *fans, self.gain, last_gain)
 
     def _check_norm(self) -> None:
         if self.norm is None and self.norm_eps != NORM_EPS:

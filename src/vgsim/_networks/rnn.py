@@ -105,7 +105,7 @@ class RNN(Network):
             self._set(init=Initializer("orthogonal"))
         check_bias(self.init, self.bias_std)
         check_matrix(self.init, self.width, self.width)
-        check_weight_std(f"{self.gain!r}", self.init, self.weight_std)
+        check_weight_std(self.init, self.width, self.width, self.gain)
 
     @property
     def widths(self) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from vgsim._checks import value_error
 from vgsim._statistics.estimate import check_level
 
 METHODS = ("wilson", "exact", "anytime")
@@ -70,7 +71,7 @@ def check_interval(confidence_level: float, method: str) -> None:
     """
     check_level(confidence_level)
     if method not in METHODS:
-        raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
+        raise value_error("method", f"must be one of {', '.join(METHODS)}, got {method!r}")
 
 
 def binomial(
@@ -113,7 +114,7 @@ def binomial(
     """
     events, n = operator.index(events), operator.index(n)
     if not 0 <= events <= n or n < 1:
-        raise ValueError(f"events and n must be 0 <= events <= n, n >= 1, got {events} of {n}")
+        raise value_error("events", f"must be 0 <= events <= n, n >= 1, got {events} of {n}")
     check_interval(confidence_level, method)
     if method == "anytime":
         low, high = confidence_sequence(events, n, confidence_level)
@@ -171,7 +172,7 @@ def confidence_sequence(events: int, n: int, confidence_level: float = 0.95) -> 
     """
     events, n = operator.index(events), operator.index(n)
     if not 0 <= events <= n:
-        raise ValueError(f"events and n must be 0 <= events <= n, got {events} of {n}")
+        raise value_error("events", f"must be 0 <= events <= n, got {events} of {n}")
     check_level(confidence_level)
     log_least = _log_beta(PRIOR + events, PRIOR + n - events) - _log_beta(PRIOR, PRIOR)
     log_least += math.log1p(-confidence_level)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from vgsim._checks import value_error
 from vgsim._statistics.estimate import Estimate, check_level
 
 Floats = NDArray[np.float64]
@@ -168,9 +169,11 @@ def bootstrap(
     arrays = [np.asarray(column, dtype=np.float64) for column in columns]
     for array in arrays:
         if array.ndim != 1 or np.count_nonzero(array > -np.inf) < 2:
-            raise ValueError("a bootstrap needs two or more numbers in every column")
+            raise value_error("columns", "must hold two or more numbers each, for a bootstrap")
     if paired and len({array.size for array in arrays}) > 1:
-        raise ValueError(f"paired columns must be equally long, got {[a.size for a in arrays]}")
+        raise value_error(
+            "columns", f"must be equally long, got {[a.size for a in arrays]}", " in pairs"
+        )
     from scipy import stats
 
     centres = np.array([array[array > -np.inf].mean() for array in arrays])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from vgsim._checks import type_error, value_error
 from vgsim._statistics.estimate import Estimate, check_level
 
 
@@ -78,7 +79,7 @@ def checked_quantile(q: ArrayLike) -> NDArray[np.float64]:
     """
     found = numbers("q", q)
     if not np.all((found >= 0) & (found <= 1)):
-        raise ValueError(f"q must lie between 0 and 1, got {found.tolist()}")
+        raise value_error("q", f"must lie between 0 and 1, got {found.tolist()}")
     return found
 
 
@@ -92,13 +93,13 @@ def numbers(argument: str, value: ArrayLike) -> NDArray[np.float64]:
     Traceback (most recent call last):
     TypeError: q must be a number or an array of numbers, got None
     """
-    message = f"{argument} must be a number or an array of numbers, got {value!r}"
+    problem = f"must be a number or an array of numbers, got {value!r}"
     try:
         array = np.asarray(value)
     except ValueError:  # ragged
-        raise TypeError(message) from None
+        raise type_error(argument, problem) from None
     if array.dtype.kind not in "iuf":
-        raise TypeError(message)
+        raise type_error(argument, problem)
     return array.astype(np.float64)
 
 
@@ -143,7 +144,7 @@ def quantile_interval(values: ArrayLike, q: ArrayLike, confidence_level: float =
     check_level(confidence_level)
     values, q = np.asarray(values, dtype=np.float64), numbers("q", q)
     if values.ndim != 1 or not values.size or np.isnan(values).any():
-        raise ValueError("values must be a vector of one or more numbers or -inf, none NaN")
+        raise value_error("values", "must be a vector of one or more numbers or -inf, none NaN")
     from scipy.stats import binom
 
     estimate = quantile(values, q)

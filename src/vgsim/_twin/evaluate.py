@@ -15,6 +15,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from vgsim._checks import type_error, value_error
 from vgsim._engine.settings import checked_layers
 from vgsim._networks.description import Network, checked_network
 from vgsim._twin.layers import backward, forward, mlp_layers, rnn_layers
@@ -185,12 +186,15 @@ def evaluate(
     x = _columns("inputs", inputs, "n_0", network.widths[0])
     g = _columns("output_gradient", output_gradient, "n_D", network.widths[-1])
     if g.shape[1] != x.shape[1]:
-        raise ValueError(
-            "output_gradient must have a column for each example, as inputs have: "
-            f"got {g.shape[1]} and {x.shape[1]} columns"
+        raise value_error(
+            "output_gradient",
+            "must have a column for each example, as inputs have: "
+            f"got {g.shape[1]} and {x.shape[1]} columns",
         )
     if not g.any():
-        raise ValueError("output_gradient must not be all zeros: ratios to it would be undefined")
+        raise value_error(
+            "output_gradient", "must not be all zeros: ratios to it would be undefined"
+        )
     W, b = _weights(network, weights), _biases(network, biases)
     if network.shares_weights:
         _refuse("an RNN", gate_weights=gate_weights)
@@ -199,7 +203,9 @@ def evaluate(
     else:
         _refuse("an MLP", input_weights=input_weights, drive=drive)
         if network.norm == "batch" and x.shape[1] < 2:
-            raise ValueError("inputs must have at least 2 columns, as norm is 'batch', got 1")
+            raise value_error(
+                "inputs", "must have at least 2 columns for batch normalisation, got 1"
+            )
         chain = mlp_layers(network, W, b, _gates(network, gate_weights))
 
     X = forward(chain, scaled(x))
@@ -240,7 +246,7 @@ def _weights(
 ) -> list[Scaled]:
     """Return W_1 … W_D, or W_T of every layer; [W] of a recurrent network."""
     widths, checked = network.widths, []
-    for i, W in enumerate(_per_layer(network, f"{argument} must hold", weights)):
+    for i, W in enumerate(_per_layer(network, argument, "must hold", weights)):
         shape = (widths[i + 1], widths[i])
         checked.append(_matrix(f"{argument}[{i}]", W, shape, f"(n_{i + 1}, n_{i})"))
     return checked
@@ -251,7 +257,7 @@ def _biases(network: Network, biases: Iterable[ArrayLike | None] | None) -> list
     if biases is None:
         return [None] * (1 if network.shares_weights else network.depth)
     checked: list[Scaled | None] = []
-    for i, b in enumerate(_per_layer(network, "biases must be None or hold", biases)):
+    for i, b in enumerate(_per_layer(network, "biases", "must be None or hold", biases)):
         checked.append(None)
         if b is not None:
             n = network.widths[i + 1]
@@ -265,7 +271,7 @@ def _gates(network: Network, gate_weights: Iterable[ArrayLike] | None) -> list[S
         _refuse("a network without highway", gate_weights=gate_weights)
         return None
     if gate_weights is None:
-        raise ValueError("gate_weights must be given: the network has highway gates")
+        raise value_error("gate_weights", "must be given: the network has highway gates")
     return _weights(network, gate_weights, "gate_weights")
 
 
@@ -273,15 +279,19 @@ def _drive(
     network: Network, input_weights: ArrayLike | None, drive: ArrayLike | None, B: int
 ) -> tuple[Scaled | None, list[Scaled]]:
     """Return U and s_1 … s_steps."""
-    if (input_weights is None) != (drive is None):
-        raise ValueError("input_weights and drive must be given together or not at all")
-    if input_weights is None or drive is None:
+    if input_weights is None and drive is None:
         return None, []
+    if input_weights is None:
+        raise value_error("input_weights", "must be given together with a drive, or neither")
+    if drive is None:
+        raise value_error("drive", "must be given together with input weights, or neither")
     n, steps = network.width, network.depth
     U = _matrix("input_weights", input_weights, (n, n), "(n, n)")
     s = _finite("drive", drive)
     if s.shape != (steps, n, B) and (B > 1 or s.shape != (steps, n)):
-        raise ValueError(f"drive must have shape (steps, n, B) = {(steps, n, B)}, got {s.shape}")
+        raise value_error(
+            "drive", f"must have shape (steps, n, B) = {(steps, n, B)}, got {s.shape}"
+        )
     return U, [scaled(s_t) for s_t in s.reshape(steps, n, B)]
 
 
@@ -289,17 +299,17 @@ def _refuse(where: str, **arguments: object) -> None:
     """Refuse what has no use there."""
     for argument, value in arguments.items():
         if value is not None:
-            raise ValueError(f"{argument} must be None: {where} has no use for it")
+            raise value_error(argument, f"must be None: {where} has no use for it")
 
 
-def _per_layer(network: Network, must_hold: str, arrays: Iterable[T]) -> list[T]:
+def _per_layer(network: Network, argument: str, must_hold: str, arrays: Iterable[T]) -> list[T]:
     """Return as many arrays as there are layers, or the only one of a recurrent network."""
     given, depth = list(arrays), network.depth
     count, allowed = depth, f"depth = {depth} arrays"
     if network.shares_weights:
         count, allowed = 1, "1 array, the same at every step"
     if len(given) != count:
-        raise ValueError(f"{must_hold} {allowed}, got {len(given)}")
+        raise value_error(argument, f"{must_hold} {allowed}, got {len(given)}")
     return given
 
 
@@ -307,8 +317,8 @@ def _matrix(argument: str, value: ArrayLike, shape: tuple[int, int], symbols: st
     W = _finite(argument, value)
     if W.shape != shape:
         transposed = "; transpose it" if W.shape == shape[::-1] else ""
-        raise ValueError(
-            f"{argument} must have shape {symbols} = {shape}, got {W.shape}{transposed}"
+        raise value_error(
+            argument, f"must have shape {symbols} = {shape}, got {W.shape}{transposed}"
         )
     return scaled(W, axis=None)
 
@@ -321,9 +331,10 @@ def _columns(
     if columns.ndim == 1:
         columns = columns[:, np.newaxis]
     if columns.ndim != 2 or columns.shape != (n, count or max(columns.shape[1], 1)):
-        raise ValueError(
-            f"{argument} must have shape ({symbol},) or ({symbol}, {count or 'B'}) with "
-            f"{symbol} = {n}, got {np.shape(value)}"
+        raise value_error(
+            argument,
+            f"must have shape ({symbol},) or ({symbol}, {count or 'B'}) with {symbol} = {n}, got "
+            f"{np.shape(value)}",
         )
     return columns
 
@@ -331,7 +342,7 @@ def _columns(
 def _finite(argument: str, value: ArrayLike) -> Array:
     array = np.asarray(value)
     if array.dtype.kind not in "iuf":
-        raise TypeError(f"{argument} must be an array of real numbers, got dtype {array.dtype}")
+        raise type_error(argument, f"must be an array of real numbers, got dtype {array.dtype}")
     if not np.all(np.isfinite(array)):
-        raise ValueError(f"{argument} must be finite, got NaN or infinity in it")
+        raise value_error(argument, "must be finite, got NaN or infinity in it")
     return array.astype(np.float64)

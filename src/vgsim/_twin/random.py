@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from vgsim._checks import value_error
 from vgsim._engine.settings import STREAMS
 
 __all__ = ["normals", "philox4x32", "truncated_normals", "uniforms", "words"]
@@ -202,15 +203,15 @@ def _blocks(key: Any, stream: str | int, layer: int, index: int, count: int) -> 
     """Blocks 0 … count - 1 of a stream, (count, 4)."""
     number = STREAMS.get(stream, -1) if isinstance(stream, str) else stream
     if number not in STREAMS.values():
-        raise ValueError(f"stream must be one of {STREAMS}, got {stream!r}")
+        raise value_error("stream", f"must be one of {STREAMS}, got {stream!r}")
     layer, index = operator.index(layer), operator.index(index)
-    for name, value, high in (
-        ("layer", layer, 2**32 - 1),
-        ("index", index, 2**56 - 1),
-        ("number of blocks", count, 2**32),
+    for name, value, high, of in (
+        ("layer", layer, 2**32 - 1, ""),
+        ("index", index, 2**56 - 1, ""),
+        ("count", count, 2**32, " of blocks"),
     ):
         if not 0 <= value <= high:
-            raise ValueError(f"{name} must be from 0 to {high}, got {value}")
+            raise value_error(name, f"must be from 0 to {high}, got {value}", of)
     counter = np.empty((count, 4), dtype=np.uint32)
     counter[:, 0] = np.arange(count, dtype=np.uint32)
     counter[:, 1:] = layer, index & 0xFFFFFFFF, number << 24 | index >> 32
@@ -221,4 +222,4 @@ def _is_double(dtype: DTypeLike) -> bool:
     try:
         return ("float32", "float64").index(np.dtype(dtype).name) == 1
     except (TypeError, ValueError):
-        raise ValueError(f"dtype must be 'float32' or 'float64', got {dtype!r}") from None
+        raise value_error("dtype", f"must be 'float32' or 'float64', got {dtype!r}") from None

@@ -56,7 +56,7 @@ def correlation_map(
     --------
     ReLU's is that of the arc-cosine kernel of Cho and Saul 2009:
 
-    >>> from vgsim.theory import correlation_map
+    >>> from vgsim.theory._correlation_map import correlation_map
     >>> round(correlation_map("relu", 2**0.5, 0.0, q=1.0, c=0.5), 6)
     0.608998
     """
@@ -93,7 +93,8 @@ def correlation_fixed_point(
 
     Examples
     --------
-    >>> from vgsim.theory import correlation_fixed_point, fixed_point
+    >>> from vgsim.theory._correlation_map import correlation_fixed_point
+    >>> from vgsim.theory._variance_map import fixed_point
     >>> q = fixed_point("tanh", 2**0.5, sigma_b=0.05**0.5)
     >>> c, slope = correlation_fixed_point("tanh", 2**0.5, 0.05**0.5, q)
     >>> round(c, 6), round(-1 / __import__("math").log(slope), 4)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vgsim._checks import Number
+from vgsim._checks import Number, value_error
 from vgsim._networks.activations import Activation, as_activation
 from vgsim.theory._gaussian import gaussian_mean
 from vgsim.theory._variance_map import chi, chi_parallel, fixed_point
@@ -155,7 +155,7 @@ def critical_gain(activation: str | Activation, bias_std: float = 0.0) -> Critic
     inf
     >>> critical_gain("gelu")
     Traceback (most recent call last):
-    ValueError: gelu has no critical gain with bias_std=0.0: at the gain 1.533... the fixed point...
+    ValueError: activation 'gelu' has no critical gain with biases of standard deviation 0.0: at ...
     """
     from scipy.optimize import brentq
 
@@ -174,7 +174,7 @@ def critical_gain(activation: str | Activation, bias_std: float = 0.0) -> Critic
     if at_gain > EXACT:
         above = brentq(excess, below, above, xtol=1e-15, rtol=1e-14)
         if abs(excess(above)) > JUMP:
-            raise ValueError(_no_gain(phi, bias_std, above))
+            raise value_error("activation", _no_gain(phi, bias_std, above))
     homogeneous = phi.slope_at_zero == phi.slope_at_infinity
     q_star = math.inf if homogeneous else fixed_point(phi, above, bias_std)
     slope = chi_parallel(phi, above, q_star)
@@ -204,9 +204,10 @@ def _no_gain(phi: Activation, bias_std: float, gain: float) -> str:
     low, high = gain * (1.0 - 1e-9), gain * (1.0 + 1e-9)
     before, after = fixed_point(phi, low, bias_std), fixed_point(phi, high, bias_std)
     return (
-        f"{phi.name} has no critical gain with bias_std={bias_std!r}: at the gain {gain:.6f} the "
-        f"fixed point of the variance jumps from q* = {before:.6g} to {after:.6g}, and chi_1 from "
-        f"{chi(phi, low, before):.6f} to {chi(phi, high, after):.6f}; a larger bias_std may do"
+        f"{phi.name!r} has no critical gain with biases of standard deviation {bias_std!r}: at the "
+        f"gain {gain:.6f} the fixed point of the variance jumps from q* = {before:.6g} to "
+        f"{after:.6g}, and chi_1 from {chi(phi, low, before):.6f} to {chi(phi, high, after):.6f}; "
+        "a larger standard deviation may do"
     )
 
 
@@ -300,7 +301,9 @@ def edge_of_chaos(activation: str | Activation) -> CriticalPoint:
         bias_square = q - gain**2 * gaussian_mean(lambda h: phi.value(h) ** 2, q, phi)
         if bias_square >= 0:
             return _point(phi, gain, math.sqrt(bias_square), q)
-    raise ValueError(f"{phi.name} has no gain and bias_std with chi_1 = chi_parallel = 1")
+    raise value_error(
+        "activation", f"{phi.name!r} has no gain and biases with chi_1 = chi_parallel = 1"
+    )
 
 
 def _point(phi: Activation, gain: float, bias_std: float, q: float) -> CriticalPoint:

@@ -7,27 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vgsim._checks import COUNTERS, DECADE, Number, checked_int
-from vgsim._networks.activations import Activation, as_activation
+from vgsim._checks import COUNTERS, DECADE, checked_int, value_error
 from vgsim._networks.description import Network, checked_network
-from vgsim.theory._exact import exact_law
+from vgsim.theory._exact import Widths, exact_law, layered_law, piecewise_linear
 from vgsim.theory._fluctuations import smooth_moments
 from vgsim.theory._mixture import linear_factor
 from vgsim.theory._normalised import checked_batch_size, normalised_growth
-from vgsim.theory._product import Widths, layered_law, piecewise_linear
 from vgsim.theory._skips import highway_growth, residual_growth
 
-__all__ = [
-    "LogGradientMoments",
-    "log_gradient_moments",
-    "lognormal_constant",
-    "lognormal_limit",
-    "one_hot_constant",
-]
-
-
-_GATE = Number("more than 0 and at most 1", lambda p: 0 < p <= 1)
-_KURTOSIS = Number("at least 1", lambda k: k >= 1)
+__all__ = ["LogGradientMoments", "log_gradient_moments"]
 
 
 @dataclass(frozen=True)
@@ -67,131 +55,6 @@ class LogGradientMoments:
     def log10_std(self) -> float | None:
         """Standard deviation of R, or None."""
         return None if self.variance is None else math.sqrt(self.variance) / DECADE
-
-
-def lognormal_constant(
-    activation: str | Activation, *, orthogonal: bool = False, gate_probability: float = 1.0
-) -> float:
-    """Return n times the variance a layer of ln ‖J u‖², for a piecewise linear φ and large n.
-
-    Parameters
-    ----------
-    activation : str or Activation
-        linear, relu or leaky_relu.
-    orthogonal : bool, default False
-        Orthogonal weights in place of independent ones.
-    gate_probability : float, default 1.0
-        Each unit is kept with this probability, independently, else set to 0 (dropout).
-
-    Returns
-    -------
-    float
-        3 E φ'⁴/(E φ'²)² − 1, less 2 if orthogonal: 5 for relu, 2 for linear.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If the activation is another one, or the probability is no number or out of range.
-
-    References
-    ----------
-    Hanin and Nica, "Products of many large random matrices and gradients in deep neural networks",
-    2020.
-
-    Examples
-    --------
-    >>> import vgsim
-    >>> from vgsim.theory import lognormal_constant
-    >>> lognormal_constant("relu"), lognormal_constant("relu", orthogonal=True)
-    (5.0, 3.0)
-    >>> round(lognormal_constant(vgsim.Activation("leaky_relu", slope=0.25)), 6)
-    4.33564
-    """
-    phi = as_activation(activation)
-    if phi.slope_below_zero is None:
-        raise ValueError(
-            "activation of a log-normal limit must be 'linear', 'relu' or 'leaky_relu', got "
-            f"{phi.name!r}: see log_gradient_moments for the others"
-        )
-    gate_probability = _GATE.check("gate_probability", gate_probability)
-    slopes = phi.derivative([-1.0, 1.0])
-    square = float((slopes**2).mean())
-    kurtosis = float((slopes**4).mean()) / (square * square * gate_probability)
-    return 3.0 * kurtosis - 1.0 - (2.0 if orthogonal else 0.0)
-
-
-def one_hot_constant(kurtosis: float) -> float:
-    """Return n Var ln ‖relu(W e)‖² for large n, e a one-hot input and W of independent weights.
-
-    Through a one-hot input the law of single weights is seen. A dense one sees sums of many, as
-    good as normal: 5 whatever the law, up to 1/n.
-
-    Parameters
-    ----------
-    kurtosis : float
-        E w⁴/(E w²)²: 3 for normal weights, 9/5 for uniform ones, 1 for signs.
-
-    Returns
-    -------
-    float
-        2 kurtosis − 1: 5 for normal weights.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If the kurtosis is no number, or less than 1.
-
-    Examples
-    --------
-    >>> from vgsim.theory import one_hot_constant
-    >>> one_hot_constant(1.8)
-    2.6
-    """
-    kurtosis = _KURTOSIS.check("kurtosis", kurtosis)
-    return 2.0 * kurtosis - 1.0
-
-
-def lognormal_limit(network: Network) -> float:
-    """Return β = c Σ 1/n_l: X tends to a normal law of variance β, as widths and depth grow.
-
-    X = ln(‖G_0‖²/‖G_D‖²); its mean is then −β/2 at critical gain. c is
-    :func:`lognormal_constant`, and unequal ends add 2/n_0 − 2/n_D.
-
-    Parameters
-    ----------
-    network : MLP
-        With activation linear, relu or leaky_relu, without norm, residual, highway and clip.
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    TypeError
-        If `network` is neither an MLP nor an RNN.
-    ValueError
-        If the network has no such limit.
-
-    References
-    ----------
-    Hanin and Nica, "Products of many large random matrices and gradients in deep neural networks",
-    2020.
-
-    Examples
-    --------
-    >>> import vgsim
-    >>> from vgsim.theory import lognormal_limit
-    >>> print(f"{lognormal_limit(vgsim.MLP(100, 50, activation='relu', init='he_normal')):.6g}")
-    10
-    """
-    network = _plain(checked_network(network), "a log-normal limit")
-    constant = lognormal_constant(
-        network.activation, orthogonal=network.init.distribution == "orthogonal"
-    )
-    widths = np.array(network.widths, dtype=np.float64)
-    ends = 2.0 / widths[0] - 2.0 / widths[-1]
-    return float(constant * (1.0 / widths[1:]).sum() + ends)
 
 
 def log_gradient_moments(
@@ -301,12 +164,15 @@ def _checked_batch(network: Network, batch_size: float | None) -> float:
     """Return the batch size, 1 if it is left out."""
     if network.norm == "batch":
         if batch_size is None:
-            raise ValueError("batch_size must be given for a network with norm='batch'")
+            raise value_error(
+                "batch_size", "must be given for a network with batch normalisation, got None"
+            )
         return checked_batch_size(batch_size)
     size = 1 if batch_size is None else checked_int("batch_size", batch_size, 1, COUNTERS - 1)
     if size != 1:
-        raise ValueError(
-            f"batch_size must be 1 but with norm='batch', where theory has it, got {batch_size}"
+        raise value_error(
+            "batch_size",
+            f"must be 1 but with batch normalisation, where theory has it, got {batch_size}",
         )
     return size
 
@@ -328,11 +194,13 @@ def _exact(network: Network) -> bool:
 def _plain(network: Network, what: str) -> Network:
     """Return the network if it is a plain MLP, or say what is in the way."""
     if network.shares_weights:
-        raise ValueError(f"network must be an MLP for {what}, an RNN shares its weights: {network}")
+        raise value_error(
+            "network", f"must be an MLP for {what}, an RNN shares its weights: {network}"
+        )
     for name in ("norm", "residual", "highway", "clip"):
         if getattr(network, name) is not None:
-            raise ValueError(
-                f"network must have no {name} for {what}, got {getattr(network, name)!r}"
+            raise value_error(
+                "network", f"must have no {name} for {what}, got {getattr(network, name)!r}"
             )
     return network
 
@@ -348,7 +216,7 @@ def _piecewise_linear(network: Network) -> LogGradientMoments:
         return LogGradientMoments(law.mean, law.variance, False, source)
     n, depth = network.width, network.depth
     if not isinstance(n, int):
-        raise ValueError(f"network must have equal widths with orthogonal weights, got {n}")
+        raise value_error("network", f"must have equal widths with orthogonal weights, got {n}")
     # O keeps the norm that independent weights multiply by χ²_n/n, and all directions are uniform.
     _, mean, variance = linear_factor(n).cumulants(0.0)
     mean = law.mean - depth * (mean - math.log(n))

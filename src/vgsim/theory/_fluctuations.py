@@ -9,6 +9,7 @@ from functools import cache, partial
 import numpy as np
 from numpy.typing import NDArray
 
+from vgsim._checks import value_error
 from vgsim._networks.activations import Activation, as_activation
 from vgsim._networks.description import Network
 from vgsim.theory._gaussian import gaussian_mean
@@ -97,7 +98,7 @@ def finite_width_rates(
 
     Examples
     --------
-    >>> from vgsim.theory import finite_width_rates
+    >>> from vgsim.theory._fluctuations import finite_width_rates
     >>> mean, variance = finite_width_rates("selu", 1.0)
     >>> print(f"{variance:.4f}")
     4.4195
@@ -105,13 +106,16 @@ def finite_width_rates(
     phi = as_activation(activation)
     q = fixed_point(phi, sigma_w, sigma_b)
     if q == 0 or math.isinf(q):
-        raise ValueError(f"network must have a finite variance of pre-activations, it tends to {q}")
+        raise value_error(
+            "sigma_w", f"must lead to a finite variance of pre-activations, it tends to {q}"
+        )
     w, m = sigma_w**2, _layer(phi, q)
     chi_1, parallel = w * m.slope, w * m.square_1
     if not (parallel < 1 - 1e-9 and parallel**2 < chi_1):
-        raise ValueError(
-            "fluctuations must decay, with χ_∥ < 1 and χ_∥² < χ₁, got "
-            f"χ_∥={parallel:.6g} and χ₁={chi_1:.6g}"
+        raise value_error(
+            "sigma_w",
+            "must let fluctuations decay, with χ_∥ < 1 and χ_∥² < χ₁, got a χ_∥ of "
+            f"{parallel:.6g} and a χ₁ of {chi_1:.6g}",
         )
     k = m.slope_1 / m.slope
     own = 3.0 * m.slope_fourth / m.slope**2 - 1.0
@@ -197,7 +201,7 @@ def _check_small(
     elif abs(shift) > 0.025 or (std > q and effect > 0.005):
         cause = f"the variance of the pre-activations fluctuates by {std / q:.2g} of itself"
     if cause:
-        raise ValueError(
-            f"network must be wider for a correction of first order in 1/width: {cause} in layer "
-            f"{layer}"
+        raise value_error(
+            "network",
+            f"must be wider for a correction of first order in 1/width: {cause} in layer {layer}",
         )

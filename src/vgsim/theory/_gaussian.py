@@ -14,10 +14,10 @@ from functools import cache
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vgsim._checks import Number
+from vgsim._checks import Number, value_error
 from vgsim._networks.activations import Activation, as_activation
 
-__all__ = ["gaussian_mean"]
+__all__ = ["checked_variance", "gaussian_mean", "kinks", "nodes"]
 
 Array = NDArray[np.float64]
 
@@ -55,7 +55,7 @@ def gaussian_mean(
 
     Examples
     --------
-    >>> from vgsim.theory import gaussian_mean
+    >>> from vgsim.theory._gaussian import gaussian_mean
     >>> round(gaussian_mean(lambda h: h**4, 2.0), 10)
     12.0
     """
@@ -66,7 +66,9 @@ def gaussian_mean(
         h, weights = nodes(0.0, math.sqrt(variance), kinks(activation))
     values = np.asarray(f(h), dtype=np.float64)
     if values.shape not in ((), h.shape):
-        raise ValueError(f"f must be elementwise, got values of shape {values.shape} for {h.shape}")
+        raise value_error(
+            "f", f"must be elementwise, got values of shape {values.shape} for {h.shape}"
+        )
     return float(weights @ np.broadcast_to(values, h.shape))
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from vgsim._checks import value_error
 from vgsim._networks.activations import Activation
 from vgsim._networks.description import Network, checked_network
 from vgsim.theory._correlation_map import CRITICAL, correlation_fixed_point
 from vgsim.theory._variance_map import chi, chi_parallel, fixed_point
 
-__all__ = ["MeanField", "chi", "chi_parallel", "fixed_point", "mean_field"]
+__all__ = ["MeanField", "mean_field"]
 
 
 @dataclass(frozen=True)
@@ -146,14 +147,14 @@ def _depth_scale(slope: float) -> float:
 def _sigmas(network: Network) -> tuple[float, float]:
     """σ_w and σ_b, if they are the same in every layer."""
     if network.init.distribution == "identity":
-        raise ValueError("network must have random weights for a mean field, got init='identity'")
+        raise value_error(
+            "network", "must have random weights for a mean field, got the init 'identity'"
+        )
     if network.clip is not None:
-        raise ValueError(f"network must have no clip for a mean field, got {network.clip!r}")
+        raise value_error("network", f"must have no clip for a mean field, got {network.clip!r}")
     for name in ("norm", "residual", "highway"):
         if (value := getattr(network, name)) is not None:
-            raise ValueError(
-                f"network must have no {name} for this mean field, got {name}={value!r}"
-            )
+            raise value_error("network", f"must have no {name} for this mean field, got {value!r}")
     if isinstance(network.width, int):
         fans = [network.width]
         stds, limits = network.weight_stds[:1], network.bias_limits[:1]
@@ -167,8 +168,9 @@ def _sigmas(network: Network) -> tuple[float, float]:
     for name, values in (("sigma_w", sigmas_w), ("sigma_b", sigmas_b)):
         low, high = min(values), max(values)
         if high - low > 1e-9 * high:
-            raise ValueError(
-                f"network must have the same {name} in every layer for a mean field, got values "
-                f"from {low:.6g} to {high:.6g}"
+            raise value_error(
+                "network",
+                f"must have the same {name} in every layer for a mean field, got values from "
+                f"{low:.6g} to {high:.6g}",
             )
     return sigmas_w[0], sigmas_b[0]

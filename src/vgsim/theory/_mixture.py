@@ -56,26 +56,20 @@ class Mixture:
         """θ > −edge is where E S^θ is finite."""
         return float(self.dof.min(initial=math.inf)) / 2.0
 
-    def tilted(self, theta: float) -> Floats:
-        """Return the logarithm of each component's part of E S^θ."""
-        from scipy.special import gammaln
+    def cumulants(self, theta: float) -> tuple[float, float, float]:
+        """Return ln E S^θ and its first two derivatives by θ: mean and variance, tilted by θ."""
+        from scipy.special import gammaln, polygamma, psi
 
         half = self.dof / 2.0
         moment = gammaln(half + theta) - gammaln(half) + theta * (self.log_scale + LN_2)
-        return np.asarray(self.log_weight + moment)
-
-    def cumulants(self, theta: float) -> tuple[float, float, float]:
-        """Return ln E S^θ and its first two derivatives by θ: mean and variance, tilted by θ."""
-        from scipy.special import polygamma, psi
-
-        terms = self.tilted(theta)
+        terms = self.log_weight + moment
         top = terms.max()
         weight = np.exp(terms - top)
         total = weight.sum()
         weight /= total
-        mean = psi(self.dof / 2.0 + theta) + self.log_scale + LN_2
+        mean = psi(half + theta) + self.log_scale + LN_2
         tilted_mean = float(weight @ mean)
-        variance = polygamma(1, self.dof / 2.0 + theta) + (mean - tilted_mean) ** 2
+        variance = polygamma(1, half + theta) + (mean - tilted_mean) ** 2
         return float(top + math.log(total)), tilted_mean, float(weight @ variance)
 
     @property

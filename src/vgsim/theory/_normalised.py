@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from vgsim._checks import Choice, Number
+from vgsim._checks import Choice, Number, value_error
 from vgsim._networks.activations import Activation, as_activation
 from vgsim._networks.description import Network
 from vgsim.theory._gaussian import gaussian_mean
@@ -79,9 +79,10 @@ def normalisation_rate(
         return (batch_size - 2.0) / (batch_size - 3.0)
     if phi.slope_below_zero == 0:
         return _batch_relu(batch_size)
-    raise ValueError(
-        "activation must be 'linear' or 'relu' at a finite batch_size, or batch_size must be inf, "
-        f"got {phi.name!r} with batch_size={batch_size}"
+    raise value_error(
+        "activation",
+        "must be 'linear' or 'relu' at a finite batch size, or the batch size infinite, got "
+        f"{phi.name!r} with a batch size of {batch_size:g}",
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from vgsim._checks import value_error
 from vgsim._networks.description import Network
 from vgsim.theory._normalised import unit_means
 
@@ -99,5 +100,7 @@ def _transition(centre: Floats, std: float) -> tuple[Floats, Floats]:
     kernel = np.exp(-0.5 * ((y - centre[:, None]) / std) ** 2)
     total = kernel.sum(axis=1, keepdims=True)
     if not total.min() > 0:
-        raise ValueError("branch is too weak beside the skip for a grid: no theory of style 'post'")
+        raise value_error(
+            "network", "has a branch too weak beside the skip for a grid: no theory of style 'post'"
+        )
     return y, kernel / total

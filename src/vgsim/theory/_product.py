@@ -3,27 +3,84 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vgsim._checks import COUNTERS, DECADE, RELATIVE, Number, checked_int
+from vgsim._checks import DECADE, RELATIVE, Number, checked_int, type_error, value_error
 from vgsim.theory._density import Density
-from vgsim.theory._mixture import Mixture, leaky_factor, linear_factor, relu_factor
-from vgsim.theory._sum import Sum
+from vgsim.theory._mixture import Mixture, linear_factor
 
-__all__ = ["ProductLaw", "leaky_relu_law", "linear_law", "relu_law"]
+__all__ = ["ProductLaw", "Sum"]
 
 Floats = NDArray[np.float64]
 
 
 _SHARE = Number("more than 0 and at most 1", lambda x: 0 < x <= 1)
 _THETA = Number("a finite number", lambda x: True)
-_SLOPE = Number("0, or from 1e-6 to 1e6", lambda x: x == 0 or 1e-6 <= x <= 1e6)
+
+
+class Sum:
+    """X = log_scale + Σ ln S_l, a sum of independent terms.
+
+    With n_in ≠ n_out, ln S_D is replaced by ln(S_D/χ²_{n_out}), where S_D is χ²_{n_out} with some
+    of its parts weakened and the ratio is independent of it, and ln χ²_{n_in} is added.
+
+    Attributes
+    ----------
+    factors : tuple of (Mixture, int)
+        The laws of S_l and how often each occurs.
+    log_scale : float
+    ends : tuple of Mixture, or None
+        χ²_{n_in} and χ²_{n_out} where they are not the same.
+    edge : float
+        E e^{θX} is finite for θ > −edge.
+    """
+
+    def __init__(
+        self, factors: tuple[tuple[Mixture, int], ...], log_scale: float, n_in: int, n_out: int
+    ) -> None:
+        self.factors, self.log_scale = factors, log_scale
+        self.ends = None if n_in == n_out else (linear_factor(n_in), linear_factor(n_out))
+        self.edge = min([factor.edge for factor, _ in factors])
+        if self.ends:
+            self.edge = min(self.edge, n_in / 2.0)
+
+    @property
+    def last(self) -> Mixture:
+        """The law of S_D, where the ends are not the same."""
+        assert self.ends
+        return next(f for f, _ in self.factors if f.width == self.ends[1].width)
+
+    def cumulants(self, theta: float) -> tuple[float, float, float]:
+        """Return K(θ) = ln E e^{θX}, K'(θ) and K''(θ)."""
+        total = np.array([theta, 1.0, 0.0]) * self.log_scale
+        for factor, count in self.factors:
+            total += count * np.array(factor.cumulants(theta))
+        if self.ends:
+            first, last = self.ends
+            total += np.array(first.cumulants(theta)) - np.array(last.cumulants(theta))
+        return float(total[0]), float(total[1]), float(total[2])
+
+    def density(self) -> Density:
+        """Return the density of X, given that no S_l is 0."""
+        outer = self.last if self.ends else None
+        parts = [
+            (Density.of(factor), count - (factor is outer))
+            for factor, count in self.factors
+            if count > (factor is outer)
+        ]
+        if self.ends:
+            parts.append((Density.of(self.ends[0]), 1))
+        powers = sorted((part.power(count) for part, count in parts), key=lambda p: p.smoothness)
+        total = powers[0]
+        for power in powers[1:]:
+            total = total + power
+        if outer is not None and outer.share is not None:
+            total = total.weakened(outer.share)
+        return total.shifted(self.log_scale)
 
 
 class ProductLaw:
@@ -38,8 +95,6 @@ class ProductLaw:
         and the variance by (2 ln 10)² for those of R = log10(‖G_0‖/‖G_D‖).
     dead_probability : float
         P(X = −∞).
-    terms : Sum
-        The terms of X.
 
     Notes
     -----
@@ -70,18 +125,18 @@ class ProductLaw:
         n_out: int = 1,
     ) -> None:
         """Make the law of X = log_scale + Σ ln S_l, with unequal ends as in `Sum`."""
-        self.terms = Sum(tuple(factors), log_scale, n_in, n_out)
-        _, self.mean, self.variance = self.terms.cumulants(0.0)
-        log_alive = sum(count * math.log1p(-f.zero_probability) for f, count in self.terms.factors)
+        self._terms = Sum(tuple(factors), log_scale, n_in, n_out)
+        _, self.mean, self.variance = self._terms.cumulants(0.0)
+        log_alive = sum(count * math.log1p(-f.zero_probability) for f, count in self._terms.factors)
         self.dead_probability = abs(math.expm1(log_alive))
 
     @cached_property
     def _density(self) -> Density:
         """The density of X given that the network is not dead."""
-        return self.terms.density()
+        return self._terms.density()
 
     def __repr__(self) -> str:
-        count = sum(count for _, count in self.terms.factors)
+        count = sum(count for _, count in self._terms.factors)
         return f"<ProductLaw: {count} factors, mean {self.mean:.6g}, variance {self.variance:.6g}>"
 
     def _tails(self, x: Floats) -> tuple[Floats, Floats]:
@@ -125,7 +180,7 @@ class ProductLaw:
         values = _numbers("x", x)
         flat = values.ravel()
         if not np.isfinite(flat).all():
-            raise ValueError(f"x of pdf must be finite, got {x!r}")
+            raise value_error("x", f"must be finite, got {x!r}", " of pdf")
         return _like(values, self._density.pdf(flat) * (1.0 - self.dead_probability))
 
     def cdf_log10(self, ratio: ArrayLike) -> Floats | float:
@@ -163,9 +218,10 @@ class ProductLaw:
             If an argument is of the wrong type or out of range.
         """
         if event not in (*RELATIVE, "dead"):
-            raise ValueError(
-                "event of an exact law must be 'vanishing', 'exploding', 'healthy' or 'dead', "
-                f"got {event!r}"
+            raise value_error(
+                "event",
+                f"must be 'vanishing', 'exploding', 'healthy' or 'dead', got {event!r}",
+                " of an exact law",
             )
         threshold = _SHARE.check("threshold", threshold)
         if event == "dead":
@@ -199,7 +255,7 @@ class ProductLaw:
         """
         values = _numbers("q", q)
         if not ((values > 0) & (values < 1)).all():
-            raise ValueError(f"q must be between 0 and 1, got {q!r}")
+            raise value_error("q", f"must be between 0 and 1, got {q!r}")
         return _like(values, np.array([self._quantile(float(p)) for p in values.flat]))
 
     def _quantile(self, q: float) -> float:
@@ -223,11 +279,11 @@ class ProductLaw:
         >>> print(f"{relu_law(100, 50).log_moment(2):.6f}")  # 50 ln (1 + 5/100)
         2.439508
         """
-        edge = min([self.terms.edge, *(0.5 for f, _ in self.terms.factors if f.zero_probability)])
+        edge = min([self._terms.edge, *(0.5 for f, _ in self._terms.factors if f.zero_probability)])
         theta = _THETA.check("theta", theta)
         if not theta > -edge:
-            raise ValueError(f"theta must be more than {-edge:g}, got {theta!r}")
-        return self.terms.cumulants(theta)[0] + math.log1p(-self.dead_probability)
+            raise value_error("theta", f"must be more than {-edge:g}, got {theta!r}")
+        return self._terms.cumulants(theta)[0] + math.log1p(-self.dead_probability)
 
     def moment(self, k: float) -> float:
         """Return E (‖G_0‖²/‖G_D‖²)^k; infinite past the range of floats.
@@ -259,200 +315,32 @@ class ProductLaw:
         TypeError, ValueError
             If an argument is of the wrong type or out of range.
         """
-        size, rng = checked_int("size", size, 0, 2**31), checked_generator(rng)
-        total = np.full(size, self.terms.log_scale)
-        draws = [factor.draw for factor, count in self.terms.factors for _ in range(count)]
-        if self.terms.ends:
-            outer = self.terms.last
+        size = checked_int("size", size, 0, 2**31)
+        if not isinstance(rng, np.random.Generator):
+            raise type_error("rng", f"must be a numpy.random.Generator, got {rng!r}")
+        total = np.full(size, self._terms.log_scale)
+        draws = [factor.draw for factor, count in self._terms.factors for _ in range(count)]
+        if self._terms.ends:
+            outer = self._terms.last
             assert outer.draw_share is not None
             draws.remove(outer.draw)
-            draws += [outer.draw_share, self.terms.ends[0].draw]
+            draws += [outer.draw_share, self._terms.ends[0].draw]
         with np.errstate(divide="ignore"):
             for draw in draws:
                 total += np.log(draw(rng, size))
         return total
 
 
-def checked_generator(rng: object) -> np.random.Generator:
-    """Return `rng` if it is a generator of NumPy's."""
-    if not isinstance(rng, np.random.Generator):
-        raise TypeError(f"rng must be a numpy.random.Generator, got {rng!r}")
-    return rng
-
-
 def _numbers(argument: str, values: ArrayLike) -> Floats:
     """Return an array of real numbers, maybe infinite ones."""
     array = np.asarray(values)
     if array.dtype.kind not in "iuf" and array.size:
-        raise TypeError(f"{argument} must be a real number, or an array of them, got {values!r}")
+        raise type_error(argument, f"must be a real number, or an array of them, got {values!r}")
     if array.size and np.isnan(array).any():
-        raise ValueError(f"{argument} must not be nan, got {values!r}")
+        raise value_error(argument, f"must not be nan, got {values!r}")
     return array.astype(np.float64)
 
 
 def _like(shaped: Floats, values: Floats) -> Floats | float:
     """Return the values in a shape, or as a float if it is ()."""
     return float(values[0]) if shaped.ndim == 0 else values.reshape(shaped.shape)
-
-
-@dataclass(frozen=True)
-class Widths:
-    """n_0, n_D, and how many of n_1 … n_D there are of each."""
-
-    first: int
-    last: int
-    counts: Mapping[int, int]
-
-    @classmethod
-    def of(cls, widths: Sequence[int]) -> Widths:
-        """Return those of n_0 … n_D."""
-        return cls(widths[0], widths[-1], Counter(widths[1:]))
-
-    @classmethod
-    def checked(cls, width: int | Sequence[int], depth: int | None) -> Widths:
-        """Return those that the arguments of a law mean."""
-        most = COUNTERS - 1
-        if isinstance(width, Sequence):
-            widths = [checked_int(f"width[{i}]", n, 1, most) for i, n in enumerate(width)]
-            if len(widths) < 2 or depth not in (None, len(widths) - 1):
-                raise ValueError(
-                    "width must be an int, or n_0 … n_D with depth D (or none), got "
-                    f"{len(widths)} widths and depth={depth!r}"
-                )
-            return cls.of(widths)
-        width = checked_int("width", width, 1, most)
-        if depth is None:
-            raise ValueError("depth must be given where width is an int, got None")
-        return cls(width, width, {width: checked_int("depth", depth, 1, most)})
-
-    def critical(self, power: float) -> float:
-        """Return Σ ln s_l² of weights of variance power/n_{l-1}."""
-        total = sum(count * math.log(power / n) for n, count in self.counts.items())
-        return total + math.log(self.last / self.first)
-
-
-def layered_law(widths: Widths, factor: Callable[[int], Mixture], log_scale: float) -> ProductLaw:
-    """Return the law of a network of independent layers whose factors have these widths."""
-    factors = [(factor(n), count) for n, count in widths.counts.items()]
-    return ProductLaw(factors, log_scale, widths.first, widths.last)
-
-
-def relu_law(width: int | Sequence[int], depth: int | None = None) -> ProductLaw:
-    """Return the exact law of a ReLU network with ``he_normal`` weights.
-
-    X = Σ_l ln[(2/n) χ²_{K_l}], the K_l ~ Binomial(n, ½) independent: for a batch of one, normal
-    cotangents and biases of any symmetric law. It is also the law of ln ‖J u‖², u a unit vector.
-
-    Parameters
-    ----------
-    width : int or sequence of int
-        Units of every layer, or the depth + 1 widths n_0 … n_D.
-    depth : int
-        Number of layers D; may be left out with a sequence.
-
-    Returns
-    -------
-    ProductLaw
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is of the wrong type or out of range.
-
-    Notes
-    -----
-    Every layer multiplies the mean square by 1 and adds a variance of about 5/n, so X is nearly
-    normal with mean −½ Σ 5/n_l and variance Σ 5/n_l (Hanin and Nica 2020).
-
-    References
-    ----------
-    Hanin and Nica, "Products of many large random matrices and gradients in deep neural networks",
-    Communications in Mathematical Physics 376, 2020 (arXiv 2018). Lu, Shin, Su and Karniadakis,
-    "Dying ReLU and initialization", 2019.
-
-    Examples
-    --------
-    >>> from vgsim.theory import relu_law
-    >>> f"{relu_law(8, 20).dead_probability:.5f}"
-    '0.07529'
-    """
-    widths = Widths.checked(width, depth)
-    return layered_law(widths, relu_factor, widths.critical(2.0))
-
-
-def linear_law(width: int | Sequence[int], depth: int | None = None) -> ProductLaw:
-    """Return the exact law of a linear network with ``lecun_normal`` weights, Σ_l ln(χ²_n/n).
-
-    Parameters
-    ----------
-    width, depth
-        As in :func:`relu_law`.
-
-    Returns
-    -------
-    ProductLaw
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is of the wrong type or out of range.
-
-    Examples
-    --------
-    >>> from vgsim.theory import linear_law
-    >>> law = linear_law(100, 1)
-    >>> f"{law.mean:.7f} {law.variance:.7f}"
-    '-0.0100333 0.0202013'
-    """
-    widths = Widths.checked(width, depth)
-    return layered_law(widths, linear_factor, widths.critical(1.0))
-
-
-def leaky_relu_law(
-    width: int | Sequence[int], depth: int | None = None, *, slope: float = 0.01
-) -> ProductLaw:
-    """Return the exact law of a leaky ReLU network with weights of variance 2/((1 + slope²) n).
-
-    X = Σ_l ln[(χ²_K + slope² χ²_{n−K}) 2/((1 + slope²) n)] with K ~ Binomial(n, ½).
-
-    Parameters
-    ----------
-    width, depth
-        As in :func:`relu_law`.
-    slope : float, default 0.01
-        0 (that is ReLU), or from 1e-6 to 1e6.
-
-    Returns
-    -------
-    ProductLaw
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is of the wrong type or out of range.
-
-    Notes
-    -----
-    A factor is χ²_n times an independent number between slope² and 1 whose density is a mixture of
-    beta densities; Gauss-Legendre quadrature over it is good to some 1e-12.
-
-    Examples
-    --------
-    >>> from vgsim.theory import leaky_relu_law
-    >>> law = leaky_relu_law(100, 1000, slope=0.25)
-    >>> f"{law.mean:.4f} {law.variance:.4f}"
-    '-21.8860 44.4671'
-    """
-    slope = _SLOPE.check("slope", slope)
-    widths = Widths.checked(width, depth)
-    scale = widths.critical(2.0 / (1.0 + slope * slope))
-    return layered_law(widths, piecewise_linear(slope), scale)
-
-
-def piecewise_linear(slope: float) -> Callable[[int], Mixture]:
-    """Return the factor of slope 1 above 0 and `slope` below, by width."""
-    if slope == 0:
-        return relu_factor
-    if abs(slope) == 1:
-        return linear_factor
-    return lambda n: leaky_factor(n, abs(slope))

@@ -1,4 +1,4 @@
-"""Residual and highway networks: mean growth of the gradient, exact laws, variances."""
+"""Residual and highway networks: mean growth of the gradient, variances."""
 
 from __future__ import annotations
 
@@ -6,19 +6,18 @@ import math
 
 import numpy as np
 
-from vgsim._checks import Number, checked_int
+from vgsim._checks import Number, checked_int, value_error
 from vgsim._networks.activations import Activation
 from vgsim._networks.description import Network
+from vgsim.theory._exact import relu_law
 from vgsim.theory._gaussian import gaussian_mean
 from vgsim.theory._mixture import noncentral_factor
 from vgsim.theory._normalised import unit_means
 from vgsim.theory._post import post_growth
-from vgsim.theory._product import ProductLaw, Widths, layered_law, relu_law
 from vgsim.theory._variance_map import SIGMA_W
 
 __all__ = [
     "highway_growth",
-    "linear_residual_law",
     "relu_residual_moments",
     "residual_growth",
     "residual_variance",
@@ -67,7 +66,7 @@ def residual_growth(network: Network) -> float:
     0.9995
     """
     if network.residual is None:
-        raise ValueError(f"network must be an MLP with residual, got {network!r}")
+        raise value_error("network", f"must be an MLP with residual, got {network!r}")
     _check_limit(network)
     style, every = network.residual.style, network.residual.every
     skip, branch = network.residual.skip, network.residual.branch_scale(network.depth)
@@ -104,9 +103,11 @@ def residual_growth(network: Network) -> float:
 
 def _check_limit(network: Network) -> None:
     if network.clip is not None:
-        raise ValueError(f"network must have no clip, got {network.clip!r}")
+        raise value_error("network", f"must have no clip, got {network.clip!r}")
     if network.norm == "batch":
-        raise ValueError("norm of a network with skips or gates must be None, 'layer' or 'rms'")
+        raise value_error(
+            "network", "must have the norm None, 'layer' or 'rms' with skips or gates, got 'batch'"
+        )
 
 
 def _normed_means(network: Network, phi: Activation, variance: float) -> tuple[float, float, float]:
@@ -152,7 +153,7 @@ def highway_growth(network: Network) -> float:
     -34.82
     """
     if network.highway is None:
-        raise ValueError(f"network must be an MLP with highway, got {network!r}")
+        raise value_error("network", f"must be an MLP with highway, got {network!r}")
     _check_limit(network)
     phi, gate, shift = network.activation, Activation("sigmoid"), network.highway.gate_bias
     biases = (network.bias_std**2 + network.bias_limits**2 / 3.0).tolist()
@@ -199,45 +200,6 @@ def tanh_residual_exponent(sigma_w: float = 1.0, sigma_v: float = 1.0) -> float:
     """
     sigma_w, sigma_v = SIGMA_W.check("sigma_w", sigma_w), SIGMA_W.check("sigma_v", sigma_v)
     return sigma_w * sigma_v * 8.0 / (3.0 * math.sqrt(2.0 * math.pi))
-
-
-def linear_residual_law(width: int, depth: int, branch: float = 1.0) -> ProductLaw:
-    """Return the exact law of x' = x + a G x, G with weights of variance 1/n: Σ ln[(a²/n) χ'²_n].
-
-    χ'²_n is a chi-square of noncentrality n/a².
-
-    Parameters
-    ----------
-    width, depth : int
-    branch : float, default 1.0
-        a, of a size from √(n/1e7) to 1e100.
-
-    Returns
-    -------
-    ProductLaw
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is of the wrong type or out of range.
-
-    Examples
-    --------
-    >>> from vgsim.theory import linear_residual_law
-    >>> law = linear_residual_law(10, 1)
-    >>> print(f"{law.mean:.7f} {law.variance:.7f}")
-    0.6144271 0.1681120
-    """
-    n, depth = checked_int("width", width, 1, 2**31), checked_int("depth", depth, 1, 2**31)
-    least = math.sqrt(n / 1e7)
-    size = Number(f"of a size from {least:.2g} to 1e100", lambda a: least <= abs(a) <= 1e100)
-    branch = size.check("branch", branch)
-    square = branch * branch / n
-    return layered_law(
-        Widths(n, n, {n: depth}),
-        lambda n: noncentral_factor(n, 1.0 / square),
-        depth * math.log(square),
-    )
 
 
 def relu_residual_moments(width: int, branch: float = 1.0) -> tuple[float, float]:
@@ -330,7 +292,7 @@ def residual_variance(width: int, depth: int, skip: float) -> float:
     branch = 1.0 - skip * skip
     kept = depth if skip == 1 else 1 if skip == 0 else math.ceil(-50.0 / math.log(skip))
     if branch and min(depth, kept) > MOST:
-        raise ValueError(f"skip must be further from 1 at a depth of {depth}, got {skip!r}")
+        raise value_error("skip", f"must be further from 1 at a depth of {depth}, got {skip!r}")
     distance = np.arange(min(depth, kept) if branch else 1)  # beyond, ρ is less than 1e-21
     c = skip**distance
     rho = 2.0 / (3.0 * math.pi) * ((1 + 2 * c * c) * np.arcsin(c) + 3 * c * np.sqrt(1 - c * c))

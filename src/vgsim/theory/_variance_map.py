@@ -35,7 +35,7 @@ def variance_map(activation: str | Activation, sigma_w: float, sigma_b: float, q
 
     Examples
     --------
-    >>> from vgsim.theory import variance_map
+    >>> from vgsim.theory._variance_map import variance_map
     >>> round(variance_map("relu", 2.0, 1.0, q=3.0), 12)
     7.0
     """
@@ -67,7 +67,7 @@ def chi(activation: str | Activation, sigma_w: float, q: float) -> float:
     Examples
     --------
     >>> import math
-    >>> from vgsim.theory import chi
+    >>> from vgsim.theory._variance_map import chi
     >>> chi("tanh", 1.0, q=0.0), round(chi("relu", 1.0, q=7.0), 12), chi("gelu", 1.0, q=math.inf)
     (1.0, 0.5, 0.5)
     """
@@ -99,7 +99,7 @@ def chi_parallel(activation: str | Activation, sigma_w: float, q: float) -> floa
 
     Examples
     --------
-    >>> from vgsim.theory import chi_parallel
+    >>> from vgsim.theory._variance_map import chi_parallel
     >>> round(chi_parallel("tanh", 1.327010, q=0.570048), 4)
     0.5182
     """
@@ -147,7 +147,7 @@ def fixed_point(
 
     Examples
     --------
-    >>> from vgsim.theory import fixed_point
+    >>> from vgsim.theory._variance_map import fixed_point
     >>> round(fixed_point("tanh", 1.327010, sigma_b=0.05**0.5), 4)
     0.57
     >>> fixed_point("relu", 1.4), fixed_point("relu", 2**0.5), fixed_point("relu", 1.5)

@@ -1,7 +1,6 @@
-"""Intervals and quantiles against closed forms, enumeration and sorted order."""
+"""Intervals of a probability against closed forms and enumeration."""
 
 import math
-import re
 from statistics import NormalDist
 
 import numpy as np
@@ -10,11 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from vgsim._statistics.binomial import Probability, binomial
-from vgsim._statistics.quantiles import quantile
+from known_runs import of_ratios
+from vgsim._statistics.binomial import Probability, binomial, confidence_sequence
 
 LEVELS = st.floats(0.5, 0.999)
 COUNTS = st.integers(1, 10_000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
+ALL_LEVELS = st.floats(0.01, 0.9999)
+MANY = st.integers(1, 10**6).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 
 
 def wilson(k, n, level):
@@ -97,69 +98,85 @@ def test_binomial_refuses(arguments, message):
     assert message in str(caught.value)
 
 
-VALUES = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=40)
-QS = st.lists(st.floats(0, 1), min_size=1, max_size=8)
-
-
-@given(VALUES, QS)
-def test_quantile_of_numbers_is_numpys(values, q):
-    assert quantile(values, q) == pytest.approx(np.quantile(values, q), rel=1e-12, abs=1e-9)
-
-
-@given(VALUES, st.integers(0, 30), QS)
-def test_quantile_counts_the_dead_as_lowest(values, dead, q):
-    """A number far below the others in place of −inf gives the same, or a far lower quantile."""
-    found = quantile([*values, *[-math.inf] * dead], q)
-    lowest = -1e300
-    stand_in = np.quantile(np.array([*values, *[lowest] * dead]), q)
-    is_low = stand_in < -1e7
-    assert np.all(np.isneginf(found) == is_low)
-    assert found[~is_low] == pytest.approx(stand_in[~is_low], rel=1e-12, abs=1e-9)
-
-
-@given(VALUES, st.integers(0, 30), QS)
-def test_quantile_never_decreases(values, dead, q):
-    found = quantile([-math.inf] * dead + values, sorted(q))
-    with np.errstate(invalid="ignore"):
-        steps = np.diff(found)
-    assert np.all((steps >= -1e-9) | np.isnan(steps))
-    assert not np.isnan(found).any()
-
-
-@given(VALUES, st.randoms())
-def test_quantile_at_order_statistics(values, random):
-    ordered = sorted(values)
-    random.shuffle(values)
-    last = len(values) - 1
-    for rank, value in enumerate(ordered):
-        assert quantile(values, rank / max(last, 1)) == pytest.approx(value, rel=1e-9, abs=1e-6)
-
-
-def test_quantile_exactly_at_a_dead_one():
-    values = [-math.inf, -math.inf, 1.0, 2.0, 3.0]
-    assert quantile(values, [0, 0.25, 0.4, 0.5, 1]).tolist() == [-math.inf] * 3 + [1, 3]
-
-
-def test_quantile_keeps_the_shape_of_q():
-    assert isinstance(quantile([1.0, 2.0], 0.5), float)
-    assert quantile([1.0, 2.0], [[0.5], [1.0]]).tolist() == [[1.5], [2.0]]
-    assert quantile([1.0, 2.0], []).shape == (0,)
-
-
-@pytest.mark.parametrize("q", [-0.1, 1.1, math.nan, [0.5, 2]])
-def test_quantile_refuses(q):
-    with pytest.raises(ValueError, match="q must lie between 0 and 1, got"):
-        quantile([1.0], q)
-
-
-@pytest.mark.parametrize("q", [None, True, "0.5", [0.5, None], [[0.1], [0.2, 0.3]]])
-def test_quantile_wants_numbers(q):
-    message = re.escape(f"q must be a number or an array of numbers, got {q!r}")
-    with pytest.raises(TypeError, match=message):
-        quantile([1.0], q)
-
-
 @pytest.mark.parametrize("level", [None, "0.95", True, [0.95]])
 def test_confidence_level_wants_a_number(level):
     with pytest.raises(TypeError, match="confidence_level must be a number"):
         binomial(1, 5, level)
+
+
+# The confidence sequence
+
+
+@given(MANY, ALL_LEVELS)
+def test_the_evidence_at_the_limits(counts, level):
+    """The beta-binomial probability of the count is 1/α times the binomial one."""
+    k, n = counts
+    low, high = confidence_sequence(k, n, level)
+    evidence = [
+        stats.betabinom.logpmf(k, n, 0.5, 0.5) - stats.binom.logpmf(k, n, p)
+        for p in (low, high)
+        if 0 < p < 1
+    ]
+    assert evidence == pytest.approx([-math.log1p(-level)] * len(evidence), abs=1e-6)
+    assert (low == 0) == (k == 0)
+    assert (high == 1) == (k == n)
+
+
+@given(MANY, ALL_LEVELS)
+def test_limits_lie_about_the_estimate(counts, level):
+    k, n = counts
+    low, high = confidence_sequence(k, n, level)
+    assert 0 <= low <= k / n <= high <= 1
+    assert low < high
+    mirrored = confidence_sequence(n - k, n, level)
+    assert mirrored == pytest.approx((1 - high, 1 - low), abs=1e-12)
+    found = binomial(k, n, level, "anytime")
+    assert (found.low, found.high, found.method) == (low, high, "anytime")
+    if level > 0.5:
+        exact = binomial(k, n, level, "exact")
+        assert low < exact.low or k == 0
+        assert high > exact.high or k == n
+
+
+def test_no_events():
+    """p is excluded when 1/((1 − p)^n Β(½, n + ½)⁻¹ π) is too large: in closed form."""
+    n = 1000
+    p = -math.expm1((math.log(0.05) + stats.betabinom.logpmf(0, n, 0.5, 0.5)) / n)
+    assert confidence_sequence(0, n) == pytest.approx((0, p), rel=1e-9)
+    assert confidence_sequence(n, n) == pytest.approx((1 - p, 1), rel=1e-9)
+    assert confidence_sequence(0, 0) == (0, 1)
+
+
+def test_never_missing_is_a_martingale():
+    """By enumeration of all sequences of 12: the evidence at the true p has the mean 1."""
+    p, n = 0.3, 12
+    k = np.arange(n + 1)
+    evidence = stats.betabinom.pmf(k, n, 0.5, 0.5) / stats.binom.pmf(k, n, p)
+    assert evidence @ stats.binom.pmf(k, n, p) == pytest.approx(1)
+    # and the chance of ever missing within n looks, by recursion over the counts, is below α
+    alive = {0: 1.0}
+    for look in range(1, n + 1):
+        step = {}
+        for count, probability in alive.items():
+            for more, weight in ((0, 1 - p), (1, p)):
+                low, high = confidence_sequence(count + more, look, 0.7)
+                if low <= p <= high:
+                    step[count + more] = step.get(count + more, 0) + probability * weight
+        alive = step
+    assert 0.7 <= sum(alive.values()) < 1
+
+
+@pytest.mark.parametrize(("events", "n"), [(-1, 5), (6, 5), (1, 0)])
+def test_counts_that_are_none(events, n):
+    with pytest.raises(ValueError, match=f"0 <= events <= n, got {events} of {n}"):
+        confidence_sequence(events, n)
+    with pytest.raises(TypeError):
+        confidence_sequence(0.5, 5)
+    with pytest.raises(ValueError, match="confidence_level must be"):
+        confidence_sequence(1, 5, 1)
+
+
+def test_samples_take_the_method():
+    found = of_ratios([-7.0, 0.0, 0.0]).probability("vanishing", method="anytime")
+    assert (found.low, found.high) == confidence_sequence(1, 3)
+    assert found.method == "anytime"

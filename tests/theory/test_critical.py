@@ -10,17 +10,10 @@ import pytest
 
 import vgsim
 from vgsim._networks.activations import ACTIVATIONS
-from vgsim.theory import (
-    chi,
-    chi_parallel,
-    critical_gain,
-    critical_line,
-    edge_of_chaos,
-    fixed_point,
-    mean_field,
-)
+from vgsim.theory import critical_gain, critical_line, edge_of_chaos, mean_field
+from vgsim.theory._variance_map import chi, chi_parallel, fixed_point
 
-PAGE = Path(__file__).parents[1] / "docs" / "theory.md"
+PAGE = Path(__file__).parents[2] / "docs" / "theory.md"
 BIASES = (0.0, 0.1, math.sqrt(0.05), 0.5, 1.0)
 
 
@@ -110,7 +103,7 @@ def test_edge_of_chaos_without_bias(name, gain, q_star):
 
 @pytest.mark.parametrize("name", ["sigmoid", "softplus"])
 def test_no_edge_of_chaos(name):
-    with pytest.raises(ValueError, match=f"{name} has no gain and bias_std with chi_1"):
+    with pytest.raises(ValueError, match=f"activation '{name}' has no gain and biases with chi_1"):
         edge_of_chaos(name)
 
 
@@ -156,7 +149,10 @@ def test_critical_line():
         assert chi("tanh", g, q) == pytest.approx(1.0, abs=1e-12)
         assert chi_parallel("tanh", g, q) == pytest.approx(slope)
         assert critical_gain("tanh", b) == g
-    with pytest.raises(ValueError, match="gelu has no critical gain with bias_std=0.2"):
+    with pytest.raises(
+        ValueError,
+        match="activation 'gelu' has no critical gain with biases of standard deviation 0.2",
+    ):
         critical_line("gelu", [1.0, 0.2])
 
 

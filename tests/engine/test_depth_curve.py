@@ -167,11 +167,11 @@ def test_critical_depth_of_other_events():
 
 def test_a_level_that_is_not_reached(relu):
     message = (
-        r"P\(vanishing\) does not rise to level = 0.5 within the depths: it is 0 at 10 and 0.0\d+ "
+        r"level must be reached within the depths, got 0.5: P\(vanishing\) is 0 at 10 and 0.0\d+ "
     )
     with pytest.raises(ValueError, match=message):
         relu.critical_depth(threshold=1e-12)
-    with pytest.raises(ValueError, match=r"it is 1 at 20 and 1 at 30"):
+    with pytest.raises(ValueError, match=r"P\(vanishing\) is 1 at 20 and 1 at 30"):
         depth_curve(vgsim.MLP(1, 16, activation="sigmoid"), (20, 30), 50).critical_depth()
     with pytest.raises(ValueError, match="level must be a number strictly between 0 and 1, got 1"):
         relu.critical_depth(1)
@@ -281,10 +281,10 @@ def test_containers(relu):
         ((5, (5,), 9), TypeError, "network must be a vgsim.MLP or a vgsim.RNN, got 5"),
         ((vgsim.MLP(1, 4), (), 9), ValueError, "depths must be one or more increasing ints"),
         ((vgsim.MLP(1, 4), (5, 5), 9), ValueError, "depths must be one or more increasing ints"),
-        ((vgsim.MLP(1, 4), (0, 5), 9), ValueError, "each of depths must be an int from 1"),
+        ((vgsim.MLP(1, 4), (0, 5), 9), ValueError, r"depths\[0\] must be an int from 1"),
         ((vgsim.MLP(1, 4), 5, 9), TypeError, "depths must be a sequence of increasing ints"),
         ((vgsim.MLP(1, 4), "12", 9), TypeError, "depths must be a sequence of increasing ints"),
-        ((vgsim.MLP(1, 4), (1.5,), 9), TypeError, "each of depths must be an int"),
+        ((vgsim.MLP(1, 4), (1.5,), 9), TypeError, r"depths\[0\] must be an int"),
         ((vgsim.MLP(1, 4), (5,), 0), ValueError, "n_samples must be"),
     ],
 )

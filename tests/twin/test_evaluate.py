@@ -12,7 +12,7 @@ import pytest
 import vgsim
 from vgsim._networks.activations import ACTIVATIONS
 
-ORACLE = Path(__file__).parent / "oracle"
+ORACLE = Path(__file__).parents[1] / "oracle"
 FROZEN = np.load(ORACLE / "autograd.npz")
 CASES = sorted({name.split(".")[0] for name in FROZEN.files if "." in name})
 PARAMETERS = {"leaky_relu_quarter": {"slope": 0.25}, "elu_half": {"alpha": 0.5}}
@@ -363,10 +363,10 @@ def test_biases_may_be_missing_in_a_single_layer():
         ({"inputs": [np.inf, 2]}, ValueError, "inputs must be finite"),
         ({"output_gradient": np.ones(2)}, ValueError, "output_gradient.*n_D = 4"),
         ({"output_gradient": np.zeros(4)}, ValueError, "output_gradient must not be all zeros"),
-        ({"layers": [0, 3]}, ValueError, "layers must be an int from 0 to depth = 2, got 3"),
+        ({"layers": [0, 3]}, ValueError, r"layers\[1\] must be an int from 0 to depth = 2, got 3"),
         ({"layers": [0, 0]}, ValueError, "layers must be distinct"),
         ({"layers": []}, ValueError, "at least one"),
-        ({"layers": [0.5]}, TypeError, "layers must be an int from 0 to depth = 2, got 0.5"),
+        ({"layers": [0.5]}, TypeError, r"layers\[0\] must be an int from 0 to depth = 2, got 0.5"),
         ({"layers": 1}, TypeError, "layers must be a sequence.*got 1"),
     ],
 )

@@ -184,5 +184,5 @@ def test_errors_name_the_argument_the_value_and_what_is_allowed(make, error, wor
     ],
 )  # fmt: skip
 def test_names_of_others_are_understood_in_the_error(name, ours):
-    with pytest.raises(ValueError, match=rf"'{name}' \(did you mean '{ours}'\?\); the choices"):
+    with pytest.raises(ValueError, match=rf"'{name}' is unknown \(did you mean '{ours}'\?\); the"):
         Initializer(name)

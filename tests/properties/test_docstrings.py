@@ -11,7 +11,7 @@ import pytest
 
 import vgsim
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 NEEDS = {"vgsim._twin.torch": "torch"}  # at import
 MODULES = ["vgsim"] + [

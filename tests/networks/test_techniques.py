@@ -165,7 +165,7 @@ def test_a_clip_is_one_of_two(kind, clip):
 @pytest.mark.parametrize(
     ("arguments", "error", "words"),
     [
-        ({"norm": "group"}, ValueError, ["norm", "'group'", "'batch', 'layer', 'rms' or None"]),
+        ({"norm": "group"}, ValueError, ["norm", "'group'", "'batch', 'layer', 'rms'"]),
         ({"norm": True}, TypeError, ["norm", "True", "'batch'"]),
         ({"norm_eps": 1e-3}, ValueError, ["norm_eps", "0.001", "without"]),
         ({"norm": "rms", "norm_eps": 0}, ValueError, ["norm_eps", "0", "1e-12"]),
@@ -195,22 +195,30 @@ def test_a_clip_is_one_of_two(kind, clip):
             ValueError,
             ["highway needs equal widths", "(9, 8, 8, 8, 8, 8, 8)"],
         ),
-        ({"residual": Residual(4)}, ValueError, ["every=4", "depth must be a multiple", "got 6"]),
-        ({"residual": Residual(7)}, ValueError, ["every=7", "depth must be a multiple", "got 6"]),
+        (
+            {"residual": Residual(4)},
+            ValueError,
+            ["blocks of 4 layers", "depth must be a multiple", "got 6"],
+        ),
+        (
+            {"residual": Residual(7)},
+            ValueError,
+            ["blocks of 7 layers", "depth must be a multiple", "got 6"],
+        ),
         (
             {"residual": Residual(style="linear")},
             ValueError,
-            ["style 'linear' with every=1", "activation='tanh'", "use every=2"],
+            ["style 'linear' with blocks of one", "activation 'tanh'", "use blocks of two"],
         ),
         (
             {"residual": Residual(style="linear"), "activation": "linear", "norm": "rms"},
             ValueError,
-            ["style 'linear' with every=1", "norm='rms'", "use every=2"],
+            ["style 'linear' with blocks of one", "norm 'rms'", "use blocks of two"],
         ),
         (
             {"residual": Residual(last_gain=1e-100), "gain": 1e-120},
             ValueError,
-            ["gain=1e-120 times last_gain=1e-100", "standard deviation"],
+            ["gain", "1e-120 times last_gain 1e-100", "standard deviation"],
         ),
     ],
 )

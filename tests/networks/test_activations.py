@@ -292,10 +292,12 @@ def test_errors_name_the_argument_the_value_and_what_is_allowed(make, error, wor
     ],
 )  # fmt: skip
 def test_names_of_others_are_understood_in_the_error(name, hint):
-    with pytest.raises(ValueError, match=re.escape(f"{name!r} ({hint}); the choices are")):
+    with pytest.raises(
+        ValueError, match=re.escape(f"activation {name!r} is unknown ({hint}); the choices")
+    ):
         Activation(name)
 
 
 def test_no_hint_where_nothing_is_close():
-    with pytest.raises(ValueError, match="unknown activation 'maxout'; the choices are"):
+    with pytest.raises(ValueError, match="activation 'maxout' is unknown; the choices are"):
         Activation("maxout")

@@ -1,7 +1,7 @@
 """No kernel has lost half its speed, by ratios of processor times taken in turns in this very run.
 
-After a change that is meant to move them: ``python tests/test_bench_guard.py`` measures the ratios
-anew and writes bench/references.json.
+After a change that is meant to move them: ``python tests/properties/test_bench_guard.py`` measures
+the ratios anew and writes bench/references.json.
 """
 
 import json
@@ -14,7 +14,7 @@ import pytest
 import vgsim
 from vgsim import _kernels
 
-REFERENCES = Path(__file__).parents[1] / "bench" / "references.json"
+REFERENCES = Path(__file__).parents[2] / "bench" / "references.json"
 KEY = np.array([1, 2], dtype=np.uint32)
 WIDTH, DEPTH, SAMPLES = 128, 250, 128
 DRAWS = SAMPLES * DEPTH * 2 * WIDTH

@@ -172,8 +172,8 @@ def test_a_small_change_of_the_network_would_show(name, engines, seed):
     assert min(p) < P_VALUE
 
 
-ROOT = Path(__file__).parents[1]
-PYTORCH = Path(__file__).parent / "data" / "torch_initialisation.npz"
+ROOT = Path(__file__).parents[2]
+PYTORCH = Path(__file__).parents[1] / "data" / "torch_initialisation.npz"
 
 # The networks of tests/oracle/make_initialisation.py, and how they are run.
 PYTORCH_CASES = {

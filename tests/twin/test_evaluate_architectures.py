@@ -203,7 +203,7 @@ HIGHWAY = vgsim.MLP(2, 2, highway=vgsim.Highway())
         (vgsim.RNN(2, 2), {"gate_weights": [np.eye(2)]}, "gate_weights must be None: an RNN"),
         (vgsim.RNN(2, 2), {"weights": [np.eye(2)] * 2}, "weights must hold 1 array, the same"),
         (vgsim.RNN(2, 2), {"biases": [None] * 2}, "biases must be None or hold 1 array"),
-        (vgsim.RNN(2, 2), {"drive": np.ones((2, 2, 3))}, "must be given together"),
+        (vgsim.RNN(2, 2), {"drive": np.ones((2, 2, 3))}, "input_weights must be given toget"),
         (
             vgsim.RNN(2, 2),
             {"drive": np.ones((2, 2)), "input_weights": np.eye(2)},

@@ -9,7 +9,7 @@ import pytest
 import vgsim
 from vgsim._cli.study_file import read_study
 
-EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
+EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.py"))
 ARGUMENTS = {"study.py": ("runs/study", "100")}
 
 

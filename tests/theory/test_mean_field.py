@@ -11,16 +11,10 @@ import pytest
 
 import vgsim
 from vgsim._networks.activations import ACTIVATIONS
-from vgsim.theory import (
-    chi,
-    chi_parallel,
-    correlation_fixed_point,
-    correlation_map,
-    fixed_point,
-    gaussian_mean,
-    mean_field,
-    variance_map,
-)
+from vgsim.theory import mean_field
+from vgsim.theory._correlation_map import correlation_fixed_point, correlation_map
+from vgsim.theory._gaussian import gaussian_mean
+from vgsim.theory._variance_map import chi, chi_parallel, fixed_point, variance_map
 
 mp = mpmath.mp.clone()
 mp.dps = 20
@@ -279,7 +273,10 @@ def test_mean_field_reads_every_law_of_weights_and_biases():
         (vgsim.MLP(4, 8, clip=vgsim.ClipNorm(1.0)), "no clip for a mean field, got ClipNorm"),
         (vgsim.MLP(2, [8, 16, 8]), "same sigma_w in every layer .* got values from 0.816"),
         (vgsim.MLP(2, [8, 16, 8], init="torch_default"), "same sigma_b in every layer"),
-        (vgsim.RNN(4, 8, init="identity"), "random weights for a mean field, got init='identity'"),
+        (
+            vgsim.RNN(4, 8, init="identity"),
+            "random weights for a mean field, got the init 'identity'",
+        ),
     ],
 )
 def test_mean_field_refuses_what_it_is_not_for(network, message):

@@ -272,7 +272,7 @@ def test_samples_differ_by_network_seed_index_and_dtype():
         ({"dtype": "double precision"}, TypeError, "dtype must be"),
         ({"engine": "exact"}, ValueError, "engine"),
         ({"inputs": "uniform"}, ValueError, "inputs must be 'normal' or an array"),
-        ({"inputs": np.ones(4)}, ValueError, r"inputs.*n_0 = 4.*got shape \(4,\)"),
+        ({"inputs": np.ones(4)}, ValueError, r"inputs must be .*\(N, n_0\).*got shape \(4,\)"),
         ({"inputs": np.ones((3, 5))}, ValueError, r"inputs.*got shape \(3, 5\)"),
         ({"inputs": np.ones((0, 4))}, ValueError, "inputs"),
         ({"inputs": np.full((3, 4), np.nan)}, ValueError, "inputs must be finite"),
@@ -297,13 +297,14 @@ def test_memory_is_estimated_before_it_is_taken():
 def test_repr_is_one_line():
     sample = vgsim.replay(vgsim.MLP(50, 16))
     assert repr(sample) == (
-        "<Replay: MLP(depth=50, width=16), inputs (16, 1), W_1 (16, 16) to W_50 (16, 16)>"
+        "<Replay: MLP(depth=50, width=16, init='glorot_normal'), inputs (16, 1), "
+        "W_1 (16, 16) to W_50 (16, 16)>"
     )
     assert repr(vgsim.replay(vgsim.MLP(1, 2))).endswith(", inputs (2, 1), W_1 (2, 2)>")
 
 
 def test_torch_is_asked_for_in_one_sentence(monkeypatch):
-    monkeypatch.delitem(sys.modules, "vgsim._torch", raising=False)
+    monkeypatch.delitem(sys.modules, "vgsim._twin.torch", raising=False)
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(ImportError, match="to_torch needs the package torch: pip install torch$"):
         vgsim.replay(vgsim.MLP(1, 2)).to_torch()

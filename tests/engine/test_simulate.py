@@ -72,19 +72,27 @@ def test_no_seed_is_fresh_entropy_that_is_kept():
         ),
         ({"engine": "sparse"}, ValueError, "engine must be one of 'auto', 'matrix-free', 'dense'"),
         ({"dtype": "float16"}, ValueError, "dtype must be 'float32' or 'float64', got 'float16'"),
-        ({"layers": (0, 11)}, ValueError, "layers must be an int from 0 to depth = 10, got 11"),
+        (
+            {"layers": (0, 11)},
+            ValueError,
+            r"layers\[1\] must be an int from 0 to depth = 10, got 11",
+        ),
         ({"layers": (0, 0)}, ValueError, "layers must be distinct"),
         ({"layers": ()}, ValueError, "at least one"),
         ({"layers": 3}, TypeError, "layers must be a sequence.*got 3"),
-        ({"record": "gradient"}, TypeError, r"record=\('gradient',\)"),
+        ({"record": "gradient"}, TypeError, r"for one write \('gradient',\)"),
         ({"record": ("gradients",)}, ValueError, "'weight_gradient'.*got 'gradients'"),
-        ({"n_threads": 0}, ValueError, "n_threads must be from 1 to 4096, got 0"),
-        ({"n_threads": "2"}, TypeError, "n_threads must be an int >= 1 or None, got '2'"),
+        ({"n_threads": 0}, ValueError, "n_threads must be an int from 1 to 4096, got 0"),
+        ({"n_threads": "2"}, TypeError, "n_threads must be an int from 1 to 4096, got '2'"),
         ({"progress": 1}, TypeError, "progress must be a bool or a callable, got 1"),
-        ({"inputs": "uniform"}, ValueError, "inputs must be 'normal' or an array.*n_0 = 8"),
+        (
+            {"inputs": "uniform"},
+            ValueError,
+            "inputs must be 'normal' or an array of shape .N, n_0., got 'uniform'",
+        ),
         ({"inputs": np.ones((3, 7))}, ValueError, r"n_0 = 8.*got shape \(3, 7\)"),
         ({"inputs": np.full((3, 8), np.nan)}, ValueError, "inputs must be finite"),
-        ({"inputs": [[1] * 8, [1]]}, ValueError, "n_0 = 8, got rows of different lengths"),
+        ({"inputs": [[1] * 8, [1]]}, ValueError, "shape .N, n_0., got rows of different lengths"),
         ({"inputs": [["a"] * 8]}, TypeError, "of real numbers"),
     ],
 )
@@ -95,7 +103,7 @@ def test_bad_arguments(arguments, error, message):
 
 
 def test_matrix_free_needs_gaussian_weights():
-    with pytest.raises(ValueError, match="'he_uniform' draws uniform ones; use engine='dense'"):
+    with pytest.raises(ValueError, match="'he_uniform' draws uniform ones; use 'dense' or 'auto'"):
         vgsim.simulate(vgsim.MLP(3, 4, init="he_uniform"), 5, engine="matrix-free")
 
 
@@ -162,7 +170,8 @@ def test_progress_that_raises_stops_the_run():
 
 
 INTERRUPTED = """
-import sys, time, vgsim
+import signal, vgsim
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 print("ready", flush=True)
 try:
     vgsim.simulate(vgsim.MLP(2_000_000, 256), 1000, layers=(0,), n_threads=2)
@@ -186,24 +195,28 @@ def test_ctrl_c_is_answered_within_a_second():
 
 IMPORT = """
 import sys, time
+times = [time.process_time()]
 import numpy
+times.append(time.process_time())
 before = set(sys.modules)
-started = time.perf_counter()
 import vgsim
-print(time.perf_counter() - started)
+times.append(time.process_time())
+print((times[2] - times[1]) / (times[1] - times[0]))
 print(sorted({name.split(".")[0] for name in set(sys.modules) - before}))
 """
 
 
 def test_import_is_quick_and_light():
+    """No package is loaded that takes long; in processor times of NumPy, as machines differ."""
+
     def once():
         command = [sys.executable, "-c", IMPORT]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
-        seconds, modules = done.stdout.splitlines()
+        numpys, modules = done.stdout.splitlines()
         assert not {"scipy", "pandas", "xarray", "matplotlib", "torch", "tqdm"} & set(eval(modules))
-        return float(seconds)
+        return float(numpys)
 
-    assert min(once() for _ in range(3)) < 0.25
+    assert min(once() for _ in range(3)) < 4
 
 
 def test_show_config(capsys):
