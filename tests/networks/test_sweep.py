@@ -81,7 +81,7 @@ def test_parts(fields, expected):
         (MLP, {"gains": [1]}, TypeError, "gains"),
         (MLP, {"gain": [1, -1]}, ValueError, "gain must be .* .in the combination .*gain=-1"),
         (MLP, {"activation": ["tanh", "tann"]}, ValueError, "tann.*activation='tann'"),
-        (MLP, {"residual": None, "residual__every": 2}, TypeError, "residual is given as None"),
+        (MLP, {"residual": None, "residual__every": 2}, TypeError, "residual is given as a whole"),
         (
             MLP,
             {"residual": vgsim.Residual(), "residual__every": 2},
