@@ -256,8 +256,7 @@ class Samples(Distribution):
     @property
     def log10_ratio(self) -> Floats:
         """R_l = log10(‖G_l‖ / ‖G_D‖), shape (n, k)."""
-        ratio: Floats = self.gradient - self.output_gradient[:, np.newaxis]
-        return ratio
+        return cast(Floats, self.gradient - self.output_gradient[:, np.newaxis])
 
     @property
     def n_dead(self) -> int:
@@ -284,8 +283,7 @@ class Samples(Distribution):
 
     def _ratio(self, layer: int) -> Floats:
         """R_l of one layer, shape (n,)."""
-        ratio: Floats = self.gradient[:, self.column(layer)] - self.output_gradient
-        return ratio
+        return cast(Floats, self.gradient[:, self.column(layer)] - self.output_gradient)
 
     def _quantity(self, event: str, name: str, layer: int) -> Floats:
         """Return the quantity of an event's condition at one layer, shape (n,)."""
@@ -293,8 +291,7 @@ class Samples(Distribution):
             return np.where(self.dead, -np.inf, 0.0)  # known without a recorded layer
         if name == "ratio":
             return self._ratio(layer)
-        quantity: Floats = getattr(self, name)[:, self.column(layer)]
-        return quantity
+        return cast(Floats, getattr(self, name)[:, self.column(layer)])
 
     def summary(
         self,
