@@ -372,7 +372,7 @@ def test_what_is_no_network(network):
 def test_largest_matrices():
     assert MLP(1, [2**16, 2**16 - 1]).widths == (65536, 65535)
     assert MLP(1, [1, 2**30 - 1]).widths == (1, 2**30 - 1)
-    with pytest.raises(ValueError, match=r"padded to a multiple of 4, got width 65535 before 65536: 65536 x 65536"):
+    with pytest.raises(ValueError, match="got width 65535 before 65536: 65536 x 65536"):
         MLP(1, [2**16 - 1, 2**16])
 
 

@@ -256,7 +256,7 @@ class Samples(Distribution):
     @property
     def log10_ratio(self) -> Floats:
         """R_l = log10(‖G_l‖ / ‖G_D‖), shape (n, k)."""
-        return cast(Floats, self.gradient - self.output_gradient[:, np.newaxis])
+        return self.gradient - self.output_gradient[:, np.newaxis]
 
     @property
     def n_dead(self) -> int:
@@ -283,7 +283,7 @@ class Samples(Distribution):
 
     def _ratio(self, layer: int) -> Floats:
         """R_l of one layer, shape (n,)."""
-        return cast(Floats, self.gradient[:, self.column(layer)] - self.output_gradient)
+        return self.gradient[:, self.column(layer)] - self.output_gradient
 
     def _quantity(self, event: str, name: str, layer: int) -> Floats:
         """Return the quantity of an event's condition at one layer, shape (n,)."""
