@@ -41,6 +41,14 @@ def pytest_report_header(config):
     ]
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Mark what goes through every instruction set, whichever VGSIM_ISA chooses."""
+    for item in items:
+        if "isa" in getattr(item, "fixturenames", ()):
+            item.add_marker("every_isa")
+
+
 @pytest.fixture(scope="session")
 def seed(pytestconfig):
     """The seed of the session. Statistical bounds are wide enough that any seed should pass."""
