@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
     "COUNTERS",
@@ -28,6 +29,7 @@ __all__ = [
     "Part",
     "check_threshold",
     "checked_int",
+    "checked_numbers",
     "listed",
     "require_memory",
     "split_parameters",
@@ -248,6 +250,28 @@ class NamedDomain(Part):
         if whole is None:
             raise type_error(f"{argument}__{next(iter(parts))}", f"needs {argument}, a name")
         return self.kind(whole, **parts)
+
+
+def checked_numbers(argument: str, value: ArrayLike) -> NDArray[np.float64]:
+    """Return a number, or an array of them, as float64; infinite ones are allowed, NaN is not.
+
+    Examples
+    --------
+    >>> from vgsim._checks import checked_numbers
+    >>> checked_numbers("q", None)
+    Traceback (most recent call last):
+    TypeError: q must be a number or an array of numbers, got None
+    """
+    problem = f"must be a number or an array of numbers, got {value!r}"
+    try:
+        array = np.asarray(value)
+    except ValueError:  # ragged
+        raise type_error(argument, problem) from None
+    if array.dtype.kind not in "iuf":
+        raise type_error(argument, problem)
+    if np.isnan(array).any():
+        raise value_error(argument, f"must not be NaN, got {value!r}")
+    return array.astype(np.float64)
 
 
 def split_parameters(text: str, example: str) -> tuple[str, dict[str, float | str]]:

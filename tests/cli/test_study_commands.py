@@ -195,7 +195,7 @@ def test_errors_of_the_file_are_listed(command, file, tmp_path):
         ([], "the following arguments are required: --store"),
         (["--executor", "process:0"], "argument --executor: 'process:0' is none of process:N with"),
         (["--executor", "slurm"], "argument --executor: 'slurm' is none of process:N with N >= 1"),
-        (["--store", "s3://bucket/x"], "a study is written to a folder of this machine, got "),
+        (["--store", "s3://bucket/x"], "--store must be a folder of this machine, got "),
         (["--store", "x", "--threads", "0"], "--threads must be"),
         (
             ["--store", "x", "--max-seconds", "0"],

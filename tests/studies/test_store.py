@@ -132,7 +132,7 @@ def test_only_a_local_folder_is_written(tmp_path):
         with pytest.raises(ValueError, match="folder of this machine"):
             Store.open(path)
     (tmp_path / "file").touch()
-    with pytest.raises(ValueError, match="a study is a folder, and .* is a file"):
+    with pytest.raises(ValueError, match="store must be a folder, .* is a file"):
         Store.open(tmp_path / "file")
     with pytest.raises(OSError, match="Not a directory"):
         Store.open(tmp_path / "file" / "study")

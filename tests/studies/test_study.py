@@ -189,7 +189,7 @@ def test_find(study):
     assert names(engine="dense") == ["recurrent"]
     assert study.find(depth=100).provenance == study.provenance
     assert len(study.find()) == len(study)
-    with pytest.raises(ValueError, match="no network of the study has the field colour; .* depth"):
+    with pytest.raises(ValueError, match="colour must be fields of networks of the study, .*depth"):
         study.find(colour="red")
     assert len(Study([]).find(depth=3)) == 0
 

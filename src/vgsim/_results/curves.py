@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from vgsim._checks import THRESHOLD
+from vgsim._checks import THRESHOLD, type_error
 from vgsim._results.distribution import Distribution
 from vgsim._results.events import event_in_words
 from vgsim._results.tables import Column, check_format, decimals, estimated, report
@@ -101,7 +101,7 @@ class Curve:
         True
         """
         if np.ndim(q):
-            raise TypeError(f"q must be one number, got {q!r}")
+            raise type_error("q", f"must be one number, got {q!r}")
         return _stacked(
             [s.quantile_interval(q, layer, confidence_level) for s, layer in self._points]
         )

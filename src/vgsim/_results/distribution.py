@@ -7,13 +7,13 @@ import operator
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from vgsim._checks import THRESHOLD, type_error, value_error
+from vgsim._checks import THRESHOLD, checked_numbers, type_error, value_error
 from vgsim._networks.description import Network
 from vgsim._results.events import check_event, condition, dtype_name
 from vgsim._statistics import bootstrap, lognormal_fit
 from vgsim._statistics.binomial import Probability, binomial, check_interval
 from vgsim._statistics.estimate import Estimate
-from vgsim._statistics.quantiles import numbers, quantile, quantile_interval
+from vgsim._statistics.quantiles import quantile, quantile_interval
 from vgsim.theory import _prediction
 
 __all__ = ["Distribution"]
@@ -227,9 +227,7 @@ class Distribution:
         >>> s.cdf([-np.inf, np.inf])
         array([0., 1.])
         """
-        x = numbers("x", x)
-        if np.any(np.isnan(x)):
-            raise ValueError("x must not be NaN")
+        x = checked_numbers("x", x)
         ordered = np.sort(self._ratio(layer))
         at_most = np.searchsorted(ordered, x, side="right") / ordered.size
         return float(at_most) if x.ndim == 0 else np.asarray(at_most, dtype=np.float64)

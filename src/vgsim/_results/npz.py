@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vgsim._checks import type_error, value_error
+
 VERSION = 1
 
 
@@ -101,13 +103,13 @@ def _temporary(path: Path) -> Iterator[Path]:
 def _file(path: str | os.PathLike[str]) -> Path:
     text = _text(path)
     if not Path(text).name or Path(text).is_dir():
-        raise ValueError(f"path must name a file, got {'the folder ' if text else ''}{text!r}")
+        raise value_error("path", f"must name a file, got {'the folder ' if text else ''}{text!r}")
     return Path(text)
 
 
 def _text(path: object) -> str:
     if not isinstance(path, (str, os.PathLike)):
-        raise TypeError(f"path must be a string or a path, got {path!r}")
+        raise type_error("path", f"must be a string or a path, got {path!r}")
     return os.fsdecode(path)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vgsim._checks import type_error, value_error
+from vgsim._checks import checked_numbers, value_error
 from vgsim._statistics.estimate import Estimate, check_level
 
 
@@ -77,30 +77,10 @@ def checked_quantile(q: ArrayLike) -> NDArray[np.float64]:
     Traceback (most recent call last):
     ValueError: q must lie between 0 and 1, got [0.5, 2.0]
     """
-    found = numbers("q", q)
+    found = checked_numbers("q", q)
     if not np.all((found >= 0) & (found <= 1)):
         raise value_error("q", f"must lie between 0 and 1, got {found.tolist()}")
     return found
-
-
-def numbers(argument: str, value: ArrayLike) -> NDArray[np.float64]:
-    """Return a number or an array of them as float64; anything else is a TypeError.
-
-    Examples
-    --------
-    >>> from vgsim._statistics.quantiles import numbers
-    >>> numbers("q", None)
-    Traceback (most recent call last):
-    TypeError: q must be a number or an array of numbers, got None
-    """
-    problem = f"must be a number or an array of numbers, got {value!r}"
-    try:
-        array = np.asarray(value)
-    except ValueError:  # ragged
-        raise type_error(argument, problem) from None
-    if array.dtype.kind not in "iuf":
-        raise type_error(argument, problem)
-    return array.astype(np.float64)
 
 
 def quantile_interval(values: ArrayLike, q: ArrayLike, confidence_level: float = 0.95) -> Estimate:
@@ -142,7 +122,7 @@ def quantile_interval(values: ArrayLike, q: ArrayLike, confidence_level: float =
     50.5 (95 % interval 40 to 61)
     """
     check_level(confidence_level)
-    values, q = np.asarray(values, dtype=np.float64), numbers("q", q)
+    values, q = np.asarray(values, dtype=np.float64), checked_numbers("q", q)
     if values.ndim != 1 or not values.size or np.isnan(values).any():
         raise value_error("values", "must be a vector of one or more numbers or -inf, none NaN")
     from scipy.stats import binom

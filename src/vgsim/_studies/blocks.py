@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from vgsim._checks import INDICES
+from vgsim._checks import INDICES, value_error
 from vgsim._results.events import LOG10_RANGE
 from vgsim._results.samples import Samples
 from vgsim._studies.counting import LIMBS, SQUARE_LIMBS, tallied
@@ -206,7 +206,7 @@ class Blocks(Counts):
     def _cut(self, start: int, m: int) -> Blocks:
         """`m` blocks from the one in place `start` on."""
         if not 1 <= m <= len(self):
-            raise ValueError(f"m must be an int from 1 to {len(self)}, got {m!r}")
+            raise value_error("m", f"must be an int from 1 to {len(self)}, got {m!r}")
         rows = slice(start, start + m)
         past = np.concatenate([[0], np.cumsum(self.entries.sum(axis=1))])
         occupied = slice(past[start], past[start + m])

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from vgsim._checks import type_error, value_error
 from vgsim._engine.run import provenance
 from vgsim._engine.settings import STREAM_VERSION
 from vgsim._studies import store_disk
@@ -228,7 +229,7 @@ class Store(Reader):
         """
         root = _local(path)
         if root.exists() and not root.is_dir():
-            raise ValueError(f"a study is a folder, and {root} is a file")
+            raise value_error("store", f"must be a folder, {str(root)!r} is a file")
         files = LocalFiles(root)
         with _writing(root):
             store_disk.make_folder(root)
@@ -395,7 +396,7 @@ def merge(sources: Iterable[str | os.PathLike[str]], target: str | os.PathLike[s
     {}
     """
     if isinstance(sources, str | os.PathLike):
-        raise TypeError(f"sources must be a sequence of paths, got one: {sources!r}")
+        raise type_error("sources", f"must be a sequence of paths, got one: {sources!r}")
     readers = [Store.read(source) for source in sources]
     with Store.open(target) as store:
         for reader in readers:
@@ -405,10 +406,10 @@ def merge(sources: Iterable[str | os.PathLike[str]], target: str | os.PathLike[s
 def _local(path: object) -> Path:
     """Return a path of this machine."""
     if not isinstance(path, str | os.PathLike):
-        raise TypeError(f"a study's path must be a string or a path, got {path!r}")
+        raise type_error("store", f"must be a string or a path, got {path!r}")
     text = os.fsdecode(path)
     if not text or is_url(text):
-        raise ValueError(f"a study is written to a folder of this machine, got {text!r}")
+        raise value_error("store", f"must be a folder of this machine, got {text!r}")
     return Path(text)
 
 

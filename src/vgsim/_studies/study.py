@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
+from vgsim._checks import value_error
 from vgsim._results import npz
 from vgsim._results.samples import merged_provenance
 from vgsim._studies import archive, labelled
@@ -106,9 +107,9 @@ class Study(Sequence[Result]):
         labels = [result.task.labels for result in self]
         known = set().union(*labels)
         if self and (unknown := sorted(fields.keys() - known)):
-            raise ValueError(
-                f"no network of the study has the field {', '.join(unknown)}; "
-                f"the fields are {', '.join(sorted(known))}"
+            raise value_error(
+                ", ".join(unknown),
+                f"must be fields of networks of the study, which have {', '.join(sorted(known))}",
             )
 
         def matches(result: Result, its: Mapping[str, Any]) -> bool:

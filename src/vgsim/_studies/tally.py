@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from vgsim._checks import THRESHOLD, type_error, value_error
+from vgsim._checks import THRESHOLD, checked_numbers, type_error, value_error
 from vgsim._results.events import LOG10_RANGE, check_event, dtype_name
 from vgsim._statistics.binomial import Probability, binomial
-from vgsim._statistics.quantiles import checked_quantile, interpolated, numbers
+from vgsim._statistics.quantiles import checked_quantile, interpolated
 
 __all__ = ["BINS", "FRACTION_BITS", "Counts", "Histogram", "Tally", "gathered"]
 
@@ -389,9 +389,7 @@ class Tally(Counts):
         >>> Blocks.of(vgsim.simulate(vgsim.MLP(10, 32), 1000), [1]).total().cdf([-np.inf, np.inf])
         array([0., 1.])
         """
-        column, x = self.column(layer), numbers("x", x)
-        if np.any(np.isnan(x)):
-            raise ValueError("x must not be NaN")
+        column, x = self.column(layer), checked_numbers("x", x)
         self._some("cdf")
         bins, counts = self.histogram[column]
         edges = np.stack([bins, bins + 1], axis=1).ravel() / BINS

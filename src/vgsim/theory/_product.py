@@ -9,7 +9,15 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vgsim._checks import DECADE, RELATIVE, Number, checked_int, type_error, value_error
+from vgsim._checks import (
+    DECADE,
+    RELATIVE,
+    Number,
+    checked_int,
+    checked_numbers,
+    type_error,
+    value_error,
+)
 from vgsim.theory._density import Density
 from vgsim.theory._mixture import Mixture, linear_factor
 
@@ -167,17 +175,17 @@ class ProductLaw:
         >>> linear_law(100, 50).cdf([-1.0, 0.0, 1.0]).round(6)
         array([0.309107, 0.690285, 0.932981])
         """
-        values = _numbers("x", x)
+        values = checked_numbers("x", x)
         return _like(values, self._tails(values.ravel())[0])
 
     def sf(self, x: ArrayLike) -> Floats | float:
         """P(X > x) = 1 − cdf(x), accurate where it is small; see :meth:`cdf`."""
-        values = _numbers("x", x)
+        values = checked_numbers("x", x)
         return _like(values, self._tails(values.ravel())[1])
 
     def pdf(self, x: ArrayLike) -> Floats | float:
         """Density of X at finite x; it integrates to 1 − dead_probability."""
-        values = _numbers("x", x)
+        values = checked_numbers("x", x)
         flat = values.ravel()
         if not np.isfinite(flat).all():
             raise value_error("x", f"must be finite, got {x!r}", " of pdf")
@@ -192,11 +200,11 @@ class ProductLaw:
         >>> f"{relu_law(100, 1000).cdf_log10(-5):.5f}"
         '0.62967'
         """
-        return self.cdf(DECADE * _numbers("ratio", ratio))
+        return self.cdf(DECADE * checked_numbers("ratio", ratio))
 
     def sf_log10(self, ratio: ArrayLike) -> Floats | float:
         """P(R > ratio) = 1 − cdf_log10(ratio), accurate where it is small."""
-        return self.sf(DECADE * _numbers("ratio", ratio))
+        return self.sf(DECADE * checked_numbers("ratio", ratio))
 
     def probability(self, event: str = "vanishing", threshold: float = 1e-6) -> float:
         """Return the probability that R < log10(threshold), or > −log10(threshold).
@@ -253,7 +261,7 @@ class ProductLaw:
         >>> relu_law(100, 1000).quantile([0.1, 0.5]).round(4)
         array([-34.6639, -25.4099])
         """
-        values = _numbers("q", q)
+        values = checked_numbers("q", q)
         if not ((values > 0) & (values < 1)).all():
             raise value_error("q", f"must be between 0 and 1, got {q!r}")
         return _like(values, np.array([self._quantile(float(p)) for p in values.flat]))
@@ -329,16 +337,6 @@ class ProductLaw:
             for draw in draws:
                 total += np.log(draw(rng, size))
         return total
-
-
-def _numbers(argument: str, values: ArrayLike) -> Floats:
-    """Return an array of real numbers, maybe infinite ones."""
-    array = np.asarray(values)
-    if array.dtype.kind not in "iuf" and array.size:
-        raise type_error(argument, f"must be a real number, or an array of them, got {values!r}")
-    if array.size and np.isnan(array).any():
-        raise value_error(argument, f"must not be nan, got {values!r}")
-    return array.astype(np.float64)
 
 
 def _like(shaped: Floats, values: Floats) -> Floats | float:
