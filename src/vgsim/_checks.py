@@ -20,6 +20,7 @@ __all__ = [
     "INDICES",
     "RANGE",
     "RELATIVE",
+    "TABULATED",
     "THRESHOLD",
     "Choice",
     "Domain",
@@ -44,6 +45,7 @@ DECADE = 2.0 * math.log(10.0)  # of ln ‖G‖² in one of log10 ‖G‖
 RELATIVE = ("vanishing", "exploding", "healthy")  # events of the ratio, which have a threshold
 RANGE = ("underflow", "overflow")  # events of a floating-point format
 EVENTS = (*RELATIVE, "dead", *RANGE)
+TABULATED = ("vanishing", "exploding", "dead")  # events with columns in tables
 THRESHOLD = 1e-6
 
 
@@ -144,7 +146,7 @@ def checked_int(argument: str, value: object, low: int, high: int, bound: str = 
     Raises
     ------
     TypeError, ValueError
-        If it is none.
+        If it is not a threshold.
 
     Examples
     --------

@@ -116,12 +116,12 @@ def test_theory_says_what_does_not_apply(output, options, reason, format):
 
 def test_some_activations_without_a_critical_gain_do_not_stop_others(output):
     out = output("theory", "--activation", "gelu", "relu", "--depth", 10)
-    assert "critical gain: gelu has no critical gain" in out
+    assert "critical gain: activation 'gelu' has no critical gain" in out
     assert "critical gain 1\n" in out
 
 
 def test_theory_does_not_simulate(output, monkeypatch):
-    monkeypatch.setattr("vgsim._kernels.Run", lambda *_, **__: pytest.fail("simulated"))
+    monkeypatch.setattr("vgsim._engine.simulate.Run", lambda *_, **__: pytest.fail("simulated"))
     for format in ([], ["--markdown"], ["--latex"]):
         out = output("theory", *RELU, "--depth", 10, 20, *format)
         assert out.isascii()

@@ -64,7 +64,7 @@ def test_quantile_keeps_the_shape_of_q():
 
 @pytest.mark.parametrize("q", [-0.1, 1.1, math.nan, [0.5, 2]])
 def test_quantile_refuses(q):
-    with pytest.raises(ValueError, match="q must lie between 0 and 1, got"):
+    with pytest.raises(ValueError, match="q must (lie between 0 and 1|not be NaN), got"):
         quantile([1.0], q)
 
 

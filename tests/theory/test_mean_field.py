@@ -270,7 +270,7 @@ def test_mean_field_reads_every_law_of_weights_and_biases():
         (vgsim.MLP(4, 8, norm="layer"), "no norm for this mean field, got 'layer'"),
         (vgsim.MLP(4, 8, residual=vgsim.Residual(2)), r"no residual .* got Residual"),
         (vgsim.MLP(4, 8, highway=vgsim.Highway()), r"no highway .* got Highway"),
-        (vgsim.MLP(4, 8, clip=vgsim.ClipNorm(1.0)), "no clip for a mean field, got ClipNorm"),
+        (vgsim.MLP(4, 8, clip=vgsim.ClipNorm(1.0)), "no clip for this mean field, got ClipNorm"),
         (vgsim.MLP(2, [8, 16, 8]), "same sigma_w in every layer .* got values from 0.816"),
         (vgsim.MLP(2, [8, 16, 8], init="torch_default"), "same sigma_b in every layer"),
         (

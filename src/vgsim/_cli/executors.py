@@ -17,7 +17,7 @@ __all__ = ["executor_of"]
 
 @contextmanager
 def executor_of(name: str | None) -> Iterator[Executor | None]:
-    """Open an executor by its name, and shut it down at the end; None is none.
+    """Open an executor by its name, and shut it down at the end; None opens none.
 
     With "mpi", in ``mpiexec -n 4 vgsim …``, only the first process gets here; the others work for
     it, and exit when it is done.

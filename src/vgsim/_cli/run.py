@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from vgsim._checks import check_threshold, checked_int
+from vgsim._checks import TABULATED, check_threshold, checked_int
 from vgsim._cli.fields import DEPTHS, networks_of, row, short_width, spec, technique, title
 from vgsim._engine import simulate
 from vgsim._engine.plan import relative_cost
@@ -49,7 +49,6 @@ __all__ = [
 ]
 
 WIDE = 100
-EVENTS = ("vanishing", "exploding", "dead")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -181,7 +180,7 @@ def _probabilities(options: argparse.Namespace, samples: Samples) -> dict[str, P
             **interval,
             **({} if event == "dead" else {"threshold": options.threshold}),
         )
-        for event in EVENTS
+        for event in TABULATED
     }
 
 
@@ -211,7 +210,7 @@ def _columns(options: argparse.Namespace, runs: Sequence[Samples]) -> list[Colum
     found = [_probabilities(options, samples) for samples in runs]
     length = network._length()
     columns = [Column(length, length, [samples.network.depth for samples in runs])]
-    for event in EVENTS:
+    for event in TABULATED:
         p = [probabilities[event] for probabilities in found]
         limits = [x.low for x in p], [x.high for x in p]
         columns.append(Column(event, f"P({event})", [x.estimate for x in p], *limits, digits))

@@ -8,13 +8,13 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from pathlib import Path as FilePath
+from pathlib import Path
 from typing import Any
 
 from vgsim._checks import COUNTERS, INDICES, checked_int
 from vgsim._cli.options import data
-from vgsim._cli.sweep_table import Path, networks_of, unknown_key
-from vgsim._cli.toml_lines import line_of, lines_of
+from vgsim._cli.sweep_table import networks_of, unknown_key
+from vgsim._cli.toml_lines import KeyPath, line_of, lines_of
 from vgsim._engine.settings import Settings, checked_layers
 from vgsim._networks.description import Network
 from vgsim._studies.collect import SECONDS
@@ -74,10 +74,10 @@ def read_study(path: str | os.PathLike[str]) -> StudySpec:
     except UnicodeDecodeError as error:
         line = 1 + data.count(b"\n", 0, error.start)
         raise StudyFileError(f"{path}:{line}: TOML must be UTF-8, and this is not") from None
-    return study_from_toml(text, str(path), FilePath(path).parent)
+    return study_from_toml(text, str(path), Path(path).parent)
 
 
-def study_from_toml(text: str, name: str, folder: FilePath = FilePath()) -> StudySpec:
+def study_from_toml(text: str, name: str, folder: Path = Path()) -> StudySpec:
     r"""Read and check the text of a study file.
 
     Parameters
@@ -142,8 +142,8 @@ def _whole(value: Any) -> Any:
 class _Reader:
     """Reads a study's values and keeps all that is wrong with them."""
 
-    def __init__(self, values: Mapping[str, Any], folder: FilePath) -> None:
-        self.errors: list[tuple[Path, str]] = []
+    def __init__(self, values: Mapping[str, Any], folder: Path) -> None:
+        self.errors: list[tuple[KeyPath, str]] = []
         self._values = values
         self._folder = folder
         self._checks: dict[str, Callable[[Any], Any]] = {
@@ -172,7 +172,7 @@ class _Reader:
             self._check_together(networks, arguments)
         return StudySpec(tuple(dict.fromkeys(network for network, _ in networks)), arguments)
 
-    def _say(self, path: Path, message: str) -> None:
+    def _say(self, path: KeyPath, message: str) -> None:
         self.errors.append((path, message))
 
     def _take(self, arguments: dict[str, Any], key: str, check: Callable[[Any], Any]) -> None:
@@ -189,7 +189,7 @@ class _Reader:
         except argparse.ArgumentTypeError as error:
             raise ValueError(f"inputs: {error}") from None
 
-    def _tables(self, key: str) -> list[tuple[Path, Mapping[str, Any]]]:
+    def _tables(self, key: str) -> list[tuple[KeyPath, Mapping[str, Any]]]:
         """Return the tables of that name, one or several, and where they are."""
         value = self._values.get(key, [])
         if isinstance(value, Mapping):
@@ -230,7 +230,7 @@ class _Reader:
                 self._say((*path, "threshold"), f"{message} {list(thresholds)}")
         return rules
 
-    def _networks(self) -> list[tuple[Network, Path]]:
+    def _networks(self) -> list[tuple[Network, KeyPath]]:
         """Return the networks, and where their sweeps are."""
         sweeps = self._tables("sweep")
         if not sweeps and not self._values.get("sweep"):
@@ -242,7 +242,7 @@ class _Reader:
         ]
 
     def _check_together(
-        self, networks: list[tuple[Network, Path]], arguments: Mapping[str, Any]
+        self, networks: list[tuple[Network, KeyPath]], arguments: Mapping[str, Any]
     ) -> None:
         """Check what of a study goes only with certain networks."""
         said = set()

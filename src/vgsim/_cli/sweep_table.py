@@ -8,17 +8,17 @@ from itertools import product
 from typing import Any
 
 from vgsim._checks import Part, type_error
+from vgsim._cli.toml_lines import KeyPath
 from vgsim._networks.description import Description, Field, Network
 from vgsim._networks.sweep import sweep
 
-__all__ = ["Path", "Problem", "networks_of", "unknown_key"]
+__all__ = ["Problem", "networks_of", "unknown_key"]
 
-Path = tuple[str | int, ...]
-Problem = Callable[[Path, str], None]  # called with where and what
+Problem = Callable[[KeyPath, str], None]  # called with where and what
 NONE = "none"
 
 
-def networks_of(values: Mapping[str, Any], path: Path, problem: Problem) -> list[Network]:
+def networks_of(values: Mapping[str, Any], path: KeyPath, problem: Problem) -> list[Network]:
     """Return the networks of one sweep, every combination of its lists.
 
     Parameters
@@ -43,7 +43,7 @@ def networks_of(values: Mapping[str, Any], path: Path, problem: Problem) -> list
     """
     said: list[str] = []
 
-    def say(where: Path, message: str) -> None:
+    def say(where: KeyPath, message: str) -> None:
         said.append(message)
         problem(where, message)
 
@@ -80,7 +80,9 @@ def unknown_key(key: str, known: list[str]) -> str:
     return f"unknown key {key!r}, {meant}"
 
 
-def _choices(field: Field[Any, Any], value: Any, path: Path, say: Problem) -> dict[str, list[Any]]:
+def _choices(
+    field: Field[Any, Any], value: Any, path: KeyPath, say: Problem
+) -> dict[str, list[Any]]:
     """Return what to sweep over, by the names that `sweep` has for it; say what is wrong."""
     domain = field.domain
     if isinstance(value, Mapping) and isinstance(domain, Part):
@@ -94,7 +96,7 @@ def _choices(field: Field[Any, Any], value: Any, path: Path, say: Problem) -> di
     return {field.name: [one for few in checked for one in few]}
 
 
-def _checked(field: Field[Any, Any], raw: Any, path: Path, say: Problem) -> Iterator[Any]:
+def _checked(field: Field[Any, Any], raw: Any, path: KeyPath, say: Problem) -> Iterator[Any]:
     """Yield one value as `sweep` takes it, if it is allowed."""
     domain = field.domain
     try:
@@ -113,7 +115,7 @@ def _checked(field: Field[Any, Any], raw: Any, path: Path, say: Problem) -> Iter
 
 
 def _is_named(
-    field: Field[Any, Any], domain: Part, table: Mapping[str, Any], path: Path, say: Problem
+    field: Field[Any, Any], domain: Part, table: Mapping[str, Any], path: KeyPath, say: Problem
 ) -> bool:
     """Whether the table of a part has a name, or only fields of the part; say what is wrong."""
     if not domain.fields and "name" not in table:
@@ -133,13 +135,13 @@ def _part(field: Field[Any, Any], domain: Part, table: Mapping[str, Any]) -> Any
 
 
 def _swept_part(
-    field: Field[Any, Any], domain: Part, table: Mapping[str, Any], path: Path, say: Problem
+    field: Field[Any, Any], domain: Part, table: Mapping[str, Any], path: KeyPath, say: Problem
 ) -> dict[str, list[Any]]:
     """Return what to sweep over in a table of a part, whose values may be lists."""
     if not _is_named(field, domain, table, path, say):
         return {}
     lists = {name: value if isinstance(value, list) else [value] for name, value in table.items()}
-    messages: dict[str, Path] = {}
+    messages: dict[str, KeyPath] = {}
     for name, items in lists.items():
         if not items:
             say((*path, name), f"{name} is an empty list: a sweep over nothing has no networks")
@@ -155,7 +157,7 @@ def _swept_part(
 
 
 def _combined(
-    kind: type[Network], choices: Mapping[str, list[Any]], path: Path, say: Problem
+    kind: type[Network], choices: Mapping[str, list[Any]], path: KeyPath, say: Problem
 ) -> Iterator[Network]:
     """Yield a network for each combination; say once for each reason which ones are none."""
     reasons = set()

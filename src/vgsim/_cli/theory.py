@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from vgsim._checks import check_threshold
+from vgsim._checks import TABULATED, check_threshold
 from vgsim._cli.fields import DEPTHS, networks_of, row, short_width, spec
 from vgsim._cli.run import WIDE, checked_settings, technique_lines
 from vgsim._engine.run import provenance
@@ -33,7 +33,6 @@ MEAN_FIELD = {  # in text, and in LaTeX
     "xi_c": ("xi_c", r"$\xi_c$"),
     "xi_grad": ("xi_grad", r"$\xi_\nabla$"),
 }
-EVENTS = ("vanishing", "exploding", "dead")
 PHASES = {
     "ordered": "ordered, gradients vanish",
     "critical": "critical",
@@ -171,7 +170,7 @@ def _finite_width(options: argparse.Namespace, one: Theory) -> list[Column]:
     }
     probabilities = {
         event: [p.probability(event, options.threshold) for p in one.predictions]
-        for event in EVENTS
+        for event in TABULATED
     }
     return [
         Column("depth", "depth", [network.depth for network in one.networks]),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["line_of", "lines_of"]
+__all__ = ["KeyPath", "line_of", "lines_of"]
 
-Path = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
 _NAME = r"""(?:[A-Za-z0-9_-]+|"(?:[^"\\\n]|\\.)*"|'[^'\n]*')"""
 _NAMES = rf"{_NAME}(?:[ \t]*\.[ \t]*{_NAME})*"
 _START = re.compile(rf"[ \t]*(?:(\[\[?)[ \t]*({_NAMES})[ \t]*\]|({_NAMES})[ \t]*=)")
@@ -20,7 +20,7 @@ _PIECE = re.compile(  # of a value, or of the rest of a line
 )
 
 
-def lines_of(text: str) -> dict[Path, int]:
+def lines_of(text: str) -> dict[KeyPath, int]:
     r"""Return the line, from 1, of every key and table outside inline tables.
 
     Parameters
@@ -39,9 +39,9 @@ def lines_of(text: str) -> dict[Path, int]:
     >>> lines_of('[[sweep]]\nwidth = [\n8]\ndepth = 2')["sweep", 0, "depth"]
     4
     """
-    found: dict[Path, int] = {}
-    tables: dict[Path, int] = {}  # in each array of tables
-    above: Path = ()
+    found: dict[KeyPath, int] = {}
+    tables: dict[KeyPath, int] = {}  # in each array of tables
+    above: KeyPath = ()
     place, line = 0, 1
     while place < len(text):
         if start := _START.match(text, place):
@@ -62,7 +62,7 @@ def lines_of(text: str) -> dict[Path, int]:
     return found
 
 
-def line_of(path: Path, lines: dict[Path, int]) -> int | None:
+def line_of(path: KeyPath, lines: dict[KeyPath, int]) -> int | None:
     """Return the line of the key or, if it is in an inline table, of the key that this is given to.
 
     Examples
@@ -97,7 +97,7 @@ def _parts(names: str) -> list[str]:
     return [name.strip("\"'") for name in re.findall(_NAME, names)]
 
 
-def _within(above: Path, parts: list[str], tables: dict[Path, int]) -> Path:
+def _within(above: KeyPath, parts: list[str], tables: dict[KeyPath, int]) -> KeyPath:
     """Return the path of a key below `above`; of an array of tables on the way, the last one."""
     path = above
     for i, part in enumerate(parts):

@@ -354,6 +354,6 @@ def _check_tangents(network: Network, batch_size: int) -> None:
     if batch_size > 1 and not network.mixes_examples:
         raise value_error(
             "batch_size",
-            f"must be 1 without norm 'batch', got {batch_size}: the examples of a batch would be "
-            "tangents of their own",
+            f"must be 1 without norm 'batch', got {batch_size}: only batch normalisation lets "
+            "examples act on each other, so run more samples instead",
         )

@@ -59,10 +59,7 @@ class Plan:
             not net.shares_weights
             and self.columns == 1
             and self.settings.loss == "linear"
-            and net.norm is None
-            and net.residual is None
-            and net.highway is None
-            and net.clip is None
+            and not net.techniques
             and net.init.distribution != "orthogonal"
         )
 

@@ -118,7 +118,7 @@ class Settings:
         Raises
         ------
         TypeError, ValueError
-            If `network` is none, or does not allow the batch size, the data, the loss or the
+            If `network` is not a network, or does not allow the batch size, the data, the loss or the
             engine.
 
         Examples
@@ -258,7 +258,7 @@ def checked_layers(layers: Iterable[int], depth: int) -> NDArray[np.int64]:
     each = Integer(0, depth, f"depth = {depth}")
     chosen = [each.check("layers", l, f"[{i}]") for i, l in enumerate(given)]
     if not chosen or len(set(chosen)) < len(chosen):
-        raise value_error("layers", f"must be distinct and at least one, got {given!r}")
+        raise value_error("layers", f"must be distinct ints, one or more of them, got {given!r}")
     return np.array(chosen, dtype=np.int64)
 
 

@@ -29,7 +29,7 @@ TWO_OVER_SQRT_PI = 2.0 / math.sqrt(math.pi)
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Law(Entry):
+class _ActivationEntry(Entry):
     """One activation; every function takes the parameters in order, after h where it has one.
 
     value, derivative
@@ -166,8 +166,8 @@ _BOUNDED: Slopes = (0.0, 0.0)
 _NOT_ZERO_AT_ZERO: Slopes = (math.nan, math.nan)
 _SLOPE = Number("0, or from 1e-6 to 1e6", lambda x: x == 0 or 1e-6 <= x <= 1e6, default=0.01)
 _ALPHA = Number("from 1e-6 to 1e6", lambda x: 1e-6 <= x <= 1e6, default=1.0)
-ACTIVATIONS: dict[str, _Law] = {
-    "linear": _Law(
+ACTIVATIONS: dict[str, _ActivationEntry] = {
+    "linear": _ActivationEntry(
         value=lambda h: h.copy(),
         derivative=np.ones_like,
         max_derivative=1.0,
@@ -176,7 +176,7 @@ ACTIVATIONS: dict[str, _Law] = {
         torch=lambda nn: nn.Identity(),
         textbook_init="glorot_normal",
     ),
-    "relu": _Law(
+    "relu": _ActivationEntry(
         value=lambda h: np.maximum(h, 0.0),
         derivative=lambda h: np.where(h > 0, 1.0, 0.0),
         max_derivative=1.0,
@@ -186,7 +186,7 @@ ACTIVATIONS: dict[str, _Law] = {
         torch=lambda nn: nn.ReLU(),
         textbook_init="he_normal",
     ),
-    "leaky_relu": _Law(
+    "leaky_relu": _ActivationEntry(
         parameters={"slope": _SLOPE},
         value=lambda h, slope: np.where(h > 0, h, slope * h),
         derivative=lambda h, slope: np.where(h > 0, 1.0, slope),
@@ -197,7 +197,7 @@ ACTIVATIONS: dict[str, _Law] = {
         torch=lambda nn, slope: nn.LeakyReLU(slope),
         textbook_init="he_normal",
     ),
-    "elu": _Law(
+    "elu": _ActivationEntry(
         parameters={"alpha": _ALPHA},
         value=_elu,
         derivative=_elu_derivative,
@@ -209,7 +209,7 @@ ACTIVATIONS: dict[str, _Law] = {
         torch=lambda nn, alpha: nn.ELU(alpha),
         textbook_init="he_normal",
     ),
-    "selu": _Law(
+    "selu": _ActivationEntry(
         value=lambda h: SELU_SCALE * _elu(h, SELU_ALPHA),
         derivative=lambda h: SELU_SCALE * _elu_derivative(h, SELU_ALPHA),
         max_derivative=SELU_SCALE * SELU_ALPHA,
@@ -220,7 +220,7 @@ ACTIVATIONS: dict[str, _Law] = {
         torch=lambda nn: nn.SELU(),
         textbook_init="lecun_normal",
     ),
-    "gelu": _Law(
+    "gelu": _ActivationEntry(
         value=_gelu,
         derivative=_gelu_derivative,
         max_derivative=0.5 + 0.5 * math.erf(1.0) + math.exp(-1.0) / math.sqrt(math.pi),
@@ -231,7 +231,7 @@ ACTIVATIONS: dict[str, _Law] = {
         torch=lambda nn: nn.GELU(),
         textbook_init="he_normal",
     ),
-    "silu": _Law(
+    "silu": _ActivationEntry(
         value=lambda h: h * _sigmoid(h),
         derivative=_silu_derivative,
         max_derivative=SILU_MAX_DERIVATIVE,
@@ -242,7 +242,7 @@ ACTIVATIONS: dict[str, _Law] = {
         torch=lambda nn: nn.SiLU(),
         textbook_init="he_normal",
     ),
-    "softplus": _Law(
+    "softplus": _ActivationEntry(
         value=_softplus,
         derivative=_sigmoid,
         max_derivative=1.0,
@@ -253,7 +253,7 @@ ACTIVATIONS: dict[str, _Law] = {
         torch=lambda nn: nn.Softplus(threshold=40.0),  # linear beyond, in float64
         textbook_init="he_normal",
     ),
-    "sigmoid": _Law(
+    "sigmoid": _ActivationEntry(
         value=_sigmoid,
         derivative=_sigmoid_derivative,
         max_derivative=0.25,
@@ -264,7 +264,7 @@ ACTIVATIONS: dict[str, _Law] = {
         torch=lambda nn: nn.Sigmoid(),
         textbook_init="glorot_normal",
     ),
-    "tanh": _Law(
+    "tanh": _ActivationEntry(
         value=np.tanh,
         derivative=_tanh_derivative,
         max_derivative=1.0,
@@ -274,7 +274,7 @@ ACTIVATIONS: dict[str, _Law] = {
         torch=lambda nn: nn.Tanh(),
         textbook_init="glorot_normal",
     ),
-    "hard_tanh": _Law(
+    "hard_tanh": _ActivationEntry(
         value=lambda h: np.clip(h, -1.0, 1.0),
         derivative=lambda h: np.where(np.abs(h) < 1.0, 1.0, 0.0),
         max_derivative=1.0,
@@ -284,7 +284,7 @@ ACTIVATIONS: dict[str, _Law] = {
         torch=lambda nn: nn.Hardtanh(),
         textbook_init="glorot_normal",
     ),
-    "erf": _Law(
+    "erf": _ActivationEntry(
         value=_erf,
         derivative=_erf_derivative,
         max_derivative=TWO_OVER_SQRT_PI,
@@ -294,7 +294,7 @@ ACTIVATIONS: dict[str, _Law] = {
         torch=_erf_module,
         textbook_init="glorot_normal",
     ),
-    "softsign": _Law(
+    "softsign": _ActivationEntry(
         value=lambda h: h / (1.0 + np.abs(h)),
         derivative=lambda h: (1.0 + np.abs(h)) ** -2.0,
         max_derivative=1.0,
@@ -361,7 +361,7 @@ class Activation(Named):
     _elsewhere = _ELSEWHERE
 
     @property
-    def _law(self) -> _Law:
+    def _law(self) -> _ActivationEntry:
         return ACTIVATIONS[self.name]
 
     def _of(self, entry: Any) -> Any:

@@ -309,7 +309,7 @@ class Network(Description):
         raise NotImplementedError
 
     def section(self, first: int, last: int) -> Network:
-        """Return layers `first` + 1 … `last` as a network; ValueError where that is none."""
+        """Return layers `first` + 1 … `last` as a network; ValueError if it has none."""
         raise NotImplementedError
 
     @property
@@ -331,6 +331,15 @@ class Network(Description):
     def is_uniform(self) -> bool:
         """Whether all layers have the same width, so that other depths make sense."""
         return isinstance(self.width, int)
+
+    @property
+    def techniques(self) -> dict[str, Any]:
+        """What is added to a plain chain of layers: the optional fields that are set, by name."""
+        return {
+            name: value
+            for name, field in self._fields.items()
+            if field.optional and (value := getattr(self, name)) is not None
+        }
 
     @property
     def mixes_examples(self) -> bool:

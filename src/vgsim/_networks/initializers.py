@@ -29,7 +29,7 @@ Distribution = Literal["normal", "uniform", "truncated_normal", "orthogonal", "i
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Law(Entry):
+class _InitializerEntry(Entry):
     """One initialiser: the law of a weight, and its standard deviation from fans and parameters."""
 
     distribution: Distribution
@@ -57,38 +57,38 @@ def _scaled(fan_in: int, fan_out: int, scale: float, mode: str) -> float:
 _POSITIVE = Number("from 1e-100 to 1e100", lambda x: 1e-100 <= x <= 1e100)
 _SCALE = Number(_POSITIVE.allowed, _POSITIVE.accepts, default=1.0)
 _MODE = Choice(("fan_in", "fan_avg", "fan_out"), default="fan_in")
-INITIALIZERS: dict[str, _Law] = {
-    "lecun_normal": _Law(distribution="normal", weight_std=_lecun),
-    "lecun_uniform": _Law(distribution="uniform", weight_std=_lecun),
-    "glorot_normal": _Law(distribution="normal", weight_std=_glorot),
-    "glorot_uniform": _Law(distribution="uniform", weight_std=_glorot),
-    "he_normal": _Law(distribution="normal", weight_std=_he),
-    "he_uniform": _Law(distribution="uniform", weight_std=_he),
-    "truncated_normal": _Law(
+INITIALIZERS: dict[str, _InitializerEntry] = {
+    "lecun_normal": _InitializerEntry(distribution="normal", weight_std=_lecun),
+    "lecun_uniform": _InitializerEntry(distribution="uniform", weight_std=_lecun),
+    "glorot_normal": _InitializerEntry(distribution="normal", weight_std=_glorot),
+    "glorot_uniform": _InitializerEntry(distribution="uniform", weight_std=_glorot),
+    "he_normal": _InitializerEntry(distribution="normal", weight_std=_he),
+    "he_uniform": _InitializerEntry(distribution="uniform", weight_std=_he),
+    "truncated_normal": _InitializerEntry(
         parameters={"scale": _SCALE, "mode": _MODE},
         distribution="truncated_normal",
         weight_std=_scaled,
     ),
-    "normal": _Law(
+    "normal": _InitializerEntry(
         parameters={"std": _POSITIVE},
         distribution="normal",
         weight_std=lambda fan_in, fan_out, std: std,
     ),
-    "uniform": _Law(
+    "uniform": _InitializerEntry(
         parameters={"limit": _POSITIVE},
         distribution="uniform",
         weight_std=lambda fan_in, fan_out, limit: limit / math.sqrt(3.0),
     ),
-    "torch_default": _Law(
+    "torch_default": _InitializerEntry(
         distribution="uniform",
         weight_std=lambda fan_in, fan_out: math.sqrt(1.0 / (3.0 * fan_in)),
         bias_limit=lambda fan_in: 1.0 / math.sqrt(fan_in),
     ),
-    "orthogonal": _Law(
+    "orthogonal": _InitializerEntry(
         distribution="orthogonal",
         weight_std=lambda fan_in, fan_out: math.sqrt(1.0 / max(fan_in, fan_out)),
     ),
-    "identity": _Law(distribution="identity", weight_std=_lecun),
+    "identity": _InitializerEntry(distribution="identity", weight_std=_lecun),
 }
 _ELSEWHERE = {
     "he": "he_normal",

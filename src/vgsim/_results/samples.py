@@ -417,7 +417,7 @@ class Samples(Distribution):
         Raises
         ------
         TypeError, ValueError, OSError
-            If `path`, a str or path-like, is none, names a folder, or cannot be written.
+            If `path` is not a str or path-like, names a folder, or cannot be written.
 
         Examples
         --------

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vgsim._checks import TABULATED
 from vgsim._networks.description import Network
 from vgsim._results.distribution import Distribution
 from vgsim._results.tables import (
@@ -22,7 +23,6 @@ from vgsim._results.tables import (
 )
 from vgsim.theory._prediction import Prediction, predict
 
-EVENTS = ("vanishing", "exploding", "dead")
 MOMENT_DECIMALS = 3  # of mean and std
 
 
@@ -85,7 +85,7 @@ class Summary(dict[str, NDArray[Any]]):
         found = self._predictions() if theory else None
         digits = [decimals(self.n)] * self["layer"].size
         columns = [Column("layer", "layer", self["layer"].tolist())]
-        for event in EVENTS:
+        for event in TABULATED:
             values, low, high = (self[f"{event}{end}"].tolist() for end in ("", "_low", "_high"))
             columns.append(Column(event, f"P({event})", values, low, high, digits))
             if found is not None:
@@ -125,7 +125,7 @@ def summarise(
     """
     layers = samples.layers.tolist()
     columns: dict[str, Any] = {"layer": samples.layers.copy()}
-    for event in EVENTS:
+    for event in TABULATED:
         relevant: dict[str, Any] = {} if event == "dead" else {"threshold": threshold}
         found = [
             samples.probability(

@@ -103,7 +103,7 @@ def binomial(
     References
     ----------
     E. B. Wilson, J. Am. Stat. Assoc. 22 (1927) 209; C. J. Clopper and E. S. Pearson, Biometrika 26
-    (1934) 404. For the anytime sequence see ``vgsim._anytime``.
+    (1934) 404. For the anytime sequence see `confidence_sequence`.
 
     Examples
     --------

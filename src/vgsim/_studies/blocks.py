@@ -89,7 +89,7 @@ class Blocks(Counts):
         Raises
         ------
         TypeError, ValueError
-            If the samples have gaps, a log10 ratio is beyond ±2^31, or a threshold is none.
+            If the samples have gaps, a log10 ratio is beyond ±2^31, or a threshold is outside (0, 1].
         AttributeError
             If the run did not record "gradient".
 

@@ -15,7 +15,7 @@ from vgsim._engine.settings import Settings, checked_layers
 from vgsim._networks.description import Network, checked_network
 from vgsim._studies.cursor import Cursor
 from vgsim._studies.precision import Precision
-from vgsim._studies.scheduler import Collection
+from vgsim._studies.scheduler import Scheduler
 from vgsim._studies.study import Study
 from vgsim._studies.task import Task, checked_thresholds
 from vgsim._studies.workers import Workers
@@ -81,8 +81,8 @@ def collect(
     n_threads : int, optional
         Threads of one unit of work. By default all processors; with an executor, one.
     progress : bool or callable, default False
-        True shows a bar (with tqdm), a line (on a terminal) or lines (elsewhere), with the time
-        left. A callable is called as ``progress(done, total)``, in samples.
+        True shows a progress bar on a terminal or in a notebook, and plain lines elsewhere. A
+        callable is called as ``progress(done, total)``, in samples.
 
     Returns
     -------
@@ -113,7 +113,7 @@ def collect(
     >>> print(study.find(activation="tanh", depth=30)[0].probability("vanishing"))
     0 (95 % interval 0 to 0.007, 0 of 1000)
     """
-    collection = _planned(
+    scheduler = _planned(
         tasks,
         Settings.checked(
             seed=seed, batch_size=batch_size, inputs=inputs, loss=loss, engine=engine, dtype=dtype
@@ -127,10 +127,10 @@ def collect(
         Workers(executor, n_threads),
         progress,
     )
-    with closing(collection.run()) as growth:
+    with closing(scheduler.run()) as growth:
         for _ in growth:
             pass
-    return collection.study()
+    return scheduler.study()
 
 
 def iter_collect(
@@ -176,7 +176,7 @@ def iter_collect(
     >>> study[0].n
     5000
     """
-    collection = _planned(
+    scheduler = _planned(
         tasks,
         Settings.checked(
             seed=seed, batch_size=batch_size, inputs=inputs, loss=loss, engine=engine, dtype=dtype
@@ -190,7 +190,7 @@ def iter_collect(
         Workers(executor, n_threads),
         progress,
     )
-    return (collection.study() for _ in collection.run())
+    return (scheduler.study() for _ in scheduler.run())
 
 
 def _storable(store: Any, seed: int | None) -> Any:
@@ -211,7 +211,7 @@ def _planned(
     store: Any,
     workers: Workers,
     progress: Progress,
-) -> Collection:
+) -> Scheduler:
     """Check the other arguments of a study; nothing is begun."""
     networks = _checked_networks(tasks)
     if max_samples is not None:
@@ -227,7 +227,7 @@ def _planned(
         )
     tasks_of = [Task.of(network, settings, columns, thresholds) for network in networks]
     cursors = [Cursor(task, rules, max_samples) for task in tasks_of]
-    return Collection(cursors, settings.data, workers, max_seconds, store, progress)
+    return Scheduler(cursors, settings.data, workers, max_seconds, store, progress)
 
 
 def _checked_networks(tasks: Iterable[Network]) -> list[Network]:

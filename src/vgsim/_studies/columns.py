@@ -7,13 +7,14 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from vgsim._checks import TABULATED
 from vgsim._results.tables import QUANTILES
 from vgsim._studies.result import Result
 from vgsim._studies.task import SETTING
 
-__all__ = ["EVENTS", "differing", "label_columns", "level", "statistics", "thresholds_of"]
+__all__ = ["PER_THRESHOLD", "differing", "label_columns", "level", "statistics", "thresholds_of"]
 
-EVENTS = ("vanishing", "exploding")
+PER_THRESHOLD = ("vanishing", "exploding")
 
 
 def label_columns(study: Sequence[Result]) -> dict[str, list[Any]]:
@@ -124,7 +125,7 @@ def statistics(
     }
     for name, q in QUANTILES.items():
         found[name] = float(result.quantile(q, layer)) if result.n else None
-    for event in (*EVENTS, "dead"):
+    for event in TABULATED:
         names = event, f"{event}_low", f"{event}_high"
         found |= dict.fromkeys(names)
         if result.n and (event == "dead" or threshold in tally.thresholds):

@@ -23,7 +23,7 @@ from vgsim._studies.store import Store
 from vgsim._studies.study import Study
 from vgsim._studies.workers import Counted, NotBegunError, Workers
 
-__all__ = ["Collection"]
+__all__ = ["Scheduler"]
 
 POLL_SECONDS = 0.2
 UNIT_SECONDS = 2.0  # what a unit of work should take
@@ -42,7 +42,7 @@ class _Unit(NamedTuple):
         return f"samples {self.first} to {self.end - 1} of {self.cursor.task.network!r}"
 
 
-class Collection:
+class Scheduler:
     """The cursors of a study, and the workers that serve them.
 
     Parameters
@@ -58,15 +58,15 @@ class Collection:
     Examples
     --------
     >>> import vgsim
-    >>> from vgsim._studies.scheduler import Collection
+    >>> from vgsim._studies.scheduler import Scheduler
     >>> from vgsim._studies.cursor import Cursor
     >>> from vgsim._studies.workers import Workers
     >>> from vgsim._studies.task import Task
     >>> cursor = Cursor(Task(vgsim.MLP(10, 8)), (), max_samples=3000)
-    >>> collection = Collection([cursor], None, Workers(None, 1))
-    >>> for _ in collection.run():
+    >>> scheduler = Scheduler([cursor], None, Workers(None, 1))
+    >>> for _ in scheduler.run():
     ...     pass
-    >>> collection.study()
+    >>> scheduler.study()
     <Study: 1 network, 3000 samples>
     """
 

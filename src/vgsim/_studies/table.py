@@ -8,7 +8,7 @@ from typing import Any
 
 from vgsim._results.tables import QUANTILES, Column, check_format, decimals_for, report
 from vgsim._studies.columns import (
-    EVENTS,
+    PER_THRESHOLD,
     differing,
     label_columns,
     level,
@@ -49,7 +49,7 @@ def table(study: Sequence[Result], format: str = "text") -> str:
         Column("layer", "layer", [layer for _, layer in places]),
         Column("n", "n", [row["n"] for row in rows]),
     ]
-    for event in EVENTS:
+    for event in PER_THRESHOLD:
         sign = "<" if event == "vanishing" else ">"
         for threshold in thresholds:
             alone = len(thresholds) == 1

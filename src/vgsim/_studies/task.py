@@ -46,7 +46,7 @@ class Task:
     Raises
     ------
     TypeError, ValueError
-        If one of them is none that :func:`simulate` allows.
+        If :func:`simulate` does not allow one of them.
 
     Examples
     --------
@@ -196,9 +196,9 @@ def checked_thresholds(thresholds: Iterable[float]) -> tuple[float, ...]:
     (1e-06, 0.5)
     >>> checked_thresholds(0.5)
     Traceback (most recent call last):
-    TypeError: thresholds must be a sequence of distinct numbers from 0 to 1, got 0.5
+    TypeError: thresholds must be a sequence of distinct numbers, 0 < threshold <= 1, got 0.5
     """
-    allowed = "must be a sequence of distinct numbers from 0 to 1"
+    allowed = "must be a sequence of distinct numbers, 0 < threshold <= 1"
     try:
         given = list(thresholds)
     except TypeError:

@@ -33,7 +33,7 @@ class Draws:
     Parameters
     ----------
     key : ndarray of uint32, (2,)
-        See :func:`vgsim._random.network_key`.
+        See :func:`vgsim._engine.settings.network_key`.
     index : int
     dtype : {"float32", "float64"}
 

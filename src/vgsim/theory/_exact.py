@@ -262,11 +262,11 @@ def _obstacle(network: Network) -> str | None:
         return f"the init {network.init.name!r} does not draw independent normal weights"
     if network.activation.slope_below_zero is None:
         return f"the activation {network.activation.name!r} is not 'linear', 'relu' or 'leaky_relu'"
-    for name in ("norm", "highway", "clip"):
-        if getattr(network, name) is not None:
-            return f"the {name} {getattr(network, name)!r} makes the layers depend on each other"
-    if network.residual is not None and not _linear_residual(network):
-        return f"{network.residual!r} has one only around each layer of a linear network"
+    for name, value in network.techniques.items():
+        if name != "residual":
+            return f"the {name} {value!r} makes the layers depend on each other"
+        if not _linear_residual(network):
+            return f"skips must be around each layer of a linear network, got {value!r}"
     return None
 
 

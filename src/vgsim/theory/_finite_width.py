@@ -172,7 +172,7 @@ def _checked_batch(network: Network, batch_size: float | None) -> float:
     if size != 1:
         raise value_error(
             "batch_size",
-            f"must be 1 but with batch normalisation, where theory has it, got {batch_size}",
+            f"must be 1 without batch normalisation (batches have no theory), got {batch_size}",
         )
     return size
 
@@ -197,11 +197,8 @@ def _plain(network: Network, what: str) -> Network:
         raise value_error(
             "network", f"must be an MLP for {what}, an RNN shares its weights: {network}"
         )
-    for name in ("norm", "residual", "highway", "clip"):
-        if getattr(network, name) is not None:
-            raise value_error(
-                "network", f"must have no {name} for {what}, got {getattr(network, name)!r}"
-            )
+    for name, value in network.techniques.items():
+        raise value_error("network", f"must have no {name} for {what}, got {value!r}")
     return network
 
 

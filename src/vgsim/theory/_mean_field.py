@@ -150,11 +150,8 @@ def _sigmas(network: Network) -> tuple[float, float]:
         raise value_error(
             "network", "must have random weights for a mean field, got the init 'identity'"
         )
-    if network.clip is not None:
-        raise value_error("network", f"must have no clip for a mean field, got {network.clip!r}")
-    for name in ("norm", "residual", "highway"):
-        if (value := getattr(network, name)) is not None:
-            raise value_error("network", f"must have no {name} for this mean field, got {value!r}")
+    for name, value in network.techniques.items():
+        raise value_error("network", f"must have no {name} for this mean field, got {value!r}")
     if isinstance(network.width, int):
         fans = [network.width]
         stds, limits = network.weight_stds[:1], network.bias_limits[:1]
