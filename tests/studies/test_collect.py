@@ -375,7 +375,7 @@ def test_ctrl_c(tmp_path):
         ({"executor": 4}, TypeError, "executor must be a concurrent.futures.Executor .* got 4"),
         ({"n_threads": 0}, ValueError, "n_threads must be an int from 1"),
         ({"progress": 1}, TypeError, "progress must be a bool or a callable, got 1"),
-        ({"store": 3}, TypeError, "path must be a string or a path, got 3"),
+        ({"store": 3}, TypeError, "store must be a string or a path, got 3"),
     ],
 )
 def test_refusals(arguments, error, message, tmp_path, monkeypatch):

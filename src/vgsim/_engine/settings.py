@@ -118,8 +118,8 @@ class Settings:
         Raises
         ------
         TypeError, ValueError
-            If `network` is not a network, or does not allow the batch size, the data, the loss or the
-            engine.
+            If `network` is not a network, or does not allow the batch size, the data, the loss or
+            the engine.
 
         Examples
         --------

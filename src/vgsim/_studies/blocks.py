@@ -89,7 +89,8 @@ class Blocks(Counts):
         Raises
         ------
         TypeError, ValueError
-            If the samples have gaps, a log10 ratio is beyond ±2^31, or a threshold is outside (0, 1].
+            If the samples have gaps, a log10 ratio is beyond ±2^31, or a threshold is no number in
+            (0, 1].
         AttributeError
             If the run did not record "gradient".
 
