@@ -56,8 +56,9 @@ class Lyapunov:
     --------
     >>> import vgsim
     >>> net = vgsim.MLP(depth=100, width=64, activation="tanh")
-    >>> vgsim.lyapunov(net, 50, k=3)
-    <Lyapunov: 3 directions in 50 of MLP(depth=100, width=64), seed 0, 26 layers from 0 to 100>
+    >>> vgsim.lyapunov(net, 50, k=3)  # doctest: +NORMALIZE_WHITESPACE
+    <Lyapunov: 3 directions in 50 of MLP(depth=100, width=64, init='glorot_normal'), seed 0, 26
+    layers from 0 to 100>
     """
 
     def __init__(

@@ -135,12 +135,12 @@ class MLP(Network):
     >>> vgsim.MLP(2, [784, 32, 10]).widths
     (784, 32, 10)
     >>> vgsim.MLP(1000, 128, norm="layer", residual=vgsim.Residual(2))
-    MLP(depth=1000, width=128, norm='layer', residual=Residual(every=2))
+    MLP(depth=1000, width=128, init='glorot_normal', norm='layer', residual=Residual(every=2))
 
     The repr abbreviates more than 8 widths:
 
     >>> vgsim.MLP(1000, [784, *[32] * 999, 10])
-    MLP(depth=1000, width=[784, 32, ..., 10] (1001 widths))
+    MLP(depth=1000, width=[784, 32, ..., 10] (1001 widths), init='glorot_normal')
     """
 
     depth: Field[int, int] = Field(UNITS, metavar="D", help="number of layers")
@@ -328,7 +328,7 @@ class MLP(Network):
         --------
         >>> import vgsim
         >>> vgsim.MLP(3, [5, 4, 3, 2]).section(1, 3)
-        MLP(depth=2, width=[4, 3, 2], init='glorot_normal')
+        MLP(depth=2, width=(4, 3, 2), init='glorot_normal')
         """
         residual, width = self.residual, self.width
         if residual is not None:

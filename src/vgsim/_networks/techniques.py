@@ -135,7 +135,7 @@ class Highway(Description):
     --------
     >>> import vgsim
     >>> vgsim.MLP(50, 32, highway=vgsim.Highway(-3))
-    MLP(depth=50, width=32, highway=Highway(gate_bias=-3.0))
+    MLP(depth=50, width=32, init='glorot_normal', highway=Highway(gate_bias=-3.0))
     """
 
     gate_bias: Field[float, float] = Field(_GATE_BIAS, default=-2.0)
@@ -167,7 +167,7 @@ class ClipNorm(Description):
     --------
     >>> import vgsim
     >>> vgsim.MLP(50, 32, gain=2, clip=vgsim.ClipNorm(1))
-    MLP(depth=50, width=32, gain=2.0, clip=ClipNorm(max_norm=1.0))
+    MLP(depth=50, width=32, init='glorot_normal', gain=2.0, clip=ClipNorm(max_norm=1.0))
     """
 
     by: ClassVar[str] = "norm"
@@ -200,7 +200,7 @@ class ClipValue(Description):
     --------
     >>> import vgsim
     >>> vgsim.MLP(50, 32, gain=2, clip=vgsim.ClipValue(0.5))
-    MLP(depth=50, width=32, gain=2.0, clip=ClipValue(limit=0.5))
+    MLP(depth=50, width=32, init='glorot_normal', gain=2.0, clip=ClipValue(limit=0.5))
     """
 
     by: ClassVar[str] = "value"

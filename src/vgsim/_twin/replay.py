@@ -61,8 +61,9 @@ class Replay:
     >>> sample = vgsim.replay(vgsim.MLP(depth=2, width=[3, 4, 1]), seed=1)
     >>> [W.shape for W in sample.weights]
     [(4, 3), (1, 4)]
-    >>> sample
-    <Replay: MLP(depth=2, width=(3, 4, 1)), inputs (3, 1), W_1 (4, 3) to W_2 (1, 4)>
+    >>> sample  # doctest: +NORMALIZE_WHITESPACE
+    <Replay: MLP(depth=2, width=(3, 4, 1), init='glorot_normal'), inputs (3, 1), W_1 (4, 3) to
+    W_2 (1, 4)>
     """
 
     network: Network
