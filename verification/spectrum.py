@@ -23,7 +23,7 @@ TANH_MU_2 = 1.34226  # E φ'^4/(E φ'²)² there
 
 
 def comparisons(seed: int, quick: bool) -> Iterator[Comparison]:
-    n, depth, size = (128, 4, 40_000) if quick else (256, 10, 300_000)
+    n, depth, size = (128, 4, 20_000) if quick else (256, 10, 300_000)
     for activation, p in (("linear", 1.0), ("relu", 0.5)):
         net = vgsim.MLP(depth, n, activation=activation, init="lecun_normal", gain=p**-0.5)
         measured = second_moment(net, np.ones(n), size, seed)

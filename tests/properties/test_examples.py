@@ -1,5 +1,8 @@
 """The scripts of examples/ run, from a checkout as it is."""
 
+import contextlib
+import functools
+import io
 import runpy
 import sys
 from pathlib import Path
@@ -13,29 +16,40 @@ EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.py"))
 ARGUMENTS = {"study.py": ("runs/study", "100")}
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
-def test_example(path, capsys, monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", [str(path), *ARGUMENTS.get(path.name, ())])
-    runpy.run_path(str(path), run_name="__main__")
-    assert len(capsys.readouterr().out.splitlines()) > 3
+@pytest.fixture(scope="module")
+def printed(tmp_path_factory):
+    """What each script prints, run once; and the folder it ran in."""
+
+    @functools.cache
+    def by(name):
+        folder, text = tmp_path_factory.mktemp("example"), io.StringIO()
+        with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(text):
+            patch.chdir(folder)
+            patch.setattr(sys, "argv", [name, *ARGUMENTS.get(name, ())])
+            runpy.run_path(str(EXAMPLES[0].with_name(name)), run_name="__main__")
+        return text.getvalue().splitlines(), folder
+
+    return by
 
 
-def test_cures_say_what_the_techniques_do(capsys):
-    runpy.run_path(str(EXAMPLES[0].with_name("cures.py")), run_name="__main__")
-    rows = {line[:30].strip(): line[30:].split() for line in capsys.readouterr().out.splitlines()}
+@pytest.mark.parametrize("name", [path.name for path in EXAMPLES])
+def test_example(name, printed):
+    assert len(printed(name)[0]) > 3
+
+
+def test_cures_say_what_the_techniques_do(printed):
+    rows = {line[:30].strip(): line[30:].split() for line in printed("cures.py")[0]}
     vanish, explode = ({name: row[i] for name, row in rows.items()} for i in (-2, -1))
     assert vanish["sigmoid"] == vanish["sigmoid, clipped"] == "1.00"
     assert explode["tanh, gain 3"] == explode["ReLU, batch norm, 8 examples"] == "1.00"
     assert explode["tanh, gain 3, clipped"] == explode["ReLU, residual, 1/√blocks"] == "0.00"
 
 
-def test_the_study_of_the_command_line_is_that_of_the_script(capsys, tmp_path):
-    script = runpy.run_path(str(EXAMPLES[0].with_name("study.py")))
-    script["main"](tmp_path / "study", "100")
-    rows = [line.split() for line in capsys.readouterr().out.splitlines()[2:-1]]
+def test_the_study_of_the_command_line_is_that_of_the_script(printed):
+    lines, folder = printed("study.py")
+    rows = [line.split() for line in lines[2:-1]]
     assert {row[-1] for row in rows if row[0] == "sigmoid"} == {"1.0000"}  # at depth 1000
-    in_store = {result.network for result in vgsim.load(tmp_path / "study")}
+    in_store = {result.network for result in vgsim.load(folder / ARGUMENTS["study.py"][0])}
     in_file = read_study(EXAMPLES[0].with_name("study.toml"))
     assert in_store == set(in_file.networks)
     assert len(in_store) * in_file.arguments["max_samples"] == 1_000_000

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import vgsim
+from segments import cut_into_segments, plan_of
 from vgsim import _kernels
 from vgsim._networks.activations import ACTIVATIONS
 
@@ -36,7 +37,7 @@ def test_bits(activation, engine, dtype, setting):
     expected = bits(simulate(net, n_threads=1, **choice))
     for isa in _kernels.available_isas():
         _kernels.set_isa(isa)
-        for threads in (1, 2, 3):
+        for threads in (2, 3):
             assert bits(simulate(net, n_threads=threads, **choice)) == expected, (isa, threads)
         parts = [simulate(net, n, first, **choice) for n, first in [(1, 5), (30, 6), (46, 36)]]
         assert bits(parts[2] + parts[0] + parts[1]) == expected, isa
@@ -64,16 +65,17 @@ def test_recording_never_changes_a_sample(engine):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_segments_never_change_a_sample(engine, dtype, activation, setting, monkeypatch):
     """Whether a forward pass is stored or drawn again, the bits are the same."""
-    from vgsim._engine import plan as _plan
-
     net = vgsim.MLP(len(WIDTHS) - 1, WIDTHS, activation=activation, **SETTINGS[setting])
-    expected = bits(simulate(net, engine=engine, dtype=dtype))
-    for whole, size in ((0, 1), (0, 4000), (4000, 1), (6000, 9000)):
-        monkeypatch.setattr(_plan, "WHOLE_BYTES", whole)
-        monkeypatch.setattr(_plan, "SEGMENT_BYTES", size)
-        plan = _plan.Plan(net, 1, "linear", engine, dtype, threads=1)
-        assert len(plan.segment_ends) > 1
-        assert bits(simulate(net, engine=engine, dtype=dtype)) == expected
+    choice = {"engine": engine, "dtype": dtype}
+    expected = bits(simulate(net, **choice))
+    assert len(plan_of(net, **choice).segment_ends) == 1
+    used = set()
+    for whole, size in ((0, 0), (0, 1 / 2), (1 / 3, 0), (1 / 2, 1 / 2)):
+        cut_into_segments(monkeypatch, whole, size, plan_of(net, **choice))
+        used.add(tuple(plan_of(net, **choice).segment_ends))
+        assert bits(simulate(net, **choice)) == expected
+    assert len(used) > 2
+    assert min(len(ends) for ends in used) > 1
 
 
 def test_the_callers_floating_point_mode_does_not_matter():

@@ -4,31 +4,47 @@ import numpy as np
 import pytest
 
 import vgsim
+from segments import cut_into_segments, plan_of
 from vgsim import _kernels
-from vgsim._engine import plan as _plan
 
 RECORD = ("gradient", "activation", "saturation", "weight_gradient", "update_ratio")
 N, FIRST = 37, 5
 UNEVEN = [5, 7, 3, 8, 4, 9, 6]
 DATA = np.random.default_rng(0).normal(size=(9, 5))[[0, 1, 2, 3, 4, 5, 6, 6, 2]]
 
+GLOROT = {"init": "glorot_normal"}  # of which the frozen bits are
+
 # name: (network, batch size, further choices)
 CASES = {
     "batch of 5": (vgsim.MLP(6, UNEVEN, bias_std=0.2), 5, {"inputs": DATA}),
-    "batch of 11": (vgsim.MLP(6, UNEVEN, activation="gelu"), 11, {"loss": "mse"}),
+    "batch of 11": (vgsim.MLP(6, UNEVEN, activation="gelu", **GLOROT), 11, {"loss": "mse"}),
     "ordered": (vgsim.MLP(40, 9, init="lecun_normal", gain=0.3), 6, {}),
-    "batch norm": (vgsim.MLP(6, UNEVEN, activation="relu", norm="batch"), 4, {}),
+    "batch norm": (vgsim.MLP(6, UNEVEN, activation="relu", norm="batch", **GLOROT), 4, {}),
     "layer norm, huge": (vgsim.MLP(6, UNEVEN, norm="layer", gain=1e30, bias_std=1e30), 3, {}),
-    "rms norm": (vgsim.MLP(6, UNEVEN, activation="silu", norm="rms"), 2, {}),
+    "rms norm": (vgsim.MLP(6, UNEVEN, activation="silu", norm="rms", **GLOROT), 2, {}),
     "activated": (vgsim.MLP(6, 7, residual=vgsim.Residual(2, skip=-0.7)), 3, {}),
     "linear": (vgsim.MLP(6, 7, residual=vgsim.Residual(3, style="linear")), 1, {}),
     "post": (
-        vgsim.MLP(6, 7, activation="relu", norm="batch", residual=vgsim.Residual(2, style="post")),
+        vgsim.MLP(
+            6,
+            7,
+            activation="relu",
+            norm="batch",
+            residual=vgsim.Residual(2, style="post"),
+            **GLOROT,
+        ),
         5,
         {},
     ),
     "pre": (
-        vgsim.MLP(6, 7, activation="elu", norm="layer", residual=vgsim.Residual(2, style="pre")),
+        vgsim.MLP(
+            6,
+            7,
+            activation="elu",
+            norm="layer",
+            residual=vgsim.Residual(2, style="pre"),
+            **GLOROT,
+        ),
         2,
         {"loss": "cross_entropy"},
     ),
@@ -89,14 +105,13 @@ def test_bits(name, engine, dtype):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @cases
 def test_segments_never_change_a_sample(name, engine, dtype, monkeypatch):
+    net, batch_size, more = CASES[name]
+    choice = {"batch_size": batch_size, "engine": engine, "dtype": dtype} | more
     expected = bits(simulate(name, engine, dtype=dtype))
-    for whole, size in ((0, 1), (20_000, 9000)):
-        monkeypatch.setattr(_plan, "WHOLE_BYTES", whole)
-        monkeypatch.setattr(_plan, "SEGMENT_BYTES", size)
-        net, batch_size, more = CASES[name]
-        loss = more.get("loss", "linear")
-        plan = _plan.Plan(net, batch_size, loss, engine, dtype, threads=1)
-        assert len(plan.segment_ends) > 1
+    assert len(plan_of(net, **choice).segment_ends) == 1
+    for whole, size in ((0, 0), (1 / 3, 1 / 4)):
+        cut_into_segments(monkeypatch, whole, size, plan_of(net, **choice))
+        assert len(plan_of(net, **choice).segment_ends) > 1
         assert bits(simulate(name, engine, dtype=dtype)) == expected
 
 
@@ -122,7 +137,8 @@ def test_recording_never_changes_a_sample(name, engine):
 def test_the_working_memory_is_no_more_than_was_announced(name, engine):
     net, batch_size, more = CASES[name]
     for dtype in ("float32", "float64"):
-        plan = _plan.Plan(net, batch_size, more.get("loss", "linear"), engine, dtype, threads=2)
+        choice = {"batch_size": batch_size, "engine": engine, "dtype": dtype}
+        plan = plan_of(net, threads=2, **choice, loss=more.get("loss", "linear"))
         run = _kernels.Run(
             dtype,
             np.zeros(2, np.uint32),
@@ -133,7 +149,6 @@ def test_the_working_memory_is_no_more_than_was_announced(name, engine):
             n_saturation_columns=0,
             **dict.fromkeys(("column", "weight_column", "saturation_column")),
             **plan.fields,
-            **_plan.input_fields(None),
             **dict.fromkeys(("gradient", "rms_min", "rms_max", "activation_rms", "saturation")),
             **dict.fromkeys(("weight_gradient", "update_ratio", "clipped")),
             output_gradient=np.empty(1),

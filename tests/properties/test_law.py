@@ -1,5 +1,6 @@
 """The law of the samples: exact laws where they are known, and one engine against the other."""
 
+import functools
 import math
 from dataclasses import replace
 
@@ -46,6 +47,19 @@ def assert_mean_and_variance(x, mean, variance, depth):
     assert abs(x.var() / variance - 1) < SIGMAS * math.sqrt((kurtosis - 1) / n)
 
 
+@pytest.fixture(scope="module")
+def relu(seed):
+    """Runs of He ReLU networks, each simulated once."""
+
+    @functools.cache
+    def of(n, depth, engine):
+        net = vgsim.MLP(depth, n, activation="relu", init="he_normal")
+        size = 20_000 if engine == "matrix-free" else 10_000
+        return vgsim.simulate(net, size, seed=seed + 1, engine=engine, layers=(0, depth))
+
+    return of
+
+
 @pytest.mark.parametrize(
     ("engine", "n", "depth"),
     [
@@ -53,10 +67,9 @@ def assert_mean_and_variance(x, mean, variance, depth):
         *(("dense", n, d) for n, d in [(8, 20), (8, 100), (32, 60)]),
     ],
 )
-def test_relu_has_its_exact_law(n, depth, engine, rng, seed):
-    size = 40_000 if n * depth < 5000 else 10_000
-    net = vgsim.MLP(depth, n, activation="relu", init="he_normal")
-    samples = vgsim.simulate(net, size, seed=seed + 1, engine=engine, layers=(0, depth))
+def test_relu_has_its_exact_law(n, depth, engine, relu, rng):
+    samples = relu(n, depth, engine)
+    size = len(samples)
     dead = 1 - (1 - 0.5**n) ** depth
     assert stats.binomtest(samples.n_dead, size, dead).pvalue > P_VALUE
     x = log_square_ratio(samples)
@@ -77,9 +90,8 @@ def test_relu_has_its_exact_law(n, depth, engine, rng, seed):
         (100, 1000, 8, 0.056783, None),
     ],
 )
-def test_relu_has_its_exact_tails(n, depth, k, vanishing, exploding, seed):
-    net = vgsim.MLP(depth, n, activation="relu", init="he_normal")
-    samples = vgsim.simulate(net, 20_000, seed=seed + 2, layers=(0,))
+def test_relu_has_its_exact_tails(n, depth, k, vanishing, exploding, relu):
+    samples = relu(n, depth, "matrix-free")
     for event, expected in (("vanishing", vanishing), ("exploding", exploding)):
         if expected is not None:
             counted = samples.probability(event, threshold=10.0**-k).events
@@ -209,7 +221,7 @@ REGRESSION = {
 @pytest.mark.parametrize("case", REGRESSION)
 def test_regression_set(case, rng, seed):
     fields, mean, mean_error, variance, variance_error = REGRESSION[case]
-    n, depth, size = 100, 1000, 8000
+    n, depth, size = 100, 1000, 4000
     inputs = rng.standard_normal((20_000, n))
     inputs *= math.sqrt(n) / np.linalg.norm(inputs, axis=1, keepdims=True)
     net = vgsim.MLP(depth, n, **fields)

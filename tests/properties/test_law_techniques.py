@@ -247,7 +247,7 @@ COLLINEAR = {
     "relu, B = 4": (mlp(400, 16, **RELU), 4),
     "linear": (mlp(400, 8, activation="linear", gain=1.0), 3),
     "linear, batch norm": (mlp(30, 16, activation="linear", norm="batch"), 8),
-    "tanh, ordered": (mlp(500, 20, gain=0.5), 16),
+    "tanh, ordered": (mlp(150, 20, gain=0.5), 16),
 }
 
 
