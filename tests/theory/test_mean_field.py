@@ -184,9 +184,10 @@ def test_fixed_points_of_extreme_sigmas(name):
 def test_fixed_point_is_the_limit_of_the_iteration(name, sigma_w, sigma_b, q_0):
     q = q_0
     for _ in range(4000):
-        q = variance_map(name, sigma_w, sigma_b, q)
+        before, q = q, variance_map(name, sigma_w, sigma_b, q)
         if q > 1e12:
             q = math.inf
+        if q == before or math.isinf(q):
             break
     assert fixed_point(name, sigma_w, sigma_b, q_0) == pytest.approx(q, rel=1e-9)
 
@@ -267,9 +268,9 @@ def test_mean_field_reads_every_law_of_weights_and_biases():
 @pytest.mark.parametrize(
     ("network", "message"),
     [
-        (vgsim.MLP(4, 8, norm="layer"), "no norm for this mean field, got norm='layer'"),
-        (vgsim.MLP(4, 8, residual=vgsim.Residual(2)), r"no residual .* got residual=Residual"),
-        (vgsim.MLP(4, 8, highway=vgsim.Highway()), r"no highway .* got highway=Highway"),
+        (vgsim.MLP(4, 8, norm="layer"), "no norm for this mean field, got 'layer'"),
+        (vgsim.MLP(4, 8, residual=vgsim.Residual(2)), r"no residual .* got Residual"),
+        (vgsim.MLP(4, 8, highway=vgsim.Highway()), r"no highway .* got Highway"),
         (vgsim.MLP(4, 8, clip=vgsim.ClipNorm(1.0)), "no clip for a mean field, got ClipNorm"),
         (vgsim.MLP(2, [8, 16, 8]), "same sigma_w in every layer .* got values from 0.816"),
         (vgsim.MLP(2, [8, 16, 8], init="torch_default"), "same sigma_b in every layer"),
