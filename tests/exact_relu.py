@@ -1,6 +1,8 @@
-"""The exact law of a He ReLU network, drawn directly, and what is known of it in closed form."""
+"""The exact law of a He ReLU network, drawn from, and what is known of it in closed form."""
 
 import numpy as np
+
+from vgsim.theory import relu_law
 
 LN_SQUARED = 2 * np.log(10)
 
@@ -8,6 +10,16 @@ LN_SQUARED = 2 * np.log(10)
 MEAN = 100 * -0.0825402081 / LN_SQUARED
 VARIANCE = 100 * 0.1774977872 / LN_SQUARED**2
 BELOW = {-1: 0.80621, -3: 0.094492}
+
+
+def inverse(width, depth, points=800):
+    """The quantile function of R, but for a table: of uniform numbers to draws of the law."""
+    law = relu_law(width, depth)
+    x = law.mean + np.sqrt(law.variance) * np.linspace(-9, 7, points)
+    p = law.cdf(x)
+    rising = np.flatnonzero(np.diff(p, prepend=-1.0) > 1e-12)
+    p, x = p[rising], x[rising] / LN_SQUARED
+    return lambda u: np.where(u < law.dead_probability, -np.inf, np.interp(u, p, x))
 
 
 def draw(shape, rng, width=32, depth=100):

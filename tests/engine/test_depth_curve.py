@@ -3,12 +3,14 @@
 import csv
 import io
 import math
+from functools import cache
 
 import numpy as np
 import pytest
 from scipy.optimize import brentq
 from scipy.special import ndtri
 
+import exact_relu
 import vgsim
 from vgsim import theory
 from vgsim._engine.depth_curve import depth_curve
@@ -44,17 +46,6 @@ def exact_probability(n, threshold):
 # The interval of the critical depth
 
 
-def draws(n, depth, points=800):
-    """A function that draws from the exact law of R at a depth, by inversion of a table."""
-    law = theory.relu_law(n, depth)
-    x = law.mean + math.sqrt(law.variance) * np.linspace(-9, 7, points)
-    p = law.cdf(x)
-    rising = np.flatnonzero(np.diff(p, prepend=-1.0) > 1e-12)
-    p, x = p[rising], x[rising] / math.log(100)
-    dead = law.dead_probability
-    return lambda u: np.where(u < dead, -np.inf, np.interp(u, p, x))
-
-
 @pytest.mark.parametrize(
     ("n", "threshold", "depths", "n_samples", "level"),
     [
@@ -67,7 +58,7 @@ def draws(n, depth, points=800):
 def test_coverage_on_the_exact_law(rng, n, threshold, depths, n_samples, level):
     decades = math.log10(threshold)
     truth = exact_critical_depth(exact_probability(n, threshold), level, depths[0], depths[-1])
-    laws = [draws(n, depth) for depth in depths]
+    laws = [exact_relu.inverse(n, depth) for depth in depths]
     covered, estimates = 0, []
     for _ in range(2000):
         margins = [
@@ -82,14 +73,14 @@ def test_coverage_on_the_exact_law(rng, n, threshold, depths, n_samples, level):
 
 
 def test_coverage_for_dead_networks(rng):
-    depths = (10, 50, 200)
+    depths, once = (10, 50, 200), cache(binomial)
     p = [1 - (1 - 2.0**-6) ** depth for depth in depths]
     truth = math.log(0.5) / math.log1p(-(2.0**-6))
     covered = 0
     for _ in range(2000):
         margins = []
         for events in rng.binomial(300, p):
-            found = binomial(int(events), 300)
+            found = once(int(events), 300)
             margins.append(margin_of_probability(0.5, found.estimate, found.low, found.high))
         _, low, high = crossing(depths, margins)
         covered += low <= truth <= high
@@ -345,7 +336,8 @@ def test_a_slope_that_may_be_none_has_an_unbounded_depth_scale(rng):
     assert 0 < found.depth_scale.low <= found.depth_scale.estimate
 
 
-def test_the_interval_of_the_slope_covers(rng):
+def test_the_interval_of_the_slope_covers(rng, monkeypatch):
+    monkeypatch.setattr("vgsim._statistics.bootstrap.RESAMPLES", 599)
     x, covered = [1, 4, 9], 0
     for _ in range(300):
         columns = [rng.normal(-d, math.sqrt(d), 60) for d in x]

@@ -2,6 +2,7 @@
 
 import math
 import sys
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -87,7 +88,8 @@ def test_weights_reproduce_both_products_and_the_norm(activation, bias_std):
     ids=["tanh", "relu with bias", "relu, often dead"],
 )
 def test_entries_are_independent_normals(net, arguments, seed):
-    samples = [vgsim.replay(net, seed, index, **arguments).weights for index in range(500)]
+    enough = math.ceil(32_000 / sum(n * m for n, m in pairwise(net.widths)))
+    samples = [vgsim.replay(net, seed, index, **arguments).weights for index in range(enough)]
     entries, squares, corners = [], [], []
     for l, s in enumerate(net.weight_stds):
         W = np.array([weights[l] for weights in samples]) / s
@@ -140,7 +142,7 @@ def test_chi_square_of_no_degrees_is_zero():
         ("truncated_normal", stats.truncnorm(-2, 2, scale=1 / stats.truncnorm(-2, 2).std())),
         ("he_normal", stats.norm),
     ],
-    ids=str,
+    ids=["lecun_uniform", "uniform", "torch_default", "truncated_normal", "he_normal"],
 )
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_dense_weights_have_the_law_of_their_initialiser(init, law, dtype, seed):

@@ -58,14 +58,15 @@ def philox4x32(counter: Any, key: Any) -> UInt32s:
     >>> [f"{word:08x}" for word in philox4x32([0, 0, 0, 0], [0, 0])]
     ['6627e8d5', 'e169c58d', 'bc57ac4c', '9b00dbd8']
     """
-    c0, c1, c2, c3 = np.moveaxis(np.asarray(counter, dtype=np.uint32).astype(np.uint64), -1, 0)
+    counter = np.asarray(counter, dtype=np.uint32)
+    words = counter.reshape(-1, 2, 2).astype(np.uint64)  # (c0, c1), (c2, c3)
+    even, odd = words[..., 0], words[..., 1]
     k = np.array(key, dtype=np.uint32)
     for _ in range(_ROUNDS):
-        p0 = _MULTIPLIERS[0] * c0
-        p1 = _MULTIPLIERS[1] * c2
-        c0, c1, c2, c3 = (p1 >> _32) ^ c1 ^ k[0], p1 & _LOW, (p0 >> _32) ^ c3 ^ k[1], p0 & _LOW
+        product = (_MULTIPLIERS * even)[:, ::-1]
+        even, odd = (product >> _32) ^ odd ^ k, product & _LOW
         k = k + _WEYL
-    return np.stack([c0, c1, c2, c3], axis=-1).astype(np.uint32)
+    return np.stack([even, odd], axis=-1).astype(np.uint32).reshape(counter.shape)
 
 
 def words(key: Any, stream: str | int, layer: int, index: int, count: int) -> UInt32s:
