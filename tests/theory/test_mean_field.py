@@ -184,9 +184,10 @@ def test_fixed_points_of_extreme_sigmas(name):
 def test_fixed_point_is_the_limit_of_the_iteration(name, sigma_w, sigma_b, q_0):
     q = q_0
     for _ in range(4000):
-        q = variance_map(name, sigma_w, sigma_b, q)
+        before, q = q, variance_map(name, sigma_w, sigma_b, q)
         if q > 1e12:
             q = math.inf
+        if q == before or math.isinf(q):
             break
     assert fixed_point(name, sigma_w, sigma_b, q_0) == pytest.approx(q, rel=1e-9)
 
