@@ -223,9 +223,7 @@ class NamedDomain(Part):
 
     def check(self, argument: str, value: Any, of: str = "") -> Any:
         """Return the named value."""
-        return (
-            value if isinstance(value, str) and value in self.others else self.kind._coerce(value)
-        )
+        return self.kind._made(value, {}, self.others)
 
     def to_json(self, value: Any) -> Any:
         """Return a name, or a dict of it and parameters."""
@@ -233,14 +231,11 @@ class NamedDomain(Part):
 
     def from_json(self, value: Any) -> Any:
         """Build the named value."""
-        return (
-            value if isinstance(value, str) and value in self.others else self.kind.from_json(value)
-        )
+        return self.kind.from_json(value, self.others)
 
     def parse(self, text: str) -> Any:
         """Read ``name:key=value,key=value``."""
-        name, given = split_parameters(text, "leaky_relu:slope=0.1")
-        return name if name in self.others and not given else self.kind(name, **given)
+        return self.kind._made(*split_parameters(text, "leaky_relu:slope=0.1"), self.others)
 
     def text(self, value: Any) -> str:
         """Return ``name:key=value,key=value``, without what is at its default."""
@@ -251,7 +246,7 @@ class NamedDomain(Part):
         """Make the named value of its name and its parameters."""
         if whole is None:
             raise type_error(f"{argument}__{next(iter(parts))}", f"needs {argument}, a name")
-        return self.kind(whole, **parts)
+        return self.kind._made(whole, parts, self.others)
 
 
 def checked_numbers(argument: str, value: ArrayLike) -> NDArray[np.float64]:

@@ -455,4 +455,5 @@ def as_activation(value: str | Activation) -> Activation:
     >>> as_activation("tanh")
     Activation('tanh')
     """
-    return Activation._coerce(value)
+    made: Activation = Activation._made(value, {})
+    return made

@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from copy import copy
 from dataclasses import MISSING, dataclass, replace
 from dataclasses import field as dataclass_field
 from difflib import get_close_matches
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vgsim._checks import (
-    Choice,
-    Domain,
-    Number,
-    listed,
-    type_error,
-    value_error,
-)
+from vgsim._checks import Choice, Domain, Number, listed, type_error, value_error
 
 if TYPE_CHECKING:
     from typing_extensions import Self, dataclass_transform
@@ -335,11 +328,8 @@ class Network(Description):
     @property
     def techniques(self) -> dict[str, Any]:
         """What is added to a plain chain of layers: the optional fields that are set, by name."""
-        return {
-            name: value
-            for name, field in self._fields.items()
-            if field.optional and (value := getattr(self, name)) is not None
-        }
+        optional = [name for name, field in self._fields.items() if field.optional]
+        return {name: value for name in optional if (value := getattr(self, name)) is not None}
 
     @property
     def mixes_examples(self) -> bool:
@@ -423,16 +413,10 @@ class Named:
         if not isinstance(name, str):
             raise type_error("name", f"must be a string, got {name!r}", f" of {self._argument}")
         if name not in self._table:
-            raise value_error(
-                self._argument,
-                f"{name!r} is unknown{self._hint(name)}; the choices are {listed(self._table)}",
-            )
+            self._refuse(name, self._table)
         known = self._table[name].parameters
-        unknown = [key for key in parameters if key not in known]
-        if unknown:
-            takes = f"takes only {listed(known)}" if known else "takes no parameters"
-            given = ", ".join(f"{key}={parameters[key]!r}" for key in unknown)
-            raise type_error(self._argument, f"{name!r} {takes}, got {given}")
+        if any(key not in known for key in parameters):
+            self._refuse_parameters(name, parameters, known)
         values: list[float | str] = []
         for key, parameter in known.items():
             value = parameters.get(key, parameter.default)
@@ -448,13 +432,39 @@ class Named:
         object.__setattr__(self, "_values", tuple(values))
 
     @classmethod
-    def _hint(cls, name: str) -> str:
+    def _made(cls, value: Any, given: Mapping[str, Any], others: tuple[str, ...] = ()) -> Any:
+        """Make it of a name and parameters; an instance, or a name of `others`, stays as it is."""
+        if isinstance(value, cls) and not given:
+            return value
+        choices = (*others, *cls._table)
+        if not isinstance(value, str):
+            allowed = f"one of {listed(choices)} or a vgsim.{cls.__name__}"
+            raise type_error(cls._argument, f"must be {allowed}, got {value!r}")
+        if value not in others:
+            return cls(value, **given) if value in choices else cls._refuse(value, choices)
+        return cls._refuse_parameters(value, given, ()) if given else value
+
+    @classmethod
+    def _refuse(cls, name: str, choices: Collection[str]) -> NoReturn:
+        problem = f"is unknown{cls._hint(name, choices)}; the choices are {listed(choices)}"
+        raise value_error(cls._argument, f"{name!r} {problem}")
+
+    @classmethod
+    def _refuse_parameters(
+        cls, name: str, given: Mapping[str, Any], known: Collection[str]
+    ) -> NoReturn:
+        takes = f"takes only {listed(known)}" if known else "takes no parameters"
+        surplus = ", ".join(f"{key}={x!r}" for key, x in given.items() if key not in known)
+        raise type_error(cls._argument, f"{name!r} {takes}, got {surplus}")
+
+    @classmethod
+    def _hint(cls, name: str, choices: Collection[str]) -> str:
         plain = name.lower().replace("-", "_").strip("_ ")
         ours, colon, rest = plain.partition(":")
         if colon and ours in cls._table:
             keywords = rest.replace(",", ", ")
             return f" (parameters are keywords: {cls.__name__}({ours!r}, {keywords}))"
-        close = [plain] if plain in cls._table else get_close_matches(plain, cls._table, 1, 0.75)
+        close = [plain] if plain in choices else get_close_matches(plain, choices, 1, 0.75)
         meant = cls._elsewhere.get(plain) or next(iter(close), None)
         return f" (did you mean {meant!r}?)" if meant else ""
 
@@ -471,23 +481,11 @@ class Named:
         return {"name": self.name, **changed} if changed else self.name
 
     @classmethod
-    def from_json(cls, value: object) -> Self:
-        """Build from what :meth:`to_json` returns."""
+    def from_json(cls, value: Any, others: tuple[str, ...] = ()) -> Any:
+        """Build from what :meth:`to_json` returns; a name of `others` stays a name."""
         if isinstance(value, Mapping) and "name" in value:
-            parameters = {str(key): value[key] for key in value if key != "name"}
-            return cls(value["name"], **parameters)
-        return cls._coerce(value)
-
-    @classmethod
-    def _coerce(cls, value: object) -> Self:
-        if isinstance(value, cls):
-            return value
-        if isinstance(value, str):
-            return cls(value)
-        raise type_error(
-            cls._argument,
-            f"must be one of {listed(cls._table)} or a vgsim.{cls.__name__}, got {value!r}",
-        )
+            return cls._made(value["name"], {k: x for k, x in value.items() if k != "name"}, others)
+        return cls._made(value, {}, others)
 
     def _changed(self) -> dict[str, float | str]:
         known = self._table[self.name].parameters
