@@ -302,7 +302,7 @@ def listed(names: Iterable[object]) -> str:
 _THRESHOLD = Number("0 < threshold <= 1", lambda threshold: 0 < threshold <= 1)
 
 
-def check_threshold(threshold: object) -> float:
+def check_threshold(threshold: object, argument: str = "threshold") -> float:
     """Return a threshold as a float; refuse one outside (0, 1].
 
     Examples
@@ -312,7 +312,7 @@ def check_threshold(threshold: object) -> float:
     Traceback (most recent call last):
     ValueError: threshold must be 0 < threshold <= 1, got 2
     """
-    return _THRESHOLD.check("threshold", threshold)
+    return _THRESHOLD.check(argument, threshold)
 
 
 def require_memory(needed: int, what: str, remedy: str) -> None:

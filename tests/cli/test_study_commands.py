@@ -470,11 +470,26 @@ def test_nothing_is_overwritten(command, store, tmp_path):
 @pytest.mark.parametrize("suffix", ["xls", "zarr", "parquet"])
 def test_unknown_suffix(command, file, store, tmp_path, suffix):
     out = tmp_path / f"x.{suffix}"
-    for words in (["export", store, out], ["collect", file(), "--store", store, "--out", out]):
+    for name, *words in (
+        ("out", "export", store, out),
+        ("--out", "collect", file(), "--store", store, "--out", out),
+    ):
         code, printed, err = command(*words)
         assert (code, printed) == (2, "")
-        assert err == f"vgsim {words[0]}: error: {out} must end in one of .nc, .csv, .npz\n"
+        allowed = "must end in one of .nc, .csv, .npz, got"
+        assert err == f"vgsim {words[0]}: error: {name} {allowed} {str(out)!r}\n"
     assert not out.exists()
+
+
+def test_a_folder_that_is_not_there_is_refused_before_the_work(command, file, store, tmp_path):
+    out = tmp_path / "nowhere" / "x.csv"
+    for words in (
+        ["export", store, out],
+        ["collect", file(), "--store", tmp_path / "s", "--out", out],
+    ):
+        code, printed, err = command(*words)
+        assert (code, printed) == (2, "")
+        assert f"out must be in a folder that exists, got {str(out)!r}" in err
 
 
 @pytest.mark.parametrize("name", ["collect", "show", "merge", "export"])

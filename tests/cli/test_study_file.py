@@ -191,7 +191,7 @@ def test_the_studies_of_the_manual():
         ("max_seconds = true\n" + SWEEP, ["1: max_seconds must be a positive number, got True"]),
         ("layers = 0\n" + SWEEP, ["1: layers must be a list, got 0"]),
         ("layers = [0, 0]\n" + SWEEP, ["1: layers must be distinct"]),
-        ("thresholds = [\n2]\n" + SWEEP, ["1: threshold must be 0 < threshold <= 1, got 2"]),
+        ("thresholds = [\n2]\n" + SWEEP, ["1: thresholds must be 0 < threshold <= 1, got 2"]),
         ("batch_size = 0\n" + SWEEP, ["1: batch_size must be an int from 1"]),
         ('loss = "l2"\n' + SWEEP, ["1: loss must be one of 'linear', 'mse', 'cross_entropy'"]),
         ('engine = "gpu"\n' + SWEEP, ["1: engine must be one of 'auto', "]),

@@ -186,3 +186,12 @@ def test_errors_name_the_argument_the_value_and_what_is_allowed(make, error, wor
 def test_names_of_others_are_understood_in_the_error(name, ours):
     with pytest.raises(ValueError, match=rf"'{name}' is unknown \(did you mean '{ours}'\?\); the"):
         Initializer(name)
+
+
+def test_textbook_is_among_the_choices():
+    for network in (vgsim.MLP, vgsim.RNN):
+        with pytest.raises(ValueError, match=r"'txtbook' is unknown \(did you mean 'textbook'\?\)"):
+            network(3, 4, init="txtbook")
+    assert vgsim.MLP(3, 4, init="textbook") == vgsim.MLP(3, 4)
+    with pytest.raises(TypeError, match="'textbook' takes no parameters, got std=1"):
+        vgsim.sweep(vgsim.MLP, depth=3, width=4, init="textbook", init__std=1)

@@ -256,9 +256,9 @@ def test_layers_not_recorded_are_refused(layer):
             use(0.5, layer)
 
 
-@pytest.mark.parametrize("layer", [0.0, "0", True, None, np.float64(3)])
+@pytest.mark.parametrize("layer", [0.0, "0", True, None, np.float64(3), int, np.array([0, 3])])
 def test_layers_are_ints(layer):
-    with pytest.raises(TypeError, match="layer must be one of those recorded"):
+    with pytest.raises(TypeError, match=r"layer must be one of those recorded, \["):
         run().mean(layer)
 
 

@@ -339,7 +339,7 @@ def test_ctrl_c(tmp_path):
     [
         ({"tasks": []}, ValueError, "tasks must hold at least one network, got none"),
         ({"tasks": NETS[0]}, TypeError, "tasks must be an iterable of networks, got MLP"),
-        ({"tasks": [NETS[0], 3]}, TypeError, "network must be"),
+        ({"tasks": [NETS[0], 3]}, TypeError, "tasks must be"),
         ({"tasks": [*NETS, NETS[1]]}, ValueError, "once, got twice MLP.depth=20, width=8"),
         ({"max_samples": None}, ValueError, "max_samples or stop or max_seconds must be given"),
         ({"max_samples": None, "stop": []}, ValueError, "or max_seconds must be given"),

@@ -123,7 +123,7 @@ def test_write_refuses_a_task_not_added_and_a_closed_store(path):
 @pytest.mark.parametrize("start", [Store.open, Store.read])
 @pytest.mark.parametrize("path", [None, 3, 0.5, ["a"]])
 def test_path_of_a_wrong_type(start, path):
-    with pytest.raises(TypeError, match="store must be a string or a path"):
+    with pytest.raises(TypeError, match="(store|path) must be a string or a path"):
         start(path)
 
 

@@ -189,7 +189,9 @@ def test_find(study):
     assert names(engine="dense") == ["recurrent"]
     assert study.find(depth=100).provenance == study.provenance
     assert len(study.find()) == len(study)
-    with pytest.raises(ValueError, match="colour must be fields of networks of the study, .*depth"):
+    with pytest.raises(
+        ValueError, match="colour is a field of no network of the study; they have .*depth"
+    ):
         study.find(colour="red")
     assert len(Study([]).find(depth=3)) == 0
 
@@ -418,7 +420,7 @@ def test_a_task_has_one_spelling():
         ({"layers": (1, 1)}, "layers must be distinct"),
         ({"thresholds": ()}, "thresholds must be"),
         ({"thresholds": (0.5, 0.5)}, "thresholds must be"),
-        ({"thresholds": (0,)}, "threshold must be"),
+        ({"thresholds": (0,)}, "thresholds must be"),
         ({"engine": "fast"}, "engine must be"),
         ({"dtype": "float16"}, "dtype must be"),
         ({"stream_version": 0}, "stream_version must be"),

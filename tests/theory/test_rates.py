@@ -321,3 +321,10 @@ def test_batch_sizes_without_theory(batch_size):
 def test_arguments_of_the_wrong_type(call, message):
     with pytest.raises(TypeError, match=message):
         call()
+
+
+@pytest.mark.parametrize("growth", [vgsim.theory.residual_growth, vgsim.theory.highway_growth])
+@pytest.mark.parametrize("network", [None, 1, "abc"])
+def test_growth_of_what_is_no_network(growth, network):
+    with pytest.raises(TypeError, match="network must be a vgsim.MLP or a vgsim.RNN, got"):
+        growth(network)

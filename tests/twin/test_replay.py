@@ -310,3 +310,8 @@ def test_torch_is_asked_for_in_one_sentence(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(ImportError, match="to_torch needs the package torch: pip install torch$"):
         vgsim.replay(vgsim.MLP(1, 2)).to_torch()
+
+
+def test_a_replay_needs_the_seed():
+    with pytest.raises(TypeError, match="seed must be an int >= 0: .* got None"):
+        vgsim.replay(vgsim.MLP(3, 4), seed=None)

@@ -46,7 +46,10 @@ def executor_of(name: str | None) -> Iterator[Executor | None]:
         with distributed.Client(value, set_as_default=False) as client:
             yield client.get_executor()
     elif kind == "mpi":
-        futures = imported("mpi4py.futures", "the executor mpi")
+        try:
+            futures = imported("mpi4py.futures", "the executor mpi")
+        except RuntimeError as error:  # mpi4py without an MPI library
+            raise ImportError(f"the executor mpi needs an MPI library: {error}") from error
         first = False
         with futures.MPICommExecutor() as pool:
             if first := pool is not None:

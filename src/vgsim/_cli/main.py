@@ -109,7 +109,10 @@ OPTIONS = {
     "n_samples": "--samples",
     "n_threads": "--threads",
 }
-EVENT_OPTIONS = {"dtype": "--event-dtype"}  # of vgsim depth, where it is the event's
+COMMAND_OPTIONS = {  # where an argument has another option in one command
+    "depth": {"dtype": "--event-dtype"},
+    "merge": {"store": "--out"},
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -163,7 +166,7 @@ def _said(error: Exception, given: argparse.Namespace) -> str:
     """Return the message of an error, with the option of the command in place of the argument."""
     argument = getattr(error, "argument", None)
     if argument is not None:
-        names = option_names() | OPTIONS | (EVENT_OPTIONS if given.command == "depth" else {})
+        names = option_names() | OPTIONS | COMMAND_OPTIONS.get(given.command, {})
         option = names.get(argument) or option_name(argument)
         if given.parser.has(option.split()[0]):
             return f"{option} {getattr(error, 'problem')}"  # noqa: B009

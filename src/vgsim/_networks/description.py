@@ -362,7 +362,7 @@ class Network(Description):
         return labels
 
 
-def checked_network(network: object) -> Network:
+def checked_network(network: object, argument: str = "network") -> Network:
     """Return `network` if it is one, or raise a TypeError.
 
     Examples
@@ -375,7 +375,7 @@ def checked_network(network: object) -> Network:
     if isinstance(network, Network):
         return network
     kinds = " or ".join(f"a vgsim.{name}" for name in Description.networks)
-    raise type_error("network", f"must be {kinds}, got {network!r}")
+    raise type_error(argument, f"must be {kinds}, got {network!r}")
 
 
 def network_from_json(text: str) -> Network:

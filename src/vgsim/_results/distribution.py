@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import operator
-
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from vgsim._checks import THRESHOLD, checked_numbers, type_error, value_error
+from vgsim._checks import THRESHOLD, checked_numbers
 from vgsim._networks.description import Network
-from vgsim._results.events import check_event, condition, dtype_name
+from vgsim._results.events import check_event, column_of, condition, dtype_name
 from vgsim._statistics import bootstrap, lognormal_fit
 from vgsim._statistics.binomial import Probability, binomial, check_interval
 from vgsim._statistics.estimate import Estimate
@@ -63,14 +61,7 @@ class Distribution:
         >>> vgsim.simulate(vgsim.MLP(depth=10, width=4), 3, layers=(10, 5)).column(5)
         1
         """
-        problem = f"must be one of those recorded, {self.layers.tolist()}, got {layer!r}"
-        if isinstance(layer, (bool, np.bool_)) or not hasattr(layer, "__index__"):
-            raise type_error("layer", problem)
-        found = np.flatnonzero(self.layers == operator.index(layer))
-        if not found.size:
-            only = f"; pass layer={self.layers[0]}" if self.layers.size == 1 else ""
-            raise value_error("layer", problem + only)
-        return int(found[0])
+        return column_of(layer, self.layers, "recorded")
 
     def probability(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -19,7 +20,15 @@ from vgsim._checks import (
     value_error,
 )
 
-__all__ = ["LOG10_RANGE", "Condition", "check_event", "condition", "dtype_name", "event_in_words"]
+__all__ = [
+    "LOG10_RANGE",
+    "Condition",
+    "check_event",
+    "column_of",
+    "condition",
+    "dtype_name",
+    "event_in_words",
+]
 
 LOG10_RANGE = {  # of half the smallest subnormal number, and of the largest finite one
     "float16": (-25 * math.log10(2), math.log10(65504)),
@@ -71,6 +80,30 @@ def condition(event: str, threshold: float = THRESHOLD, dtype: str | None = None
         return Condition("rms_min", lambda x: x < low, lambda x: x - low)
     high = np.float64(largest)
     return Condition("rms_max", lambda x: x > high, lambda x: high - x)
+
+
+def column_of(layer: int, layers: NDArray[np.int64], done: str) -> int:
+    """Return the place of a layer among those recorded, or tallied: `done` says which.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vgsim._results.events import column_of
+    >>> column_of(10, np.array([0, 10]), "recorded")
+    1
+    """
+    problem = f"must be one of those {done}, {layers.tolist()}, got {layer!r}"
+    try:
+        wanted = operator.index(layer)
+    except TypeError:
+        raise type_error("layer", problem) from None
+    if isinstance(layer, (bool, np.bool_)):
+        raise type_error("layer", problem)
+    found = np.flatnonzero(layers == wanted)
+    if not found.size:
+        only = f"; pass layer={layers[0]}" if layers.size == 1 else ""
+        raise value_error("layer", problem + only)
+    return int(found[0])
 
 
 def check_event(event: str, threshold: float = THRESHOLD, dtype: str | None = None) -> None:

@@ -233,7 +233,11 @@ def _planned(
 def _checked_networks(tasks: Iterable[Network]) -> list[Network]:
     if not isinstance(tasks, Iterable):
         raise type_error("tasks", f"must be an iterable of networks, got {tasks!r}")
-    networks = [checked_network(network) for network in tasks]
+    try:
+        given = list(tasks)
+    except TypeError:
+        raise type_error("tasks", f"must be a sequence of networks, got {tasks!r}") from None
+    networks = [checked_network(network, "tasks") for network in given]
     if not networks:
         raise value_error("tasks", "must hold at least one network, got none")
     seen = set()
@@ -249,10 +253,11 @@ def _checked_rules(
     layers: tuple[int, ...],
     thresholds: tuple[float, ...],
 ) -> tuple[Precision, ...]:
-    rules: tuple[Precision, ...] = ()
+    given: Sequence[object] = ()
     if stop is not None:
-        rules = tuple(stop) if isinstance(stop, Iterable) else (stop,)
-    for rule in rules:
+        given = stop if isinstance(stop, (list, tuple)) else (stop,)
+    rules = []
+    for rule in given:
         if not isinstance(rule, Precision):
             raise type_error("stop", f"must be a vgsim.Precision or several, got {rule!r}")
         if rule.layer not in layers:
@@ -264,4 +269,5 @@ def _checked_rules(
                 "thresholds",
                 f"must hold {rule.threshold!r}, which stop watches, got {thresholds}",
             )
-    return rules
+        rules.append(rule)
+    return tuple(rules)

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from vgsim._checks import value_error
 from vgsim._results.labelled import imported
 from vgsim._studies.study import Study
 
@@ -59,20 +60,22 @@ def check_new(path: str | os.PathLike[str]) -> Path:
     Raises
     ------
     ValueError
-        If its suffix is none of those, or it is there already.
+        If its suffix is not one of those, it is there already, or its folder is not.
 
     Examples
     --------
     >>> from vgsim._studies.export import check_new
     >>> check_new("study.doc")
     Traceback (most recent call last):
-    ValueError: study.doc must end in one of .nc, .csv, .npz
+    ValueError: out must end in one of .nc, .csv, .npz, got 'study.doc'
     """
     out = Path(path)
     if out.suffix not in WRITERS:
-        raise ValueError(f"{out} must end in one of {', '.join(WRITERS)}")
+        raise value_error("out", f"must end in one of {', '.join(WRITERS)}, got {str(out)!r}")
     if out.exists() or out.is_symlink():
-        raise ValueError(f"{out} exists, and is not overwritten: remove it or name another")
+        raise value_error("out", f"{out} exists, and is not overwritten: remove it or name another")
+    if not out.parent.is_dir():
+        raise value_error("out", f"must be in a folder that exists, got {str(out)!r}")
     return out
 
 

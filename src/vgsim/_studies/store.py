@@ -275,7 +275,7 @@ class Store(Reader):
         ImportError
             If `path` is a URL and fsspec is not installed.
         """
-        return Reader(RemoteFiles(str(path)) if is_url(path) else LocalFiles(_local(path)))
+        return Reader(RemoteFiles(str(path)) if is_url(path) else LocalFiles(_local(path, "path")))
 
     def __enter__(self) -> Store:
         return self
@@ -403,13 +403,13 @@ def merge(sources: Iterable[str | os.PathLike[str]], target: str | os.PathLike[s
             store._copy(reader)
 
 
-def _local(path: object) -> Path:
+def _local(path: object, argument: str = "store") -> Path:
     """Return a path of this machine."""
     if not isinstance(path, str | os.PathLike):
-        raise type_error("store", f"must be a string or a path, got {path!r}")
+        raise type_error(argument, f"must be a string or a path, got {path!r}")
     text = os.fsdecode(path)
     if not text or is_url(text):
-        raise value_error("store", f"must be a folder of this machine, got {text!r}")
+        raise value_error(argument, f"must be a folder of this machine, got {text!r}")
     return Path(text)
 
 

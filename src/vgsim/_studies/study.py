@@ -108,8 +108,8 @@ class Study(Sequence[Result]):
         known = set().union(*labels)
         if self and (unknown := sorted(fields.keys() - known)):
             raise value_error(
-                ", ".join(unknown),
-                f"must be fields of networks of the study, which have {', '.join(sorted(known))}",
+                unknown[0],
+                f"is a field of no network of the study; they have {', '.join(sorted(known))}",
             )
 
         def matches(result: Result, its: Mapping[str, Any]) -> bool:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from vgsim._checks import THRESHOLD, checked_numbers, type_error, value_error
-from vgsim._results.events import LOG10_RANGE, check_event, dtype_name
+from vgsim._checks import THRESHOLD, checked_numbers, value_error
+from vgsim._results.events import LOG10_RANGE, check_event, column_of, dtype_name
 from vgsim._statistics.binomial import Probability, binomial
 from vgsim._statistics.quantiles import checked_quantile, interpolated
 
@@ -60,14 +60,7 @@ class Counts:
         >>> Blocks.of(s, (1e-6,)).total().column(5)
         1
         """
-        problem = f"must be one of those tallied, {self.layers.tolist()}, got {layer!r}"
-        if isinstance(layer, (bool, np.bool_)) or not hasattr(layer, "__index__"):
-            raise type_error("layer", problem)
-        found = np.flatnonzero(self.layers == operator.index(layer))
-        if not found.size:
-            only = f"; pass layer={self.layers[0]}" if self.layers.size == 1 else ""
-            raise value_error("layer", problem + only)
-        return int(found[0])
+        return column_of(layer, self.layers, "tallied")
 
     def threshold(self, threshold: float | None) -> float:
         """Return the threshold, one of those counted; None stands for the only one.

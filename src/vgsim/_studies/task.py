@@ -203,7 +203,7 @@ def checked_thresholds(thresholds: Iterable[float]) -> tuple[float, ...]:
         given = list(thresholds)
     except TypeError:
         raise type_error("thresholds", f"{allowed}, got {thresholds!r}") from None
-    chosen = tuple(sorted(check_threshold(threshold) for threshold in given))
+    chosen = tuple(sorted(check_threshold(threshold, "thresholds") for threshold in given))
     if not chosen or len(set(chosen)) < len(chosen):
         raise value_error("thresholds", f"{allowed}, at least one, got {given!r}")
     return chosen

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from vgsim._checks import INDICES, checked_int, require_memory
+from vgsim._checks import INDICES, checked_int, require_memory, type_error
 from vgsim._engine.settings import Settings
 from vgsim._networks.description import Network
 from vgsim._twin.conditional import ConditionalGaussian, ConditionalHaar
@@ -192,6 +192,8 @@ def replay(
     >>> bool(abs(s.gradient[0, 0] - result.gradient[0]) < 1e-3)
     True
     """
+    if seed is None:
+        raise type_error("seed", "must be an int >= 0: the seed of the run replayed, got None")
     settings = Settings.checked(
         seed=seed, batch_size=batch_size, inputs=inputs, loss=loss, engine=engine, dtype=dtype
     ).of(network)

@@ -8,7 +8,7 @@ import numpy as np
 
 from vgsim._checks import Number, checked_int, value_error
 from vgsim._networks.activations import Activation
-from vgsim._networks.description import Network
+from vgsim._networks.description import Network, checked_network
 from vgsim.theory._exact import relu_law
 from vgsim.theory._gaussian import gaussian_mean
 from vgsim.theory._mixture import noncentral_factor
@@ -65,6 +65,7 @@ def residual_growth(network: Network) -> float:
     >>> print(f"{residual_growth(net):.4f}")  # ln (1 + 1/1000)^1000
     0.9995
     """
+    network = checked_network(network)
     if network.residual is None:
         raise value_error("network", f"must be an MLP with residual, got {network!r}")
     _check_limit(network)
@@ -152,6 +153,7 @@ def highway_growth(network: Network) -> float:
     >>> print(f"{highway_growth(net):.2f}")
     -34.82
     """
+    network = checked_network(network)
     if network.highway is None:
         raise value_error("network", f"must be an MLP with highway, got {network!r}")
     _check_limit(network)
