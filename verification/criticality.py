@@ -49,10 +49,10 @@ def comparisons(seed: int, quick: bool) -> Iterator[Comparison]:
         rate = math.log(chi_1) if (name, gain, bias_std) in OFF else 0.0
         label = f"{name}, gain {gain:.6f}, σ_b {bias_std:.3g}, n = {n}: slope of ln‖G‖²"
         value, error = mean(slopes(net, size, seed))
-        half, half_error = mean(slopes(network(*phi, n // 2), 2 * size, seed))
         if abs(value - rate) <= 3 / n + 4 * error:
             yield Comparison(label, value, error, rate, 3 / n)
         else:  # a large coefficient of 1/n: without it
+            half, half_error = mean(slopes(network(*phi, n // 2), 2 * size, seed))
             extrapolated = 2 * value - half, math.hypot(2 * error, half_error)
             yield Comparison(f"{label}, n → ∞", *extrapolated, rate, 3 / n)
 

@@ -112,7 +112,7 @@ def scaled(values: Array, exponent: Any = 0, *, axis: int | None = 0) -> Scaled:
 
     With ``axis=None``, the largest of all: a matrix.
     """
-    largest, shift = np.frexp(np.max(np.abs(values), axis=axis))
+    largest, shift = np.frexp(np.abs(values).max(axis=axis))
     exponent = _within(EXPONENT_LIMIT, exponent + shift.astype(np.int64))
     return Scaled(np.ldexp(values, -shift), np.where(largest > 0, exponent, -EXPONENT_LIMIT))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,7 @@ class _Layer:
     both: float  # E φ² φ'²
 
 
+@lru_cache(maxsize=4096)  # the theory of every layer of a network asks for the layers below it
 def _layer(phi: Activation, q: float) -> _Layer:
     """Return the means at q."""
 
@@ -137,7 +138,6 @@ def smooth_moments(network: Network, *, finite: bool, first: int = 0) -> tuple[f
     bias and variance, its covariance with the log norm of the tangent vector so far, and E ρ².
     """
     phi, widths = network.activation, network.widths
-    layer = cache(partial(_layer, phi))
     sigma_b = np.hypot(network.bias_std, network.bias_limits / math.sqrt(3.0))
     power = network.weight_stds**2 * np.array(widths[:-1])
     q = float(power[0] + sigma_b[0] ** 2)
@@ -146,7 +146,7 @@ def smooth_moments(network: Network, *, finite: bool, first: int = 0) -> tuple[f
     mean = variance = 0.0
     for l in range(1, network.depth + 1):
         n = widths[l]
-        m = layer(q)
+        m = _layer(phi, q)
         k = m.slope_1 / m.slope
         curvature = m.slope_2 / m.slope - k * k
         if l == first + 1:  # a tangent vector of any direction
