@@ -18,7 +18,7 @@ import pytest
 
 import vgsim
 from vgsim._checks import Choice, NamedDomain, Number
-from vgsim._cli.fields import ACTIVATIONS, DEPTHS, add_network_options, networks_of
+from vgsim._cli.fields import ACTIVATIONS, DEPTHS, add_network_options, networks_of, technique
 from vgsim._cli.fields import row as row_of
 from vgsim._cli.main import main
 from vgsim._networks.description import Description, Field, Network, described
@@ -203,7 +203,7 @@ SETTINGS = [
     ),
 ]
 RECURRENT = [
-    (["--rnn"], {}, "input std 0.5"),
+    (["--rnn", "--input-std", "0.25"], {"input_std": 0.25}, "input std 0.25"),
     (["--rnn", "--init", "identity", "--input-std", "0", "--clip-norm", "1", "--gain", "0.9"],
      {"init": "identity", "input_std": 0, "clip": vgsim.ClipNorm(1), "gain": 0.9},
      "input std 0, clip norm 1"),
@@ -693,6 +693,8 @@ def test_a_new_kind_of_network_has_its_options(command, ladder):
     values = [flat[name] for name in ("network", "depth", "lean", "wood")]
     assert values == ["Ladder", 3, 0.5, "ash"]
     assert row_of(vgsim.MLP(3, 4))["lean"] is None
+    assert technique(found[0]) == "lean 0.5, wood ash"
+    assert technique(ladder(3, 4)) == ""  # at its defaults a field is not mentioned
 
 
 @pytest.mark.parametrize(

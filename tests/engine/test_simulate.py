@@ -78,7 +78,7 @@ def test_no_seed_is_fresh_entropy_that_is_kept():
             r"layers\[1\] must be an int from 0 to depth = 10, got 11",
         ),
         ({"layers": (0, 0)}, ValueError, "layers must be distinct"),
-        ({"layers": ()}, ValueError, "at least one"),
+        ({"layers": ()}, ValueError, "one or more of them"),
         ({"layers": 3}, TypeError, "layers must be a sequence.*got 3"),
         ({"record": "gradient"}, TypeError, r"for one write \('gradient',\)"),
         ({"record": ("gradients",)}, ValueError, "'weight_gradient'.*got 'gradients'"),

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+import vgsim
+from segments import plan_of
 from vgsim import Activation, _kernels
 from vgsim._networks.activations import ACTIVATIONS
 from vgsim._twin import random as _random
@@ -186,3 +188,13 @@ def test_isa_choices(monkeypatch):
 
 def test_registry_of_activations_is_the_kernels():
     assert tuple(ACTIVATIONS) == _kernels.ACTIVATIONS
+
+
+def test_a_plan_refuses_what_it_does_not_know():
+    """An output that no kernel writes would be handed back as it was allocated."""
+    fields = plan_of(vgsim.MLP(3, 4)).fields | {"first": 0, "count": 1, "n_columns": 0}
+    fields |= {"column": None, "output_gradient": np.empty(1), "dead": np.empty(1, np.bool_)}
+    key = np.zeros(2, np.uint32)
+    assert _kernels.Run("float32", key, **fields).scratch_bytes > 0
+    with pytest.raises(TypeError, match="a plan has no surprise"):
+        _kernels.Run("float32", key, **fields, surprise=np.empty(1))

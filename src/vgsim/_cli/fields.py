@@ -305,11 +305,11 @@ def technique(network: Network, batch_size: int = 1, loss: str = "linear") -> st
     'norm layer, highway -2, batch size 5, loss mse'
     """
     usual = {"depth", "width", "activation", "init", "gain", "bias_std"}  # named elsewhere
-    implicit = {f.name: f.implicit for f in network._fields.values() if f.only_with is not None}
+    implicit = {field.name: field.implicit for field in network._fields.values()}
     words = [
-        f"{name.replace('_', ' ')} {value:g}" if isinstance(value, float) else f"{name} {value}"
+        f"{name.replace('_', ' ')} {f'{value:g}' if isinstance(value, float) else value}"
         for name, value in flat(network).items()
-        if name not in usual and value is not None and value != implicit.get(name)
+        if name not in usual and value not in (None, implicit.get(name))
     ]
     words += [f"batch size {batch_size}"] if batch_size > 1 else []
     words += [f"loss {loss}"] if loss != "linear" else []

@@ -261,7 +261,7 @@ def _obstacle(network: Network) -> str | None:
     if network.init.distribution != "normal":
         return f"the init {network.init.name!r} does not draw independent normal weights"
     if network.activation.slope_below_zero is None:
-        return f"the activation {network.activation.name!r} is not 'linear', 'relu' or 'leaky_relu'"
+        return f"the activation {network.activation.name!r} is not piecewise linear"
     for name, value in network.techniques.items():
         if name != "residual":
             return f"the {name} {value!r} makes the layers depend on each other"
@@ -314,7 +314,7 @@ def exact_law(network: Network) -> ProductLaw:
     '0.094492'
     >>> exact_law(vgsim.MLP(100, 32, activation="tanh"))
     Traceback (most recent call last):
-    ValueError: network has no exact law: the activation 'tanh' is not 'linear', 'relu' or 'leaky...
+    ValueError: network has no exact law: the activation 'tanh' is not piecewise linear
     """
     network = checked_network(network)
     obstacle = _obstacle(network)
