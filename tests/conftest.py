@@ -13,12 +13,8 @@ import pytest
 
 from vgsim import _kernels
 
-INTERRUPTIBLE = """
-import signal, sys
-from vgsim._cli.main import main
-signal.signal(signal.SIGINT, signal.default_int_handler)
-sys.exit(main(sys.argv[1:]))
-"""
+TAKES_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+COMMAND = "import sys; from vgsim._cli.main import main; sys.exit(main(sys.argv[1:]))"
 ISAS = ("base", "avx2", "avx512")
 
 # Hypothesis draws the same examples in every run, and a slow machine is no failure.
@@ -75,15 +71,15 @@ def isa(request):
 
 
 @pytest.fixture
-def started():
-    """Start the command in a process that takes Ctrl-C, also where this one ignores it (nohup).
+def start_python():
+    """Run code in a process that takes Ctrl-C, also where this one ignores it (nohup, background).
 
     At the end of the test the process is killed.
     """
     processes = []
 
-    def start(*words):
-        line = [sys.executable, "-c", INTERRUPTIBLE, *map(str, words)]
+    def start(code, *words):
+        line = [sys.executable, "-c", TAKES_CTRL_C + code, *map(str, words)]
         processes.append(
             subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         )
@@ -93,6 +89,12 @@ def started():
     for process in processes:
         process.kill()
         process.communicate(timeout=60)
+
+
+@pytest.fixture
+def started(start_python):
+    """Start the command vgsim in such a process."""
+    return lambda *words: start_python(COMMAND, *words)
 
 
 @pytest.fixture(scope="session")

@@ -210,8 +210,7 @@ def test_max_seconds(executor):
     network = vgsim.MLP(200, 32)
     started = time.monotonic()
     study = collected([network, NETS[0]], max_seconds=0.6, executor=executor)
-    taken = time.monotonic() - started
-    assert 0.3 < taken < 5
+    assert time.monotonic() - started > 0.3
     assert min(result.n for result in study) >= 1000
     assert study[0].n % 1000 == 0
     assert study[0].tally == counted(network, study[0].n)
@@ -305,27 +304,22 @@ def test_the_store_is_released_by_an_error(tmp_path):
 
 INTERRUPTED = """
 import sys, vgsim
-print("begins", flush=True)
-vgsim.collect([vgsim.MLP(1000, 128)], max_samples=10**7, store=sys.argv[1], n_threads=1)
+try:
+    vgsim.collect([vgsim.MLP(1000, 128)], max_samples=10**7, store=sys.argv[1], n_threads=1)
+except KeyboardInterrupt:
+    print("interrupted")
 """
 
 
-def test_ctrl_c(tmp_path):
-    process = subprocess.Popen(
-        [sys.executable, "-c", INTERRUPTED, str(tmp_path)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout.readline() == "begins\n"
+def test_ctrl_c(start_python, tmp_path):
+    process = start_python(INTERRUPTED, tmp_path)
     while not block_files(tmp_path):
+        assert process.poll() is None
         time.sleep(0.01)
     time.sleep(0.1)  # into the next unit
-    started = time.monotonic()
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert time.monotonic() - started < 2
-    assert err.splitlines()[-1] == "KeyboardInterrupt"
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (0, "interrupted\n", "")
     held = Store.read(tmp_path).blocks(Task(vgsim.MLP(1000, 128)))
     study = vgsim.collect([vgsim.MLP(1000, 128)], max_samples=held.end, store=tmp_path)
     assert study[0].n == held.end >= 1000
@@ -531,5 +525,5 @@ def test_what_waits_is_not_begun_when_time_is_up():
     began = time.monotonic()
     vgsim.simulate(network, 1000, layers=(0,))
     block = time.monotonic() - began
-    study = vgsim.collect([network], max_seconds=0.3 * block)
+    study = vgsim.collect([network], max_seconds=0.05 * block)
     assert study[0].n == 1000

@@ -80,15 +80,21 @@ with Store.open(path) as store:
 """
 
 
-def run_python(code, *arguments, **options):
-    """Start Python on `code`."""
-    return subprocess.Popen(
-        [sys.executable, "-c", PREAMBLE + textwrap.dedent(code), *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        **options,
-    )
+@pytest.fixture
+def run_python():
+    """Start Python on code; at the end of the test the process is killed."""
+    processes = []
+
+    def start(code, *arguments, **options):
+        line = [sys.executable, "-c", PREAMBLE + textwrap.dedent(code), *map(str, arguments)]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        processes.append(subprocess.Popen(line, text=True, **pipes, **options))
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate(timeout=60)
 
 
 # The disk.
@@ -137,7 +143,7 @@ def test_read_only_folder(path):
         path.chmod(0o700)
 
 
-def test_file_size_limit(tmp_path):
+def test_file_size_limit(run_python, tmp_path):
     """Files that grow until they are larger than the process may write."""
     process = run_python(
         """
@@ -230,7 +236,7 @@ while True:
 
 
 @pytest.mark.parametrize("code", [FILL, OPEN_AND_FILL])
-def test_killed_writers_lose_nothing(tmp_path, rng, code):
+def test_killed_writers_lose_nothing(run_python, tmp_path, rng, code):
     """What a process said was written is there after any number of kills, and nothing else."""
     said = 0
     for _ in range(6):
@@ -272,7 +278,7 @@ time.sleep(600)
 """
 
 
-def test_two_processes_are_kept_apart(path):
+def test_two_processes_are_kept_apart(run_python, path):
     process = run_python(HOLD, path)
     try:
         pid = int(process.stdout.readline())
@@ -286,7 +292,7 @@ def test_two_processes_are_kept_apart(path):
         assert store.blocks(TASK) == tally(0, 5000)
 
 
-def test_a_forked_child_does_not_keep_the_lock(path):
+def test_a_forked_child_does_not_keep_the_lock(run_python, path):
     process = run_python(HOLD, path, "fork", start_new_session=True)
     try:
         lines = {process.stdout.readline().strip() for _ in range(2)}

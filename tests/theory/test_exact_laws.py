@@ -219,10 +219,10 @@ def test_densities_have_the_moments_in_closed_form(law, theta):
     ],
 )
 def test_laws_are_fast(make):
-    start = time.perf_counter()
+    start = time.process_time()
     law = make()
     assert law.cdf(law.mean) == pytest.approx(0.5, abs=0.1)
-    assert time.perf_counter() - start < 2  # 0.01 to 0.2 on an idle machine
+    assert time.process_time() - start < 2  # 0.01 to 0.2: no work that grows with n or depth
 
 
 def test_wide_layers_are_nearly_normal():
