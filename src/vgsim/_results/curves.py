@@ -368,5 +368,5 @@ class LayerProfile(Curve):
             f"seed {s.seed}\n"
             f"{event_in_words(event, threshold, dtype)}; "
             f"{100 * confidence_level:g} % intervals ({method}, bootstrap); "
-            "mean and std: of those not dead"
+            "mean and std exclude dead networks"
         )

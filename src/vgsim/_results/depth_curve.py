@@ -155,7 +155,7 @@ class DepthCurve(Curve):
             f"{shortest!r} and deeper{some._batch}, seed {some.seed}\n"
             f"{event_in_words(event, threshold, dtype)}; "
             f"{100 * confidence_level:g} % intervals ({method}, bootstrap); "
-            "mean and std: of those not dead"
+            "mean and std exclude dead networks"
         )
 
     def to_dataframe(self) -> pandas.DataFrame:

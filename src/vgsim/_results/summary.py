@@ -154,7 +154,7 @@ def summarise(
         f"log10(|G_l| / |G_D|) of {len(samples):,} networks {samples.network!r}{samples._batch}\n"
         f"vanishing: below {power:.6g}, exploding: above {-power:.6g}; "
         f"{100 * confidence_level:g} % {method} intervals; "
-        "mean and std: of those not dead"
+        "mean and std exclude dead networks"
     )
     return summary
 

@@ -1,4 +1,4 @@
-"""How far one network of a study is: what counts, what waits, and what comes next."""
+"""Cursor: the blocks of one network of a study that are counted, pending, and next."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ UNIT_COLUMNS = 400  # blocks times layers
 
 
 class Cursor:
-    """The blocks of one task, counted in the order of their indices until its rules are content.
+    """The blocks of one task, counted in the order of their indices until its rules are reached.
 
     Parameters
     ----------
@@ -140,8 +140,8 @@ class Cursor:
     def next_unit(self, seconds: float, workers: int, idle: bool = False) -> tuple[int, int] | None:
         """Return first and end of the next samples to send, worth about `seconds`; None for now.
 
-        Blocks that a rule might not count, or that nobody knows the cost of, are only sent one at a
-        time, or while there are workers `idle`.
+        Blocks that a rule might not count, or of unknown cost, are only sent one at a time, or
+        while there are workers `idle`.
         """
         if self.is_sent or len(self._waiting) >= 4 * workers:  # one worker is late, or dead
             return None

@@ -1,4 +1,4 @@
-"""The work of a study: what is out with workers, what came back, and what is next."""
+"""The scheduler of a study: units of work are submitted, pending, and received."""
 
 from __future__ import annotations
 
@@ -87,8 +87,8 @@ class Scheduler:
         self._progress = progress
         self._later = iter(cursors)
         self._begun: list[Cursor] = []  # and not wholly sent
-        self._out: dict[Future[Counted], _Unit] = {}
-        self._back: SimpleQueue[Future[Counted]] = SimpleQueue()
+        self._pending: dict[Future[Counted], _Unit] = {}
+        self._arrived: SimpleQueue[Future[Counted]] = SimpleQueue()
         self._made_by = provenance() | {"executor": workers.name}
 
     def study(self) -> Study:
@@ -106,7 +106,7 @@ class Scheduler:
                 store = stack.enter_context(Store.open(self._store))
                 self._begin_with(store)
             show = stack.enter_context(shown(self._progress))
-            stack.callback(self._abandon)
+            stack.callback(self._cancel_all)
             show(*self._done())
             seen = began
             yield
@@ -143,36 +143,36 @@ class Scheduler:
             if (held := store.blocks(cursor.task)) is not None:
                 cursor.begin_with(held)
 
-    def _abandon(self) -> None:
-        """Let no worker begin with what is out."""
-        for future in list(self._out):
+    def _cancel_all(self) -> None:
+        """Cancel every pending unit."""
+        for future in list(self._pending):
             future.cancel()
-        self._out.clear()
+        self._pending.clear()
 
     def _goes_on(self, deadline: float | None, store: Store | None) -> bool:
-        """Keep the workers busy until time is up; whether anything is out."""
+        """Submit units until time is up; whether any are pending."""
         seconds = UNIT_SECONDS
         if deadline is not None:
             seconds = min(seconds, (deadline - time.monotonic()) / 2)
         try:
             self._send(seconds)
-        except RuntimeError:  # the executor is no more, but what came back is
-            if not self._back.empty():
+        except RuntimeError:  # the executor has ended, but units have finished
+            if not self._arrived.empty():
                 self._receive(store)
             raise
         if seconds <= 0:
-            self._recall()
-        return bool(self._out)
+            self._cancel_queued()
+        return bool(self._pending)
 
-    def _recall(self) -> None:
-        """Take back what no worker has begun with."""
+    def _cancel_queued(self) -> None:
+        """Cancel the units of work that no worker has begun."""
         self._workers.begin_no_more()
-        for future in [future for future in self._out if future.cancel()]:
-            del self._out[future]
+        for future in [future for future in self._pending if future.cancel()]:
+            del self._pending[future]
 
     def _send(self, seconds: float) -> None:
-        """Keep the workers busy with units of about so many seconds."""
-        while seconds > 0 and len(self._out) < 2 * self._workers.count:  # as many wait: nobody does
+        """Submit units of about so many seconds, one queued for each running: no worker idles."""
+        while seconds > 0 and len(self._pending) < 2 * self._workers.count:
             unit = self._next_unit(seconds, self._workers.count)
             if unit is None:
                 break
@@ -195,15 +195,15 @@ class Scheduler:
 
     def _submit(self, unit: _Unit) -> None:
         future = self._workers.submit(unit.cursor.task, self._data, unit.first, unit.end)
-        self._out[future] = unit
-        future.add_done_callback(self._back.put)
+        self._pending[future] = unit
+        future.add_done_callback(self._arrived.put)
 
     def _receive(self, store: Store | None) -> bool:
         """Wait for units, store and count them; whether a network has grown."""
         arrived: dict[Cursor, list[Blocks]] = {}
         lost, trouble = [], None
         for future in self._finished():
-            if (unit := self._out.pop(future, None)) is None:  # it was taken back
+            if (unit := self._pending.pop(future, None)) is None:  # cancelled
                 continue
             try:
                 blocks, seconds = future.result()
@@ -230,12 +230,12 @@ class Scheduler:
         return grown
 
     def _finished(self) -> list[Future[Counted]]:
-        """Wait a little; return all that came back."""
+        """Wait a little; return all units that have finished."""
         try:
-            first = self._back.get(timeout=POLL_SECONDS)
+            first = self._arrived.get(timeout=POLL_SECONDS)
         except Empty:
             return []
-        return [first, *(self._back.get() for _ in range(self._back.qsize()))]
+        return [first, *(self._arrived.get() for _ in range(self._arrived.qsize()))]
 
 
 def _runs(parts: list[Blocks]) -> list[Blocks]:

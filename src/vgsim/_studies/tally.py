@@ -1,4 +1,4 @@
-"""Tally: what is kept of samples that are not kept, in integers, so that sums have no order."""
+"""Tally: exact integer counts of samples; adding tallies does not depend on the order."""
 
 from __future__ import annotations
 
@@ -111,10 +111,10 @@ class Counts:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Tally(Counts):
-    """What is kept of n samples of one network, seen at k layers.
+    """Exact integer counts of n samples of one network, seen at k layers.
 
-    R_l = log10(‖G_l‖ / ‖G_D‖). Everything is an exact integer: tallies of the same samples, cut and
-    added in any order, are equal. Arrays are read-only.
+    R_l = log10(‖G_l‖ / ‖G_D‖). Tallies of the same samples, cut and added in any
+    order, are equal. Arrays are read-only.
 
     Attributes
     ----------
