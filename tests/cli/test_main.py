@@ -20,25 +20,12 @@ import vgsim
 from vgsim._checks import Choice, NamedDomain, Number
 from vgsim._cli.fields import ACTIVATIONS, DEPTHS, add_network_options, networks_of, technique
 from vgsim._cli.fields import row as row_of
-from vgsim._cli.main import main
 from vgsim._networks.description import Description, Field, Network, described
 from vgsim._networks.initializers import Initializer
 from vgsim._networks.mlp import UNITS
 from vgsim._results.tables import number_decimals, seconds_cell
 
 SMALL = ["--depth", "5", "20", "--width", "8", "--samples", "200"]
-
-
-@pytest.fixture
-def command(capsys):
-    """Run the command; return its exit code, stdout and stderr."""
-
-    def run(*arguments):
-        code = main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 import vgsim
-from vgsim._cli.main import main
 from vgsim._studies.store import Store
 
 STUDY = """\
@@ -31,18 +30,6 @@ NETWORKS = [
     for activation, init in (("sigmoid", "glorot_normal"), ("relu", "he_normal"))
     for depth in (5, 20)
 ]
-
-
-@pytest.fixture
-def command(capsys):
-    """Run the command; return its exit code, stdout and stderr."""
-
-    def run(*arguments):
-        code = main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
 
 
 @pytest.fixture

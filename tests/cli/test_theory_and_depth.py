@@ -12,23 +12,10 @@ import pytest
 
 import vgsim
 from vgsim._cli.fields import ACTIVATIONS, CURVE_DEPTHS, DEPTHS
-from vgsim._cli.main import main
 from vgsim._engine.depth_curve import depth_curve
 
 RELU = ["--activation", "relu", "--width", 16]
 SMALL = ["--width", 8, "--samples", 200, "--depth", 5, 20]
-
-
-@pytest.fixture
-def command(capsys):
-    """Run the command; return its exit code, stdout and stderr."""
-
-    def run(*arguments):
-        code = main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
 
 
 @pytest.fixture
