@@ -146,7 +146,7 @@ def checked_int(argument: str, value: object, low: int, high: int, bound: str = 
     Raises
     ------
     TypeError, ValueError
-        If it is not a threshold.
+        If it is not an int from `low` to `high`.
 
     Examples
     --------

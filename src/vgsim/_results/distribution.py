@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from vgsim._checks import THRESHOLD, checked_numbers
 from vgsim._networks.description import Network
-from vgsim._results.events import check_event, column_of, condition, dtype_name
+from vgsim._results.events import check_event, column_of, condition, dtype_name, require_living
 from vgsim._statistics import bootstrap, lognormal_fit
 from vgsim._statistics.binomial import Probability, binomial, check_interval
 from vgsim._statistics.estimate import Estimate
@@ -367,9 +367,5 @@ class Distribution:
         """R_l of the samples that are not dead, of which `name` needs some; shape (n_alive,)."""
         ratio = self._ratio(layer)
         living = ratio[ratio > -np.inf]
-        if living.size < needed:
-            raise ValueError(
-                f"{name} needs {needed} or more samples that are not dead at layer {layer}, "
-                f"got {living.size} of {ratio.size}"
-            )
+        require_living(name, needed, living.size, ratio.size, layer)
         return living

@@ -28,6 +28,7 @@ __all__ = [
     "condition",
     "dtype_name",
     "event_in_words",
+    "require_living",
 ]
 
 LOG10_RANGE = {  # of half the smallest subnormal number, and of the largest finite one
@@ -104,6 +105,23 @@ def column_of(layer: int, layers: NDArray[np.int64], done: str) -> int:
         only = f"; pass layer={layers[0]}" if layers.size == 1 else ""
         raise value_error("layer", problem + only)
     return int(found[0])
+
+
+def require_living(name: str, needed: int, living: int, n: int, layer: int) -> None:
+    """Refuse a statistic that needs more samples than are not dead at a layer.
+
+    Examples
+    --------
+    >>> from vgsim._results.events import require_living
+    >>> require_living("std", 2, 1, 10, 0)
+    Traceback (most recent call last):
+    ValueError: std needs 2 or more samples that are not dead at layer 0, got 1 of 10
+    """
+    if living < needed:
+        raise ValueError(
+            f"{name} needs {needed} or more samples that are not dead at layer {layer}, "
+            f"got {living} of {n}"
+        )
 
 
 def check_event(event: str, threshold: float = THRESHOLD, dtype: str | None = None) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from vgsim._checks import THRESHOLD, checked_numbers, value_error
-from vgsim._results.events import LOG10_RANGE, check_event, column_of, dtype_name
+from vgsim._results.events import LOG10_RANGE, check_event, column_of, dtype_name, require_living
 from vgsim._statistics.binomial import Probability, binomial
 from vgsim._statistics.quantiles import checked_quantile, interpolated
 
@@ -346,11 +346,7 @@ class Tally(Counts):
     def _living(self, name: str, layer: int, needed: int) -> int:
         """How many samples are not dead at a layer."""
         living = self.n - int(self.dead[self.column(layer)])
-        if living < needed:
-            raise ValueError(
-                f"{name} needs {needed} or more samples that are not dead at layer {layer}, "
-                f"got {living} of {self.n}"
-            )
+        require_living(name, needed, living, self.n, layer)
         return living
 
     def cdf(self, x: ArrayLike, layer: int = 0) -> float | Floats:
