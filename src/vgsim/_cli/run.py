@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from vgsim._checks import TABULATED, check_threshold, checked_int, value_error
+from vgsim._checks import TABULATED, check_threshold, checked_int
 from vgsim._cli.fields import DEPTHS, networks_of, row, short_width, spec, technique, title
 from vgsim._engine import simulate
 from vgsim._engine.plan import relative_cost
@@ -124,10 +124,7 @@ def _file_name(options: argparse.Namespace, network: Network, settings: Settings
 
 def check_new(file: Path) -> None:
     """Refuse a file that exists, or that cannot be written."""
-    if file.exists() or file.is_symlink():
-        raise value_error(
-            "out", f"{file} exists, and is not overwritten: remove it or name another"
-        )
+    npz.check_new(file)
     with writing(file):
         npz.check_writable(file)
 

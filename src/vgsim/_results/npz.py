@@ -66,6 +66,14 @@ def write(
         os.replace(temporary, path)
 
 
+def check_new(path: Path) -> None:
+    """Refuse a path, the argument `out`, where something is already."""
+    if path.exists() or path.is_symlink():
+        raise value_error(
+            "out", f"{path} exists, and is not overwritten: remove it or name another"
+        )
+
+
 def check_writable(path: str | os.PathLike[str]) -> None:
     """Refuse a path that `write` could not write now; nothing is left behind.
 

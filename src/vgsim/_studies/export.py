@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from vgsim._checks import value_error
+from vgsim._results import npz
 from vgsim._results.labelled import imported
 from vgsim._studies.study import Study
 
@@ -72,8 +73,7 @@ def check_new(path: str | os.PathLike[str]) -> Path:
     out = Path(path)
     if out.suffix not in WRITERS:
         raise value_error("out", f"must end in one of {', '.join(WRITERS)}, got {str(out)!r}")
-    if out.exists() or out.is_symlink():
-        raise value_error("out", f"{out} exists, and is not overwritten: remove it or name another")
+    npz.check_new(out)
     if not out.parent.is_dir():
         raise value_error("out", f"must be in a folder that exists, got {str(out)!r}")
     return out
