@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 import operator
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from numbers import Real
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 __all__ = [
     "COUNTERS",
@@ -28,10 +30,17 @@ __all__ = [
     "NamedDomain",
     "Number",
     "Part",
+    "brief",
     "check_threshold",
+    "checked_bool",
+    "checked_dtype",
     "checked_int",
+    "checked_items",
     "checked_numbers",
     "listed",
+    "meant",
+    "plain",
+    "real_array",
     "require_memory",
     "split_parameters",
     "type_error",
@@ -47,6 +56,8 @@ RANGE = ("underflow", "overflow")  # events of a floating-point format
 EVENTS = (*RELATIVE, "dead", *RANGE)
 TABULATED = ("vanishing", "exploding", "dead")  # events with columns in tables
 THRESHOLD = 1e-6
+MOST_SHOWN = 200  # characters of a value in a message
+BYTES = (bytes, bytearray, memoryview)
 
 
 def value_error(argument: str, problem: str, of: str = "") -> ValueError:
@@ -78,6 +89,48 @@ E = TypeVar("E", bound=Exception)
 def _knowing(error: E, argument: str, problem: str) -> E:
     error.__dict__.update(argument=argument, problem=problem)
     return error
+
+
+def brief(value: object) -> str:
+    """Return what was given on one line of bounded length, for messages.
+
+    Examples
+    --------
+    >>> from vgsim._checks import brief
+    >>> brief("ab"), len(brief("a" * 10_000))
+    ("'ab'", 203)
+    """
+    try:
+        text = " ".join(repr(value).splitlines())
+    except Exception:  # of whatever was given
+        text = f"an unprintable {type(value).__name__}"
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
+
+
+def plain(value: object) -> str | int | float | None:
+    """Return a string, an int or a real number in Python's own type; None for anything else.
+
+    Bools, durations and arrays are something else, arrays without axes too.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vgsim._checks import plain
+    >>> plain(np.int8(3)), plain(np.float32(0.5)), plain(np.str_("a")), plain(np.array(3))
+    (3, 0.5, 'a', None)
+    """
+    try:
+        if isinstance(value, (bool, np.bool_, np.ndarray, np.timedelta64)):
+            return None
+        if isinstance(value, str):
+            return str.__str__(value)
+        if hasattr(value, "__index__"):
+            return int(operator.index(value))
+        return float(value) if isinstance(value, Real) else None
+    except OverflowError:
+        return math.inf
+    except Exception:  # of whatever was given
+        return None
 
 
 class Domain:
@@ -117,17 +170,12 @@ class Integer(Domain):
 
     def check(self, argument: str, value: object, of: str = "") -> int:
         """Return `value` as an int."""
+        number = plain(value)
+        if isinstance(number, int) and self.low <= number <= self.high:
+            return number
         bound = self.bound or str(self.high)
-        problem = f"must be an int from {self.low} to {bound}, got {value!r}"
-        if isinstance(value, (bool, np.bool_, np.ndarray)):
-            raise type_error(argument, problem, of)
-        try:
-            number = operator.index(value)  # type: ignore[arg-type]
-        except TypeError:
-            raise type_error(argument, problem, of) from None
-        if not self.low <= number <= self.high:
-            raise value_error(argument, problem, of)
-        return number
+        problem = f"must be an int from {self.low} to {bound}, got {brief(value)}"
+        raise (value_error if isinstance(number, int) else type_error)(argument, problem, of)
 
     def parse(self, text: str) -> int:
         """Read an int, also from 10_000 or 1e4."""
@@ -168,11 +216,12 @@ class Number(Domain):
 
     def check(self, argument: str, value: object, of: str = "") -> float:
         """Return `value` as a float."""
-        problem = f"must be {self.allowed}, got {value!r}"
-        if isinstance(value, bool) or not isinstance(value, Real):
+        number = plain(value)
+        problem = f"must be {self.allowed}, got {brief(value)}"
+        if number is None or isinstance(number, str):
             raise type_error(argument, problem, of)
         try:
-            number = float(value) + 0.0  # -0.0 becomes 0.0
+            number = float(number) + 0.0  # -0.0 becomes 0.0
         except OverflowError:
             number = math.inf
         if not (math.isfinite(number) and self.accepts(number)):
@@ -195,12 +244,11 @@ class Choice(Domain):
 
     def check(self, argument: str, value: object, of: str = "") -> str:
         """Return `value`."""
-        problem = f"must be one of {listed(self.choices)}{self.also}, got {value!r}"
-        if not isinstance(value, str):
-            raise type_error(argument, problem, of)
-        if value not in self.choices:
-            raise value_error(argument, problem, of)
-        return str(value)
+        name = plain(value)
+        if isinstance(name, str) and name in self.choices:
+            return name
+        problem = f"must be one of {listed(self.choices)}{self.also}, got {brief(value)}"
+        raise (value_error if isinstance(name, str) else type_error)(argument, problem, of)
 
 
 class Part(Domain):
@@ -249,7 +297,98 @@ class NamedDomain(Part):
         return self.kind._made(whole, parts, self.others)
 
 
-def checked_numbers(argument: str, value: ArrayLike) -> NDArray[np.float64]:
+def checked_bool(argument: str, value: object) -> bool:
+    """Return a bool, Python's or NumPy's; nothing else, such as an array, stands for one.
+
+    Examples
+    --------
+    >>> from vgsim._checks import checked_bool
+    >>> checked_bool("theory", 1)
+    Traceback (most recent call last):
+    TypeError: theory must be True or False, got 1
+    """
+    if not isinstance(value, (bool, np.bool_)):
+        raise type_error(argument, f"must be True or False, got {brief(value)}")
+    return bool(value)
+
+
+def checked_dtype(argument: str, value: object, names: tuple[str, ...]) -> str:
+    """Return the name of a floating-point format in this machine's order of bytes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vgsim._checks import checked_dtype
+    >>> checked_dtype("dtype", np.float16, ("float16", "float32"))
+    'float16'
+    """
+    name = plain(value)
+    if name in names:
+        return str(name)
+    problem = f"must be {' or '.join(map(repr, names))}, got {brief(value)}"
+    if not isinstance(value, (str, type, np.dtype)):
+        raise type_error(argument, problem)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            found = np.dtype(name if isinstance(name, str) else value)  # type: ignore[call-overload]
+    except Exception:  # NumPy has many
+        raise type_error(argument, problem) from None
+    if found.name not in names or not found.isnative:
+        raise value_error(argument, problem)
+    return str(found.name)
+
+
+def checked_items(argument: str, value: Any, allowed: str) -> list[Any]:
+    """Return the items of an iterable; text, bytes, mappings and masked arrays are refused.
+
+    Examples
+    --------
+    >>> from vgsim._checks import checked_items
+    >>> checked_items("depths", b"ab", "must be a sequence of ints")
+    Traceback (most recent call last):
+    TypeError: depths must be a sequence of ints, got b'ab'
+    """
+    if not isinstance(value, (str, *BYTES, Mapping, np.ma.MaskedArray)):
+        try:
+            return list(value)
+        except TypeError:
+            pass
+    raise type_error(argument, f"{allowed}, got {brief(value)}")
+
+
+def real_array(argument: str, value: Any, allowed: str) -> NDArray[np.float64]:
+    """Return real numbers as a float64 array, itself if it is one.
+
+    Masks, dates, objects, bytes and numbers beyond float64 are refused; NaN and infinity are not.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vgsim._checks import real_array
+    >>> real_array("x", np.ma.masked_array([1.0, 2.0], [True, False]), "must be numbers")
+    Traceback (most recent call last):
+    TypeError: x must be numbers, got a masked array
+    """
+    parts = (value, *value) if isinstance(value, (list, tuple)) else (value,)
+    if any(isinstance(part, np.ma.MaskedArray) for part in parts):
+        raise type_error(argument, f"{allowed}, got a masked array")
+    array = None
+    if not isinstance(value, BYTES):
+        try:
+            array = np.asarray(value)
+        except Exception:  # ragged, or of whatever was given
+            pass
+    if array is None or array.dtype.kind not in "iuf":
+        raise type_error(argument, f"{allowed}, got {brief(value)}")
+    with np.errstate(over="ignore"):
+        numbers = np.asarray(array, dtype=np.float64)
+    if array.dtype.itemsize > numbers.itemsize and np.any(np.isinf(numbers) & ~np.isinf(array)):
+        raise value_error(argument, f"must lie within the range of float64, got {brief(value)}")
+    return numbers
+
+
+def checked_numbers(argument: str, value: Any) -> NDArray[np.float64]:
     """Return a number, or an array of them, as float64; infinite ones are allowed, NaN is not.
 
     Examples
@@ -259,16 +398,10 @@ def checked_numbers(argument: str, value: ArrayLike) -> NDArray[np.float64]:
     Traceback (most recent call last):
     TypeError: q must be a number or an array of numbers, got None
     """
-    problem = f"must be a number or an array of numbers, got {value!r}"
-    try:
-        array = np.asarray(value)
-    except ValueError:  # ragged
-        raise type_error(argument, problem) from None
-    if array.dtype.kind not in "iuf":
-        raise type_error(argument, problem)
-    if np.isnan(array).any():
-        raise value_error(argument, f"must not be NaN, got {value!r}")
-    return array.astype(np.float64)
+    numbers = real_array(argument, value, "must be a number or an array of numbers")
+    if np.isnan(numbers).any():
+        raise value_error(argument, f"must not be NaN, got {brief(value)}")
+    return numbers
 
 
 def split_parameters(text: str, example: str) -> tuple[str, dict[str, float | str]]:
@@ -292,6 +425,19 @@ def _float(text: str) -> float:
         return float(text)
     except ValueError:
         raise ValueError(f"{text!r} is not a number") from None
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """Return the known name that is most like a misspelt one; "" if none is.
+
+    Examples
+    --------
+    >>> from vgsim._checks import meant
+    >>> meant("max-samples", ["max_samples", "seed"])
+    'max_samples'
+    """
+    near = get_close_matches(name[:MOST_SHOWN].lower().replace("-", "_"), known, 1, 0.7)
+    return near[0] if near else ""
 
 
 def listed(names: Iterable[object]) -> str:

@@ -225,7 +225,7 @@ def test_dead_samples_underflow():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"event": "vanish"}, "event must be one of vanishing, exploding, healthy, dead, "),
+        ({"event": "vanish"}, "event must be one of 'vanishing', 'exploding', 'healthy', 'dead', "),
         ({"event": "vanishing", "dtype": "float16"}, "dtype is for underflow and overflow only"),
         ({"event": "dead", "dtype": "float16"}, "dtype is for underflow and overflow only"),
         ({"event": "underflow"}, "event 'underflow' needs a dtype, one of float16, bfloat16, "),
@@ -461,7 +461,7 @@ def test_range_events_take_numpy_dtypes(dtype):
         ({"threshold": None}, "threshold must be 0 < threshold <= 1, got None"),
         ({"threshold": "1e-6"}, "threshold must be 0 < threshold <= 1, got '1e-6'"),
         ({"confidence_level": "95 %"}, "confidence_level must be a number strictly between"),
-        ({"dtype": object()}, "dtype must be one of float16, bfloat16, float32, got <object"),
+        ({"dtype": object()}, "dtype must be 'float16' or 'bfloat16' or 'float32', got <object"),
     ],
 )
 def test_probability_names_an_argument_of_the_wrong_type(arguments, message):

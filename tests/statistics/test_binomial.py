@@ -89,7 +89,7 @@ def test_reads_well():
         ((1, 5, 0.0), "confidence_level must be a number strictly between 0 and 1, got 0.0"),
         ((1, 5, 1), "confidence_level must be a number strictly between 0 and 1, got 1"),
         ((1, 5, math.nan), "confidence_level must be a number strictly between 0 and 1, got nan"),
-        ((1, 5, 0.95, "wald"), "method must be one of wilson, exact, anytime, got 'wald'"),
+        ((1, 5, 0.95, "wald"), "method must be one of 'wilson', 'exact', 'anytime', got 'wald'"),
     ],
 )
 def test_binomial_refuses(arguments, message):

@@ -20,7 +20,7 @@ from vgsim._cli.run import WIDE, checked_settings, simulations, technique_lines
 from vgsim._engine.settings import Settings
 from vgsim._networks.description import Network
 from vgsim._results.depth_curve import DepthCurve
-from vgsim._results.events import check_event
+from vgsim._results.events import checked_event
 from vgsim._results.tables import Column, jsonable, records, report
 from vgsim._statistics.binomial import check_interval
 from vgsim._statistics.depth_scale import DepthScale, slope_row
@@ -56,7 +56,7 @@ class Findings:
 def depth(options: argparse.Namespace) -> None:
     """Simulate every activation at every depth, and print a depth curve for each."""
     check_interval(options.confidence_level, options.method)
-    check_event(options.event, options.threshold, options.event_dtype)
+    checked_event(options.event, options.threshold, options.event_dtype)
     LEVEL.check("level", options.level)
     if isinstance(options.width, tuple):
         raise value_error("width", "must be one number, the same at every depth")

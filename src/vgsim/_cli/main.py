@@ -14,8 +14,8 @@ from vgsim._cli.fields import ACTIVATIONS as USUAL
 from vgsim._cli.fields import CURVE_DEPTHS, DEPTHS, option_name, option_names
 from vgsim._engine.run import show_config
 from vgsim._networks.activations import ACTIVATIONS
-from vgsim._networks.description import Entry
 from vgsim._networks.initializers import INITIALIZERS
+from vgsim._networks.named import Entry
 from vgsim._version import __version__
 
 __all__ = ["main"]

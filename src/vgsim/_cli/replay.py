@@ -60,7 +60,7 @@ def replay(options: argparse.Namespace) -> None:
     digits = [8] * len(rows)
     columns = [
         Column("layer", "layer", [layer for layer, _, _ in rows]),
-        Column("width", "width", [network.widths[layer] for layer, _, _ in rows]),
+        Column("width", "width", [network.width_at(layer) for layer, _, _ in rows]),
         Column("simulated", "simulated", ours, decimals=digits),
         Column("weights", "weights", theirs, decimals=digits),
         Column("difference", "difference", off),

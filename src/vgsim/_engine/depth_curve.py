@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from vgsim._checks import COUNTERS, INDICES, Integer, checked_int, type_error, value_error
+from vgsim._checks import COUNTERS, INDICES, Integer, checked_int, checked_items, value_error
 from vgsim._engine.plan import relative_cost
 from vgsim._engine.progress import Progress, shown
 from vgsim._engine.run import thread_count
@@ -99,10 +99,9 @@ def depth_curve(
 
 
 def _checked_depths(depths: Iterable[int]) -> list[int]:
-    if isinstance(depths, (str, bytes)) or not isinstance(depths, Iterable):
-        raise type_error("depths", f"must be a sequence of increasing ints, got {depths!r}")
+    given = checked_items("depths", depths, "must be a sequence of increasing ints")
     each = Integer(1, COUNTERS - 1)
-    found = [each.check("depths", depth, f"[{i}]") for i, depth in enumerate(depths)]
+    found = [each.check("depths", depth, f"[{i}]") for i, depth in enumerate(given)]
     if not found or any(b <= a for a, b in pairwise(found)):
         raise value_error("depths", f"must be one or more increasing ints, got {found}")
     return found

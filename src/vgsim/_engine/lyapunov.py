@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from vgsim._checks import COUNTERS, INDICES, checked_int, require_memory, value_error
+from vgsim._checks import (
+    COUNTERS,
+    INDICES,
+    brief,
+    checked_int,
+    plain,
+    require_memory,
+    type_error,
+    value_error,
+)
 from vgsim._engine.plan import Plan
 from vgsim._engine.progress import Progress, shown
 from vgsim._engine.run import execute, provenance, thread_count
@@ -122,7 +131,7 @@ class Lyapunov:
 
         Raises
         ------
-        ValueError
+        TypeError, ValueError
             If `start` was not recorded, or is the deepest layer.
 
         Examples
@@ -134,17 +143,18 @@ class Lyapunov:
         """
         column = {int(l): i for i, l in enumerate(self.layers)}
         end = max(column)
-        if start not in column or start == end:
-            raise value_error(
-                "start",
-                f"must be one of the recorded layers but the deepest, "
-                f"{sorted(column)[:-1]}, got {start!r}",
+        first = plain(start)
+        if not isinstance(first, int) or first not in column or first == end:
+            problem = (
+                f"must be one of the recorded layers but the deepest, {sorted(column)[:-1]}, "
+                f"got {brief(start)}"
             )
-        begin = self.stretching[:, column[start]]
+            raise (value_error if isinstance(first, int) else type_error)("start", problem)
+        begin = self.stretching[:, column[first]]
         with np.errstate(invalid="ignore"):
             grown = self.stretching[:, column[end]] - begin
         grown = np.where(np.isneginf(begin), -np.inf, grown)
-        return np.asarray(np.log(10.0) * grown / (end - start))
+        return np.asarray(np.log(10.0) * grown / (end - first))
 
     def exponents(self, start: int = 0, confidence_level: float = 0.95) -> Estimate:
         """Estimate the k largest Lyapunov exponents λ_1 ≥ … ≥ λ_k: ln of the norm, a layer.
@@ -297,9 +307,9 @@ def lyapunov(
     network = checked_network(network)
     B = settings.batch_size
     _check_tangents(network, B)
-    size = B * network.widths[0]
+    size = B * network.width_at(0)
     k = checked_int("k", k, 1, size, f"n_0 batch_size = {size}")
-    widest = max(network.widths)
+    widest = int(np.max(network.width))
     if (1 + k) * B * (widest + 8) >= COUNTERS:
         raise value_error("k", f"must be below {COUNTERS // (B * (widest + 8)) - 1}, got {k}")
     settings = settings.of(network, tangents=k)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vgsim._checks import require_memory
 from vgsim._engine.settings import Settings
 from vgsim._kernels import lanes
 from vgsim._networks.description import Network
@@ -24,6 +25,7 @@ WHOLE_BYTES = 24 << 20  # a thread stores a whole forward pass, or the end of it
 ALL_WHOLE_BYTES = 1 << 30  # and all threads together up to this one;
 SEGMENT_BYTES = 1 << 18  # before it, segments of this size, or so large that there are √depth
 LAYER_BYTES = 1 << 10  # of each stored layer, and each example of a batch, beside its units
+PLAN_BYTES = 160  # of each layer, in the arrays of a plan while they are made
 OUTCOME = 3  # numbers that are kept of every layer
 CHUNK_DRAWS = 2_000_000  # random numbers a thread draws between two visits to the queue
 
@@ -40,7 +42,8 @@ class Plan:
     --------
     >>> import vgsim
     >>> from vgsim._engine.plan import Plan
-    >>> from vgsim._engine.settings import Settings
+    >>> from vgsim._checks import require_memory
+from vgsim._engine.settings import Settings
     >>> network = vgsim.MLP(1000, 128)
     >>> Plan(network, Settings.checked().of(network), threads=2).is_plain
     True
@@ -50,6 +53,10 @@ class Plan:
     settings: Settings
     threads: int
     tangents: int = 0
+
+    def __post_init__(self) -> None:
+        depth, place = self.network.depth, self.network.place
+        require_memory(PLAN_BYTES * depth, f"the plan of {depth} {place}s", "lower the depth")
 
     @property
     def is_plain(self) -> bool:
@@ -109,7 +116,7 @@ class Plan:
 
     @cached_property
     def _widths(self) -> NDArray[np.int64]:
-        return np.array(self.network.widths, dtype=np.int64)
+        return self.network.width_array
 
     @property
     def _weight_scales(self) -> NDArray[np.float64]:
@@ -189,8 +196,11 @@ def relative_cost(network: Network, engine: str, columns: int) -> float:
     >>> relative_cost(vgsim.MLP(2, 8), "matrix-free", 1), relative_cost(vgsim.MLP(2, 8), "dense", 1)
     (27.0, 144.0)
     """
-    n = np.array(network.widths, dtype=np.float64)
-    numbers = n[1:] @ n[:-1] if engine == "dense" else columns * n.sum()
+    n, depth = np.array(network.width, dtype=np.float64), network.depth
+    if n.ndim == 0:
+        numbers = depth * n * n if engine == "dense" else columns * (depth + 1) * n
+    else:
+        numbers = n[1:] @ n[:-1] if engine == "dense" else columns * n.sum()
     return float(numbers * (1 + columns / 8))
 
 

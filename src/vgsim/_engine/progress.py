@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from vgsim._checks import type_error
+from vgsim._checks import brief, type_error
 
 __all__ = ["LINE_SECONDS", "Progress", "Show", "shown"]
 
@@ -58,7 +58,7 @@ def shown(progress: Progress, title: str = "", leave: bool = True) -> Iterator[S
     50 100
     """
     if not isinstance(progress, bool) and not callable(progress):
-        raise type_error("progress", f"must be a bool or a callable, got {progress!r}")
+        raise type_error("progress", f"must be a bool or a callable, got {brief(progress)}")
     if callable(progress):
         yield _Call(progress)
     elif not progress or sys.stderr is None:

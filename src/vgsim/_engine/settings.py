@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import operator
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,7 +11,19 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from vgsim._checks import COUNTERS, Choice, Integer, listed, type_error, value_error
+from vgsim._checks import (
+    COUNTERS,
+    Choice,
+    Integer,
+    brief,
+    checked_dtype,
+    checked_items,
+    listed,
+    plain,
+    real_array,
+    type_error,
+    value_error,
+)
 from vgsim._networks.description import Network, checked_network
 from vgsim._networks.initializers import padded
 from vgsim._results.samples import RECORDS
@@ -93,7 +104,7 @@ class Settings:
             data=_checked_data(inputs),
             loss=_LOSS.check("loss", loss),
             engine=_ENGINE.check("engine", engine),
-            dtype=_checked_dtype(dtype),
+            dtype=checked_dtype("dtype", dtype, DTYPES),
         )
 
     @cached_property
@@ -190,44 +201,26 @@ def _entropy() -> int:
 
 def checked_seed(seed: object) -> int:
     """Return a seed, an int of any size from 0 on."""
-    problem = f"must be an int >= 0, got {seed!r}"
-    if isinstance(seed, (bool, np.bool_, np.ndarray)) or not hasattr(seed, "__index__"):
-        raise type_error("seed", problem)
-    if (entropy := operator.index(seed)) < 0:
-        raise value_error("seed", problem)
-    return entropy
-
-
-def _checked_dtype(dtype: DTypeLike) -> str:
-    """Return "float32" or "float64"."""
-    problem = f"must be {' or '.join(map(repr, DTYPES))}, got {dtype!r}"
-    try:
-        name = np.dtype(dtype).name if dtype is not None else "None"
-    except TypeError:
-        raise type_error("dtype", problem) from None
-    if name not in DTYPES:
-        raise value_error("dtype", problem)
-    return name
+    entropy = plain(seed)
+    if isinstance(entropy, int) and entropy >= 0:
+        return entropy
+    problem = f"must be an int >= 0, got {brief(seed)}"
+    raise (value_error if isinstance(entropy, int) else type_error)("seed", problem)
 
 
 def _checked_data(inputs: object) -> NDArray[np.float64] | None:
     """Return the data matrix, (N, n_0) and C-contiguous, or None for normal inputs."""
     allowed = "must be 'normal' or an array of shape (N, n_0)"
-    if isinstance(inputs, str):
-        if inputs != "normal":
-            raise value_error("inputs", f"{allowed}, got {inputs!r}")
+    if isinstance(word := plain(inputs), str):
+        if word != "normal":
+            raise value_error("inputs", f"{allowed}, got {brief(inputs)}")
         return None
-    try:
-        data = np.asarray(inputs)
-    except ValueError:
-        raise value_error("inputs", f"{allowed}, got rows of different lengths") from None
-    if data.dtype.kind not in "iuf":
-        raise type_error("inputs", f"{allowed}, of real numbers, got dtype {data.dtype}")
+    data = real_array("inputs", inputs, f"{allowed}, of real numbers")
     if data.ndim != 2 or not 0 < len(data) < 2**32:
         raise value_error("inputs", f"{allowed} and 1 <= N < 2**32, got shape {data.shape}")
     if not np.all(np.isfinite(data)):
         raise value_error("inputs", "must be finite, got NaN or infinity in it")
-    return np.ascontiguousarray(data, dtype=np.float64)
+    return np.ascontiguousarray(data)
 
 
 def _check_rows(data: NDArray[np.float64], n_0: int, batch_size: int) -> None:
@@ -248,17 +241,12 @@ def _check_rows(data: NDArray[np.float64], n_0: int, batch_size: int) -> None:
 
 def checked_layers(layers: Iterable[int], depth: int) -> NDArray[np.int64]:
     """Return distinct layers from 0 to `depth`, at least one, in the order given."""
-    try:
-        given = list(layers)
-    except TypeError:
-        raise type_error(
-            "layers",
-            f"must be a sequence of distinct ints from 0 to depth = {depth}, got {layers!r}",
-        ) from None
+    allowed = f"must be a sequence of distinct ints from 0 to depth = {depth}"
+    given = checked_items("layers", layers, allowed)
     each = Integer(0, depth, f"depth = {depth}")
     chosen = [each.check("layers", l, f"[{i}]") for i, l in enumerate(given)]
     if not chosen or len(set(chosen)) < len(chosen):
-        raise value_error("layers", f"must be distinct ints, one or more of them, got {given!r}")
+        raise value_error("layers", f"must be distinct ints, one or more of them, got {chosen}")
     return np.array(chosen, dtype=np.int64)
 
 
@@ -285,18 +273,19 @@ def places(columns: NDArray[np.int64], depth: int) -> NDArray[np.int64]:
 def checked_record(record: Collection[str], network: Network) -> frozenset[str]:
     """Return the names of the quantities to record."""
     allowed = f"must be a collection of names out of {listed(RECORDS)}"
-    if isinstance(record, (str, bytes)) or not isinstance(record, Collection):
+    if isinstance(record, str):
         raise type_error("record", f"{allowed}, got {record!r}; for one write ({record!r},)")
-    for name in record:
-        if name not in RECORDS:
-            raise value_error("record", f"{allowed}, got {name!r}")
-    if "clipped" in record and network.clip is None:
+    given = checked_items("record", record, allowed)
+    names = frozenset(map(plain, given)) & frozenset(RECORDS)
+    if unknown := [name for name in given if plain(name) not in names]:
+        raise value_error("record", f"{allowed}, got {brief(unknown[0])}")
+    if "clipped" in names and network.clip is None:
         raise value_error(
             "record",
             "'clipped' needs a network with gradient clipping, by norm or by value, "
             f"got {network!r}",
         )
-    return frozenset(record)
+    return frozenset(map(str, names))
 
 
 STREAM_VERSION = 1  # changes whenever a sample's bits do

@@ -14,8 +14,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vgsim._checks import Number
-from vgsim._networks.description import Entry, Named
+from vgsim._checks import Number, real_array
+from vgsim._networks.named import Entry, Named
 
 __all__ = ["ACTIVATIONS", "Activation", "as_activation"]
 
@@ -402,7 +402,7 @@ class Activation(Named):
         -------
         ndarray of float64, the shape of h
         """
-        h = np.asarray(h, dtype=np.float64)
+        h = real_array("h", h, "must be a number or an array of numbers")
         return np.asarray(self._law.value(h, *self._values), dtype=np.float64)
 
     def derivative(self, h: ArrayLike) -> Array:
@@ -420,7 +420,7 @@ class Activation(Named):
         -------
         ndarray of float64, the shape of h
         """
-        h = np.asarray(h, dtype=np.float64)
+        h = real_array("h", h, "must be a number or an array of numbers")
         return np.asarray(self._law.derivative(h, *self._values), dtype=np.float64)
 
     @property

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from copy import copy
 from dataclasses import MISSING, dataclass, replace
-from dataclasses import field as dataclass_field
-from difflib import get_close_matches
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, TypeVar, overload
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vgsim._checks import Choice, Domain, Number, listed, type_error, value_error
+from vgsim._checks import (
+    Domain,
+    brief,
+    meant,
+    plain,
+    require_memory,
+    type_error,
+    value_error,
+)
+from vgsim._networks.named import Named
 
 if TYPE_CHECKING:
     from typing_extensions import Self, dataclass_transform
@@ -27,9 +34,7 @@ else:
 
 __all__ = [
     "Description",
-    "Entry",
     "Field",
-    "Named",
     "Network",
     "checked_network",
     "described",
@@ -37,6 +42,7 @@ __all__ = [
 ]
 
 SHOWN_WIDTHS = 8
+LISTED_BYTES = 64  # of each layer, in Python lists or arrays over all layers
 Get = TypeVar("Get")
 Set = TypeVar("Set")
 T = TypeVar("T")
@@ -139,7 +145,19 @@ def _of(owner: str) -> str:
 @dataclass_transform(frozen_default=True, field_specifiers=(Field,))
 def described(cls: type[T]) -> type[T]:
     """Make a frozen dataclass of the fields that a class declares."""
-    return dataclass(frozen=True, repr=False)(cls)
+    made: Any = dataclass(frozen=True, repr=False)(cls)
+    own_init = made.__init__
+
+    @wraps(own_init)
+    def init(self: Any, *values: Any, **fields: Any) -> None:
+        for name in fields.keys() - made._fields.keys():
+            near = meant(name, made._fields)
+            hint = f"did you mean {near!r}?" if near else f"the fields are {', '.join(made._fields)}"
+            raise type_error(name, f"is no field of {cls.__name__}; {hint}")
+        own_init(self, *values, **fields)
+
+    made.__init__ = init
+    return made  # type: ignore[no-any-return]
 
 
 class Description:
@@ -189,14 +207,15 @@ class Description:
         """
         own = cls.__name__
         if not isinstance(values, Mapping):
-            raise type_error("values", f"must be a mapping that describes a {own}, got {values!r}")
+            problem = f"must be a mapping that describes a {own}, got {brief(values)}"
+            raise type_error("values", problem)
         given = dict(values)
         kind = given.pop("kind", None)
-        if kind != own:
-            raise value_error("kind", f"must be {own!r}, got {kind!r}")
+        if plain(kind) != own:
+            raise value_error("kind", f"must be {own!r}, got {brief(kind)}")
         known = cls._fields
         required = [name for name, field in known.items() if field.is_required]
-        unknown = sorted(set(given) - set(known))
+        unknown = sorted(map(str, set(given) - set(known)))
         missing = sorted(set(required) - set(given))
         if unknown or missing:
             raise value_error(
@@ -292,6 +311,10 @@ class Network(Description):
         """How many places there are: how far the gradient goes back."""
         return int(getattr(self, self._length()))
 
+    def field(self, name: str) -> Field[Any, Any] | None:
+        """Return the field of that name, or None; "depth" is the first field of every network."""
+        return self._fields.get(self._length() if name == "depth" else name)
+
     def with_depth(self, depth: int) -> Self:
         """Return the network with another depth, or number of steps."""
         return self._with(**{self._length(): depth})
@@ -299,7 +322,32 @@ class Network(Description):
     @property
     def widths(self) -> tuple[int, ...]:
         """The depth + 1 widths n_0 … n_D."""
-        raise NotImplementedError
+        if isinstance(self.width, tuple):
+            return self.width
+        return (self.width,) * (self.listed_depth() + 1)
+
+    def width_at(self, place: int) -> int:
+        """Return n_place, the units of layer `place`; -1 is the last."""
+        return int(self.width[place] if isinstance(self.width, tuple) else self.width)
+
+    @property
+    def width_array(self) -> NDArray[np.int64]:
+        """The depth + 1 widths as an array."""
+        return np.full(self.listed_depth() + 1, self.width, dtype=np.int64)
+
+    def listed_depth(self) -> int:
+        """Return the depth; MemoryError if lists over all layers would not fit.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> vgsim.MLP(10, 8).listed_depth()
+        10
+        """
+        require_memory(
+            LISTED_BYTES * self.depth, f"a list of {self.depth} {self.place}s", "lower the depth"
+        )
+        return self.depth
 
     def section(self, first: int, last: int) -> Network:
         """Return layers `first` + 1 … `last` as a network; ValueError if it has none."""
@@ -375,126 +423,17 @@ def checked_network(network: object, argument: str = "network") -> Network:
     if isinstance(network, Network):
         return network
     kinds = " or ".join(f"a vgsim.{name}" for name in Description.networks)
-    raise type_error(argument, f"must be {kinds}, got {network!r}")
+    raise type_error(argument, f"must be {kinds}, got {brief(network)}")
 
 
 def network_from_json(text: str) -> Network:
     """Build the network whose ``canonical_json()`` is `text`."""
     values = json.loads(text)
     if not isinstance(values, dict):
-        raise value_error("network", f"must be a JSON object, got {text!r}")
+        raise value_error("network", f"must be a JSON object, got {brief(text)}")
     kind = values.get("kind")
     if not isinstance(kind, str) or kind not in Description.networks:
         known = " or ".join(map(repr, Description.networks))
-        raise value_error("kind", f"must be {known}, got {kind!r}", " of network")
+        raise value_error("kind", f"must be {known}, got {brief(kind)}", " of network")
     found: Network = Description.networks[kind].from_dict(values)
     return found
-
-
-@dataclass(frozen=True, kw_only=True)
-class Entry:
-    """What a table holds under a name: at least the parameters that go with it, in order."""
-
-    parameters: Mapping[str, Number | Choice] = dataclass_field(default_factory=dict)
-
-
-@dataclass(frozen=True, init=False, repr=False)
-class Named:
-    """A name out of the subclass's table with a value for every parameter; immutable."""
-
-    _argument: ClassVar[str]
-    _table: ClassVar[Mapping[str, Entry]]
-    _elsewhere: ClassVar[Mapping[str, str]]  # names that others use: ours
-
-    name: str
-    _values: tuple[float | str, ...]
-
-    def __init__(self, name: str, /, **parameters: Any) -> None:
-        if not isinstance(name, str):
-            raise type_error("name", f"must be a string, got {name!r}", f" of {self._argument}")
-        if name not in self._table:
-            self._refuse(name, self._table)
-        known = self._table[name].parameters
-        if any(key not in known for key in parameters):
-            self._refuse_parameters(name, parameters, known)
-        values: list[float | str] = []
-        for key, parameter in known.items():
-            value = parameters.get(key, parameter.default)
-            if key not in parameters and value is None:
-                allowed = (
-                    f"{parameter.allowed}; for example {key}=0.05"
-                    if isinstance(parameter, Number)
-                    else f"one of {listed(parameter.choices)}"
-                )
-                raise type_error(self._argument, f"{name!r} needs {key}: {allowed}")
-            values.append(parameter.check(key, value, f" of {self._argument} {name!r}"))
-        object.__setattr__(self, "name", str(name))
-        object.__setattr__(self, "_values", tuple(values))
-
-    @classmethod
-    def _made(cls, value: Any, given: Mapping[str, Any], others: tuple[str, ...] = ()) -> Any:
-        """Make it of a name and parameters; an instance, or a name of `others`, stays as it is."""
-        if isinstance(value, cls) and not given:
-            return value
-        choices = (*others, *cls._table)
-        if not isinstance(value, str):
-            allowed = f"one of {listed(choices)} or a vgsim.{cls.__name__}"
-            raise type_error(cls._argument, f"must be {allowed}, got {value!r}")
-        if value not in others:
-            return cls(value, **given) if value in choices else cls._refuse(value, choices)
-        return cls._refuse_parameters(value, given, ()) if given else value
-
-    @classmethod
-    def _refuse(cls, name: str, choices: Collection[str]) -> NoReturn:
-        problem = f"is unknown{cls._hint(name, choices)}; the choices are {listed(choices)}"
-        raise value_error(cls._argument, f"{name!r} {problem}")
-
-    @classmethod
-    def _refuse_parameters(
-        cls, name: str, given: Mapping[str, Any], known: Collection[str]
-    ) -> NoReturn:
-        takes = f"takes only {listed(known)}" if known else "takes no parameters"
-        surplus = ", ".join(f"{key}={x!r}" for key, x in given.items() if key not in known)
-        raise type_error(cls._argument, f"{name!r} {takes}, got {surplus}")
-
-    @classmethod
-    def _hint(cls, name: str, choices: Collection[str]) -> str:
-        plain = name.lower().replace("-", "_").strip("_ ")
-        ours, colon, rest = plain.partition(":")
-        if colon and ours in cls._table:
-            keywords = rest.replace(",", ", ")
-            return f" (parameters are keywords: {cls.__name__}({ours!r}, {keywords}))"
-        close = [plain] if plain in choices else get_close_matches(plain, choices, 1, 0.75)
-        meant = cls._elsewhere.get(plain) or next(iter(close), None)
-        return f" (did you mean {meant!r}?)" if meant else ""
-
-    @property
-    def parameters(self) -> Mapping[str, Any]:
-        """Every parameter by name, defaults filled in; read-only."""
-        return MappingProxyType(
-            dict(zip(self._table[self.name].parameters, self._values, strict=True))
-        )
-
-    def to_json(self) -> str | dict[str, float | str]:
-        """Return the name alone, or a dict of it and the parameters not at their default."""
-        changed = self._changed()
-        return {"name": self.name, **changed} if changed else self.name
-
-    @classmethod
-    def from_json(cls, value: Any, others: tuple[str, ...] = ()) -> Any:
-        """Build from what :meth:`to_json` returns; a name of `others` stays a name."""
-        if isinstance(value, Mapping) and "name" in value:
-            return cls._made(value["name"], {k: x for k, x in value.items() if k != "name"}, others)
-        return cls._made(value, {}, others)
-
-    def _changed(self) -> dict[str, float | str]:
-        known = self._table[self.name].parameters
-        return {
-            key: value
-            for (key, parameter), value in zip(known.items(), self._values, strict=True)
-            if value != parameter.default
-        }
-
-    def __repr__(self) -> str:
-        changed = "".join(f", {key}={value!r}" for key, value in self._changed().items())
-        return f"{type(self).__name__}({self.name!r}{changed})"

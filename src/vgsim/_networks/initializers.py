@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from vgsim._checks import COUNTERS, Choice, Number, value_error
-from vgsim._networks.description import Entry, Named
+from vgsim._checks import COUNTERS, Choice, Integer, Number, value_error
+from vgsim._networks.named import Entry, Named
 
 __all__ = [
     "GAIN",
@@ -22,6 +22,7 @@ __all__ = [
 ]
 
 MIN_STD, MAX_STD = 1e-200, 1e200
+_FAN = Integer(1, COUNTERS - 1)
 GAIN = Number("a finite number > 0", lambda x: x > 0)
 STD = Number(f"0, or from {MIN_STD} to {MAX_STD}", lambda x: x == 0 or MIN_STD <= x <= MAX_STD)
 
@@ -185,12 +186,13 @@ class Initializer(Named):
         That of an entry of an orthogonal matrix is 1/√max(fan_in, fan_out). Of the identity it is
         the root mean square of all entries.
         """
-        return INITIALIZERS[self.name].weight_std(fan_in, fan_out, *self._values)
+        fans = _FAN.check("fan_in", fan_in), _FAN.check("fan_out", fan_out)
+        return INITIALIZERS[self.name].weight_std(*fans, *self._values)
 
     def bias_limit(self, fan_in: int) -> float | None:
         """Return the limit of uniform biases, or None if the initialiser has no law of biases."""
         limit = INITIALIZERS[self.name].bias_limit
-        return None if limit is None else limit(fan_in)
+        return None if limit is None else limit(_FAN.check("fan_in", fan_in))
 
 
 def padded(n: int) -> int:

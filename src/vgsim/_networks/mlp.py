@@ -18,7 +18,9 @@ from vgsim._checks import (
     Integer,
     NamedDomain,
     Number,
-    type_error,
+    checked_int,
+    checked_items,
+    plain,
     value_error,
 )
 from vgsim._networks.activations import Activation
@@ -55,13 +57,10 @@ class _Widths(Domain):
 
     def check(self, argument: str, value: Any, of: str = "") -> int | tuple[int, ...]:
         """Return an int or a tuple."""
-        if isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping)):
-            return tuple(UNITS.check(f"{argument}[{i}]", n) for i, n in enumerate(value))
-        if not hasattr(value, "__index__"):
-            raise type_error(
-                argument, f"must be an int or a sequence of depth + 1 ints, got {value!r}"
-            )
-        return UNITS.check(argument, value)
+        if isinstance(plain(value), int):
+            return UNITS.check(argument, value)
+        items = checked_items(argument, value, "must be an int or a sequence of depth + 1 ints")
+        return tuple(UNITS.check(f"{argument}[{i}]", n) for i, n in enumerate(items))
 
     def to_json(self, value: Any) -> Any:
         """Return an int or a list."""
@@ -246,7 +245,7 @@ class MLP(Network):
             raise value_error(
                 "norm",
                 "'layer' makes a layer of a single unit 0: it needs a width of at least 2, "
-                f"got width 1 in layer {1 + self.widths[1:].index(1)}",
+                f"got width 1 in layer {1 + self._narrowest.index(1)}",
             )
 
     @property
@@ -285,13 +284,6 @@ class MLP(Network):
                 )
 
     @property
-    def widths(self) -> tuple[int, ...]:
-        """The depth + 1 widths n_0 … n_D."""
-        if isinstance(self.width, tuple):
-            return self.width
-        return (self.width,) * (self.depth + 1)
-
-    @property
     def _fans(self) -> set[tuple[int, int]]:
         """The distinct pairs (n_{l-1}, n_l)."""
         if isinstance(self.width, tuple):
@@ -320,21 +312,21 @@ class MLP(Network):
     @property
     def matrix_gains(self) -> NDArray[np.float64]:
         """Gains of orthogonal matrices; (depth,)."""
-        widths = np.array(self.widths, dtype=np.int64)
+        widths = self.width_array
         return np.asarray(self.weight_stds * np.sqrt(np.maximum(widths[1:], widths[:-1])))
 
     def _per_layer(self, by_fans: Mapping[tuple[int, int], float]) -> NDArray[np.float64]:
         if isinstance(self.width, tuple):
             return np.array([by_fans[fans] for fans in pairwise(self.width)])
-        return np.full(self.depth, by_fans[self.width, self.width])
+        return np.full(self.listed_depth(), by_fans[self.width, self.width])
 
     def section(self, first: int, last: int) -> MLP:
         """Return layers `first` + 1 … `last` as a network.
 
         Raises
         ------
-        ValueError
-            If `first` or `last` is inside a residual block.
+        TypeError, ValueError
+            If not 0 <= first < last <= depth, or one of them is inside a residual block.
 
         Examples
         --------
@@ -342,6 +334,8 @@ class MLP(Network):
         >>> vgsim.MLP(3, [5, 4, 3, 2]).section(1, 3)
         MLP(depth=2, width=(4, 3, 2), init='glorot_normal')
         """
+        first = checked_int("first", first, 0, self.depth - 1, f"depth - 1 = {self.depth - 1}")
+        last = checked_int("last", last, first + 1, self.depth, f"depth = {self.depth}")
         residual, width = self.residual, self.width
         if residual is not None:
             for layer in (first, last):

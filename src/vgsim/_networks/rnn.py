@@ -108,11 +108,6 @@ class RNN(Network):
         check_weight_std(self.init, self.width, self.width, self.gain)
 
     @property
-    def widths(self) -> tuple[int, ...]:
-        """The widths of the states x_0 … x_steps, all equal."""
-        return (self.width,) * (self.steps + 1)
-
-    @property
     def weight_std(self) -> float:
         """Standard deviation of an entry of W, gain included (of "identity": its RMS)."""
         return self.gain * self.init.weight_std(self.width, self.width)
@@ -120,12 +115,12 @@ class RNN(Network):
     @property
     def weight_stds(self) -> NDArray[np.float64]:
         """That of every step, (steps,)."""
-        return np.full(self.steps, self.weight_std)
+        return np.full(self.listed_depth(), self.weight_std)
 
     @property
     def matrix_gains(self) -> NDArray[np.float64]:
         """The gain, for every step; (steps,)."""
-        return np.full(self.steps, self.gain)
+        return np.full(self.listed_depth(), self.gain)
 
     @property
     def bias_limit(self) -> float:
@@ -135,4 +130,4 @@ class RNN(Network):
     @property
     def bias_limits(self) -> NDArray[np.float64]:
         """That of every step, (steps,)."""
-        return np.full(self.steps, self.bias_limit)
+        return np.full(self.listed_depth(), self.bias_limit)

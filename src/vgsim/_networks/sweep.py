@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from vgsim._checks import Part, type_error, value_error
+from vgsim._checks import Part, brief, checked_items, type_error, value_error
 from vgsim._networks.description import Description, Network
 
 __all__ = ["assembled", "sweep"]
@@ -48,7 +48,7 @@ def sweep(kind: type[Network], **fields: Any) -> list[Network]:
     """
     if not (isinstance(kind, type) and kind in Description.networks.values()):
         names = " or ".join(f"vgsim.{name}" for name in Description.networks)
-        raise type_error("kind", f"must be {names}, got {kind!r}")
+        raise type_error("kind", f"must be {names}, got {brief(kind)}")
     choices = {name: _choices(name, value) for name, value in fields.items()}
     found = []
     for values in product(*choices.values()):
@@ -56,7 +56,7 @@ def sweep(kind: type[Network], **fields: Any) -> list[Network]:
         try:
             found.append(kind(**assembled(kind, chosen)))
         except (TypeError, ValueError) as error:
-            words = ", ".join(f"{name}={value!r}" for name, value in chosen.items())
+            words = ", ".join(f"{name}={brief(value)}" for name, value in chosen.items())
             told = type(error)(f"{error} (in the combination {words})")
             told.__dict__.update(vars(error))
             raise told from error
@@ -64,8 +64,8 @@ def sweep(kind: type[Network], **fields: Any) -> list[Network]:
 
 
 def _choices(name: str, value: Any) -> list[Any]:
-    if isinstance(value, np.ndarray):
-        value = value.tolist()
+    if isinstance(value, np.ndarray) and value.ndim:
+        value = checked_items(name, value, "must be a value or a list of values")
     if not isinstance(value, (list, range)):
         return [value]
     if not value:

@@ -14,6 +14,8 @@ from vgsim._checks import (
     Integer,
     Number,
     Part,
+    brief,
+    plain,
     split_parameters,
     type_error,
     value_error,
@@ -23,6 +25,7 @@ from vgsim._networks.description import Description, Field, described
 __all__ = ["Clip", "ClipNorm", "ClipValue", "Described", "Highway", "Residual", "Variant"]
 
 PER_BLOCK = "1/sqrt(blocks)"
+_DEPTH = Integer(1, COUNTERS - 1)
 _POSITIVE = Number("from 1e-100 to 1e+100", lambda x: 1e-100 <= x <= 1e100)
 _SKIP = Number(
     "0, or of a size from 1e-100 to 1e+100", lambda x: x == 0 or 1e-100 <= abs(x) <= 1e100
@@ -40,11 +43,12 @@ class _Branch(Domain):
 
     def check(self, argument: str, value: Any, of: str = "") -> float | str:
         """Return a float, or the word."""
-        if not isinstance(value, str):
+        word = plain(value)
+        if not isinstance(word, str):
             return self.number.check(argument, value, of)
-        if value != PER_BLOCK:
-            raise value_error(argument, f"must be {self.number.allowed}, got {value!r}", of)
-        return value
+        if word != PER_BLOCK:
+            raise value_error(argument, f"must be {self.number.allowed}, got {brief(value)}", of)
+        return word
 
 
 @described
@@ -91,7 +95,7 @@ class Residual(Description):
     50
     """
 
-    every: Field[int, int] = Field(Integer(1, COUNTERS - 1), default=1)
+    every: Field[int, int] = Field(_DEPTH, default=1)
     _: KW_ONLY
     skip: Field[float, float] = Field(_SKIP, default=1.0)
     branch: Field[float | str, float | str] = Field(_Branch(), default=1.0)
@@ -109,6 +113,7 @@ class Residual(Description):
         >>> vgsim.Residual(branch=-0.5).branch_scale(100)
         -0.5
         """
+        depth = _DEPTH.check("depth", depth)
         if isinstance(self.branch, str):
             return 1.0 / math.sqrt(depth / self.every)
         return self.branch
@@ -240,7 +245,7 @@ class Described(Part):
     def check(self, argument: str, value: Any, of: str = "") -> Any:
         """Return the part."""
         if not isinstance(value, self.kinds):
-            raise type_error(argument, f"must be {self.allowed}, got {value!r}", of)
+            raise type_error(argument, f"must be {self.allowed}, got {brief(value)}", of)
         return value
 
     def to_json(self, value: Any) -> Any:

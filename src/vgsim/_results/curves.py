@@ -8,9 +8,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from vgsim._checks import THRESHOLD, type_error
+from vgsim._checks import THRESHOLD, Number, checked_bool
 from vgsim._results.distribution import Distribution
-from vgsim._results.events import event_in_words
+from vgsim._results.events import checked_event, event_in_words
 from vgsim._results.tables import Column, check_format, decimals, estimated, report
 from vgsim._statistics.binomial import Probability
 from vgsim._statistics.bootstrap import bootstrap
@@ -21,6 +21,7 @@ from vgsim.theory._prediction import Prediction, predict
 __all__ = ["Curve", "LayerProfile"]
 
 Floats = NDArray[np.float64]
+_SHARE = Number("a number from 0 to 1", lambda q: 0 <= q <= 1)
 
 
 class Curve:
@@ -100,8 +101,7 @@ class Curve:
         >>> bool((median.low < median.estimate).all())
         True
         """
-        if np.ndim(q):
-            raise type_error("q", f"must be one number, got {q!r}")
+        q = _SHARE.check("q", q)
         return _stacked(
             [s.quantile_interval(q, layer, confidence_level) for s, layer in self._points]
         )
@@ -238,6 +238,8 @@ class Curve:
         depth,vanishing,vanishing_low,vanishing_high,vanishing_theory,mean,mean_low,mean_high,...
         """
         check_format(format)
+        theory = checked_bool("theory", theory)
+        event, threshold, dtype = checked_event(event, threshold, dtype)
         columns = self._columns(event, threshold, dtype, confidence_level, method, theory)
         title = self._title(event, threshold, dtype, confidence_level, method)
         return report(columns, format, title)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import DTypeLike
 
-from vgsim._checks import THRESHOLD, type_error, value_error
+from vgsim._checks import THRESHOLD, brief, checked_items, type_error, value_error
 from vgsim._results.curves import Curve
-from vgsim._results.events import condition, dtype_name, event_in_words
+from vgsim._results.events import checked_event, condition, event_in_words
 from vgsim._results.samples import IDENTITY, Samples
 from vgsim._statistics.critical_depth import crossing, margin, margin_of_probability
 from vgsim._statistics.estimate import LEVEL, Estimate
@@ -55,7 +55,7 @@ class DepthCurve(Curve):
     """
 
     def __init__(self, samples: Iterable[Samples]) -> None:
-        self.samples = list(samples)
+        self.samples: list[Samples] = checked_items("samples", samples, "must be several Samples")
         _check_runs(self.samples)
         self.network = self.samples[-1].network
         self.depths = np.array([s.network.depth for s in self.samples], dtype=np.int64)
@@ -120,12 +120,13 @@ class DepthCurve(Curve):
         at 10
         """
         level = LEVEL.check("level", level)
+        event, threshold, format_ = checked_event(event, threshold, dtype)
         p = self.probability(event, threshold, dtype, confidence_level, method)
         if event == "dead":
             bands = np.array([p.estimate, p.low, p.high]).T
             margins = [margin_of_probability(level, *band.tolist()) for band in bands]
         else:
-            known = condition(event, threshold, dtype_name(dtype))
+            known = condition(event, threshold, format_)
             distances = (
                 known.distance(s._quantity(event, known.quantity, 0)) for s in self.samples
             )
@@ -208,7 +209,7 @@ def _check_runs(runs: Sequence[Samples]) -> None:
     """Refuse runs that are no curve."""
     for run in runs:
         if not isinstance(run, Samples):
-            raise type_error("samples", f"must be vgsim.Samples, got {run!r}")
+            raise type_error("samples", f"must be vgsim.Samples, got {brief(run)}")
         run.column(0)
     depths = [run.network.depth for run in runs]
     if not runs or any(b <= a for a, b in pairwise(depths)):

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from vgsim._checks import THRESHOLD, checked_numbers
 from vgsim._networks.description import Network
-from vgsim._results.events import check_event, column_of, condition, dtype_name, require_living
+from vgsim._results.events import checked_event, column_of, condition, require_living
 from vgsim._statistics import bootstrap, lognormal_fit
 from vgsim._statistics.binomial import Probability, binomial, check_interval
 from vgsim._statistics.estimate import Estimate
@@ -116,8 +116,7 @@ class Distribution:
         1.0
         """
         check_interval(confidence_level, method)
-        format_ = dtype_name(dtype)
-        check_event(event, threshold, format_)
+        event, threshold, format_ = checked_event(event, threshold, dtype)
         known = condition(event, threshold, format_)
         events = int(np.count_nonzero(known.holds(self._quantity(event, known.quantity, layer))))
         return binomial(events, len(self), confidence_level, method)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -15,7 +14,11 @@ from vgsim._checks import (
     RANGE,
     RELATIVE,
     THRESHOLD,
+    Choice,
+    brief,
     check_threshold,
+    checked_dtype,
+    plain,
     type_error,
     value_error,
 )
@@ -23,10 +26,9 @@ from vgsim._checks import (
 __all__ = [
     "LOG10_RANGE",
     "Condition",
-    "check_event",
+    "checked_event",
     "column_of",
     "condition",
-    "dtype_name",
     "event_in_words",
     "require_living",
 ]
@@ -36,6 +38,7 @@ LOG10_RANGE = {  # of half the smallest subnormal number, and of the largest fin
     "bfloat16": (-134 * math.log10(2), math.log10((2 - 2**-7) * 2.0**127)),
     "float32": (-150 * math.log10(2), math.log10((2 - 2**-23) * 2.0**127)),
 }
+_EVENT = Choice(EVENTS)
 
 
 class Condition(NamedTuple):
@@ -55,7 +58,7 @@ class Condition(NamedTuple):
 
 
 def condition(event: str, threshold: float = THRESHOLD, dtype: str | None = None) -> Condition:
-    """Return the condition of an event, which `check_event` allows.
+    """Return the condition of an event, which `checked_event` allows.
 
     Examples
     --------
@@ -93,12 +96,8 @@ def column_of(layer: int, layers: NDArray[np.int64], done: str) -> int:
     >>> column_of(10, np.array([0, 10]), "recorded")
     1
     """
-    problem = f"must be one of those {done}, {layers.tolist()}, got {layer!r}"
-    try:
-        wanted = operator.index(layer)
-    except TypeError:
-        raise type_error("layer", problem) from None
-    if isinstance(layer, (bool, np.bool_)):
+    problem = f"must be one of those {done}, {layers.tolist()}, got {brief(layer)}"
+    if not isinstance(wanted := plain(layer), int):
         raise type_error("layer", problem)
     found = np.flatnonzero(layers == wanted)
     if not found.size:
@@ -124,58 +123,34 @@ def require_living(name: str, needed: int, living: int, n: int, layer: int) -> N
         )
 
 
-def check_event(event: str, threshold: float = THRESHOLD, dtype: str | None = None) -> None:
-    """Refuse an unknown event, and a threshold or a dtype that is wrong or not the event's.
+def checked_event(
+    event: object, threshold: object = THRESHOLD, dtype: object = None
+) -> tuple[str, float, str | None]:
+    """Return an event, its threshold and its dtype by name, each of its own kind and the event's.
 
     Examples
     --------
-    >>> from vgsim._results.events import check_event
-    >>> check_event("dead", 1e-6, "float16")
+    >>> from vgsim._results.events import checked_event
+    >>> checked_event("dead", 1e-6, "float16")
     Traceback (most recent call last):
     ValueError: dtype is for underflow and overflow only, got 'float16' with event 'dead'
     """
-    check_threshold(threshold)
-    if event not in EVENTS:
-        raise value_error("event", f"must be one of {', '.join(EVENTS)}, got {event!r}")
-    if event in RANGE and dtype not in tuple(LOG10_RANGE):
+    level, name = check_threshold(threshold), _EVENT.check("event", event)
+    format_ = None if dtype is None else checked_dtype("dtype", dtype, tuple(LOG10_RANGE))
+    if name in RANGE and format_ is None:
         known = ", ".join(LOG10_RANGE)
+        problem = f"must be given: event {name!r} needs a dtype, one of {known}, got None"
+        raise value_error("dtype", problem)
+    if name not in RANGE and format_ is not None:
         raise value_error(
-            "dtype", f"must be given: event {event!r} needs a dtype, one of {known}, got {dtype!r}"
+            "dtype", f"is for underflow and overflow only, got {brief(dtype)} with event {name!r}"
         )
-    if event not in RANGE and dtype is not None:
-        raise value_error(
-            "dtype", f"is for underflow and overflow only, got {dtype!r} with event {event!r}"
-        )
-    if event not in RELATIVE and threshold != THRESHOLD:
+    if name not in RELATIVE and level != THRESHOLD:
         raise value_error(
             "threshold",
-            f"is for vanishing, exploding and healthy only, got {threshold!r} with event {event!r}",
+            f"is for vanishing, exploding and healthy only, got {level!r} with event {name!r}",
         )
-
-
-def dtype_name(dtype: DTypeLike | None) -> str | None:
-    """Return the name of a dtype, which may be none of `LOG10_RANGE`; a name as it is.
-
-    Raises
-    ------
-    TypeError
-        If it is no dtype.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from vgsim._results.events import dtype_name
-    >>> dtype_name(np.float16)
-    'float16'
-    """
-    if dtype is None or isinstance(dtype, str):
-        return dtype
-    try:
-        return np.dtype(dtype).name
-    except TypeError:
-        raise type_error(
-            "dtype", f"must be one of {', '.join(LOG10_RANGE)}, got {dtype!r}"
-        ) from None
+    return name, level, format_
 
 
 def event_in_words(event: str, threshold: float, dtype: DTypeLike | None) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vgsim._checks import TABULATED
+from vgsim._checks import TABULATED, checked_bool
 from vgsim._networks.description import Network
 from vgsim._results.distribution import Distribution
 from vgsim._results.tables import (
@@ -82,7 +82,7 @@ class Summary(dict[str, NDArray[Any]]):
         layer,vanishing,vanishing_low,vanishing_high,vanishing_theory,exploding,...
         """
         check_format(format)
-        found = self._predictions() if theory else None
+        found = self._predictions() if checked_bool("theory", theory) else None
         digits = [decimals(self.n)] * self["layer"].size
         columns = [Column("layer", "layer", self["layer"].tolist())]
         for event in TABULATED:

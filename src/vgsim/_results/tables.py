@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from vgsim._checks import listed, value_error
+from vgsim._checks import Choice
 from vgsim._statistics.estimate import Estimate
 
 __all__ = [
@@ -78,6 +78,7 @@ def seconds_cell(seconds: float) -> str:
 
 
 FORMATS = ("text", "markdown", "latex", "csv")
+_FORMAT = Choice(FORMATS)
 PRINTED = 6  # most decimals of an estimate
 LATEX_SPECIAL = {character: f"\\{character}" for character in "&%$#_{}"} | {
     "\\": r"\textbackslash{}",
@@ -183,8 +184,7 @@ def check_format(format: object) -> None:
     Traceback (most recent call last):
     ValueError: format must be one of 'text', 'markdown', 'latex', 'csv', got 'html'
     """
-    if format not in FORMATS:
-        raise value_error("format", f"must be one of {listed(FORMATS)}, got {format!r}")
+    _FORMAT.check("format", format)
 
 
 def decimals_for(low: float | None, high: float | None) -> int:

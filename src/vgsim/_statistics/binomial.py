@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from vgsim._checks import value_error
+from vgsim._checks import INDICES, Choice, brief, plain, type_error, value_error
 from vgsim._statistics.estimate import check_level
 
 METHODS = ("wilson", "exact", "anytime")
+_METHOD = Choice(METHODS)
 
 
 @dataclass(frozen=True)
@@ -67,11 +67,10 @@ def check_interval(confidence_level: float, method: str) -> None:
     >>> from vgsim._statistics.binomial import check_interval
     >>> check_interval(0.95, "agresti")
     Traceback (most recent call last):
-    ValueError: method must be one of wilson, exact, anytime, got 'agresti'
+    ValueError: method must be one of 'wilson', 'exact', 'anytime', got 'agresti'
     """
     check_level(confidence_level)
-    if method not in METHODS:
-        raise value_error("method", f"must be one of {', '.join(METHODS)}, got {method!r}")
+    _METHOD.check("method", method)
 
 
 def binomial(
@@ -112,9 +111,7 @@ def binomial(
     >>> zero.estimate, zero.low, round(zero.high, 6)
     (0.0, 0.0, 0.000384)
     """
-    events, n = operator.index(events), operator.index(n)
-    if not 0 <= events <= n or n < 1:
-        raise value_error("events", f"must be 0 <= events <= n, n >= 1, got {events} of {n}")
+    events, n = _counts(events, n, 1)
     check_interval(confidence_level, method)
     if method == "anytime":
         low, high = confidence_sequence(events, n, confidence_level)
@@ -124,6 +121,17 @@ def binomial(
         interval = binomtest(events, n).proportion_ci(confidence_level, method=method)
         low, high = float(interval.low), float(interval.high)
     return Probability(events / n, low, high, events, n, confidence_level, method)
+
+
+def _counts(events: object, n: object, least: int) -> tuple[int, int]:
+    """Return how often an event happened in how many samples, `least` of them or more."""
+    k, size = plain(events), plain(n)
+    counts = isinstance(k, int) and isinstance(size, int)
+    if counts and 0 <= k <= size and least <= size <= INDICES:
+        return k, size
+    problem = f"must be 0 <= events <= n, got {brief(events)} of {brief(n)}"
+    kinds = f"they are ints, and n is from {least} to 2**56"
+    raise (value_error if counts else type_error)("events", f"{problem}; {kinds}")
 
 
 PRIOR = 0.5  # Beta(½, ½)
@@ -170,9 +178,7 @@ def confidence_sequence(events: int, n: int, confidence_level: float = 0.95) -> 
     >>> round(low, 4), round(high, 4)
     (0.3383, 0.6617)
     """
-    events, n = operator.index(events), operator.index(n)
-    if not 0 <= events <= n:
-        raise value_error("events", f"must be 0 <= events <= n, got {events} of {n}")
+    events, n = _counts(events, n, 0)
     check_level(confidence_level)
     log_least = _log_beta(PRIOR + events, PRIOR + n - events) - _log_beta(PRIOR, PRIOR)
     log_least += math.log1p(-confidence_level)

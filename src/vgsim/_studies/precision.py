@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 
 from vgsim._checks import COUNTERS, RELATIVE, THRESHOLD, Choice, Number, checked_int, value_error
-from vgsim._results.events import check_event
+from vgsim._results.events import checked_event
 from vgsim._statistics.binomial import confidence_sequence
 from vgsim._statistics.estimate import LEVEL
 
@@ -78,8 +78,7 @@ class Precision:
             checked["half_width"] = _HALF_WIDTH.check("half_width", self.half_width)
         if self.relative is not None:
             checked["relative"] = _RELATIVE.check("relative", self.relative)
-        check_event(self.event, self.threshold)
-        checked["threshold"] = float(self.threshold)
+        checked["threshold"] = checked_event(self.event, self.threshold)[1]
         for name, value in checked.items():
             object.__setattr__(self, name, value)
 

@@ -238,6 +238,9 @@ class Result:
             watched=(*self.watched, *other.watched),
         )
 
+    def __hash__(self) -> int:
+        return hash((self.task, self.ranges))
+
     def __repr__(self) -> str:
         return f"<Result: {self.n} of {self.network!r}>"
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
-from vgsim._checks import value_error
+from vgsim._checks import brief, checked_items, plain, type_error, value_error
 from vgsim._results import npz
 from vgsim._results.samples import merged_provenance
 from vgsim._studies import archive, labelled
@@ -56,7 +56,14 @@ class Study(Sequence[Result]):
     def __init__(
         self, results: Iterable[Result], provenance: Mapping[str, str] | None = None
     ) -> None:
-        self._results = tuple(results)
+        self._results: tuple[Result, ...] = tuple(
+            checked_items("results", results, "must be an iterable of vgsim.Result")
+        )
+        for result in self._results:
+            if not isinstance(result, Result):
+                raise type_error("results", f"must be of vgsim.Result, got {brief(result)}")
+        if not isinstance(provenance, (Mapping, type(None))):
+            raise type_error("provenance", f"must be a mapping or None, got {brief(provenance)}")
         self.provenance = dict(provenance or {})
         if len(self._by_key()) < len(self):
             seen = set()
@@ -78,7 +85,10 @@ class Study(Sequence[Result]):
     def __getitem__(self, place: int | slice) -> Result | Study:
         if isinstance(place, slice):
             return Study(self._results[place], self.provenance)
-        return self._results[place]
+        number = plain(place)
+        if not isinstance(number, int):
+            raise type_error("place", f"must be an int or a slice, got {brief(place)}")
+        return self._results[number]
 
     def find(self, **fields: Any) -> Study:
         """Return the networks with given fields.
@@ -93,8 +103,8 @@ class Study(Sequence[Result]):
 
         Raises
         ------
-        ValueError
-            If no network of the study has such a field.
+        TypeError, ValueError
+            If no network of the study has such a field, or the field can have no such value.
 
         Examples
         --------
@@ -111,6 +121,7 @@ class Study(Sequence[Result]):
                 unknown[0],
                 f"is a field of no network of the study; they have {', '.join(sorted(known))}",
             )
+        wanted = {name: self._sought(name, value, labels) for name, value in fields.items()}
 
         def matches(result: Result, its: Mapping[str, Any]) -> bool:
             return all(
@@ -118,12 +129,22 @@ class Study(Sequence[Result]):
                 for name, value in wanted.items()
             )
 
-        wanted = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in fields.items()
-        }
         chosen = [r for r, its in zip(self, labels, strict=True) if matches(r, its)]
         return Study(chosen, self.provenance)
+
+    def _sought(self, name: str, value: Any, labels: Sequence[Mapping[str, Any]]) -> Any:
+        """Return a value of a field in its normal form; refuse one that the field cannot have."""
+        word, known = plain(value), [its[name] for its in labels if name in its]
+        if isinstance(word, str) and word in known:
+            return word
+        for field in filter(None, (result.network.field(name) for result in self)):
+            checked = field.check(value)
+            return word if isinstance(word, str) else checked
+        kinds = {str if isinstance(one, str) else float for one in known}
+        if known and not isinstance(word, tuple(kinds | {int} if float in kinds else kinds)):
+            allowed = "a string" if str in kinds else "a number"
+            raise type_error(name, f"must be {allowed}, got {brief(value)}")
+        return word
 
     def to_dataframe(self) -> pandas.DataFrame:
         """Return a tidy ``pandas.DataFrame`` with one row a network, layer and threshold.

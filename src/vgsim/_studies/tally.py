@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from vgsim._checks import THRESHOLD, checked_numbers, value_error
-from vgsim._results.events import LOG10_RANGE, check_event, column_of, dtype_name, require_living
+from vgsim._checks import THRESHOLD, check_threshold, checked_numbers, value_error
+from vgsim._results.events import LOG10_RANGE, checked_event, column_of, require_living
 from vgsim._statistics.binomial import Probability, binomial
 from vgsim._statistics.quantiles import checked_quantile, interpolated
 
@@ -82,19 +82,17 @@ class Counts:
             return self.thresholds[0]
         if threshold is None:
             raise value_error("threshold", f"must be given, one of those counted: {known}")
-        check_event("vanishing", threshold)
-        if threshold not in self.thresholds:
-            raise value_error(
-                "threshold", f"must be one of those counted, {known}, got {threshold!r}"
-            )
-        return float(threshold)
+        level = check_threshold(threshold)
+        if level not in self.thresholds:
+            raise value_error("threshold", f"must be one of those counted, {known}, got {level!r}")
+        return level
 
     def _events(
         self, event: str, layer: int, threshold: float | None, dtype: DTypeLike | None
     ) -> Integers:
         """How often an event happened, of the shape of the leading axes."""
-        format_ = dtype_name(dtype)
-        check_event(event, THRESHOLD if threshold is None else threshold, format_)
+        level = THRESHOLD if threshold is None else threshold
+        event, _, format_ = checked_event(event, level, dtype)
         column = self.column(layer)
         if event == "dead":
             return self.dead[..., column]

@@ -15,7 +15,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vgsim._checks import type_error, value_error
+from vgsim._checks import checked_items, real_array, value_error
 from vgsim._engine.settings import checked_layers
 from vgsim._networks.description import Network, checked_network
 from vgsim._twin.layers import backward, forward, mlp_layers, rnn_layers
@@ -182,9 +182,8 @@ def evaluate(
     array([10.125,  4.5  ,  2.   ])
     """
     network = checked_network(network)
-    recorded = checked_layers(range(network.depth + 1) if layers is None else layers, network.depth)
-    x = _columns("inputs", inputs, "n_0", network.widths[0])
-    g = _columns("output_gradient", output_gradient, "n_D", network.widths[-1])
+    x = _columns("inputs", inputs, "n_0", network.width_at(0))
+    g = _columns("output_gradient", output_gradient, "n_D", network.width_at(-1))
     if g.shape[1] != x.shape[1]:
         raise value_error(
             "output_gradient",
@@ -196,6 +195,7 @@ def evaluate(
             "output_gradient", "must not be all zeros: ratios to it would be undefined"
         )
     W, b = _weights(network, weights), _biases(network, biases)
+    recorded = checked_layers(range(network.depth + 1) if layers is None else layers, network.depth)
     if network.shares_weights:
         _refuse("an RNN", gate_weights=gate_weights)
         U, s = _drive(network, input_weights, drive, x.shape[1])
@@ -245,9 +245,9 @@ def _weights(
     network: Network, weights: Iterable[ArrayLike], argument: str = "weights"
 ) -> list[Scaled]:
     """Return W_1 … W_D, or W_T of every layer; [W] of a recurrent network."""
-    widths, checked = network.widths, []
+    checked = []
     for i, W in enumerate(_per_layer(network, argument, "must hold", weights)):
-        shape = (widths[i + 1], widths[i])
+        shape = (network.width_at(i + 1), network.width_at(i))
         checked.append(_matrix(f"{argument}[{i}]", W, shape, f"(n_{i + 1}, n_{i})"))
     return checked
 
@@ -260,7 +260,7 @@ def _biases(network: Network, biases: Iterable[ArrayLike | None] | None) -> list
     for i, b in enumerate(_per_layer(network, "biases", "must be None or hold", biases)):
         checked.append(None)
         if b is not None:
-            n = network.widths[i + 1]
+            n = network.width_at(i + 1)
             checked[i] = scaled(_columns(f"biases[{i}]", b, f"n_{i + 1}", n, 1))
     return checked
 
@@ -304,10 +304,10 @@ def _refuse(where: str, **arguments: object) -> None:
 
 def _per_layer(network: Network, argument: str, must_hold: str, arrays: Iterable[T]) -> list[T]:
     """Return as many arrays as there are layers, or the only one of a recurrent network."""
-    given, depth = list(arrays), network.depth
-    count, allowed = depth, f"depth = {depth} arrays"
+    count, allowed = network.depth, f"depth = {network.depth} arrays"
     if network.shares_weights:
         count, allowed = 1, "1 array, the same at every step"
+    given: list[T] = checked_items(argument, arrays, f"{must_hold} {allowed}")
     if len(given) != count:
         raise value_error(argument, f"{must_hold} {allowed}, got {len(given)}")
     return given
@@ -340,9 +340,7 @@ def _columns(
 
 
 def _finite(argument: str, value: ArrayLike) -> Array:
-    array = np.asarray(value)
-    if array.dtype.kind not in "iuf":
-        raise type_error(argument, f"must be an array of real numbers, got dtype {array.dtype}")
+    array = real_array(argument, value, "must be an array of real numbers")
     if not np.all(np.isfinite(array)):
         raise value_error(argument, "must be finite, got NaN or infinity in it")
-    return array.astype(np.float64)
+    return array.copy()

@@ -202,7 +202,7 @@ def mlp_layers(
             c = residual.branch_scale(network.depth)
             layer = skipping(layer, residual.every, residual.skip, c)
         if highway and gate_weights:
-            gate_bias = scaled(np.full((network.widths[l], 1), highway.gate_bias))
+            gate_bias = scaled(np.full((network.width_at(l), 1), highway.gate_bias))
             layer = Gated(layer, Affine(gate_weights[l - 1], gate_bias))
         layers.append(layer)
     return layers

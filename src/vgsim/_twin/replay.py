@@ -204,7 +204,7 @@ def replay(
         index=checked_int("index", index, 0, INDICES - 1, "2**56 - 1"),
         dtype=settings.dtype,
     )
-    X = draw.columns("input", 0, network.widths[0], B) if data is None else draw.rows(data, B)
+    X = draw.columns("input", 0, network.width_at(0), B) if data is None else draw.rows(data, B)
     if network.shares_weights:
         return _recurrent(network, draw, X, settings.loss)
     if settings.engine == "dense":
@@ -250,7 +250,7 @@ def _conditional(
     network: Network, draw: Draws, l: int, s: float, B: int, prefix: str
 ) -> Conditional:
     """W_l, or its gate's matrix, as it is before it has been multiplied."""
-    n, m = network.widths[l], network.widths[l - 1]
+    n, m = network.width_at(l), network.width_at(l - 1)
     epsilon = float(np.finfo(draw.dtype).eps)
     if network.init.distribution == "orthogonal":
         N = max(n, m)
@@ -321,7 +321,7 @@ def _plain(G: Scaled) -> Array:
 
 def _require_memory(network: Network, B: int, engine: str) -> None:
     """Refuse a replay of which the arrays would not fit."""
-    widths = np.array(network.widths, dtype=np.float64)
+    widths = network.width_array.astype(np.float64)
     sizes = widths[1:] * widths[:-1]
     if network.shares_weights:
         matrices = 2.0 * sizes[0]

@@ -174,7 +174,7 @@ def _mlp(
             block = len(modules)
         modules += _layer(network, W, b, ends_block=residual is not None and l % every == 0)
         if highway and gate_weights is not None:
-            gate = _linear(gate_weights[l - 1], np.full(network.widths[l], highway.gate_bias))
+            gate = _linear(gate_weights[l - 1], np.full(network.width_at(l), highway.gate_bias))
             modules[block:] = [Highway(nn.Sequential(*modules[block:]), gate)]
         if residual and l % every == 0:
             c = residual.branch_scale(network.depth)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vgsim._checks import Number, value_error
+from vgsim._checks import Number, real_array, value_error
 from vgsim._networks.activations import Activation, as_activation
 from vgsim.theory._gaussian import gaussian_mean
 from vgsim.theory._variance_map import chi, chi_parallel, fixed_point
@@ -237,7 +237,7 @@ def critical_line(activation: str | Activation, bias_std: ArrayLike) -> Critical
     >>> line.gain.round(6)
     array([1.      , 1.193401, 1.855589])
     """
-    biases = np.asarray(bias_std, dtype=np.float64)
+    biases = real_array("bias_std", bias_std, "must be a number or an array of numbers")
     gains = [critical_gain(activation, float(b)) for b in biases.flat]
 
     def array(values: list[float]) -> Array:
@@ -245,7 +245,7 @@ def critical_line(activation: str | Activation, bias_std: ArrayLike) -> Critical
 
     return CriticalLine(
         activation=as_activation(activation),
-        bias_std=biases,
+        bias_std=biases.copy(),
         gain=array([float(gain) for gain in gains]),
         q_star=array([gain.q_star for gain in gains]),
         chi_parallel=array([gain.chi_parallel for gain in gains]),

@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from vgsim._checks import COUNTERS, Number, checked_int, value_error
+from vgsim._checks import COUNTERS, Number, checked_int, checked_items, plain, value_error
 from vgsim._networks.description import Network, checked_network
 from vgsim.theory._mixture import (
     Mixture,
@@ -57,8 +57,11 @@ class Widths:
     def checked(cls, width: int | Sequence[int], depth: int | None) -> Widths:
         """Return those that the arguments of a law mean."""
         most = COUNTERS - 1
-        if isinstance(width, Sequence):
-            widths = [checked_int(f"width[{i}]", n, 1, most) for i, n in enumerate(width)]
+        if depth is not None:
+            depth = checked_int("depth", depth, 1, most)
+        if not isinstance(plain(width), int):
+            given = checked_items("width", width, "must be an int or a sequence of ints")
+            widths = [checked_int(f"width[{i}]", n, 1, most) for i, n in enumerate(given)]
             if len(widths) < 2 or depth not in (None, len(widths) - 1):
                 raise value_error(
                     "width",
@@ -69,7 +72,7 @@ class Widths:
         width = checked_int("width", width, 1, most)
         if depth is None:
             raise value_error("depth", "must be given where the width is an int, got None")
-        return cls(width, width, {width: checked_int("depth", depth, 1, most)})
+        return cls(width, width, {width: depth})
 
     def critical(self, power: float) -> float:
         """Return Σ ln s_l² of weights of variance power/n_{l-1}."""

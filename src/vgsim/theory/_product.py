@@ -10,11 +10,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vgsim._checks import (
+    COUNTERS,
     DECADE,
     RELATIVE,
+    Choice,
     Number,
+    brief,
     checked_int,
+    checked_items,
     checked_numbers,
+    require_memory,
     type_error,
     value_error,
 )
@@ -26,8 +31,10 @@ __all__ = ["ProductLaw", "Sum"]
 Floats = NDArray[np.float64]
 
 
+SAMPLE_BYTES = 64  # of each drawn number, while it is drawn
 _SHARE = Number("more than 0 and at most 1", lambda x: 0 < x <= 1)
-_THETA = Number("a finite number", lambda x: True)
+_THETA = _SCALE = Number("a finite number", lambda x: True)
+_EVENT = Choice((*RELATIVE, "dead"))
 
 
 class Sum:
@@ -133,7 +140,18 @@ class ProductLaw:
         n_out: int = 1,
     ) -> None:
         """Make the law of X = log_scale + Σ ln S_l, with unequal ends as in `Sum`."""
-        self._terms = Sum(tuple(factors), log_scale, n_in, n_out)
+        given = checked_items("factors", factors, "must be pairs of a Mixture and an int")
+        for i, pair in enumerate(given):
+            if not (isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], Mixture)):
+                problem = f"must be a Mixture and an int, got {brief(pair)}"
+                raise type_error("factors", problem, f"[{i}]")
+        if not given:
+            raise value_error("factors", "must be one or more, got none")
+        counted = [(f, checked_int("factors", n, 1, COUNTERS - 1)) for f, n in given]
+        n_in, n_out = (
+            checked_int(name, n, 1, COUNTERS - 1) for name, n in (("n_in", n_in), ("n_out", n_out))
+        )
+        self._terms = Sum(tuple(counted), _SCALE.check("log_scale", log_scale), n_in, n_out)
         _, self.mean, self.variance = self._terms.cumulants(0.0)
         log_alive = sum(count * math.log1p(-f.zero_probability) for f, count in self._terms.factors)
         self.dead_probability = abs(math.expm1(log_alive))
@@ -188,7 +206,7 @@ class ProductLaw:
         values = checked_numbers("x", x)
         flat = values.ravel()
         if not np.isfinite(flat).all():
-            raise value_error("x", f"must be finite, got {x!r}", " of pdf")
+            raise value_error("x", f"must be finite, got {brief(x)}", " of pdf")
         return _like(values, self._density.pdf(flat) * (1.0 - self.dead_probability))
 
     def cdf_log10(self, ratio: ArrayLike) -> Floats | float:
@@ -200,11 +218,11 @@ class ProductLaw:
         >>> f"{relu_law(100, 1000).cdf_log10(-5):.5f}"
         '0.62967'
         """
-        return self.cdf(DECADE * checked_numbers("ratio", ratio))
+        return self.cdf(_natural(ratio))
 
     def sf_log10(self, ratio: ArrayLike) -> Floats | float:
         """P(R > ratio) = 1 − cdf_log10(ratio), accurate where it is small."""
-        return self.sf(DECADE * checked_numbers("ratio", ratio))
+        return self.sf(_natural(ratio))
 
     def probability(self, event: str = "vanishing", threshold: float = 1e-6) -> float:
         """Return the probability that R < log10(threshold), or > −log10(threshold).
@@ -225,12 +243,7 @@ class ProductLaw:
         TypeError, ValueError
             If an argument is of the wrong type or out of range.
         """
-        if event not in (*RELATIVE, "dead"):
-            raise value_error(
-                "event",
-                f"must be 'vanishing', 'exploding', 'healthy' or 'dead', got {event!r}",
-                " of an exact law",
-            )
+        event = _EVENT.check("event", event)
         threshold = _SHARE.check("threshold", threshold)
         if event == "dead":
             return self.dead_probability
@@ -263,7 +276,7 @@ class ProductLaw:
         """
         values = checked_numbers("q", q)
         if not ((values > 0) & (values < 1)).all():
-            raise value_error("q", f"must be between 0 and 1, got {q!r}")
+            raise value_error("q", f"must be between 0 and 1, got {brief(q)}")
         return _like(values, np.array([self._quantile(float(p)) for p in values.flat]))
 
     def _quantile(self, q: float) -> float:
@@ -325,18 +338,26 @@ class ProductLaw:
         """
         size = checked_int("size", size, 0, 2**31)
         if not isinstance(rng, np.random.Generator):
-            raise type_error("rng", f"must be a numpy.random.Generator, got {rng!r}")
+            raise type_error("rng", f"must be a numpy.random.Generator, got {brief(rng)}")
+        require_memory(SAMPLE_BYTES * size, f"a sample of {size}", "draw fewer at once")
         total = np.full(size, self._terms.log_scale)
-        draws = [factor.draw for factor, count in self._terms.factors for _ in range(count)]
+        draws = {factor.draw: count for factor, count in self._terms.factors}
         if self._terms.ends:
             outer = self._terms.last
             assert outer.draw_share is not None
-            draws.remove(outer.draw)
-            draws += [outer.draw_share, self._terms.ends[0].draw]
+            draws[outer.draw] -= 1
+            draws |= {outer.draw_share: 1, self._terms.ends[0].draw: 1}
         with np.errstate(divide="ignore"):
-            for draw in draws:
-                total += np.log(draw(rng, size))
+            for draw, count in draws.items():
+                for _ in range(count):
+                    total += np.log(draw(rng, size))
         return total
+
+
+def _natural(ratio: ArrayLike) -> Floats:
+    """Return X of a ratio of norms in decades."""
+    with np.errstate(over="ignore"):
+        return np.asarray(DECADE * checked_numbers("ratio", ratio))
 
 
 def _like(shaped: Floats, values: Floats) -> Floats | float:

@@ -72,7 +72,7 @@ def residual_growth(network: Network) -> float:
     style, every = network.residual.style, network.residual.every
     skip, branch = network.residual.skip, network.residual.branch_scale(network.depth)
     phi = network.activation
-    powers = (network.weight_stds**2 * network.widths[0]).tolist()
+    powers = (network.weight_stds**2 * network.width_at(0)).tolist()
     biases = (network.bias_std**2 + network.bias_limits**2 / 3.0).tolist()
     if style == "post":
         return post_growth(network, powers, biases)
@@ -161,7 +161,7 @@ def highway_growth(network: Network) -> float:
     biases = (network.bias_std**2 + network.bias_limits**2 / 3.0).tolist()
     growth, mean, square = 0.0, 0.0, 1.0
     for std, b in zip(network.weight_stds.tolist(), biases, strict=True):
-        power = std * std * network.widths[0]
+        power = std * std * network.width_at(0)
         y_mean, y_square, y_slope = _normed_means(network, phi, power * square + b)
         variance = power * square
         opened = gaussian_mean(lambda h: gate.value(h + shift), variance)

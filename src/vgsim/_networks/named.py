@@ -1,0 +1,123 @@
+"""Names out of tables, with the parameters that go with each: activations and initialisers."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, ClassVar, NoReturn
+
+from vgsim._checks import Choice, Number, brief, listed, meant, plain, type_error, value_error
+
+__all__ = ["Entry", "Named"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """What a table holds under a name: at least the parameters that go with it, in order."""
+
+    parameters: Mapping[str, Number | Choice] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class Named:
+    """A name out of the subclass's table with a value for every parameter; immutable."""
+
+    _argument: ClassVar[str]
+    _table: ClassVar[Mapping[str, Entry]]
+    _elsewhere: ClassVar[Mapping[str, str]]  # names that others use: ours
+
+    name: str
+    _values: tuple[float | str, ...]
+
+    def __init__(self, name: str, /, **parameters: Any) -> None:
+        word = plain(name)
+        if not isinstance(word, str):
+            raise type_error("name", f"must be a string, got {brief(name)}", f" of {self._argument}")
+        name = word
+        if name not in self._table:
+            self._refuse(name, self._table)
+        known = self._table[name].parameters
+        if any(key not in known for key in parameters):
+            self._refuse_parameters(name, parameters, known)
+        values: list[float | str] = []
+        for key, parameter in known.items():
+            value = parameters.get(key, parameter.default)
+            if key not in parameters and value is None:
+                allowed = (
+                    f"{parameter.allowed}; for example {key}=0.05"
+                    if isinstance(parameter, Number)
+                    else f"one of {listed(parameter.choices)}"
+                )
+                raise type_error(self._argument, f"{name!r} needs {key}: {allowed}")
+            values.append(parameter.check(key, value, f" of {self._argument} {name!r}"))
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "_values", tuple(values))
+
+    @classmethod
+    def _made(cls, value: Any, given: Mapping[str, Any], others: tuple[str, ...] = ()) -> Any:
+        """Make it of a name and parameters; an instance, or a name of `others`, stays as it is."""
+        if isinstance(value, cls) and not given:
+            return value
+        choices, name = (*others, *cls._table), plain(value)
+        if not isinstance(name, str):
+            allowed = f"one of {listed(choices)} or a vgsim.{cls.__name__}"
+            raise type_error(cls._argument, f"must be {allowed}, got {brief(value)}")
+        if name not in others:
+            return cls(name, **given) if name in choices else cls._refuse(name, choices)
+        return cls._refuse_parameters(name, given, ()) if given else name
+
+    @classmethod
+    def _refuse(cls, name: str, choices: Collection[str]) -> NoReturn:
+        problem = f"is unknown{cls._hint(name, choices)}; the choices are {listed(choices)}"
+        raise value_error(cls._argument, f"{brief(name)} {problem}")
+
+    @classmethod
+    def _refuse_parameters(
+        cls, name: str, given: Mapping[str, Any], known: Collection[str]
+    ) -> NoReturn:
+        takes = f"takes only {listed(known)}" if known else "takes no parameters"
+        surplus = ", ".join(f"{key}={brief(x)}" for key, x in given.items() if key not in known)
+        raise type_error(cls._argument, f"{name!r} {takes}, got {surplus}")
+
+    @classmethod
+    def _hint(cls, name: str, choices: Collection[str]) -> str:
+        word = name.lower().replace("-", "_").strip("_ ")
+        ours, colon, rest = word.partition(":")
+        if colon and ours in cls._table:
+            keywords = rest.replace(",", ", ")
+            return f" (parameters are keywords: {cls.__name__}({ours!r}, {keywords}))"
+        near = cls._elsewhere.get(word) or (word if word in choices else meant(word, choices))
+        return f" (did you mean {near!r}?)" if near else ""
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """Every parameter by name, defaults filled in; read-only."""
+        return MappingProxyType(
+            dict(zip(self._table[self.name].parameters, self._values, strict=True))
+        )
+
+    def to_json(self) -> str | dict[str, float | str]:
+        """Return the name alone, or a dict of it and the parameters not at their default."""
+        changed = self._changed()
+        return {"name": self.name, **changed} if changed else self.name
+
+    @classmethod
+    def from_json(cls, value: Any, others: tuple[str, ...] = ()) -> Any:
+        """Build from what :meth:`to_json` returns; a name of `others` stays a name."""
+        if isinstance(value, Mapping) and "name" in value:
+            given = {str(key): x for key, x in value.items() if key != "name"}
+            return cls._made(value["name"], given, others)
+        return cls._made(value, {}, others)
+
+    def _changed(self) -> dict[str, float | str]:
+        known = self._table[self.name].parameters
+        return {
+            key: value
+            for (key, parameter), value in zip(known.items(), self._values, strict=True)
+            if value != parameter.default
+        }
+
+    def __repr__(self) -> str:
+        changed = "".join(f", {key}={value!r}" for key, value in self._changed().items())
+        return f"{type(self).__name__}({self.name!r}{changed})"
