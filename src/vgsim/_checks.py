@@ -6,6 +6,7 @@ import math
 import operator
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from numbers import Real
@@ -331,7 +332,7 @@ def checked_dtype(argument: str, value: object, names: tuple[str, ...]) -> str:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            found = np.dtype(name if isinstance(name, str) else value)  # type: ignore[call-overload]
+            found = np.dtype(name if isinstance(name, str) else value)
     except Exception:  # NumPy has many
         raise type_error(argument, problem) from None
     if found.name not in names or not found.isnative:
@@ -350,10 +351,8 @@ def checked_items(argument: str, value: Any, allowed: str) -> list[Any]:
     TypeError: depths must be a sequence of ints, got b'ab'
     """
     if not isinstance(value, (str, *BYTES, Mapping, np.ma.MaskedArray)):
-        try:
+        with suppress(TypeError):
             return list(value)
-        except TypeError:
-            pass
     raise type_error(argument, f"{allowed}, got {brief(value)}")
 
 
@@ -375,10 +374,8 @@ def real_array(argument: str, value: Any, allowed: str) -> NDArray[np.float64]:
         raise type_error(argument, f"{allowed}, got a masked array")
     array = None
     if not isinstance(value, BYTES):
-        try:
+        with suppress(Exception):  # ragged, or of whatever was given
             array = np.asarray(value)
-        except Exception:  # ragged, or of whatever was given
-            pass
     if array is None or array.dtype.kind not in "iuf":
         raise type_error(argument, f"{allowed}, got {brief(value)}")
     with np.errstate(over="ignore"):

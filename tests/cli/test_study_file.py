@@ -1,4 +1,4 @@
-"""Study files: what they stand for, and every error with its line."""
+"""Study files: what they stand for, and every error with the path of its key."""
 
 import re
 from pathlib import Path
@@ -9,12 +9,6 @@ import pytest
 import vgsim
 from vgsim._cli import study_options
 from vgsim._cli.study_file import StudyFileError, read_study, study_from_toml
-from vgsim._cli.toml_lines import line_of, lines_of
-
-try:
-    import tomllib
-except ImportError:
-    import tomli as tomllib
 
 STUDY = """\
 # a study
@@ -183,84 +177,188 @@ def test_the_studies_of_the_manual():
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("seeds = 1\n" + SWEEP, ["1: unknown key 'seeds', did you mean 'seed'?"]),
-        ("colour = 1\n" + SWEEP, ["1: unknown key 'colour', the keys are seed, batch_size, l"]),
-        ("\nseed = -1\n" + SWEEP, ["2: seed must be an int >= 0, got -1"]),
-        ("max_samples = 1.5\n" + SWEEP, ["1: max_samples must be an int from 1 to 2**56, got "]),
-        ("max_seconds = -1\n" + SWEEP, ["1: max_seconds must be a positive number, got -1"]),
-        ("max_seconds = true\n" + SWEEP, ["1: max_seconds must be a positive number, got True"]),
-        ("layers = 0\n" + SWEEP, ["1: layers must be a list, got 0"]),
-        ("layers = [0, 0]\n" + SWEEP, ["1: layers must be distinct"]),
-        ("thresholds = [\n2]\n" + SWEEP, ["1: thresholds must be 0 < threshold <= 1, got 2"]),
-        ("batch_size = 0\n" + SWEEP, ["1: batch_size must be an int from 1"]),
-        ('loss = "l2"\n' + SWEEP, ["1: loss must be one of 'linear', 'mse', 'cross_entropy'"]),
-        ('engine = "gpu"\n' + SWEEP, ["1: engine must be one of 'auto', "]),
-        ('dtype = "float16"\n' + SWEEP, ["1: dtype must be 'float32' or 'float64', got 'float16'"]),
-        ("inputs = 1\n" + SWEEP, ["1: inputs must be 'normal' or the name of an .npy file, got 1"]),
-        ('inputs = "no.npy"\n' + SWEEP, ["1: inputs: 'no.npy' cannot be read: No such file"]),
-        ("seed = 0\n", ": a study needs one [[sweep]] or more"),
-        ("seed = 0\nsweep = 3\n", ["2: sweep must be a table: [sweep] or [[sweep]], got 3"]),
-        ("stop = 0.1\n" + SWEEP, ["1: stop must be a table: [stop] or [[stop]], got 0.1"]),
+        ("seeds = 1\n" + SWEEP, ["seeds is unknown, did you mean 'seed'?"]),
+        (
+            "colour = 1\n" + SWEEP,
+            ["colour is unknown, the keys are seed, batch_size"],
+        ),
+        ("\nseed = -1\n" + SWEEP, ["seed must be an int >= 0, got -1"]),
+        ("max_samples = 1.5\n" + SWEEP, ["max_samples must be an int from 1 to 2**56, g"]),
+        ("max_seconds = -1\n" + SWEEP, ["max_seconds must be a positive number, got -1"]),
+        ("max_seconds = true\n" + SWEEP, ["max_seconds must be a positive number, got Tr"]),
+        ("layers = 0\n" + SWEEP, ["layers must be a list, got 0"]),
+        (
+            "layers = [0, 0]\n" + SWEEP,
+            ["layers must be distinct ints, one or more of the"],
+        ),
+        ("thresholds = [\n2]\n" + SWEEP, ["thresholds must be 0 < threshold <= 1, got 2"]),
+        ("batch_size = 0\n" + SWEEP, ["batch_size must be an int from 1 to 4294967295, got "]),
+        (
+            'loss = "l2"\n' + SWEEP,
+            ["loss must be one of 'linear', 'mse', 'cross_en"],
+        ),
+        (
+            'engine = "gpu"\n' + SWEEP,
+            ["engine must be one of 'auto', 'matrix-free', 'de"],
+        ),
+        ('dtype = "float16"\n' + SWEEP, ["dtype must be 'float32' or 'float64', got 'floa"]),
+        ("inputs = 1\n" + SWEEP, ["inputs must be 'normal' or the name of an .npy f"]),
+        (
+            'inputs = "no.npy"\n' + SWEEP,
+            ["inputs must be 'normal' or an .npy file: 'no.npy"],
+        ),
+        ("seed = 0\n", ["a study needs one [[sweep]] or more"]),
+        ("seed = 0\nsweep = 3\n", ["sweep must be a table: [sweep] or [[sweep]], got 3"]),
+        ("stop = 0.1\n" + SWEEP, ["stop must be a table: [stop] or [[stop]], got "]),
         # rules
-        ("[stop]\nhalf_width = 0.5\n" + SWEEP, ["2: half_width must be a number strictly between"]),
-        ("[stop]\nhalfwidth = 0.1\n" + SWEEP, ["2: unknown key 'halfwidth', did you mean 'half_"]),
-        ("[stop]\n\n" + SWEEP, ["1: half_width or relative must be given, and not both"]),
-        ("[stop]\nhalf_width = 0.1\nlayer = 3\n" + SWEEP, ["3: layer 3 is watched, it must be in"]),
-        ("[stop]\nthreshold = 0.1\nhalf_width = 0.1\n" + SWEEP, ["2: threshold 0.1 is watched, i"]),
-        ("[[stop]]\nrelative=0.1\n[[stop]]\nrelative = 0\n" + SWEEP, ["4: relative must be a pos"]),
+        (
+            "[stop]\nhalf_width = 0.5\n" + SWEEP,
+            ["stop.half_width must be a number strictly betw"],
+        ),
+        (
+            "[stop]\nhalfwidth = 0.1\n" + SWEEP,
+            ["stop.halfwidth is unknown, did you mean 'half_"],
+        ),
+        ("[stop]\n\n" + SWEEP, ["stop.half_width or relative must be given, and"]),
+        (
+            "[stop]\nhalf_width = 0.1\nlayer = 3\n" + SWEEP,
+            ["stop.layer must be one of layers, [0], got 3"],
+        ),
+        (
+            "[stop]\nthreshold = 0.1\nhalf_width = 0.1\n" + SWEEP,
+            ["stop.threshold must be one of thresholds, [1e-"],
+        ),
+        (
+            "[[stop]]\nrelative=0.1\n[[stop]]\nrelative = 0\n" + SWEEP,
+            ["stop[1].relative must be a positive number, go"],
+        ),
         # sweeps
-        ("[[sweep]]\nwidht = 8\n", ["1: a sweep of MLP needs depth", "1: a sweep of MLP needs widt",
-                                    "2: unknown key 'widht', did you mean 'width'?"]),
-        ('[[sweep]]\nkind = "GRU"\n', ["2: kind must be one of 'MLP', 'RNN', got 'GRU'"]),
-        ('[[sweep]]\nkind = "RNN"\nwidth = 8\ndepth = 10\n',
-         ["1: a sweep of RNN needs steps", "4: unknown key 'depth', the keys are kind, steps, "]),
-        ("[[sweep]]\nwidth = []\ndepth = 10", ["2: width is an empty list"]),
-        ("[[sweep]]\nwidth = 8\ndepth = [0, 10, -1]", ["3: depth must be an int from 1",
-                                                       "3: depth must be an int from 1"]),
-        (SWEEP + 'activation = "thanh"', ["4: activation 'thanh' is unknown (did you mean 'tanh'"]),
-        (SWEEP + 'activation = [{slope = 1}]', ["4: activation needs a name, got {'slope': 1}"]),
-        (SWEEP + 'init = "identity"', ["4: init must not be 'identity' in an MLP"]),
-        (SWEEP + "residual = 2", ["4: residual must be a table with every or skip or branch or s"]),
-        (SWEEP + "residual = {evry = 2}", ["4: unknown key 'evry', did you mean 'every'?"]),
-        (SWEEP + "residual = [{evry = 2}]", ["4: unknown key 'evry', did you mean 'every'?"]),
-        (SWEEP + "[sweep.highway]\n\nbias = 2", ["6: unknown key 'bias', the keys are gate_bias"]),
-        (SWEEP + "clip = 1", ["4: clip must be a table with max_norm or limit, or 'none', got 1"]),
-        (SWEEP + "width_ = 1\ngain = 2", ["4: unknown key 'width_', did you mean 'width'?"]),
-        (SWEEP + "norm = 'layer'\nnorm_eps = 2", ["5: norm_eps must be from 1e-12 to 1, got 2"]),
-        (SWEEP + "\nnorm_eps = 1e-3", ["5: norm_eps is for a norm, got 0.001 without one; wid"]),
-        (SWEEP + 'kind = "RNN"\nnorm = "rms"',
-         ["1: a sweep of RNN needs steps", "3: unknown key 'depth', ", "5: unknown key 'norm', "]),
-        (SWEEP + "[sweep.residual]\nskip = 1\nevery = [1, 0]", ["6: every of Residual must be an"]),
-        (SWEEP + "[sweep.residual]\nevery = [2, 3]", ["4: residual has blocks of 3 layers: the d"]),
-        (SWEEP + "[sweep.clip]\nlimit = 1\nmax_norm = 1", ["4: clip needs one of max_norm and li"]),
-        (SWEEP + '[sweep.init]\nname = "normal"\nstd = [0.1, -1]', ["6: std of init 'normal' mus"]),
-        (SWEEP + "[sweep.init]\nstd = 0.1", ["4: init needs a name"]),
-        (SWEEP + "residual = {}\nhighway = {}", ["4: residual and highway exclude each other"]),
+        (
+            "[[sweep]]\nwidht = 8\n",
+            [
+                "sweep[0].widht is unknown, did you mean 'width'?",
+                "sweep[0].depth must be given for a sweep of MLP",
+                "sweep[0].width must be given for a sweep of MLP",
+            ],
+        ),
+        ('[[sweep]]\nkind = "GRU"\n', ["sweep[0].kind must be one of 'MLP', 'RNN', got '"]),
+        (
+            '[[sweep]]\nkind = "RNN"\nwidth = 8\ndepth = 10\n',
+            [
+                "sweep[0].depth is unknown, the keys are kind, st",
+                "sweep[0].steps must be given for a sweep of RNN",
+            ],
+        ),
+        (
+            "[[sweep]]\nwidth = []\ndepth = 10",
+            ["sweep[0].width is an empty list: a sweep over no"],
+        ),
+        (
+            "[[sweep]]\nwidth = 8\ndepth = [0, 10, -1]",
+            [
+                "sweep[0].depth must be an int from 1 to 42949672",
+                "sweep[0].depth must be an int from 1 to 42949672",
+            ],
+        ),
+        (
+            SWEEP + 'activation = "thanh"',
+            ["sweep[0].activation 'thanh' is unknown (did you "],
+        ),
+        (
+            SWEEP + "activation = [{slope = 1}]",
+            ["sweep[0].activation needs a name, got {'slope': "],
+        ),
+        (
+            SWEEP + 'init = "identity"',
+            ["sweep[0].init must not be 'identity' in an MLP, "],
+        ),
+        (
+            SWEEP + "residual = 2",
+            ["sweep[0].residual must be a table with every or "],
+        ),
+        (
+            SWEEP + "residual = {evry = 2}",
+            ["sweep[0].residual.evry is unknown, did you mean "],
+        ),
+        (
+            SWEEP + "residual = [{evry = 2}]",
+            ["sweep[0].residual.evry is unknown, did you mean "],
+        ),
+        (
+            SWEEP + "[sweep.highway]\n\nbias = 2",
+            ["sweep[0].highway.bias is unknown, the keys are g"],
+        ),
+        (SWEEP + "clip = 1", ["sweep[0].clip must be a table with max_norm or l"]),
+        (SWEEP + "width_ = 1\ngain = 2", ["sweep[0].width_ is unknown, did you mean 'width'"]),
+        (
+            SWEEP + "norm = 'layer'\nnorm_eps = 2",
+            ["sweep[0].norm_eps must be from 1e-12 to 1, got 2"],
+        ),
+        (
+            SWEEP + "\nnorm_eps = 1e-3",
+            ["sweep[0].norm_eps is for a norm, got 0.001 witho"],
+        ),
+        (
+            SWEEP + 'kind = "RNN"\nnorm = "rms"',
+            [
+                "sweep[0].depth is unknown, the keys are kind, st",
+                "sweep[0].norm is unknown, the keys are kind, ste",
+                "sweep[0].steps must be given for a sweep of RNN",
+            ],
+        ),
+        (
+            SWEEP + "[sweep.residual]\nskip = 1\nevery = [1, 0]",
+            ["sweep[0].residual.every must be an int from 1 to"],
+        ),
+        (
+            SWEEP + "[sweep.residual]\nevery = [2, 3]",
+            ["sweep[0].residual has blocks of 3 layers: the de"],
+        ),
+        (
+            SWEEP + "[sweep.clip]\nlimit = 1\nmax_norm = 1",
+            ["sweep[0].clip needs one of max_norm and limit, g"],
+        ),
+        (
+            SWEEP + '[sweep.init]\nname = "normal"\nstd = [0.1, -1]',
+            ["sweep[0].init.std must be from 1e-100 to 1e100, "],
+        ),
+        (SWEEP + "[sweep.init]\nstd = 0.1", ["sweep[0].init needs a name, got {'std': 0.1}"]),
+        (
+            SWEEP + "residual = {}\nhighway = {}",
+            ["sweep[0].residual and highway exclude each other"],
+        ),
         # together
-        ("layers = [0, 20]\n" + SWEEP, ["2: layers[1] must be an int from 0 to depth = 10"]),
-        (SWEEP + 'norm = "batch"', ["1: batch_size must be at least 2 with norm 'batch', got 1"]),
-        ('engine = "matrix-free"\n' + SWEEP + 'init = ["he_normal", "he_uniform"]',
-         ["2: engine 'matrix-free' needs Gaussian or orthogonal weights"]),
+        (
+            "layers = [0, 20]\n" + SWEEP,
+            ["layers[1] must be an int from 0 to depth = 10, g"],
+        ),
+        (
+            SWEEP + 'norm = "batch"',
+            ["batch_size must be at least 2 with norm 'batch', got"],
+        ),
+        (
+            'engine = "matrix-free"\n' + SWEEP + 'init = ["he_normal", "he_uniform"]',
+            ["engine 'matrix-free' needs Gaussian or orthogona"],
+        ),
         # syntax
-        ("seed = 0\nlayers = [0\n[[sweep]]\n", ["3: this is not TOML: "]),
-        ("seed = 0\nseed = 1\n", ["2: this is not TOML: "]),
-        ("seed = ", ["1: this is not TOML: "]),
+        ("seed = 0\nlayers = [0\n[[sweep]]\n", [" is not TOML: "]),
+        ("seed = 0\nseed = 1\n", [" is not TOML: "]),
+        ("seed = ", [" is not TOML: "]),
     ],
-)  # fmt: skip
-def test_an_error_and_its_line(text, expected):
+)
+def test_an_error_and_the_path_of_its_key(text, expected):
     found = errors(text)
-    if isinstance(expected, str):
-        assert found == [f"study.toml{expected}"]
-        return
     assert len(found) == len(expected)
     for line, start in zip(found, expected, strict=True):
-        assert line.startswith(f"study.toml:{start}")
+        assert line.removeprefix("study.toml").removeprefix(": ").startswith(start)
 
 
-def test_all_errors_are_listed_in_order():
+def test_all_errors_are_listed():
     text = STUDY.replace("seed", "sede").replace("0.01", "1").replace("[8, 16]", "[8, 0, 16]")
     text = text.replace('"relu"', '"relo"').replace("every", "evry")
-    assert [line.split(":")[1] for line in errors(text)] == ["2", "10", "15", "16", "20"]
+    places = [line.split()[1] for line in errors(text)]
+    sweep = ["sweep[0].activation", "sweep[0].width", "sweep[0].residual.evry"]
+    assert places == ["sede", "stop.half_width", *sweep]
 
 
 def test_the_combination_is_named():
@@ -271,81 +369,12 @@ def test_the_combination_is_named():
 def test_a_file_that_is_no_text(tmp_path):
     file = tmp_path / "study.toml"
     file.write_bytes(b"seed = 1\n\xff")
-    with pytest.raises(StudyFileError, match=r"study.toml:2: TOML must be UTF-8"):
+    with pytest.raises(StudyFileError, match="study.toml: TOML must be UTF-8, and line 2 is not"):
         read_study(file)
-
-
-# Lines
-
-TRICKY = '''\
-# [comment] a = 1
-"quoted key" = "a # b" # c
-text = """
-key = 1
-[table]
-"""
-raw = \'\'\'
-[[x]]\'\'\'
-list = [ # ]
-  "]", [1, 2],
-  { inner = "[" },
-]
-a.b.c = 1
-[ table . "sub.table" ]
-key = 1
-
-  [[array]]
-  key = 1979-05-27
-  [[array.inner]]
-  key = 2
-  [[array.inner]]
-  other.key = {x = 1}
-[[array]]
-key = 3
-[array.more]
-key = 4
-'''
-
-
-def value_at(values, path):
-    for part in path:
-        values = values[part]
-    return values
-
-
-def leaves(values, path=()):
-    if isinstance(values, dict):
-        for key, value in values.items():
-            yield from leaves(value, (*path, key))
-    elif isinstance(values, list) and values and all(isinstance(v, dict) for v in values):
-        for i, value in enumerate(values):
-            yield from leaves(value, (*path, i))
-    else:
-        yield path
-
-
-@pytest.mark.parametrize("text", [TRICKY, STUDY], ids=["tricky", "study"])
-def test_lines_hold_their_keys(text):
-    values, lines = tomllib.loads(text), lines_of(text)
-    for path, line in lines.items():
-        value_at(values, path)
-        name = next(part for part in reversed(path) if isinstance(part, str))
-        assert name in text.splitlines()[line - 1]
-    for path in leaves(values):
-        assert path in lines or path[-1] == "x"
-
-
-def test_lines_of_what_has_none_of_its_own():
-    lines = lines_of(TRICKY)
-    assert line_of(("array", 0, "inner", 1, "other", "key", "x"), lines) == 22
-    assert line_of(("array", 0, "key"), lines) == 18
-    assert line_of(("nothing",), lines) is None
 
 
 def test_a_whole_number_may_be_written_as_a_float():
     text = "max_samples = 1e6\n[[sweep]]\nwidth = 8\ndepth = 10\n"
     assert study_from_toml(text, "x.toml").arguments == {"max_samples": 1_000_000}
-    with pytest.raises(
-        StudyFileError, match=r"x.toml:1: max_samples must be an int .*, got 1500.5"
-    ):
+    with pytest.raises(StudyFileError, match=r"x.toml: max_samples must be an int .*, got 1500.5"):
         study_from_toml(text.replace("1e6", "1500.5"), "x.toml")

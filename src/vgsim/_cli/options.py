@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import zipfile
+import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ __all__ = [
     "integer",
     "number",
     "path",
+    "regular",
 ]
 
 FORMAT_HELP = {
@@ -240,18 +242,30 @@ def path(text: str) -> Path:
     return Path(text)
 
 
+def regular(path: str | os.PathLike[str]) -> bool:
+    """Whether a path names no pipe and no device, of which reading might never end."""
+    mode = os.stat(path).st_mode
+    return stat.S_ISREG(mode) or stat.S_ISDIR(mode)  # to open a folder is an error of its own
+
+
 def data(text: str) -> Any:
     """Read the name of an .npy file, or "normal"."""
     if text == "normal":
         return text
     try:
+        if not regular(text):
+            raise argparse.ArgumentTypeError(f"{text!r} is not a regular file")
         with open(text, "rb") as file:
             data = np.load(file, allow_pickle=False)
     except OSError as error:
         raise argparse.ArgumentTypeError(
             f"{text!r} cannot be read: {error.strerror or error}"
         ) from None
-    except (ValueError, EOFError, zipfile.BadZipFile):
+    except argparse.ArgumentTypeError:
+        raise
+    except MemoryError:
+        raise argparse.ArgumentTypeError(f"{text!r} holds more than fits in memory") from None
+    except Exception:  # NumPy has many
         raise argparse.ArgumentTypeError(
             f"{text!r} is not an .npy file of numbers, as numpy.save writes it"
         ) from None

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from vgsim._checks import COUNTERS, INDICES, checked_int
-from vgsim._cli.options import data
-from vgsim._cli.sweep_table import networks_of, unknown_key
-from vgsim._cli.toml_lines import KeyPath, line_of, lines_of
+from vgsim._checks import COUNTERS, INDICES, brief, checked_int, type_error, value_error
+from vgsim._cli.options import data, regular
+from vgsim._cli.sweep_table import KeyPath, networks_of, placed, unknown_key, where
 from vgsim._engine.settings import Settings, checked_layers
 from vgsim._networks.description import Network
 from vgsim._studies.collect import SECONDS
@@ -28,11 +26,12 @@ else:
 
 __all__ = ["StudyFileError", "StudySpec", "read_study", "study_from_toml"]
 
+MOST_BYTES = 16 << 20  # of a study file
 RULE_KEYS = [field.name for field in fields(Precision)]
 
 
 class StudyFileError(ValueError):
-    """What is wrong with a study file: one line for each error."""
+    """What is wrong with a study file: one line for each error, with the path of the key."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ def read_study(path: str | os.PathLike[str]) -> StudySpec:
     Raises
     ------
     StudyFileError
-        With a line ``path:line: what is wrong`` for every error.
+        With a line ``file: path of the key, and what is wrong`` for every error.
     OSError
         If the file cannot be read.
 
@@ -67,13 +66,17 @@ def read_study(path: str | os.PathLike[str]) -> StudySpec:
     Traceback (most recent call last):
     FileNotFoundError: [Errno 2] No such file or directory: 'no such file.toml'
     """
+    if not regular(path):
+        raise StudyFileError(f"{path} must be a regular file: it is a pipe or a device")
     with open(path, "rb") as file:
-        data = file.read()
+        data = file.read(MOST_BYTES + 1)
+    if len(data) > MOST_BYTES:
+        raise StudyFileError(f"{path} must have at most {MOST_BYTES >> 20} MiB, and has more")
     try:
         text = data.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         line = 1 + data.count(b"\n", 0, error.start)
-        raise StudyFileError(f"{path}:{line}: TOML must be UTF-8, and this is not") from None
+        raise StudyFileError(f"{path}: TOML must be UTF-8, and line {line} is not") from None
     return study_from_toml(text, str(path), Path(path).parent)
 
 
@@ -106,32 +109,20 @@ def study_from_toml(text: str, name: str, folder: Path = Path()) -> StudySpec:
      {'max_samples': 1000})
     >>> study_from_toml('seed = -1\n[[sweep]]\nwidth = 8\ndepth = 0', "x.toml")
     Traceback (most recent call last):
-    vgsim._cli.study_file.StudyFileError: x.toml:1: seed must be an int >= 0, got -1
-    x.toml:4: depth must be an int from 1 to 4294967295, got 0
+    vgsim._cli.study_file.StudyFileError: x.toml: seed must be an int >= 0, got -1
+    x.toml: sweep[0].depth must be an int from 1 to 4294967295, got 0
     """
     try:
         values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise StudyFileError(_syntax(str(error), name, text)) from None
+    except ValueError as error:  # a number with very many digits is no TOMLDecodeError
+        raise StudyFileError(f"{name} is not TOML: {error}") from None
+    except RecursionError:
+        raise StudyFileError(f"{name} is not TOML: brackets are nested too deeply") from None
     reader = _Reader(values, folder)
     spec = reader.spec()
     if reader.errors:
-        lines = lines_of(text)
-        placed = [(line_of(path, lines), message) for path, message in reader.errors]
-        placed.sort(key=lambda error: error[0] or 0)
-        raise StudyFileError(
-            "\n".join(f"{name}:{line}: {m}" if line else f"{name}: {m}" for line, m in placed)
-        )
+        raise StudyFileError("\n".join(f"{name}: {line}" for line in reader.errors))
     return spec
-
-
-def _syntax(message: str, name: str, text: str) -> str:
-    """Name the line of a syntax error as of every other."""
-    found = re.search(r" \((?:at line (\d+), column (\d+)|at end of document)\)$", message)
-    line = int(found[1]) if found and found[1] else max(1, len(text.splitlines()))
-    what = message[: found.start()] if found else message
-    column = f" (column {found[2]})" if found and found[2] else ""
-    return f"{name}:{line}: this is not TOML: {what[:1].lower()}{what[1:]}{column}"
 
 
 def _whole(value: Any) -> Any:
@@ -143,7 +134,7 @@ class _Reader:
     """Reads a study's values and keeps all that is wrong with them."""
 
     def __init__(self, values: Mapping[str, Any], folder: Path) -> None:
-        self.errors: list[tuple[KeyPath, str]] = []
+        self.errors: list[str] = []
         self._values = values
         self._folder = folder
         self._checks: dict[str, Callable[[Any], Any]] = {
@@ -159,7 +150,7 @@ class _Reader:
         """Return the study; of use only if there were no errors."""
         for key in self._values:
             if key not in (known := [*self._checks, "stop", "sweep"]):
-                self._say((key,), unknown_key(key, known))
+                self._say(unknown_key((key,), known))
         arguments: dict[str, Any] = {}
         for key, check in self._checks.items():
             if key in self._values:
@@ -172,22 +163,23 @@ class _Reader:
             self._check_together(networks, arguments)
         return StudySpec(tuple(dict.fromkeys(network for network, _ in networks)), arguments)
 
-    def _say(self, path: KeyPath, message: str) -> None:
-        self.errors.append((path, message))
+    def _say(self, line: str) -> None:
+        self.errors.append(line)
 
     def _take(self, arguments: dict[str, Any], key: str, check: Callable[[Any], Any]) -> None:
         try:
             arguments[key] = check(self._values[key])
         except (TypeError, ValueError) as error:
-            self._say((key,), str(error))
+            self._say(placed((key,), error))
 
     def _data(self, value: Any) -> Any:
         if not isinstance(value, str):
-            raise TypeError(f"inputs must be 'normal' or the name of an .npy file, got {value!r}")
+            problem = f"must be 'normal' or the name of an .npy file, got {brief(value)}"
+            raise type_error("inputs", problem)
         try:
             return value if value == "normal" else data(str(self._folder / value))
         except argparse.ArgumentTypeError as error:
-            raise ValueError(f"inputs: {error}") from None
+            raise value_error("inputs", f"must be 'normal' or an .npy file: {error}") from None
 
     def _tables(self, key: str) -> list[tuple[KeyPath, Mapping[str, Any]]]:
         """Return the tables of that name, one or several, and where they are."""
@@ -196,7 +188,7 @@ class _Reader:
             return [((key,), value)]
         if isinstance(value, list) and all(isinstance(table, Mapping) for table in value):
             return [((key, i), table) for i, table in enumerate(value)]
-        self._say((key,), f"{key} must be a table: [{key}] or [[{key}]], got {value!r}")
+        self._say(f"{key} must be a table: [{key}] or [[{key}]], got {brief(value)}")
         return []
 
     def _rules(self, arguments: Mapping[str, Any]) -> list[Precision]:
@@ -208,33 +200,34 @@ class _Reader:
             before = len(self.errors)
             for key, value in table.items():
                 if key not in RULE_KEYS:
-                    self._say((*path, key), unknown_key(key, RULE_KEYS))
+                    self._say(unknown_key((*path, key), RULE_KEYS))
                     continue
                 width: dict[str, Any] = {} if key in RULE_KEYS[:2] else {"half_width": 0.1}
                 try:
                     Precision(**width, **{key: value})
                 except (TypeError, ValueError) as error:
-                    self._say((*path, key), str(error))
+                    self._say(placed(path, error))
             if len(self.errors) > before:
                 continue
             try:
                 rules.append(rule := Precision(**table))
             except (TypeError, ValueError) as error:
-                self._say(path, str(error))
+                self._say(placed(path, error))
                 continue
-            if rule.layer not in layers:
-                message = f"layer {rule.layer} is watched, it must be in layers, got {list(layers)}"
-                self._say((*path, "layer"), message)
-            if rule.event != "dead" and rule.threshold not in thresholds:
-                message = f"threshold {rule.threshold!r} is watched, it must be in thresholds, got"
-                self._say((*path, "threshold"), f"{message} {list(thresholds)}")
+            watched: dict[str, tuple[Any, Any]] = {"layer": (rule.layer, layers)}
+            if rule.event != "dead":
+                watched["threshold"] = rule.threshold, thresholds
+            for key, (value, counted) in watched.items():
+                if value not in counted:
+                    place = where((*path, key))
+                    self._say(f"{place} must be one of {key}s, {list(counted)}, got {value!r}")
         return rules
 
     def _networks(self) -> list[tuple[Network, KeyPath]]:
         """Return the networks, and where their sweeps are."""
         sweeps = self._tables("sweep")
         if not sweeps and not self._values.get("sweep"):
-            self._say((), "a study needs one [[sweep]] or more")
+            self._say("a study needs one [[sweep]] or more")
         return [
             (network, path)
             for path, table in sweeps
@@ -255,7 +248,7 @@ class _Reader:
             except (TypeError, ValueError) as error:
                 if (path, str(error)) not in said:
                     said.add((path, str(error)))
-                    self._say(path, f"{error}; {network!r}")
+                    self._say(f"{placed((), error)}; {where(path)} has {network!r}")
 
 
 def _setting(name: str) -> Callable[[Any], Any]:
@@ -265,7 +258,7 @@ def _setting(name: str) -> Callable[[Any], Any]:
 
 def _list(name: str, value: Any) -> list[Any]:
     if not isinstance(value, list):
-        raise TypeError(f"{name} must be a list, got {value!r}")
+        raise type_error(name, f"must be a list, got {brief(value)}")
     return value
 
 

@@ -2,20 +2,63 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
-from difflib import get_close_matches
 from itertools import product
 from typing import Any
 
-from vgsim._checks import Part, type_error
-from vgsim._cli.toml_lines import KeyPath
+from vgsim._checks import Choice, Part, brief, meant, plain, type_error
 from vgsim._networks.description import Description, Field, Network
 from vgsim._networks.sweep import sweep
 
-__all__ = ["Problem", "networks_of", "unknown_key"]
+__all__ = ["KeyPath", "Problem", "networks_of", "placed", "unknown_key", "where"]
 
-Problem = Callable[[KeyPath, str], None]  # called with where and what
+KeyPath = tuple[str | int, ...]  # names of keys, and numbers in arrays of tables
+Problem = Callable[[str], None]  # called with a line that begins with the path of a key
 NONE = "none"
+
+
+def where(path: KeyPath) -> str:
+    """Return the path of a key as it is written.
+
+    Examples
+    --------
+    >>> from vgsim._cli.sweep_table import where
+    >>> where(("sweep", 0, "residual", "every")), where(("a b",))
+    ('sweep[0].residual.every', "'a b'")
+    """
+    parts = [
+        f"[{part}]"
+        if isinstance(part, int)
+        else f".{part if re.fullmatch(r'[A-Za-z0-9_-]{1,200}', part) else brief(part)}"
+        for part in path
+    ]
+    return "".join(parts).removeprefix(".")
+
+
+def placed(path: KeyPath, error: Exception) -> str:
+    """Return the message of an error with the path of a key in place of the argument.
+
+    `path` is that of the key, or of its table: the argument is another key there then.
+
+    Examples
+    --------
+    >>> from vgsim._checks import value_error
+    >>> from vgsim._cli.sweep_table import placed
+    >>> placed(("sweep", 0, "width"), value_error("width[1]", "must be an int, got 'a'"))
+    "sweep[0].width[1] must be an int, got 'a'"
+    >>> placed(("stop",), value_error("layer", "must be an int, got 'a'"))
+    "stop.layer must be an int, got 'a'"
+    """
+    argument = getattr(error, "argument", None)
+    if argument is None:
+        return f"{where(path)}: {error}"
+    name, bracket, index = argument.partition("[")
+    if not (path and path[-1] == name):
+        path = (*path, *name.split("__"))
+    said = str(error).removeprefix(argument)
+    place = said[: said.index("]") + 1] if said.startswith("[") else bracket + index
+    return f"{where(path)}{place} {getattr(error, 'problem')}"  # noqa: B009
 
 
 def networks_of(values: Mapping[str, Any], path: KeyPath, problem: Problem) -> list[Network]:
@@ -29,7 +72,7 @@ def networks_of(values: Mapping[str, Any], path: KeyPath, problem: Problem) -> l
     path : tuple
         Where the values are in the file.
     problem : callable
-        Told of everything that is wrong, with where it is.
+        Told of everything that is wrong, one line each.
 
     Examples
     --------
@@ -37,47 +80,48 @@ def networks_of(values: Mapping[str, Any], path: KeyPath, problem: Problem) -> l
     >>> networks_of({"depth": [10, 20], "width": 8}, ("sweep", 0), print)
     [MLP(depth=10, width=8, init='glorot_normal'), MLP(depth=20, width=8, init='glorot_normal')]
     >>> networks_of({"depht": 10, "width": 8}, ("sweep", 0), print)
-    ('sweep', 0, 'depht') unknown key 'depht', did you mean 'depth'?
-    ('sweep', 0) a sweep of MLP needs depth
+    sweep[0].depht is unknown, did you mean 'depth'?
+    sweep[0].depth must be given for a sweep of MLP
     []
     """
     said: list[str] = []
 
-    def say(where: KeyPath, message: str) -> None:
-        said.append(message)
-        problem(where, message)
+    def say(line: str) -> None:
+        said.append(line)
+        problem(line)
 
     given = dict(values)
-    name = given.pop("kind", next(iter(Description.networks)))
-    if not isinstance(name, str) or name not in Description.networks:
-        names = ", ".join(map(repr, Description.networks))
-        say((*path, "kind"), f"kind must be one of {names}, got {name!r}")
+    try:
+        kinds = Choice(tuple(Description.networks))
+        name = kinds.check("kind", given.pop("kind", kinds.choices[0]))
+    except (TypeError, ValueError) as error:
+        problem(placed(path, error))
         return []
     kind = Description.networks[name]
     for key in [key for key in given if key not in kind._fields]:
-        say((*path, key), unknown_key(key, ["kind", *kind._fields]))
+        say(unknown_key((*path, key), ["kind", *kind._fields]))
         del given[key]
     for key, field in kind._fields.items():
         if field.is_required and key not in values:
-            say(path, f"a sweep of {name} needs {key}")
+            say(f"{where((*path, key))} must be given for a sweep of {name}")
     choices: dict[str, list[Any]] = {}
     for key, value in given.items():
         choices |= _choices(kind._fields[key], value, (*path, key), say)
     return [] if said else list(_combined(kind, choices, path, say))
 
 
-def unknown_key(key: str, known: list[str]) -> str:
+def unknown_key(path: KeyPath, known: list[str]) -> str:
     """Say that a key is unknown, and what may be meant.
 
     Examples
     --------
     >>> from vgsim._cli.sweep_table import unknown_key
-    >>> unknown_key("max-samples", ["max_samples", "seed"])
-    "unknown key 'max-samples', did you mean 'max_samples'?"
+    >>> unknown_key(("max-samples",), ["max_samples", "seed"])
+    "max-samples is unknown, did you mean 'max_samples'?"
     """
-    near = get_close_matches(key.lower().replace("-", "_"), known, 1, 0.7)
-    meant = f"did you mean {near[0]!r}?" if near else f"the keys are {', '.join(known)}"
-    return f"unknown key {key!r}, {meant}"
+    near = meant(str(path[-1]), known)
+    hint = f"did you mean {near!r}?" if near else f"the keys are {', '.join(known)}"
+    return f"{where(path)} is unknown, {hint}"
 
 
 def _choices(
@@ -86,12 +130,12 @@ def _choices(
     """Return what to sweep over, by the names that `sweep` has for it; say what is wrong."""
     domain = field.domain
     if isinstance(value, Mapping) and isinstance(domain, Part):
-        if not value and domain.fields:
-            return {field.name: [domain.assembled(field.name, None, {})]}
+        if not value:
+            return {field.name: list(_checked(field, value, path, say))}
         return _swept_part(field, domain, value, path, say)
     items = value if isinstance(value, list) else [value]
     if not items:
-        say(path, f"{field.name} is an empty list: a sweep over nothing has no networks")
+        say(f"{where(path)} is an empty list: a sweep over nothing has no networks")
     checked = (_checked(field, item, path, say) for item in items)
     return {field.name: [one for few in checked for one in few]}
 
@@ -100,18 +144,18 @@ def _checked(field: Field[Any, Any], raw: Any, path: KeyPath, say: Problem) -> I
     """Yield one value as `sweep` takes it, if it is allowed."""
     domain = field.domain
     try:
-        if raw == NONE and field.optional:
+        if plain(raw) == NONE and field.optional:
             yield None
         elif isinstance(raw, Mapping) and isinstance(domain, Part):
             if _is_named(field, domain, raw, path, say):
                 yield _part(field, domain, raw)
         elif isinstance(domain, Part) and domain.fields:
             what = f"a table with {' or '.join(domain.fields)}, or {NONE!r}"
-            raise type_error(field.name, f"must be {what}, got {raw!r}")
+            raise type_error(field.name, f"must be {what}, got {brief(raw)}")
         else:
             yield field.check(tuple(raw) if isinstance(raw, list) else raw)
     except (TypeError, ValueError) as error:
-        say(path, str(error))
+        say(placed(path, error))
 
 
 def _is_named(
@@ -119,11 +163,11 @@ def _is_named(
 ) -> bool:
     """Whether the table of a part has a name, or only fields of the part; say what is wrong."""
     if not domain.fields and "name" not in table:
-        say(path, f"{field.name} needs a name, got {dict(table)}")
+        say(f"{where(path)} needs a name, got {brief(dict(table))}")
         return False
     unknown = [key for key in table if domain.fields and key not in domain.fields]
     for key in unknown:
-        say((*path, key), unknown_key(key, [*domain.fields]))
+        say(unknown_key((*path, key), [*domain.fields]))
     return not unknown
 
 
@@ -141,17 +185,17 @@ def _swept_part(
     if not _is_named(field, domain, table, path, say):
         return {}
     lists = {name: value if isinstance(value, list) else [value] for name, value in table.items()}
-    messages: dict[str, KeyPath] = {}
     for name, items in lists.items():
         if not items:
-            say((*path, name), f"{name} is an empty list: a sweep over nothing has no networks")
+            say(f"{where((*path, name))} is an empty list: a sweep over nothing has no networks")
+    lines: dict[str, None] = {}
     for combination in product(*lists.values()):
         try:
             _part(field, domain, dict(zip(lists, combination, strict=True)))
         except (TypeError, ValueError) as error:
-            messages.setdefault(str(error), (*path, getattr(error, "argument", field.name)))
-    for message, where in messages.items():
-        say(where, message)
+            lines[placed(path, error)] = None
+    for line in lines:
+        say(line)
     names = {} if domain.fields else {field.name: lists.pop("name")}
     return names | {f"{field.name}__{name}": items for name, items in lists.items()}
 
@@ -169,5 +213,4 @@ def _combined(
             reason, _, combination = str(error).partition(" (in the combination ")
             if reason not in reasons:
                 reasons.add(reason)
-                where = (*path, error.argument) if hasattr(error, "argument") else path
-                say(where, f"{reason}; {combination.removesuffix(')')}")
+                say(f"{placed(path, error)}; {combination.removesuffix(')')}")

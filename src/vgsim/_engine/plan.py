@@ -25,7 +25,7 @@ WHOLE_BYTES = 24 << 20  # a thread stores a whole forward pass, or the end of it
 ALL_WHOLE_BYTES = 1 << 30  # and all threads together up to this one;
 SEGMENT_BYTES = 1 << 18  # before it, segments of this size, or so large that there are √depth
 LAYER_BYTES = 1 << 10  # of each stored layer, and each example of a batch, beside its units
-PLAN_BYTES = 160  # of each layer, in the arrays of a plan while they are made
+PLAN_BYTES = 96  # of each layer, in the arrays of a plan while they are made
 OUTCOME = 3  # numbers that are kept of every layer
 CHUNK_DRAWS = 2_000_000  # random numbers a thread draws between two visits to the queue
 
@@ -43,7 +43,7 @@ class Plan:
     >>> import vgsim
     >>> from vgsim._engine.plan import Plan
     >>> from vgsim._checks import require_memory
-from vgsim._engine.settings import Settings
+    from vgsim._engine.settings import Settings
     >>> network = vgsim.MLP(1000, 128)
     >>> Plan(network, Settings.checked().of(network), threads=2).is_plain
     True

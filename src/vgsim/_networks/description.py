@@ -152,7 +152,9 @@ def described(cls: type[T]) -> type[T]:
     def init(self: Any, *values: Any, **fields: Any) -> None:
         for name in fields.keys() - made._fields.keys():
             near = meant(name, made._fields)
-            hint = f"did you mean {near!r}?" if near else f"the fields are {', '.join(made._fields)}"
+            hint = (
+                f"did you mean {near!r}?" if near else f"the fields are {', '.join(made._fields)}"
+            )
             raise type_error(name, f"is no field of {cls.__name__}; {hint}")
         own_init(self, *values, **fields)
 
@@ -207,8 +209,9 @@ class Description:
         """
         own = cls.__name__
         if not isinstance(values, Mapping):
-            problem = f"must be a mapping that describes a {own}, got {brief(values)}"
-            raise type_error("values", problem)
+            raise type_error(
+                "values", f"must be a mapping that describes a {own}, got {brief(values)}"
+            )
         given = dict(values)
         kind = given.pop("kind", None)
         if plain(kind) != own:

@@ -33,7 +33,9 @@ class Named:
     def __init__(self, name: str, /, **parameters: Any) -> None:
         word = plain(name)
         if not isinstance(word, str):
-            raise type_error("name", f"must be a string, got {brief(name)}", f" of {self._argument}")
+            raise type_error(
+                "name", f"must be a string, got {brief(name)}", f" of {self._argument}"
+            )
         name = word
         if name not in self._table:
             self._refuse(name, self._table)

@@ -126,12 +126,14 @@ def binomial(
 def _counts(events: object, n: object, least: int) -> tuple[int, int]:
     """Return how often an event happened in how many samples, `least` of them or more."""
     k, size = plain(events), plain(n)
-    counts = isinstance(k, int) and isinstance(size, int)
-    if counts and 0 <= k <= size and least <= size <= INDICES:
-        return k, size
+    error: Callable[[str, str], Exception] = type_error
+    if isinstance(k, int) and isinstance(size, int):
+        if 0 <= k <= size and least <= size <= INDICES:
+            return k, size
+        error = value_error
     problem = f"must be 0 <= events <= n, got {brief(events)} of {brief(n)}"
     kinds = f"they are ints, and n is from {least} to 2**56"
-    raise (value_error if counts else type_error)("events", f"{problem}; {kinds}")
+    raise error("events", f"{problem}; {kinds}")
 
 
 PRIOR = 0.5  # Beta(½, ½)

@@ -153,8 +153,8 @@ def _sigmas(network: Network) -> tuple[float, float]:
     for name, value in network.techniques.items():
         raise value_error("network", f"must have no {name} for this mean field, got {value!r}")
     if isinstance(network.width, int):
-        fans = [network.width]
-        stds, limits = network.weight_stds[:1], network.bias_limits[:1]
+        fans, one = [network.width], network.with_depth(1)
+        stds, limits = one.weight_stds, one.bias_limits
     else:
         fans = list(network.widths[:-1])
         stds, limits = network.weight_stds, network.bias_limits
