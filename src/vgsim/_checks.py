@@ -350,10 +350,13 @@ def checked_items(argument: str, value: Any, allowed: str) -> list[Any]:
     Traceback (most recent call last):
     TypeError: depths must be a sequence of ints, got b'ab'
     """
+    reason = None
     if not isinstance(value, (str, *BYTES, Mapping, np.ma.MaskedArray)):
-        with suppress(TypeError):
+        try:
             return list(value)
-    raise type_error(argument, f"{allowed}, got {brief(value)}")
+        except Exception as error:  # of whatever was given
+            reason = error
+    raise type_error(argument, f"{allowed}, got {brief(value)}") from reason
 
 
 def real_array(argument: str, value: Any, allowed: str) -> NDArray[np.float64]:

@@ -22,7 +22,7 @@ from vgsim._networks.description import Network
 from vgsim._results.depth_curve import DepthCurve
 from vgsim._results.events import checked_event
 from vgsim._results.tables import Column, jsonable, records, report
-from vgsim._statistics.binomial import check_interval
+from vgsim._statistics.binomial import checked_interval
 from vgsim._statistics.depth_scale import DepthScale, slope_row
 from vgsim._statistics.estimate import LEVEL, Estimate
 from vgsim.theory import mean_field
@@ -55,7 +55,7 @@ class Findings:
 
 def depth(options: argparse.Namespace) -> None:
     """Simulate every activation at every depth, and print a depth curve for each."""
-    check_interval(options.confidence_level, options.method)
+    checked_interval(options.confidence_level, options.method)
     checked_event(options.event, options.threshold, options.event_dtype)
     LEVEL.check("level", options.level)
     if isinstance(options.width, tuple):

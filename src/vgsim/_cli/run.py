@@ -36,7 +36,7 @@ from vgsim._results.tables import (
     report,
     seconds_cell,
 )
-from vgsim._statistics.binomial import Probability, check_interval
+from vgsim._statistics.binomial import Probability, checked_interval
 
 __all__ = [
     "WIDE",
@@ -55,7 +55,7 @@ def run(options: argparse.Namespace) -> None:
     """Simulate every activation at every depth, and print what became of the gradient."""
     if options.out is None and (options.layers or options.record):
         raise ValueError("--layers and --record are about the file: give --out too")
-    check_interval(options.confidence_level, options.method)
+    checked_interval(options.confidence_level, options.method)
     check_threshold(options.threshold)
     networks = networks_of(options, DEPTHS)
     settings = checked_settings(options, networks)

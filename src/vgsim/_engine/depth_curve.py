@@ -9,7 +9,15 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from vgsim._checks import COUNTERS, INDICES, Integer, checked_int, checked_items, value_error
+from vgsim._checks import (
+    COUNTERS,
+    INDICES,
+    Integer,
+    brief,
+    checked_int,
+    checked_items,
+    value_error,
+)
 from vgsim._engine.plan import relative_cost
 from vgsim._engine.progress import Progress, shown
 from vgsim._engine.run import thread_count
@@ -103,5 +111,5 @@ def _checked_depths(depths: Iterable[int]) -> list[int]:
     each = Integer(1, COUNTERS - 1)
     found = [each.check("depths", depth, f"[{i}]") for i, depth in enumerate(given)]
     if not found or any(b <= a for a, b in pairwise(found)):
-        raise value_error("depths", f"must be one or more increasing ints, got {found}")
+        raise value_error("depths", f"must be one or more increasing ints, got {brief(found)}")
     return found

@@ -26,7 +26,7 @@ from vgsim._engine.settings import Settings, checked_layers, default_layers, pla
 from vgsim._kernels import Run
 from vgsim._networks.description import Network, checked_network
 from vgsim._results import labelled
-from vgsim._statistics.estimate import Estimate, check_level
+from vgsim._statistics.estimate import Estimate, checked_level
 
 if TYPE_CHECKING:
     import xarray
@@ -195,7 +195,7 @@ class Lyapunov:
         """
         from scipy.stats import t
 
-        check_level(confidence_level)
+        confidence_level = checked_level(confidence_level)
         finite = self.finite_exponents(start)
         alive = finite > -np.inf
         n = np.count_nonzero(alive, axis=0)

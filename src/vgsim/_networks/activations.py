@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vgsim._checks import Number, real_array
+from vgsim._checks import Number, brief, real_array, value_error
 from vgsim._networks.named import Entry, Named
 
 __all__ = ["ACTIVATIONS", "Activation", "as_activation"]
@@ -318,6 +318,13 @@ _ELSEWHERE = {
 }
 
 
+def _finite(h: ArrayLike) -> Array:
+    array = real_array("h", h, "must be a number or an array of numbers")
+    if not np.isfinite(array).all():
+        raise value_error("h", f"must be finite, got {brief(h)}")
+    return array
+
+
 class Activation(Named):
     """An activation function φ, applied elementwise; immutable and hashable.
 
@@ -401,8 +408,13 @@ class Activation(Named):
         Returns
         -------
         ndarray of float64, the shape of h
+
+        Raises
+        ------
+        TypeError, ValueError
+            If h is not of finite real numbers.
         """
-        h = real_array("h", h, "must be a number or an array of numbers")
+        h = _finite(h)
         return np.asarray(self._law.value(h, *self._values), dtype=np.float64)
 
     def derivative(self, h: ArrayLike) -> Array:
@@ -419,8 +431,13 @@ class Activation(Named):
         Returns
         -------
         ndarray of float64, the shape of h
+
+        Raises
+        ------
+        TypeError, ValueError
+            If h is not of finite real numbers.
         """
-        h = real_array("h", h, "must be a number or an array of numbers")
+        h = _finite(h)
         return np.asarray(self._law.derivative(h, *self._values), dtype=np.float64)
 
     @property

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from vgsim._checks import THRESHOLD, Number, checked_bool
+from vgsim._checks import THRESHOLD, Number, brief, checked_bool, type_error
 from vgsim._results.distribution import Distribution
 from vgsim._results.events import checked_event, event_in_words
 from vgsim._results.tables import Column, check_format, decimals, estimated, report
@@ -343,6 +343,8 @@ class LayerProfile(Curve):
     _paired = True
 
     def __init__(self, samples: Distribution) -> None:
+        if not isinstance(samples, Distribution):
+            raise type_error("samples", f"must be vgsim.Samples, got {brief(samples)}")
         self.samples = samples
         self.layers = np.sort(samples.layers)
         self.distance = samples.network.depth - self.layers

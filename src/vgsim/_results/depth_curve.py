@@ -213,7 +213,9 @@ def _check_runs(runs: Sequence[Samples]) -> None:
         run.column(0)
     depths = [run.network.depth for run in runs]
     if not runs or any(b <= a for a, b in pairwise(depths)):
-        raise value_error("samples", f"must be one or more runs of increasing depths, got {depths}")
+        raise value_error(
+            "samples", f"must be one or more runs of increasing depths, got {brief(depths)}"
+        )
     for run in runs[1:]:
         for name in IDENTITY:
             ours, theirs = getattr(runs[0], name), getattr(run, name)

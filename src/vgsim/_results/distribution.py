@@ -9,7 +9,7 @@ from vgsim._checks import THRESHOLD, checked_numbers
 from vgsim._networks.description import Network
 from vgsim._results.events import checked_event, column_of, condition, require_living
 from vgsim._statistics import bootstrap, lognormal_fit
-from vgsim._statistics.binomial import Probability, binomial, check_interval
+from vgsim._statistics.binomial import Probability, binomial, checked_interval
 from vgsim._statistics.estimate import Estimate
 from vgsim._statistics.quantiles import quantile, quantile_interval
 from vgsim.theory import _prediction
@@ -115,7 +115,7 @@ class Distribution:
         >>> s.probability("underflow", dtype="float16").estimate
         1.0
         """
-        check_interval(confidence_level, method)
+        confidence_level, method = checked_interval(confidence_level, method)
         event, threshold, format_ = checked_event(event, threshold, dtype)
         known = condition(event, threshold, format_)
         events = int(np.count_nonzero(known.holds(self._quantity(event, known.quantity, layer))))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from vgsim._checks import INDICES, Choice, brief, plain, type_error, value_error
-from vgsim._statistics.estimate import check_level
+from vgsim._statistics.estimate import checked_level
 
 METHODS = ("wilson", "exact", "anytime")
 _METHOD = Choice(METHODS)
@@ -54,8 +54,8 @@ class Probability:
         )
 
 
-def check_interval(confidence_level: float, method: str) -> None:
-    """Refuse a confidence level outside (0, 1) and an unknown method.
+def checked_interval(confidence_level: object, method: object) -> tuple[float, str]:
+    """Return a confidence level and a method; refuse a level outside (0, 1), an unknown method.
 
     Raises
     ------
@@ -64,13 +64,12 @@ def check_interval(confidence_level: float, method: str) -> None:
 
     Examples
     --------
-    >>> from vgsim._statistics.binomial import check_interval
-    >>> check_interval(0.95, "agresti")
+    >>> from vgsim._statistics.binomial import checked_interval
+    >>> checked_interval(0.95, "agresti")
     Traceback (most recent call last):
     ValueError: method must be one of 'wilson', 'exact', 'anytime', got 'agresti'
     """
-    check_level(confidence_level)
-    _METHOD.check("method", method)
+    return checked_level(confidence_level), _METHOD.check("method", method)
 
 
 def binomial(
@@ -112,7 +111,7 @@ def binomial(
     (0.0, 0.0, 0.000384)
     """
     events, n = _counts(events, n, 1)
-    check_interval(confidence_level, method)
+    confidence_level, method = checked_interval(confidence_level, method)
     if method == "anytime":
         low, high = confidence_sequence(events, n, confidence_level)
     else:
@@ -181,7 +180,7 @@ def confidence_sequence(events: int, n: int, confidence_level: float = 0.95) -> 
     (0.3383, 0.6617)
     """
     events, n = _counts(events, n, 0)
-    check_level(confidence_level)
+    confidence_level = checked_level(confidence_level)
     log_least = _log_beta(PRIOR + events, PRIOR + n - events) - _log_beta(PRIOR, PRIOR)
     log_least += math.log1p(-confidence_level)
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vgsim._checks import value_error
-from vgsim._statistics.estimate import Estimate, check_level
+from vgsim._statistics.estimate import Estimate, checked_level
 
 Floats = NDArray[np.float64]
 POWERS = np.arange(5)
@@ -165,7 +165,7 @@ def bootstrap(
     >>> print(bootstrap(lambda moments: moments.variance[..., 0], [x]))
     0.996257 (95 % interval 0.969057 to 1.02222)
     """
-    check_level(confidence_level)
+    confidence_level = checked_level(confidence_level)
     arrays = [np.asarray(column, dtype=np.float64) for column in columns]
     for array in arrays:
         if array.ndim != 1 or np.count_nonzero(array > -np.inf) < 2:

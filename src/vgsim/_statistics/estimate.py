@@ -49,14 +49,14 @@ class Estimate:
 LEVEL = Number("a number strictly between 0 and 1", lambda level: 0 < level < 1)
 
 
-def check_level(confidence_level: float) -> None:
-    """Refuse a confidence level outside (0, 1).
+def checked_level(confidence_level: object) -> float:
+    """Return a confidence level as a float; refuse one outside (0, 1).
 
     Examples
     --------
-    >>> from vgsim._statistics.estimate import check_level
-    >>> check_level(95)
+    >>> from vgsim._statistics.estimate import checked_level
+    >>> checked_level(95)
     Traceback (most recent call last):
     ValueError: confidence_level must be a number strictly between 0 and 1, got 95
     """
-    LEVEL.check("confidence_level", confidence_level)
+    return LEVEL.check("confidence_level", confidence_level)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vgsim._checks import checked_numbers, value_error
-from vgsim._statistics.estimate import Estimate, check_level
+from vgsim._statistics.estimate import Estimate, checked_level
 
 
 def quantile(values: ArrayLike, q: ArrayLike) -> float | NDArray[np.float64]:
@@ -121,7 +121,7 @@ def quantile_interval(values: ArrayLike, q: ArrayLike, confidence_level: float =
     >>> print(quantile_interval(range(1, 101), 0.5))
     50.5 (95 % interval 40 to 61)
     """
-    check_level(confidence_level)
+    confidence_level = checked_level(confidence_level)
     values, q = np.asarray(values, dtype=np.float64), checked_numbers("q", q)
     if values.ndim != 1 or not values.size or np.isnan(values).any():
         raise value_error("values", "must be a vector of one or more numbers or -inf, none NaN")

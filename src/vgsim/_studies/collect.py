@@ -9,7 +9,15 @@ from typing import Any, Literal
 
 from numpy.typing import ArrayLike, DTypeLike
 
-from vgsim._checks import INDICES, Number, checked_int, type_error, value_error
+from vgsim._checks import (
+    INDICES,
+    Number,
+    brief,
+    checked_int,
+    checked_items,
+    type_error,
+    value_error,
+)
 from vgsim._engine.progress import Progress
 from vgsim._engine.settings import Settings, checked_layers
 from vgsim._networks.description import Network, checked_network
@@ -231,12 +239,7 @@ def _planned(
 
 
 def _checked_networks(tasks: Iterable[Network]) -> list[Network]:
-    if not isinstance(tasks, Iterable):
-        raise type_error("tasks", f"must be an iterable of networks, got {tasks!r}")
-    try:
-        given = list(tasks)
-    except TypeError:
-        raise type_error("tasks", f"must be a sequence of networks, got {tasks!r}") from None
+    given = checked_items("tasks", tasks, "must be an iterable of networks")
     networks = [checked_network(network, "tasks") for network in given]
     if not networks:
         raise value_error("tasks", "must hold at least one network, got none")
@@ -259,7 +262,7 @@ def _checked_rules(
     rules = []
     for rule in given:
         if not isinstance(rule, Precision):
-            raise type_error("stop", f"must be a vgsim.Precision or several, got {rule!r}")
+            raise type_error("stop", f"must be a vgsim.Precision or several, got {brief(rule)}")
         if rule.layer not in layers:
             raise value_error(
                 "layers", f"must hold layer {rule.layer}, which stop watches, got {layers}"

@@ -6,7 +6,9 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
-from vgsim._checks import brief, checked_items, plain, type_error, value_error
+from vgsim._checks import Choice, brief, checked_items, plain, type_error, value_error
+from vgsim._engine.settings import Settings
+from vgsim._networks.description import Description
 from vgsim._results import npz
 from vgsim._results.samples import merged_provenance
 from vgsim._studies import archive, labelled
@@ -88,6 +90,10 @@ class Study(Sequence[Result]):
         number = plain(place)
         if not isinstance(number, int):
             raise type_error("place", f"must be an int or a slice, got {brief(place)}")
+        if not -len(self) <= number < len(self):
+            raise IndexError(
+                f"place must be one of {len(self)} results, got {brief(place)}"
+            )
         return self._results[number]
 
     def find(self, **fields: Any) -> Study:
@@ -137,6 +143,10 @@ class Study(Sequence[Result]):
         word, known = plain(value), [its[name] for its in labels if name in its]
         if isinstance(word, str) and word in known:
             return word
+        if name == "kind":
+            return Choice(tuple(Description.networks)).check(name, value)
+        if name in ("batch_size", "loss", "engine", "dtype"):
+            return getattr(Settings.checked(**{name: value}), name)
         for field in filter(None, (result.network.field(name) for result in self)):
             checked = field.check(value)
             return word if isinstance(word, str) else checked

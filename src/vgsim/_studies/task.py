@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vgsim._checks import Integer, check_threshold, checked_items, value_error
+from vgsim._checks import Integer, brief, check_threshold, checked_items, value_error
 from vgsim._engine.settings import STREAM_VERSION, Settings, checked_layers
 from vgsim._networks.description import Network, checked_network, network_from_json
 
@@ -202,7 +202,7 @@ def checked_thresholds(thresholds: Iterable[float]) -> tuple[float, ...]:
     given = checked_items("thresholds", thresholds, allowed)
     chosen = tuple(sorted(check_threshold(threshold, "thresholds") for threshold in given))
     if not chosen or len(set(chosen)) < len(chosen):
-        raise value_error("thresholds", f"{allowed}, at least one, got {list(chosen)}")
+        raise value_error("thresholds", f"{allowed}, at least one, got {brief(list(chosen))}")
     return chosen
 
 

@@ -329,7 +329,8 @@ def exact_law(network: Network) -> ProductLaw:
     if network.residual:
         branch = abs(network.residual.branch_scale(network.depth))
         log_scale += 2.0 * network.depth * math.log(branch)
-        factor = partial(_skipped, (network.residual.skip / branch / network.weight_stds[0]) ** 2)
+        ratio = network.residual.skip / branch / float(network.weight_stds[0])
+        factor = partial(_skipped, ratio * ratio)
     return layered_law(Widths.of(network.widths), factor, log_scale)
 
 

@@ -14,7 +14,7 @@ from vgsim._networks.activations import Activation, as_activation
 from vgsim._networks.description import Network
 from vgsim.theory._gaussian import gaussian_mean
 from vgsim.theory._mixture import linear_factor
-from vgsim.theory._variance_map import fixed_point
+from vgsim.theory._variance_map import fixed_point, layer_variances
 
 __all__ = ["finite_width_rates", "smooth_moments"]
 
@@ -138,11 +138,12 @@ def smooth_moments(network: Network, *, finite: bool, first: int = 0) -> tuple[f
     bias and variance, its covariance with the log norm of the tangent vector so far, and E ρ².
     """
     phi, widths = network.activation, network.widths
-    sigma_b = np.hypot(network.bias_std, network.bias_limits / math.sqrt(3.0))
-    power = network.weight_stds**2 * np.array(widths[:-1])
-    q = float(power[0] + sigma_b[0] ** 2)
+    power, bias_variance = layer_variances(network)
+    q = float(power[0] + bias_variance[0])
     bias, covariance = 0.0, 0.0
     spread, aligned = 2.0 * power[0] ** 2 / widths[0], power[0] / (q * widths[0])
+    inside = min(max(q, SMALLEST), 1.0 / SMALLEST) / q
+    q, spread = q * inside, spread * inside**2
     mean = variance = 0.0
     for l in range(1, network.depth + 1):
         n = widths[l]
@@ -150,7 +151,7 @@ def smooth_moments(network: Network, *, finite: bool, first: int = 0) -> tuple[f
         k = m.slope_1 / m.slope
         curvature = m.slope_2 / m.slope - k * k
         if l == first + 1:  # a tangent vector of any direction
-            covariance, aligned = 0.0, (q - sigma_b[l - 1] ** 2) / (q * widths[l - 1])
+            covariance, aligned = 0.0, max(1.0 - bias_variance[l - 1] / q, 0.0) / widths[l - 1]
         if l > first:
             mean += math.log(power[l - 1] * m.slope)
         if finite and l > first:
@@ -160,8 +161,8 @@ def smooth_moments(network: Network, *, finite: bool, first: int = 0) -> tuple[f
             _check_small(l, q, k, spread, aligned, k * bias + curvature * spread / 2, sum_variance)
         if l == network.depth:
             break
-        w = network.weight_stds[l] ** 2 * n
-        q_next = float(w * m.square + sigma_b[l] ** 2)
+        w = power[l]
+        q_next = float(w * m.square + bias_variance[l])
         parallel = w * m.square_1
         common = w * (m.both / m.slope - m.square)
         covariance = parallel * (covariance + k * spread) + common / n

@@ -8,6 +8,7 @@ from vgsim._checks import Choice, Number, value_error
 from vgsim._networks.activations import Activation, as_activation
 from vgsim._networks.description import Network
 from vgsim.theory._gaussian import gaussian_mean
+from vgsim.theory._variance_map import layer_variances
 
 __all__ = ["checked_batch_size", "normalisation_rate", "normalised_growth", "unit_means"]
 
@@ -114,8 +115,7 @@ def normalised_growth(network: Network, batch_size: float, layer: int = 0) -> fl
         return _batch_growth(network, batch_size, layer)
     phi = network.activation
     growth, x_square = 0.0, 1.0
-    sigma_b_square = network.bias_std**2 + network.bias_limits**2 / 3.0
-    power = network.weight_stds**2 * network.width_array[:-1]
+    power, sigma_b_square = layer_variances(network, most=1e100)
     for l, (w, b) in enumerate(zip(power.tolist(), sigma_b_square.tolist(), strict=True)):
         q = w * x_square + b
         scale = q + network.norm_eps

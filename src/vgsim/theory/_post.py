@@ -17,6 +17,10 @@ __all__ = ["post_growth"]
 Floats = NDArray[np.float64]
 REACH = 8.0  # standard deviations of the grid on either side
 POINTS = 400
+NO_GRID = (
+    "has weights too large or too small, or a branch too weak beside the skip, for a grid: no "
+    "theory of style 'post'"
+)
 
 
 @dataclass(frozen=True)
@@ -36,12 +40,18 @@ def post_growth(network: Network, powers: list[float], biases: list[float]) -> f
     not its mean square alone. Forward: the law of y = s φ(y') + c H, H normal, on a grid.
     Backward: E[g² | y].
     """
-    blocks, skip = _forward(network, powers, biases), _skip(network)
+    with np.errstate(all="ignore"):  # what leaves the range of floats is refused
+        return _post_growth(_forward(network, powers, biases), _skip(network))
+
+
+def _post_growth(blocks: list[_Block], skip: float) -> float:
     growth, conditional = 0.0, np.ones(blocks[-1].law.size)
     for block in reversed(blocks):
         local = block.slope * conditional
         conditional = skip**2 * (block.step @ local) + block.branch * float(block.law @ local)
         top = float(conditional.max())
+        if not 0 < top < math.inf:
+            raise value_error("network", NO_GRID)
         conditional /= top
         growth += math.log(top)
     return growth + math.log(float(_gauss(_axis(1.0)) @ conditional))
@@ -94,13 +104,13 @@ def _forward(network: Network, powers: list[float], biases: list[float]) -> list
 def _transition(centre: Floats, std: float) -> tuple[Floats, Floats]:
     """Return a grid of y = centre + std z and the probabilities to go to its points."""
     low, high = centre.min() - REACH * std, centre.max() + REACH * std
-    points = min(max(POINTS, math.ceil((high - low) / (0.4 * std))), 4 * POINTS)
+    if not (std > 0 and math.isfinite(high - low)):
+        raise value_error("network", NO_GRID)
+    points = math.ceil(min(max(POINTS, (high - low) / (0.4 * std)), 4 * POINTS))
     y = np.linspace(low, high, points)
     y += 0.5 * (y[1] - y[0]) - y[np.argmin(np.abs(y))]  # 0, where φ may have a kink, is in between
     kernel = np.exp(-0.5 * ((y - centre[:, None]) / std) ** 2)
     total = kernel.sum(axis=1, keepdims=True)
     if not total.min() > 0:
-        raise value_error(
-            "network", "has a branch too weak beside the skip for a grid: no theory of style 'post'"
-        )
+        raise value_error("network", NO_GRID)
     return y, kernel / total

@@ -33,7 +33,8 @@ Floats = NDArray[np.float64]
 
 SAMPLE_BYTES = 64  # of each drawn number, while it is drawn
 _SHARE = Number("more than 0 and at most 1", lambda x: 0 < x <= 1)
-_THETA = _SCALE = Number("a finite number", lambda x: True)
+_THETA = Number("a number from -1e200 to 1e200", lambda x: abs(x) <= 1e200)
+_SCALE = Number("a number from -1e100 to 1e100", lambda x: abs(x) <= 1e100)
 _EVENT = Choice((*RELATIVE, "dead"))
 
 

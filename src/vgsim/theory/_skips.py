@@ -14,7 +14,7 @@ from vgsim.theory._gaussian import gaussian_mean
 from vgsim.theory._mixture import noncentral_factor
 from vgsim.theory._normalised import unit_means
 from vgsim.theory._post import post_growth
-from vgsim.theory._variance_map import SIGMA_W
+from vgsim.theory._variance_map import SIGMA_W, layer_variances
 
 __all__ = [
     "highway_growth",
@@ -72,8 +72,7 @@ def residual_growth(network: Network) -> float:
     style, every = network.residual.style, network.residual.every
     skip, branch = network.residual.skip, network.residual.branch_scale(network.depth)
     phi = network.activation
-    powers = (network.weight_stds**2 * network.width_at(0)).tolist()
-    biases = (network.bias_std**2 + network.bias_limits**2 / 3.0).tolist()
+    powers, biases = (values.tolist() for values in layer_variances(network))
     if style == "post":
         return post_growth(network, powers, biases)
     growth, mean, square = 0.0, 0.0, 1.0
@@ -158,10 +157,9 @@ def highway_growth(network: Network) -> float:
         raise value_error("network", f"must be an MLP with highway, got {network!r}")
     _check_limit(network)
     phi, gate, shift = network.activation, Activation("sigmoid"), network.highway.gate_bias
-    biases = (network.bias_std**2 + network.bias_limits**2 / 3.0).tolist()
+    powers, biases = (values.tolist() for values in layer_variances(network))
     growth, mean, square = 0.0, 0.0, 1.0
-    for std, b in zip(network.weight_stds.tolist(), biases, strict=True):
-        power = std * std * network.width_at(0)
+    for power, b in zip(powers, biases, strict=True):
         y_mean, y_square, y_slope = _normed_means(network, phi, power * square + b)
         variance = power * square
         opened = gaussian_mean(lambda h: gate.value(h + shift), variance)

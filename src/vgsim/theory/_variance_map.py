@@ -8,11 +8,20 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from vgsim._checks import Number
+from vgsim._checks import Number, value_error
 from vgsim._networks.activations import Activation, as_activation
+from vgsim._networks.description import Network
 from vgsim.theory._gaussian import checked_variance, gaussian_mean, kinks, nodes
 
-__all__ = ["SIGMA_B", "SIGMA_W", "chi", "chi_parallel", "fixed_point", "variance_map"]
+__all__ = [
+    "SIGMA_B",
+    "SIGMA_W",
+    "chi",
+    "chi_parallel",
+    "fixed_point",
+    "layer_variances",
+    "variance_map",
+]
 
 Array = NDArray[np.float64]
 
@@ -23,6 +32,31 @@ _Q_0 = Number("from 1e-20 to 1e20", lambda x: 1e-20 <= x <= 1e20)
 ROUNDING = 1e-13  # in ln(q'/q): less is 0
 TOUCHING = 1e-9  # in ln(q'/q): the map touches the diagonal; to pass takes some 1e5 layers
 LARGEST = 1e300  # a fixed point beyond counts as infinite
+
+
+def layer_variances(network: Network, most: float = 1e50) -> tuple[Array, Array]:
+    """Return σ_w² and σ_b² of every layer; refuse σ above `most` or below its inverse.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> from vgsim.theory._variance_map import layer_variances
+    >>> layer_variances(vgsim.MLP(2, 8, init="he_normal", bias_std=0.5))
+    (array([2., 2.]), array([0.25, 0.25]))
+    """
+    n = network.width_array[:-1]
+    sigma_w, sigma_b = network.weight_stds * np.sqrt(n), network.bias_limits / math.sqrt(3.0)
+    if network.bias_std > 0:
+        sigma_b = np.full(network.depth, network.bias_std)
+    for name, sigma in (("weights, times √fan_in,", sigma_w), ("biases", sigma_b)):
+        beyond = sigma[(sigma > most) | ((sigma < 1.0 / most) & (sigma > 0))]
+        if beyond.size:
+            raise value_error(
+                "network",
+                f"must have {name} of a standard deviation from {1.0 / most:g} to {most:g} for "
+                f"this theory, got {beyond[0]:.6g}",
+            )
+    return network.weight_stds**2 * n, sigma_b**2
 
 
 def variance_map(activation: str | Activation, sigma_w: float, sigma_b: float, q: float) -> float:
