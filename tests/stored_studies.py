@@ -46,3 +46,10 @@ def sql(path, statement, *parameters):
     """Run a statement in a store's file, as any SQLite client would."""
     with closing(sqlite3.connect(path)) as connection, connection:
         return connection.execute(statement, parameters).fetchall()
+
+
+def stored_samples(path):
+    """How many samples a store holds that may be in the making."""
+    if not path.exists() or not sql(path, "SELECT name FROM sqlite_master WHERE name = 'blocks'"):
+        return 0
+    return sql(path, "SELECT coalesce(sum(count), 0) FROM blocks")[0][0]

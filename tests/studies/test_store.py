@@ -15,6 +15,7 @@ from stored_studies import NET, OTHER, TASK, held, make_store, sql, tally, write
 from vgsim._studies.merge import merge
 from vgsim._studies.status import status
 from vgsim._studies.store import Reader, Store
+from vgsim._studies.store_file import checksum
 from vgsim._studies.task import Task
 
 
@@ -202,7 +203,9 @@ def test_newer_format(path, start):
 
 
 def test_other_stream_version(path, tmp_path):
-    sql(path, "UPDATE runs SET provenance = json_set(provenance, '$.stream_version', '99')")
+    ((key, made),) = sql(path, "SELECT key, provenance FROM runs")
+    made = json.dumps(json.loads(made) | {"stream_version": "99"})
+    sql(path, "UPDATE runs SET provenance = ?, checksum = ?", made, checksum(key, made))
     message = "stream version 99, this vgsim draws version .*: it can be read, but not"
     with pytest.raises(ValueError, match=message):
         Store(path)
@@ -217,6 +220,8 @@ def test_other_stream_version(path, tmp_path):
 
 def test_runs_share_the_work(path):
     with Store(path) as a, Store(path) as b:
+        a.add([TASK])
+        b.add([TASK])
         with a.transaction():
             assert a.claim(TASK, 5000, 9000) == (9000, True)
         with b.transaction():
@@ -237,6 +242,7 @@ def test_runs_share_the_work(path):
 @pytest.mark.parametrize("lost", ["its process", "its sign of life"])
 def test_claims_of_a_lost_run_are_void(path, lost):
     with Store(path) as a, Store(path) as b:
+        a.add([TASK])
         with a.transaction():
             a.claim(TASK, 5000, 9000)
         if lost == "its process":

@@ -43,10 +43,10 @@ STEPS = (  # longer blocks replace shorter ones; those of equal length stay
 
 
 RUNS = """INSERT OR IGNORE INTO main.runs
-(key, provenance, host, pid, began, seen, ended, samples, work)
-SELECT key, provenance, host, pid, began, seen, coalesce(ended, seen), samples, work
+(key, provenance, checksum, host, pid, began, seen, ended, samples, work)
+SELECT key, provenance, checksum, host, pid, began, seen, coalesce(ended, seen), samples, work
 FROM other.runs WHERE json_valid(provenance)"""
-COLUMNS = "digest, task, labels, cost, max_samples, rules, finished"
+COLUMNS = "digest, task, labels, cost, checksum, max_samples, rules, finished"
 SOUND = "tasks.id >= ?1 AND tasks.id < ?2 AND tasks.id NOT IN (SELECT task FROM left_out WHERE first = -1)"
 NEW_TASKS = f"""INSERT OR IGNORE INTO main.tasks ({COLUMNS})
 SELECT {COLUMNS} FROM other.tasks WHERE {SOUND}"""
@@ -123,7 +123,7 @@ def merge(
     for path in paths:
         with Reader(path, whole=False) as source:
             source.check_stream()
-    with Store(goal, executor=None) as store:
+    with Store(goal) as store:
         store.check_blocks()
         with store.transaction():
             store.drop_damaged()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Future
@@ -27,6 +28,8 @@ __all__ = ["Scheduler"]
 
 POLL_SECONDS = 0.2
 UNIT_SECONDS = 2.0  # what a unit of work should take
+QUEUE_SECONDS = 0.5  # of small units are submitted at once, for each worker,
+QUEUE_UNITS = 64  # but no more of them
 ATTEMPTS = 3  # at a unit whose worker was lost
 
 
@@ -92,6 +95,7 @@ class Scheduler:
         self._elsewhere: list[_Unit] = []  # which other processes draw into the same store
         self._arrived: SimpleQueue[Future[Counted]] = SimpleQueue()
         self._grown = False
+        self._seconds = self._cost = 0.0  # of all units that were received
         self._made_by = provenance() | {"executor": workers.name}
 
     def study(self) -> Study:
@@ -154,8 +158,9 @@ class Scheduler:
                     cursor.take(usable)
                 if usable is not held or cursor.is_done:
                     break
-        with store.transaction():
-            store.finish((cursor.task, cursor.n) for cursor in self._cursors if cursor.is_done)
+        if finished := [(cursor.task, cursor.n) for cursor in self._cursors if cursor.is_done]:
+            with store.transaction():
+                store.finish(finished)
 
     def _cancel_all(self) -> None:
         """Cancel every pending unit."""
@@ -220,6 +225,8 @@ class Scheduler:
                     trouble.__cause__ = error
             else:
                 unit.cursor.timed(len(blocks), seconds)
+                self._seconds += seconds
+                self._cost += (unit.end - unit.first) * unit.cursor.task.cost
                 arrived.setdefault(unit.cursor, []).append(blocks)
         return arrived, lost, trouble
 
@@ -236,15 +243,31 @@ class Scheduler:
         return [first, *(self._arrived.get() for _ in range(self._arrived.qsize()))]
 
     def _next_units(self, seconds: float, submitted: int) -> list[_Unit]:
-        """Return units of about so many seconds, one queued for each running: no worker idles."""
+        """Return units of about so many seconds, one queued for each running: no worker idles.
+
+        Of small units more are queued, so that a transaction is about more than one of them.
+        """
         again, self._elsewhere = self._elsewhere, []
         units = [mine for unit in again for mine in self._claimed(unit)]
         workers = self._workers.count
-        while seconds > 0 and len(self._pending) + submitted + len(units) < 2 * workers:
+        work = sum(map(self._expected, self._pending.values()))
+        while seconds > 0:
+            queued = len(self._pending) + submitted + len(units)
+            if queued >= 2 * workers and (
+                work >= min(seconds, QUEUE_SECONDS) * workers or queued >= QUEUE_UNITS * workers
+            ):
+                break
             if (unit := self._next_unit(seconds, workers)) is None:
                 break
             units += self._claimed(unit)
+            work += self._expected(unit)
         return units
+
+    def _expected(self, unit: _Unit) -> float:
+        """Return the seconds that a unit should take, by relative cost; infinity at first."""
+        if not self._cost:
+            return math.inf
+        return (unit.end - unit.first) * unit.cursor.task.cost * self._seconds / self._cost
 
     def _next_unit(self, seconds: float, workers: int) -> _Unit | None:
         """Return the next samples, of the first network that has any to send."""

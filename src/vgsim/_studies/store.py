@@ -17,7 +17,7 @@ from vgsim._engine.run import provenance
 from vgsim._engine.settings import STREAM_VERSION
 from vgsim._studies.blocks import BLOCK, Blocks
 from vgsim._studies.precision import Precision
-from vgsim._studies.store_file import StoreFile, joined, local_path, packed, unpacked
+from vgsim._studies.store_file import StoreFile, checksum, joined, local_path, packed, unpacked
 from vgsim._studies.task import Task
 
 __all__ = ["Reader", "Store"]
@@ -27,6 +27,13 @@ CHUNK_COUNTS = 2**16  # or so many that they have about as many rows of counts
 ALL = -1  # blocks of a task
 SEEN_SECONDS = 10.0  # a run that is at work says so as often,
 LOST_SECONDS = 60.0  # and is taken for lost after so long
+
+
+COLUMNS = ("task", "labels", "cost", "checksum", "max_samples", "rules")
+GIVEN = ", ".join(f"excluded.{name}" for name in COLUMNS)
+ENTER = f"""INSERT INTO tasks (digest, {", ".join(COLUMNS)}) VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (digest) DO UPDATE SET ({", ".join(COLUMNS)}, finished) = ({GIVEN}, NULL)
+WHERE ({", ".join(COLUMNS)}) IS NOT ({GIVEN})"""
 
 
 class Reader:
@@ -99,14 +106,17 @@ class Reader:
         """Yield the tasks, in the order in which they were entered."""
         last = 0
         while rows := self.file.all(
-            f"SELECT id, digest, task, labels FROM tasks WHERE id > ? ORDER BY id LIMIT {CHUNK}",
+            "SELECT id, digest, task, labels, cost, checksum FROM tasks WHERE id > ? "
+            f"ORDER BY id LIMIT {CHUNK}",
             last,
         ):
             last = rows[-1][0]
-            for key, digest, text, labels in rows:
+            for key, *columns, seal in rows:
                 try:
-                    task = Task.from_dict(json.loads(text))
-                    if (digest, text, labels) != (task.digest, task.json, _labels(task)):
+                    if seal != checksum(*columns):
+                        raise ValueError
+                    task = Task.from_dict(json.loads(columns[1]))
+                    if task.digest != columns[0]:
                         raise ValueError
                 except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError):
                     self.left_out.add((key, ALL))
@@ -118,11 +128,15 @@ class Reader:
     def provenance(self) -> list[dict[str, str]]:
         """What drew the samples: each set of versions, instruction set and machine once."""
         found: list[dict[str, str]] = []
-        for key, text in self.file.all("SELECT id, provenance FROM runs ORDER BY id"):
+        for row, key, text, seal in self.file.all(
+            "SELECT id, key, provenance, checksum FROM runs ORDER BY id"
+        ):
             try:
+                if seal != checksum(key, text):
+                    raise ValueError
                 made = {str(name): str(value) for name, value in dict(json.loads(text)).items()}
             except (RecursionError, TypeError, ValueError):
-                self._note(f"the provenance of run {key}", "it was altered")
+                self._note(f"the provenance of run {row}", "it was altered")
             else:
                 found += [made] if made not in found else []
         return found
@@ -230,8 +244,8 @@ class Store(Reader):
     ----------
     path : path-like
         Made if it is not there, with its folders.
-    executor : str, optional
-        What runs the units of work, for the provenance. None: no samples will be drawn.
+    executor : str, default "threads"
+        What runs the units of work, for the provenance.
 
     Raises
     ------
@@ -260,33 +274,40 @@ class Store(Reader):
     [<Blocks: 2, samples 0 to 1999>]
     """
 
-    def __init__(self, path: str | os.PathLike[str], executor: str | None = "threads") -> None:
+    def __init__(self, path: str | os.PathLike[str], executor: str = "threads") -> None:
         self._ids: dict[str, int] = {}  # of tasks, by digest
         self._at_work: list[int] | None = None  # other runs, as this transaction found them
-        self._seen = time.time()
+        self._seen = time.time()  # when this run last said that it is at work
+        self._executor = executor
         self._open(StoreFile(local_path(path), create=True), whole=True, write=True)
         try:
             self.check_stream()
-            if executor is not None:
-                self._begin_run(json.dumps(provenance() | {"executor": executor}))
         except BaseException:
             super().close()
             raise
 
-    def _begin_run(self, made_by: str) -> None:
+    def _begin_run(self) -> None:
+        """Enter this process as one that adds samples."""
         now = self._seen = time.time()
-        with self.file.transaction():
-            ((self._run,),) = self.file.all("SELECT coalesce(max(id), 0) + 1 FROM runs")
-            row = self._run, uuid.uuid4().hex, made_by, os.uname().nodename, os.getpid(), now, now
-            self.file.all("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, NULL, 0, 0)", *row)
+        made_by = json.dumps(provenance() | {"executor": self._executor})
+        ((self._run,),) = self.file.all("SELECT coalesce(max(id), 0) + 1 FROM runs")
+        key, where = uuid.uuid4().hex, (os.uname().nodename, os.getpid())
+        row = self._run, key, made_by, checksum(key, made_by), *where, now, now
+        self.file.all("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, 0, 0)", *row)
 
     def close(self) -> None:
         """End the run and close the file; a second time nothing happens."""
-        with suppress(OSError, ValueError), self.file.transaction():
+        if self._run:
+            with suppress(OSError, ValueError):
+                self._end_run()
+        super().close()
+
+    def _end_run(self) -> None:
+        with self.file.transaction():
             self.file.all("DELETE FROM claims WHERE run = ?", self._run)
             ended = time.time()
             self.file.all("UPDATE runs SET seen = ?1, ended = ?1 WHERE id = ?2", ended, self._run)
-        super().close()
+        self._run = 0
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -308,19 +329,27 @@ class Store(Reader):
         target = max_samples, json.dumps([asdict(rule) for rule in rules])
         left = iter(tasks)
         while some := list(islice(left, CHUNK)):
-            rows = [(task.digest, task.json, _labels(task), task.cost, *target) for task in some]
+            rows = []
+            for task in some:
+                columns = task.digest, task.json, json.dumps(_labels(task)), task.cost
+                rows.append((*columns, checksum(*columns), *target))
             with self.transaction():
-                self.file.many(
-                    "INSERT INTO tasks (digest, task, labels, cost, max_samples, rules) "
-                    "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (digest) DO UPDATE SET "
-                    "(task, labels, cost, max_samples, rules, finished) = (excluded.task, "
-                    "excluded.labels, excluded.cost, excluded.max_samples, excluded.rules, NULL) "
-                    "WHERE (task, labels, cost, max_samples, rules) IS NOT (excluded.task, "
-                    "excluded.labels, excluded.cost, excluded.max_samples, excluded.rules)",
-                    rows,
-                )
-                names = {name: None for task in some for name in _shown(task)}
+                if not self._run:
+                    self._begin_run()
+                self._check_tasks([row[0] for row in rows])
+                self.file.many(ENTER, rows)
+                names = {name: None for task in some for name in _labels(task)}
                 self.file.show_labels(names)
+
+    def _check_tasks(self, digests: Sequence[str]) -> None:
+        """Say which descriptions of tasks were altered; they are about to be entered again."""
+        for key, *columns, seal in self.file.all(
+            "SELECT id, digest, task, labels, cost, checksum FROM tasks "
+            f"WHERE digest IN ({', '.join('?' * len(digests))})",
+            *digests,
+        ):
+            if seal != checksum(*columns):
+                self._note(f"task {key}", "its description was altered")
 
     def drop_damaged(self) -> None:
         """Remove what was found damaged, inside a transaction."""
@@ -401,10 +430,10 @@ class Store(Reader):
         within = "task = ? AND first >= ? AND first < ?"
         there = dict(self.file.all(f"SELECT first, count FROM blocks WHERE {within}", *span))
         rows, counts, samples = [], [], 0
-        for first, count, checksum, payload, counted in packed(task, blocks):
+        for first, count, seal, payload, counted in packed(task, blocks):
             if (key, first) not in self.left_out and there.get(first, 0) >= count:
                 continue
-            rows.append((key, first, count, self._run, checksum, payload))
+            rows.append((key, first, count, self._run, seal, payload))
             counts += [(key, first, *row) for row in counted]
             samples += count
         replaced = [row[:2] for row in rows]
@@ -444,11 +473,7 @@ def _exists(pid: int) -> bool:
     return True
 
 
-def _shown(task: Task) -> dict[str, Any]:
+def _labels(task: Task) -> dict[str, Any]:
     """Return the labels of a task that its row in the view "results" has; seeds are integers."""
     labels = {name: value for name, value in task.columns.items() if value is not None}
     return labels | {"seed": task.seed if task.seed < 2**63 else str(task.seed)}
-
-
-def _labels(task: Task) -> str:
-    return json.dumps(_shown(task))

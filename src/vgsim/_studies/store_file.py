@@ -23,7 +23,7 @@ from vgsim._results.events import LOG10_RANGE
 from vgsim._studies.blocks import LIMBS, SQUARE_LIMBS, Blocks
 from vgsim._studies.task import Task
 
-__all__ = ["StoreFile", "is_store", "joined", "local_path", "packed", "unpacked"]
+__all__ = ["StoreFile", "checksum", "is_store", "joined", "local_path", "packed", "unpacked"]
 
 APPLICATION = 0x7667736D  # "vgsm", in the header of the file
 FORMAT = 1  # PRAGMA user_version
@@ -34,6 +34,7 @@ TABLES = {
   task TEXT NOT NULL,           -- JSON: the network, how it is sampled, what is counted
   labels TEXT NOT NULL,         -- JSON: the columns of the view "results"
   cost REAL NOT NULL,           -- relative cost of one sample
+  checksum BLOB NOT NULL,       -- SHA-256 of the columns before
   max_samples INTEGER,          -- target of the last study
   rules TEXT NOT NULL,          -- JSON: its stop rules
   finished INTEGER              -- samples that met the target; NULL until then
@@ -42,6 +43,7 @@ TABLES = {
   id INTEGER PRIMARY KEY,
   key TEXT NOT NULL UNIQUE,     -- random, so that merged stores can tell runs apart
   provenance TEXT NOT NULL,     -- JSON: versions, compiler, instruction set, executor
+  checksum BLOB NOT NULL,       -- SHA-256 of the columns before
   host TEXT NOT NULL,
   pid INTEGER NOT NULL,
   began REAL NOT NULL,          -- seconds since 1970, as seen and ended
@@ -55,7 +57,7 @@ TABLES = {
   first INTEGER NOT NULL,       -- index of the first sample
   count INTEGER NOT NULL,       -- samples
   run INTEGER NOT NULL,
-  checksum BLOB NOT NULL,       -- SHA-256 of the task's digest, first, count, payload, rows of counts
+  checksum BLOB NOT NULL,       -- SHA-256: digest of the task, first, count, counts, payload
   payload BLOB NOT NULL,        -- exact sums and histograms
   PRIMARY KEY (task, first)
 )""",
@@ -280,8 +282,10 @@ class StoreFile:
             yield
         except sqlite3.ProgrammingError:
             raise ValueError(f"{self.path} is closed") from None
+        except UnicodeDecodeError as error:  # of what SQLite quotes
+            raise ValueError(f"{self.path} is damaged beyond reading: no text") from error
         except sqlite3.Error as error:
-            words = str(error)
+            words = next(iter(str(error).splitlines()), "")  # others are of a damaged table's text
             if words in TROUBLES or isinstance(error, sqlite3.OperationalError):
                 number, sentence = TROUBLES.get(words, (EIO, "it cannot be used"))
                 raise OSError(number, f"{sentence} ({words})", str(self.path)) from error
@@ -302,7 +306,10 @@ def _make_tables(connection: sqlite3.Connection) -> None:
 
 def _show_labels(connection: sqlite3.Connection, names: Iterable[str]) -> None:
     """Add columns to the view "results": labels of tasks that it does not show yet."""
-    shown = [row[1] for row in connection.execute("PRAGMA table_info(results)")]
+    try:
+        shown = [row[1] for row in connection.execute("PRAGMA table_info(results)")]
+    except sqlite3.OperationalError:  # the text of the view was altered
+        shown = []
     labels = list(dict.fromkeys([*shown[: -len(MEASURED)], *names]))
     if len(labels) > len(shown) - len(MEASURED):
         columns = (f"json_extract(labels, '$.{name}') AS {name}" for name in labels)
@@ -404,6 +411,11 @@ def is_store(path: object) -> bool:
         connection.close()
 
 
+def checksum(*columns: object) -> bytes:
+    """Return the SHA-256 of columns of a row."""
+    return hashlib.sha256(repr(columns).encode()).digest()
+
+
 def packed(
     task: Task, blocks: Blocks
 ) -> Iterator[tuple[int, int, bytes, bytes, list[tuple[Any, ...]]]]:
@@ -415,7 +427,9 @@ def packed(
     places = [(layer, threshold) for layer in task.layers for threshold in task.thresholds]
     past = np.concatenate([[0], np.cumsum(blocks.entries.sum(axis=1))])
     t = len(task.thresholds)
-    for i, (first, count) in enumerate(zip(blocks.first.tolist(), blocks.count.tolist())):
+    for i, (first, count) in enumerate(
+        zip(blocks.first.tolist(), blocks.count.tolist(), strict=True)
+    ):
         occupied = slice(past[i], past[i + 1])
         bins = blocks.bins[occupied]
         width = next(w for w in (2, 4, 8) if w == 8 or np.all(np.abs(bins) < 2 ** (8 * w - 1)))
@@ -429,9 +443,9 @@ def packed(
             ]
         )
         events = blocks.vanishing[i].ravel(), blocks.exploding[i].ravel(), blocks.dead[i].repeat(t)
-        counted = [(count, *row) for row in zip(*(part.tolist() for part in events))]
-        checksum = _checksum(task, first, count, payload, counted)
-        yield first, count, checksum, payload, [(*p, *c) for p, c in zip(places, counted)]
+        counted = [(count, *row) for row in zip(*(part.tolist() for part in events), strict=True)]
+        seal = _checksum(task, first, count, payload, counted)
+        yield first, count, seal, payload, [(*p, *c) for p, c in zip(places, counted, strict=True)]
 
 
 def _checksum(
@@ -445,13 +459,13 @@ def _checksum(
 
 def unpacked(task: Task, row: tuple[Any, ...], counts: Sequence[tuple[Any, ...]]) -> dict[str, Any]:
     """Return the arrays of one block, or raise ValueError: the message says why."""
-    first, count, checksum, payload = row
+    first, count, seal, payload = row
     k, t = len(task.layers), len(task.thresholds)
     places = [(layer, threshold) for layer in task.layers for threshold in task.thresholds]
     if [place[:2] for place in counts] != places:
         raise ValueError("its rows of counts are missing or altered")
     counted = [tuple(place[2:]) for place in counts]
-    if checksum != _checksum(task, first, count, bytes(payload), counted):
+    if seal != _checksum(task, first, count, bytes(payload), counted):
         raise ValueError("its checksum does not match")
     taken = 1
 
