@@ -1,10 +1,10 @@
-"""P(vanishing gradient) by activation, width and depth of a million networks, and the time it takes.
+"""P(vanishing gradient) of a million networks, by activation, width and depth.
 
     python examples/study.py [STORE] [SAMPLES]
 
-The file STORE (study.sqlite) keeps the finished samples: a study that was interrupted continues when
-it is run again. SAMPLES is their number for each kind of network (10000). study.toml is the same
-study for the command line.
+The file STORE (study.sqlite) keeps the finished blocks of samples: a study that was interrupted
+continues when it is run again. SAMPLES (10000) is the number of samples of each network of the
+sweep. study.toml is the same study for the command line.
 """
 
 import sys

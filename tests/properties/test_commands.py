@@ -1,4 +1,4 @@
-"""The commands that README.md, CONTRIBUTING.md and docs/ print: their programs, options and files."""
+"""The commands in README.md, CONTRIBUTING.md and docs/: their programs, options and files exist."""
 
 import re
 import shlex
