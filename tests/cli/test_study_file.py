@@ -1,5 +1,7 @@
 """Study files: what they stand for, and every error with the path of its key."""
 
+import os
+import random
 import re
 from pathlib import Path
 
@@ -378,3 +380,87 @@ def test_a_whole_number_may_be_written_as_a_float():
     assert study_from_toml(text, "x.toml").arguments == {"max_samples": 1_000_000}
     with pytest.raises(StudyFileError, match=r"x.toml: max_samples must be an int .*, got 1500.5"):
         study_from_toml(text.replace("1e6", "1500.5"), "x.toml")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("seed = " + "[" * 5000, "study.toml is not TOML: "),
+        ("seed = " + "9" * 5000 + "\n" + SWEEP, "study.toml"),
+        ("max_seconds = " + "9" * 400 + "\n" + SWEEP, "study.toml: max_seconds must be a positive"),
+        (
+            SWEEP + "gain = " + "9" * 400,
+            "study.toml: sweep[0].gain must be a finite number > 0, got",
+        ),
+        (SWEEP + "residual = {every = []}", "study.toml: sweep[0].residual.every is an empty list"),
+        (
+            SWEEP + "[sweep.clip]\nmax_norm = []",
+            "study.toml: sweep[0].clip.max_norm is an empty li",
+        ),
+        (
+            SWEEP + "clip = [{max_norm = []}]",
+            "study.toml: sweep[0].clip.max_norm must be from 1e-1",
+        ),
+        (SWEEP + "clip = {}", "study.toml: sweep[0].clip needs one of max_norm and limit, got []"),
+        ("[[sweep]]\ndepth = 2\nwidth = [[4, 'a', 4]]", "study.toml: sweep[0].width[1] must be an"),
+        ("seed = 1979-05-27\n" + SWEEP, "study.toml: seed must be an int >= 0, got datetime.date("),
+        ('"a b\\n" = 1\n' + SWEEP, "study.toml: 'a b\\n' is unknown, the keys are seed"),
+        ("x" * 5000 + " = 1\n" + SWEEP, "study.toml: 'xxxxxxxxxx"),
+        (
+            SWEEP + "deep = " + "[" * 90 + "]" * 90,
+            "study.toml: sweep[0].deep is unknown, the keys a",
+        ),
+    ],
+)
+def test_odd_values_are_named_with_file_and_key(text, expected):
+    (line,) = errors(text)
+    assert line.startswith(expected)
+    assert len(line) < 1000
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names")
+def test_a_pipe_and_a_device_are_refused_and_not_read(tmp_path):
+    os.mkfifo(pipe := tmp_path / "study.toml")
+    for path in pipe, os.devnull:
+        with pytest.raises(StudyFileError, match="must be a regular file: it is a pipe or a dev"):
+            read_study(path)
+    file = tmp_path / "other.toml"
+    file.write_text(f'inputs = "study.toml"\n{SWEEP}')
+    with pytest.raises(StudyFileError, match=r"inputs must be .*study.toml' is not a regular file"):
+        read_study(file)
+
+
+def test_a_large_file_is_refused(tmp_path):
+    file = tmp_path / "study.toml"
+    with open(file, "wb") as opened:
+        opened.truncate(3 << 30)  # sparse
+    with pytest.raises(StudyFileError, match=r"study.toml must have at most 16 MiB, and has more"):
+        read_study(file)
+
+
+def test_a_study_that_must_stop():
+    with pytest.raises(StudyFileError, match=r"^x.toml: one of max_samples, max_seconds and \[st"):
+        study_from_toml("seed = 1\n" + SWEEP, "x.toml", needs_stop=True)
+    for stop in "max_samples = 1", "max_seconds = 1", "stop.relative = 0.1":
+        study_from_toml(f"{stop}\n{SWEEP}", "x.toml", needs_stop=True)
+
+
+def test_changed_files_are_read_or_refused_line_by_line():
+    rng = random.Random(0)
+    values = ["[]", "{}", "nan", "1e400", "1979-05-27", "true", '"a"', "[[]]", "{name = []}"]
+    signs = "[]{}=\"'#\n., 01aeé\x00"
+    for _ in range(400):
+        text = STUDY
+        for _ in range(rng.choice([1, 1, 2])):
+            place = rng.randrange(len(text))
+            text = text[:place] + rng.choice(signs) * rng.randrange(2) + text[place + 1 :]
+            lines = text.split("\n")
+            line = rng.randrange(len(lines))
+            if "=" in lines[line] and rng.random() < 0.5:
+                lines[line] = lines[line].partition("=")[0] + "=" + rng.choice(values)
+            text = "\n".join(lines)
+        try:
+            study_from_toml(text, "study.toml")
+        except StudyFileError as error:
+            said = str(error).splitlines()
+            assert all(x.startswith(("study.toml: ", "study.toml is not TOML: ")) for x in said)

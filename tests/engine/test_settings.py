@@ -1,6 +1,7 @@
 """What a sample depends on beside its network: batch size, loss, engine, data."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from vgsim import MLP, RNN, ClipNorm, ClipValue
@@ -123,3 +124,43 @@ def test_clipped_needs_a_clip(kind, clip):
 def test_record(record, error, message):
     with pytest.raises(error, match=message):
         checked_record(record, NORMAL)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("inputs", np.ma.masked_array(np.ones((2, 2)), np.eye(2) > 0), "got a masked array"),
+        ("inputs", [np.ma.masked_array([1.0, 2.0], [True, False])], "got a masked array"),
+        ("inputs", np.array([[np.longdouble("1e4000"), 1.0]]), "within the range of float64"),
+        ("inputs", np.ones((2, 2), dtype="m8[s]"), "of real numbers, got "),
+        ("inputs", bytearray(b"ab"), "of real numbers, got bytearray"),
+        ("dtype", ">f4", "must be 'float32' or 'float64', got '>f4'"),
+        ("dtype", np.dtype(">f8"), "must be 'float32' or 'float64', got dtype"),
+        ("dtype", np.array(1.0), "must be 'float32' or 'float64', got array"),
+        ("seed", np.timedelta64(3, "s"), "must be an int >= 0, got "),
+        ("batch_size", np.timedelta64(3, "s"), "must be an int from 1 to "),
+        ("loss", np.array(["mse", "linear"]), "must be one of 'linear', "),
+        ("engine", pd.NA, "must be one of 'auto', "),
+    ],
+)
+def test_values_that_numpy_would_take_for_others(name, value, words):
+    with pytest.raises((ValueError, TypeError)) as caught:
+        Settings.checked(**{name: value})
+    assert str(caught.value).startswith(f"{name} ")
+    assert words in str(caught.value)
+    assert caught.value.argument == name
+
+
+@pytest.mark.parametrize("dtype", ["float32", "f4", np.float32, np.dtype("f4"), np.str_("float32")])
+def test_a_dtype_in_all_its_forms(dtype):
+    assert Settings.checked(dtype=dtype).dtype == "float32"
+
+
+@pytest.mark.parametrize("record", [{}, {"gradient": 1}, b"gradient", np.array("gradient"), [b"a"]])
+def test_records_that_are_no_names(record):
+    with pytest.raises((ValueError, TypeError), match="record must be a collection of names out"):
+        checked_record(record, MLP(4, 8))
+
+
+def test_a_record_may_be_an_array_of_names():
+    assert checked_record(np.array(["gradient"]), MLP(4, 8)) == {"gradient"}

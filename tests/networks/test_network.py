@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vgsim import ClipNorm, ClipValue, Highway, Residual
+import vgsim
+from vgsim import ClipNorm, ClipValue, Highway, Residual, _checks
 from vgsim._networks.activations import ACTIVATIONS, Activation
 from vgsim._networks.description import checked_network, network_from_json
 from vgsim._networks.initializers import INITIALIZERS, Initializer
@@ -405,3 +406,50 @@ def test_repr_abbreviates_many_widths():
     assert repr(MLP(8, range(1, 10))) == (
         "MLP(depth=8, width=[1, 2, ..., 9] (9 widths), init='glorot_normal')"
     )
+
+
+def test_a_misspelt_field_is_named_with_the_nearest():
+    for make in (
+        lambda: MLP(4, 8, activaton="relu"),
+        lambda: vgsim.sweep(MLP, depth=4, width=8, activaton=["relu"]),
+    ):
+        with pytest.raises(TypeError, match="activaton is no field of MLP; did you mean 'activati"):
+            make()
+    with pytest.raises(
+        TypeError, match="colour is no field of Residual; the fields are every, "
+    ) as e:
+        Residual(colour=1)
+    assert e.value.argument == "colour"
+
+
+def test_the_deepest_networks_need_no_memory_of_their_own(monkeypatch):
+    monkeypatch.setattr(_checks, "_available", lambda: 1 << 30)
+    for network in MLP(2**32 - 1, 8), RNN(2**32 - 1, 8):
+        assert "=4294967295, width=8" in repr(network)
+        assert "4294967295" in network.canonical_json()
+        assert network.width_at(-1) == 8
+        for attribute in "widths", "weight_stds", "bias_limits", "matrix_gains":
+            with pytest.raises(
+                MemoryError, match="a list of 4294967295 .* needs about 256 GiB and"
+            ):
+                getattr(network, attribute)
+        for run in (
+            lambda net: vgsim.simulate(net, 1),
+            lambda net: vgsim.lyapunov(net, 1),
+            lambda net: vgsim.depth_curve(net, (1, net.depth), 1),
+            lambda net: vgsim.collect([net], max_samples=1),
+            lambda net: vgsim.replay(net),
+        ):
+            with pytest.raises(
+                MemoryError, match="needs about .* GiB are available: lower the dep"
+            ):
+                run(network)
+        with pytest.raises(ValueError, match="weights must hold"):
+            vgsim.evaluate(network, [], None, [1.0] * 8, [1.0] * 8)
+    assert vgsim.theory.mean_field(MLP(2**32 - 1, 8)) == vgsim.theory.mean_field(MLP(1, 8))
+
+
+@pytest.mark.parametrize(("first", "last"), [(-1, 2), (3, 2), (2, 2), (0, 6), (0.0, 2), ("a", 2)])
+def test_sections_that_are_none(first, last):
+    with pytest.raises((ValueError, TypeError), match="(first|last) must be an int from"):
+        MLP(5, 8).section(first, last)

@@ -100,3 +100,10 @@ def test_precision_on_a_simulation():
     for factor, reached in ((1.01, True), (0.99, False)):
         rule = Precision(half * factor, threshold=0.1)
         assert rule.reached(p.events, p.n) is reached
+
+
+@pytest.mark.parametrize(("events", "n"), [(0.5, 5), ("1", 5), (1, None), (6, 5), (1, 10**400)])
+def test_counts_that_are_none(events, n):
+    with pytest.raises((ValueError, TypeError), match="events must be 0 <= events <= n, got") as e:
+        Precision(0.1).reached(events, n)
+    assert e.value.argument == "events"

@@ -429,3 +429,47 @@ def test_a_task_has_one_spelling():
 def test_a_task_that_cannot_be_is_refused(fields, message):
     with pytest.raises((TypeError, ValueError), match=message):
         Task(**{"network": vgsim.MLP(10, 16), **fields})
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"depth": True}, "depth must be an int from 1 to"),
+        ({"depth": "10"}, "depth must be an int from 1 to"),
+        ({"activation": "thanh"}, r"did you mean 'tanh'\?"),
+        ({"activation": 3}, "activation must be one of"),
+        ({"kind": "GRU"}, "kind must be one of 'MLP', 'RNN', got 'GRU'"),
+        ({"loss": "hinge"}, "loss must be one of 'linear', "),
+        ({"batch_size": [1]}, "batch_size must be an int from 1"),
+        ({"residual__every": "2"}, "residual__every must be a number, got '2'"),
+        ({"residual__every": np.array([2])}, "residual__every must be a number, got array"),
+        ({"inputs": 3}, "inputs must be a string, got 3"),
+    ],
+)
+def test_a_field_that_cannot_have_a_value(study, fields, words):
+    with pytest.raises((ValueError, TypeError), match=words) as caught:
+        study.find(**fields)
+    assert caught.value.argument == next(iter(fields))
+
+
+def test_places_that_are_none(study):
+    for place in False, "0", 1.0, np.array([0]), None:
+        with pytest.raises(TypeError, match="place must be an int or a slice, got "):
+            study[place]
+    for place in len(study), -len(study) - 1, 2**63:
+        with pytest.raises(IndexError, match=f"place must be one of {len(study)} results"):
+            study[place]
+    assert study[np.int8(1)] == study[1]
+
+
+def test_results_that_are_none():
+    with pytest.raises(TypeError, match="results must be of vgsim.Result, got 3"):
+        Study([3])
+    with pytest.raises(TypeError, match="results must be an iterable of vgsim.Result, got None"):
+        Study(None)
+
+
+def test_equal_results_have_equal_hashes(study):
+    again = Study(list(study))
+    assert [hash(result) for result in again] == [hash(result) for result in study]
+    assert len(set(study)) == len(study)

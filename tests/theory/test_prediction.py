@@ -1,6 +1,7 @@
 """Theory beside measurement, at every layer: both must speak of the same thing."""
 
 import math
+import warnings
 
 import pytest
 
@@ -75,3 +76,25 @@ def test_inside_a_residual_block_there_is_no_theory():
     found = predict(NETWORKS["relu skips"][0], 3)
     assert (found.mean, found.law) == (None, None)
     assert found.source == "layer 3 is inside a residual block of 2 layers"
+
+
+@pytest.mark.parametrize("gain", [1e-199, 1e-60, 1e60, 1e150])
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"norm": "layer"},
+        {"residual": vgsim.Residual(2, style="post")},
+        {"residual": vgsim.Residual(2, style="pre")},
+        {"highway": vgsim.Highway(0)},
+        {"init": "torch_default"},
+        {"activation": "linear", "residual": vgsim.Residual()},
+    ],
+)
+def test_weights_beyond_the_range_of_a_theory_are_refused_and_do_not_overflow(gain, more):
+    network = vgsim.MLP(4, 4, **{"activation": "gelu", "gain": gain, **more})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = predict(network)
+    assert found.mean is None or math.isfinite(found.mean)
+    assert found.source

@@ -36,7 +36,7 @@ def collect(options: argparse.Namespace) -> None:
         check_new(options.out)
     with _termination_interrupts(), _warnings(options), executor_of(options.executor) as executor:
         try:
-            spec = read_study(options.study)
+            spec = read_study(options.study, needs_stop=options.max_seconds is None)
         except StudyFileError as error:
             _fail(options, f"{error}\n")
         arguments = dict(spec.arguments)

@@ -49,8 +49,10 @@ class StudySpec:
     arguments: dict[str, Any]
 
 
-def read_study(path: str | os.PathLike[str]) -> StudySpec:
+def read_study(path: str | os.PathLike[str], needs_stop: bool = False) -> StudySpec:
     """Read and check a study file; names of files in it are relative to its folder.
+
+    With `needs_stop`, one of max_samples, max_seconds and stop must be in it.
 
     Raises
     ------
@@ -77,10 +79,12 @@ def read_study(path: str | os.PathLike[str]) -> StudySpec:
     except UnicodeDecodeError as error:
         line = 1 + data.count(b"\n", 0, error.start)
         raise StudyFileError(f"{path}: TOML must be UTF-8, and line {line} is not") from None
-    return study_from_toml(text, str(path), Path(path).parent)
+    return study_from_toml(text, str(path), Path(path).parent, needs_stop)
 
 
-def study_from_toml(text: str, name: str, folder: Path = Path()) -> StudySpec:
+def study_from_toml(
+    text: str, name: str, folder: Path = Path(), needs_stop: bool = False
+) -> StudySpec:
     r"""Read and check the text of a study file.
 
     Parameters
@@ -90,6 +94,8 @@ def study_from_toml(text: str, name: str, folder: Path = Path()) -> StudySpec:
         Of the file, for messages.
     folder : Path
         To which file names in it are relative.
+    needs_stop : bool, default False
+        Whether one of max_samples, max_seconds and stop must be there.
 
     Raises
     ------
@@ -120,6 +126,8 @@ def study_from_toml(text: str, name: str, folder: Path = Path()) -> StudySpec:
         raise StudyFileError(f"{name} is not TOML: brackets are nested too deeply") from None
     reader = _Reader(values, folder)
     spec = reader.spec()
+    if needs_stop and not values.keys() & {"max_samples", "max_seconds", "stop"}:
+        reader.errors.append("one of max_samples, max_seconds and [stop] must be given")
     if reader.errors:
         raise StudyFileError("\n".join(f"{name}: {line}" for line in reader.errors))
     return spec

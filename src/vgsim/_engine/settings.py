@@ -246,9 +246,8 @@ def checked_layers(layers: Iterable[int], depth: int) -> NDArray[np.int64]:
     each = Integer(0, depth, f"depth = {depth}")
     chosen = [each.check("layers", l, f"[{i}]") for i, l in enumerate(given)]
     if not chosen or len(set(chosen)) < len(chosen):
-        raise value_error(
-            "layers", f"must be distinct ints, one or more, got {brief(chosen)}"
-        )
+        problem = f"must be distinct ints, one or more of them, got {brief(chosen)}"
+        raise value_error("layers", problem)
     return np.array(chosen, dtype=np.int64)
 
 

@@ -91,9 +91,7 @@ class Study(Sequence[Result]):
         if not isinstance(number, int):
             raise type_error("place", f"must be an int or a slice, got {brief(place)}")
         if not -len(self) <= number < len(self):
-            raise IndexError(
-                f"place must be one of {len(self)} results, got {brief(place)}"
-            )
+            raise IndexError(f"place must be one of {len(self)} results, got {brief(place)}")
         return self._results[number]
 
     def find(self, **fields: Any) -> Study:
