@@ -6,7 +6,6 @@ import math
 import operator
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from numbers import Real
@@ -377,8 +376,12 @@ def real_array(argument: str, value: Any, allowed: str) -> NDArray[np.float64]:
         raise type_error(argument, f"{allowed}, got a masked array")
     array = None
     if not isinstance(value, BYTES):
-        with suppress(Exception):  # ragged, or of whatever was given
+        try:
             array = np.asarray(value)
+        except ValueError:
+            raise value_error(argument, f"{allowed}, got rows of different lengths") from None
+        except Exception as error:  # of whatever was given
+            raise type_error(argument, f"{allowed}, got {brief(value)}") from error
     if array is None or array.dtype.kind not in "iuf":
         raise type_error(argument, f"{allowed}, got {brief(value)}")
     with np.errstate(over="ignore"):

@@ -170,7 +170,8 @@ def test_errors_of_the_file_are_listed(command, file, tmp_path):
     code, out, err = command("collect", path := file(text), "--store", tmp_path / "x")
     assert (code, out) == (2, "")
     lines = err.splitlines()
-    assert [line.removeprefix(f"{path}:")[0] for line in lines] == ["1", "3", "5"]
+    places = [line.removeprefix(f"{path}: ").split()[0] for line in lines]
+    assert places == ["max_samples", "sweep[0].widht", "sweep[0].width"]
     assert not (tmp_path / "x").exists()
 
 
@@ -207,11 +208,10 @@ def test_a_file_that_is_not_there(command, tmp_path):
 
 def test_without_an_end_nothing_begins(command, file, tmp_path):
     text = STUDY.replace("max_samples = 3000\n", "")
-    code, _, err = command("collect", file(text), "--store", tmp_path / "x", "--quiet")
+    code, _, err = command("collect", path := file(text), "--store", tmp_path / "x", "--quiet")
     assert code == 2
     assert err == (
-        "vgsim collect: error: max_samples or stop or max_seconds must be given: nothing would "
-        "stop the study\n"
+        f"{path}: max_samples, max_seconds or [stop] must be given: nothing would stop the study\n"
     )
 
 

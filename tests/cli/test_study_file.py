@@ -439,7 +439,7 @@ def test_a_large_file_is_refused(tmp_path):
 
 
 def test_a_study_that_must_stop():
-    with pytest.raises(StudyFileError, match=r"^x.toml: one of max_samples, max_seconds and \[st"):
+    with pytest.raises(StudyFileError, match=r"^x.toml: max_samples, max_seconds or \[stop\] must"):
         study_from_toml("seed = 1\n" + SWEEP, "x.toml", needs_stop=True)
     for stop in "max_samples = 1", "max_seconds = 1", "stop.relative = 0.1":
         study_from_toml(f"{stop}\n{SWEEP}", "x.toml", needs_stop=True)

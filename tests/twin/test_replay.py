@@ -270,7 +270,7 @@ def test_samples_differ_by_network_seed_index_and_dtype():
         ({"batch_size": 4, "inputs": np.ones((3, 4))}, ValueError, "at least batch_size = 4 rows"),
         ({"loss": "hinge"}, ValueError, "loss must be one of 'linear', 'mse', 'cross_entropy'"),
         ({"dtype": "float16"}, ValueError, "dtype must be 'float32' or 'float64'"),
-        ({"dtype": None}, ValueError, "dtype must be"),
+        ({"dtype": None}, TypeError, "dtype must be"),
         ({"dtype": "double precision"}, TypeError, "dtype must be"),
         ({"engine": "exact"}, ValueError, "engine"),
         ({"inputs": "uniform"}, ValueError, "inputs must be 'normal' or an array"),

@@ -61,7 +61,7 @@ def run(options: argparse.Namespace) -> None:
     settings = checked_settings(options, networks)
     depth = min(network.depth for network in networks)
     checked_int("layer", options.layer, 0, depth, f"depth = {depth}")
-    checked_layers(dict.fromkeys([options.layer, *(options.layers or ())]), depth)
+    checked_layers(list(dict.fromkeys([options.layer, *(options.layers or ())])), depth)
     for network in networks:
         checked_record(options.record or (), network)
     files = _files(options, networks, settings)

@@ -26,6 +26,7 @@ else:
 
 __all__ = ["StudyFileError", "StudySpec", "read_study", "study_from_toml"]
 
+NO_STOP = "max_samples, max_seconds or [stop] must be given: nothing would stop the study"
 MOST_BYTES = 16 << 20  # of a study file
 RULE_KEYS = [field.name for field in fields(Precision)]
 
@@ -127,7 +128,7 @@ def study_from_toml(
     reader = _Reader(values, folder)
     spec = reader.spec()
     if needs_stop and not values.keys() & {"max_samples", "max_seconds", "stop"}:
-        reader.errors.append("one of max_samples, max_seconds and [stop] must be given")
+        reader.errors.append(NO_STOP)
     if reader.errors:
         raise StudyFileError("\n".join(f"{name}: {line}" for line in reader.errors))
     return spec

@@ -215,7 +215,9 @@ def _checked_data(inputs: object) -> NDArray[np.float64] | None:
         if word != "normal":
             raise value_error("inputs", f"{allowed}, got {brief(inputs)}")
         return None
-    data = real_array("inputs", inputs, f"{allowed}, of real numbers")
+    data = real_array(
+        "inputs", inputs, "must be 'normal' or an array of real numbers, of shape (N, n_0)"
+    )
     if data.ndim != 2 or not 0 < len(data) < 2**32:
         raise value_error("inputs", f"{allowed} and 1 <= N < 2**32, got shape {data.shape}")
     if not np.all(np.isfinite(data)):
