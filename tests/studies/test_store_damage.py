@@ -48,7 +48,7 @@ def check_and_redo(path, tasks=(TASK, OTHER)):
                         if not any(True for _ in store.blocks(task, first)):
                             write(store, task, first, first + 1000)
         except (ValueError, OSError) as error:
-            assert str(path) in str(error).splitlines()[-1]
+            assert str(path) in str(error).splitlines()[-1]  # noqa: PT017
             return [str(error)]
         for task in tasks:
             assert held(path, task) == whole[task]
