@@ -18,7 +18,7 @@ from last_first import LastFirst
 from stored_studies import held, sql, stored_samples
 from vgsim import Precision
 from vgsim._studies.blocks import Blocks
-from vgsim._studies.cursor import Cursor
+from vgsim._studies.scheduler import Cursor
 from vgsim._studies.store_file import StoreFile
 from vgsim._studies.study import Study
 from vgsim._studies.task import Task

@@ -25,8 +25,8 @@ ARGUMENTS = {
 """
 SERVER = """
 import os, signal, sqlite3, sys, time
-import scipy.optimize, vgsim._studies.cursor
-vgsim._studies.cursor.UNIT_BLOCKS = 1  # many units
+import scipy.optimize, vgsim._studies.scheduler
+vgsim._studies.scheduler.UNIT_BLOCKS = 1  # many units
 
 def blocks(path):
     if not os.path.exists(path):

@@ -109,7 +109,7 @@ ALTERED = {
 @pytest.mark.parametrize("name", ALTERED)
 def test_altered_rows(path, name):
     sql(path, ALTERED[name])
-    with pytest.warns(UserWarning) as said:
+    with pytest.warns(UserWarning, match="left out") as said:
         found = held(path)
     assert found == tally(0, 3000)
     samples = "99000 to 99999" if name == "place" else "3000 to 3"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -16,7 +17,7 @@ from vgsim._studies import archive
 from vgsim._studies.precision import Precision
 from vgsim._studies.result import Result
 from vgsim._studies.store import Reader
-from vgsim._studies.store_file import is_store
+from vgsim._studies.store_file import local_path
 from vgsim._studies.study import Study
 from vgsim._studies.tally import Tally
 from vgsim._studies.task import Task
@@ -69,7 +70,7 @@ def read_studies(path: str | os.PathLike[str], watched: bool = False) -> Found:
     ...     read_studies(path).studies == [study]
     True
     """
-    if not is_store(path):
+    if not _is_store(path):
         study = saved_study(path)
         return Found([_watched(study) if watched else study], [])
     found: dict[object, dict[object, Result]] = {}
@@ -174,7 +175,7 @@ def load(path: str | os.PathLike[str]) -> Samples | Study:
     Traceback (most recent call last):
     FileNotFoundError: [Errno 2] No such file or directory: 'no such file.npz'
     """
-    if is_store(path):
+    if _is_store(path):
         return stored_study(path)
     if npz.kind_of(path) == archive.KIND:
         return saved_study(path)
@@ -185,3 +186,25 @@ def load(path: str | os.PathLike[str]) -> Samples | Study:
         return Samples(network, **fields)
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} does not hold consistent samples: {error}") from error
+
+
+def _is_store(path: object) -> bool:
+    """Whether a file is a store, or any other SQLite database.
+
+    It is SQLite that looks: a descriptor of our own would end its locks when it is closed.
+    """
+    file = local_path(path, "path")
+    if not file.exists():
+        return False
+    try:
+        connection = sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)
+    except sqlite3.Error:
+        return False
+    try:
+        return bool(connection.execute("PRAGMA page_count").fetchone()[0])
+    except sqlite3.OperationalError:
+        return True
+    except sqlite3.DatabaseError:
+        return False
+    finally:
+        connection.close()
