@@ -183,7 +183,7 @@ def collected(where: str, make, blocks: int, unit: int) -> dict:
 def store() -> dict:
     """Bytes and seconds per block, by blocks per transaction, and per task."""
     samples = vgsim.simulate(DEEP, 1000, layers=[0], n_threads=1)
-    ((_, _, _, payload, _),) = packed(Task(DEEP), Blocks.of(samples, (1e-6,)))
+    ((*_, payload, _),) = packed(Task(DEEP), Blocks.of(samples, (1e-6,)))
     with tempfile.TemporaryDirectory() as folder, Store(f"{folder}/x") as opened:
         tasks = [
             Task(network)
@@ -193,9 +193,7 @@ def store() -> dict:
         bytes_per_task = opened.path.stat().st_size / TASKS
     return {
         "transactions": [written(unit) for unit in UNITS],
-        "one deep block": sum(
-            len(row[3]) for row in packed(Task(DEEP), Blocks.of(samples, (1e-6,)))
-        ),
+        "one deep block": len(payload),
         "seconds a deep sample": samples.elapsed / len(samples),
         "task": {"bytes": bytes_per_task, "seconds": add},
     }
