@@ -32,7 +32,8 @@ def blocks(path):
     if not os.path.exists(path):
         return 0
     with sqlite3.connect(path, timeout=60) as connection:
-        found = connection.execute("SELECT name FROM sqlite_master WHERE name = 'blocks'").fetchall()
+        tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master")]
+        found = "blocks" in tables
         count = connection.execute("SELECT count(*) FROM blocks").fetchone()[0] if found else 0
     connection.close()
     return count

@@ -433,11 +433,12 @@ class Scheduler:
             yield unit
             return
         while position < unit.end and not cursor.is_done:
-            held = next(store.blocks(cursor.task, position), None)
-            if held is not None and (usable := cursor.usable(held)) is not None:
-                self._take(cursor, usable)
-                position = usable.end
-                continue
+            if store.holds(cursor.task, position):
+                held = next(store.blocks(cursor.task, position), None)
+                if held is not None and (usable := cursor.usable(held)) is not None:
+                    self._take(cursor, usable)
+                    position = usable.end
+                    continue
             stop, mine = store.claim(cursor.task, position, unit.end)
             part = unit._replace(first=position, end=stop)
             if mine:
