@@ -161,7 +161,7 @@ def _foreign(path, kind):
         ("other header", "is damaged, or not an .npz file of vgsim"),
         ("number", "is damaged, or not an .npz file of vgsim"),
         ("newer", f"has format version {npz.VERSION + 1}, this vgsim reads version {npz.VERSION}"),
-        ("replay", "holds 'vgsim.Replay', not vgsim.Samples or vgsim.Study"),
+        ("replay", "holds vgsim.Replay, not vgsim.Samples or vgsim.Study"),
         ("empty header", "does not hold consistent samples"),
     ],
 )

@@ -24,6 +24,7 @@ SEAL = 64  # bytes at the end, the comment of the zip file: SHA-256, in hex, of 
 END = struct.Struct("<4s18x")  # of a zip file, before its comment
 MEMBER = struct.Struct("<4s2x2H16x2H")  # flags, method, lengths of the name and of what follows it
 SIZES = struct.Struct("<4x2Q")  # of a member, and of its bytes in the file
+KIND = re.compile(r"[\w.]{1,80}")
 NPY = re.compile(
     rb"\x93NUMPY\x01\x00..{'descr': '([<>|][biufS]\d{1,9})', 'fortran_order': (True|False), "
     rb"'shape': \(((?:\d{1,18}(?:, |,(?=\))|(?=\))))*)\), } *\n",
@@ -112,10 +113,12 @@ def read(
             arrays = _arrays(file, os.fstat(file.fileno()).st_size - SEAL)
             header = _parsed(arrays.pop("header").item().decode("ascii"))
             found, version = header.pop("format"), header.pop("version")
+            if not KIND.fullmatch(found):
+                raise ValueError("it does not say what it holds")
         except (LookupError, TypeError, AttributeError, ValueError, RecursionError) as error:
             raise ValueError(f"{path} is damaged, or not an .npz file of vgsim") from error
     if found not in kinds:
-        raise ValueError(f"{path} holds {found!r:.80}, not {' or '.join(kinds)}")
+        raise ValueError(f"{path} holds {found}, not {' or '.join(kinds)}")
     if version != VERSION:
         raise ValueError(
             f"{path} has format version {version!r:.80}, this vgsim reads version {VERSION}"

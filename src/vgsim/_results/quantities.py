@@ -28,7 +28,7 @@ class Quantity:
     record: str | None  # the name that asks for it; None: always there
     units: str
     meaning: str
-    values: tuple[float, float] = (-np.inf, _DECADES)  # the least and the largest possible
+    values: tuple[float, float] = (-np.inf, _DECADES)  # possible: from, to
     dtype: type[np.bool_] | type[np.float64] | None = np.float64  # None: as it came
     kernel: str = ""  # its name in the kernels, where that is another
 
@@ -111,21 +111,24 @@ def check_arrays(
             raise ValueError("dead must say where gradient is -inf at layer 0")
 
 
-def check_values(network: Network, arrays: Mapping[str, NDArray[Any]]) -> None:
+def check_values(
+    network: Network, layers: NDArray[np.int64], arrays: Mapping[str, NDArray[Any]]
+) -> None:
     """Refuse values, in arrays that `check_arrays` allows, that no network can have given."""
     for name, array in arrays.items():
         low, high = QUANTITIES[name].values
         numbers = array.view(np.uint8) if array.dtype == np.bool_ else array
-        if numbers.size and not low <= float(numbers.min()) <= float(numbers.max()) <= high:
-            raise ValueError(
-                f"{name} must be from {low:g} to {high:g}, got {numbers.min():g} to "
-                f"{numbers.max():g}"
-            )
+        if not np.all(((numbers >= max(low, -high)) | (numbers == low)) & (numbers <= high)):
+            finite = f", finite from {-high:g} on" if low == -np.inf else ""
+            raise ValueError(f"{name} must be from {low:g} to {high:g}{finite}")
     if "gradient" not in arrays:
         return
-    if network.residual is None and np.any(
-        np.isneginf(arrays["gradient"]) & ~arrays["dead"][:, np.newaxis]
-    ):
+    gradient, dead = arrays["gradient"], arrays["dead"][:, np.newaxis]
+    closed = np.isneginf(gradient)
+    if network.residual is None and np.any(closed & ~dead):
         raise ValueError("gradient must be finite where a sample is not dead")
-    if np.any(arrays["rms_min"] > arrays["rms_max"]):
-        raise ValueError("rms_min must not be above rms_max")
+    if np.any(gradient[:, layers == network.depth] != arrays["output_gradient"][:, np.newaxis]):
+        raise ValueError("gradient must be output_gradient at the last layer")
+    least, most = arrays["rms_min"], arrays["rms_max"]
+    if np.any(least > most) or np.any(closed & (least > -np.inf)):
+        raise ValueError("rms_min must not be above rms_max, and -inf where gradient is")

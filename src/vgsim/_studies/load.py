@@ -136,7 +136,7 @@ def _samples(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Samples
         **arrays,
     )
     checked_record(samples.record, samples.network)
-    check_values(samples.network, samples._arrays)
+    check_values(samples.network, samples.layers, samples._arrays)
     return samples
 
 

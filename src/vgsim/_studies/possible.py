@@ -35,35 +35,39 @@ def check_tally(tally: Tally) -> None:
             "dead": (dead >= 0) & (dead <= n),
             "exploding": (exploding >= 0) & (exploding <= n),
             "vanishing": (vanishing >= dead[:, np.newaxis]) & (vanishing <= n - exploding),
-            "underflow": (tally.underflow >= 0) & (tally.underflow <= n),
+            "underflow": (tally.underflow >= dead[:, np.newaxis]) & (tally.underflow <= n),
             "overflow": (tally.overflow >= 0) & (tally.overflow <= n),
+            "the order of underflow": np.diff(tally.underflow) <= 0,  # of ever wider formats
+            "the order of overflow": np.diff(tally.overflow) <= 0,
         }
     )
     levels = np.array([math.log10(threshold) * BINS for threshold in tally.thresholds])
     alive = (tally.n - tally.dead).tolist()
     columns = zip(alive, tally.sums, tally.squares, tally.histogram, strict=True)
     for column, (living, total, squares, (bins, counts)) in enumerate(columns):
-        low, high = (int(bins[0]), int(bins[-1]) + 1) if bins.size else (0, 0)
         refuse(
             {
                 "bins": bins[1:] > bins[:-1],
-                "the range of bins": -MOST_BINS <= low <= high <= MOST_BINS,
+                "the range of bins": (bins >= -MOST_BINS) & (bins < MOST_BINS),
                 "counts": (counts >= 1) & (counts <= living),
                 "the histogram": sum(counts.tolist()) == living,
             }
         )
         past = np.concatenate([[0], np.cumsum(counts)])
-        below, above = (np.floor(sign * levels) for sign in (1, -1))
-        least, most = (past[np.searchsorted(bins, below, side)] for side in ("left", "right"))
-        fewest, many = (living - past[np.searchsorted(bins, above, x)] for x in ("right", "left"))
-        low_ones, high_ones = vanishing[column] - dead[column], exploding[column]
+        sides = ("left", "right")  # without and with the bin that a threshold lies in
+        below = [past[np.searchsorted(bins, np.floor(levels), side)] for side in sides]
+        above = [living - past[np.searchsorted(bins, np.floor(-levels), side)] for side in sides]
+        low, high = vanishing[column] - dead[column], exploding[column]
+        pairs = list(zip(bins.tolist(), counts.tolist(), strict=True))
+        least = sum(count * b for b, count in pairs)
+        near, far = (sum(m * max(b + i, i - b - 1) ** 2 for b, m in pairs) for i in (0, 1))
         refuse(
             {
-                "vanishing": (least <= low_ones) & (low_ones <= most),
-                "exploding": (fewest <= high_ones) & (high_ones <= many),
-                "sums": living * low * UNIT <= total <= living * high * UNIT,
-                "squares": total**2 <= living * squares
-                and 0 <= squares <= living * (max(-low, high) * UNIT) ** 2,
+                "vanishing": (below[0] <= low) & (low <= below[1]),
+                "exploding": (above[1] <= high) & (high <= above[0]),
+                "sums": least * UNIT <= total <= (least + living) * UNIT,
+                "squares": near * UNIT**2 <= squares <= far * UNIT**2
+                and total**2 <= living * squares,
             }
         )
 
