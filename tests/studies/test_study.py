@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import math
+import os
 import pickle
 
 import numpy as np
@@ -17,6 +19,7 @@ from vgsim._results import npz as _npz
 from vgsim._statistics.binomial import binomial
 from vgsim._studies.archive import KIND
 from vgsim._studies.blocks import Blocks
+from vgsim._studies.export import export
 from vgsim._studies.load import saved_study
 from vgsim._studies.precision import Precision
 from vgsim._studies.result import Result
@@ -388,6 +391,23 @@ def test_an_inconsistent_file_is_refused(study, tmp_path, spoil):
     _npz.write(path, KIND, header, arrays)
     with pytest.raises(ValueError, match="study.npz does not hold a consistent study"):
         saved_study(path)
+
+
+@pytest.mark.parametrize("suffix", [".nc", ".csv", ".npz"])
+def test_an_export_is_whole_or_not_there(study, tmp_path, monkeypatch, suffix):
+    path, replace = tmp_path / f"x{suffix}", os.replace
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device", "elsewhere")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        export(study, path)
+    assert caught.value.filename == str(path)
+    assert os.listdir(tmp_path) == []
+    monkeypatch.setattr(os, "replace", replace)
+    export(study, path)
+    assert os.listdir(tmp_path) == [path.name]
 
 
 def test_a_task_is_identified_by_all_that_changes_its_tally(rng):

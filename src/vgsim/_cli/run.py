@@ -69,7 +69,7 @@ def run(options: argparse.Namespace) -> None:
     results = simulations(options, networks, settings, files)
     parts = {"json": _json, "csv": _csv}.get(options.format, _tables)(options, results)
     if options.out is not None:
-        parts = list(parts)  # the files are written before anything is printed
+        parts = iter(list(parts))  # every file is there before anything is printed
     for part in parts:
         print(part, flush=True)
     if options.out is not None:

@@ -154,8 +154,8 @@ def array_of(content: bytes) -> NDArray[Any]:
     shape = [int(size) for size in match[3].split(b",") if size]
     if dtype.itemsize * math.prod(shape) != len(content) - match.end():
         raise ValueError(f"not the size of an array of shape {shape}")
-    order = "F" if match[2] == b"True" else "C"
-    return np.ndarray(shape, dtype, content, match.end(), order=order)
+    array: NDArray[Any] = np.ndarray(math.prod(shape), dtype, content, match.end())
+    return array.reshape(shape, order="F" if match[2] == b"True" else "C")
 
 
 def _arrays(file: BinaryIO, end: int) -> dict[str, NDArray[Any]]:

@@ -341,7 +341,9 @@ exploding, underflow, overflow, sums, squares, entries, bins, counts; got first
         _refuse(possible)
         possible = {
             "dead": np.all((self.dead >= 0) & (alive >= 0)),
-            "vanishing": np.all((self.vanishing >= self.dead[..., np.newaxis]) & (self.vanishing <= n)),
+            "vanishing": np.all(
+                (self.vanishing >= self.dead[..., np.newaxis]) & (self.vanishing <= n)
+            ),
             "exploding": np.all(
                 (self.exploding >= 0) & (self.exploding <= n - np.clip(self.vanishing, 0, n))
             ),

@@ -129,12 +129,9 @@ def _samples(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Samples
     names = ("seed", "batch_size", "loss", "inputs", "engine", "dtype")
     sampling = {name: header[name] for name in names}
     task = Task(network_from_json(header["network"]), layers=arrays["layers"].tolist(), **sampling)
-    samples = Samples(
-        **{name: getattr(task, name) for name in IDENTITY},
-        provenance=header["provenance"],
-        elapsed=_ELAPSED.check("elapsed", header["elapsed"]),
-        **arrays,
-    )
+    fields: dict[str, Any] = {name: getattr(task, name) for name in IDENTITY}
+    fields |= {"provenance": header["provenance"], **arrays}
+    samples = Samples(**fields, elapsed=_ELAPSED.check("elapsed", header["elapsed"]))
     checked_record(samples.record, samples.network)
     check_values(samples.network, samples.layers, samples._arrays)
     return samples

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from vgsim._studies.tally import BINS, FRACTION_BITS, Tally
 
@@ -54,9 +55,10 @@ def check_tally(tally: Tally) -> None:
             }
         )
         past = np.concatenate([[0], np.cumsum(counts)])
-        sides = ("left", "right")  # without and with the bin that a threshold lies in
-        below = [past[np.searchsorted(bins, np.floor(levels), side)] for side in sides]
-        above = [living - past[np.searchsorted(bins, np.floor(-levels), side)] for side in sides]
+        below, above = (  # without and with the bin that a threshold lies in
+            past[np.searchsorted(bins, [np.floor(level), np.floor(level) + 1])]
+            for level in (levels, -levels)
+        )
         low, high = vanishing[column] - dead[column], exploding[column]
         pairs = list(zip(bins.tolist(), counts.tolist(), strict=True))
         least = sum(count * b for b, count in pairs)
@@ -64,7 +66,7 @@ def check_tally(tally: Tally) -> None:
         refuse(
             {
                 "vanishing": (below[0] <= low) & (low <= below[1]),
-                "exploding": (above[1] <= high) & (high <= above[0]),
+                "exploding": (living - above[1] <= high) & (high <= living - above[0]),
                 "sums": least * UNIT <= total <= (least + living) * UNIT,
                 "squares": near * UNIT**2 <= squares <= far * UNIT**2
                 and total**2 <= living * squares,
@@ -72,7 +74,7 @@ def check_tally(tally: Tally) -> None:
         )
 
 
-def refuse(possible: Mapping[str, object]) -> None:
+def refuse(possible: Mapping[str, ArrayLike]) -> None:
     """Raise a ValueError that names the first of the things that is not possible everywhere.
 
     Examples
