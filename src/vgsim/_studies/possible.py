@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -60,9 +61,11 @@ def check_tally(tally: Tally) -> None:
             for level in (levels, -levels)
         )
         low, high = vanishing[column] - dead[column], exploding[column]
-        pairs = list(zip(bins.tolist(), counts.tolist(), strict=True))
-        least = sum(count * b for b, count in pairs)
-        near, far = (sum(m * max(b + i, i - b - 1) ** 2 for b, m in pairs) for i in (0, 1))
+        reach = max(map(abs, bins[[0, -1]].tolist())) + 1 if bins.size else 0
+        exact: Any = np.int64 if living * reach**2 < 2**63 else object
+        b, m = bins.astype(exact), counts.astype(exact)
+        least = int(m @ b)
+        near, far = (int(m @ np.maximum(b + i, i - b - 1) ** 2) for i in (0, 1))
         refuse(
             {
                 "vanishing": (below[0] <= low) & (low <= below[1]),
