@@ -74,7 +74,7 @@ def test_pipes_and_devices_are_refused_at_once(tmp_path):
         reader = threading.Thread(target=_refused, args=(path, done), daemon=True)
         reader.start()
         reader.join(timeout=60)
-        assert done == [f"{path} is not a regular file"]
+        assert done == [f"path must name a regular file, got {str(path)!r}"]
 
 
 def _refused(path, done):

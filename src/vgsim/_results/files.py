@@ -99,11 +99,12 @@ def regular(path: str | os.PathLike[str]) -> BinaryIO:
     >>> from vgsim._results import files
     >>> files.regular("/dev/zero")
     Traceback (most recent call last):
-    ValueError: /dev/zero is not a regular file
+    ValueError: path must name a regular file, got '/dev/zero'
     """
     text = _text(path)
-    if not stat.S_ISREG((found := os.stat(text)).st_mode) and not stat.S_ISDIR(found.st_mode):
-        raise ValueError(f"{text} is not a regular file")
+    mode = os.stat(text).st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # a folder is an OSError of open
+        raise value_error("path", f"must name a regular file, got {text!r}")
     return open(text, "rb")
 
 

@@ -330,8 +330,9 @@ class Samples(Distribution):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything to an .npz file, which :func:`load` and ``numpy.load`` read.
 
-        Written beside `path` and renamed, so that the file is whole or not there. No pickle. A file
-        that was there before is replaced.
+        Written beside `path` and renamed, so that the file is whole or not there; a file that was
+        there before is replaced. No pickle. The last 64 bytes are the SHA-256 of all others, which
+        :func:`load` checks.
 
         Raises
         ------

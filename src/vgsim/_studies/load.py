@@ -208,7 +208,8 @@ def load(path: str | os.PathLike[str]) -> Samples | Study:
     OSError
         If the file cannot be read.
     ValueError
-        If the file is damaged, something else, or of a newer version of vgsim.
+        If the file is damaged, something else, or of another version of the format; or if it
+        holds values that are out of range or contradict each other.
 
     Examples
     --------
