@@ -148,6 +148,8 @@ def with_header(content, text):
         '{"format": "vgsim.Samples\\nno"}',
         '{"version": 2}',
         '{"version": ' + "9" * 5000 + "}",
+        '{"format": "vgsim.Samples", "version": 2.0}',
+        '{"format": "vgsim.Samples", "version": ' + "[" * 900 + "]" * 900 + "}",
     ],
 )
 def test_a_forged_header_is_refused(saved, tmp_path, spoiled):

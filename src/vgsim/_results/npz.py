@@ -105,23 +105,23 @@ def read(
     OSError
         If the file cannot be read.
     ValueError
-        If it is damaged, of another kind, or written by another version. What the seal guards
-        against is accident: the values are those of whoever wrote the file, and not checked.
+        If it is damaged, of another kind, or of another version of the format. Who forges a file
+        can seal it too: what the header and the arrays say is not checked here.
     """
     with files.regular(path) as file:
         try:
             arrays = _arrays(file, os.fstat(file.fileno()).st_size - SEAL)
             header = _parsed(arrays.pop("header").item().decode("ascii"))
             found, version = header.pop("format"), header.pop("version")
-            if not KIND.fullmatch(found):
-                raise ValueError("it does not say what it holds")
+            if not KIND.fullmatch(found) or type(version) is not int:
+                raise ValueError("it does not say what it holds, in which format")
         except (LookupError, TypeError, AttributeError, ValueError, RecursionError) as error:
             raise ValueError(f"{path} is damaged, or not an .npz file of vgsim") from error
     if found not in kinds:
         raise ValueError(f"{path} holds {found}, not {' or '.join(kinds)}")
     if version != VERSION:
         raise ValueError(
-            f"{path} has format version {version!r:.80}, this vgsim reads version {VERSION}"
+            f"{path} has format version {version}, this vgsim reads version {VERSION}"
         )
     return found, header, arrays
 
