@@ -120,9 +120,7 @@ def read(
     if found not in kinds:
         raise ValueError(f"{path} holds {found}, not {' or '.join(kinds)}")
     if version != VERSION:
-        raise ValueError(
-            f"{path} has format version {version}, this vgsim reads version {VERSION}"
-        )
+        raise ValueError(f"{path} has format version {version}, this vgsim reads version {VERSION}")
     return found, header, arrays
 
 

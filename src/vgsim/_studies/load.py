@@ -113,8 +113,9 @@ def _saved(path: str | os.PathLike[str], *kinds: str) -> Samples | Study:
             raise ValueError(f"its header is not that of {found!r}")
     except (LookupError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
         what = "a consistent study" if kind == archive.KIND else "consistent samples"
-        reason = f"no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
-        raise ValueError(f"{path} does not hold {what}: {reason:.400}") from error
+        words = f"no {error}" if isinstance(error, KeyError) else str(error)
+        reason = "".join(c if c.isprintable() else " " for c in words[:400])
+        raise ValueError(f"{path} does not hold {what}: {reason}") from error
     return found
 
 
@@ -125,7 +126,7 @@ def _study(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Study:
 def _samples(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Samples:
     for name, array in arrays.items():
         if array.dtype not in DTYPES.get(name, ()):
-            raise ValueError(f"{name} is unknown, or of another type: {array.dtype}")
+            raise ValueError(f"{name!r} is unknown, or of another type: {array.dtype}")
     names = ("seed", "batch_size", "loss", "inputs", "engine", "dtype")
     sampling = {name: header[name] for name in names}
     task = Task(network_from_json(header["network"]), layers=arrays["layers"].tolist(), **sampling)
