@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-from functools import cached_property
 
 import numpy as np
 
-from vgsim._engine.plan import relative_cost
 from vgsim._studies.blocks import BLOCK, Blocks
 from vgsim._studies.precision import Precision
 from vgsim._studies.result import Result
@@ -33,6 +31,8 @@ class Cursor:
 
     Attributes
     ----------
+    most : int or None
+        The samples that `max_samples` asks for.
     is_done : bool
         Whether no more blocks will count.
     n : int
@@ -59,8 +59,8 @@ class Cursor:
         self.task = task
         self.is_done = False
         self.n = 0
-        self._rules = rules
-        self._max = max_samples
+        self.rules = rules
+        self.most = max_samples
         self._result = Result(task, Tally.empty(task.layers, task.thresholds), (), rules)
         self._tally = self._result.tally
         self._events = [0] * len(rules)
@@ -71,34 +71,27 @@ class Cursor:
     @property
     def max_samples(self) -> int | None:
         """How many samples there will be at most."""
-        return self.n if self.is_done else self._max
+        return self.n if self.is_done else self.most
 
     @property
     def is_sent(self) -> bool:
         """Whether nothing is left to be sent."""
-        return self.is_done or self._sent == self._max
-
-    @cached_property
-    def cost(self) -> float:
-        """Relative cost of one sample."""
-        task = self.task
-        return relative_cost(task.network, task.engine, task.batch_size)
+        return self.is_done or self._sent == self.most
 
     def result(self) -> Result:
         """Return what counts so far."""
         if self._result.n < self.n:
             ranges = [(self.task.seed, 0, self.n)]
-            self._result = Result(self.task, self._tally, ranges, self._rules)
+            self._result = Result(self.task, self._tally, ranges, self.rules)
         return self._result
 
-    def begin_with(self, held: Blocks) -> None:
-        """Count what a store holds, as far as it is cut as this study would cut it."""
+    def usable(self, held: Blocks) -> Blocks | None:
+        """Return the first of these blocks, as far as they are cut as this study would cut them."""
         end = held.first + held.count
-        fits = end <= (np.inf if self._max is None else self._max)
-        usable = fits & ((held.count == BLOCK) | (end == self._max))
+        fits = end <= (np.inf if self.most is None else self.most)
+        usable = fits & ((held.count == BLOCK) | (end == self.most))
         m = len(held) if usable.all() else int(np.argmin(usable))
-        if m:
-            self.take(held.head(m))
+        return held if m == len(held) else held.head(m) if m else None
 
     def take(self, blocks: Blocks) -> bool:
         """Count `blocks`, and those that were waiting for them; whether n has grown."""
@@ -114,19 +107,19 @@ class Cursor:
     def _count(self, blocks: Blocks) -> None:
         self._tally += blocks.total(self._until_reached(blocks))
         self.n = self._tally.n
-        self.is_done |= self.n == self._max
+        self.is_done |= self.n == self.most
 
     def _until_reached(self, blocks: Blocks) -> int:
         """How many of these blocks come before all rules are reached, the last one with them."""
-        if not self._rules:
+        if not self.rules:
             return len(blocks)
         ns = self.n + np.cumsum(blocks.count)
         events = [
             seen + np.cumsum(blocks.events(rule.event, rule.layer, rule.threshold))
-            for rule, seen in zip(self._rules, self._events, strict=True)
+            for rule, seen in zip(self.rules, self._events, strict=True)
         ]
         for i, n in enumerate(ns.tolist()):
-            if all(r.reached(int(e[i]), n) for r, e in zip(self._rules, events, strict=True)):
+            if all(r.reached(int(e[i]), n) for r, e in zip(self.rules, events, strict=True)):
                 self.is_done = True
                 return i + 1
         self._events = [int(e[-1]) for e in events]
@@ -145,10 +138,10 @@ class Cursor:
         """
         if self.is_sent or len(self._waiting) >= 4 * workers:  # one worker is late, or dead
             return None
-        first, end = self._sent, self._max
+        first, end = self._sent, self.most
         rate = self._timed / max(self._seconds, 1e-9)
         most = max(1, min(UNIT_BLOCKS, UNIT_COLUMNS // len(self.task.layers), int(seconds * rate)))
-        if self._rules or not self._timed:
+        if self.rules or not self._timed:
             ahead = max(2 * workers if idle else 1, int(AHEAD * self.n / BLOCK))
             room = ahead - (first - self.n) // BLOCK
             if room < 1:

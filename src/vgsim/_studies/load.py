@@ -7,7 +7,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
-from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
@@ -21,8 +20,8 @@ from vgsim._results.samples import IDENTITY, KIND, Samples, merged_provenance
 from vgsim._studies import archive
 from vgsim._studies.precision import Precision
 from vgsim._studies.result import Result
-from vgsim._studies.store import Store
-from vgsim._studies.store_disk import is_url
+from vgsim._studies.store import Reader
+from vgsim._studies.store_file import is_store
 from vgsim._studies.study import Study
 from vgsim._studies.tally import Tally
 from vgsim._studies.task import Task
@@ -38,8 +37,8 @@ class Found:
     ----------
     studies : list of Study
         One for each choice of layers and thresholds that was counted at.
-    damaged : list of (name, reason)
-        The files that were not used.
+    damaged : list of (what, why)
+        What a store holds and is not used.
     """
 
     studies: list[Study]
@@ -54,15 +53,15 @@ def read_studies(path: str | os.PathLike[str], watched: bool = False) -> Found:
 
     Parameters
     ----------
-    path : path-like or str
-        A store, or any URL of one that fsspec opens; or an .npz file of :meth:`Study.save`.
+    path : path-like
+        A store, or an .npz file of :meth:`Study.save`.
     watched : bool, default False
         Whether the intervals of probabilities shall be valid at any time of stopping.
 
     Raises
     ------
-    TypeError, ValueError, OSError, ImportError
-        As `Store.read` and `load` say.
+    TypeError, ValueError, OSError
+        As `Reader` and `load` say.
 
     Examples
     --------
@@ -70,27 +69,27 @@ def read_studies(path: str | os.PathLike[str], watched: bool = False) -> Found:
     >>> import vgsim
     >>> from vgsim._studies.load import read_studies
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     study = vgsim.collect([vgsim.MLP(5, 8)], max_samples=1000, store=f"{folder}/a")
-    ...     read_studies(f"{folder}/a").studies == [study]
+    ...     path = f"{folder}/study.sqlite"
+    ...     study = vgsim.collect([vgsim.MLP(5, 8)], max_samples=1000, store=path)
+    ...     read_studies(path).studies == [study]
     True
     """
-    if not is_url(path) and Path(path).is_file():
+    if not is_store(path):
         study = saved_study(path)
         return Found([_watched(study) if watched else study], [])
-    reader = Store.read(path)
     found: dict[object, dict[object, Result]] = {}
-    for values in reader.tasks.values():
-        task = Task.from_dict(values)
-        blocks = reader.blocks(task)
-        tally = Tally.empty(task.layers, task.thresholds) if blocks is None else blocks.total()
-        ranges = [(task.seed, 0, tally.n)] if tally.n else []
-        result = Result(task, tally, ranges)
-        alike = found.setdefault((task.layers, task.thresholds), {})
-        other = alike.get(key := (task.network, *task.setting.values()))
-        alike[key] = result if other is None else other + result
-    made = reduce(merged_provenance, reader.provenance) if reader.provenance else {}
+    with Reader(path) as store:
+        for task in store.tasks():
+            tally = Tally.empty(task.layers, task.thresholds)
+            for blocks in store.blocks(task):
+                tally += blocks.total()
+            result = Result(task, tally, [(task.seed, 0, tally.n)] if tally.n else [])
+            alike = found.setdefault((task.layers, task.thresholds), {})
+            other = alike.get(key := (task.network, *task.setting.values()))
+            alike[key] = result if other is None else other + result
+        made = reduce(merged_provenance, store.provenance) if store.provenance else {}
     studies = [Study(alike.values(), made) for alike in found.values()]
-    return Found([_watched(study) for study in studies] if watched else studies, reader.damaged)
+    return Found([_watched(study) for study in studies] if watched else studies, store.damaged)
 
 
 def saved_study(path: str | os.PathLike[str]) -> Study:
@@ -146,15 +145,16 @@ def stored_study(path: str | os.PathLike[str]) -> Study:
 
     Raises
     ------
-    TypeError, ValueError, OSError, ImportError
-        As `Store.read` says; or if networks were counted at different layers or thresholds.
+    TypeError, ValueError, OSError
+        As `Reader` says; or if networks were counted at different layers or thresholds.
 
     Examples
     --------
     >>> import tempfile
     >>> import vgsim
     >>> from vgsim._studies.load import stored_study
-    >>> with tempfile.TemporaryDirectory() as store:
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     store = f"{folder}/study.sqlite"
     ...     study = vgsim.collect([vgsim.MLP(10, 16)], max_samples=2000, store=store)
     ...     stored_study(store)
     <Study: 1 network, 2000 samples>
@@ -195,8 +195,8 @@ def load(path: str | os.PathLike[str]) -> Samples | Study:
     Parameters
     ----------
     path : path-like
-        A file, or the folder that :func:`collect` was given as `store`: all samples that it holds,
-        from index 0 on, of every network. It may be growing.
+        A file. Of a store, the file that :func:`collect` was given as `store`, all samples are
+        read that it holds from index 0 on, of every network; it may be growing.
 
     Returns
     -------
@@ -219,6 +219,6 @@ def load(path: str | os.PathLike[str]) -> Samples | Study:
     Traceback (most recent call last):
     FileNotFoundError: [Errno 2] No such file or directory: 'no such file.npz'
     """
-    if isinstance(path, (str, os.PathLike)) and Path(path).is_dir():
+    if is_store(path):
         return stored_study(path)
     return _saved(path, KIND, archive.KIND)

@@ -1,11 +1,12 @@
-"""The scheduler of a study: units of work are submitted, pending, and received."""
+"""The scheduler of a study: units of work are claimed, submitted, pending, received and stored."""
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Future
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import reduce
 from itertools import pairwise
 from queue import Empty, SimpleQueue
@@ -27,6 +28,8 @@ __all__ = ["Scheduler"]
 
 POLL_SECONDS = 0.2
 UNIT_SECONDS = 2.0  # what a unit of work should take
+QUEUE_SECONDS = 0.5  # of small units are submitted at once, for each worker,
+QUEUE_UNITS = 64  # but no more of them
 ATTEMPTS = 3  # at a unit whose worker was lost
 
 
@@ -83,12 +86,16 @@ class Scheduler:
         self._data = data
         self._workers = workers
         self._max_seconds = max_seconds
-        self._store = store
+        self._path = store
+        self._store: Store | None = None
         self._progress = progress
         self._later = iter(cursors)
         self._begun: list[Cursor] = []  # and not wholly sent
         self._pending: dict[Future[Counted], _Unit] = {}
+        self._elsewhere: list[_Unit] = []  # which other processes draw into the same store
         self._arrived: SimpleQueue[Future[Counted]] = SimpleQueue()
+        self._grown = False
+        self._seconds = self._cost = 0.0  # of all units that were received
         self._made_by = provenance() | {"executor": workers.name}
 
     def study(self) -> Study:
@@ -101,22 +108,26 @@ class Scheduler:
         deadline = None if self._max_seconds is None else began + self._max_seconds
         with ExitStack() as stack:
             stack.enter_context(self._workers)
-            store = None
-            if self._store is not None:
-                store = stack.enter_context(Store.open(self._store))
-                self._begin_with(store)
-            show = stack.enter_context(shown(self._progress))
+            if self._path is not None:
+                self._store = stack.enter_context(Store(self._path, self._workers.name))
+                self._begin_with(self._store)
+            show = None
+            if self._progress is not False:
+                show = stack.enter_context(shown(self._progress))
+                show(*self._done())
             stack.callback(self._cancel_all)
-            show(*self._done())
             seen = began
             yield
-            while self._goes_on(deadline, store):
-                if self._receive(store):
+            goes_on = True
+            while goes_on:
+                goes_on = self._turn(deadline)
+                if self._grown:
                     yield
-                if self._progress and time.monotonic() - seen >= POLL_SECONDS:
+                if show is not None and time.monotonic() - seen >= POLL_SECONDS:
                     seen = time.monotonic()
                     show(*self._done())
-            show(*self._done())
+            if show is not None:
+                show(*self._done())
 
     def _done(self) -> tuple[int, int, float, str]:
         """Return how many samples of how many are done, what part of the work, and both in words.
@@ -129,19 +140,27 @@ class Scheduler:
         total, fraction = 0, finished / len(cursors)
         if None not in most:
             total = sum(n or 0 for n in most)
-            cost = sum((n or 0) * c.cost for n, c in zip(most, cursors, strict=True))
-            fraction = sum(cursor.n * cursor.cost for cursor in cursors) / cost
+            cost = sum((n or 0) * c.task.cost for n, c in zip(most, cursors, strict=True))
+            fraction = sum(cursor.n * cursor.task.cost for cursor in cursors) / cost
         of_all = f" of {total:,}" if total else ""
         words = f"{done:,}{of_all} samples, {finished} of {len(cursors)} networks"
         return done, total, fraction, words
 
     def _begin_with(self, store: Store) -> None:
         """Count what a store holds."""
-        store.add([cursor.task for cursor in self._cursors])
+        any_cursor = self._cursors[0]
+        tasks = (cursor.task for cursor in self._cursors)
+        store.add(tasks, any_cursor.most, any_cursor.rules)
         self._made_by = reduce(merged_provenance, store.provenance, self._made_by)
         for cursor in self._cursors:
-            if (held := store.blocks(cursor.task)) is not None:
-                cursor.begin_with(held)
+            for held in store.blocks(cursor.task):
+                if (usable := cursor.usable(held)) is not None:
+                    cursor.take(usable)
+                if usable is not held or cursor.is_done:
+                    break
+        if finished := [(cursor.task, cursor.n) for cursor in self._cursors if cursor.is_done]:
+            with store.transaction():
+                store.finish(finished)
 
     def _cancel_all(self) -> None:
         """Cancel every pending unit."""
@@ -149,34 +168,106 @@ class Scheduler:
             future.cancel()
         self._pending.clear()
 
-    def _goes_on(self, deadline: float | None, store: Store | None) -> bool:
-        """Submit units until time is up; whether any are pending."""
+    def _turn(self, deadline: float | None) -> bool:
+        """Store and count the units that have finished, and submit the next; whether to go on."""
+        arrived, units, trouble = self._received()
         seconds = UNIT_SECONDS
         if deadline is not None:
             seconds = min(seconds, (deadline - time.monotonic()) / 2)
-        try:
-            self._send(seconds)
-        except RuntimeError:  # the executor has ended, but units have finished
-            if not self._arrived.empty():
-                self._receive(store)
-            raise
+        self._grown = False
+        with self._transaction():
+            self._keep(arrived)
+            if trouble is None:
+                units += self._next_units(seconds, len(units))
+        if trouble is not None:
+            raise trouble
         if seconds <= 0:
             self._cancel_queued()
-        return bool(self._pending)
+            units, self._elsewhere = [], []
+        self._submit(units)
+        return bool(self._pending or self._elsewhere)
 
-    def _cancel_queued(self) -> None:
-        """Cancel the units of work that no worker has begun."""
-        self._workers.begin_no_more()
-        for future in [future for future in self._pending if future.cancel()]:
-            del self._pending[future]
+    def _transaction(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._store is None else self._store.transaction()
 
-    def _send(self, seconds: float) -> None:
-        """Submit units of about so many seconds, one queued for each running: no worker idles."""
-        while seconds > 0 and len(self._pending) < 2 * self._workers.count:
-            unit = self._next_unit(seconds, self._workers.count)
-            if unit is None:
+    def _keep(self, arrived: Mapping[Cursor, list[Blocks]]) -> None:
+        """Store and count blocks."""
+        for cursor, parts in arrived.items():
+            for blocks in _consecutive(parts):
+                if self._store is not None:
+                    self._store.write(cursor.task, blocks)
+                self._take(cursor, blocks)
+
+    def _take(self, cursor: Cursor, blocks: Blocks) -> None:
+        """Count blocks."""
+        if cursor.take(blocks):
+            self._grown = True
+            if cursor.is_done and self._store is not None:
+                self._store.finish([(cursor.task, cursor.n)])
+
+    def _received(self) -> tuple[dict[Cursor, list[Blocks]], list[_Unit], Exception | None]:
+        """Wait a little for units; return their blocks, those to be tried again, and an error."""
+        arrived: dict[Cursor, list[Blocks]] = {}
+        lost: list[_Unit] = []
+        trouble = None
+        for future in self._finished():
+            if (unit := self._pending.pop(future, None)) is None:  # cancelled
+                continue
+            try:
+                blocks, seconds = future.result()
+            except NotBegunError:
+                continue
+            except (CancelledError, Exception) as error:
+                if _is_lost(error) and unit.attempt < ATTEMPTS:
+                    lost.append(unit._replace(attempt=unit.attempt + 1))
+                elif trouble is None:
+                    trouble = _explained(error, unit)
+                    trouble.__cause__ = error
+            else:
+                unit.cursor.timed(len(blocks), seconds)
+                self._seconds += seconds
+                self._cost += (unit.end - unit.first) * unit.cursor.task.cost
+                arrived.setdefault(unit.cursor, []).append(blocks)
+        return arrived, lost, trouble
+
+    def _finished(self) -> list[Future[Counted]]:
+        """Return all units that have finished, at least one unless it takes too long."""
+        if not self._pending:
+            if self._elsewhere:
+                time.sleep(POLL_SECONDS)
+            return []
+        try:
+            first = self._arrived.get(timeout=POLL_SECONDS)
+        except Empty:
+            return []
+        return [first, *(self._arrived.get() for _ in range(self._arrived.qsize()))]
+
+    def _next_units(self, seconds: float, submitted: int) -> list[_Unit]:
+        """Return units of about so many seconds, one queued for each running: no worker idles.
+
+        Of small units more are queued, so that a transaction is about more than one of them.
+        """
+        again, self._elsewhere = self._elsewhere, []
+        units = [mine for unit in again for mine in self._claimed(unit)]
+        workers = self._workers.count
+        work = sum(map(self._expected, self._pending.values()))
+        while seconds > 0:
+            queued = len(self._pending) + submitted + len(units)
+            if queued >= 2 * workers and (
+                work >= min(seconds, QUEUE_SECONDS) * workers or queued >= QUEUE_UNITS * workers
+            ):
                 break
-            self._submit(unit)
+            if (unit := self._next_unit(seconds, workers)) is None:
+                break
+            units += self._claimed(unit)
+            work += self._expected(unit)
+        return units
+
+    def _expected(self, unit: _Unit) -> float:
+        """Return the seconds that a unit should take, by relative cost; infinity at first."""
+        if not self._cost:
+            return math.inf
+        return (unit.end - unit.first) * unit.cursor.task.cost * self._seconds / self._cost
 
     def _next_unit(self, seconds: float, workers: int) -> _Unit | None:
         """Return the next samples, of the first network that has any to send."""
@@ -193,53 +284,47 @@ class Scheduler:
                 return _Unit(cursor, *unit)
         return None
 
-    def _submit(self, unit: _Unit) -> None:
-        future = self._workers.submit(unit.cursor.task, self._data, unit.first, unit.end)
-        self._pending[future] = unit
-        future.add_done_callback(self._arrived.put)
-
-    def _receive(self, store: Store | None) -> bool:
-        """Wait for units, store and count them; whether a network has grown."""
-        arrived: dict[Cursor, list[Blocks]] = {}
-        lost, trouble = [], None
-        for future in self._finished():
-            if (unit := self._pending.pop(future, None)) is None:  # cancelled
+    def _claimed(self, unit: _Unit) -> Iterator[_Unit]:
+        """Yield what is to be drawn of a unit: not what the store holds, nor what others draw."""
+        store, cursor, position = self._store, unit.cursor, unit.first
+        if store is None:
+            yield unit
+            return
+        while position < unit.end and not cursor.is_done:
+            held = next(store.blocks(cursor.task, position), None)
+            if held is not None and (usable := cursor.usable(held)) is not None:
+                self._take(cursor, usable)
+                position = usable.end
                 continue
-            try:
-                blocks, seconds = future.result()
-            except NotBegunError:
-                continue
-            except (CancelledError, Exception) as error:
-                if _is_lost(error) and unit.attempt < ATTEMPTS:
-                    lost.append(unit._replace(attempt=unit.attempt + 1))
-                elif trouble is None:
-                    trouble = _explained(error, unit), error
+            stop, mine = store.claim(cursor.task, position, unit.end)
+            part = unit._replace(first=position, end=stop)
+            if mine:
+                yield part
             else:
-                unit.cursor.timed(len(blocks), seconds)
-                arrived.setdefault(unit.cursor, []).append(blocks)
-        grown = False
-        for cursor, parts in arrived.items():
-            for blocks in _runs(parts):
-                if store is not None:
-                    store.write(cursor.task, blocks)
-                grown |= cursor.take(blocks)
-        if trouble is not None:
-            raise trouble[0] from trouble[1]
-        for unit in lost:
-            self._submit(unit)
-        return grown
+                self._elsewhere.append(part)
+            position = stop
 
-    def _finished(self) -> list[Future[Counted]]:
-        """Wait a little; return all units that have finished."""
-        try:
-            first = self._arrived.get(timeout=POLL_SECONDS)
-        except Empty:
-            return []
-        return [first, *(self._arrived.get() for _ in range(self._arrived.qsize()))]
+    def _submit(self, units: Iterable[_Unit]) -> None:
+        for unit in units:
+            try:
+                future = self._workers.submit(unit.cursor.task, self._data, unit.first, unit.end)
+            except RuntimeError:  # the executor has ended, but units may have finished
+                arrived, *_ = self._received()
+                with self._transaction():
+                    self._keep(arrived)
+                raise
+            self._pending[future] = unit
+            future.add_done_callback(self._arrived.put)
+
+    def _cancel_queued(self) -> None:
+        """Cancel the units of work that no worker has begun."""
+        self._workers.begin_no_more()
+        for future in [future for future in self._pending if future.cancel()]:
+            del self._pending[future]
 
 
-def _runs(parts: list[Blocks]) -> list[Blocks]:
-    """Join consecutive blocks, for one file in place of many."""
+def _consecutive(parts: list[Blocks]) -> list[Blocks]:
+    """Join blocks of which one begins where another ends."""
     parts = sorted(parts, key=lambda blocks: int(blocks.first[0]))
     cuts = [i for i, (a, b) in enumerate(pairwise(parts), 1) if a.end != b.first[0]]
     return [Blocks.join(parts[i:j]) for i, j in pairwise([0, *cuts, len(parts)])]
@@ -255,6 +340,7 @@ def _is_lost(error: BaseException) -> bool:
 
 
 def _explained(error: BaseException, unit: _Unit) -> Exception:
+    """Return an error that names the unit."""
     if _is_lost(error) or isinstance(error, BrokenExecutor):
         return RuntimeError(
             f"workers died at {unit} ({type(error).__name__}): make a new executor and call "
