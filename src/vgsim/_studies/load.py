@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 from collections.abc import Sequence
@@ -9,10 +10,14 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
-from vgsim._checks import RELATIVE
+from numpy.typing import NDArray
+
+from vgsim._checks import RELATIVE, Number
+from vgsim._engine.settings import checked_record
 from vgsim._networks.description import network_from_json
 from vgsim._results import npz
-from vgsim._results.samples import KIND, Samples, merged_provenance
+from vgsim._results.quantities import DTYPES, check_values
+from vgsim._results.samples import IDENTITY, KIND, Samples, merged_provenance
 from vgsim._studies import archive
 from vgsim._studies.precision import Precision
 from vgsim._studies.result import Result
@@ -90,11 +95,50 @@ def read_studies(path: str | os.PathLike[str], watched: bool = False) -> Found:
 
 def saved_study(path: str | os.PathLike[str]) -> Study:
     """Read the study that :meth:`Study.save` wrote; errors are those of :func:`vgsim.load`."""
-    header, arrays = npz.read(path, archive.KIND)
+    study = _saved(path, archive.KIND)
+    assert isinstance(study, Study)
+    return study
+
+
+def _saved(path: str | os.PathLike[str], *kinds: str) -> Samples | Study:
+    """Read a file that holds one of `kinds`; what it holds could have been saved as it is."""
+    kind, header, arrays = npz.read(path, *kinds)
     try:
-        return Study(archive.unpacked(header, arrays), header["provenance"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} does not hold a consistent study: {error}") from error
+        made = header["provenance"]
+        if not isinstance(made, dict) or not all(isinstance(x, str) for x in made.values()):
+            raise ValueError(f"provenance must be strings by name, got {made!r}")
+        found = _study(header, arrays) if kind == archive.KIND else _samples(header, arrays)
+        again, given = (json.dumps(x, sort_keys=True) for x in (found._header(), header))
+        if again != given:
+            raise ValueError(f"its header is not that of {found!r}")
+    except (LookupError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
+        what = "a consistent study" if kind == archive.KIND else "consistent samples"
+        words = f"no {error}" if isinstance(error, KeyError) else str(error)
+        reason = "".join(c if c.isprintable() else " " for c in words[:400])
+        raise ValueError(f"{path} does not hold {what}: {reason}") from error
+    return found
+
+
+def _study(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Study:
+    return Study(archive.unpacked(header["results"], arrays), header["provenance"])
+
+
+def _samples(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Samples:
+    for name, array in arrays.items():
+        if array.dtype not in DTYPES.get(name, ()):
+            raise ValueError(f"{name!r} is unknown, or of another type: {array.dtype}")
+    names = ("seed", "batch_size", "loss", "inputs", "engine", "dtype")
+    sampling = {name: header[name] for name in names}
+    task = Task(network_from_json(header["network"]), layers=arrays["layers"].tolist(), **sampling)
+    fields: dict[str, Any] = {name: getattr(task, name) for name in IDENTITY}
+    fields |= {"provenance": header["provenance"], **arrays}
+    samples = Samples(**fields, elapsed=_ELAPSED.check("elapsed", header["elapsed"]))
+    checked_record(samples.record, samples.network)
+    check_values(samples.network, samples.layers, samples._arrays)
+    return samples
+
+
+_ELAPSED = Number("a number of seconds", lambda seconds: seconds >= 0)
 
 
 def stored_study(path: str | os.PathLike[str]) -> Study:
@@ -166,7 +210,8 @@ def load(path: str | os.PathLike[str]) -> Samples | Study:
     OSError
         If the file cannot be read.
     ValueError
-        If the file is damaged, something else, or of a newer version of vgsim.
+        If the file is damaged, something else, or of another version of the format; or if it
+        holds values that are out of range or contradict each other.
 
     Examples
     --------
@@ -177,15 +222,7 @@ def load(path: str | os.PathLike[str]) -> Samples | Study:
     """
     if _is_store(path):
         return stored_study(path)
-    if npz.kind_of(path) == archive.KIND:
-        return saved_study(path)
-    header, arrays = npz.read(path, KIND)
-    try:
-        network = network_from_json(header.pop("network"))
-        fields: dict[str, Any] = {**header, **arrays}
-        return Samples(network, **fields)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} does not hold consistent samples: {error}") from error
+    return _saved(path, KIND, archive.KIND)
 
 
 def _is_store(path: object) -> bool:
