@@ -381,8 +381,8 @@ def local_path(path: object, argument: str = "store") -> Path:
     if found.is_dir():
         raise value_error(
             argument,
-            f"must name a file, got the folder {text!r}; stores that are folders, of vgsim before "
-            "version 0.2, cannot be read",
+            f"must name a file, got the folder {text!r}; stores of earlier versions of vgsim, "
+            "which were folders, cannot be read",
         )
     if found.exists() and not found.is_file():
         raise value_error(argument, f"must name a regular file, got {text!r}")
