@@ -422,11 +422,11 @@ def test_odd_values_are_named_with_file_and_key(text, expected):
 def test_a_pipe_and_a_device_are_refused_and_not_read(tmp_path):
     os.mkfifo(pipe := tmp_path / "study.toml")
     for path in pipe, os.devnull:
-        with pytest.raises(StudyFileError, match="must be a regular file: it is a pipe or a dev"):
+        with pytest.raises(StudyFileError, match="must be a regular file, no pipe and no dev"):
             read_study(path)
     file = tmp_path / "other.toml"
     file.write_text(f'inputs = "study.toml"\n{SWEEP}')
-    with pytest.raises(StudyFileError, match=r"inputs must be .*study.toml' is not a regular file"):
+    with pytest.raises(StudyFileError, match=r"inputs must be .*study.toml' is not an .npy file"):
         read_study(file)
 
 

@@ -18,7 +18,7 @@ from last_first import LastFirst
 from stored_studies import held, sql, stored_samples
 from vgsim import Precision
 from vgsim._studies.blocks import Blocks
-from vgsim._studies.cursor import Cursor
+from vgsim._studies.scheduler import Cursor
 from vgsim._studies.store_file import StoreFile
 from vgsim._studies.study import Study
 from vgsim._studies.task import Task
@@ -264,18 +264,28 @@ def test_more_tasks_in_the_same_store(tmp_path):
     assert sql(tmp_path / "x", "SELECT count(*) FROM tasks") == [(2 * len(NETS),)]
 
 
-def test_a_transaction_is_about_many_small_blocks(tmp_path, monkeypatch):
+class Instant(Executor):
+    """Works at once, and says that a block takes a millisecond."""
+
+    _max_workers = 1
+
+    def submit(self, function, *arguments):
+        blocks, _ = function(*arguments)
+        future = Future()
+        future.set_result((blocks, 0.001 * len(blocks)))
+        return future
+
+
+def test_a_transaction_is_about_many_small_units(tmp_path, monkeypatch):
     begun = []
     transaction = StoreFile.transaction
     monkeypatch.setattr(
         StoreFile, "transaction", lambda self: begun.append(self) or transaction(self)
     )
-    collected([vgsim.MLP(3, 8)], max_samples=300_000, store=tmp_path / "x")
-    assert len(begun) < 60
     networks = vgsim.sweep(vgsim.MLP, width=4, depth=list(range(2, 202)))
-    begun.clear()
-    vgsim.collect(networks, max_samples=1000, store=tmp_path / "y")
-    assert len(begun) < 100
+    study = vgsim.collect(networks, max_samples=1000, store=tmp_path / "x", executor=Instant())
+    assert [result.n for result in study] == [1000] * 200
+    assert len(begun) < 20
 
 
 @pytest.mark.parametrize("executor", [None, ThreadPoolExecutor(2)])

@@ -25,14 +25,15 @@ ARGUMENTS = {
 """
 SERVER = """
 import os, signal, sqlite3, sys, time
-import scipy.optimize, vgsim._studies.cursor
-vgsim._studies.cursor.UNIT_BLOCKS = 1  # many units
+import scipy.optimize, vgsim._studies.scheduler
+vgsim._studies.scheduler.UNIT_BLOCKS = 1  # many units
 
 def blocks(path):
     if not os.path.exists(path):
         return 0
     with sqlite3.connect(path, timeout=60) as connection:
-        found = connection.execute("SELECT name FROM sqlite_master WHERE name = 'blocks'").fetchall()
+        tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master")]
+        found = "blocks" in tables
         count = connection.execute("SELECT count(*) FROM blocks").fetchone()[0] if found else 0
     connection.close()
     return count

@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -127,7 +129,7 @@ def test_a_task_not_added_and_a_closed_store(path):
 
 def test_a_transaction_is_all_or_nothing(path):
     with Store(path) as store:
-        with pytest.raises(KeyboardInterrupt), store.transaction():
+        with pytest.raises(KeyboardInterrupt), store.transaction():  # noqa: PT012
             store.write(TASK, tally(5000, 6000))
             raise KeyboardInterrupt
         assert held(path) == tally(0, 5000)
@@ -364,3 +366,27 @@ def test_descriptions_are_json(path):
     ((task, labels),) = sql(path, "SELECT task, labels FROM tasks")
     assert json.loads(task) == TASK.to_dict()
     assert json.loads(labels)["activation"] == "tanh"
+
+
+def test_the_queries_of_the_page(tmp_path):
+    """The queries in docs/studies.md, against the same numbers from the study."""
+    page = (Path(__file__).parents[2] / "docs" / "studies.md").read_text(encoding="utf-8")
+    p_vanishing, smallest_depth, runs = re.findall(r"```sql\n(.*?)```", page, re.DOTALL)
+    networks = vgsim.sweep(
+        vgsim.MLP, width=16, activation=["sigmoid", "tanh"], depth=[10, 30, 100], gain=0.8
+    )
+    arguments = {"max_samples": 2000, "thresholds": (1e-6, 1e-3)}
+    study = vgsim.collect(networks, **arguments, store=tmp_path / "x")
+    p = {
+        (r.network.activation.name, r.network.depth, x): r.probability("vanishing", 0, x).estimate
+        for r in study
+        for x in (1e-6, 1e-3)
+    }
+    expected = [(*key, 2000, round(p[key], 3)) for key in sorted(p) if key[1] >= 30]
+    assert sql(tmp_path / "x", p_vanishing) == expected
+    deaf = {key[0]: key[1] for key in sorted(p, reverse=True) if key[2] == 1e-6 and p[key] > 0.5}
+    assert sql(tmp_path / "x", smallest_depth) == [(name, 16, deaf[name]) for name in sorted(deaf)]
+    assert len(deaf) == 2
+    ((version, isa, _, samples, rate),) = sql(tmp_path / "x", runs)
+    assert (version, isa, samples) == (vgsim.__version__, study.provenance["isa"], 12_000)
+    assert rate > 0

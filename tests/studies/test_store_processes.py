@@ -263,8 +263,8 @@ arguments = {"thresholds": (1e-6, 0.5), "max_samples": 40_500, "stop": rules, "n
 COLLECT = (
     STUDY
     + """
-import pathlib, vgsim._studies.cursor
-vgsim._studies.cursor.UNIT_BLOCKS = 2  # many units
+import pathlib, vgsim._studies.scheduler
+vgsim._studies.scheduler.UNIT_BLOCKS = 2  # many units
 print("ready", flush=True)
 sys.stdin.readline()
 study = vgsim.collect(networks, store=path, **arguments)

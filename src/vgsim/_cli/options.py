@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import os
-import stat
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from vgsim._checks import EVENTS, THRESHOLD, Integer, Number
 from vgsim._cli.fields import ACTIVATIONS, CURVE_DEPTHS, DEPTHS, add_network_options, reader
 from vgsim._engine.settings import DTYPES, ENGINES, LOSSES
 from vgsim._results.events import LOG10_RANGE
+from vgsim._results.files import regular
+from vgsim._results.npz import array_of
 from vgsim._results.samples import RECORDS
 from vgsim._statistics.binomial import METHODS
 
@@ -27,7 +25,6 @@ __all__ = [
     "integer",
     "number",
     "path",
-    "regular",
 ]
 
 FORMAT_HELP = {
@@ -242,33 +239,18 @@ def path(text: str) -> Path:
     return Path(text)
 
 
-def regular(path: str | os.PathLike[str]) -> bool:
-    """Whether a path names no pipe and no device, of which reading might never end."""
-    mode = os.stat(path).st_mode
-    return stat.S_ISREG(mode) or stat.S_ISDIR(mode)  # to open a folder is an error of its own
-
-
 def data(text: str) -> Any:
     """Read the name of an .npy file, or "normal"."""
     if text == "normal":
         return text
     try:
-        if not regular(text):
-            raise argparse.ArgumentTypeError(f"{text!r} is not a regular file")
-        with open(text, "rb") as file:
-            data = np.load(file, allow_pickle=False)
+        with regular(text) as file:
+            return array_of(file.read())
     except OSError as error:
         raise argparse.ArgumentTypeError(
             f"{text!r} cannot be read: {error.strerror or error}"
         ) from None
-    except argparse.ArgumentTypeError:
-        raise
-    except MemoryError:
-        raise argparse.ArgumentTypeError(f"{text!r} holds more than fits in memory") from None
-    except Exception:  # NumPy has many
+    except ValueError:
         raise argparse.ArgumentTypeError(
             f"{text!r} is not an .npy file of numbers, as numpy.save writes it"
         ) from None
-    if not isinstance(data, np.ndarray):
-        raise argparse.ArgumentTypeError(f"{text!r} is not an .npy file: it holds several arrays")
-    return data

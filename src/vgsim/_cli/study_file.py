@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from vgsim._checks import COUNTERS, INDICES, brief, checked_int, type_error, value_error
-from vgsim._cli.options import data, regular
+from vgsim._cli.options import data
 from vgsim._cli.sweep_table import KeyPath, networks_of, placed, unknown_key, where
 from vgsim._engine.settings import Settings, checked_layers
 from vgsim._networks.description import Network
+from vgsim._results.files import regular
 from vgsim._studies.collect import SECONDS
 from vgsim._studies.precision import Precision
 from vgsim._studies.task import checked_thresholds
@@ -69,10 +70,11 @@ def read_study(path: str | os.PathLike[str], needs_stop: bool = False) -> StudyS
     Traceback (most recent call last):
     FileNotFoundError: [Errno 2] No such file or directory: 'no such file.toml'
     """
-    if not regular(path):
-        raise StudyFileError(f"{path} must be a regular file: it is a pipe or a device")
-    with open(path, "rb") as file:
-        data = file.read(MOST_BYTES + 1)
+    try:
+        with regular(path) as file:
+            data = file.read(MOST_BYTES + 1)
+    except ValueError:
+        raise StudyFileError(f"{path} must be a regular file, no pipe and no device") from None
     if len(data) > MOST_BYTES:
         raise StudyFileError(f"{path} must have at most {MOST_BYTES >> 20} MiB, and has more")
     try:

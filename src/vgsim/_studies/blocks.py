@@ -309,8 +309,12 @@ class Blocks(Counts):
         _refuse(possible)
         possible = {
             "dead": np.all((self.dead >= 0) & (alive >= 0)),
-            "vanishing": np.all(self.vanishing >= self.dead[..., np.newaxis]),
-            "exploding": np.all((self.exploding >= 0) & (self.vanishing + self.exploding <= n)),
+            "vanishing": np.all(
+                (self.vanishing >= self.dead[..., np.newaxis]) & (self.vanishing <= n)
+            ),
+            "exploding": np.all(
+                (self.exploding >= 0) & (self.exploding <= n - np.clip(self.vanishing, 0, n))
+            ),
             "underflow": np.all((self.underflow >= 0) & (self.underflow <= n)),
             "overflow": np.all((self.overflow >= 0) & (self.overflow <= n)),
             "sums": np.all(np.abs(self.sums) <= alive[..., np.newaxis] << LIMB_BITS),

@@ -21,9 +21,8 @@ from vgsim._checks import (
 from vgsim._engine.progress import Progress
 from vgsim._engine.settings import Settings, checked_layers
 from vgsim._networks.description import Network, checked_network
-from vgsim._studies.cursor import Cursor
 from vgsim._studies.precision import Precision
-from vgsim._studies.scheduler import Scheduler
+from vgsim._studies.scheduler import Cursor, Scheduler
 from vgsim._studies.store_file import local_path
 from vgsim._studies.study import Study
 from vgsim._studies.task import Task, checked_thresholds

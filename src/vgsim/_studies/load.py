@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import os
+import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
-from vgsim._checks import RELATIVE
+from numpy.typing import NDArray
+
+from vgsim._checks import RELATIVE, Number
+from vgsim._engine.settings import checked_record
 from vgsim._networks.description import network_from_json
 from vgsim._results import npz
-from vgsim._results.samples import KIND, Samples, merged_provenance
+from vgsim._results.quantities import DTYPES, check_values
+from vgsim._results.samples import IDENTITY, KIND, Samples, merged_provenance
 from vgsim._studies import archive
 from vgsim._studies.precision import Precision
 from vgsim._studies.result import Result
 from vgsim._studies.store import Reader
-from vgsim._studies.store_file import is_store
+from vgsim._studies.store_file import local_path
 from vgsim._studies.study import Study
 from vgsim._studies.tally import Tally
 from vgsim._studies.task import Task
@@ -69,7 +75,7 @@ def read_studies(path: str | os.PathLike[str], watched: bool = False) -> Found:
     ...     read_studies(path).studies == [study]
     True
     """
-    if not is_store(path):
+    if not _is_store(path):
         study = saved_study(path)
         return Found([_watched(study) if watched else study], [])
     found: dict[object, dict[object, Result]] = {}
@@ -89,11 +95,50 @@ def read_studies(path: str | os.PathLike[str], watched: bool = False) -> Found:
 
 def saved_study(path: str | os.PathLike[str]) -> Study:
     """Read the study that :meth:`Study.save` wrote; errors are those of :func:`vgsim.load`."""
-    header, arrays = npz.read(path, archive.KIND)
+    study = _saved(path, archive.KIND)
+    assert isinstance(study, Study)
+    return study
+
+
+def _saved(path: str | os.PathLike[str], *kinds: str) -> Samples | Study:
+    """Read a file that holds one of `kinds`; what it holds could have been saved as it is."""
+    kind, header, arrays = npz.read(path, *kinds)
     try:
-        return Study(archive.unpacked(header, arrays), header["provenance"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} does not hold a consistent study: {error}") from error
+        made = header["provenance"]
+        if not isinstance(made, dict) or not all(isinstance(x, str) for x in made.values()):
+            raise ValueError(f"provenance must be strings by name, got {made!r}")
+        found = _study(header, arrays) if kind == archive.KIND else _samples(header, arrays)
+        again, given = (json.dumps(x, sort_keys=True) for x in (found._header(), header))
+        if again != given:
+            raise ValueError(f"its header is not that of {found!r}")
+    except (LookupError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
+        what = "a consistent study" if kind == archive.KIND else "consistent samples"
+        words = f"no {error}" if isinstance(error, KeyError) else str(error)
+        reason = "".join(c if c.isprintable() else " " for c in words[:400])
+        raise ValueError(f"{path} does not hold {what}: {reason}") from error
+    return found
+
+
+def _study(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Study:
+    return Study(archive.unpacked(header["results"], arrays), header["provenance"])
+
+
+def _samples(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Samples:
+    for name, array in arrays.items():
+        if array.dtype not in DTYPES.get(name, ()):
+            raise ValueError(f"{name!r} is unknown, or of another type: {array.dtype}")
+    names = ("seed", "batch_size", "loss", "inputs", "engine", "dtype")
+    sampling = {name: header[name] for name in names}
+    task = Task(network_from_json(header["network"]), layers=arrays["layers"].tolist(), **sampling)
+    fields: dict[str, Any] = {name: getattr(task, name) for name in IDENTITY}
+    fields |= {"provenance": header["provenance"], **arrays}
+    samples = Samples(**fields, elapsed=_ELAPSED.check("elapsed", header["elapsed"]))
+    checked_record(samples.record, samples.network)
+    check_values(samples.network, samples.layers, samples._arrays)
+    return samples
+
+
+_ELAPSED = Number("a number of seconds", lambda seconds: seconds >= 0)
 
 
 def stored_study(path: str | os.PathLike[str]) -> Study:
@@ -165,7 +210,8 @@ def load(path: str | os.PathLike[str]) -> Samples | Study:
     OSError
         If the file cannot be read.
     ValueError
-        If the file is damaged, something else, or of a newer version of vgsim.
+        If the file is damaged, something else, or of another version of the format; or if it
+        holds values that are out of range or contradict each other.
 
     Examples
     --------
@@ -174,14 +220,28 @@ def load(path: str | os.PathLike[str]) -> Samples | Study:
     Traceback (most recent call last):
     FileNotFoundError: [Errno 2] No such file or directory: 'no such file.npz'
     """
-    if is_store(path):
+    if _is_store(path):
         return stored_study(path)
-    if npz.kind_of(path) == archive.KIND:
-        return saved_study(path)
-    header, arrays = npz.read(path, KIND)
+    return _saved(path, KIND, archive.KIND)
+
+
+def _is_store(path: object) -> bool:
+    """Whether a file is a store, or any other SQLite database.
+
+    It is SQLite that looks: a descriptor of our own would end its locks when it is closed.
+    """
+    file = local_path(path, "path")
+    if not file.exists():
+        return False
     try:
-        network = network_from_json(header.pop("network"))
-        fields: dict[str, Any] = {**header, **arrays}
-        return Samples(network, **fields)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} does not hold consistent samples: {error}") from error
+        connection = sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)
+    except sqlite3.Error:
+        return False
+    try:
+        return bool(connection.execute("PRAGMA page_count").fetchone()[0])
+    except sqlite3.OperationalError:
+        return True
+    except sqlite3.DatabaseError:
+        return False
+    finally:
+        connection.close()

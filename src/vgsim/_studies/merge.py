@@ -47,7 +47,8 @@ RUNS = """INSERT OR IGNORE INTO main.runs
 SELECT key, provenance, checksum, host, pid, began, seen, coalesce(ended, seen), samples, work
 FROM other.runs WHERE json_valid(provenance)"""
 COLUMNS = "digest, task, labels, cost, checksum, max_samples, rules, finished"
-SOUND = "tasks.id >= ?1 AND tasks.id < ?2 AND tasks.id NOT IN (SELECT task FROM left_out WHERE first = -1)"
+SOUND = """tasks.id >= ?1 AND tasks.id < ?2
+AND tasks.id NOT IN (SELECT task FROM left_out WHERE first = -1)"""
 NEW_TASKS = f"""INSERT OR IGNORE INTO main.tasks ({COLUMNS})
 SELECT {COLUMNS} FROM other.tasks WHERE {SOUND}"""
 LABELS = f"SELECT DISTINCT key FROM other.tasks, json_each(tasks.labels) WHERE {SOUND}"

@@ -204,13 +204,22 @@ class Reader:
                     for row in rows:
                         self._leave_out(task, key, row, str(error))
                     broken = True
+            if not isinstance(rows[-1][0], int):  # text comes after all numbers
+                return
             first = rows[-1][0] + 1
+
+    def holds(self, task: Task, first: int) -> bool:
+        """Whether there is a block that begins at sample `first`, sound or not."""
+        row = self._key(task), first
+        return bool(self.file.all("SELECT 1 FROM blocks WHERE (task, first) = (?, ?)", *row))
 
     def _leave_out(self, task: Task, key: int, row: Sequence[Any], why: str) -> None:
         """Remember a damaged block."""
         self.left_out.add((key, row[0]))
-        last = row[0] + max(1, row[1]) - 1 if isinstance(row[1], int) else row[0]
-        self._note(f"samples {row[0]} to {last} of {task.network!r}", why)
+        first, count = row[:2]
+        known = isinstance(first, int) and isinstance(count, int)
+        last = first + count - 1 if known else "?"
+        self._note(f"samples {first} to {last} of {task.network!r}", why)
 
     def _counts(self, key: int, first: int, last: int) -> dict[int, list[tuple[Any, ...]]]:
         """Return the rows of counts of a task's blocks, by first sample."""

@@ -23,7 +23,7 @@ from vgsim._results.events import LOG10_RANGE
 from vgsim._studies.blocks import LIMBS, SQUARE_LIMBS, Blocks
 from vgsim._studies.task import Task
 
-__all__ = ["StoreFile", "checksum", "is_store", "joined", "local_path", "packed", "unpacked"]
+__all__ = ["StoreFile", "checksum", "joined", "local_path", "packed", "unpacked"]
 
 APPLICATION = 0x7667736D  # "vgsm", in the header of the file
 FORMAT = 1  # PRAGMA user_version
@@ -381,34 +381,12 @@ def local_path(path: object, argument: str = "store") -> Path:
     if found.is_dir():
         raise value_error(
             argument,
-            f"must name a file, got the folder {text!r}; stores that are folders, of vgsim before "
-            "version 0.2, cannot be read",
+            f"must name a file, got the folder {text!r}; stores of earlier versions of vgsim, "
+            "which were folders, cannot be read",
         )
     if found.exists() and not found.is_file():
         raise value_error(argument, f"must name a regular file, got {text!r}")
     return found
-
-
-def is_store(path: object) -> bool:
-    """Whether a file is a store, or any other SQLite database.
-
-    It is SQLite that looks: a descriptor of our own would end its locks when it is closed.
-    """
-    file = local_path(path, "path")
-    if not file.exists():
-        return False
-    try:
-        connection = sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)
-    except sqlite3.Error:
-        return False
-    try:
-        return bool(connection.execute("PRAGMA page_count").fetchone()[0])
-    except sqlite3.OperationalError:
-        return True
-    except sqlite3.DatabaseError:
-        return False
-    finally:
-        connection.close()
 
 
 def checksum(*columns: object) -> bytes:
