@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from vgsim._checks import type_error, value_error
+from vgsim._checks import brief, type_error, value_error
 
 __all__ = ["check_new", "check_writable", "regular", "whole"]
 
@@ -104,7 +104,7 @@ def regular(path: str | os.PathLike[str]) -> BinaryIO:
     text = _text(path)
     mode = os.stat(text).st_mode
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # a folder is an OSError of open
-        raise value_error("path", f"must name a regular file, got {text!r}")
+        raise value_error("path", f"must name a regular file, got {brief(text)}")
     return open(text, "rb")
 
 
@@ -117,10 +117,10 @@ def _file(path: str | os.PathLike[str]) -> Path:
 
 def _text(path: object) -> str:
     if not isinstance(path, (str, os.PathLike)):
-        raise type_error("path", f"must be a string or a path, got {path!r}")
+        raise type_error("path", f"must be a string or a path, got {brief(path)}")
     text = os.fsdecode(path)
     if "\0" in text:
-        raise value_error("path", f"must not contain a null character, got {text!r}")
+        raise value_error("path", f"must not contain a null character, got {brief(text)}")
     return text
 
 
