@@ -42,8 +42,7 @@ class Plan:
     --------
     >>> import vgsim
     >>> from vgsim._engine.plan import Plan
-    >>> from vgsim._checks import require_memory
-    from vgsim._engine.settings import Settings
+    >>> from vgsim._engine.settings import Settings
     >>> network = vgsim.MLP(1000, 128)
     >>> Plan(network, Settings.checked().of(network), threads=2).is_plain
     True
