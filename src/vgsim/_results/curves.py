@@ -12,7 +12,7 @@ from vgsim._checks import THRESHOLD, Number, brief, checked_bool, type_error
 from vgsim._results.distribution import Distribution
 from vgsim._results.events import checked_event, event_in_words
 from vgsim._results.tables import Column, check_format, decimals, estimated, report
-from vgsim._statistics.binomial import Probability
+from vgsim._statistics.binomial import Probability, checked_interval
 from vgsim._statistics.bootstrap import bootstrap
 from vgsim._statistics.depth_scale import DepthScale, fit_depth_scale
 from vgsim._statistics.estimate import Estimate
@@ -240,6 +240,7 @@ class Curve:
         check_format(format)
         theory = checked_bool("theory", theory)
         event, threshold, dtype = checked_event(event, threshold, dtype)
+        confidence_level, method = checked_interval(confidence_level, method)
         columns = self._columns(event, threshold, dtype, confidence_level, method, theory)
         title = self._title(event, threshold, dtype, confidence_level, method)
         return report(columns, format, title)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vgsim._checks import TABULATED, checked_bool
+from vgsim._checks import TABULATED, check_threshold, checked_bool
 from vgsim._networks.description import Network
 from vgsim._results.distribution import Distribution
 from vgsim._results.tables import (
@@ -21,6 +21,7 @@ from vgsim._results.tables import (
     number_decimals,
     report,
 )
+from vgsim._statistics.binomial import checked_interval
 from vgsim.theory._prediction import Prediction, predict
 
 MOMENT_DECIMALS = 3  # of mean and std
@@ -123,6 +124,8 @@ def summarise(
     >>> summarise(s, 1e-6, 0.95, "exact")["median"]
     array([0.])
     """
+    threshold = check_threshold(threshold)
+    confidence_level, method = checked_interval(confidence_level, method)
     layers = samples.layers.tolist()
     columns: dict[str, Any] = {"layer": samples.layers.copy()}
     for event in TABULATED:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 
-from vgsim._checks import COUNTERS, RELATIVE, THRESHOLD, Choice, Number, checked_int, value_error
+from vgsim._checks import (
+    COUNTERS,
+    RELATIVE,
+    THRESHOLD,
+    Choice,
+    Number,
+    brief,
+    checked_int,
+    value_error,
+)
 from vgsim._results.events import checked_event
 from vgsim._statistics.binomial import confidence_sequence
 from vgsim._statistics.estimate import LEVEL
@@ -67,7 +76,7 @@ class Precision:
             raise value_error(
                 "half_width",
                 "or relative must be given, and not both, got "
-                f"half_width={self.half_width!r}, relative={self.relative!r}",
+                f"half_width={brief(self.half_width)}, relative={brief(self.relative)}",
             )
         checked: dict[str, object] = {
             "event": _EVENT.check("event", self.event),
