@@ -106,10 +106,38 @@ cdef extern from "vg_api.h" nogil:
 
 cdef extern from *:
     """
+    #include <omp.h>
     #include <stdlib.h>
     #ifdef __linux__
+    #include <sched.h>
     #include <sys/mman.h>
     #endif
+    /* OMP_PROC_BIND, OMP_PLACES and their like bind the thread that loads OpenMP, and the first of
+       every team, to the first place: to one processor, whatever else binds a thread there. */
+    static int vg_processors(int unbind) /* of all places, 0 without; this thread may use them all */
+    {
+        int found = 0;
+    #ifdef __linux__
+        cpu_set_t all;
+        CPU_ZERO(&all);
+        for (int place = 0; place < omp_get_num_places(); place++) {
+            int count = omp_get_place_num_procs(place), *ids = malloc(sizeof(int) * (count + 1));
+            if (ids == NULL) return 0;
+            omp_get_place_proc_ids(place, ids);
+            for (int i = 0; i < count; i++)
+                if (ids[i] < CPU_SETSIZE) CPU_SET(ids[i], &all);
+            free(ids);
+        }
+        found = CPU_COUNT(&all);
+        if (unbind && found) (void)sched_setaffinity(0, sizeof all, &all);
+    #endif
+        return found;
+    }
+    static void vg_whole_team(void) /* the next team is as large as it is asked to be */
+    {
+        omp_set_dynamic(0);
+        if (omp_get_max_active_levels() < 1) omp_set_max_active_levels(1);
+    }
     static void *vg_allocate(size_t bytes) /* in huge pages where it is worth it */
     {
         const size_t page = (size_t)2 << 20;
@@ -123,6 +151,9 @@ cdef extern from *:
     #define vg_add(counter, n) __atomic_fetch_add(counter, n, __ATOMIC_RELAXED)
     """
     const char *VG_COMPILER
+    int omp_get_thread_limit() nogil
+    int vg_processors(int unbind) nogil
+    void vg_whole_team() nogil
     void *vg_allocate(size_t bytes) nogil
     void vg_add(int64_t *counter, int64_t n) nogil
 
@@ -152,6 +183,14 @@ ACTIVATIONS = tuple(
 )
 
 cdef object forced_isa = None
+
+vg_processors(True)
+
+
+def openmp_limits():
+    """The processors that OpenMP binds threads to, 0 if it binds none, and the most threads."""
+    return vg_processors(False), omp_get_thread_limit()
+
 
 
 def compiled_isas():
@@ -241,7 +280,9 @@ def generate(const uint32_t[::1] key, int64_t groups, int64_t layers, int64_t un
     cdef int64_t _group
     cdef double total = 0
     cdef void *scratch = NULL
+    vg_whole_team()
     with nogil, parallel(num_threads=n_threads):
+        vg_processors(True)
         vg_clean_registers()
         scratch = vg_allocate(<size_t>(units + 4) * 64)
         if scratch != NULL:
@@ -348,7 +389,9 @@ cdef class Run:
         cdef int64_t group
         cdef size_t bytes_needed = self.kernel.scratch_bytes(&self.plan)
         cdef void *scratch = NULL
+        vg_whole_team()
         with nogil, parallel(num_threads=n_threads):
+            vg_processors(True)
             vg_clean_registers()
             scratch = vg_allocate(bytes_needed)
             if scratch == NULL:

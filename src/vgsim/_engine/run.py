@@ -6,8 +6,11 @@ import math
 import os
 import platform
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +23,20 @@ from vgsim._kernels import (
     available_isas,
     compiled_isas,
     lanes,
+    openmp_limits,
     selected_isa,
 )
 from vgsim._version import __version__
 
-__all__ = ["execute", "openmp_has_run", "provenance", "show_config", "thread_count"]
+__all__ = [
+    "execute",
+    "openmp_has_run",
+    "provenance",
+    "show_config",
+    "startable",
+    "thread_count",
+    "too_few_threads",
+]
 
 
 MOST_THREADS = 4096
@@ -42,28 +54,33 @@ def thread_count(n_threads: int | None = None) -> int:
     -------
     int
         `n_threads`, else the first number of OMP_NUM_THREADS, else the processors this process may
-        use: its affinity, within the CPU quota of its control group.
+        use: its affinity, or what OMP_PLACES and its like leave of it, within the CPU quota of its
+        control group, and OMP_THREAD_LIMIT.
 
     Raises
     ------
     TypeError, ValueError
-        If n_threads or OMP_NUM_THREADS is not a positive integer.
+        If n_threads or OMP_NUM_THREADS is not a positive integer, or above OMP_THREAD_LIMIT.
     """
+    places, limit = openmp_limits()
     if n_threads is not None:
-        return Integer(1, MOST_THREADS).check("n_threads", n_threads)
-    setting = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    if setting:
+        name, count = "n_threads", Integer(1, MOST_THREADS).check("n_threads", n_threads)
+    elif setting := os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip():
         if not setting.isdecimal() or int(setting) < 1:
             raise value_error("OMP_NUM_THREADS", f"must be a positive integer, got {setting!r}")
-        return min(int(setting), MOST_THREADS)
-    return _machine()
-
-
-def _machine() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        processors = len(os.sched_getaffinity(0))
+        name, count = "OMP_NUM_THREADS", min(int(setting), MOST_THREADS)
     else:
-        processors = os.cpu_count() or 1
+        return min(_processors(places), limit, MOST_THREADS)
+    if count > limit:
+        raise value_error(name, f"must be at most {limit}, OMP_THREAD_LIMIT, got {count}")
+    return count
+
+
+def _processors(places: int) -> int:
+    """How many processors this process may use; OpenMP binds its threads to `places` of them."""
+    processors = places or os.cpu_count() or 1
+    if not places and hasattr(os, "sched_getaffinity"):
+        processors = len(os.sched_getaffinity(0))
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
         processors = min(processors, max(1, math.ceil(int(quota) / int(period))))
@@ -73,8 +90,20 @@ def _machine() -> int:
 
 
 POLL_SECONDS = 0.1
+SETTLE_SECONDS = 1.0  # in which threads that have ended are gone
 _ran_in: set[int] = set()  # processes
-_kept = threading.local()  # for each calling thread one of its own, which keeps its OpenMP team
+
+
+@dataclass
+class _Kept:
+    """The thread that runs the kernels of one calling thread, and keeps its OpenMP team."""
+
+    process: int
+    thread: ThreadPoolExecutor
+    team: int = 0  # how many threads there are: this one, and those of OpenMP
+
+
+_of_caller = threading.local()
 
 
 def openmp_has_run() -> bool:
@@ -90,6 +119,8 @@ def execute(
 ) -> None:
     """Run the kernel in a thread of its own; this one stays free for Ctrl-C and progress.
 
+    Whatever ends it, at any instant, the kernel has ended before.
+
     Parameters
     ----------
     run : Run
@@ -104,28 +135,102 @@ def execute(
     ------
     KeyboardInterrupt
         On Ctrl-C, within a second.
+    MemoryError
+        If so many threads cannot be started.
     """
-    _ran_in.add(os.getpid())
-    future = _thread().submit(run.simulate, threads, chunk)
+    kept = _with_team(threads)
+
+    def simulate() -> None:
+        kept.team = threads  # OpenMP ends those beyond
+        run.simulate(threads, chunk)
+
     try:
+        future = kept.thread.submit(simulate)
         while wait([future], timeout=POLL_SECONDS).not_done:
             if report is not None:
                 report(run.done)
+        future.result()
     except BaseException:
         run.cancel()
-        wait([future])
+        _join(kept)
         raise
-    future.result()
     if report is not None:
         report(run.done)
 
 
-def _thread() -> ThreadPoolExecutor:
-    """Return the thread that runs the kernels of this one; a forked process has none yet."""
-    if getattr(_kept, "process", None) != os.getpid():
-        _kept.process, _kept.thread = os.getpid(), ThreadPoolExecutor(1, thread_name_prefix="vgsim")
-    thread: ThreadPoolExecutor = _kept.thread
-    return thread
+def _with_team(threads: int) -> _Kept:
+    """Return the thread that runs the kernels of this one, whose team can grow to so many.
+
+    OpenMP ends the process if it cannot start a thread, so this is tried before.
+    """
+    kept: _Kept | None = getattr(_of_caller, "kept", None)
+    if kept is None or kept.process != os.getpid():  # a forked process has none yet
+        kept = _Kept(os.getpid(), ThreadPoolExecutor(1, thread_name_prefix="vgsim"))
+        _of_caller.kept = kept
+    if threads > kept.team and (started := kept.team + startable(threads - kept.team)) < threads:
+        raise too_few_threads(threads, started)
+    _ran_in.add(os.getpid())
+    return kept
+
+
+def _join(kept: _Kept) -> None:
+    """Wait until the thread has done what it was given; where that never began, forget it."""
+    try:
+        kept.thread.submit(int).result()
+    except RuntimeError:  # no thread can be started: its queue must not run later
+        del _of_caller.kept
+
+
+def startable(count: int) -> int:
+    """Return how many more threads this process can have at a time, up to `count`.
+
+    Examples
+    --------
+    >>> from vgsim._engine.run import startable
+    >>> startable(2)
+    2
+    """
+    release, started = threading.Event(), []
+    before = _tasks()
+    try:
+        for _ in range(count):
+            thread = threading.Thread(target=release.wait, daemon=True)
+            thread.start()
+            started.append(thread)
+    except (RuntimeError, MemoryError):
+        pass
+    finally:
+        release.set()
+    for thread in started:
+        thread.join()
+    end = time.monotonic() + SETTLE_SECONDS
+    while _tasks() > before and time.monotonic() < end:  # they count until the system forgets them
+        time.sleep(1e-4)
+    return len(started)
+
+
+def _tasks() -> int:
+    try:
+        return len(os.listdir("/proc/self/task"))
+    except OSError:
+        return 0
+
+
+def too_few_threads(threads: int, started: int) -> MemoryError:
+    """Return the error of a run for which not enough threads can be started."""
+    import resource
+
+    limits = {}
+    for name, kind in (("ulimit -u", "RLIMIT_NPROC"), ("ulimit -v", "RLIMIT_AS")):
+        if (soft := resource.getrlimit(getattr(resource, kind))[0]) != resource.RLIM_INFINITY:
+            limits[name] = str(soft >> 10 if kind == "RLIMIT_AS" else soft)
+    with suppress(OSError):
+        limits["pids.max"] = Path("/sys/fs/cgroup/pids.max").read_text().strip()
+    found = ", ".join(f"{name} is {value}" for name, value in limits.items()) or "no limit is set"
+    return MemoryError(
+        f"n_threads = {threads} threads cannot be started here, {started} can ({found}): lower "
+        "n_threads, or raise the limit on processes or on memory"
+    )
 
 
 def provenance() -> dict[str, str]:
@@ -147,7 +252,8 @@ def show_config() -> None:
     Raises
     ------
     ValueError
-        If the environment variable VGSIM_ISA names an instruction set that is not available.
+        If the environment variable VGSIM_ISA names an instruction set that is not available, or
+        OMP_NUM_THREADS is not a number of threads.
 
     Examples
     --------
@@ -164,7 +270,7 @@ def show_config() -> None:
         "available here": ", ".join(available_isas()),
         "in use": f"{made['isa']} ({lanes('float32')} float32 or "
         f"{lanes('float64')} float64 samples side by side)",
-        "threads": str(thread_count()),
+        "threads": f"{thread_count()} (processors: {_processors(openmp_limits()[0])})",
     }
     for name, value in rows.items():
         print(f"{name:<16}{value}")

@@ -11,13 +11,12 @@ from itertools import pairwise
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
+from vgsim._engine.data import Data
 from vgsim._engine.progress import Progress, shown
 from vgsim._engine.run import provenance
 from vgsim._results.samples import merged_provenance
 from vgsim._studies.blocks import Blocks
+from vgsim._studies.carried import DataMissingError
 from vgsim._studies.cursor import Cursor
 from vgsim._studies.store import Store
 from vgsim._studies.study import Study
@@ -48,7 +47,7 @@ class Scheduler:
     Parameters
     ----------
     cursors : sequence of Cursor
-    data : array or None
+    data : Data or None
         What the tasks' inputs are drawn from.
     workers : Workers
     max_seconds : float or None
@@ -73,7 +72,7 @@ class Scheduler:
     def __init__(
         self,
         cursors: Sequence[Cursor],
-        data: NDArray[np.float64] | None,
+        data: Data | None,
         workers: Workers,
         max_seconds: float | None = None,
         store: Any = None,
@@ -194,7 +193,8 @@ class Scheduler:
         return None
 
     def _submit(self, unit: _Unit) -> None:
-        future = self._workers.submit(unit.cursor.task, self._data, unit.first, unit.end)
+        again = unit.attempt > 1
+        future = self._workers.submit(unit.cursor.task, self._data, unit.first, unit.end, again)
         self._pending[future] = unit
         future.add_done_callback(self._arrived.put)
 
@@ -247,7 +247,7 @@ def _runs(parts: list[Blocks]) -> list[Blocks]:
 
 def _is_lost(error: BaseException) -> bool:
     """Whether the worker is to blame, and not the work, and there are others."""
-    return isinstance(error, CancelledError) or type(error).__name__ in (
+    return isinstance(error, (CancelledError, DataMissingError)) or type(error).__name__ in (
         "KilledWorker",
         "CommClosedError",
         "FutureCancelledError",
