@@ -107,6 +107,7 @@ cdef extern from "vg_api.h" nogil:
 cdef extern from *:
     """
     #include <omp.h>
+    #include <pthread.h>
     #include <stdlib.h>
     #ifdef __linux__
     #include <sched.h>
@@ -133,6 +134,30 @@ cdef extern from *:
     #endif
         return found;
     }
+    static pthread_mutex_t vg_gate = PTHREAD_MUTEX_INITIALIZER;
+    static void *vg_wait(void *nothing)
+    {
+        pthread_mutex_lock(&vg_gate);
+        pthread_mutex_unlock(&vg_gate);
+        return nothing;
+    }
+    /* Starts threads as OpenMP does, which ends the process where that fails; returns how many. */
+    static int vg_startable(int count, size_t stack_bytes)
+    {
+        pthread_t *threads = malloc(sizeof(pthread_t) * (size_t)(count + 1));
+        pthread_attr_t attributes;
+        int started = 0;
+        if (threads == NULL || pthread_attr_init(&attributes)) return 0;
+        if (stack_bytes) (void)pthread_attr_setstacksize(&attributes, stack_bytes);
+        pthread_mutex_lock(&vg_gate);
+        while (started < count && !pthread_create(threads + started, &attributes, vg_wait, NULL))
+            started++;
+        pthread_mutex_unlock(&vg_gate);
+        for (int i = 0; i < started; i++) pthread_join(threads[i], NULL);
+        (void)pthread_attr_destroy(&attributes);
+        free(threads);
+        return started;
+    }
     static void vg_whole_team(void) /* the next team is as large as it is asked to be */
     {
         omp_set_dynamic(0);
@@ -153,6 +178,7 @@ cdef extern from *:
     const char *VG_COMPILER
     int omp_get_thread_limit() nogil
     int vg_processors(int unbind) nogil
+    int vg_startable(int count, size_t stack_bytes) nogil
     void vg_whole_team() nogil
     void *vg_allocate(size_t bytes) nogil
     void vg_add(int64_t *counter, int64_t n) nogil
@@ -190,6 +216,14 @@ vg_processors(True)
 def openmp_limits():
     """The processors that OpenMP binds threads to, 0 if it binds none, and the most threads."""
     return vg_processors(False), omp_get_thread_limit()
+
+
+def startable(int count, size_t stack_bytes):
+    """How many threads with such a stack, 0 for the usual, can be started at a time, up to count."""
+    cdef int started
+    with nogil:
+        started = vg_startable(count, stack_bytes)
+    return started
 
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import os
 import platform
+import re
+import resource
 import threading
 import time
 from collections.abc import Callable
@@ -15,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vgsim._checks import Integer, value_error
+from vgsim._checks import Integer, memory_error, value_error
 from vgsim._engine.settings import STREAM_VERSION
 from vgsim._kernels import (
     COMPILER,
@@ -25,6 +27,7 @@ from vgsim._kernels import (
     lanes,
     openmp_limits,
     selected_isa,
+    startable,
 )
 from vgsim._version import __version__
 
@@ -33,7 +36,6 @@ __all__ = [
     "openmp_has_run",
     "provenance",
     "show_config",
-    "startable",
     "thread_count",
     "too_few_threads",
 ]
@@ -100,7 +102,7 @@ class _Kept:
 
     process: int
     thread: ThreadPoolExecutor
-    team: int = 0  # how many threads there are: this one, and those of OpenMP
+    team: int = 1  # how many threads it is; OpenMP ends those that a run does not need
 
 
 _of_caller = threading.local()
@@ -138,10 +140,12 @@ def execute(
     MemoryError
         If so many threads cannot be started.
     """
-    kept = _with_team(threads)
+    kept = _kept()
 
     def simulate() -> None:
-        kept.team = threads  # OpenMP ends those beyond
+        if (more := threads - kept.team) > 0 and (started := _startable(more)) < more:
+            raise too_few_threads(threads, kept.team + started)
+        kept.team = threads
         run.simulate(threads, chunk)
 
     try:
@@ -150,63 +154,43 @@ def execute(
             if report is not None:
                 report(run.done)
         future.result()
-    except BaseException:
+    except BaseException as error:
         run.cancel()
-        _join(kept)
+        if not _has_ended(kept) and isinstance(error, RuntimeError):
+            raise too_few_threads(threads, 0) from error
         raise
     if report is not None:
         report(run.done)
 
 
-def _with_team(threads: int) -> _Kept:
-    """Return the thread that runs the kernels of this one, whose team can grow to so many.
-
-    OpenMP ends the process if it cannot start a thread, so this is tried before.
-    """
+def _kept() -> _Kept:
+    """Return the thread that runs the kernels of this one; a forked process has none yet."""
+    _ran_in.add(os.getpid())
     kept: _Kept | None = getattr(_of_caller, "kept", None)
-    if kept is None or kept.process != os.getpid():  # a forked process has none yet
+    if kept is None or kept.process != os.getpid():
         kept = _Kept(os.getpid(), ThreadPoolExecutor(1, thread_name_prefix="vgsim"))
         _of_caller.kept = kept
-    if threads > kept.team and (started := kept.team + startable(threads - kept.team)) < threads:
-        raise too_few_threads(threads, started)
-    _ran_in.add(os.getpid())
     return kept
 
 
-def _join(kept: _Kept) -> None:
-    """Wait until the thread has done what it was given; where that never began, forget it."""
+def _has_ended(kept: _Kept) -> bool:
+    """Wait for all that a thread was given; where it never started, forget it and that."""
     try:
         kept.thread.submit(int).result()
-    except RuntimeError:  # no thread can be started: its queue must not run later
+    except RuntimeError:
         del _of_caller.kept
+        return False
+    return True
 
 
-def startable(count: int) -> int:
-    """Return how many more threads this process can have at a time, up to `count`.
-
-    Examples
-    --------
-    >>> from vgsim._engine.run import startable
-    >>> startable(2)
-    2
-    """
-    release, started = threading.Event(), []
+def _startable(count: int) -> int:
+    """Return how many more threads OpenMP can start, up to `count`; where it cannot, it exits."""
     before = _tasks()
-    try:
-        for _ in range(count):
-            thread = threading.Thread(target=release.wait, daemon=True)
-            thread.start()
-            started.append(thread)
-    except (RuntimeError, MemoryError):
-        pass
-    finally:
-        release.set()
-    for thread in started:
-        thread.join()
+    started = startable(count, _stack_bytes())
     end = time.monotonic() + SETTLE_SECONDS
     while _tasks() > before and time.monotonic() < end:  # they count until the system forgets them
         time.sleep(1e-4)
-    return len(started)
+    return started
 
 
 def _tasks() -> int:
@@ -216,20 +200,26 @@ def _tasks() -> int:
         return 0
 
 
+def _stack_bytes() -> int:
+    """Return the size that OMP_STACKSIZE sets, 0 for the system's."""
+    setting = os.environ.get("OMP_STACKSIZE", "").strip().upper()
+    found = re.fullmatch(r"(\d{1,12})\s*([BKMG]?)", setting)
+    return int(found[1]) << 10 * "BKMG".index(found[2] or "K") if found else 0
+
+
 def too_few_threads(threads: int, started: int) -> MemoryError:
     """Return the error of a run for which not enough threads can be started."""
-    import resource
-
     limits = {}
-    for name, kind in (("ulimit -u", "RLIMIT_NPROC"), ("ulimit -v", "RLIMIT_AS")):
-        if (soft := resource.getrlimit(getattr(resource, kind))[0]) != resource.RLIM_INFINITY:
-            limits[name] = str(soft >> 10 if kind == "RLIMIT_AS" else soft)
+    for name, kind in (("ulimit -u", resource.RLIMIT_NPROC), ("ulimit -v", resource.RLIMIT_AS)):
+        if (soft := resource.getrlimit(kind)[0]) != resource.RLIM_INFINITY:
+            limits[name] = str(soft >> 10 if kind == resource.RLIMIT_AS else soft)
     with suppress(OSError):
         limits["pids.max"] = Path("/sys/fs/cgroup/pids.max").read_text().strip()
     found = ", ".join(f"{name} is {value}" for name, value in limits.items()) or "no limit is set"
-    return MemoryError(
-        f"n_threads = {threads} threads cannot be started here, {started} can ({found}): lower "
-        "n_threads, or raise the limit on processes or on memory"
+    return memory_error(
+        "n_threads",
+        f"must be at most {started} here, got {threads}: the system lets no more threads start "
+        f"({found})",
     )
 
 
