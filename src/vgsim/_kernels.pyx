@@ -115,7 +115,7 @@ cdef extern from *:
     #endif
     /* OMP_PROC_BIND, OMP_PLACES and their like bind the thread that loads OpenMP, and the first of
        every team, to the first place: to one processor, whatever else binds a thread there. */
-    static int vg_processors(int unbind) /* of all places, 0 without; this thread may use them all */
+    static int vg_processors(int unbind) /* of all places, 0 without; this thread may use them */
     {
         int found = 0;
     #ifdef __linux__
@@ -219,12 +219,11 @@ def openmp_limits():
 
 
 def startable(int count, size_t stack_bytes):
-    """How many threads with such a stack, 0 for the usual, can be started at a time, up to count."""
+    """How many threads can be started at a time, up to `count`; 0 is the usual size of a stack."""
     cdef int started
     with nogil:
         started = vg_startable(count, stack_bytes)
     return started
-
 
 
 def compiled_isas():

@@ -1,4 +1,4 @@
-"""The thread of a run: interrupts at any instant, threads that cannot start, processors to run on."""
+"""The thread of a run: interrupts at any instant, threads that cannot start, processors."""
 
 import concurrent.futures.thread
 import os
@@ -122,12 +122,12 @@ def test_a_thread_that_python_cannot_start_is_an_error(monkeypatch):
     """And what it was to do is not done later."""
     monkeypatch.setattr(run, "_of_caller", threading.local())
 
-    def refuse(*_):
+    def refuse(*_, **__):
         raise RuntimeError("can't start new thread")
 
+    names = "_start_joinable_thread", "_start_new_thread"  # since Python 3.13, and before
     with monkeypatch.context() as patch:
-        patch.setattr(threading, "_start_new_thread", refuse, raising=False)  # Python 3.12 and older
-        patch.setattr(threading, "_start_joinable_thread", refuse, raising=False)
+        patch.setattr(threading, next(name for name in names if hasattr(threading, name)), refuse)
         kernel = Kernel()
         with pytest.raises(MemoryError, match="n_threads must be at most 0 here, got 1"):
             execute(kernel, 1, 1)

@@ -113,7 +113,7 @@ def checked_data(inputs: object) -> Data | None:
     with np.errstate(over="ignore"):  # of a wider type, to infinity
         values = np.ascontiguousarray(array, dtype="<f8")
     content = hashlib.sha256(repr(values.shape).encode())
-    content.update(values)
+    content.update(values.data)
     digest = f"sha256:{content.hexdigest()}"
     last = _last
     found = last[1] if last is not None and last[1].digest == digest else None

@@ -92,8 +92,8 @@ class Lent:
         try:
             self._file = os.fdopen(os.memfd_create("vgsim"), "wb")
             self._file.write(data.digest.encode().ljust(HEADER, b"\0"))
-            self._file.write(memoryview(data.significands))
-            self._file.write(memoryview(data.exponents))
+            self._file.write(data.significands.data)
+            self._file.write(data.exponents.data)
             self._file.flush()
             path = f"/proc/{os.getpid()}/fd/{self._file.fileno()}"
         except (AttributeError, OSError):  # not on this system, or not so much memory: none is lent
