@@ -108,6 +108,6 @@ def tables(results: dict) -> dict[str, str]:
     together = [sum(results[name].get(kind, 0) for kind in CYCLES) * ANY for name in wide]
     cycles.append(["all, four a cycle", *map(digits, together)])
     return {
-        "instructions": markdown(["for a vector of normals", *results], rows),
-        "bound": markdown(["cycles for a vector of normals", *wide], cycles),
+        "instructions": markdown(["per vector of normals", *results], rows),
+        "bound": markdown(["cycles per vector of normals", *wide], cycles),
     }

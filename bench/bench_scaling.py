@@ -94,5 +94,5 @@ def tables(results: dict) -> dict[str, str]:
     ]
     return {
         "exponents": markdown(["cost grows as a power of", "exponent"], exponents + speedups[1:]),
-        "scaling": markdown(["", "", "µs a network"], rows),
+        "scaling": markdown(["", "", "µs per network"], rows),
     }

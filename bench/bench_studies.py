@@ -13,13 +13,13 @@ from concurrent.futures import Executor, Future
 from dataclasses import replace
 from functools import cache, partial
 from importlib.util import find_spec
-from pathlib import Path
 
 import vgsim
 from bench.pages import digits, markdown, span
 from bench.pairing import ratio, rounds, timed
 from vgsim._studies.blocks import Blocks
 from vgsim._studies.store import Store
+from vgsim._studies.store_file import packed
 from vgsim._studies.task import Task
 
 NETWORK = vgsim.MLP(100, 128)
@@ -28,7 +28,7 @@ DEEP = vgsim.MLP(10_000, 128)
 UNIT_SECONDS = 2.0  # of a fake unit; as many of its blocks as wanted are said to take so long
 UNITS = (1, 10, 100)
 WORKERS = 20  # that a collector thinks are behind Dask, where two answer for all of them
-TASKS = 1000  # of a manifest
+TASKS = 1000  # of a store
 
 
 def measure(quick: bool) -> dict:
@@ -48,7 +48,7 @@ def overhead(n_samples: int, repeats: int) -> dict:
 
     def stored() -> None:
         with tempfile.TemporaryDirectory() as folder:
-            vgsim.collect([NETWORK], max_samples=n_samples, store=f"{folder}/study")
+            vgsim.collect([NETWORK], max_samples=n_samples, store=f"{folder}/study.sqlite")
 
     rule = vgsim.Precision(1e-6)  # never reached
     calls = {
@@ -74,7 +74,8 @@ PROGRAM = """
 import sys, tempfile, vgsim
 n_samples, store = int(sys.argv[1]), sys.argv[2] == "store"
 with tempfile.TemporaryDirectory() as folder:
-    vgsim.collect([vgsim.MLP(3, 4)], max_samples=n_samples, store=folder if store else None)
+    path = f"{folder}/study.sqlite" if store else None
+    vgsim.collect([vgsim.MLP(3, 4)], max_samples=n_samples, store=path)
 lines = open("/proc/self/status").read().splitlines()
 print(next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")))
 """
@@ -158,7 +159,7 @@ def collected(where: str, make, blocks: int, unit: int) -> dict:
     """Time a study of ten networks, with and without a store."""
     networks = vgsim.sweep(vgsim.MLP, depth=range(100, 110), width=128)
     most = min(blocks, 10_000 * unit)
-    seconds, units, files = {}, 0, 0
+    seconds, units = {}, 0
     for kind in ("memory", "store"):
         with tempfile.TemporaryDirectory() as folder:
             executor = make(unit)
@@ -166,13 +167,13 @@ def collected(where: str, make, blocks: int, unit: int) -> dict:
             study = vgsim.collect(
                 networks,
                 max_samples=100 * most,
-                store=folder if kind == "store" else None,
+                store=f"{folder}/study.sqlite" if kind == "store" else None,
                 executor=executor,
             )
             seconds[kind] = time.perf_counter() - started
             assert sum(result.n for result in study) == 1000 * most
-            units, files = executor.units, len(list(Path(folder).glob("blocks/*/*.npz")))
-    counts = {"unit": unit, "blocks": most, "units": units, "files": files}
+            units = executor.units
+    counts = {"unit": unit, "blocks": most, "units": units}
     return {"where": where, **counts, "seconds": seconds}
 
 
@@ -180,40 +181,42 @@ def collected(where: str, make, blocks: int, unit: int) -> dict:
 
 
 def store() -> dict:
-    """Bytes and seconds of a block at several sizes of files, and of a task in a manifest."""
+    """Bytes and seconds per block, by blocks per transaction, and per task."""
     samples = vgsim.simulate(DEEP, 1000, layers=[0], n_threads=1)
-    deep = Blocks.of(samples, (1e-6,))
-    with tempfile.TemporaryDirectory() as folder, Store.open(folder) as opened:
-        task = Task(DEEP)
-        opened.add([task])
-        opened.write(task, deep)
-        deep_bytes = sum(file.stat().st_size for file in Path(folder).glob("blocks/*/*.npz"))
-    sizes = [written(unit) for unit in UNITS]
-    with tempfile.TemporaryDirectory() as folder, Store.open(folder) as opened:
+    ((*_, payload, _),) = packed(Task(DEEP), Blocks.of(samples, (1e-6,)))
+    with tempfile.TemporaryDirectory() as folder, Store(f"{folder}/x") as opened:
         tasks = [
             Task(network)
             for network in vgsim.sweep(vgsim.MLP, depth=range(1, TASKS + 1), width=128)
         ]
         add = timed(lambda: opened.add(tasks), TASKS)
-        manifest = Path(folder, "manifest.json").stat().st_size / TASKS
+        bytes_per_task = opened.path.stat().st_size / TASKS
     return {
-        "files": sizes,
-        "one deep block": deep_bytes,
+        "transactions": [written(unit) for unit in UNITS],
+        "one deep block": len(payload),
         "seconds a deep sample": samples.elapsed / len(samples),
-        "task": {"bytes": manifest, "seconds": add},
+        "task": {"bytes": bytes_per_task, "seconds": add},
     }
 
 
-def written(unit: int, files: int = 50) -> dict:
-    """Write and read files of so many blocks."""
+def written(unit: int, transactions: int = 50) -> dict:
+    """Write and read transactions of so many blocks."""
     task = Task(NETWORK)
-    parts = [pretend(1000 * unit * i, 1000 * unit * (i + 1), 1)[0] for i in range(files)]
-    with tempfile.TemporaryDirectory() as folder, Store.open(folder) as opened:
+    spans = [(1000 * unit * i, 1000 * unit * (i + 1)) for i in range(transactions)]
+    parts = [pretend(*span, 1)[0] for span in spans]
+
+    def write() -> None:
+        for part in parts:
+            with opened.transaction():
+                opened.write(task, part)
+
+    with tempfile.TemporaryDirectory() as folder, Store(f"{folder}/x") as opened:
         opened.add([task])
-        write = timed(lambda: [opened.write(task, part) for part in parts], files * unit)
-        read = timed(lambda: opened.blocks(task), files * unit)
-        size = sum(file.stat().st_size for file in Path(folder).glob("blocks/*/*.npz"))
-    return {"unit": unit, "write": write, "read": read, "bytes": size / files / unit}
+        before = opened.path.stat().st_size
+        seconds = timed(write, transactions * unit)
+        read = timed(lambda: list(opened.blocks(task)), transactions * unit)
+        size = opened.path.stat().st_size - before
+    return {"unit": unit, "write": seconds, "read": read, "bytes": size / transactions / unit}
 
 
 def tables(results: dict) -> dict[str, str]:
@@ -236,27 +239,27 @@ def tables(results: dict) -> dict[str, str]:
             f"{run['blocks']:,}",
             *(digits(run["blocks"] / run["seconds"][kind]) for kind in ("memory", "store")),
             digits(run["units"] / run["seconds"]["store"]),
-            f"{run['files']:,}",
         ]
         for run in results["collector"]
     ]
-    header = ["collector", "blocks a unit", "blocks", "blocks/s", "with a store", "its units/s"]
-    alone = markdown([*header, "its files"], rows)
+    header = ["collector", "blocks per unit", "blocks", "blocks/s", "with a store", "units/s"]
+    alone = markdown(header, rows)
     kept = results["store"]
     rows = [
         [run["unit"], digits(run["bytes"]), digits(1e6 * run["write"]), digits(1e6 * run["read"])]
-        for run in kept["files"]
+        for run in kept["transactions"]
     ]
-    files = markdown(["blocks a file", "bytes a block", "µs to write it", "µs to read it"], rows)
+    header = ["blocks per transaction", "bytes per block", "µs to write", "µs to read"]
     deep = (
-        f"\nAlone in a file, a block of width {DEEP.width} and depth {DEEP.depth:,} has "
-        f"{kept['one deep block']:,} bytes; a task has {kept['task']['bytes']:.0f} bytes in the "
-        f"manifest and takes {1e6 * kept['task']['seconds']:.0f} µs to add. A sample at this depth "
-        f"takes {1e3 * kept['seconds a deep sample']:.2f} ms of a core.\n"
+        f"\nThe payload of a block of width {DEEP.width} and depth {DEEP.depth:,} has "
+        f"{kept['one deep block']:,} bytes. A task has {kept['task']['bytes']:.0f} bytes and takes "
+        f"{1e6 * kept['task']['seconds']:.0f} µs to add. A sample at this depth takes "
+        f"{1e3 * kept['seconds a deep sample']:.2f} ms of a core.\n"
     )
+    weights = markdown(header, rows) + deep
     return {
         "study overhead": added,
         "study memory": peaks,
         "collector": alone,
-        "study store": files + deep,
+        "study store": weights,
     }

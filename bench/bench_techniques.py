@@ -108,8 +108,8 @@ def tables(results: dict) -> dict[str, str]:
                 span(one["ratio"]),
             ]
         )
-    header = ["technique", "width", "batch", "layers", "vgsim, µs a layer", "best peer"]
-    compared = markdown([*header, "its µs a layer", "times as fast", "on one core"], rows)
+    header = ["technique", "width", "batch", "layers", "vgsim, µs per layer", "best peer"]
+    compared = markdown([*header, "best peer, µs per layer", "times as fast", "on one core"], rows)
     every = [
         [name]
         + [

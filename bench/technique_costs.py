@@ -114,9 +114,10 @@ def per_layer(network, *, turn_seconds, **arguments):
 def tables(results: dict) -> dict[str, str]:
     """`cost`: for a batch of one. `cost of batches`: by engine, width and batch."""
     single, batched = results["single"], results["batched"]
-    header, rows = ["1 thread", "beside"], [[c["name"], c["beside"]] for c in single[0]["costs"]]
+    header = ["1 thread", "compared with"]
+    rows = [[cost["name"], cost["beside"]] for cost in single[0]["costs"]]
     for entry in single:
-        header += [f"{entry['width']} units: µs a layer", "over plain"]
+        header += [f"{entry['width']} units: µs per layer", "ratio"]
         for row, cost in zip(rows, entry["costs"], strict=True):
             row += [digits(1e6 * cost["seconds"]), over_plain(cost)]
     by_batch = [
@@ -125,8 +126,8 @@ def tables(results: dict) -> dict[str, str]:
         + [over_plain(cost) for cost in entry["costs"][1:]]
         for entry in batched
     ]
-    names = [f"{name}: over plain" for name in BATCHED][1:]
-    title = ["engine, width, batch", "plain, µs a layer"]
+    names = [f"{name}: ratio" for name in BATCHED][1:]
+    title = ["engine, width, batch", "plain, µs per layer"]
     return {
         "cost": markdown(header, rows),
         "cost of batches": markdown([*title, *names], by_batch),

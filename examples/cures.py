@@ -1,7 +1,7 @@
-"""What the textbooks' cures do to the gradient of networks of 10, 100 and 1000 layers.
+"""Effect of the textbooks' remedies on the gradient of networks of 10, 100 and 1000 layers.
 
-R is log10 of the gradient's norm at the input over that at the output: −6 has vanished by six
-decades, +6 has exploded by six.
+R = log10(‖G_0‖/‖G_D‖), the gradient at the input relative to that at the output: the gradient has
+vanished if R < −6, and exploded if R > 6.
 """
 
 import math

@@ -1,6 +1,6 @@
-"""How the probability of a vanishing gradient grows with depth, on images of handwritten digits.
+"""Probability of a vanishing gradient against depth, with images of handwritten digits as inputs.
 
-Needs scikit-learn for the images: pip install scikit-learn
+It needs scikit-learn, which has the images: pip install scikit-learn
 """
 
 from sklearn.datasets import load_digits
@@ -15,7 +15,7 @@ networks = {
     "relu": {"init": "he_normal"},
 }
 
-print("P(gradient below 1e-6 of its size at the output), 95 % interval, width 64")
+print("P(‖G_0‖/‖G_D‖ < 1e-6), 95 % interval, width 64")
 print(f"{'':8}  {'depth':>5}  {'digits as inputs':>24}  {'normal inputs':>24}")
 for activation, init in networks.items():
     for depth in (10, 30, 100, 300, 1000):

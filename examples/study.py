@@ -1,9 +1,10 @@
-"""P(vanishing gradient) by activation, width and depth: a million networks, and the time it takes.
+"""P(vanishing gradient) of a million networks, by activation, width and depth.
 
-    python study.py [STORE] [SAMPLES]
+    python examples/study.py [STORE] [SAMPLES]
 
-Samples are kept in the folder STORE (runs/study): interrupt it at will, and run it again to go on.
-study.toml is the same study for the command line.
+The file STORE (study.sqlite) keeps the finished blocks of samples: a study that was interrupted
+continues when it is run again. SAMPLES (10000) is the number of samples of each network of the
+sweep. study.toml is the same study for the command line.
 """
 
 import sys
@@ -16,13 +17,13 @@ WIDTHS = [16, 32, 64, 128, 256]
 DEPTHS = [10, 30, 100, 300, 1000]
 
 
-def main(store="runs/study", samples="10000"):
+def main(store="study.sqlite", samples="10000"):
     networks = vgsim.sweep(vgsim.MLP, activation=ACTIVATIONS, width=WIDTHS, depth=DEPTHS)
     began = time.monotonic()
     study = vgsim.collect(networks, max_samples=int(samples), store=store, progress=True)
     seconds = time.monotonic() - began
 
-    print("P(gradient at the input below 1e-6 of that at the output), by depth")
+    print("P(‖G_0‖/‖G_D‖ < 1e-6), by depth")
     print(f"{'activation':10}  {'width':>5}" + "".join(f"  {depth:>6}" for depth in DEPTHS))
     for activation in ACTIVATIONS:
         for width in WIDTHS:

@@ -1,8 +1,11 @@
-"""Small studies on disk, for the tests of the store: what they hold, made without it."""
+"""Small stores, for tests: what they hold is made without them."""
+
+import sqlite3
+from contextlib import closing
 
 import vgsim
 from vgsim._studies.blocks import Blocks
-from vgsim._studies.store import Store
+from vgsim._studies.store import Reader, Store
 from vgsim._studies.task import Task
 
 NET = vgsim.MLP(3, 4)
@@ -16,15 +19,37 @@ def tally(first, end, task=TASK):
     return Blocks.of(s, task.thresholds)
 
 
-def block_files(path):
-    """The paths of a store's files, by their first samples."""
-    return sorted(path.glob("blocks/*/*.npz"), key=lambda file: int(file.name.split("-")[0]))
+def write(store, task, first, end):
+    """Enter samples first … end - 1 of a task in a transaction of their own."""
+    with store.transaction():
+        store.write(task, tally(first, end, task))
 
 
-def study_of_three_files(path):
-    """Make a store of TASK's samples 0 … 4999 in three files; return its path."""
-    with Store.open(path) as store:
-        store.add([TASK])
-        for first, end in ((0, 2000), (2000, 3000), (3000, 5000)):
-            store.write(TASK, tally(first, end))
+def make_store(path, *spans, tasks=(TASK,)):
+    """Make a store of samples of the tasks, one transaction a span; return its path."""
+    with Store(path) as store:
+        store.add(tasks)
+        for task in tasks:
+            for first, end in spans:
+                write(store, task, first, end)
     return path
+
+
+def held(path, task=TASK):
+    """The blocks of a task in a store, from sample 0 on, or None."""
+    with Reader(path) as store:
+        parts = list(store.blocks(task))
+    return Blocks.join(parts) if parts else None
+
+
+def sql(path, statement, *parameters):
+    """Run a statement in a store's file, as any SQLite client would."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        return connection.execute(statement, parameters).fetchall()
+
+
+def stored_samples(path):
+    """How many samples a store holds that may be in the making."""
+    if not path.exists() or not sql(path, "SELECT name FROM sqlite_master WHERE name = 'blocks'"):
+        return 0
+    return sql(path, "SELECT coalesce(sum(count), 0) FROM blocks")[0][0]

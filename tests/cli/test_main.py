@@ -458,6 +458,43 @@ def test_a_full_disk_is_named_by_its_path(tmp_path, name):
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs a pipe")
+@pytest.mark.parametrize("words", ["run --samples 9", "run --samples 9 --csv", "replay"])
+def test_files_are_whole_when_nobody_reads_the_table(tmp_path, words):
+    path = tmp_path / "x.npz"
+    network = ["--activation", "tanh", "--depth", "3", "--width", "4", "--out", path]
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "vgsim", *words.split(), *network],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert os.listdir(tmp_path) == ["x.npz"]
+    with np.load(path) as file:
+        assert "header" in file
+
+
+@pytest.mark.parametrize("format", ["--csv", "--json", "--markdown"])
+def test_every_file_is_written_before_anything_is_printed(command, tmp_path, monkeypatch, format):
+    folder, there = tmp_path / "runs", []
+
+    class Watched(io.StringIO):
+        def write(self, text):
+            there.append(len(list(folder.glob("*.npz"))))
+            return super().write(text)
+
+    options = ["--depth", 2, 3, "--width", 4, "--activation", "tanh", "relu", "--samples", 10]
+    monkeypatch.setattr(sys, "stdout", Watched())
+    assert command("run", *options, format, "--out", folder)[0] == 0
+    assert set(there) == {4}
+
+
 # replay
 
 
@@ -924,11 +961,18 @@ def test_out_that_cannot_be_is_refused_before_the_work(command, tmp_path, monkey
     assert "file must end in .npz, or be a folder" in err
 
 
-@pytest.mark.parametrize("kind", ["text", "archive", "pickle", "wrong shape"])
+@pytest.mark.parametrize("kind", ["text", "archive", "pickle", "wrong shape", "pipe", "lie"])
 def test_inputs_that_are_no_data(command, kind, tmp_path):
     path = tmp_path / "data.npy"
     if kind == "text":
         path.write_text("1,2")
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "lie":
+        np.save(path, np.zeros((5, 4)))
+        path.write_bytes(
+            path.read_bytes().replace(b"(5, 4), }           ", b"(9000000000000, 4), }")
+        )
     elif kind == "archive":
         with open(path, "wb") as file:
             np.savez(file, x=np.zeros((3, 4)))
@@ -937,6 +981,7 @@ def test_inputs_that_are_no_data(command, kind, tmp_path):
         np.save(path, array, allow_pickle=True)
     code, out, err = command("run", "--inputs", path, "--depth", 2, "--width", 4)
     assert (code, out, err.count("\n")) == (2, "", 1)
+    assert str(path) in err or kind == "wrong shape"
 
 
 # Interruption, pipes, progress

@@ -1,4 +1,4 @@
-"""vgsim collect, show, merge and export, against vgsim.collect in Python."""
+"""vgsim collect, status, show, merge and export, against vgsim.collect in Python."""
 
 import csv
 import io
@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 import vgsim
-from vgsim._studies.store import Store
+from stored_studies import sql, stored_samples
+from vgsim._studies.store import Reader, Store
 
 STUDY = """\
 max_samples = 3000
@@ -60,19 +61,16 @@ def store(tmp_path):
 def wait_for_blocks(store, process):
     """Wait until a process has written blocks to a store."""
     until = time.monotonic() + 120
-    while not list(store.glob("blocks/*/*.npz")):
+    while not stored_samples(store):
         assert process.poll() is None
         assert time.monotonic() < until
         time.sleep(0.01)
 
 
 def damage(store):
-    """Flip a byte of a file of blocks; return its name in the store."""
-    victim = sorted(store.glob("blocks/*/*.npz"))[0]
-    content = bytearray(victim.read_bytes())
-    content[len(content) // 2] ^= 1
-    victim.write_bytes(content)
-    return victim.relative_to(store).as_posix()
+    """Alter a count; return what is damaged."""
+    sql(store, "UPDATE counts SET exploding = exploding + 1 WHERE (task, first) = (1, 0)")
+    return f"samples 0 to 999 of {NETWORKS[0]!r}"
 
 
 # collect
@@ -116,10 +114,10 @@ def test_a_rule_stops_it(command, file, tmp_path):
 def test_collect_goes_on(command, file, tmp_path, study):
     store = tmp_path / "x"
     command("collect", file(STUDY.replace("3000", "1000")), "--store", store, "--quiet")
-    before = set(store.glob("blocks/*/*.npz"))
+    before = stored_samples(store)
     _, out, _ = command("collect", file(), "--store", store, "--quiet", "--csv", "--threads", 1)
     assert out == study.table("csv") + "\n"
-    assert before < set(store.glob("blocks/*/*.npz"))
+    assert (before, stored_samples(store)) == (4000, 12_000)
 
 
 def test_it_says_what_was_done(command, file, tmp_path):
@@ -182,7 +180,7 @@ def test_errors_of_the_file_are_listed(command, file, tmp_path):
         ([], "the following arguments are required: --store"),
         (["--executor", "process:0"], "argument --executor: 'process:0' is none of process:N with"),
         (["--executor", "slurm"], "argument --executor: 'slurm' is none of process:N with N >= 1"),
-        (["--store", "s3://bucket/x"], "--store must be a folder of this machine, got "),
+        (["--store", "s3://bucket/x"], "--store must name a file of this machine, got "),
         (["--store", "x", "--threads", "0"], "--threads must be"),
         (
             ["--store", "x", "--max-seconds", "0"],
@@ -204,14 +202,6 @@ def test_a_file_that_is_not_there(command, tmp_path):
     code, _, err = command("collect", tmp_path / "no.toml", "--store", tmp_path / "x")
     assert code == 2
     assert "No such file or directory" in err
-    assert len(err.splitlines()) == 1
-
-
-def test_a_store_in_use_is_left_alone(command, file, store):
-    with Store.open(store):
-        code, _, err = command("collect", file(), "--store", store, "--quiet")
-    assert code == 2
-    assert f"the study {store} is in use by this process already" in err
     assert len(err.splitlines()) == 1
 
 
@@ -276,6 +266,33 @@ def test_collect_writes_the_study_as_its_rules_stopped_it(command, file, tmp_pat
     assert f"{out} exists, and is not overwritten" in err
 
 
+# status
+
+
+def test_status(command, store):
+    code, out, err = command("status", store)
+    assert (code, err) == (0, "")
+    assert out.splitlines()[:3] == [
+        "samples   12,000 of 12,000",
+        "networks  4 of 4 finished",
+        "work      100.0 %",
+    ]
+    assert out.splitlines()[3].startswith("idle      no process draws samples; last written ")
+    found = json.loads(command("status", store, "--json")[1])
+    assert (found["samples"], found["target"], found["runs"]) == (12_000, 12_000, 0)
+
+
+def test_status_of_a_study_that_runs(command, started, file, tmp_path):
+    path, store = file(STUDY.replace("3000", "100_000_000")), tmp_path / "x"
+    process = started("collect", path, "--store", store, "--quiet")
+    wait_for_blocks(store, process)
+    lines = dict(line.split(maxsplit=1) for line in command("status", store)[1].splitlines())
+    assert lines["samples"].endswith(" of 400,000,000")
+    assert lines["rate"].endswith("samples/s by 1 process")
+    assert lines["time"].startswith("left ")
+    assert lines["time"].endswith((" s", "min", "h"))
+
+
 # show
 
 
@@ -299,15 +316,15 @@ def test_show_intervals_valid_at_any_time(command, store, study):
             assert (row[f"{event}_low"], row[f"{event}_high"]) == (p.low, p.high)
 
 
-def test_damaged_files_are_named(command, store, study):
+def test_damaged_blocks_are_named(command, store, study):
     name = damage(store)
     code, out, err = command("show", store)
     assert code == 0
-    assert err.startswith(f"vgsim show: warning: {store}/{name} is not used: ")
+    assert err.startswith(f"vgsim show: warning: {store}: left out {name}: ")
     assert len(err.splitlines()) == 1
     _, out, _ = command("show", store, "--json")
     found = json.loads(out)
-    assert [file["file"] for file in found["damaged"]] == [name]
+    assert [damaged["what"] for damaged in found["damaged"]] == [name]
     assert sum(row["n"] for row in found["rows"]) < sum(result.n for result in study)
 
 
@@ -329,19 +346,19 @@ def test_several_seeds_are_one_result(command, store):
 
 
 def test_a_new_store_has_no_networks(command, tmp_path):
-    Store.open(tmp_path / "x").close()
+    Store(tmp_path / "x").close()
     assert command("show", tmp_path / "x") == (0, "no networks yet\n", "")
     code, _, err = command("export", tmp_path / "x", tmp_path / "x.csv")
     assert code == 2
     assert err.endswith("/x holds no networks\n")
 
 
-@pytest.mark.parametrize("name", ["show", "export"])
+@pytest.mark.parametrize("name", ["show", "export", "status"])
 def test_no_store(command, tmp_path, name):
     out = [tmp_path / "x.csv"] if name == "export" else []
     code, _, err = command(name, tmp_path / "nothing", *out)
     assert code == 2
-    assert "there is no study here" in err
+    assert ("there is no store here" if name == "status" else "No such file") in err
 
 
 # merge
@@ -356,7 +373,12 @@ def test_merge(command, tmp_path, study):
     sources = [tmp_path / name for name in parts]
     code, out, err = command("merge", *sources, "-o", tmp_path / "all")
     assert (code, err) == (0, "")
-    assert out == f"{tmp_path / 'all'} holds 12,000 samples of 4 networks\n"
+    assert out.splitlines() == [
+        f"{tmp_path / 'a'} added 6,000 samples",
+        f"{tmp_path / 'b'} added 4,000 samples; 2 blocks were there already",
+        f"{tmp_path / 'c'} added 2,000 samples; 4 blocks were there already",
+        f"{tmp_path / 'all'} holds 12,000 samples of 4 networks",
+    ]
     found = vgsim.load(tmp_path / "all")
     assert found.find(depth=5) == study.find(depth=5)
     assert found.find(depth=20) == study.find(depth=20)
@@ -366,8 +388,10 @@ def test_merge_leaves_damage_behind(command, store, tmp_path):
     name = damage(store)
     code, _, err = command("merge", store, "-o", tmp_path / "all")
     assert code == 0
-    assert f"vgsim merge: warning: {store}/{name} is not used: " in err
-    assert Store.read(tmp_path / "all").damaged == []
+    assert f"vgsim merge: warning: {store}: left out {name}: " in err
+    with Reader(tmp_path / "all") as merged:
+        merged.check_blocks()
+        assert merged.damaged == []
 
 
 # export
@@ -479,7 +503,7 @@ def test_a_folder_that_is_not_there_is_refused_before_the_work(command, file, st
         assert f"out must be in a folder that exists, got {str(out)!r}" in err
 
 
-@pytest.mark.parametrize("name", ["collect", "show", "merge", "export"])
+@pytest.mark.parametrize("name", ["collect", "status", "show", "merge", "export"])
 def test_help(command, name):
     code, out, _ = command(name, "--help")
     assert code == 0

@@ -13,7 +13,7 @@ import vgsim
 from vgsim._cli.study_file import read_study
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.py"))
-ARGUMENTS = {"study.py": ("runs/study", "100")}
+ARGUMENTS = {"study.py": ("study.sqlite", "100")}
 
 
 @pytest.fixture(scope="module")

@@ -15,11 +15,11 @@ import pytest
 import vgsim
 from fake_blocks import fake_blocks
 from last_first import LastFirst
-from stored_studies import block_files
+from stored_studies import held, sql, stored_samples
 from vgsim import Precision
 from vgsim._studies.blocks import Blocks
-from vgsim._studies.cursor import Cursor
-from vgsim._studies.store import Store
+from vgsim._studies.scheduler import Cursor
+from vgsim._studies.store_file import StoreFile
 from vgsim._studies.study import Study
 from vgsim._studies.task import Task
 
@@ -236,44 +236,56 @@ def test_max_seconds_waits_without_work():
 def test_resumed_study_is_an_uninterrupted_one(tmp_path):
     whole = collected(max_samples=6200)
     for n in (700, 1000, 2500, 2500, 6200, 6200):
-        study = collected(max_samples=n, store=tmp_path)
+        study = collected(max_samples=n, store=tmp_path / "x")
         assert [result.n for result in study] == [n] * len(NETS)
         assert study[2].tally == counted(NETS[2], n)
     assert study == whole
-    assert collected(max_samples=3000, store=tmp_path) == collected(max_samples=3000)
+    assert collected(max_samples=3000, store=tmp_path / "x") == collected(max_samples=3000)
 
 
 def test_what_a_store_holds_is_not_drawn_again(tmp_path):
-    collected(max_samples=5500, store=tmp_path)
+    collected(max_samples=5500, store=tmp_path / "x")
     with LastFirst() as executor:
-        study = collected(max_samples=7000, store=tmp_path, executor=executor)
+        study = collected(max_samples=7000, store=tmp_path / "x", executor=executor)
         assert {first for _, _, first, _, _ in executor.ran} <= {5000, 6000}
         executor.ran.clear()
-        assert collected(max_samples=7000, store=tmp_path, executor=executor) == study
+        assert collected(max_samples=7000, store=tmp_path / "x", executor=executor) == study
         assert executor.ran == []
     assert study == collected(max_samples=7000)
 
 
 def test_more_tasks_in_the_same_store(tmp_path):
-    collected(NETS[:2], max_samples=2000, store=tmp_path)
-    collected(NETS[1:], max_samples=3000, store=tmp_path)
-    collected(NETS, max_samples=1500, store=tmp_path, seed=1)
-    assert collected(NETS, max_samples=3000, store=tmp_path) == collected(NETS, max_samples=3000)
-    assert len(Store.read(tmp_path).tasks) == 2 * len(NETS)
+    collected(NETS[:2], max_samples=2000, store=tmp_path / "x")
+    collected(NETS[1:], max_samples=3000, store=tmp_path / "x")
+    collected(NETS, max_samples=1500, store=tmp_path / "x", seed=1)
+    assert collected(NETS, max_samples=3000, store=tmp_path / "x") == collected(
+        NETS, max_samples=3000
+    )
+    assert sql(tmp_path / "x", "SELECT count(*) FROM tasks") == [(2 * len(NETS),)]
 
 
-def test_damaged_blocks_are_redone(tmp_path):
-    study = collected(max_samples=4000, store=tmp_path)
-    file = block_files(tmp_path)[0]
-    file.write_bytes(file.read_bytes()[:-1])
-    with pytest.warns(UserWarning, match="torn or altered"):
-        assert collected(max_samples=4000, store=tmp_path) == study
-    assert collected(max_samples=4000, store=tmp_path) == study
+class Instant(Executor):
+    """Works at once, and says that a block takes a millisecond."""
+
+    _max_workers = 1
+
+    def submit(self, function, *arguments):
+        blocks, _ = function(*arguments)
+        future = Future()
+        future.set_result((blocks, 0.001 * len(blocks)))
+        return future
 
 
-def test_consecutive_blocks_share_a_file(tmp_path):
-    collected([vgsim.MLP(3, 8)], max_samples=300_000, store=tmp_path)
-    assert len(block_files(tmp_path)) < 30
+def test_a_transaction_is_about_many_small_units(tmp_path, monkeypatch):
+    begun = []
+    transaction = StoreFile.transaction
+    monkeypatch.setattr(
+        StoreFile, "transaction", lambda self: begun.append(self) or transaction(self)
+    )
+    networks = vgsim.sweep(vgsim.MLP, width=4, depth=list(range(2, 202)))
+    study = vgsim.collect(networks, max_samples=1000, store=tmp_path / "x", executor=Instant())
+    assert [result.n for result in study] == [1000] * 200
+    assert len(begun) < 20
 
 
 @pytest.mark.parametrize("executor", [None, ThreadPoolExecutor(2)])
@@ -281,14 +293,14 @@ def test_iter_collect_left_early(tmp_path, executor):
     rule = Precision(0.005, threshold=0.5)
     arguments = {"stop": rule, "thresholds": THRESHOLDS, "executor": executor}
     sizes = []
-    for study in vgsim.iter_collect(NETS, store=tmp_path, **arguments):
+    for study in vgsim.iter_collect(NETS, store=tmp_path / "x", **arguments):
         assert isinstance(study, Study)
         sizes.append(sum(result.n for result in study))
         if sizes[-1] > 10_000:
             break
     assert sizes[0] == 0
     assert sorted(set(sizes)) == sizes
-    studies = list(vgsim.iter_collect(NETS, store=tmp_path, **arguments))
+    studies = list(vgsim.iter_collect(NETS, store=tmp_path / "x", **arguments))
     assert sum(result.n for result in studies[0]) >= sizes[-1]
     assert studies[-1] == collected(stop=rule)
 
@@ -298,8 +310,8 @@ def test_the_store_is_released_by_an_error(tmp_path):
         raise ZeroDivisionError(f"at {done} of {total}")
 
     with pytest.raises(ZeroDivisionError, match="at 0 of 2000"):
-        collected(NETS[:1], max_samples=2000, store=tmp_path, progress=fail)
-    assert collected(NETS[:1], max_samples=2000, store=tmp_path)[0].n == 2000
+        collected(NETS[:1], max_samples=2000, store=tmp_path / "x", progress=fail)
+    assert collected(NETS[:1], max_samples=2000, store=tmp_path / "x")[0].n == 2000
 
 
 INTERRUPTED = """
@@ -312,17 +324,17 @@ except KeyboardInterrupt:
 
 
 def test_ctrl_c(start_python, tmp_path):
-    process = start_python(INTERRUPTED, tmp_path)
-    while not block_files(tmp_path):
+    process = start_python(INTERRUPTED, tmp_path / "x")
+    while not stored_samples(tmp_path / "x"):
         assert process.poll() is None
         time.sleep(0.01)
     time.sleep(0.1)  # into the next unit
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (0, "interrupted\n", "")
-    held = Store.read(tmp_path).blocks(Task(vgsim.MLP(1000, 128)))
-    study = vgsim.collect([vgsim.MLP(1000, 128)], max_samples=held.end, store=tmp_path)
-    assert study[0].n == held.end >= 1000
+    blocks = held(tmp_path / "x", Task(vgsim.MLP(1000, 128)))
+    study = vgsim.collect([vgsim.MLP(1000, 128)], max_samples=blocks.end, store=tmp_path / "x")
+    assert study[0].n == blocks.end >= 1000
 
 
 # What is refused.
@@ -396,12 +408,6 @@ def test_fork_is_refused_after_openmp():
         collected(max_samples=1000, executor=executor)
 
 
-def test_a_store_in_use_is_refused(tmp_path):
-    with Store.open(tmp_path), pytest.raises(BlockingIOError, match="in use by this process"):
-        collected(max_samples=1000, store=tmp_path)
-    assert collected(max_samples=1000, store=tmp_path)[0].n == 1000
-
-
 def test_executor_that_takes_no_work():
     executor = ThreadPoolExecutor(1)
     executor.shutdown()
@@ -441,10 +447,10 @@ class KilledWorker(Exception):
 )
 def test_failing_work_is_named(error, kind, message, tmp_path):
     with Failing(error) as executor, pytest.raises(kind, match=message):
-        collected(NETS[:1], max_samples=9000, executor=executor, store=tmp_path)
-    held = Store.read(tmp_path).blocks(Task(NETS[0], thresholds=THRESHOLDS))
-    assert held.end in (1000, 2000)  # what had come back by then
-    assert collected(NETS[:1], max_samples=9000, store=tmp_path)[0].n == 9000
+        collected(NETS[:1], max_samples=9000, executor=executor, store=tmp_path / "x")
+    blocks = held(tmp_path / "x", Task(NETS[0], thresholds=THRESHOLDS))
+    assert blocks.end in (1000, 2000)  # what had come back by then
+    assert collected(NETS[:1], max_samples=9000, store=tmp_path / "x")[0].n == 9000
 
 
 def test_a_lost_worker_is_forgiven():
@@ -458,8 +464,8 @@ def test_a_lost_worker_is_forgiven():
 
 def test_progress_is_called(tmp_path):
     seen = []
-    collected(max_samples=2000, store=tmp_path)
-    collected(max_samples=5000, store=tmp_path, progress=lambda *now: seen.append(now))
+    collected(max_samples=2000, store=tmp_path / "x")
+    collected(max_samples=5000, store=tmp_path / "x", progress=lambda *now: seen.append(now))
     assert seen[0] == (8000, 20_000)
     assert seen[-1] == (20_000, 20_000)
     assert seen == sorted(seen)

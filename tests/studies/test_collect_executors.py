@@ -70,10 +70,10 @@ def test_threads(whole):
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
 def test_processes(whole, tmp_path, method):
     with pool(method) as executor:
-        study = vgsim.collect(networks, **arguments, executor=executor, store=tmp_path)
+        study = vgsim.collect(networks, **arguments, executor=executor, store=tmp_path / "x")
     assert study == whole
     assert study.provenance["executor"] == "ProcessPoolExecutor"
-    assert vgsim.collect(networks, **arguments, store=tmp_path) == whole
+    assert vgsim.collect(networks, **arguments, store=tmp_path / "x") == whole
 
 
 def test_a_killed_process_ends_a_pool_but_not_a_study(whole, tmp_path):
@@ -83,13 +83,13 @@ def test_a_killed_process_ends_a_pool_but_not_a_study(whole, tmp_path):
                 os.kill(next(iter(executor._processes)), signal.SIGKILL)
 
     with pool() as executor:
-        studies = vgsim.iter_collect(networks, **arguments, executor=executor, store=tmp_path)
+        studies = vgsim.iter_collect(networks, **arguments, executor=executor, store=tmp_path / "x")
         with pytest.raises(RuntimeError, match="make a new (one|executor) and call again"):
             killing()
-    held = next(vgsim.iter_collect(networks, **arguments, store=tmp_path))
+    held = next(vgsim.iter_collect(networks, **arguments, store=tmp_path / "x"))
     assert 0 < sum(result.n for result in held) < sum(result.n for result in whole)
     with pool() as executor:
-        study = vgsim.collect(networks, **arguments, executor=executor, store=tmp_path)
+        study = vgsim.collect(networks, **arguments, executor=executor, store=tmp_path / "x")
     assert study == whole
 
 

@@ -9,8 +9,7 @@ from itertools import count
 import pytest
 
 import vgsim
-from vgsim._studies.store import Store
-from vgsim._studies.store_format import BlockFile, cover
+from vgsim._studies.store import Reader
 
 KILLS = 60
 
@@ -25,25 +24,35 @@ ARGUMENTS = {
 }
 """
 SERVER = """
-import os, pathlib, signal, sys, time
-import scipy.optimize, vgsim._studies.cursor
-vgsim._studies.cursor.UNIT_BLOCKS = 1  # many files
+import os, signal, sqlite3, sys, time
+import scipy.optimize, vgsim._studies.scheduler
+vgsim._studies.scheduler.UNIT_BLOCKS = 1  # many units
+
+def blocks(path):
+    if not os.path.exists(path):
+        return 0
+    with sqlite3.connect(path, timeout=60) as connection:
+        tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master")]
+        found = "blocks" in tables
+        count = connection.execute("SELECT count(*) FROM blocks").fetchone()[0] if found else 0
+    connection.close()
+    return count
 
 def ended(pid, flags):
     found, status = os.waitpid(pid, flags)
     return os.waitstatus_to_exitcode(status) if found else None
 
 for line in sys.stdin:  # OpenMP never runs in this process, so that it may fork
-    path, files, seconds = line.split()
-    before = len(list(pathlib.Path(path).rglob("*.npz")))
+    path, more, seconds = line.split()
+    before = blocks(path)
     pid = os.fork()
     if not pid:
         vgsim.collect(NETS, store=path, **ARGUMENTS)
         os._exit(0)
-    if files == "all":
+    if more == "all":
         print(ended(pid, 0), flush=True)
         continue
-    while len(list(pathlib.Path(path).rglob("*.npz"))) < before + int(files):
+    while blocks(path) < before + int(more):
         if (status := ended(pid, os.WNOHANG)) is not None:
             break
         time.sleep(0.001)
@@ -70,14 +79,17 @@ def server():
 
 
 def reached(path):
-    """How far the files of each task in a store go without a gap, by their names."""
-    return Counter(
-        {
-            folder.name: cover(BlockFile.parse(file.name) for file in folder.glob("*.npz"))[-1].end
-            for folder in path.glob("blocks/*")
-            if next(folder.glob("0-*.npz"), None)
-        }
-    )
+    """How many samples each task in a store has from sample 0 on."""
+    if not path.exists():
+        return Counter()
+    with Reader(path) as store:
+        assert store.damaged == []
+        return Counter(
+            {
+                task.digest: sum(int(blocks.count.sum()) for blocks in store.blocks(task))
+                for task in store.tasks()
+            }
+        )
 
 
 def test_kills_at_any_instant(server, tmp_path, rng):
@@ -91,8 +103,8 @@ def test_kills_at_any_instant(server, tmp_path, rng):
     for study in count():
         path, held, status = tmp_path / f"{study}", Counter(), None
         while status != 0:
-            files = rng.integers(0, 4) if killed < KILLS else "all"  # to wait for
-            print(path, files, rng.uniform(0, 0.01), file=server.stdin, flush=True)
+            more = rng.integers(0, 8) if killed < KILLS else "all"  # blocks to wait for
+            print(path, more, rng.uniform(0, 0.1), file=server.stdin, flush=True)
             status = int(server.stdout.readline())
             assert status in (0, -signal.SIGKILL)
             killed += status != 0
@@ -101,9 +113,9 @@ def test_kills_at_any_instant(server, tmp_path, rng):
             useful += status != 0 and now.total() > held.total()
             held = now
         assert vgsim.collect(networks, store=path, **arguments) == whole
-        with Store.open(path) as store:
+        with Reader(path) as store:
+            store.check_blocks()
             assert store.damaged == []
-        assert not list(path.rglob("*.tmp"))
         if killed >= KILLS:
             break
     assert killed >= KILLS

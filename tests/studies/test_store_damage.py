@@ -1,307 +1,206 @@
 """A damaged store is named, not used, and mended: it never gives what was not written."""
 
-import errno
-import json
 import os
 import shutil
+import sqlite3
+import warnings
+from contextlib import closing
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from stored_studies import NET, OTHER, TASK, block_files, study_of_three_files, tally
-from vgsim._studies import store_format
-from vgsim._studies import store_format as _block_files
-from vgsim._studies.store import Store, merge
-from vgsim._studies.store_format import BlockFile, pack, pack_manifest, unpack_manifest
+import vgsim
+from stored_studies import NET, OTHER, TASK, held, make_store, sql, tally, write
+from vgsim._studies.store import Reader, Store
+from vgsim._studies.store_file import packed
 from vgsim._studies.task import Task
 
 
 @pytest.fixture(scope="module")
-def three(tmp_path_factory):
-    """A closed store of one task with three files: its path."""
-    return study_of_three_files(tmp_path_factory.mktemp("stores") / "three")
+def whole(tmp_path_factory):
+    """A closed store of two tasks, of several pages: its path."""
+    path = tmp_path_factory.mktemp("stores") / "whole"
+    return make_store(path, (0, 12_000), (12_000, 15_000), tasks=(TASK, OTHER))
 
 
 @pytest.fixture
-def path(three, tmp_path):
+def path(whole, tmp_path):
     """A copy of that store, to be damaged."""
-    return Path(shutil.copytree(three, tmp_path / "study"))
+    return Path(shutil.copy(whole, tmp_path / "study"))
 
 
-def redo(path):
-    """Write again what is missing, and check that the study is as if nothing had happened."""
-    with Store.open(path) as store:
-        with pytest.warns(UserWarning, match="not used"):
-            found = store.blocks(TASK)
-        first = found.end if found else 0
-        store.write(TASK, tally(first, 5000))
-        assert store.blocks(TASK) == tally(0, 5000)
-    again = Store.read(path)
-    assert again.blocks(TASK) == tally(0, 5000)
-    assert again.damaged == []
+def check_and_redo(path, tasks=(TASK, OTHER)):
+    """Check that a damaged store gives only what was written, and goes on from there.
+
+    Returns what it says of the damage: warnings, or the refusal.
+    """
+    whole = {task: tally(0, 15_000, task) for task in tasks}
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        try:
+            with Store(path) as store:
+                store.add(tasks)
+                for task in tasks:
+                    for blocks in store.blocks(task):
+                        part = whole[task].head(int(blocks.end) // 1000).tail(len(blocks))
+                        assert blocks == part
+                    for first in range(0, 15_000, 1000):
+                        if not any(True for _ in store.blocks(task, first)):
+                            write(store, task, first, first + 1000)
+        except (ValueError, OSError) as error:
+            assert str(path) in str(error).splitlines()[-1]  # noqa: PT017
+            return [str(error)]
+        for task in tasks:
+            assert held(path, task) == whole[task]
+    return [str(warning.message) for warning in said]
 
 
-# Damage is named, not used, and redone.
-
-
-@pytest.mark.parametrize("which", [0, 1, 2])
 @pytest.mark.parametrize("twentieth", range(20))
-def test_truncated_file(path, which, twentieth):
-    file = block_files(path)[which]
-    size = file.stat().st_size
-    os.truncate(file, size * twentieth // 20)
-    reader = Store.read(path)
-    with pytest.warns(UserWarning, match=f"{file.name} is not used: torn or altered"):
-        found = reader.blocks(TASK)
-    expected = (0, 2000, 3000)[which]
-    assert found == (tally(0, expected) if expected else None)
-    assert [name for name, _ in reader.damaged] == [str(file.relative_to(path))]
-    redo(path)
+def test_cut_file(path, twentieth):
+    os.truncate(path, path.stat().st_size * twentieth // 20)
+    assert check_and_redo(path) or twentieth == 0  # an empty file is a new store
 
 
-@pytest.mark.parametrize("which", range(40))
-def test_flipped_byte(path, rng, which):
-    file = block_files(path)[which % 3]
-    data = bytearray(file.read_bytes())
-    data[rng.integers(len(data))] ^= 1 << rng.integers(8)
-    file.write_bytes(data)
-    redo(path)
+def rows(path):
+    """The rows of a file, or what is wrong with it."""
+    try:
+        with closing(sqlite3.connect(path)) as connection:
+            return [
+                connection.execute(f"SELECT * FROM {table}").fetchall()
+                for table in ("tasks", "runs", "counts", "blocks")
+            ]
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        return str(error)
 
 
-def test_grown_file(path):
-    with open(block_files(path)[1], "ab") as file:
-        file.write(b"\0")
-    redo(path)
+@pytest.mark.parametrize("bits", [1, 64])
+@pytest.mark.parametrize("case", range(20))
+def test_flipped_bits(path, whole, rng, bits, case):
+    data = bytearray(whole.read_bytes())
+    for place in rng.integers(0, 8 * len(data), bits):
+        data[place // 8] ^= 1 << place % 8
+    path.write_bytes(data)
+    same = rows(path) == rows(whole)  # unused bytes were hit
+    assert check_and_redo(path) or same
+
+
+ALTERED = {
+    "count of events": "UPDATE counts SET exploding = exploding + 1 WHERE first = 3000",
+    "samples of a count": "UPDATE counts SET n = 999 WHERE first = 3000",
+    "threshold": "UPDATE counts SET threshold = 0.25 WHERE first = 3000",
+    "words as counts": "UPDATE counts SET dead = 'none' WHERE first = 3000",
+    "missing counts": "DELETE FROM counts WHERE first = 3000",
+    "more counts": "INSERT INTO counts VALUES (1, 3000, 7, 0.5, 1000, 0, 0, 0)",
+    "payload": "UPDATE blocks SET payload = zeroblob(length(payload)) WHERE first = 3000",
+    "longer payload": "UPDATE blocks SET payload = payload || x'00' WHERE first = 3000",
+    "words as payload": "UPDATE blocks SET payload = 'none' WHERE first = 3000",
+    "no payload": "UPDATE blocks SET payload = x'' WHERE first = 3000",
+    "length": "UPDATE blocks SET count = 500 WHERE first = 3000",
+    "words as length": "UPDATE blocks SET count = 'none' WHERE first = 3000",
+    "words as place": "UPDATE blocks SET first = 'none' WHERE first = 3000",
+    "place": "UPDATE blocks SET first = 99000 WHERE first = 3000",
+    "swapped payloads": "UPDATE blocks SET (payload, checksum) = (SELECT payload, checksum FROM "
+    "blocks AS b WHERE b.task = blocks.task AND b.first = 7000 - blocks.first) "
+    "WHERE first IN (3000, 4000)",
+    "swapped tasks": "UPDATE blocks SET (payload, checksum) = (SELECT payload, checksum FROM "
+    "blocks AS b WHERE b.task = 3 - blocks.task AND b.first = 3000) WHERE first = 3000",
+}
+
+
+@pytest.mark.parametrize("name", ALTERED)
+def test_altered_rows(path, name):
+    sql(path, ALTERED[name])
+    with pytest.warns(UserWarning, match="left out") as said:
+        found = held(path)
+    assert found == tally(0, 3000)
+    samples = {"place": "99000 to 99999", "words as place": "none to ?"}.get(name, "3000 to ")
+    assert str(said[0].message).startswith(f"{path}: left out samples {samples}")
+    assert check_and_redo(path)
+    if "place" not in name:  # nothing is left of it
+        with Reader(path) as store:
+            store.check_blocks()
+            assert store.damaged == []
+
+
+@pytest.mark.parametrize(
+    ("statement", "what"),
+    [
+        ("UPDATE tasks SET task = '{}' WHERE id = 1", "task 1"),
+        ("UPDATE tasks SET labels = '[' WHERE id = 1", "task 1"),
+        ("UPDATE tasks SET cost = cost + 1 WHERE id = 1", "task 1"),
+        ("UPDATE runs SET provenance = '{}'", "the provenance of run 1"),
+        ("UPDATE runs SET provenance = replace(provenance, 'Linux', 'linux')", "the provenance"),
+    ],
+)
+def test_altered_descriptions(path, statement, what):
+    sql(path, statement)
+    with pytest.warns(UserWarning, match=f"left out {what}.*altered"):
+        study = vgsim.load(path)
+    assert len(study) == 1 + what.startswith("the")
+    assert len(check_and_redo(path)) >= 1
+    if what == "task 1":
+        assert len(vgsim.load(path)) == 2  # it was entered again
 
 
 def test_damage_is_said_once(path):
-    block_files(path)[1].write_bytes(b"")
-    reader = Store.read(path)
-    with pytest.warns(UserWarning, match="not used"):
-        reader.blocks(TASK)
-    assert reader.blocks(TASK) == tally(0, 2000)  # a second warning would be an error
-    assert len(reader.damaged) == 1
+    sql(path, ALTERED["payload"])
+    with Reader(path) as store:
+        with pytest.warns(UserWarning, match="left out"):
+            first = list(store.blocks(TASK))
+        assert list(store.blocks(TASK)) == first  # a second warning would be an error
+        assert len(store.damaged) == 1
 
 
-def test_another_tasks_file(path):
-    with Store.open(path) as store:
-        store.add([OTHER])
-        store.write(OTHER, tally(2000, 3000, OTHER))
-    foreign = next(path.glob(f"blocks/{OTHER.digest[:16]}/*"))
-    mine = block_files(path)
-    mine = [file for file in mine if file.parent != foreign.parent]
-    mine[1].unlink()
-    shutil.copy(foreign, mine[1].parent / foreign.name)
-    with pytest.warns(UserWarning, match=f"another task: {OTHER.digest}"):
-        assert Store.read(path).blocks(TASK) == tally(0, 2000)
-    redo(path)
-    assert foreign.exists()
-
-
-def test_a_task_is_not_found_in_another_tasks_folder(path):
-    for file in block_files(path):
-        file.unlink()
-    name, data = pack(OTHER, tally(0, 1000, OTHER))
-    (path / "blocks" / TASK.digest[:16] / str(name)).write_bytes(data)
-    (path / "manifest.json").unlink()
-    with pytest.warns(UserWarning, match="missing"):
-        assert Store.read(path).tasks == {}
-
-
-def test_a_task_is_not_what_a_file_says_against_its_digest(path, tmp_path):
-    data = npz(tmp_path, header=header(task=OTHER.to_dict()), **tally(2000, 3000).arrays())
-    (path / "blocks" / TASK.digest[:16] / forged(data)).write_bytes(data)
-    for file in block_files(path):
-        if file.name != forged(data):
-            file.unlink()
-    (path / "manifest.json").unlink()
-    with (
-        pytest.warns(UserWarning, match="manifest.json is missing"),
-        pytest.warns(UserWarning, match="another task"),
-    ):
-        assert Store.read(path).tasks == {}
-
-
-def test_renamed_file(path):
-    file = block_files(path)[1]
-    file.rename(file.with_name(file.name.replace("2000-3000", "2000-9000")))
-    with pytest.warns(UserWarning, match="holds samples 2,000 to 2,999, its name says 2,000 to 8"):
-        assert Store.read(path).blocks(TASK) == tally(0, 2000)
-    redo(path)
-    assert len(block_files(path)) == 3
+def test_a_collected_study_mends_its_store(tmp_path):
+    path = tmp_path / "x"
+    networks = [vgsim.MLP(3, 4), vgsim.MLP(5, 4)]
+    whole = vgsim.collect(networks, max_samples=6000, store=path)
+    sql(path, "UPDATE counts SET n = n + 1 WHERE task = 2 AND first IN (2000, 4000)")
+    with pytest.warns(UserWarning, match="left out samples [24]000"):
+        assert vgsim.collect(networks, max_samples=6000, store=path) == whole
+    assert vgsim.load(path) == whole
 
 
 @pytest.mark.parametrize(
-    "name", ["2000-3000.npz", "02000-3000-0123456789abcdef.npz", "3000-2000-" + "0" * 16 + ".npz"]
+    ("column", "value"),
+    [("dead", -1), ("bins", 2**50), ("counts", 0), ("sums", 2**60), ("underflow", 2000)],
 )
-def test_no_such_name(path, name):
-    file = block_files(path)[1]
-    file.rename(file.with_name(name))
-    with pytest.warns(UserWarning, match="no file of blocks has such a name"):
-        assert Store.read(path).blocks(TASK) == tally(0, 2000)
-
-
-def forged(data):
-    """The name of a file of samples 2000 … 2999 with the checksum of `data`."""
-    return str(BlockFile(2000, 3000, _block_files._checksum(data)))
-
-
-def npz(tmp_path, **arrays):
-    np.savez(tmp_path / "made.npz", **arrays)
-    return (tmp_path / "made.npz").read_bytes()
-
-
-def header(**changes):
-    values = {"format": 1, "kind": "vgsim.Blocks", "digest": TASK.digest, "task": TASK.to_dict()}
-    return np.array(json.dumps({**values, **changes}).encode())
-
-
-class Bomb:
-    """An object whose unpickling is seen."""
-
-    def __reduce__(self):
-        return pytest.fail, ("unpickled",)
-
-
-@pytest.mark.parametrize(
-    ("make", "reason"),
-    [
-        (lambda tmp: b"", "not a file of blocks"),
-        (lambda tmp: b"PK\x03\x04" + b"\0" * 100, "not a file of blocks"),
-        (lambda tmp: npz(tmp, layers=np.arange(3)), "not a file of blocks"),
-        (lambda tmp: npz(tmp, header=np.array(b"[1, 2]")), "not a file of blocks"),
-        (lambda tmp: npz(tmp, header=np.array(Bomb(), dtype=object)), "not a file of blocks"),
-        (lambda tmp: npz(tmp, header=header(kind="vgsim.Samples")), "not a file of blocks"),
-        (lambda tmp: npz(tmp, header=header(format="1")), "not a file of blocks"),
-        (lambda tmp: npz(tmp, header=header(task=None)), "another task"),
-        (lambda tmp: npz(tmp, header=header(digest=OTHER.digest)), "another task"),
-        (lambda tmp: npz(tmp, header=header()), "its blocks are inconsistent"),
-        (
-            lambda tmp: npz(tmp, header=header(), **{**tally(2000, 3000).arrays(), "dead": [[-1]]}),
-            "its blocks are inconsistent",
-        ),
-        (
-            lambda tmp: npz(
-                tmp,
-                header=header(),
-                **tally(2000, 3000, Task(NET, thresholds=(0.1,))).arrays(),
-            ),
-            "its blocks are inconsistent",
-        ),
-    ],
-)
-def test_forged_file(path, tmp_path, make, reason):
-    file = block_files(path)[1]
-    data = make(tmp_path)
-    file.with_name(forged(data)).write_bytes(data)
-    file.unlink()
-    with pytest.warns(UserWarning, match=reason):
-        assert Store.read(path).blocks(TASK) == tally(0, 2000)
-    redo(path)
-
-
-def test_unreadable_file(path, monkeypatch):
-    def failing(self):
-        raise OSError(errno.EIO, "Input/output error", str(self))
-
-    reader = Store.read(path)
-    monkeypatch.setattr(Path, "read_bytes", failing)
-    with pytest.warns(UserWarning, match="unreadable: Input/output error"):
-        assert reader.blocks(TASK) is None
-
-
-def test_file_of_a_newer_format(path, monkeypatch):
-    file = block_files(path)[1]
-    with monkeypatch.context() as patch:
-        patch.setattr(_block_files, "FORMAT", 2)
-        name, data = pack(TASK, tally(2000, 3000))
-    file.unlink()
-    file.with_name(str(name)).write_bytes(data)
-    with pytest.raises(ValueError, match=f"{name}: its format version is 2, .* upgrade"):
-        Store.read(path).blocks(TASK)
-    assert file.with_name(str(name)).exists()
-
-
-# The manifest.
-
-
-@pytest.mark.parametrize("twentieth", range(20))
-def test_truncated_manifest(path, twentieth):
-    size = (path / "manifest.json").stat().st_size
-    os.truncate(path / "manifest.json", size * twentieth // 20)
-    with pytest.warns(UserWarning, match=r"manifest.json is damaged: .* read from their blocks"):
-        reader = Store.read(path)
-    assert reader.tasks == {TASK.digest: TASK.to_dict()}
-    with pytest.warns(UserWarning, match="damaged"):
-        Store.open(path).close()
-    assert Store.read(path).blocks(TASK) == tally(0, 5000)
-
-
-def test_flipped_byte_in_the_manifest(path, three):
-    """At every place: the manifest is as it was, seen to be damaged, or refused as newer."""
-    whole = (path / "manifest.json").read_bytes()
-    meant = unpack_manifest(whole, "")
-    outcomes = []
-    for place in range(len(whole)):
-        data = bytearray(whole)
-        data[place] ^= 1 << place % 8
-        try:
-            outcomes.append(unpack_manifest(bytes(data), "runs/depth"))
-        except ValueError as error:
-            outcomes.append(str(error))
-    newer = {outcome for outcome in outcomes if isinstance(outcome, str)}
-    assert all("format version" in sentence for sentence in newer)
-    assert all(outcome in (None, meant) for outcome in outcomes if outcome not in newer)
-    assert outcomes.count(None) > len(whole) / 2  # the rest is white space
-    (path / "manifest.json").write_bytes(data)
-    with pytest.warns(UserWarning, match="damaged"):
-        assert Store.read(path).tasks == Store.read(three).tasks
-
-
-def test_missing_manifest(path):
-    with Store.open(path) as store:
-        store.add([OTHER])
-        store.write(OTHER, tally(0, 1000, OTHER))
-    (path / "manifest.json").unlink()
-    block_files(path)[0].write_bytes(b"torn")
-    with (
-        pytest.warns(UserWarning, match="manifest.json is missing"),
-        pytest.warns(UserWarning, match="torn or altered"),
-    ):
-        store = Store.open(path)
-    with store:
-        assert store.tasks == {task.digest: task.to_dict() for task in (TASK, OTHER)}
-        assert store.blocks(OTHER) == tally(0, 1000, OTHER)
+def test_forged_blocks(path, column, value):
+    """Blocks that no samples can have given, with the right checksum."""
+    blocks = tally(3000, 4000)
+    getattr(blocks, column).flat[0] = value
+    if column == "bins":
+        blocks.bins[1] = 0
+    ((_, _, seal, payload, counts),) = packed(TASK, blocks)
+    sql(path, "UPDATE blocks SET (checksum, payload) = (?, ?) WHERE (task, first) = (1, 3000)",
+        seal, payload)  # fmt: skip
+    sql(path, "UPDATE counts SET dead = ? WHERE (task, first) = (1, 3000)", counts[0][-1])
+    with pytest.warns(UserWarning, match="left out samples .* cannot come from samples"):
+        assert held(path) is None  # nor what was read together with it
+    with Store(path) as store:
         store.add([TASK])
-    assert Store.read(path).tasks == store.tasks
+        with pytest.warns(UserWarning, match="left out"):
+            list(store.blocks(TASK))
+        write(store, TASK, 0, 15_000)
+    assert held(path) == tally(0, 15_000)
 
 
-def test_newer_format_of_the_manifest(path, monkeypatch):
-    with monkeypatch.context() as patch:
-        patch.setattr(store_format, "FORMAT", 7)
-        (path / "manifest.json").write_bytes(pack_manifest({}, []))
-    before = (path / "manifest.json").read_bytes()
-    for start in (Store.read, Store.open):
-        with pytest.raises(ValueError, match="format version 7, this vgsim reads version 1"):
-            start(path)
-    assert (path / "manifest.json").read_bytes() == before
+def test_an_altered_view_is_made_again(path):
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DROP VIEW results")
+        connection.execute("CREATE VIEW results AS SELECT altered FROM nowhere")
+    with Store(path) as store:
+        store.add([TASK])
+    assert sql(path, "SELECT sum(n) FROM results") == [(30_000,)]
 
 
-def test_other_stream_version(path, tmp_path):
-    old = Task(NET, thresholds=(0.5,), stream_version=99)
-    (path / "manifest.json").write_bytes(pack_manifest({old.digest: old.to_dict()}, []))
-    assert Store.read(path).tasks == {old.digest: old.to_dict()}
-    with pytest.raises(ValueError, match="stream version 99"):
-        Store.open(path)
-    with pytest.raises(ValueError, match="stream version 99"):
-        merge([path], tmp_path / "merged")
-    assert Store.read(tmp_path / "merged").tasks == {}
+def test_other_tables_are_refused(path):
+    sql(path, "ALTER TABLE counts ADD COLUMN more")
+    for use in (Reader, Store):
+        with pytest.raises(ValueError, match=f"{path} is damaged beyond reading: its tables"):
+            use(path)
 
 
-def test_other_block_length(path, monkeypatch):
-    with monkeypatch.context() as patch:
-        patch.setattr(store_format, "BLOCK", 500)
-        (path / "manifest.json").write_bytes(pack_manifest({}, []))
-    with pytest.raises(ValueError, match="blocks of 500 samples, this vgsim of 1000"):
-        Store.open(path)
+def test_a_long_seed_is_no_bomb(tmp_path):
+    task = Task(NET, seed=10**300, thresholds=(0.5,))
+    assert held(make_store(tmp_path / "x", (0, 1000), tasks=[task]), task) == tally(0, 1000, task)

@@ -1,58 +1,28 @@
-"""A store outlives kills and full disks, and belongs to one process at a time."""
+"""A store outlives kills and full disks, and several processes draw samples into it at once."""
 
-import errno
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
 import time
-from pathlib import Path
 
 import pytest
 
-from stored_studies import OTHER, TASK, block_files, study_of_three_files, tally
-from vgsim._studies import store_disk as _durable
+import vgsim
+from stored_studies import OTHER, TASK, held, make_store, sql, tally, write
+from vgsim._studies import store_file
+from vgsim._studies.merge import merge
+from vgsim._studies.status import status
 from vgsim._studies.store import Store
-from vgsim._studies.store_format import pack
-
-
-@pytest.fixture(scope="module")
-def three(tmp_path_factory):
-    """A closed store of one task with three files: its path."""
-    return study_of_three_files(tmp_path_factory.mktemp("stores") / "three")
 
 
 @pytest.fixture
-def path(three, tmp_path):
-    """A copy of that store, to be damaged."""
-    return Path(shutil.copytree(three, tmp_path / "study"))
-
-
-def test_bytes_are_on_the_disk_before_the_name_is(path, monkeypatch):
-    """What a power failure may not reorder: the file's flush, its rename, the folder's flush."""
-    seen = []
-    fsync, replace = os.fsync, os.replace
-
-    def flushed(descriptor):
-        seen.append(("flush", Path(os.readlink(f"/proc/self/fd/{descriptor}"))))
-        if seen[-1][1].is_file():
-            assert seen[-1][1].read_bytes() == pack(TASK, tally(5000, 6000))[1]
-        fsync(descriptor)
-
-    def renamed(old, new):
-        seen.append(("rename", Path(new)))
-        assert seen[0] == ("flush", Path(old))
-        replace(old, new)
-
-    with Store.open(path) as store:
-        blocks = tally(5000, 6000)
-        monkeypatch.setattr(os, "fsync", flushed)
-        monkeypatch.setattr(os, "replace", renamed)
-        store.write(TASK, blocks)
-    file = block_files(path)[-1]
-    assert seen[1:] == [("rename", file), ("flush", file.parent)]
+def path(tmp_path):
+    """A closed store of samples 0 … 4999 of one task."""
+    return make_store(tmp_path / "study", (0, 5000))
 
 
 PREAMBLE = """
@@ -68,13 +38,13 @@ def tally(first, end):
     return Blocks.of(vgsim.simulate(net, end - first, first=first, layers=(0,)), (0.5,))
 """
 FILL = """
-with Store.open(path) as store:
+with Store(path) as store:
     store.add([task])
-    blocks = store.blocks(task)
-    end = blocks.end if blocks else 0
+    end = sum(int(blocks.count.sum()) for blocks in store.blocks(task))
     print("found", end, flush=True)
     while True:
-        store.write(task, tally(end, end + 1000))
+        with store.transaction():
+            store.write(task, tally(end, end + 1000))
         end += 1000
         print("wrote", end, flush=True)
 """
@@ -101,66 +71,65 @@ def run_python():
 
 
 @pytest.mark.parametrize(
-    ("code", "message"),
+    ("words", "error", "message"),
     [
-        (errno.ENOSPC, "no space left for the study; what it holds is safe: make room and run"),
-        (errno.EDQUOT, "no space left for the study; what it holds is safe: make room and run"),
-        (errno.EROFS, "the study cannot be written here; .*: make its folder writable, or use"),
-        (errno.EACCES, "the study cannot be written here; .*: make its folder writable, or use"),
-        (errno.EIO, "the study cannot be written .Input/output error.; what it holds is safe"),
+        ("database or disk is full", OSError, "no space is left; what it holds is safe: make room"),
+        ("attempt to write a readonly database", OSError, "it cannot be written: use another path"),
+        ("disk I/O error", OSError, "it cannot be read or written; what it holds is safe"),
+        ("locking protocol", OSError, "it cannot be used"),
     ],
 )
-@pytest.mark.parametrize("call", ["fsync", "replace"])
-def test_failing_disk(path, monkeypatch, code, message, call):
-    def failing(*_):
-        raise OSError(code, os.strerror(code))
+def test_failing_disk(path, monkeypatch, words, error, message):
+    def failing(self, statement):
+        if statement == "COMMIT":
+            raise sqlite3.OperationalError(words)
+        patiently(self, statement)
 
-    with Store.open(path) as store:
+    patiently = store_file.StoreFile._patiently
+    with Store(path) as store:
+        store.add([TASK])
         with monkeypatch.context() as patch:
-            patch.setattr(_durable.os, call, failing)
-            with pytest.raises(OSError, match=message) as raised:
-                store.write(TASK, tally(5000, 6000))
-            assert raised.value.errno == code
+            patch.setattr(store_file.StoreFile, "_patiently", failing)
+            with pytest.raises(error, match=message) as raised:
+                write(store, TASK, 5000, 6000)
             assert raised.value.filename == str(path)
-            with pytest.raises(OSError, match=message):
-                store.add([OTHER])
-            assert OTHER.digest not in store.tasks
-        assert store.blocks(TASK) == tally(0, 5000)
-        assert not list(path.rglob("*.tmp"))
-        store.write(TASK, tally(5000, 6000))
-    assert Store.read(path).blocks(TASK) == tally(0, 6000)
+        assert held(path) == tally(0, 5000)
+        write(store, TASK, 5000, 6000)
+    assert held(path) == tally(0, 6000)
+
+
+def test_what_another_program_locks_is_waited_for(path, monkeypatch):
+    monkeypatch.setattr(store_file, "BUSY_SECONDS", 0.01)
+    monkeypatch.setattr(store_file, "PATIENCE_SECONDS", 0.1)
+    with Store(path) as store:
+        store.add([TASK])
+        client = sqlite3.connect(path, isolation_level=None)
+        client.execute("BEGIN IMMEDIATE")
+        with pytest.raises(OSError, match=f"another program keeps it locked: .*{path}"):
+            write(store, TASK, 5000, 6000)
+        client.execute("ROLLBACK")
+        client.close()
+        write(store, TASK, 5000, 6000)
+    assert held(path) == tally(0, 6000)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_read_only_folder(path):
-    path.chmod(0o500)
-    (path / "lock").chmod(0o400)
-    try:
-        with pytest.raises(PermissionError, match="the study cannot be written here"):
-            Store.open(path)
-        assert Store.read(path).blocks(TASK) == tally(0, 5000)
-    finally:
-        path.chmod(0o700)
+def test_read_only_file(path):
+    path.chmod(0o400)
+    with pytest.raises(PermissionError, match="it cannot be written"):
+        Store(path)
+    assert held(path) == tally(0, 5000)
 
 
 def test_file_size_limit(run_python, tmp_path):
-    """Files that grow until they are larger than the process may write."""
+    """A file that grows until it is larger than the process may write."""
     process = run_python(
-        """
-        resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
-        with Store.open(path) as store:
-            store.add([task])
-            for end in range(1000, 10**6, 1000):
-                store.write(task, tally(0, end))
-                print(end, flush=True)
-        """,
-        tmp_path / "study",
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n" + FILL, tmp_path / "x"
     )
     out, err = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "larger than this process may write (ulimit -f); what it holds is safe" in err
-    assert Store.read(tmp_path / "study").blocks(TASK) == tally(0, int(out.split()[-1]))
-    assert not list(tmp_path.rglob("*.tmp"))
+    assert "it cannot be read or written; what it holds is safe" in err
+    assert held(tmp_path / "x") == tally(0, int(out.split()[-1]))
 
 
 def in_a_small_file_system(tmp_path, commands):
@@ -190,8 +159,9 @@ def in_a_small_file_system(tmp_path, commands):
 
 
 READ = """
-from pathlib import Path
-print("holds", Store.read(path).blocks(task).end, *Path(path).rglob("*.tmp"))
+from vgsim._studies.store import Reader
+with Reader(path) as store:
+    print("holds", sum(int(blocks.count.sum()) for blocks in store.blocks(task)))
 """
 
 
@@ -200,15 +170,14 @@ def test_full_disk(tmp_path):
         tmp_path, 'head -c 100000 /dev/zero > "$disk/ballast"; fill; show; rm "$disk/ballast"; fill'
     )
     place = next(i for i, line in enumerate(out) if line.startswith("holds"))
-    end = int(out[place].split()[1])  # and no temporary file is named after it
+    end = int(out[place].split()[1])
     assert out[: place + 1] == [
         "found 0",
         *(f"wrote {n}" for n in range(1000, end + 1, 1000)),
         f"holds {end}",
     ]
     assert out[place + 1 : place + 3] == [f"found {end}", f"wrote {end + 1000}"]
-    sentence = "no space left for the study; what it holds is safe: make room and run again"
-    assert err.count(sentence) == 2
+    assert err.count("OSError: [Errno 28] no space is left; what it holds is safe: make room") == 2
 
 
 def test_read_only_file_system(tmp_path):
@@ -217,7 +186,7 @@ def test_read_only_file_system(tmp_path):
     )
     assert "found" not in out[-1]
     assert out[-1].split() == ["holds", out[-2].split()[1]]
-    assert err.count("the study cannot be written here; what it holds is safe: make its") == 1
+    assert err.count("OSError: [Errno 30] it cannot be written: use another path") == 1
 
 
 # Processes.
@@ -226,89 +195,54 @@ def test_read_only_file_system(tmp_path):
 OPEN_AND_FILL = """
 print("found", flush=True)
 while True:
-    with Store.open(path) as store:
+    with Store(path) as store:
         store.add([task, Task(net, seed=time.time_ns())])
-        blocks = store.blocks(task)
-        end = blocks.end if blocks else 0
-        store.write(task, tally(end, end + 1000))
+        end = sum(int(blocks.count.sum()) for blocks in store.blocks(task))
+        with store.transaction():
+            store.write(task, tally(end, end + 1000))
         print("wrote", end + 1000, flush=True)
 """
 
 
-@pytest.mark.parametrize("code", [FILL, OPEN_AND_FILL])
-def test_killed_writers_lose_nothing(run_python, tmp_path, rng, code):
+@pytest.mark.parametrize(("code", "seconds"), [(FILL, 0.1), (OPEN_AND_FILL, 0.5)])
+def test_killed_writers_lose_nothing(run_python, tmp_path, rng, code, seconds):
     """What a process said was written is there after any number of kills, and nothing else."""
-    said = 0
+    path, said = tmp_path / "x", 0
     for _ in range(6):
-        process = run_python(code, tmp_path / "study")
+        process = run_python(code, path)
         assert process.stdout.readline().split()[0] == "found"
-        time.sleep(rng.uniform(0, 0.1))
+        time.sleep(rng.uniform(0, seconds))
         process.send_signal(signal.SIGKILL)
         out, err = process.communicate(timeout=60)
         assert err == ""
         said = max([said, *(int(line.split()[1]) for line in out.splitlines())])
-        with Store.open(tmp_path / "study") as store:
-            found = store.blocks(TASK)
-            assert store.damaged == []
+        found = held(path)
         assert (found.end if found else 0) >= said
-        assert not list(tmp_path.rglob("*.tmp"))
+    with Store(path) as store:
+        assert store.damaged == []
     assert said > 1000
     assert found == tally(0, found.end)
 
 
-def test_leftovers_are_swept_by_the_next_opener_only(path):
-    left = [path / ".0123456789abcdef.tmp", block_files(path)[0].parent / ".fedcba9876543210.tmp"]
-    for file in left:
-        file.write_bytes(b"half a file")
-    kept = path / "notes.tmp"
-    kept.touch()
-    assert Store.read(path).blocks(TASK) == tally(0, 5000)
-    assert all(file.exists() for file in left)
-    with Store.open(path) as store:
-        assert store.blocks(TASK) == tally(0, 5000)
-    assert not any(file.exists() for file in left)
-    assert kept.exists()
-
-
-HOLD = """
-store = Store.open(path)
-child = os.fork() if sys.argv[2:] == ["fork"] else 1
-os.write(1, f"{os.getpid() if child else 'child'}\\n".encode())
-time.sleep(600)
-"""
-
-
-def test_two_processes_are_kept_apart(run_python, path):
-    process = run_python(HOLD, path)
-    try:
-        pid = int(process.stdout.readline())
-        with pytest.raises(BlockingIOError, match=f"{path} is in use by process {pid} on .*: wait"):
-            Store.open(path)
-        assert Store.read(path).blocks(TASK) == tally(0, 5000)
-    finally:
-        process.kill()
-        process.communicate(timeout=60)
-    with Store.open(path) as store:
-        assert store.blocks(TASK) == tally(0, 5000)
-
-
-def test_a_forked_child_does_not_keep_the_lock(run_python, path):
-    process = run_python(HOLD, path, "fork", start_new_session=True)
-    try:
-        lines = {process.stdout.readline().strip() for _ in range(2)}
-        assert lines == {"child", str(process.pid)}
-        with pytest.raises(BlockingIOError, match=f"process {process.pid} "):
-            Store.open(path)
-        process.kill()
-        process.wait(timeout=60)
-        Store.open(path).close()  # while the child still runs
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate(timeout=60)
+def test_a_reader_rolls_a_killed_transaction_back(run_python, path):
+    code = """
+    with Store(path) as store, store.transaction():
+        store.write(task, tally(5000, 300_000))
+        store.file.all("PRAGMA cache_size = 1")  # so that pages are in the file already
+        store.file.all("UPDATE blocks SET payload = zeroblob(50)")
+        print("written", flush=True)
+        time.sleep(600)
+    """
+    process = run_python(code, path)
+    assert process.stdout.readline() == "written\n"
+    assert path.with_name("study-journal").stat().st_size
+    process.kill()
+    process.wait(timeout=60)
+    assert held(path) == tally(0, 5000)
 
 
 def test_a_forked_child_cannot_write(path):
-    with Store.open(path) as store:
+    with Store(path) as store:
         child = os.fork()
         if child == 0:
             try:
@@ -317,21 +251,96 @@ def test_a_forked_child_cannot_write(path):
                 os._exit(42)
             os._exit(0)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 42
+        store.add([OTHER])
+    assert sql(path, "SELECT count(*) FROM tasks") == [(2,)]
 
 
-def test_one_process_opens_a_store_once(path):
-    with Store.open(path), pytest.raises(BlockingIOError, match="in use by this process already"):
-        Store.open(path)
-    store = Store.open(path)
-    store.close()
-    store.close()
-    Store.open(path).close()
+STUDY = """
+networks = vgsim.sweep(vgsim.MLP, width=8, activation=["tanh", "relu"], depth=[5, 10, 20])
+rules = [vgsim.Precision(0.01, event="exploding", threshold=0.5)]
+arguments = {"thresholds": (1e-6, 0.5), "max_samples": 40_500, "stop": rules, "n_threads": 1}
+"""
+COLLECT = (
+    STUDY
+    + """
+import pathlib, vgsim._studies.scheduler
+vgsim._studies.scheduler.UNIT_BLOCKS = 2  # many units
+print("ready", flush=True)
+sys.stdin.readline()
+study = vgsim.collect(networks, store=path, **arguments)
+study.save(sys.argv[2])
+"""
+)
 
 
-def test_a_refused_store_is_not_left_locked(path):
-    whole = (path / "manifest.json").read_bytes()
-    (path / "manifest.json").write_text('{"kind": "vgsim study", "format": 2}')
-    with pytest.raises(ValueError, match="format version 2"):
-        Store.open(path)
-    (path / "manifest.json").write_bytes(whole)
-    Store.open(path).close()
+def run_together(run_python, paths, tmp_path):
+    """Run the study in a process a path, all at once; return what they saved."""
+    pipes = {"stdin": subprocess.PIPE}
+    processes = [
+        run_python(COLLECT, p, tmp_path / f"{i}.npz", **pipes) for i, p in enumerate(paths)
+    ]
+    for process in processes:
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    for process in processes:
+        _, err = process.communicate(timeout=240)
+        assert (process.returncode, err) == (0, "")
+    return [vgsim.load(tmp_path / f"{i}.npz") for i in range(len(paths))]
+
+
+@pytest.fixture(scope="module")
+def whole():
+    """The study without a store."""
+    names = {"vgsim": vgsim}
+    exec(STUDY, names)
+    return vgsim.collect(names["networks"], **names["arguments"])
+
+
+def test_two_processes_share_a_store(run_python, tmp_path, whole):
+    """Both get the whole study, and hardly a block is drawn twice."""
+    path = tmp_path / "shared"
+    assert run_together(run_python, [path, path], tmp_path) == [whole, whole]
+    drawn = [n for (n,) in sql(path, "SELECT samples FROM runs")]
+    ((stored,),) = sql(path, "SELECT sum(count) FROM blocks")
+    assert len(drawn) == 2
+    assert sum(drawn) == stored
+    assert min(drawn) > 0
+    found = status(path)
+    assert (found.finished, found.runs) == (6, 0)
+    assert sql(path, "SELECT * FROM claims") == []
+
+
+def test_four_stores_are_merged(run_python, tmp_path, whole):
+    paths = [tmp_path / "a", tmp_path / "b", tmp_path / "b", tmp_path / "c"]
+    run_together(run_python, paths, tmp_path)
+    merged = merge(dict.fromkeys(paths), tmp_path / "all")
+    assert sum(m.overlapping for m in merged) > 0
+    assert [m.differing for m in merged] == [0, 0, 0]
+    names = {"vgsim": vgsim}
+    exec(STUDY, names)
+    again = vgsim.collect(names["networks"], **names["arguments"], store=tmp_path / "all")
+    assert again == whole
+    assert sql(tmp_path / "all", "SELECT samples FROM runs ORDER BY id DESC LIMIT 1") == [(0,)]
+
+
+def test_a_killed_process_leaves_its_work_to_the_other(run_python, tmp_path, whole):
+    pipes, path = {"stdin": subprocess.PIPE}, tmp_path / "shared"
+    first, second = (run_python(COLLECT, path, tmp_path / f"{i}.npz", **pipes) for i in range(2))
+    for process in (first, second):
+        assert process.stdout.readline() == "ready\n"
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    until = time.monotonic() + 60
+    while (
+        not path.exists()
+        or not sql(path, "SELECT name FROM sqlite_master")
+        or not sql(path, "SELECT * FROM claims")
+    ):
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    first.kill()
+    _, err = second.communicate(timeout=240)
+    assert (second.returncode, err) == (0, "")
+    assert vgsim.load(tmp_path / "1.npz") == whole

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import math
+import os
 import pickle
 
 import numpy as np
@@ -17,6 +19,7 @@ from vgsim._results import npz as _npz
 from vgsim._statistics.binomial import binomial
 from vgsim._studies.archive import KIND
 from vgsim._studies.blocks import Blocks
+from vgsim._studies.export import export
 from vgsim._studies.load import saved_study
 from vgsim._studies.precision import Precision
 from vgsim._studies.result import Result
@@ -334,8 +337,8 @@ def test_a_saved_study_is_the_same_to_the_bit(study, tmp_path):
     assert again == united
     assert again.provenance == united.provenance
     again.save(tmp_path / "again.npz")
-    header, arrays = _npz.read(tmp_path / "study.npz", KIND)
-    header_again, arrays_again = _npz.read(tmp_path / "again.npz", KIND)
+    _, header, arrays = _npz.read(tmp_path / "study.npz", KIND)
+    _, header_again, arrays_again = _npz.read(tmp_path / "again.npz", KIND)
     assert header_again == header
     for name, array in arrays.items():
         np.testing.assert_array_equal(arrays_again[name], array)
@@ -354,16 +357,57 @@ def test_a_saved_study_is_the_same_to_the_bit(study, tmp_path):
         lambda header, arrays: arrays.update(counts=arrays["counts"][:-1]),
         lambda header, arrays: arrays.update(counts=arrays["counts"] + 1),
         lambda header, arrays: arrays.update(dead=np.append(arrays["dead"], 0)),
+        lambda header, arrays: arrays.update(dead=arrays["dead"].astype(float)),
+        lambda header, arrays: arrays.update(entries=np.array(3)),
+        lambda header, arrays: arrays.update(entries=-arrays["entries"]),
+        lambda header, arrays: arrays.update(bins=arrays["bins"][::-1]),
+        lambda header, arrays: arrays.update(bins=arrays["bins"] + 2**40),
+        lambda header, arrays: arrays.update(vanishing=arrays["vanishing"] + 1501),
+        lambda header, arrays: arrays.update(vanishing=arrays["exploding"] + 2**62),
+        lambda header, arrays: arrays.update(exploding=arrays["exploding"] - 1),
+        lambda header, arrays: arrays.update(vanishing=arrays["dead"]),
+        lambda header, arrays: arrays.update(x=arrays["dead"]),
+        lambda header, arrays: header.pop("provenance"),
+        lambda header, arrays: header.update(provenance={"vgsim": 1}),
+        lambda header, arrays: header.update(mood="good"),
+        lambda header, arrays: header["results"][0].update(n=1500.0),
+        lambda header, arrays: header["results"][0].update(ranges=[[0, 0, 1500, 1]]),
+        lambda header, arrays: header["results"][0].update(ranges=[[0, 2**60, 2**60 + 1500]]),
+        lambda header, arrays: header["results"][0].update(ranges=[[0, 9, 1500], [0, 0, 9]]),
+        lambda header, arrays: header["results"][0].update(sums=[10**400, 0]),
+        lambda header, arrays: header["results"][0].update(sums=[0]),
+        lambda header, arrays: header["results"][0].update(squares=[0, 0]),
+        lambda header, arrays: header["results"][0]["task"].update(layers=[0, 11]),
+        lambda header, arrays: header["results"][0]["task"].update(engine="auto"),
+        lambda header, arrays: header["results"][0]["watched"][0].update(layer=4),
+        lambda header, arrays: header["results"][0]["watched"][0].update(mood="good"),
     ],
 )
 def test_an_inconsistent_file_is_refused(study, tmp_path, spoil):
     path = tmp_path / "study.npz"
     study.save(path)
-    header, arrays = _npz.read(path, KIND)
+    _, header, arrays = _npz.read(path, KIND)
     spoil(header, arrays)
     _npz.write(path, KIND, header, arrays)
     with pytest.raises(ValueError, match="study.npz does not hold a consistent study"):
         saved_study(path)
+
+
+@pytest.mark.parametrize("suffix", [".nc", ".csv", ".npz"])
+def test_an_export_is_whole_or_not_there(study, tmp_path, monkeypatch, suffix):
+    path, replace = tmp_path / f"x{suffix}", os.replace
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device", "elsewhere")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        export(study, path)
+    assert caught.value.filename == str(path)
+    assert os.listdir(tmp_path) == []
+    monkeypatch.setattr(os, "replace", replace)
+    export(study, path)
+    assert os.listdir(tmp_path) == [path.name]
 
 
 def test_a_task_is_identified_by_all_that_changes_its_tally(rng):

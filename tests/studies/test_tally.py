@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+import copy
 import math
 import pickle
 from collections import Counter
@@ -16,7 +16,9 @@ from hypothesis import given, settings
 
 import vgsim
 from vgsim._studies.blocks import BLOCK, Blocks
+from vgsim._studies.store_file import joined, packed, unpacked
 from vgsim._studies.tally import BINS, FRACTION_BITS, Tally, gathered
+from vgsim._studies.task import Task
 
 THRESHOLDS = (1e-6, 1e-3, 1.0)
 EVENTS = ("vanishing", "exploding", "healthy")
@@ -219,25 +221,33 @@ def test_many_blocks_are_the_same_as_few_at_a_time(rng):
     assert Blocks.join(apart) == blocks
 
 
-def test_arrays_survive_a_file_bit_by_bit(rng):
+def test_blocks_survive_rows_and_pickles(rng):
     samples = samples_of(rng.normal(-3, 50, (2500, 3)))
     blocks = Blocks.of(samples, THRESHOLDS)
-    stream = io.BytesIO()
-    np.savez(stream, **blocks.arrays())
-    stream.seek(0)
-    with np.load(stream, allow_pickle=False) as arrays:
-        again = Blocks.from_arrays(arrays)
-    assert again == blocks
-    assert again.total() == blocks.total()
+    task = Task(vgsim.MLP(9, 4), layers=blocks.layers, thresholds=THRESHOLDS)
+    rows = list(packed(task, blocks))
+    counts = [
+        [(layer, x) for layer in task.layers for x in task.thresholds] == [c[:2] for c in row[-1]]
+        for row in rows
+    ]
+    assert all(counts)
+    assert joined(task, [unpacked(task, row[:-1], row[-1]) for row in rows]) == blocks
     assert pickle.loads(pickle.dumps(blocks)) == blocks
     assert pickle.loads(pickle.dumps(blocks.total())) == blocks.total()
-    for name, array in again.arrays().items():
-        assert array.tobytes() == blocks.arrays()[name].tobytes()
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e4, 1e9])
+def test_bins_of_any_size_survive_rows(rng, scale):
+    samples = samples_of(scale * rng.uniform(-1, 1, (1500, 1)))
+    blocks = Blocks.of(samples, (1e-6,))
+    task = Task(vgsim.MLP(9, 4), layers=blocks.layers)
+    rows = list(packed(task, blocks))
+    assert joined(task, [unpacked(task, row[:-1], row[-1]) for row in rows]) == blocks
 
 
 def changed(name, change):
     def spoil(arrays):
-        arrays[name] = change(arrays[name].astype(float if name == "thresholds" else np.int64))
+        arrays[name] = change(arrays[name])
 
     return spoil
 
@@ -251,12 +261,8 @@ def added(place, amount):
 
 
 SPOILED = {
-    "a missing array": lambda arrays: arrays.pop("sums"),
-    "an unknown array": lambda arrays: arrays.update(extra=np.zeros(1)),
-    "floats": lambda arrays: arrays.update(dead=arrays["dead"].astype(float)),
-    "thresholds of integers": lambda arrays: arrays.update(thresholds=np.array([1])),
-    "a threshold out of range": changed("thresholds", lambda t: t * 2e6),
-    "thresholds out of order": changed("thresholds", lambda t: t[::-1].copy()),
+    "a threshold out of range": changed("thresholds", lambda t: (t[0], 2.0)),
+    "thresholds out of order": changed("thresholds", lambda t: t[::-1]),
     "another shape": changed("vanishing", lambda a: a[:, :, :1]),
     "no blocks": lambda arrays: arrays.update(
         {name: a[:0] for name, a in arrays.items() if name not in ("layers", "thresholds")}
@@ -286,12 +292,12 @@ SPOILED = {
 def test_arrays_that_no_samples_give_are_refused(spoil, rng):
     ratio = rng.normal(-3, 0.5, (2500, 1))
     ratio[::2] = -np.inf
-    arrays = Blocks.of(samples_of(ratio), (1e-6, 1e-3)).arrays()
-    assert len(Blocks.from_arrays(arrays)) == 3
-    arrays = {name: array.copy() for name, array in arrays.items()}
+    blocks = Blocks.of(samples_of(ratio), (1e-6, 1e-3))
+    assert blocks.checked() is blocks
+    arrays = copy.deepcopy(vars(blocks))
     spoil(arrays)
     with pytest.raises(ValueError, match="blocks|thresholds? must"):
-        Blocks.from_arrays(arrays)
+        Blocks(**arrays).checked()
 
 
 def test_what_does_not_fit_is_refused(rng):

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import zipfile
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from vgsim._checks import EVENTS, THRESHOLD, Integer, Number
 from vgsim._cli.fields import ACTIVATIONS, CURVE_DEPTHS, DEPTHS, add_network_options, reader
 from vgsim._engine.settings import DTYPES, ENGINES, LOSSES
 from vgsim._results.events import LOG10_RANGE
+from vgsim._results.files import regular
+from vgsim._results.npz import array_of
 from vgsim._results.samples import RECORDS
 from vgsim._statistics.binomial import METHODS
 
@@ -245,16 +244,13 @@ def data(text: str) -> Any:
     if text == "normal":
         return text
     try:
-        with open(text, "rb") as file:
-            data = np.load(file, allow_pickle=False)
+        with regular(text) as file:
+            return array_of(file.read())
     except OSError as error:
         raise argparse.ArgumentTypeError(
             f"{text!r} cannot be read: {error.strerror or error}"
         ) from None
-    except (ValueError, EOFError, zipfile.BadZipFile):
+    except ValueError:
         raise argparse.ArgumentTypeError(
             f"{text!r} is not an .npy file of numbers, as numpy.save writes it"
         ) from None
-    if not isinstance(data, np.ndarray):
-        raise argparse.ArgumentTypeError(f"{text!r} is not an .npy file: it holds several arrays")
-    return data

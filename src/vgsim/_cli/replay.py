@@ -45,6 +45,7 @@ def replay(options: argparse.Namespace) -> None:
         drive=replayed.drive,
         layers=simulated.layers.tolist(),
     )
+    wrote = _write_weights(options, replayed) if options.out is not None else ""
     print(f"{title(network)}, width {short_width(network)}, {spec(network, 'init')}")
     for line in technique_lines(network, options.batch_size, options.loss):
         print(line)
@@ -68,11 +69,12 @@ def replay(options: argparse.Namespace) -> None:
     print(f"\n{report(columns)}")
     if simulated.n_dead:
         print("\nthis network is dead: its G_0 is exactly zero")
-    if options.out is not None:
-        _write_weights(options, replayed)
+    if wrote:
+        print(f"\n{wrote}")
 
 
-def _write_weights(options: argparse.Namespace, replayed: Replay) -> None:
+def _write_weights(options: argparse.Namespace, replayed: Replay) -> str:
+    """Write the file; return what to say of it."""
     arrays: dict[str, Any] = {
         "inputs": replayed.inputs,
         "output_gradient": replayed.output_gradient,
@@ -96,4 +98,4 @@ def _write_weights(options: argparse.Namespace, replayed: Replay) -> None:
     }
     with writing(options.out):
         npz.write(options.out, "vgsim.Replay", header, arrays)
-    print(f"\nwrote {options.out}: inputs, output_gradient, {wrote}")
+    return f"wrote {options.out}: inputs, output_gradient, {wrote}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import hashlib
+import io
 import json
 import sys
 import textwrap
@@ -26,7 +27,7 @@ from vgsim._engine.progress import shown
 from vgsim._engine.run import thread_count
 from vgsim._engine.settings import Settings, checked_layers, checked_record
 from vgsim._networks.description import Network
-from vgsim._results import npz
+from vgsim._results import files as disk
 from vgsim._results.samples import Samples
 from vgsim._results.tables import (
     QUANTILES,
@@ -66,8 +67,11 @@ def run(options: argparse.Namespace) -> None:
         checked_record(options.record or (), network)
     files = _files(options, networks, settings)
     results = simulations(options, networks, settings, files)
-    printers = {"json": _print_json, "csv": _print_csv}
-    printers.get(options.format, _print_tables)(options, results)
+    parts = {"json": _json, "csv": _csv}.get(options.format, _tables)(options, results)
+    if options.out is not None:
+        parts = iter(list(parts))  # every file is there before anything is printed
+    for part in parts:
+        print(part, flush=True)
     if options.out is not None:
         wrote = f"{len(files)} files in {options.out}" if len(files) > 1 else files[0]
         print(f"wrote {wrote}", file=sys.stdout if options.format == "text" else sys.stderr)
@@ -124,9 +128,9 @@ def _file_name(options: argparse.Namespace, network: Network, settings: Settings
 
 def check_new(file: Path) -> None:
     """Refuse a file that exists, or that cannot be written."""
-    npz.check_new(file)
+    disk.check_new(file)
     with writing(file):
-        npz.check_writable(file)
+        disk.check_writable(file)
 
 
 @contextmanager
@@ -188,8 +192,8 @@ def _clipped(options: argparse.Namespace, samples: Samples) -> float:
     return float(samples.clipped[:, samples.column(options.layer)].mean())
 
 
-def _print_tables(options: argparse.Namespace, results: Iterator[Samples]) -> None:
-    """Print a table for each activation, as soon as all its depths are there."""
+def _tables(options: argparse.Namespace, results: Iterator[Samples]) -> Iterator[str]:
+    """Give a table for each activation, as soon as all its depths are there."""
     began = time.monotonic()
     for number, (_, group) in enumerate(groupby(results, key=lambda s: s.network.activation)):
         runs = list(group)
@@ -198,9 +202,9 @@ def _print_tables(options: argparse.Namespace, results: Iterator[Samples]) -> No
         titles = [] if number else [*_heading(options, runs[0]), ""]
         titles.append(", ".join(names))
         table = report(_columns(options, runs), options.format, "\n".join(titles))
-        print(("\n" if number else "") + table, flush=True)
+        yield ("\n" if number else "") + table
     if options.format == "text":
-        print(f"\n{seconds_cell(time.monotonic() - began)} in all")
+        yield f"\n{seconds_cell(time.monotonic() - began)} in all"
 
 
 def _columns(options: argparse.Namespace, runs: Sequence[Samples]) -> list[Column]:
@@ -294,22 +298,23 @@ def _row(options: argparse.Namespace, samples: Samples) -> dict[str, Any]:
     return found
 
 
-def _print_json(options: argparse.Namespace, results: Iterator[Samples]) -> None:
+def _json(options: argparse.Namespace, results: Iterator[Samples]) -> Iterator[str]:
     rows, provenance = [], {}
     for samples in results:
         rows.append(_row(options, samples))
         provenance = samples.provenance
-    print(json.dumps({"provenance": provenance, "rows": rows}, indent=2, allow_nan=False))
+    yield json.dumps({"provenance": provenance, "rows": rows}, indent=2, allow_nan=False)
 
 
-def _print_csv(options: argparse.Namespace, results: Iterator[Samples]) -> None:
-    writer = None
-    for samples in results:
+def _csv(options: argparse.Namespace, results: Iterator[Samples]) -> Iterator[str]:
+    """Give the heading and the first row, then a row at a time."""
+    for number, samples in enumerate(results):
         row = _row(options, samples)
-        if writer is None:
-            writer = csv.DictWriter(sys.stdout, row, lineterminator="\n")
-            writer.writeheader()
         row["width"] = spec(samples.network, "width")
         row |= {name: "-inf" for name in QUANTILES if row[name] is None}
+        lines = io.StringIO()
+        writer = csv.DictWriter(lines, row, lineterminator="\n")
+        if number == 0:
+            writer.writeheader()
         writer.writerow(row)
-        sys.stdout.flush()
+        yield lines.getvalue().removesuffix("\n")

@@ -1,4 +1,4 @@
-"""What the commands vgsim collect, show, merge and export do."""
+"""What the commands vgsim collect, status, show, merge and export do."""
 
 from __future__ import annotations
 
@@ -11,20 +11,22 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any, NoReturn
 
 from vgsim._cli.executors import executor_of
 from vgsim._cli.study_file import StudyFileError, read_study
 from vgsim._results.tables import jsonable, seconds_cell
 from vgsim._studies import collect as collecting
-from vgsim._studies import store
+from vgsim._studies import merge as merging
+from vgsim._studies import status as asking
 from vgsim._studies.columns import label_columns, statistics
 from vgsim._studies.export import check_new
 from vgsim._studies.export import export as write
 from vgsim._studies.load import Found, read_studies
 from vgsim._studies.study import Study
 
-__all__ = ["collect", "export", "merge", "show"]
+__all__ = ["collect", "export", "merge", "show", "status"]
 
 
 def collect(options: argparse.Namespace) -> None:
@@ -59,9 +61,18 @@ def collect(options: argparse.Namespace) -> None:
         samples = f"{sum(result.n for result in study):,} samples of {_networks(len(study))}"
         took = seconds_cell(time.monotonic() - began)
         print(f"vgsim collect: {samples} in {options.store}; {took}", file=sys.stderr)
-    _print(options, Found([study], []))
     if options.out is not None:
         write(study, options.out)
+    _print(options, Found([study], []))
+
+
+def status(options: argparse.Namespace) -> None:
+    """Print how far the study in a store is."""
+    found = asking.status(options.store)
+    if options.format == "json":
+        print(json.dumps(asdict(found), indent=2))
+    else:
+        print(found)
 
 
 def show(options: argparse.Namespace) -> None:
@@ -72,15 +83,22 @@ def show(options: argparse.Namespace) -> None:
 def merge(options: argparse.Namespace) -> None:
     """Bring several stores together in one."""
     with _warnings(options):
-        store.merge(options.stores, options.out)
+        merged = merging.merge(options.stores, options.out)
         found = read_studies(options.out)
+    for source in merged:
+        print(f"{source.path} added {source.samples:,} samples", end="")
+        print(f"; {_blocks(source.overlapping)} were there already" if source.overlapping else "")
+        if source.differing:
+            message = f"{_blocks(source.differing)} of {source.path} differ from those of the same"
+            warning = f"{message} samples in {options.out}, which stay: one machine erred"
+            print(f"vgsim merge: warning: {warning}", file=sys.stderr)
     results = [result for study in found.studies for result in study]
     samples = f"{sum(result.n for result in results):,} samples of {_networks(len(results))}"
     print(f"{options.out} holds {samples}")
 
 
 def export(options: argparse.Namespace) -> None:
-    """Write what a store holds to a file of others."""
+    """Write what a store holds to a NetCDF, CSV or .npz file."""
     found = _chosen(options)
     if len(found.studies) != 1:
         kinds = "; ".join(f"--layers {layers} --thresholds {x}" for layers, x in _kinds(found))
@@ -124,7 +142,7 @@ def _print(options: argparse.Namespace, found: Found) -> None:
     if options.format == "json":
         content = {
             "provenance": found.studies[0].provenance if found.studies else {},
-            "damaged": [{"file": name, "reason": reason} for name, reason in found.damaged],
+            "damaged": [{"what": what, "why": why} for what, why in found.damaged],
             "rows": [row for study in found.studies for row in _rows(study)],
         }
         print(json.dumps(content, indent=2, allow_nan=False))
@@ -156,13 +174,17 @@ def _termination_interrupts() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+def _blocks(count: int) -> str:
+    return f"{count:,} block{'s' if count != 1 else ''}"
+
+
 def _networks(count: int) -> str:
     return f"{count:,} network{'s' if count != 1 else ''}"
 
 
 @contextmanager
 def _warnings(options: argparse.Namespace) -> Iterator[None]:
-    """Print warnings, as of damaged files, as lines on stderr."""
+    """Print warnings, as of damaged blocks, as lines on stderr."""
 
     def line(message: Warning | str, *_: Any, **__: Any) -> None:
         print(f"vgsim {options.command}: warning: {message}", file=sys.stderr)

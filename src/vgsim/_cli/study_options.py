@@ -1,4 +1,4 @@
-"""The commands of studies and their options: vgsim collect, show, merge and export."""
+"""The commands of studies and their options: vgsim collect, status, show, merge and export."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ __all__ = ["add_study_commands"]
 COLLECT = """\
 Run the study that a TOML file describes, and print its table. Every finished block of samples is
 kept in the store: the same command goes on where the last one stopped, be it interrupted or killed.
+Several processes may use one store at once; vgsim status STORE says how far they are.
 """
 COLLECT_MORE = """\
 A study file:
@@ -37,17 +38,21 @@ Also: seed, max_seconds, batch_size, inputs, loss, engine, dtype, as vgsim.colle
 a sweep kind = "MLP" or "RNN" with any of its fields.
 
 examples:
-  vgsim collect study.toml --store runs/depth
-  vgsim collect study.toml --store runs/depth --executor process:4 --max-seconds 3600
-  mpiexec -n 16 vgsim collect study.toml --store runs/depth --executor mpi"""
+  vgsim collect study.toml --store depth.sqlite
+  vgsim collect study.toml --store depth.sqlite --executor process:4 --max-seconds 3600
+  mpiexec -n 16 vgsim collect study.toml --store depth.sqlite --executor mpi"""
 SHOW = """\
 Print what a store holds of every network: the number of samples, probabilities with their 95 %
-intervals, and mean, standard deviation and quantiles of R. Damaged files are named."""
+intervals, and mean, standard deviation and quantiles of R. Damaged blocks are named."""
+STATUS = """\
+Print how far the study in a store is: samples of its target, finished networks, the part of the
+work that is done, and, while processes draw samples, their rate and the time left."""
 MERGE = """\
-Bring the tasks and blocks of several stores, as of several machines, together in one."""
+Bring the tasks and blocks of several stores, as of several machines, together in one. Blocks that
+are in two of them are counted once, and reported."""
 EXPORT = """\
 Write what a store holds to a file: NetCDF (.nc), CSV (.csv), or a study for vgsim (.npz)."""
-STORE = "a study's folder, any URL of one that fsspec opens, or an .npz file of a study"
+STORE = "the store of a study, or an .npz file of one"
 EXECUTOR = re.compile(r"process:[1-9][0-9]*|dask:.+|mpi")
 
 
@@ -64,7 +69,7 @@ def add_study_commands(commands: Any) -> None:
         "--store",
         required=True,
         metavar="PATH",
-        help="the folder that keeps the study, made if need be",
+        help="the file that keeps the study, an SQLite database; made if need be",
     )
     collect.add_argument(
         "--executor",
@@ -94,19 +99,24 @@ def add_study_commands(commands: Any) -> None:
     add_formats(collect.add_argument_group("the table"), "json", "csv", "markdown", "latex")
     collect.set_defaults(function=studies.collect, parser=collect)
 
+    status = commands.add_parser("status", help="how far a study is", description=STATUS)
+    status.add_argument("store", help="the store of a study, which may be growing")
+    add_formats(status, "json")
+    status.set_defaults(function=studies.status, parser=status)
+
     show = commands.add_parser("show", help="what a study's store holds", description=SHOW)
     _add_store(show)
     add_formats(show.add_argument_group("the table"), "json", "csv", "markdown", "latex")
     show.set_defaults(function=studies.show, parser=show)
 
     merge = commands.add_parser("merge", help="several stores as one", description=MERGE)
-    merge.add_argument("stores", nargs="+", metavar="store", help="only read; may be URLs")
+    merge.add_argument("stores", nargs="+", metavar="store", help="only read")
     merge.add_argument(
         "-o",
         "--out",
         required=True,
         metavar="PATH",
-        help="a new folder or a store; what it holds already stays",
+        help="a new file or a store; what it holds already stays",
     )
     merge.set_defaults(function=studies.merge, parser=merge)
 

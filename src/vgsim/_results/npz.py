@@ -1,30 +1,41 @@
-"""Files of arrays with a JSON header: .npz without pickle, written whole or not at all."""
+"""Files of arrays with a JSON header: .npz without pickle and compression, under a seal."""
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
 import os
-import secrets
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import Any
+import re
+import struct
+import zipfile
+from collections.abc import Mapping
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vgsim._checks import type_error, value_error
+from vgsim._results import files
 
-VERSION = 1
+__all__ = ["VERSION", "array_of", "read", "write"]
+
+VERSION = 2
+SEAL = 64  # bytes at the end, the comment of the zip file: SHA-256, in hex, of all before them
+END = struct.Struct("<4s18x")  # of a zip file, before its comment
+MEMBER = struct.Struct("<4s2x2H16x2H")  # flags, method, lengths of the name and of what follows it
+SIZES = struct.Struct("<4x2Q")  # of a member, and of its bytes in the file
+KIND = re.compile(r"[\w.]{1,80}")
+NPY = re.compile(
+    rb"\x93NUMPY\x01\x00..{'descr': '([<>|][biufS]\d{1,9})', 'fortran_order': (True|False), "
+    rb"'shape': \(((?:\d{1,18}(?:, |,(?=\))|(?=\))))*)\), } *\n",
+    re.DOTALL,
+)
 
 
 def write(
     path: str | os.PathLike[str], kind: str, header: Mapping[str, Any], arrays: Mapping[str, Any]
 ) -> None:
-    """Write `arrays` and a JSON `header` to `path`.
-
-    The file is written beside `path` under a temporary name, flushed to the disk and renamed: a
-    reader never sees half of it, and an interruption leaves what was there before.
+    """Write `arrays` and a JSON `header` to `path`, whole or not at all: see `files.whole`.
 
     Parameters
     ----------
@@ -53,117 +64,39 @@ def write(
     ...     path = pathlib.Path(folder, "squares.npz")
     ...     npz.write(path, "Squares", {"first": 0}, {"squares": np.arange(3) ** 2})
     ...     npz.read(path, "Squares")
-    ({'first': 0}, {'squares': array([0, 1, 4])})
+    ('Squares', {'first': 0}, {'squares': array([0, 1, 4])})
     """
-    path = _file(path)
-    frame = {"format": kind, "version": VERSION, "arrays": sorted(arrays)}
-    text = json.dumps(frame | dict(header), allow_nan=False)
-    with _temporary(path) as temporary:
-        with open(temporary, "xb") as file:
-            np.savez(file, header=np.array(text), **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+    text = json.dumps({"format": kind, "version": VERSION, **header}, allow_nan=False)
+    members = {"header": np.array(text.encode("ascii")), **arrays}
+    with files.whole(path) as temporary, open(temporary, "x+b") as file:
+        with zipfile.ZipFile(file, "w") as archive:
+            archive.comment = bytes(SEAL)
+            for name, array in members.items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                    np.lib.format.write_array(member, np.asarray(array), (1, 0), allow_pickle=False)
+        end = file.seek(-SEAL, os.SEEK_END)
+        seal = _digest(file, end)
+        file.seek(end)
+        file.write(seal)
 
 
-def check_new(path: Path) -> None:
-    """Refuse a path, the argument `out`, where something is already."""
-    if path.exists() or path.is_symlink():
-        raise value_error(
-            "out", f"{path} exists, and is not overwritten: remove it or name another"
-        )
-
-
-def check_writable(path: str | os.PathLike[str]) -> None:
-    """Refuse a path that `write` could not write now; nothing is left behind.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If `path` is no path, or names a folder.
-    OSError
-        If no file can be made there.
-
-    Examples
-    --------
-    >>> from vgsim._results import npz
-    >>> npz.check_writable("no such folder/squares.npz")
-    Traceback (most recent call last):
-    FileNotFoundError: [Errno 2] No such file or directory: 'no such folder/squares.npz'
-    """
-    with _temporary(_file(path)) as temporary:
-        temporary.open("xb").close()
-
-
-@contextmanager
-def _temporary(path: Path) -> Iterator[Path]:
-    """Name a file beside `path` that is gone at the end; an OSError is about `path`."""
-    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
-    try:
-        yield temporary
-    except OSError as error:
-        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
-
-
-def _file(path: str | os.PathLike[str]) -> Path:
-    text = _text(path)
-    if not Path(text).name or Path(text).is_dir():
-        raise value_error("path", f"must name a file, got {'the folder ' if text else ''}{text!r}")
-    return Path(text)
-
-
-def _text(path: object) -> str:
-    if not isinstance(path, (str, os.PathLike)):
-        raise type_error("path", f"must be a string or a path, got {path!r}")
-    return os.fsdecode(path)
-
-
-def kind_of(path: str | os.PathLike[str]) -> str | None:
-    """Return what a file says that it holds; None if it does not say.
-
-    Raises
-    ------
-    TypeError
-        If `path` is no path.
-    OSError
-        If the file cannot be read.
-
-    Examples
-    --------
-    >>> import pathlib, tempfile
-    >>> from vgsim._results import npz
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = pathlib.Path(folder, "squares.npz")
-    ...     npz.write(path, "Squares", {}, {})
-    ...     npz.kind_of(path)
-    'Squares'
-    """
-    with open(_text(path), "rb") as file:
-        try:
-            kind = json.loads(np.load(file, allow_pickle=False)["header"].item())["format"]
-        except MemoryError:
-            raise
-        except Exception:  # whatever zipfile, zlib, numpy and json make of other bytes
-            return None
-    return kind if isinstance(kind, str) else None
-
-
-def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """Read what `write` wrote.
+def read(
+    path: str | os.PathLike[str], *kinds: str
+) -> tuple[str, dict[str, Any], dict[str, NDArray[Any]]]:
+    """Read what `write` wrote; memory is taken for what the file really holds.
 
     Parameters
     ----------
     path : path-like
-    kind : str
-        What the file must hold.
+    *kinds : str
+        What the file may hold.
 
     Returns
     -------
+    kind : str
     header : dict
     arrays : dict of str to array
+        Read-only.
 
     Raises
     ------
@@ -172,27 +105,99 @@ def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], dict[
     OSError
         If the file cannot be read.
     ValueError
-        If it is damaged, of another kind, or written by a newer version.
+        If it is damaged, of another kind, or of another version of the format. Who forges a file
+        can seal it too: what the header and the arrays say is not checked here.
     """
-    with open(_text(path), "rb") as file:
+    with files.regular(path) as file:
         try:
-            archive = np.load(file, allow_pickle=False)
-            arrays = {name: archive[name] for name in archive.files}
-        except MemoryError:
-            raise
-        except Exception as error:  # whatever zipfile, zlib and numpy make of other bytes
-            raise ValueError(f"{path} is damaged, or not an .npz file") from error
-    try:
-        header = json.loads(arrays.pop("header").item())
-        found, version = header.pop("format"), header.pop("version")
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f"{path} was not written by vgsim: it has no header of ours") from error
-    if found != kind:
-        raise ValueError(f"{path} holds {found}, not {kind}")
+            arrays = _arrays(file, os.fstat(file.fileno()).st_size - SEAL)
+            header = _parsed(arrays.pop("header").item().decode("ascii"))
+            found, version = header.pop("format"), header.pop("version")
+            if not KIND.fullmatch(found) or type(version) is not int:
+                raise ValueError("it does not say what it holds, in which format")
+        except (LookupError, TypeError, AttributeError, ValueError, RecursionError) as error:
+            raise ValueError(f"{path} is damaged, or not an .npz file of vgsim") from error
+    if found not in kinds:
+        raise ValueError(f"{path} holds {found}, not {' or '.join(kinds)}")
     if version != VERSION:
-        raise ValueError(
-            f"{path} has format version {version}, this vgsim reads version {VERSION}: upgrade it"
-        )
-    if header.pop("arrays", None) != sorted(arrays):
-        raise ValueError(f"{path} is damaged: not all of its arrays are there")
-    return header, arrays
+        raise ValueError(f"{path} has format version {version}, this vgsim reads version {VERSION}")
+    return found, header, arrays
+
+
+def array_of(content: bytes) -> NDArray[Any]:
+    """Return the array of numbers, or the bytes, of an .npy file; it is read-only.
+
+    Raises
+    ------
+    ValueError
+        If it is anything else, or of another size than its header says.
+
+    Examples
+    --------
+    >>> import io
+    >>> import numpy as np
+    >>> from vgsim._results import npz
+    >>> file = io.BytesIO()
+    >>> np.save(file, np.arange(3))
+    >>> npz.array_of(file.getvalue())
+    array([0, 1, 2])
+    """
+    match = NPY.match(content)
+    if match is None:
+        raise ValueError("no header of an array of numbers")
+    try:
+        dtype = np.dtype(match[1].decode())
+    except TypeError as error:
+        raise ValueError("no numbers of a known kind") from error
+    shape = [int(size) for size in match[3].split(b",") if size]
+    if dtype.itemsize * math.prod(shape) != len(content) - match.end():
+        raise ValueError(f"not the size of an array of shape {shape}")
+    array: NDArray[Any] = np.ndarray(math.prod(shape), dtype, content, match.end())
+    return array.reshape(shape, order="F" if match[2] == b"True" else "C")
+
+
+def _arrays(file: BinaryIO, end: int) -> dict[str, NDArray[Any]]:
+    """Return the members of a zip file, whose comment begins at `end`, if they are as written."""
+    file.seek(max(0, end - END.size))
+    if not file.read(4) == b"PK\x05\x06" or _digest(file, end) != file.read():
+        raise ValueError("it is not sealed")
+    file.seek(0)
+    found: dict[str, NDArray[Any]] = {}
+    while (head := file.read(MEMBER.size)).startswith(b"PK\x03\x04"):
+        _, flags, method, length, further = MEMBER.unpack(head)
+        name, extra = file.read(length).decode("ascii"), file.read(further)
+        size, stored = SIZES.unpack(extra) if len(extra) == SIZES.size else (0, -1)
+        if flags or method or size != stored or size > end - file.tell():
+            raise ValueError(f"{name} is not stored as it is")
+        if name in found or not name.endswith(".npy"):
+            raise ValueError(f"{name} is there twice, or no array")
+        found[name] = array_of(file.read(size))
+    return {name.removesuffix(".npy"): array for name, array in found.items()}
+
+
+def _digest(file: BinaryIO, end: int) -> bytes:
+    """Return the SHA-256, in hex, of what comes before `end`, and stay there."""
+    digest, left = hashlib.sha256(), end
+    file.seek(0)
+    while left > 0 and (block := file.read(min(left, 2**20))):
+        digest.update(block)
+        left -= len(block)
+    return digest.hexdigest().encode("ascii")
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    """Read JSON in which nothing is NaN or infinite, and no name is there twice."""
+    header = json.loads(text, parse_constant=_refused, object_pairs_hook=_once)
+    if not isinstance(header, dict):
+        raise ValueError("the header is no JSON object")
+    return header
+
+
+def _refused(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(found := dict(pairs)) < len(pairs):
+        raise ValueError("a name is there twice")
+    return found

@@ -5,7 +5,6 @@ from __future__ import annotations
 import operator
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
 import numpy as np
@@ -15,6 +14,7 @@ from vgsim._checks import THRESHOLD
 from vgsim._networks.description import Network
 from vgsim._results import curves, labelled, npz, summary
 from vgsim._results.distribution import Distribution
+from vgsim._results.quantities import QUANTITIES, RECORDS, check_arrays
 
 if TYPE_CHECKING:
     import pandas
@@ -24,52 +24,6 @@ __all__ = ["IDENTITY", "KIND", "QUANTITIES", "RECORDS", "Samples", "merged_prove
 
 Floats = NDArray[np.float64]
 A = TypeVar("A", bound=NDArray[Any])
-
-
-@dataclass(frozen=True)
-class Quantity:
-    """What an array of `Samples` holds."""
-
-    dims: tuple[str, ...]
-    record: str | None  # the name that asks for it; None: always there
-    units: str
-    meaning: str
-    dtype: type[np.bool_] | type[np.float64] | None = np.float64  # None: as it came
-    kernel: str = ""  # its name in the kernels, where that is another
-
-
-_EACH = ("sample",)
-_LAYER = ("sample", "layer")
-_UNITS = ("sample", "saturation_layer")
-_WEIGHTS = ("sample", "weight_layer")
-QUANTITIES = {
-    "output_gradient": Quantity(_EACH, None, "log10", "log10 of the norm of G_D"),
-    "dead": Quantity(_EACH, None, "1", "whether G_0 is exactly zero", np.bool_),
-    "gradient": Quantity(_LAYER, "gradient", "log10", "log10 of the norm of G_l"),
-    "rms_min": Quantity(
-        _LAYER, "gradient", "log10", "log10 of the least RMS of G_l, ..., G_D", None
-    ),
-    "rms_max": Quantity(
-        _LAYER, "gradient", "log10", "log10 of the largest RMS of G_l, ..., G_D", None
-    ),
-    "activation": Quantity(
-        _LAYER, "activation", "log10", "log10 of the RMS of X_l", kernel="activation_rms"
-    ),
-    "saturation": Quantity(
-        _UNITS, "saturation", "1", "fraction of units with |phi'| < 0.05 max |phi'|"
-    ),
-    "weight_gradient": Quantity(
-        _WEIGHTS, "weight_gradient", "log10", "log10 of the norm of the gradient by W_l"
-    ),
-    "update_ratio": Quantity(
-        _WEIGHTS,
-        "update_ratio",
-        "log10",
-        "log10 of the norm of the gradient by W_l over the norm of W_l",
-    ),
-    "clipped": Quantity(_LAYER, "clipped", "1", "fraction of the entries of G_l that were clipped"),
-}
-RECORDS = tuple(dict.fromkeys(q.record for q in QUANTITIES.values() if q.record))
 
 
 class Recorded(Generic[A]):
@@ -98,41 +52,6 @@ class Recorded(Generic[A]):
 
     def __set__(self, samples: Samples, value: object) -> None:
         raise AttributeError(f"{self._name} is read-only")
-
-
-def check_arrays(
-    index: NDArray[np.int64],
-    layers: NDArray[np.int64],
-    n_weight_layers: int,
-    arrays: Mapping[str, NDArray[Any]],
-) -> None:
-    """Refuse arrays, named as in `QUANTITIES`, that no run can have recorded."""
-    if index.ndim != 1 or not index.size or index[0] < 0 or np.any(np.diff(index) <= 0):
-        raise ValueError("index must be a vector of increasing ints >= 0, at least one")
-    if layers.ndim != 1 or len(set(layers.tolist())) != layers.size:
-        raise ValueError(f"layers must be distinct ints, got {layers.tolist()}")
-    sizes = {
-        "sample": index.size,
-        "layer": layers.size,
-        "saturation_layer": np.count_nonzero(layers >= 1),
-        "weight_layer": n_weight_layers,
-    }
-    for name, quantity in QUANTITIES.items():
-        if (name in arrays) != (quantity.record is None or quantity.record in arrays):
-            raise ValueError(f"{name} is missing, or there without {quantity.record}")
-        if name not in arrays:
-            continue
-        shape = tuple(sizes[dim] for dim in quantity.dims)
-        if arrays[name].shape != shape:
-            raise ValueError(f"{name} must have shape {shape}, got {arrays[name].shape}")
-        if not np.all(arrays[name] < np.inf):
-            raise ValueError(f"{name} must be finite or -inf, got NaN or inf")
-    if not np.all(np.isfinite(arrays["output_gradient"])):
-        raise ValueError("output_gradient must be finite")
-    if "gradient" in arrays:
-        closed = np.isneginf(arrays["gradient"][:, layers == 0])
-        if np.any(closed != arrays["dead"][:, np.newaxis]):
-            raise ValueError("dead must say where gradient is -inf at layer 0")
 
 
 KIND = "vgsim.Samples"  # in files
@@ -251,7 +170,7 @@ class Samples(Distribution):
             for name, values in arrays.items()
             if values is not None
         }
-        check_arrays(self.index, self.layers, self.weight_layers.size, self._arrays)
+        check_arrays(network, self.index, self.layers, self._arrays)
 
     @property
     def log10_ratio(self) -> Floats:
@@ -402,7 +321,7 @@ class Samples(Distribution):
         found = {name: found[name] for name in QUANTITIES if name in found}
         if "gradient" in found:
             meaning = "log10 of the norm of G_l over that of G_D"
-            found["log10_ratio"] = _LAYER, self.log10_ratio, meaning, "log10"
+            found["log10_ratio"] = QUANTITIES["gradient"].dims, self.log10_ratio, meaning, "log10"
         return found
 
     def _attributes(self) -> dict[str, Any]:
@@ -411,8 +330,9 @@ class Samples(Distribution):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything to an .npz file, which :func:`load` and ``numpy.load`` read.
 
-        Written beside `path` and renamed, so that the file is whole or not there. No pickle. A file
-        that was there before is replaced.
+        Written beside `path` and renamed, so that the file is whole or not there; a file that was
+        there before is replaced. No pickle. The last 64 bytes are the SHA-256 of all others, which
+        :func:`load` checks.
 
         Raises
         ------
@@ -430,11 +350,14 @@ class Samples(Distribution):
         ...     bool((vgsim.load(path).gradient == s.gradient).all())
         True
         """
-        header = {name: getattr(self, name) for name in (*IDENTITY, "provenance", "elapsed")}
-        header["network"] = self.network.canonical_json()
-        header["seed"] = operator.index(self.seed)
         arrays = {"index": self.index, "layers": self.layers, **self._arrays}
-        npz.write(path, KIND, header, arrays)
+        npz.write(path, KIND, self._header(), arrays)
+
+    def _header(self) -> dict[str, Any]:
+        """Return, as JSON types, what a file says beside the arrays."""
+        header = {name: getattr(self, name) for name in (*IDENTITY, "provenance", "elapsed")}
+        network, seed = self.network.canonical_json(), operator.index(self.seed)
+        return header | {"network": network, "seed": seed}
 
     def __add__(self, other: Samples) -> Samples:
         if not isinstance(other, Samples):

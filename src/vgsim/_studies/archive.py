@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -9,25 +10,34 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vgsim._checks import checked_int
 from vgsim._results.events import LOG10_RANGE
+from vgsim._studies.possible import check_tally, refuse
 from vgsim._studies.precision import Precision
 from vgsim._studies.result import Result
 from vgsim._studies.tally import COUNTED, Tally
 from vgsim._studies.task import Task
 
-__all__ = ["KIND", "packed", "unpacked"]
+__all__ = ["KIND", "described", "packed", "unpacked"]
 
 KIND = "vgsim.Study"
 ARRAYS = (*COUNTED, "entries", "bins", "counts")
 
 
-def packed(study: Sequence[Result]) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """Return the header and the arrays of a file that holds results.
+def packed(study: Sequence[Result]) -> dict[str, NDArray[Any]]:
+    """Return the arrays of a file that holds results: all counts, one result after the other."""
+    tallies = [result.tally for result in study]
+    pairs = [pair for tally in tallies for pair in tally.histogram]
+    arrays = {name: _flat([getattr(tally, name) for tally in tallies]) for name in COUNTED}
+    arrays["entries"] = np.array([bins.size for bins, _ in pairs], dtype=np.int64)
+    arrays["bins"] = _flat([bins for bins, _ in pairs])
+    arrays["counts"] = _flat([counts for _, counts in pairs])
+    return arrays
 
-    In the header is what is not of a fixed size: tasks, ranges, rules and the large integers; in
-    the arrays all counts, one result after the other.
-    """
-    results = [
+
+def described(study: Sequence[Result]) -> list[dict[str, Any]]:
+    """Return, as JSON types, what is not of a fixed size: tasks, ranges, rules, large integers."""
+    return [
         {
             "task": result.task.to_dict(),
             "n": result.n,
@@ -38,41 +48,41 @@ def packed(study: Sequence[Result]) -> tuple[dict[str, Any], dict[str, NDArray[A
         }
         for result in study
     ]
-    tallies = [result.tally for result in study]
-    pairs = [pair for tally in tallies for pair in tally.histogram]
-    arrays = {name: _flat([getattr(tally, name) for tally in tallies]) for name in COUNTED}
-    arrays["entries"] = np.array([bins.size for bins, _ in pairs], dtype=np.int64)
-    arrays["bins"] = _flat([bins for bins, _ in pairs])
-    arrays["counts"] = _flat([counts for _, counts in pairs])
-    return {"results": results}, arrays
 
 
-def unpacked(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> list[Result]:
+def unpacked(
+    described: Sequence[Mapping[str, Any]], arrays: Mapping[str, NDArray[Any]]
+) -> list[Result]:
     """Return the results that a file holds.
 
     Raises
     ------
-    KeyError, TypeError, ValueError
-        If they are inconsistent.
+    LookupError, TypeError, ValueError
+        If they are inconsistent, or cannot come from samples.
     """
-    columns = {name: np.asarray(arrays[name], dtype=np.int64) for name in ARRAYS}
+    if set(arrays) != set(ARRAYS):
+        raise ValueError(f"its arrays must be {', '.join(ARRAYS)}, got {', '.join(arrays)}")
+    for name, array in arrays.items():
+        if array.dtype != np.int64 or array.ndim != 1:
+            raise ValueError(f"{name} must be an int64 vector, got {array.ndim} d, {array.dtype}")
+    refuse({"entries": arrays["entries"] >= 0})
     taken = dict.fromkeys(ARRAYS, 0)
 
     def take(name: str, *shape: int) -> NDArray[np.int64]:
         """Return the next entries of a column."""
         start = taken[name]
-        taken[name] = start + int(np.prod(shape))
-        return columns[name][start : taken[name]].reshape(shape).copy()
+        taken[name] = start + math.prod(shape)
+        return arrays[name][start : taken[name]].reshape(shape).copy()
 
     results = []
-    for values in header["results"]:
+    for values in described:
         task = Task.from_dict(values["task"])
         k, t = len(task.layers), len(task.thresholds)
         shapes = dict.fromkeys(COUNTED, (k, len(LOG10_RANGE)))
         shapes |= {"vanishing": (k, t), "exploding": (k, t)}
         occupied = take("entries", k).tolist()
         tally = Tally(
-            n=values["n"],
+            n=checked_int("n", values["n"], 0, 2**62, "2**62"),
             layers=np.array(task.layers, dtype=np.int64),
             thresholds=task.thresholds,
             dead=take("dead", k),
@@ -81,13 +91,13 @@ def unpacked(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> l
             squares=tuple(map(int, values["squares"])),
             histogram=tuple((take("bins", m), take("counts", m)) for m in occupied),
         )
-        for dead, (_, counts) in zip(tally.dead, tally.histogram, strict=True):
-            if dead + counts.sum() != tally.n:
-                raise ValueError(f"a histogram of {task.network!r} has not all samples")
+        check_tally(tally)
         rules = [Precision(**rule) for rule in values["watched"]]
+        for rule in rules:  # an error if it watches what was not counted
+            tally.events(rule.event, rule.layer, None if rule.event == "dead" else rule.threshold)
         ranges = [tuple(piece) for piece in values["ranges"]]
         results.append(Result(task, tally, tuple(ranges), tuple(rules)))
-    for name, column in columns.items():
+    for name, column in arrays.items():
         if taken[name] != column.size:
             raise ValueError(f"{name} has {column.size} entries, not {taken[name]}")
     return results

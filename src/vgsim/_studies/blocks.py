@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from vgsim._checks import INDICES, value_error
-from vgsim._results.events import LOG10_RANGE
+from vgsim._results.events import LOG10_RANGE, condition
 from vgsim._results.samples import Samples
-from vgsim._studies.counting import LIMBS, SQUARE_LIMBS, tallied
-from vgsim._studies.tally import COUNTED, Counts, Integers, Tally, gathered
+from vgsim._studies.tally import (
+    BINS,
+    COUNTED,
+    FRACTION_BITS,
+    Counts,
+    Floats,
+    Integers,
+    Tally,
+    gathered,
+)
 from vgsim._studies.task import checked_thresholds
 
-__all__ = ["BLOCK", "LIMBS", "SQUARE_LIMBS", "Blocks", "tallied"]
+__all__ = ["BLOCK", "LIMBS", "SQUARE_LIMBS", "Blocks"]
 
 BLOCK = 1000
 LIMB_BITS = 16
+LIMBS = 4  # in q = round(2^32 R)
+SQUARE_LIMBS = 2 * LIMBS - 1
+LARGEST = 2.0**31  # bound on |R|: q has 64 bits
+NO_BIN = np.iinfo(np.int64).max  # of dead samples
 ADDED = 2**16  # blocks whose limbs are added in 64 bits
 AT_ONCE = 2**16  # samples times layers, so that they stay in the cache
 
@@ -121,7 +134,7 @@ class Blocks(Counts):
                     thresholds=chosen,
                     first=cuts[:-1],
                     count=np.diff(cuts),
-                    **tallied(samples, rows, BLOCK, chosen),
+                    **_counted(samples, rows, BLOCK, chosen),
                 )
             )
         return cls.join(parts)
@@ -256,64 +269,19 @@ class Blocks(Counts):
         joined = {name: np.concatenate([getattr(p, name) for p in parts]) for name in COLUMNS}
         return cls(layers=parts[0].layers, thresholds=parts[0].thresholds, **joined)
 
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return everything as arrays of numbers, for a file, the integers as narrow as possible.
-
-        Equal blocks give equal bytes.
+    def checked(self) -> Blocks:
+        """Return these blocks, or raise ValueError if no samples can have given them.
 
         Examples
         --------
+        >>> import dataclasses
         >>> import vgsim
         >>> from vgsim._studies.blocks import Blocks
         >>> blocks = Blocks.of(vgsim.simulate(vgsim.MLP(10, 32), 2300), [1e-6])
-        >>> Blocks.from_arrays(blocks.arrays()) == blocks
-        True
-        """
-        return {
-            "layers": _narrow(self.layers),
-            "thresholds": np.array(self.thresholds, dtype="<f8"),
-            **{name: _narrow(getattr(self, name)) for name in COLUMNS},
-        }
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, ArrayLike]) -> Blocks:
-        """Build from what :meth:`arrays` returns.
-
-        Raises
-        ------
-        ValueError
-            If an array is missing, unknown or of a wrong shape or type, or if the numbers cannot
-            come from samples.
-
-        Examples
-        --------
-        >>> from vgsim._studies.blocks import Blocks
-        >>> Blocks.from_arrays({"first": [0]})
+        >>> dataclasses.replace(blocks, dead=blocks.dead + 1).checked()
         Traceback (most recent call last):
-        ValueError: blocks must have the arrays layers, thresholds, first, count, dead, vanishing, \
-exploding, underflow, overflow, sums, squares, entries, bins, counts; got first
+        ValueError: vanishing of blocks cannot come from samples
         """
-        known = [field.name for field in fields(cls)]
-        if set(arrays) != set(known):
-            raise ValueError(
-                f"blocks must have the arrays {', '.join(known)}; got {', '.join(arrays)}"
-            )
-        thresholds = np.asarray(arrays["thresholds"])
-        integers = {name: np.asarray(arrays[name]) for name in ("layers", *COLUMNS)}
-        for name, array in integers.items():
-            if array.dtype.kind != "i":
-                raise ValueError(f"{name} of blocks must be signed integers, got {array.dtype}")
-        if thresholds.dtype != np.float64 or thresholds.ndim != 1:
-            raise ValueError(f"thresholds of blocks must be a float64 vector, got {thresholds!r}")
-        blocks = cls(
-            thresholds=tuple(thresholds.tolist()),
-            **{name: array.astype(np.int64) for name, array in integers.items()},
-        )
-        blocks._check()
-        return blocks
-
-    def _check(self) -> None:
-        """Refuse arrays that no samples can have given."""
         m, k, t = self.first.size, self.layers.size, len(self.thresholds)
         shapes = {"first": (m,), "count": (m,), "layers": (k,), "dead": (m, k), "entries": (m, k)}
         shapes |= dict.fromkeys(("vanishing", "exploding"), (m, k, t))
@@ -341,8 +309,12 @@ exploding, underflow, overflow, sums, squares, entries, bins, counts; got first
         _refuse(possible)
         possible = {
             "dead": np.all((self.dead >= 0) & (alive >= 0)),
-            "vanishing": np.all(self.vanishing >= self.dead[..., np.newaxis]),
-            "exploding": np.all((self.exploding >= 0) & (self.vanishing + self.exploding <= n)),
+            "vanishing": np.all(
+                (self.vanishing >= self.dead[..., np.newaxis]) & (self.vanishing <= n)
+            ),
+            "exploding": np.all(
+                (self.exploding >= 0) & (self.exploding <= n - np.clip(self.vanishing, 0, n))
+            ),
             "underflow": np.all((self.underflow >= 0) & (self.underflow <= n)),
             "overflow": np.all((self.overflow >= 0) & (self.overflow <= n)),
             "sums": np.all(np.abs(self.sums) <= alive[..., np.newaxis] << LIMB_BITS),
@@ -359,6 +331,7 @@ exploding, underflow, overflow, sums, squares, entries, bins, counts; got first
                 "bins": np.all(np.diff(self.bins)[same] > 0),
             }
         )
+        return self
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Blocks):
@@ -391,10 +364,85 @@ def _integers(limbs: Integers) -> tuple[int, ...]:
     return tuple(totals)
 
 
-def _narrow(array: Integers) -> NDArray[Any]:
-    """Return them in the narrowest little-endian signed type that holds them all."""
-    low, high = int(array.min(initial=0)), int(array.max(initial=0))
-    for dtype in ("<i1", "<i2", "<i4"):
-        if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max:
-            return array.astype(dtype)
-    return array.astype("<i8")
+def _counted(
+    samples: Samples, rows: slice, block: int, thresholds: tuple[float, ...]
+) -> dict[str, Integers]:
+    """Return the columns from `dead` on of some rows of `samples`, cut at multiples of `block`."""
+    first = int(samples.index[rows][0])
+    before = first % block
+
+    def cut(values: Floats, filling: float) -> Floats:
+        """(n, k) as (blocks, k, block), filled up at both ends."""
+        n, k = values.shape
+        m = -(-(before + n) // block)
+        if n == m * block:
+            return np.ascontiguousarray(values.reshape(m, block, k).swapaxes(1, 2))
+        whole = np.full((m * block, k), filling)
+        whole[before : before + n] = values
+        return np.ascontiguousarray(whole.reshape(m, block, k).swapaxes(1, 2))
+
+    gradient = cut(samples.gradient[rows], math.nan)
+    ratio = gradient - cut(samples.output_gradient[rows, np.newaxis], 0.0)
+    rms_min = cut(samples.rms_min[rows], math.nan)
+    rms_max = cut(samples.rms_max[rows], math.nan)
+    quantities = {"ratio": ratio, "rms_min": rms_min, "rms_max": rms_max}
+
+    def number(event: str, **where: Any) -> Integers:
+        known = condition(event, **where)
+        return _number(known.holds(quantities[known.quantity]))
+
+    return {
+        "dead": number("dead"),
+        **{
+            event: np.stack([number(event, threshold=x) for x in thresholds], axis=-1)
+            for event in ("vanishing", "exploding")
+        },
+        **{
+            event: np.stack([number(event, dtype=name) for name in LOG10_RANGE], axis=-1)
+            for event in ("underflow", "overflow")
+        },
+        **_moments(ratio),
+        **_histograms(ratio),
+    }
+
+
+def _number(events: NDArray[np.bool_]) -> Integers:
+    return np.asarray(np.count_nonzero(events, axis=-1), dtype=np.int64)
+
+
+def _moments(ratio: Floats) -> dict[str, Integers]:
+    """Σ q and Σ q², q = round(2^32 R), in powers of 2^16.
+
+    With q = Σ_i d_i 2^(16 i), Σ q² needs the Gram matrix of the digits d_i. They are below 2^16 and
+    a block has fewer than 2^21 samples, so float64 adds their products without rounding.
+    """
+    living = np.where(ratio > -np.inf, ratio, 0.0)
+    if np.any(np.abs(living) >= LARGEST):
+        raise ValueError("log10 ratio must be within ±2**31 to be tallied")
+    q = np.rint(living * 2.0**FRACTION_BITS).astype("<i8")
+    digits = q.view("<u2").reshape(*q.shape, LIMBS).astype(np.float64)
+    digits[..., -1] = q >> 16 * (LIMBS - 1)  # the sign is the last digit's
+    gram = (digits.swapaxes(-1, -2) @ digits).astype(np.int64)
+    squares = [
+        np.trace(gram[..., ::-1], offset=LIMBS - 1 - power, axis1=-2, axis2=-1)
+        for power in range(SQUARE_LIMBS)
+    ]
+    return {
+        "sums": (np.ones(q.shape[-1]) @ digits).astype(np.int64),
+        "squares": np.stack(squares, axis=-1).astype(np.int64),
+    }
+
+
+def _histograms(ratio: Floats) -> dict[str, Integers]:
+    """Occupied bins and their counts, block by block and layer by layer."""
+    bins = np.full(ratio.shape, NO_BIN)
+    np.floor(ratio * BINS, out=bins, where=ratio > -np.inf, casting="unsafe")
+    bins.sort(axis=-1)
+    new = np.ones(bins.shape, dtype=np.bool_)
+    np.not_equal(bins[..., 1:], bins[..., :-1], out=new[..., 1:])
+    starts = np.flatnonzero(new)
+    counts = np.diff(starts, append=bins.size)
+    found = bins.ravel()[starts]
+    occupied = found < NO_BIN
+    new &= bins < NO_BIN
+    return {"entries": _number(new), "bins": found[occupied], "counts": counts[occupied]}

@@ -13,9 +13,9 @@ from vgsim._checks import INDICES, Number, checked_int, type_error, value_error
 from vgsim._engine.progress import Progress
 from vgsim._engine.settings import Settings, checked_layers
 from vgsim._networks.description import Network, checked_network
-from vgsim._studies.cursor import Cursor
 from vgsim._studies.precision import Precision
-from vgsim._studies.scheduler import Scheduler
+from vgsim._studies.scheduler import Cursor, Scheduler
+from vgsim._studies.store_file import local_path
 from vgsim._studies.study import Study
 from vgsim._studies.task import Task, checked_thresholds
 from vgsim._studies.workers import Workers
@@ -72,8 +72,9 @@ def collect(
     thresholds : sequence of float, default (1e-6,)
         Of vanishing and exploding, 0 < threshold <= 1; each is counted exactly.
     store : path, optional
-        A directory that keeps every finished block. A study may be stopped at any instant, even by
-        a power failure, and called again: it goes on. Other tasks may use the same store.
+        An SQLite file that keeps every finished block; it and its folder are made if need be. A
+        study may be stopped at any instant, even by a power failure, and called again: it goes on.
+        Other tasks and, at the same time, other processes may use the same store.
     executor : concurrent.futures.Executor, optional
         Where the work is done: ``ProcessPoolExecutor`` (start method spawn or forkserver), Dask's
         ``client.get_executor()``, ``mpi4py.futures.MPIPoolExecutor``. By default threads of this
@@ -95,7 +96,7 @@ def collect(
         If an argument is of the wrong type or out of range, nothing would ever stop, or a network
         is there twice.
     OSError
-        If the store cannot be written or belongs to another process; the message says why.
+        If the store cannot be written; the message says why.
     RuntimeError
         If workers die again and again.
 
@@ -197,7 +198,7 @@ def _storable(store: Any, seed: int | None) -> Any:
     """Return the store of a study, which must have a seed of its own to be resumed."""
     if seed is None:
         raise value_error("seed", "must be an int with a store, got None: it could not be resumed")
-    return store
+    return local_path(store)
 
 
 def _planned(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -36,7 +35,7 @@ def label_columns(study: Sequence[Result]) -> dict[str, list[Any]]:
     >>> columns["width"], columns["widths"], columns["norm"], "residual" in columns
     ([8, None], [None, '[4, 5, 6]'], [None, 'layer'], False)
     """
-    rows = [_with_widths(result.task.labels) for result in study]
+    rows = [result.task.columns for result in study]
     names = dict.fromkeys(name for row in rows for name in row)
     fields = [name for name in names if name not in SETTING]
     columns = {name: [row.get(name) for row in rows] for name in (*fields, *SETTING)}
@@ -48,17 +47,6 @@ def label_columns(study: Sequence[Result]) -> dict[str, list[Any]]:
         for name, column in columns.items()
         if any(value is not None for value in column)
     }
-
-
-def _with_widths(labels: dict[str, Any]) -> dict[str, Any]:
-    """Return labels in which the width is a number or None, and several widths are JSON."""
-    found: dict[str, Any] = {}
-    for name, value in labels.items():
-        several = isinstance(value, tuple)
-        found[name] = None if several else value
-        if name == "width":
-            found["widths"] = json.dumps(value) if several else None
-    return found
 
 
 def differing(study: Sequence[Result]) -> list[str]:

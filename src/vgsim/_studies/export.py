@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from vgsim._checks import value_error
-from vgsim._results import npz
+from vgsim._results import files
 from vgsim._results.labelled import imported
 from vgsim._studies.study import Study
 
@@ -46,13 +46,8 @@ def export(study: Study, path: str | os.PathLike[str]) -> None:
     True
     """
     out = check_new(path)
-    part = out.with_name(f".{out.stem}.{os.getpid()}.part{out.suffix}")
-    try:
-        WRITERS[out.suffix](study, part)
-        os.replace(part, out)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    with files.whole(out) as temporary:
+        WRITERS[out.suffix](study, temporary)
 
 
 def check_new(path: str | os.PathLike[str]) -> Path:
@@ -73,7 +68,7 @@ def check_new(path: str | os.PathLike[str]) -> Path:
     out = Path(path)
     if out.suffix not in WRITERS:
         raise value_error("out", f"must end in one of {', '.join(WRITERS)}, got {str(out)!r}")
-    npz.check_new(out)
+    files.check_new(out)
     if not out.parent.is_dir():
         raise value_error("out", f"must be in a folder that exists, got {str(out)!r}")
     return out

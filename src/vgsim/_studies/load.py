@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import os
+import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
-from pathlib import Path
 from typing import Any
 
-from vgsim._checks import RELATIVE
+from numpy.typing import NDArray
+
+from vgsim._checks import RELATIVE, Number
+from vgsim._engine.settings import checked_record
 from vgsim._networks.description import network_from_json
 from vgsim._results import npz
-from vgsim._results.samples import KIND, Samples, merged_provenance
+from vgsim._results.quantities import DTYPES, check_values
+from vgsim._results.samples import IDENTITY, KIND, Samples, merged_provenance
 from vgsim._studies import archive
 from vgsim._studies.precision import Precision
 from vgsim._studies.result import Result
-from vgsim._studies.store import Store
-from vgsim._studies.store_disk import is_url
+from vgsim._studies.store import Reader
+from vgsim._studies.store_file import local_path
 from vgsim._studies.study import Study
 from vgsim._studies.tally import Tally
 from vgsim._studies.task import Task
@@ -33,8 +38,8 @@ class Found:
     ----------
     studies : list of Study
         One for each choice of layers and thresholds that was counted at.
-    damaged : list of (name, reason)
-        The files that were not used.
+    damaged : list of (what, why)
+        What a store holds and is not used.
     """
 
     studies: list[Study]
@@ -49,15 +54,15 @@ def read_studies(path: str | os.PathLike[str], watched: bool = False) -> Found:
 
     Parameters
     ----------
-    path : path-like or str
-        A store, or any URL of one that fsspec opens; or an .npz file of :meth:`Study.save`.
+    path : path-like
+        A store, or an .npz file of :meth:`Study.save`.
     watched : bool, default False
         Whether the intervals of probabilities shall be valid at any time of stopping.
 
     Raises
     ------
-    TypeError, ValueError, OSError, ImportError
-        As `Store.read` and `load` say.
+    TypeError, ValueError, OSError
+        As `Reader` and `load` say.
 
     Examples
     --------
@@ -65,36 +70,75 @@ def read_studies(path: str | os.PathLike[str], watched: bool = False) -> Found:
     >>> import vgsim
     >>> from vgsim._studies.load import read_studies
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     study = vgsim.collect([vgsim.MLP(5, 8)], max_samples=1000, store=f"{folder}/a")
-    ...     read_studies(f"{folder}/a").studies == [study]
+    ...     path = f"{folder}/study.sqlite"
+    ...     study = vgsim.collect([vgsim.MLP(5, 8)], max_samples=1000, store=path)
+    ...     read_studies(path).studies == [study]
     True
     """
-    if not is_url(path) and Path(path).is_file():
+    if not _is_store(path):
         study = saved_study(path)
         return Found([_watched(study) if watched else study], [])
-    reader = Store.read(path)
     found: dict[object, dict[object, Result]] = {}
-    for values in reader.tasks.values():
-        task = Task.from_dict(values)
-        blocks = reader.blocks(task)
-        tally = Tally.empty(task.layers, task.thresholds) if blocks is None else blocks.total()
-        ranges = [(task.seed, 0, tally.n)] if tally.n else []
-        result = Result(task, tally, ranges)
-        alike = found.setdefault((task.layers, task.thresholds), {})
-        other = alike.get(key := (task.network, *task.setting.values()))
-        alike[key] = result if other is None else other + result
-    made = reduce(merged_provenance, reader.provenance) if reader.provenance else {}
+    with Reader(path) as store:
+        for task in store.tasks():
+            tally = Tally.empty(task.layers, task.thresholds)
+            for blocks in store.blocks(task):
+                tally += blocks.total()
+            result = Result(task, tally, [(task.seed, 0, tally.n)] if tally.n else [])
+            alike = found.setdefault((task.layers, task.thresholds), {})
+            other = alike.get(key := (task.network, *task.setting.values()))
+            alike[key] = result if other is None else other + result
+        made = reduce(merged_provenance, store.provenance) if store.provenance else {}
     studies = [Study(alike.values(), made) for alike in found.values()]
-    return Found([_watched(study) for study in studies] if watched else studies, reader.damaged)
+    return Found([_watched(study) for study in studies] if watched else studies, store.damaged)
 
 
 def saved_study(path: str | os.PathLike[str]) -> Study:
     """Read the study that :meth:`Study.save` wrote; errors are those of :func:`vgsim.load`."""
-    header, arrays = npz.read(path, archive.KIND)
+    study = _saved(path, archive.KIND)
+    assert isinstance(study, Study)
+    return study
+
+
+def _saved(path: str | os.PathLike[str], *kinds: str) -> Samples | Study:
+    """Read a file that holds one of `kinds`; what it holds could have been saved as it is."""
+    kind, header, arrays = npz.read(path, *kinds)
     try:
-        return Study(archive.unpacked(header, arrays), header["provenance"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} does not hold a consistent study: {error}") from error
+        made = header["provenance"]
+        if not isinstance(made, dict) or not all(isinstance(x, str) for x in made.values()):
+            raise ValueError(f"provenance must be strings by name, got {made!r}")
+        found = _study(header, arrays) if kind == archive.KIND else _samples(header, arrays)
+        again, given = (json.dumps(x, sort_keys=True) for x in (found._header(), header))
+        if again != given:
+            raise ValueError(f"its header is not that of {found!r}")
+    except (LookupError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
+        what = "a consistent study" if kind == archive.KIND else "consistent samples"
+        words = f"no {error}" if isinstance(error, KeyError) else str(error)
+        reason = "".join(c if c.isprintable() else " " for c in words[:400])
+        raise ValueError(f"{path} does not hold {what}: {reason}") from error
+    return found
+
+
+def _study(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Study:
+    return Study(archive.unpacked(header["results"], arrays), header["provenance"])
+
+
+def _samples(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Samples:
+    for name, array in arrays.items():
+        if array.dtype not in DTYPES.get(name, ()):
+            raise ValueError(f"{name!r} is unknown, or of another type: {array.dtype}")
+    names = ("seed", "batch_size", "loss", "inputs", "engine", "dtype")
+    sampling = {name: header[name] for name in names}
+    task = Task(network_from_json(header["network"]), layers=arrays["layers"].tolist(), **sampling)
+    fields: dict[str, Any] = {name: getattr(task, name) for name in IDENTITY}
+    fields |= {"provenance": header["provenance"], **arrays}
+    samples = Samples(**fields, elapsed=_ELAPSED.check("elapsed", header["elapsed"]))
+    checked_record(samples.record, samples.network)
+    check_values(samples.network, samples.layers, samples._arrays)
+    return samples
+
+
+_ELAPSED = Number("a number of seconds", lambda seconds: seconds >= 0)
 
 
 def stored_study(path: str | os.PathLike[str]) -> Study:
@@ -102,15 +146,16 @@ def stored_study(path: str | os.PathLike[str]) -> Study:
 
     Raises
     ------
-    TypeError, ValueError, OSError, ImportError
-        As `Store.read` says; or if networks were counted at different layers or thresholds.
+    TypeError, ValueError, OSError
+        As `Reader` says; or if networks were counted at different layers or thresholds.
 
     Examples
     --------
     >>> import tempfile
     >>> import vgsim
     >>> from vgsim._studies.load import stored_study
-    >>> with tempfile.TemporaryDirectory() as store:
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     store = f"{folder}/study.sqlite"
     ...     study = vgsim.collect([vgsim.MLP(10, 16)], max_samples=2000, store=store)
     ...     stored_study(store)
     <Study: 1 network, 2000 samples>
@@ -151,8 +196,8 @@ def load(path: str | os.PathLike[str]) -> Samples | Study:
     Parameters
     ----------
     path : path-like
-        A file, or the folder that :func:`collect` was given as `store`: all samples that it holds,
-        from index 0 on, of every network. It may be growing.
+        A file. Of a store, the file that :func:`collect` was given as `store`, all samples are
+        read that it holds from index 0 on, of every network; it may be growing.
 
     Returns
     -------
@@ -165,7 +210,8 @@ def load(path: str | os.PathLike[str]) -> Samples | Study:
     OSError
         If the file cannot be read.
     ValueError
-        If the file is damaged, something else, or of a newer version of vgsim.
+        If the file is damaged, something else, or of another version of the format; or if it
+        holds values that are out of range or contradict each other.
 
     Examples
     --------
@@ -174,14 +220,28 @@ def load(path: str | os.PathLike[str]) -> Samples | Study:
     Traceback (most recent call last):
     FileNotFoundError: [Errno 2] No such file or directory: 'no such file.npz'
     """
-    if isinstance(path, (str, os.PathLike)) and Path(path).is_dir():
+    if _is_store(path):
         return stored_study(path)
-    if npz.kind_of(path) == archive.KIND:
-        return saved_study(path)
-    header, arrays = npz.read(path, KIND)
+    return _saved(path, KIND, archive.KIND)
+
+
+def _is_store(path: object) -> bool:
+    """Whether a file is a store, or any other SQLite database.
+
+    It is SQLite that looks: a descriptor of our own would end its locks when it is closed.
+    """
+    file = local_path(path, "path")
+    if not file.exists():
+        return False
     try:
-        network = network_from_json(header.pop("network"))
-        fields: dict[str, Any] = {**header, **arrays}
-        return Samples(network, **fields)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} does not hold consistent samples: {error}") from error
+        connection = sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)
+    except sqlite3.Error:
+        return False
+    try:
+        return bool(connection.execute("PRAGMA page_count").fetchone()[0])
+    except sqlite3.OperationalError:
+        return True
+    except sqlite3.DatabaseError:
+        return False
+    finally:
+        connection.close()

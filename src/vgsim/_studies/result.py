@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from numpy.typing import ArrayLike, DTypeLike
 
+from vgsim._checks import INDICES
 from vgsim._networks.description import Network
 from vgsim._statistics.binomial import Probability, binomial
 from vgsim._studies.precision import Precision
@@ -252,8 +253,11 @@ def _united(network: Network, ranges: Iterable[Range]) -> tuple[Range, ...]:
     """Sort ranges and unite those that touch; refuse any that overlap."""
     united: list[Range] = []
     for seed, first, end in sorted((int(s), int(f), int(e)) for s, f, e in ranges):
-        if not 0 <= first < end:
-            raise ValueError(f"ranges must have 0 <= first < end, got {(seed, first, end)}")
+        if not 0 <= first < end <= INDICES or seed < 0:
+            raise ValueError(
+                f"ranges must have 0 <= first < end <= 2**56 and a seed >= 0, "
+                f"got {(seed, first, end)}"
+            )
         if not united or united[-1][0] != seed or united[-1][2] < first:
             united.append((seed, first, end))
             continue

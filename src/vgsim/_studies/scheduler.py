@@ -1,32 +1,180 @@
-"""The scheduler of a study: units of work are submitted, pending, and received."""
+"""The scheduler of a study: units of work are claimed, submitted, pending, received and stored."""
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Future
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import reduce
 from itertools import pairwise
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from vgsim._engine.data import Data
 from vgsim._engine.progress import Progress, shown
 from vgsim._engine.run import provenance
 from vgsim._results.samples import merged_provenance
-from vgsim._studies.blocks import Blocks
+from vgsim._studies.blocks import BLOCK, Blocks
 from vgsim._studies.carried import DataMissingError
-from vgsim._studies.cursor import Cursor
+from vgsim._studies.precision import Precision
+from vgsim._studies.result import Result
 from vgsim._studies.store import Store
 from vgsim._studies.study import Study
+from vgsim._studies.tally import Tally
+from vgsim._studies.task import Task
 from vgsim._studies.workers import Counted, NotBegunError, Workers
 
-__all__ = ["Scheduler"]
+__all__ = ["Cursor", "Scheduler"]
 
 POLL_SECONDS = 0.2
 UNIT_SECONDS = 2.0  # what a unit of work should take
+QUEUE_SECONDS = 0.5  # of small units are submitted at once, for each worker,
+QUEUE_UNITS = 64  # but no more of them
 ATTEMPTS = 3  # at a unit whose worker was lost
+
+AHEAD = 0.25  # of what counts, so much may be on its way while a rule may stop the network
+UNIT_BLOCKS = 100  # in one unit at most, so that memory does not grow with the speed of a network
+UNIT_COLUMNS = 400  # blocks times layers
+
+
+class Cursor:
+    """The blocks of one task, counted in the order of their indices until its rules are reached.
+
+    Parameters
+    ----------
+    task : Task
+    rules : tuple of Precision
+        All must be reached.
+    max_samples : int or None
+
+    Attributes
+    ----------
+    most : int or None
+        The samples that `max_samples` asks for.
+    is_done : bool
+        Whether no more blocks will count.
+    n : int
+        Samples that count: those below index n.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> from vgsim._studies.scheduler import Cursor
+    >>> from vgsim._studies.task import Task
+    >>> from vgsim._studies.workers import run_unit
+    >>> task = Task(vgsim.MLP(10, 8))
+    >>> cursor = Cursor(task, (), max_samples=1500)
+    >>> unit = cursor.next_unit(seconds=2.0, workers=1)
+    >>> unit
+    (0, 1000)
+    >>> cursor.take(run_unit(task, None, *unit, 1)[0])
+    True
+    >>> cursor.n, cursor.is_done
+    (1000, False)
+    """
+
+    def __init__(self, task: Task, rules: tuple[Precision, ...], max_samples: int | None) -> None:
+        self.task = task
+        self.is_done = False
+        self.n = 0
+        self.rules = rules
+        self.most = max_samples
+        self._result = Result(task, Tally.empty(task.layers, task.thresholds), (), rules)
+        self._tally = self._result.tally
+        self._events = [0] * len(rules)
+        self._waiting: dict[int, Blocks] = {}  # came before those below them
+        self._sent = 0  # all indices below count, wait or are out
+        self._seconds, self._timed = 0.0, 0  # of so many blocks
+
+    @property
+    def max_samples(self) -> int | None:
+        """How many samples there will be at most."""
+        return self.n if self.is_done else self.most
+
+    @property
+    def is_sent(self) -> bool:
+        """Whether nothing is left to be sent."""
+        return self.is_done or self._sent == self.most
+
+    def result(self) -> Result:
+        """Return what counts so far."""
+        if self._result.n < self.n:
+            ranges = [(self.task.seed, 0, self.n)]
+            self._result = Result(self.task, self._tally, ranges, self.rules)
+        return self._result
+
+    def usable(self, held: Blocks) -> Blocks | None:
+        """Return the first of these blocks, as far as they are cut as this study would cut them."""
+        end = held.first + held.count
+        fits = end <= (np.inf if self.most is None else self.most)
+        usable = fits & ((held.count == BLOCK) | (end == self.most))
+        m = len(held) if usable.all() else int(np.argmin(usable))
+        return held if m == len(held) else held.head(m) if m else None
+
+    def take(self, blocks: Blocks) -> bool:
+        """Count `blocks`, and those that were waiting for them; whether n has grown."""
+        before = self.n
+        self._waiting[int(blocks.first[0])] = blocks
+        self._sent = max(self._sent, blocks.end)
+        while not self.is_done and self.n in self._waiting:
+            self._count(self._waiting.pop(self.n))
+        if self.is_done:
+            self._waiting.clear()
+        return self.n > before
+
+    def _count(self, blocks: Blocks) -> None:
+        self._tally += blocks.total(self._until_reached(blocks))
+        self.n = self._tally.n
+        self.is_done |= self.n == self.most
+
+    def _until_reached(self, blocks: Blocks) -> int:
+        """How many of these blocks come before all rules are reached, the last one with them."""
+        if not self.rules:
+            return len(blocks)
+        ns = self.n + np.cumsum(blocks.count)
+        events = [
+            seen + np.cumsum(blocks.events(rule.event, rule.layer, rule.threshold))
+            for rule, seen in zip(self.rules, self._events, strict=True)
+        ]
+        for i, n in enumerate(ns.tolist()):
+            if all(r.reached(int(e[i]), n) for r, e in zip(self.rules, events, strict=True)):
+                self.is_done = True
+                return i + 1
+        self._events = [int(e[-1]) for e in events]
+        return len(blocks)
+
+    def timed(self, blocks: int, seconds: float) -> None:
+        """Remember how long some blocks took on a worker."""
+        self._timed += blocks
+        self._seconds += seconds
+
+    def next_unit(self, seconds: float, workers: int, idle: bool = False) -> tuple[int, int] | None:
+        """Return first and end of the next samples to send, worth about `seconds`; None for now.
+
+        Blocks that a rule might not count, or of unknown cost, are only sent one at a time, or
+        while there are workers `idle`.
+        """
+        if self.is_sent or len(self._waiting) >= 4 * workers:  # one worker is late, or dead
+            return None
+        first, end = self._sent, self.most
+        rate = self._timed / max(self._seconds, 1e-9)
+        most = max(1, min(UNIT_BLOCKS, UNIT_COLUMNS // len(self.task.layers), int(seconds * rate)))
+        if self.rules or not self._timed:
+            ahead = max(2 * workers if idle else 1, int(AHEAD * self.n / BLOCK))
+            room = ahead - (first - self.n) // BLOCK
+            if room < 1:
+                return None
+            most = min(most, room, math.ceil(ahead / (2 * workers)))
+        if end is None:
+            self._sent += most * BLOCK
+        else:
+            share = math.ceil((end - first) / BLOCK / workers)  # so that they end together
+            self._sent = min(first + min(most, max(most // 8, share)) * BLOCK, end)
+        return first, self._sent
 
 
 class _Unit(NamedTuple):
@@ -58,8 +206,7 @@ class Scheduler:
     --------
     >>> import vgsim
     >>> from vgsim._studies.scheduler import Scheduler
-    >>> from vgsim._studies.cursor import Cursor
-    >>> from vgsim._studies.workers import Workers
+    >>>     >>> from vgsim._studies.workers import Workers
     >>> from vgsim._studies.task import Task
     >>> cursor = Cursor(Task(vgsim.MLP(10, 8)), (), max_samples=3000)
     >>> scheduler = Scheduler([cursor], None, Workers(None, 1))
@@ -82,12 +229,16 @@ class Scheduler:
         self._data = data
         self._workers = workers
         self._max_seconds = max_seconds
-        self._store = store
+        self._path = store
+        self._store: Store | None = None
         self._progress = progress
         self._later = iter(cursors)
         self._begun: list[Cursor] = []  # and not wholly sent
         self._pending: dict[Future[Counted], _Unit] = {}
+        self._elsewhere: list[_Unit] = []  # which other processes draw into the same store
         self._arrived: SimpleQueue[Future[Counted]] = SimpleQueue()
+        self._grown = False
+        self._seconds = self._cost = 0.0  # of all units that were received
         self._made_by = provenance() | {"executor": workers.name}
 
     def study(self) -> Study:
@@ -100,22 +251,26 @@ class Scheduler:
         deadline = None if self._max_seconds is None else began + self._max_seconds
         with ExitStack() as stack:
             stack.enter_context(self._workers)
-            store = None
-            if self._store is not None:
-                store = stack.enter_context(Store.open(self._store))
-                self._begin_with(store)
-            show = stack.enter_context(shown(self._progress))
+            if self._path is not None:
+                self._store = stack.enter_context(Store(self._path, self._workers.name))
+                self._begin_with(self._store)
+            show = None
+            if self._progress is not False:
+                show = stack.enter_context(shown(self._progress))
+                show(*self._done())
             stack.callback(self._cancel_all)
-            show(*self._done())
             seen = began
             yield
-            while self._goes_on(deadline, store):
-                if self._receive(store):
+            goes_on = True
+            while goes_on:
+                goes_on = self._turn(deadline)
+                if self._grown:
                     yield
-                if self._progress and time.monotonic() - seen >= POLL_SECONDS:
+                if show is not None and time.monotonic() - seen >= POLL_SECONDS:
                     seen = time.monotonic()
                     show(*self._done())
-            show(*self._done())
+            if show is not None:
+                show(*self._done())
 
     def _done(self) -> tuple[int, int, float, str]:
         """Return how many samples of how many are done, what part of the work, and both in words.
@@ -128,19 +283,27 @@ class Scheduler:
         total, fraction = 0, finished / len(cursors)
         if None not in most:
             total = sum(n or 0 for n in most)
-            cost = sum((n or 0) * c.cost for n, c in zip(most, cursors, strict=True))
-            fraction = sum(cursor.n * cursor.cost for cursor in cursors) / cost
+            cost = sum((n or 0) * c.task.cost for n, c in zip(most, cursors, strict=True))
+            fraction = sum(cursor.n * cursor.task.cost for cursor in cursors) / cost
         of_all = f" of {total:,}" if total else ""
         words = f"{done:,}{of_all} samples, {finished} of {len(cursors)} networks"
         return done, total, fraction, words
 
     def _begin_with(self, store: Store) -> None:
         """Count what a store holds."""
-        store.add([cursor.task for cursor in self._cursors])
+        any_cursor = self._cursors[0]
+        tasks = (cursor.task for cursor in self._cursors)
+        store.add(tasks, any_cursor.most, any_cursor.rules)
         self._made_by = reduce(merged_provenance, store.provenance, self._made_by)
         for cursor in self._cursors:
-            if (held := store.blocks(cursor.task)) is not None:
-                cursor.begin_with(held)
+            for held in store.blocks(cursor.task):
+                if (usable := cursor.usable(held)) is not None:
+                    cursor.take(usable)
+                if usable is not held or cursor.is_done:
+                    break
+        if finished := [(cursor.task, cursor.n) for cursor in self._cursors if cursor.is_done]:
+            with store.transaction():
+                store.finish(finished)
 
     def _cancel_all(self) -> None:
         """Cancel every pending unit."""
@@ -148,34 +311,106 @@ class Scheduler:
             future.cancel()
         self._pending.clear()
 
-    def _goes_on(self, deadline: float | None, store: Store | None) -> bool:
-        """Submit units until time is up; whether any are pending."""
+    def _turn(self, deadline: float | None) -> bool:
+        """Store and count the units that have finished, and submit the next; whether to go on."""
+        arrived, units, trouble = self._received()
         seconds = UNIT_SECONDS
         if deadline is not None:
             seconds = min(seconds, (deadline - time.monotonic()) / 2)
-        try:
-            self._send(seconds)
-        except RuntimeError:  # the executor has ended, but units have finished
-            if not self._arrived.empty():
-                self._receive(store)
-            raise
+        self._grown = False
+        with self._transaction():
+            self._keep(arrived)
+            if trouble is None:
+                units += self._next_units(seconds, len(units))
+        if trouble is not None:
+            raise trouble
         if seconds <= 0:
             self._cancel_queued()
-        return bool(self._pending)
+            units, self._elsewhere = [], []
+        self._submit(units)
+        return bool(self._pending or self._elsewhere)
 
-    def _cancel_queued(self) -> None:
-        """Cancel the units of work that no worker has begun."""
-        self._workers.begin_no_more()
-        for future in [future for future in self._pending if future.cancel()]:
-            del self._pending[future]
+    def _transaction(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._store is None else self._store.transaction()
 
-    def _send(self, seconds: float) -> None:
-        """Submit units of about so many seconds, one queued for each running: no worker idles."""
-        while seconds > 0 and len(self._pending) < 2 * self._workers.count:
-            unit = self._next_unit(seconds, self._workers.count)
-            if unit is None:
+    def _keep(self, arrived: Mapping[Cursor, list[Blocks]]) -> None:
+        """Store and count blocks."""
+        for cursor, parts in arrived.items():
+            for blocks in _consecutive(parts):
+                if self._store is not None:
+                    self._store.write(cursor.task, blocks)
+                self._take(cursor, blocks)
+
+    def _take(self, cursor: Cursor, blocks: Blocks) -> None:
+        """Count blocks."""
+        if cursor.take(blocks):
+            self._grown = True
+            if cursor.is_done and self._store is not None:
+                self._store.finish([(cursor.task, cursor.n)])
+
+    def _received(self) -> tuple[dict[Cursor, list[Blocks]], list[_Unit], Exception | None]:
+        """Wait a little for units; return their blocks, those to be tried again, and an error."""
+        arrived: dict[Cursor, list[Blocks]] = {}
+        lost: list[_Unit] = []
+        trouble = None
+        for future in self._finished():
+            if (unit := self._pending.pop(future, None)) is None:  # cancelled
+                continue
+            try:
+                blocks, seconds = future.result()
+            except NotBegunError:
+                continue
+            except (CancelledError, Exception) as error:
+                if _is_lost(error) and unit.attempt < ATTEMPTS:
+                    lost.append(unit._replace(attempt=unit.attempt + 1))
+                elif trouble is None:
+                    trouble = _explained(error, unit)
+                    trouble.__cause__ = error
+            else:
+                unit.cursor.timed(len(blocks), seconds)
+                self._seconds += seconds
+                self._cost += (unit.end - unit.first) * unit.cursor.task.cost
+                arrived.setdefault(unit.cursor, []).append(blocks)
+        return arrived, lost, trouble
+
+    def _finished(self) -> list[Future[Counted]]:
+        """Return all units that have finished, at least one unless it takes too long."""
+        if not self._pending:
+            if self._elsewhere:
+                time.sleep(POLL_SECONDS)
+            return []
+        try:
+            first = self._arrived.get(timeout=POLL_SECONDS)
+        except Empty:
+            return []
+        return [first, *(self._arrived.get() for _ in range(self._arrived.qsize()))]
+
+    def _next_units(self, seconds: float, submitted: int) -> list[_Unit]:
+        """Return units of about so many seconds, one queued for each running: no worker idles.
+
+        Of small units more are queued, so that a transaction is about more than one of them.
+        """
+        again, self._elsewhere = self._elsewhere, []
+        units = [mine for unit in again for mine in self._claimed(unit)]
+        workers = self._workers.count
+        work = sum(map(self._expected, self._pending.values()))
+        while seconds > 0:
+            queued = len(self._pending) + submitted + len(units)
+            if queued >= 2 * workers and (
+                work >= min(seconds, QUEUE_SECONDS) * workers or queued >= QUEUE_UNITS * workers
+            ):
                 break
-            self._submit(unit)
+            if (unit := self._next_unit(seconds, workers)) is None:
+                break
+            units += self._claimed(unit)
+            work += self._expected(unit)
+        return units
+
+    def _expected(self, unit: _Unit) -> float:
+        """Return the seconds that a unit should take, by relative cost; infinity at first."""
+        if not self._cost:
+            return math.inf
+        return (unit.end - unit.first) * unit.cursor.task.cost * self._seconds / self._cost
 
     def _next_unit(self, seconds: float, workers: int) -> _Unit | None:
         """Return the next samples, of the first network that has any to send."""
@@ -192,54 +427,50 @@ class Scheduler:
                 return _Unit(cursor, *unit)
         return None
 
-    def _submit(self, unit: _Unit) -> None:
-        again = unit.attempt > 1
-        future = self._workers.submit(unit.cursor.task, self._data, unit.first, unit.end, again)
-        self._pending[future] = unit
-        future.add_done_callback(self._arrived.put)
-
-    def _receive(self, store: Store | None) -> bool:
-        """Wait for units, store and count them; whether a network has grown."""
-        arrived: dict[Cursor, list[Blocks]] = {}
-        lost, trouble = [], None
-        for future in self._finished():
-            if (unit := self._pending.pop(future, None)) is None:  # cancelled
-                continue
-            try:
-                blocks, seconds = future.result()
-            except NotBegunError:
-                continue
-            except (CancelledError, Exception) as error:
-                if _is_lost(error) and unit.attempt < ATTEMPTS:
-                    lost.append(unit._replace(attempt=unit.attempt + 1))
-                elif trouble is None:
-                    trouble = _explained(error, unit), error
+    def _claimed(self, unit: _Unit) -> Iterator[_Unit]:
+        """Yield what is to be drawn of a unit: not what the store holds, nor what others draw."""
+        store, cursor, position = self._store, unit.cursor, unit.first
+        if store is None:
+            yield unit
+            return
+        while position < unit.end and not cursor.is_done:
+            if store.holds(cursor.task, position):
+                held = next(store.blocks(cursor.task, position), None)
+                if held is not None and (usable := cursor.usable(held)) is not None:
+                    self._take(cursor, usable)
+                    position = usable.end
+                    continue
+            stop, mine = store.claim(cursor.task, position, unit.end)
+            part = unit._replace(first=position, end=stop)
+            if mine:
+                yield part
             else:
-                unit.cursor.timed(len(blocks), seconds)
-                arrived.setdefault(unit.cursor, []).append(blocks)
-        grown = False
-        for cursor, parts in arrived.items():
-            for blocks in _runs(parts):
-                if store is not None:
-                    store.write(cursor.task, blocks)
-                grown |= cursor.take(blocks)
-        if trouble is not None:
-            raise trouble[0] from trouble[1]
-        for unit in lost:
-            self._submit(unit)
-        return grown
+                self._elsewhere.append(part)
+            position = stop
 
-    def _finished(self) -> list[Future[Counted]]:
-        """Wait a little; return all units that have finished."""
-        try:
-            first = self._arrived.get(timeout=POLL_SECONDS)
-        except Empty:
-            return []
-        return [first, *(self._arrived.get() for _ in range(self._arrived.qsize()))]
+    def _submit(self, units: Iterable[_Unit]) -> None:
+        for unit in units:
+            try:
+                future = self._workers.submit(
+                    unit.cursor.task, self._data, unit.first, unit.end, again=unit.attempt > 1
+                )
+            except RuntimeError:  # the executor has ended, but units may have finished
+                arrived, *_ = self._received()
+                with self._transaction():
+                    self._keep(arrived)
+                raise
+            self._pending[future] = unit
+            future.add_done_callback(self._arrived.put)
+
+    def _cancel_queued(self) -> None:
+        """Cancel the units of work that no worker has begun."""
+        self._workers.begin_no_more()
+        for future in [future for future in self._pending if future.cancel()]:
+            del self._pending[future]
 
 
-def _runs(parts: list[Blocks]) -> list[Blocks]:
-    """Join consecutive blocks, for one file in place of many."""
+def _consecutive(parts: list[Blocks]) -> list[Blocks]:
+    """Join blocks of which one begins where another ends."""
     parts = sorted(parts, key=lambda blocks: int(blocks.first[0]))
     cuts = [i for i, (a, b) in enumerate(pairwise(parts), 1) if a.end != b.first[0]]
     return [Blocks.join(parts[i:j]) for i, j in pairwise([0, *cuts, len(parts)])]
@@ -255,6 +486,7 @@ def _is_lost(error: BaseException) -> bool:
 
 
 def _explained(error: BaseException, unit: _Unit) -> Exception:
+    """Return an error that names the unit."""
     if _is_lost(error) or isinstance(error, BrokenExecutor):
         return RuntimeError(
             f"workers died at {unit} ({type(error).__name__}): make a new executor and call "

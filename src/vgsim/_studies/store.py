@@ -1,445 +1,488 @@
-"""What a store holds: the tasks, and the blocks that sound files give."""
+"""A study's store: one SQLite file of tasks, their counted blocks, and the runs that drew them."""
 
 from __future__ import annotations
 
-import errno
+import json
 import os
-import re
+import time
+import uuid
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from itertools import islice
 from typing import Any
 
-import numpy as np
-
-from vgsim._checks import type_error, value_error
 from vgsim._engine.run import provenance
 from vgsim._engine.settings import STREAM_VERSION
-from vgsim._studies import store_disk
-from vgsim._studies.blocks import Blocks
-from vgsim._studies.store_disk import Files, LocalFiles, Lock, RemoteFiles, is_url
-from vgsim._studies.store_format import (
-    MANIFEST,
-    BlockFile,
-    Content,
-    NewerFormatError,
-    Piece,
-    cover,
-    folder,
-    pack,
-    pack_manifest,
-    unpack_manifest,
-)
+from vgsim._studies.blocks import BLOCK, Blocks
+from vgsim._studies.precision import Precision
+from vgsim._studies.store_file import StoreFile, checksum, joined, local_path, packed, unpacked
 from vgsim._studies.task import Task
 
-__all__ = ["Reader", "Store", "merge"]
+__all__ = ["Reader", "Store"]
 
-TASK_FOLDER = re.compile("[0-9a-f]{16}")
+CHUNK = 4096  # blocks read at a time,
+CHUNK_COUNTS = 2**16  # or so many that they have about as many rows of counts
+ALL = -1  # blocks of a task
+SEEN_SECONDS = 10.0  # a run that is at work says so as often,
+LOST_SECONDS = 60.0  # and is taken for lost after so long
+
+
+COLUMNS = ("task", "labels", "cost", "checksum", "max_samples", "rules")
+GIVEN = ", ".join(f"excluded.{name}" for name in COLUMNS)
+ENTER = f"""INSERT INTO tasks (digest, {", ".join(COLUMNS)}) VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (digest) DO UPDATE SET ({", ".join(COLUMNS)}, finished) = ({GIVEN}, NULL)
+WHERE ({", ".join(COLUMNS)}) IS NOT ({GIVEN})"""
 
 
 class Reader:
-    """What a store holds, read without its lock: see `Store.read`."""
+    """What a store holds; it may be growing.
 
-    def __init__(self, files: Files) -> None:
-        self._files = files
-        self._damaged: dict[str, str] = {}
-        found = self._read_manifest()
-        self._rebuilt = found is None
-        self._tasks: dict[str, dict[str, Any]] = found["tasks"] if found else self._found()
-        self._provenance: list[dict[str, str]] = found["provenance"] if found else []
+    Parameters
+    ----------
+    path : path-like
+    whole : bool, default True
+        Whether to look for damaged pages first, which takes as long as reading the file.
 
-    @property
-    def tasks(self) -> dict[str, dict[str, Any]]:
-        """The tasks, as `Task.to_dict` has them, by their digests."""
-        return dict(self._tasks)
+    Attributes
+    ----------
+    path : Path
+    damaged : list of (what, why)
+        What was found damaged until now. None of it is used.
+    left_out : set of (int, int)
+        Of that, the blocks: the id of the task and the first sample, -1 for all of them.
 
-    @property
-    def provenance(self) -> list[dict[str, str]]:
-        """What made the blocks: every set of versions, instruction set and machine once."""
-        return list(self._provenance)
-
-    @property
-    def damaged(self) -> list[tuple[str, str]]:
-        """The files found torn, altered, unreadable or another task's until now, and why.
-
-        None of their samples is used.
-        """
-        return sorted(self._damaged.items())
-
-    def blocks(self, task: Task) -> Blocks | None:
-        """Return the blocks of `task` from its sample 0 as far as sound files reach.
-
-        Returns
-        -------
-        Blocks or None
-            None if sample 0 is in no sound file.
-
-        Raises
-        ------
-        ValueError
-            If a newer version of vgsim wrote a file of this task.
-        """
-        below, digest = folder(task.digest), task.digest
-        files = self._block_files(below)
-        held: dict[BlockFile, Blocks] = {}
-        while True:
-            pieces = cover(files)
-            new = [piece.file for piece in pieces if piece.file not in held]
-            if not new:
-                break
-            for file, content in self._contents(below, new, digest):
-                if content is None:
-                    files.discard(file)
-                else:
-                    held[file] = content.blocks
-        return Blocks.join([_cut(held[piece.file], piece) for piece in pieces]) if pieces else None
-
-    def _check_stream(self) -> None:
-        """Refuse to go on with samples that this version would draw otherwise."""
-        for task in self._tasks.values():
-            if task["stream_version"] != STREAM_VERSION:
-                raise ValueError(
-                    f"the study {self._files.where} has stream version {task['stream_version']}, "
-                    f"this vgsim draws version {STREAM_VERSION}: it can be read, not gone on with; "
-                    "use another folder"
-                )
-
-    def _block_files(self, below: str) -> set[BlockFile]:
-        """Return the files in a task's folder, without those known to be damaged."""
-        files = set()
-        for name in self._files.names(below):
-            if not name.endswith(".npz") or f"{below}/{name}" in self._damaged:
-                continue
-            file = BlockFile.parse(name)
-            if file is None:
-                self._note(f"{below}/{name}", "no file of blocks has such a name")
-            else:
-                files.add(file)
-        return files
-
-    def _contents(
-        self, below: str, files: Sequence[BlockFile], digest: str | None
-    ) -> Iterator[tuple[BlockFile, Content | None]]:
-        """Read files of a task: None for what is damaged, which is noted, or gone meanwhile."""
-        names = [f"{below}/{file}" for file in files]
-        for name, file, data in zip(names, files, self._files.read(names), strict=True):
-            content = None
-            if isinstance(data, OSError):
-                if not isinstance(data, FileNotFoundError):
-                    self._note(name, f"unreadable: {data.strerror or data}")
-            else:
-                try:
-                    content = Content.unpack(file, data, digest)
-                except NewerFormatError as error:
-                    raise ValueError(f"{self._files.where}/{name}: {error}") from None
-                except ValueError as error:
-                    self._note(name, str(error))
-            yield file, content
-
-    def _note(self, name: str, reason: str) -> None:
-        """Remember a damaged file, and say it once."""
-        if name not in self._damaged:
-            self._damaged[name] = reason
-            warnings.warn(f"{self._files.where}/{name} is not used: {reason}", stacklevel=2)
-
-    def _read_manifest(self) -> dict[str, Any] | None:
-        """Return the manifest; None, with a warning, if there are only blocks to make it from."""
-        where = self._files.where
-        data = next(iter(self._files.read([MANIFEST])))
-        holds_tasks = any(TASK_FOLDER.fullmatch(name) for name in self._files.names("blocks"))
-        if isinstance(data, bytes):
-            found = unpack_manifest(data, where)
-            if found is not None:
-                return found
-            if not holds_tasks:
-                raise ValueError(
-                    f"{where}/{MANIFEST} is damaged or another program's, and there are no blocks "
-                    "to make it again from: remove it, or use another folder"
-                )
-            trouble = "damaged"
-        elif not isinstance(data, FileNotFoundError | NotADirectoryError):
-            raise OSError(data.errno, f"{MANIFEST} cannot be read: {data.strerror or data}", where)
-        elif not holds_tasks:
-            raise FileNotFoundError(errno.ENOENT, "there is no study here", where)
-        else:
-            trouble = "missing"
-        warnings.warn(
-            f"{where}/{MANIFEST} is {trouble}: the tasks are read from their blocks; tasks without "
-            "blocks, and what made the blocks, are forgotten",
-            stacklevel=2,
-        )
-        return None
-
-    def _found(self) -> dict[str, dict[str, Any]]:
-        """Return the tasks that the files say they are of: the first sound file of each folder."""
-        tasks = {}
-        for name in filter(TASK_FOLDER.fullmatch, self._files.names("blocks")):
-            for file in sorted(self._block_files(f"blocks/{name}")):
-                ((_, content),) = self._contents(f"blocks/{name}", [file], None)
-                if content is not None and content.digest.startswith(name):
-                    tasks[content.digest] = content.task
-                    break
-        return tasks
-
-
-def _cut(blocks: Blocks, piece: Piece) -> Blocks:
-    """Return the blocks of `piece`, which `blocks` hold among others."""
-    first, end = np.searchsorted(blocks.first, (piece.first, piece.end))
-    return blocks.head(int(end)).tail(int(end - first))
-
-
-LOCK = "lock"
-
-
-class Store(Reader):
-    """A study's folder, held by this process alone, used from one thread: see `Store.open`.
+    Raises
+    ------
+    TypeError, ValueError
+        If `path` is no path, or the file is something else, of another format, or beyond reading.
+    OSError
+        If there is no such file, or it cannot be read.
 
     Examples
     --------
     >>> import tempfile
-    >>> from vgsim._studies.store import Store
+    >>> import vgsim
+    >>> from vgsim._studies.store import Reader
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     with Store.open(f"{folder}/depth") as store:
-    ...         print(store.tasks)
-    ...     Store.read(f"{folder}/depth").damaged
-    {}
-    []
+    ...     path = f"{folder}/study.sqlite"
+    ...     study = vgsim.collect([vgsim.MLP(5, 8)], max_samples=3000, store=path)
+    ...     with Reader(path) as store:
+    ...         for task in store.tasks():
+    ...             print(task.network, *store.blocks(task))
+    MLP(depth=5, width=8, init='glorot_normal') <Blocks: 3, samples 0 to 2999>
     """
 
-    def __init__(self, files: LocalFiles, lock: Lock) -> None:
-        self._root = files.root
-        self._lock = lock
-        super().__init__(files)
+    _run = 0  # id; no run
 
-    @classmethod
-    def open(cls, path: str | os.PathLike[str]) -> Store:
-        """Open the store in the folder `path`, or make it; no other process can until `close`.
+    def __init__(self, path: str | os.PathLike[str], whole: bool = True) -> None:
+        self._open(StoreFile(local_path(path, "path")), whole)
 
-        What a killed process left is cleaned up, and a manifest that is missing or damaged is
-        made again from the files.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If `path` is no path, a URL, a file, a folder with other things in it, or a study of
-            another format or stream version.
-        OSError
-            If the folder cannot be written, or is in use: the message names the process.
-        """
-        root = _local(path)
-        if root.exists() and not root.is_dir():
-            raise value_error("store", f"must be a folder, {str(root)!r} is a file")
-        files = LocalFiles(root)
-        with _writing(root):
-            store_disk.make_folder(root)
-            task_folders = [
-                root / "blocks" / name
-                for name in files.names("blocks")
-                if TASK_FOLDER.fullmatch(name)
-            ]
-            new = not task_folders and not (root / MANIFEST).exists()
-            if new:
-                _check_empty(files)
-            lock = Lock(root / LOCK, f"the study {root}")
+    def _open(self, file: StoreFile, whole: bool, write: bool = False) -> None:
+        self.file = file
+        self.path = file.path
+        self.damaged: list[tuple[str, str]] = []
+        self.left_out: set[tuple[int, int]] = set()
         try:
-            with _writing(root):
-                for left in (root, *task_folders):
-                    store_disk.sweep_leftovers(left)
-                if new and not (root / MANIFEST).exists():
-                    store_disk.write(root / MANIFEST, pack_manifest({}, []))
-            store = cls(files, lock)
-            store._check_stream()
-            if store._rebuilt:
-                store._write_manifest()
+            if whole and (trouble := file.damage()):
+                self._note("damaged pages", trouble)
+                file.salvage(write)
         except BaseException:
-            lock.release()
+            file.close()
             raise
-        return store
 
-    @staticmethod
-    def read(path: str | os.PathLike[str]) -> Reader:
-        """Return what the store at `path` holds, without its lock: it may be growing.
-
-        Parameters
-        ----------
-        path : path-like or str
-            A folder, or any URL that fsspec opens, as "s3://bucket/depth".
-
-        Raises
-        ------
-        TypeError, ValueError
-            If `path` is no path, or holds a study of another version, or something else.
-        OSError
-            If there is no study.
-        ImportError
-            If `path` is a URL and fsspec is not installed.
-        """
-        return Reader(RemoteFiles(str(path)) if is_url(path) else LocalFiles(_local(path, "path")))
-
-    def __enter__(self) -> Store:
+    def __enter__(self) -> Any:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
-        """Let other processes in; a second time nothing happens."""
-        self._lock.release()
+        """Close the file; a second time nothing happens."""
+        self.file.close()
 
-    def add(self, tasks: Iterable[Task]) -> None:
-        """Enter `tasks`, and this machine into the provenance; those there already stay.
+    def tasks(self) -> Iterator[Task]:
+        """Yield the tasks, in the order in which they were entered."""
+        last = 0
+        while rows := self.file.all(
+            "SELECT id, digest, task, labels, cost, checksum FROM tasks WHERE id > ? "
+            f"ORDER BY id LIMIT {CHUNK}",
+            last,
+        ):
+            last = rows[-1][0]
+            for key, *columns, seal in rows:
+                try:
+                    if seal != checksum(*columns):
+                        raise ValueError
+                    task = Task.from_dict(json.loads(columns[1]))
+                    if task.digest != columns[0]:
+                        raise ValueError
+                except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError):
+                    self.left_out.add((key, ALL))
+                    self._note(f"task {key}", "its description was altered")
+                else:
+                    yield task
 
-        Raises
-        ------
-        ValueError
-            If the store is closed.
-        OSError
-            If the manifest cannot be written; the store is then as it was.
-        """
-        self._extend({task.digest: task.to_dict() for task in tasks}, [provenance()])
-
-    def write(self, task: Task, blocks: Blocks) -> None:
-        """Write `blocks` of `task` as one file; when it returns they are on the disk.
-
-        Damaged files with some of the same samples are removed.
-
-        Raises
-        ------
-        ValueError
-            If the store is closed, `task` was not added, or the blocks are of other layers or
-            thresholds, or do not begin at a multiple of 1,000 samples.
-        OSError
-            If they cannot be written; the store is then as it was.
-        """
-        if task.digest not in self._tasks:
-            raise ValueError(f"the study {self._root} has no such task, add it first: {task}")
-        file, data = pack(task, blocks)
-        self._write_file(folder(task.digest), file, data)
-
-    def _write_file(self, below: str, file: BlockFile, data: bytes) -> None:
-        self._check_open()
-        with _writing(self._root):
-            store_disk.make_folder(self._root / below)
-            store_disk.write(self._root / below / str(file), data)
-            for name in [name for name in self._damaged if name.startswith(f"{below}/")]:
-                other = BlockFile.parse(name.rpartition("/")[2])
-                if other and other.first < file.end and file.first < other.end:
-                    if other != file:
-                        (self._root / name).unlink(missing_ok=True)
-                    del self._damaged[name]
-
-    def _extend(
-        self, tasks: Mapping[str, dict[str, Any]], provenance: Iterable[dict[str, str]]
-    ) -> None:
-        """Enter tasks and provenance, and rewrite the manifest if any of it is new."""
-        self._check_open()
-        new = [made for made in provenance if made not in self._provenance]
-        if new or not tasks.keys() <= self._tasks.keys():
-            before = self._tasks, self._provenance
-            self._tasks = {**self._tasks, **tasks}
-            self._provenance = [*self._provenance, *new]
+    @property
+    def provenance(self) -> list[dict[str, str]]:
+        """What drew the samples: each set of versions, instruction set and machine once."""
+        found: list[dict[str, str]] = []
+        for row, key, text, seal in self.file.all(
+            "SELECT id, key, provenance, checksum FROM runs ORDER BY id"
+        ):
             try:
-                self._write_manifest()
-            except BaseException:
-                self._tasks, self._provenance = before
-                raise
+                if seal != checksum(key, text):
+                    raise ValueError
+                made = {str(name): str(value) for name, value in dict(json.loads(text)).items()}
+            except (RecursionError, TypeError, ValueError):
+                self._note(f"the provenance of run {row}", "it was altered")
+            else:
+                found += [made] if made not in found else []
+        return found
 
-    def _write_manifest(self) -> None:
-        with _writing(self._root):
-            store_disk.write(self._root / MANIFEST, pack_manifest(self._tasks, self._provenance))
+    def runs_at_work(self) -> list[int]:
+        """Return the runs, but for this one, that wrote lately and whose processes exist."""
+        host = os.uname().nodename
+        return [
+            key
+            for key, where, pid in self.file.all(
+                "SELECT id, host, pid FROM runs WHERE id != ? AND ended IS NULL AND seen > ?",
+                self._run,
+                time.time() - LOST_SECONDS,
+            )
+            if where != host or _exists(pid)
+        ]
 
-    def _copy(self, source: Reader) -> None:
-        """Copy the sound files of `source` that are not here, or damaged here."""
-        source._check_stream()
-        self._extend(source._tasks, source._provenance)
-        for digest in source._tasks:
-            below = folder(digest)
-            theirs = source._block_files(below)
-            both = sorted(theirs & self._block_files(below))
-            theirs -= {file for file, found in self._contents(below, both, digest) if found}
-            for file, content in source._contents(below, sorted(theirs), digest):
-                if content is not None:
-                    self._write_file(below, file, content.data)
+    def check_stream(self) -> None:
+        """Refuse samples that this version would draw otherwise."""
+        for made in self.provenance:
+            if (version := made.get("stream_version")) != str(STREAM_VERSION):
+                raise ValueError(
+                    f"{self.path} has samples of stream version {version}, this vgsim draws "
+                    f"version {STREAM_VERSION}: it can be read, but not continued or merged"
+                )
 
-    def _check_open(self) -> None:
-        if not self._lock.held:
-            raise ValueError(f"the study {self._root} is closed, or another process's")
+    def check_blocks(self) -> None:
+        """Read all blocks, so that `left_out` has all that are damaged."""
+        for task in self.tasks():
+            for _ in self.blocks(task):
+                pass
+
+    def blocks(self, task: Task, first: int = 0) -> Iterator[Blocks]:
+        """Yield the blocks of `task` from sample `first` on, as far as sound ones reach.
+
+        Each `Blocks` begins where the one before ends. Damaged blocks after the first gap are
+        found, too.
+        """
+        key = self._key(task)
+        chunk = max(1, min(CHUNK, CHUNK_COUNTS // (len(task.layers) * len(task.thresholds))))
+        end, broken = first, False
+        while rows := self.file.all(
+            "SELECT first, count, checksum, payload FROM blocks WHERE task = ? AND first >= ? "
+            f"ORDER BY first LIMIT {chunk}",
+            key,
+            first,
+        ):
+            counts = self._counts(key, rows[0][0], rows[-1][0])
+            sound: list[dict[str, Any]] = []
+            for row in rows:
+                try:
+                    columns = unpacked(task, row, counts.get(row[0], []))
+                except (ArithmeticError, TypeError, ValueError) as error:
+                    self._leave_out(task, key, row, str(error))
+                    broken = True
+                    continue
+                broken |= row[0] != end
+                if not broken:
+                    sound.append(columns)
+                    end += row[1]
+            if sound:
+                try:
+                    yield joined(task, sound)
+                except ValueError as error:  # forged, with the right checksum
+                    for row in rows:
+                        self._leave_out(task, key, row, str(error))
+                    broken = True
+            if not isinstance(rows[-1][0], int):  # text comes after all numbers
+                return
+            first = rows[-1][0] + 1
+
+    def holds(self, task: Task, first: int) -> bool:
+        """Whether there is a block that begins at sample `first`, sound or not."""
+        row = self._key(task), first
+        return bool(self.file.all("SELECT 1 FROM blocks WHERE (task, first) = (?, ?)", *row))
+
+    def _leave_out(self, task: Task, key: int, row: Sequence[Any], why: str) -> None:
+        """Remember a damaged block."""
+        self.left_out.add((key, row[0]))
+        first, count = row[:2]
+        known = isinstance(first, int) and isinstance(count, int)
+        last = first + count - 1 if known else "?"
+        self._note(f"samples {first} to {last} of {task.network!r}", why)
+
+    def _counts(self, key: int, first: int, last: int) -> dict[int, list[tuple[Any, ...]]]:
+        """Return the rows of counts of a task's blocks, by first sample."""
+        found: dict[int, list[tuple[Any, ...]]] = {}
+        for row in self.file.all(
+            "SELECT first, layer, threshold, n, vanishing, exploding, dead FROM counts "
+            "WHERE task = ? AND first BETWEEN ? AND ? ORDER BY first, layer, threshold",
+            key,
+            first,
+            last,
+        ):
+            found.setdefault(row[0], []).append(row[1:])
+        return found
+
+    def _key(self, task: Task) -> int:
+        """Return the id of a task; 0 if it is not there."""
+        found = self.file.all("SELECT id FROM tasks WHERE digest = ?", task.digest)
+        return int(found[0][0]) if found else 0
+
+    def _note(self, what: str, why: str) -> None:
+        """Remember what is damaged, and say it once."""
+        if (what, why) not in self.damaged:
+            self.damaged.append((what, why))
+            warnings.warn(f"{self.path}: left out {what}: {why}", stacklevel=2)
 
 
-def merge(sources: Iterable[str | os.PathLike[str]], target: str | os.PathLike[str]) -> None:
-    """Bring the tasks and blocks of several stores together in one.
-
-    Every file is checked, and copied as it is; damaged ones are left out with a warning. The same
-    blocks in several stores do no harm.
+class Store(Reader):
+    """A store that is written to, by this process and perhaps others, each from one thread.
 
     Parameters
     ----------
-    sources : iterable of path-like or str
-        Folders, or URLs that fsspec opens; they are only read.
-    target : path-like
-        A folder, made if it is not there; what it holds already stays.
+    path : path-like
+        Made if it is not there, with its folders.
+    executor : str, default "threads"
+        What runs the units of work, for the provenance.
 
     Raises
     ------
-    TypeError, ValueError, OSError, ImportError
-        As `Store.open` and `Store.read` say; files copied by then stay copied.
+    TypeError, ValueError, OSError
+        As `Reader`; or if the samples in it are of another stream version.
+
+    Notes
+    -----
+    A transaction is on the disk when it ends: its journal and the file are flushed, and so is the
+    folder after the journal is removed (synchronous = EXTRA). A killed process or a power failure
+    costs the blocks that were not yet written, and nothing else.
 
     Examples
     --------
     >>> import tempfile
-    >>> from vgsim._studies.store import Store, merge
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     Store.open(f"{folder}/a").close()
-    ...     merge([f"{folder}/a"], f"{folder}/c")
-    ...     Store.read(f"{folder}/c").tasks
-    {}
+    >>> import vgsim
+    >>> from vgsim._studies.store import Store
+    >>> from vgsim._studies.task import Task
+    >>> from vgsim._studies.workers import run_unit
+    >>> task = Task(vgsim.MLP(5, 8))
+    >>> with tempfile.TemporaryDirectory() as folder, Store(f"{folder}/study.sqlite") as store:
+    ...     store.add([task], max_samples=3000)
+    ...     with store.transaction():
+    ...         store.write(task, run_unit(task, None, 0, 2000, 1)[0])
+    ...     list(store.blocks(task))
+    [<Blocks: 2, samples 0 to 1999>]
     """
-    if isinstance(sources, str | os.PathLike):
-        raise type_error("sources", f"must be a sequence of paths, got one: {sources!r}")
-    readers = [Store.read(source) for source in sources]
-    with Store.open(target) as store:
-        for reader in readers:
-            store._copy(reader)
 
+    def __init__(self, path: str | os.PathLike[str], executor: str = "threads") -> None:
+        self._ids: dict[str, int] = {}  # of tasks, by digest
+        self._at_work: list[int] | None = None  # other runs, as this transaction found them
+        self._seen = time.time()  # when this run last said that it is at work
+        self._executor = executor
+        self._open(StoreFile(local_path(path), create=True), whole=True, write=True)
+        try:
+            self.check_stream()
+        except BaseException:
+            super().close()
+            raise
 
-def _local(path: object, argument: str = "store") -> Path:
-    """Return a path of this machine."""
-    if not isinstance(path, str | os.PathLike):
-        raise type_error(argument, f"must be a string or a path, got {path!r}")
-    text = os.fsdecode(path)
-    if not text or is_url(text):
-        raise value_error(argument, f"must be a folder of this machine, got {text!r}")
-    return Path(text)
+    def _begin_run(self) -> None:
+        """Enter this process as one that adds samples."""
+        now = self._seen = time.time()
+        made_by = json.dumps(provenance() | {"executor": self._executor})
+        ((self._run,),) = self.file.all("SELECT coalesce(max(id), 0) + 1 FROM runs")
+        key, where = uuid.uuid4().hex, (os.uname().nodename, os.getpid())
+        row = self._run, key, made_by, checksum(key, made_by), *where, now, now
+        self.file.all("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, 0, 0)", *row)
 
+    def close(self) -> None:
+        """End the run and close the file; a second time nothing happens."""
+        if self._run:
+            with suppress(OSError, ValueError):
+                self._end_run()
+        super().close()
 
-def _check_empty(files: LocalFiles) -> None:
-    """Refuse a folder with anything in it that a store being made would not have."""
-    for name in files.names():
-        if name not in (LOCK, "blocks") and not store_disk.is_leftover(name):
-            raise ValueError(
-                f"{files.where} is no study and not empty, it holds {name!r}: use another folder"
+    def _end_run(self) -> None:
+        with self.file.transaction():
+            self.file.all("DELETE FROM claims WHERE run = ?", self._run)
+            ended = time.time()
+            self.file.all("UPDATE runs SET seen = ?1, ended = ?1 WHERE id = ?2", ended, self._run)
+        self._run = 0
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Do all that is in the block, or nothing: see `StoreFile.transaction`."""
+        self._at_work = None
+        with self.file.transaction():
+            yield
+            if (now := time.time()) - self._seen > SEEN_SECONDS:
+                self.file.all("UPDATE runs SET seen = ? WHERE id = ?", now, self._run)
+                self._seen = now
+
+    def add(
+        self,
+        tasks: Iterable[Task],
+        max_samples: int | None = None,
+        rules: Iterable[Precision] = (),
+    ) -> None:
+        """Enter tasks, and the target of the study; samples that are there already stay."""
+        target = max_samples, json.dumps([asdict(rule) for rule in rules])
+        left = iter(tasks)
+        while some := list(islice(left, CHUNK)):
+            rows = []
+            for task in some:
+                columns = task.digest, task.json, json.dumps(_labels(task)), task.cost
+                rows.append((*columns, checksum(*columns), *target))
+            with self.transaction():
+                if not self._run:
+                    self._begin_run()
+                self._check_tasks([row[0] for row in rows])
+                self.file.many(ENTER, rows)
+                names = {name: None for task in some for name in _labels(task)}
+                self.file.show_labels(names)
+
+    def _check_tasks(self, digests: Sequence[str]) -> None:
+        """Say which descriptions of tasks were altered; they are about to be entered again."""
+        for key, *columns, seal in self.file.all(
+            "SELECT id, digest, task, labels, cost, checksum FROM tasks "
+            f"WHERE digest IN ({', '.join('?' * len(digests))})",
+            *digests,
+        ):
+            if seal != checksum(*columns):
+                self._note(f"task {key}", "its description was altered")
+
+    def drop_damaged(self) -> None:
+        """Remove what was found damaged, inside a transaction."""
+        for key, first in self.left_out:
+            where, these = (
+                ("task = ?", (key,)) if first == ALL else ("(task, first) = (?, ?)", (key, first))
             )
+            for table in ("blocks", "counts"):
+                self.file.all(f"DELETE FROM {table} WHERE {where}", *these)
+            if first == ALL:
+                self.file.all("DELETE FROM tasks WHERE id = ?", key)
+        self.left_out.clear()
+
+    def finish(self, tasks: Iterable[tuple[Task, int]]) -> None:
+        """Enter which tasks have met their target, and with how many samples."""
+        self.file.many(
+            "UPDATE tasks SET finished = ?2 WHERE digest = ?1 AND finished IS NOT ?2",
+            [(task.digest, n) for task, n in tasks],
+        )
+
+    def claim(self, task: Task, first: int, end: int) -> tuple[int, bool]:
+        """Enter that this run draws the samples from `first` on, unless another run does.
+
+        Returns
+        -------
+        stop : int
+            At most `end`: where other work begins, or the blocks that the store has already.
+        mine : bool
+            False if another run draws the samples `first` … `stop` - 1.
+        """
+        key = self._key(task)
+        if self._at_work is None:
+            self._at_work = self.runs_at_work()
+        for theirs, until in self.file.all(
+            f'SELECT first, "end" FROM claims WHERE task = ? AND first < ? AND "end" > ? '
+            f"AND run IN ({', '.join(map(str, self._at_work))}) ORDER BY first LIMIT 1",
+            key,
+            end,
+            first,
+        ):
+            if theirs <= first:
+                return min(until, end), False
+            end = theirs
+        for (there,) in self.file.all(
+            "SELECT first FROM blocks WHERE task = ? AND first > ? AND first < ? "
+            "ORDER BY first LIMIT 1",
+            key,
+            first,
+            end,
+        ):
+            end = there
+        claim = key, first, end, self._run
+        self.file.all("INSERT OR REPLACE INTO claims VALUES (?, ?, ?, ?)", *claim)
+        return end, True
+
+    def write(self, task: Task, blocks: Blocks) -> None:
+        """Enter blocks of a task, inside a transaction; longer ones that are there stay.
+
+        Raises
+        ------
+        ValueError
+            If `task` was not added, or the blocks are of other layers or thresholds, or do not
+            begin at a multiple of 1,000 samples.
+        """
+        if not (key := self._key(task)):
+            raise ValueError(f"{self.path} has no such task, add it first: {task}")
+        given = tuple(blocks.layers.tolist()), blocks.thresholds
+        if given != (task.layers, task.thresholds):
+            raise ValueError(
+                f"blocks must be of the task's layers {task.layers} and thresholds "
+                f"{task.thresholds}, got {given[0]} and {given[1]}"
+            )
+        if blocks.first[0] % BLOCK:
+            raise ValueError(
+                f"blocks must begin at a multiple of {BLOCK:,} samples, got {blocks.first[0]:,}"
+            )
+        span = key, int(blocks.first[0]), int(blocks.end)
+        within = "task = ? AND first >= ? AND first < ?"
+        there = dict(self.file.all(f"SELECT first, count FROM blocks WHERE {within}", *span))
+        rows, counts, samples = [], [], 0
+        for first, count, seal, payload, counted in packed(task, blocks):
+            if (key, first) not in self.left_out and there.get(first, 0) >= count:
+                continue
+            rows.append((key, first, count, self._run, seal, payload))
+            counts += [(key, first, *row) for row in counted]
+            samples += count
+        replaced = [row[:2] for row in rows]
+        for table in ("blocks", "counts"):
+            self.file.many(f"DELETE FROM {table} WHERE (task, first) = (?, ?)", replaced)
+        self.file.many("INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?)", rows)
+        self.file.many("INSERT INTO counts VALUES (?, ?, ?, ?, ?, ?, ?, ?)", counts)
+        self.file.all(
+            'DELETE FROM claims WHERE task = ? AND first >= ? AND "end" <= ? AND run = ?',
+            *span,
+            self._run,
+        )
+        self.file.all(
+            "UPDATE runs SET seen = ?, samples = samples + ?, work = work + ? WHERE id = ?",
+            time.time(),
+            samples,
+            samples * task.cost,
+            self._run,
+        )
+        self.left_out -= set(replaced)
+
+    def _key(self, task: Task) -> int:
+        """Return the id of a task, which never changes; 0 if it is not there."""
+        if task.digest not in self._ids and (key := super()._key(task)):
+            self._ids[task.digest] = key
+        return self._ids.get(task.digest, 0)
 
 
-@contextmanager
-def _writing(root: Path) -> Iterator[None]:
-    """Say of an error of the file system what it means for the study in `root`."""
+def _exists(pid: int) -> bool:
+    """Whether this machine has a process with that id."""
     try:
-        yield
-    except BlockingIOError:
-        raise
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            trouble, remedy = "no space left for the study", "make room and run again to go on"
-        elif error.errno == errno.EFBIG:
-            trouble = "a file of the study is larger than this process may write (ulimit -f)"
-            remedy = "raise the limit and run again to go on"
-        elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            trouble = "the study cannot be written here"
-            remedy = "make its folder writable, or use another"
-        else:
-            trouble = f"the study cannot be written ({error.strerror or error})"
-            remedy = "run again to go on"
-        message = f"{trouble}; what it holds is safe: {remedy}"
-        raise OSError(error.errno, message, str(root)) from error
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _labels(task: Task) -> dict[str, Any]:
+    """Return the labels of a task that its row in the view "results" has; seeds are integers."""
+    labels = {name: value for name, value in task.columns.items() if value is not None}
+    return labels | {"seed": task.seed if task.seed < 2**63 else str(task.seed)}

@@ -227,8 +227,11 @@ class Study(Sequence[Result]):
         ...     vgsim.load(path) == study
         True
         """
-        header, arrays = archive.packed(self)
-        npz.write(path, archive.KIND, {**header, "provenance": self.provenance}, arrays)
+        npz.write(path, archive.KIND, self._header(), archive.packed(self))
+
+    def _header(self) -> dict[str, Any]:
+        """Return, as JSON types, what a file says beside the arrays."""
+        return {"results": archive.described(self), "provenance": self.provenance}
 
     def __add__(self, other: Study) -> Study:
         if not isinstance(other, Study):

@@ -11,6 +11,7 @@ from typing import Any
 
 from vgsim._checks import Integer, check_threshold, type_error, value_error
 from vgsim._engine.data import Data
+from vgsim._engine.plan import relative_cost
 from vgsim._engine.settings import STREAM_VERSION, Settings, checked_layers
 from vgsim._networks.description import Network, checked_network, network_from_json
 
@@ -127,9 +128,34 @@ class Task:
         """
         return self.network.labels | self.setting
 
+    @property
+    def columns(self) -> dict[str, Any]:
+        """`labels` as numbers, words and None: several widths are JSON, under `widths`.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> from vgsim._studies.task import Task
+        >>> columns = Task(vgsim.MLP(2, [4, 5, 6])).columns
+        >>> columns["width"], columns["widths"]
+        (None, '[4, 5, 6]')
+        """
+        found: dict[str, Any] = {}
+        for name, value in self.labels.items():
+            several = isinstance(value, tuple)
+            found[name] = None if several else value
+            if name == "width":
+                found["widths"] = json.dumps(value) if several else None
+        return found
+
+    @cached_property
+    def json(self) -> str:
+        """:meth:`to_dict` as sorted ASCII JSON without spaces."""
+        return json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
     @cached_property
     def digest(self) -> str:
-        """The identity: SHA-256, in hex, of :meth:`to_dict` as sorted ASCII JSON without spaces.
+        """The identity: SHA-256, in hex, of `json`.
 
         Examples
         --------
@@ -138,8 +164,12 @@ class Task:
         >>> Task(vgsim.MLP(100, 64)).digest[:16] == Task(vgsim.MLP(100, 64), seed=1).digest[:16]
         False
         """
-        text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"), allow_nan=False)
-        return hashlib.sha256(text.encode("ascii")).hexdigest()
+        return hashlib.sha256(self.json.encode("ascii")).hexdigest()
+
+    @cached_property
+    def cost(self) -> float:
+        """Relative cost of one sample."""
+        return relative_cost(self.network, self.engine, self.batch_size)
 
     def to_dict(self) -> dict[str, Any]:
         """Return every field as JSON types.

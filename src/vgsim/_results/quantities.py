@@ -1,0 +1,134 @@
+"""The quantities that a run records: what each array holds, and which values are possible."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vgsim._checks import INDICES
+from vgsim._networks.description import Network
+
+__all__ = ["DTYPES", "QUANTITIES", "RECORDS", "Quantity", "check_arrays", "check_values"]
+
+
+_DECADES = 2.0**48  # more than 2**32 layers can make of float64 numbers
+_FINITE = (-_DECADES, _DECADES)
+_FRACTION = (0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """What an array of `Samples` holds."""
+
+    dims: tuple[str, ...]
+    record: str | None  # the name that asks for it; None: always there
+    units: str
+    meaning: str
+    values: tuple[float, float] = (-np.inf, _DECADES)  # possible: from, to
+    dtype: type[np.bool_] | type[np.float64] | None = np.float64  # None: as it came
+    kernel: str = ""  # its name in the kernels, where that is another
+
+
+_EACH = ("sample",)
+_LAYER = ("sample", "layer")
+_UNITS = ("sample", "saturation_layer")
+_WEIGHTS = ("sample", "weight_layer")
+QUANTITIES = {
+    "output_gradient": Quantity(_EACH, None, "log10", "log10 of the norm of G_D", _FINITE),
+    "dead": Quantity(_EACH, None, "1", "whether G_0 is exactly zero", _FRACTION, np.bool_),
+    "gradient": Quantity(_LAYER, "gradient", "log10", "log10 of the norm of G_l"),
+    "rms_min": Quantity(
+        _LAYER, "gradient", "log10", "log10 of the least RMS of G_l, ..., G_D", dtype=None
+    ),
+    "rms_max": Quantity(
+        _LAYER, "gradient", "log10", "log10 of the largest RMS of G_l, ..., G_D", _FINITE, None
+    ),
+    "activation": Quantity(
+        _LAYER, "activation", "log10", "log10 of the RMS of X_l", kernel="activation_rms"
+    ),
+    "saturation": Quantity(
+        _UNITS, "saturation", "1", "fraction of units with |phi'| < 0.05 max |phi'|", _FRACTION
+    ),
+    "weight_gradient": Quantity(
+        _WEIGHTS, "weight_gradient", "log10", "log10 of the norm of the gradient by W_l"
+    ),
+    "update_ratio": Quantity(
+        _WEIGHTS,
+        "update_ratio",
+        "log10",
+        "log10 of the norm of the gradient by W_l over the norm of W_l",
+    ),
+    "clipped": Quantity(
+        _LAYER, "clipped", "1", "fraction of the entries of G_l that were clipped", _FRACTION
+    ),
+}
+RECORDS = tuple(dict.fromkeys(q.record for q in QUANTITIES.values() if q.record))
+DTYPES: dict[str, tuple[Any, ...]] = {  # of the arrays of a file
+    "index": (np.int64,),
+    "layers": (np.int64,),
+    **{name: (q.dtype,) if q.dtype else (np.float32, np.float64) for name, q in QUANTITIES.items()},
+}
+
+
+def check_arrays(
+    network: Network,
+    index: NDArray[np.int64],
+    layers: NDArray[np.int64],
+    arrays: Mapping[str, NDArray[Any]],
+) -> None:
+    """Refuse arrays, named as in `QUANTITIES`, that no run can have recorded."""
+    if index.ndim != 1 or not index.size or index[0] < 0 or np.any(index[1:] <= index[:-1]):
+        raise ValueError("index must be a vector of increasing ints >= 0, at least one")
+    if index[-1] >= INDICES:
+        raise ValueError(f"index must be below 2**56, got {index[-1]}")
+    if layers.ndim != 1 or len(set(layers.tolist())) != layers.size:
+        raise ValueError(f"layers must be distinct ints, got {layers.tolist()}")
+    sizes = {
+        "sample": index.size,
+        "layer": layers.size,
+        "saturation_layer": np.count_nonzero(layers >= 1),
+        "weight_layer": network.weight_places(layers).size,
+    }
+    for name, quantity in QUANTITIES.items():
+        if (name in arrays) != (quantity.record is None or quantity.record in arrays):
+            raise ValueError(f"{name} is missing, or there without {quantity.record}")
+        if name not in arrays:
+            continue
+        shape = tuple(sizes[dim] for dim in quantity.dims)
+        if arrays[name].shape != shape:
+            raise ValueError(f"{name} must have shape {shape}, got {arrays[name].shape}")
+        if not np.all(arrays[name] < np.inf):
+            raise ValueError(f"{name} must be finite or -inf, got NaN or inf")
+    if not np.all(np.isfinite(arrays["output_gradient"])):
+        raise ValueError("output_gradient must be finite")
+    if "gradient" in arrays:
+        closed = np.isneginf(arrays["gradient"][:, layers == 0])
+        if np.any(closed != arrays["dead"][:, np.newaxis]):
+            raise ValueError("dead must say where gradient is -inf at layer 0")
+
+
+def check_values(
+    network: Network, layers: NDArray[np.int64], arrays: Mapping[str, NDArray[Any]]
+) -> None:
+    """Refuse values, in arrays that `check_arrays` allows, that no network can have given."""
+    for name, array in arrays.items():
+        low, high = QUANTITIES[name].values
+        numbers = array.view(np.uint8) if array.dtype == np.bool_ else array
+        if not np.all(((numbers >= max(low, -high)) | (numbers == low)) & (numbers <= high)):
+            finite = f", finite from {-high:g} on" if low == -np.inf else ""
+            raise ValueError(f"{name} must be from {low:g} to {high:g}{finite}")
+    if "gradient" not in arrays:
+        return
+    gradient, dead = arrays["gradient"], arrays["dead"][:, np.newaxis]
+    closed = np.isneginf(gradient)
+    if network.residual is None and np.any(closed & ~dead):
+        raise ValueError("gradient must be finite where a sample is not dead")
+    if np.any(gradient[:, layers == network.depth] != arrays["output_gradient"][:, np.newaxis]):
+        raise ValueError("gradient must be output_gradient at the last layer")
+    least, most = arrays["rms_min"], arrays["rms_max"]
+    if np.any(least > most) or np.any(closed & (least > -np.inf)):
+        raise ValueError("rms_min must not be above rms_max, and -inf where gradient is")

@@ -1,0 +1,92 @@
+"""Which counts are possible: the check of a tally that comes out of a file."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from vgsim._studies.tally import BINS, FRACTION_BITS, Tally
+
+__all__ = ["check_tally", "refuse"]
+
+MOST_BINS = 2**31 * BINS  # on each side of zero: |R| < 2**31
+UNIT = 2**FRACTION_BITS // BINS  # of q in a bin
+
+
+def check_tally(tally: Tally) -> None:
+    """Refuse, with a ValueError, a tally that no samples can have given.
+
+    Its arrays have the right shapes.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> from vgsim._studies.possible import check_tally
+    >>> from vgsim._studies.tally import Tally
+    >>> check_tally(replace(Tally.empty((0,), (1e-6,)), squares=(1,)))
+    Traceback (most recent call last):
+    ValueError: squares cannot come from samples
+    """
+    n, dead, vanishing, exploding = tally.n, tally.dead, tally.vanishing, tally.exploding
+    refuse(
+        {
+            "dead": (dead >= 0) & (dead <= n),
+            "exploding": (exploding >= 0) & (exploding <= n),
+            "vanishing": (vanishing >= dead[:, np.newaxis]) & (vanishing <= n - exploding),
+            "underflow": (tally.underflow >= dead[:, np.newaxis]) & (tally.underflow <= n),
+            "overflow": (tally.overflow >= 0) & (tally.overflow <= n),
+            "the order of underflow": np.diff(tally.underflow) <= 0,  # of ever wider formats
+            "the order of overflow": np.diff(tally.overflow) <= 0,
+        }
+    )
+    levels = np.array([math.log10(threshold) * BINS for threshold in tally.thresholds])
+    alive = (tally.n - tally.dead).tolist()
+    columns = zip(alive, tally.sums, tally.squares, tally.histogram, strict=True)
+    for column, (living, total, squares, (bins, counts)) in enumerate(columns):
+        refuse(
+            {
+                "bins": bins[1:] > bins[:-1],
+                "the range of bins": (bins >= -MOST_BINS) & (bins < MOST_BINS),
+                "counts": (counts >= 1) & (counts <= living),
+                "the histogram": sum(counts.tolist()) == living,
+            }
+        )
+        past = np.concatenate([[0], np.cumsum(counts)])
+        below, above = (  # without and with the bin that a threshold lies in
+            past[np.searchsorted(bins, [np.floor(level), np.floor(level) + 1])]
+            for level in (levels, -levels)
+        )
+        low, high = vanishing[column] - dead[column], exploding[column]
+        reach = max(map(abs, bins[[0, -1]].tolist())) + 1 if bins.size else 0
+        exact: Any = np.int64 if living * reach**2 < 2**63 else object
+        b, m = bins.astype(exact), counts.astype(exact)
+        least = int(m @ b)
+        near, far = (int(m @ np.maximum(b + i, i - b - 1) ** 2) for i in (0, 1))
+        refuse(
+            {
+                "vanishing": (below[0] <= low) & (low <= below[1]),
+                "exploding": (living - above[1] <= high) & (high <= living - above[0]),
+                "sums": least * UNIT <= total <= (least + living) * UNIT,
+                "squares": near * UNIT**2 <= squares <= far * UNIT**2
+                and total**2 <= living * squares,
+            }
+        )
+
+
+def refuse(possible: Mapping[str, ArrayLike]) -> None:
+    """Raise a ValueError that names the first of the things that is not possible everywhere.
+
+    Examples
+    --------
+    >>> from vgsim._studies.possible import refuse
+    >>> refuse({"dead": [True, True], "sums": False})
+    Traceback (most recent call last):
+    ValueError: sums cannot come from samples
+    """
+    for name, holds in possible.items():
+        if not np.all(holds):
+            raise ValueError(f"{name} cannot come from samples")

@@ -1,0 +1,142 @@
+"""How far a study is: what its store holds, of what it is to hold, and how fast it grows."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+
+from vgsim._studies.store import Reader
+
+__all__ = ["Status", "status"]
+
+COUNTED = """SELECT count(*), coalesce(sum(finished IS NOT NULL), 0), coalesce(sum(n), 0),
+  sum(target), coalesce(sum(min(n, target)), 0),
+  sum(cost * target), coalesce(sum(cost * min(n, target)), 0), count(target)
+FROM (
+  SELECT cost, finished, coalesce(finished, max_samples) AS target, coalesce(held.n, 0) AS n
+  FROM tasks LEFT JOIN (SELECT task AS id, sum(count) AS n FROM blocks GROUP BY task) AS held
+  USING (id)
+)"""
+
+
+@dataclass(frozen=True)
+class Status:
+    """How far a study is.
+
+    Attributes
+    ----------
+    networks, finished : int
+        Networks in the store, and those that have met their target.
+    samples : int
+        That the store holds.
+    done, target : int or None
+        Samples that count towards the target, and the target; None where only rules or time end
+        the study.
+    fraction : float or None
+        Of the work, by relative cost; None as for `target`.
+    runs : int
+        Processes that are drawing samples into the store now.
+    rate : float or None
+        Samples a second that these add; None without any.
+    seconds_left : float or None
+        None where it cannot be told.
+    idle : float or None
+        Seconds since a process last wrote; None if none ever did.
+    """
+
+    networks: int
+    finished: int
+    samples: int
+    done: int | None
+    target: int | None
+    fraction: float | None
+    runs: int
+    rate: float | None
+    seconds_left: float | None
+    idle: float | None
+
+    def __str__(self) -> str:
+        """Return some lines for readers."""
+        of_target = "" if self.target is None else f" of {self.target:,}"
+        counted = self.samples if self.done is None else self.done
+        beyond = self.samples - counted
+        lines = [f"samples   {counted:,}{of_target}" + (f", and {beyond:,} more" if beyond else "")]
+        lines.append(f"networks  {self.finished:,} of {self.networks:,} finished")
+        if self.fraction is not None:
+            lines.append(f"work      {100 * self.fraction:.1f} %")
+        if self.rate is not None:
+            processes = f"{self.runs} process{'es' if self.runs > 1 else ''}"
+            lines.append(f"rate      {self.rate:,.0f} samples/s by {processes}")
+            left = "unknown" if self.seconds_left is None else _duration(self.seconds_left)
+            lines.append(f"time left {left}")
+        elif self.idle is not None:
+            lines.append(
+                f"idle      no process draws samples; last written {_duration(self.idle)} ago"
+            )
+        return "\n".join(lines)
+
+
+def status(path: str | os.PathLike[str]) -> Status:
+    """Return how far the study in a store is, from its indexes: blocks are not checked.
+
+    Raises
+    ------
+    TypeError, ValueError, OSError
+        As `Reader` says.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import vgsim
+    >>> from vgsim._studies.status import status
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = f"{folder}/study.sqlite"
+    ...     study = vgsim.collect([vgsim.MLP(5, 8)], max_samples=2500, store=path)
+    ...     found = status(path)
+    >>> found.done, found.target, found.finished, found.runs
+    (2500, 2500, 1, 0)
+    """
+    with Reader(path, whole=False) as store:
+        ((networks, finished, samples, target, done, work, worked, known),) = store.file.all(
+            COUNTED
+        )
+        runs = store.runs_at_work()
+        chosen = f"FROM runs WHERE id IN ({', '.join(map(str, runs))})"
+        speeds = store.file.all(f"SELECT samples, work, seen - began {chosen} AND seen > began")
+        ((seen,),) = store.file.all("SELECT max(seen) FROM runs")
+    has_target = known == networks > 0
+    rate = sum(n / seconds for n, _, seconds in speeds)
+    pace = sum(cost / seconds for _, cost, seconds in speeds)
+    return Status(
+        networks=networks,
+        finished=finished,
+        samples=samples,
+        done=done if has_target else None,
+        target=target if has_target else None,
+        fraction=worked / work if has_target and work else None,
+        runs=len(runs),
+        rate=rate if runs else None,
+        seconds_left=(work - worked) / pace if has_target and pace else None,
+        idle=None if seen is None else max(0.0, time.time() - seen),
+    )
+
+
+def _duration(seconds: float) -> str:
+    """Return a time in its two largest units.
+
+    Examples
+    --------
+    >>> from vgsim._studies.status import _duration
+    >>> _duration(7.2), _duration(3725), _duration(200_000)
+    ('7 s', '1 h 2 min', '2 d 7 h')
+    """
+    left = round(seconds)
+    parts: list[str] = []
+    for name, size in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
+        if left >= size or (name == "s" and not parts):
+            parts.append(f"{left // size} {name}")
+        elif parts:
+            break
+        left %= size
+    return " ".join(parts[:2])

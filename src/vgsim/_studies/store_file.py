@@ -1,0 +1,482 @@
+"""The SQLite file of a store: its tables, its transactions, and the rows of a block."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from errno import EACCES, EAGAIN, EIO, ENOENT, ENOSPC, EROFS
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vgsim._checks import type_error, value_error
+from vgsim._networks.description import Description
+from vgsim._results.events import LOG10_RANGE
+from vgsim._studies.blocks import LIMBS, SQUARE_LIMBS, Blocks
+from vgsim._studies.task import Task
+
+__all__ = ["StoreFile", "checksum", "joined", "local_path", "packed", "unpacked"]
+
+APPLICATION = 0x7667736D  # "vgsm", in the header of the file
+FORMAT = 1  # PRAGMA user_version
+TABLES = {
+    "tasks": """CREATE TABLE tasks (
+  id INTEGER PRIMARY KEY,
+  digest TEXT NOT NULL UNIQUE,  -- SHA-256 of task
+  task TEXT NOT NULL,           -- JSON: the network, how it is sampled, what is counted
+  labels TEXT NOT NULL,         -- JSON: the columns of the view "results"
+  cost REAL NOT NULL,           -- relative cost of one sample
+  checksum BLOB NOT NULL,       -- SHA-256 of the columns before
+  max_samples INTEGER,          -- target of the last study
+  rules TEXT NOT NULL,          -- JSON: its stop rules
+  finished INTEGER              -- samples that met the target; NULL until then
+)""",
+    "runs": """CREATE TABLE runs (
+  id INTEGER PRIMARY KEY,
+  key TEXT NOT NULL UNIQUE,     -- random, so that merged stores can tell runs apart
+  provenance TEXT NOT NULL,     -- JSON: versions, compiler, instruction set, executor
+  checksum BLOB NOT NULL,       -- SHA-256 of the columns before
+  host TEXT NOT NULL,
+  pid INTEGER NOT NULL,
+  began REAL NOT NULL,          -- seconds since 1970, as seen and ended
+  seen REAL NOT NULL,           -- last time that it wrote
+  ended REAL,                   -- NULL while it runs, or if it was killed
+  samples INTEGER NOT NULL,     -- that it added
+  work REAL NOT NULL            -- their relative cost
+)""",
+    "blocks": """CREATE TABLE blocks (
+  task INTEGER NOT NULL,
+  first INTEGER NOT NULL,       -- index of the first sample
+  count INTEGER NOT NULL,       -- samples
+  run INTEGER NOT NULL,
+  checksum BLOB NOT NULL,       -- SHA-256: digest of the task, first, count, counts, payload
+  payload BLOB NOT NULL,        -- exact sums and histograms
+  PRIMARY KEY (task, first)
+)""",
+    "counts": """CREATE TABLE counts (
+  task INTEGER NOT NULL,
+  first INTEGER NOT NULL,
+  layer INTEGER NOT NULL,
+  threshold REAL NOT NULL,
+  n INTEGER NOT NULL,           -- samples
+  vanishing INTEGER NOT NULL,   -- with ratio < threshold, dead ones included
+  exploding INTEGER NOT NULL,   -- with ratio > 1/threshold
+  dead INTEGER NOT NULL,        -- with a gradient of exactly 0
+  PRIMARY KEY (task, first, layer, threshold)
+) WITHOUT ROWID""",
+    "claims": """CREATE TABLE claims (
+  task INTEGER NOT NULL,
+  first INTEGER NOT NULL,       -- samples first … end - 1 are being drawn
+  "end" INTEGER NOT NULL,
+  run INTEGER NOT NULL,
+  PRIMARY KEY (task, first)
+) WITHOUT ROWID""",
+}
+INDEXES = {"samples": "CREATE INDEX samples ON blocks (task, count)"}
+VIEW = """CREATE VIEW results AS SELECT
+  {labels},
+  layer, threshold, counted.n, vanishing, exploding, dead
+FROM (
+  SELECT task AS id, layer, threshold, sum(n) AS n, sum(vanishing) AS vanishing,
+    sum(exploding) AS exploding, sum(dead) AS dead
+  FROM counts GROUP BY task, layer, threshold
+) AS counted JOIN tasks USING (id)"""
+MEASURED = ("layer", "threshold", "n", "vanishing", "exploding", "dead")
+LAST_ID = 2**62
+BUSY_SECONDS = 2.0  # that SQLite waits for a lock before Python looks for Ctrl-C
+PATIENCE_SECONDS = 300.0  # for a lock that another program holds
+TROUBLES = {  # SQLite's words: the error, and what to do
+    "database or disk is full": (ENOSPC, "no space is left; what it holds is safe: make room"),
+    "attempt to write a readonly database": (EROFS, "it cannot be written: use another path"),
+    "unable to open database file": (EACCES, "it cannot be opened here: see to the permissions"),
+    "disk I/O error": (EIO, "it cannot be read or written; what it holds is safe"),
+    "database is locked": (EAGAIN, "another program keeps it locked: close that one first"),
+}
+
+
+class StoreFile:
+    """The file of a store, open.
+
+    Parameters
+    ----------
+    path : Path
+        As `local_path` returns it.
+    create : bool, default False
+        Whether to make the file, with its folders, if it is not there or empty.
+
+    Raises
+    ------
+    ValueError
+        If the file is something else, of another format, or beyond reading.
+    OSError
+        If there is no such file, or it cannot be read or made.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from vgsim._studies.store_file import StoreFile, local_path
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = StoreFile(local_path(f"{folder}/study.sqlite"), create=True)
+    ...     print(file.all("SELECT count(*) FROM tasks"), file.damage())
+    ...     file.close()
+    [(0,)] None
+    """
+
+    def __init__(self, path: Path, create: bool = False) -> None:
+        self.path = path
+        self._process = os.getpid()
+        self._salvaged = False  # into a temporary database
+        there = path.exists()
+        if not there and not create:
+            raise FileNotFoundError(ENOENT, "there is no store here", str(path))
+        if create:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        self._connect("rwc" if create else "rw")
+        try:
+            if create and not (there and path.stat().st_size):
+                with self.transaction():
+                    if not self.all("SELECT name FROM sqlite_master"):
+                        _make_tables(self._connection)
+            self._check_format()
+        except BaseException:
+            self.close()
+            raise
+
+    def _connect(self, mode: str) -> None:
+        with self._refusing():
+            self._connection = sqlite3.connect(
+                f"{self.path.absolute().as_uri()}?mode={mode}",
+                uri=True,
+                timeout=BUSY_SECONDS,
+                isolation_level=None,
+                check_same_thread=False,
+            )
+            self._connection.text_factory = lambda data: data.decode("utf-8", "replace")
+            for pragma in ("cell_size_check = ON", "synchronous = EXTRA"):
+                self._connection.execute(f"PRAGMA {pragma}")
+
+    def _check_format(self) -> None:
+        """Refuse what is no store of this version."""
+        ((application,),), ((version,),) = (
+            self.all(f"PRAGMA {name}") for name in ("application_id", "user_version")
+        )
+        if application != APPLICATION:
+            raise ValueError(f"{self.path} is no store of a study: use another path")
+        if version != FORMAT:
+            raise ValueError(
+                f"{self.path} has format version {version}, this vgsim reads version {FORMAT}: "
+                "use the vgsim that made it"
+            )
+        found = self.all(
+            "SELECT name, sql FROM sqlite_master WHERE type IN ('table', 'index', 'trigger')"
+        )
+        if {name: sql for name, sql in found if sql is not None} != {**TABLES, **INDEXES}:
+            raise ValueError(f"{self.path} is damaged beyond reading: its tables were altered")
+
+    def close(self) -> None:
+        """Close the file; a second time nothing happens."""
+        self._connection.close()
+
+    def all(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
+        """Return all rows of a query."""
+        with self._refusing():
+            return self._connection.execute(statement, parameters).fetchall()
+
+    def many(self, statement: str, rows: Iterable[Sequence[object]]) -> None:
+        """Change rows, inside a transaction."""
+        with self._refusing():
+            self._connection.executemany(statement, rows)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Do all that is in the block, or nothing; other processes wait.
+
+        Raises
+        ------
+        ValueError
+            If the file is closed, or was opened before this process was forked.
+        OSError
+            If it cannot be written; it is then as it was.
+        """
+        if self._process != os.getpid():
+            raise ValueError(f"{self.path} was opened by another process, before a fork")
+        with self._refusing():
+            self._patiently("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._patiently("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    def _patiently(self, statement: str) -> None:
+        """Begin or end a transaction, waiting for other programs, in steps that Ctrl-C can end."""
+        until = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                self._connection.execute(statement)
+            except sqlite3.OperationalError as error:
+                if str(error) != "database is locked" or time.monotonic() > until:
+                    raise
+            else:
+                return
+
+    def show_labels(self, names: Iterable[str]) -> None:
+        """Add columns to the view "results", for labels of tasks that it does not show yet."""
+        with self._refusing():
+            _show_labels(self._connection, names)
+
+    def damage(self) -> str | None:
+        """Return what SQLite finds wrong with the pages, having read all of them; None if sound."""
+        with self._refusing():
+            try:
+                rows = self._connection.execute("PRAGMA integrity_check(3)").fetchall()
+            except sqlite3.OperationalError:
+                raise
+            except sqlite3.DatabaseError as error:
+                return str(error)
+        found = "; ".join(" ".join(str(line).split()) for (line,) in rows)
+        return None if found == "ok" else found
+
+    def salvage(self, write: bool) -> None:
+        """Go on with what can be read; `write` it to the file in one transaction."""
+        damaged = self._connection
+        with self._refusing():
+            if write:  # others wait until it is closed
+                damaged.execute("PRAGMA locking_mode = EXCLUSIVE")
+                self._patiently("BEGIN EXCLUSIVE")
+                damaged.execute("COMMIT")
+            self._connection = _salvaged(damaged)
+            if write:
+                self._connection.backup(damaged)
+                self._connection.close()
+            damaged.close()
+        self._salvaged = not write
+        if write:
+            self._connect("rw")
+
+    @contextmanager
+    def attachable(self) -> Iterator[Path]:
+        """Give the path of a file with the same rows, for ATTACH: of a salvaged one, a copy."""
+        if not self._salvaged:
+            yield self.path
+            return
+        with TemporaryDirectory() as folder:
+            copy = Path(folder, "salvaged.sqlite")
+            self.all("VACUUM INTO ?", str(copy))
+            yield copy
+
+    @contextmanager
+    def _refusing(self) -> Iterator[None]:
+        """Turn SQLite's errors into sentences that name the file."""
+        try:
+            yield
+        except sqlite3.ProgrammingError:
+            raise ValueError(f"{self.path} is closed") from None
+        except UnicodeDecodeError as error:  # of what SQLite quotes
+            raise ValueError(f"{self.path} is damaged beyond reading: no text") from error
+        except sqlite3.Error as error:
+            words = next(iter(str(error).splitlines()), "")  # others are of a damaged table's text
+            if words in TROUBLES or isinstance(error, sqlite3.OperationalError):
+                number, sentence = TROUBLES.get(words, (EIO, "it cannot be used"))
+                raise OSError(number, f"{sentence} ({words})", str(self.path)) from error
+            if "not a database" in words:
+                raise ValueError(f"{self.path} is no store of a study: use another path") from error
+            raise ValueError(f"{self.path} is damaged beyond reading: {words}") from error
+
+
+def _make_tables(connection: sqlite3.Connection) -> None:
+    """Make the tables and the view of an empty database."""
+    for statement in (*TABLES.values(), *INDEXES.values()):
+        connection.execute(statement)
+    fields = [name for network in Description.networks.values() for name in network._fields]
+    _show_labels(connection, ["kind", "depth", "width", "widths", *fields])
+    connection.execute(f"PRAGMA application_id = {APPLICATION}")
+    connection.execute(f"PRAGMA user_version = {FORMAT}")
+
+
+def _show_labels(connection: sqlite3.Connection, names: Iterable[str]) -> None:
+    """Add columns to the view "results": labels of tasks that it does not show yet."""
+    try:
+        shown = [row[1] for row in connection.execute("PRAGMA table_info(results)")]
+    except sqlite3.OperationalError:  # the text of the view was altered
+        shown = []
+    labels = list(dict.fromkeys([*shown[: -len(MEASURED)], *names]))
+    if len(labels) > len(shown) - len(MEASURED):
+        columns = (f"json_extract(labels, '$.{name}') AS {name}" for name in labels)
+        connection.execute("DROP VIEW IF EXISTS results")
+        connection.execute(VIEW.format(labels=",\n  ".join(columns)))
+
+
+def _salvaged(damaged: sqlite3.Connection) -> sqlite3.Connection:
+    """Return a new, temporary database with all rows of a damaged one that can be read.
+
+    Rows that were altered are among them: checksums tell.
+    """
+    sound = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+    sound.execute("BEGIN")
+    _make_tables(sound)
+    for table in ("tasks", "runs"):
+        for row in _readable(damaged, table):
+            _insert(sound, table, row[1:])
+    for row in _readable(damaged, "blocks"):
+        try:
+            counts = damaged.execute("SELECT * FROM counts WHERE (task, first) = (?, ?)", row[1:3])
+            rows = counts.fetchall()
+        except sqlite3.DatabaseError:
+            continue
+        _insert(sound, "blocks", row[1:])
+        for counted in rows:
+            _insert(sound, "counts", counted)
+    sound.execute("COMMIT")
+    return sound
+
+
+def _insert(connection: sqlite3.Connection, table: str, row: tuple[Any, ...]) -> None:
+    places = ", ".join("?" * len(row))
+    connection.execute(f"INSERT OR IGNORE INTO {table} VALUES ({places})", row)
+
+
+def _readable(connection: sqlite3.Connection, table: str) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of a table, each after its id, leaving out pages that cannot be read."""
+    start, step = 0, 1
+    while start < LAST_ID:
+        try:
+            for row in connection.execute(
+                f"SELECT rowid, * FROM {table} NOT INDEXED WHERE rowid >= ? ORDER BY rowid",
+                (start,),
+            ):
+                start, step = max(start, row[0] + 1), 1
+                yield row
+            return
+        except sqlite3.DatabaseError:
+            start, step = start + step, 2 * step
+
+
+def local_path(path: object, argument: str = "store") -> Path:
+    """Return the path of a store, which must be a file of this machine if it is there.
+
+    Examples
+    --------
+    >>> from vgsim._studies.store_file import local_path
+    >>> local_path("s3://bucket/study")
+    Traceback (most recent call last):
+    ValueError: store must name a file of this machine, got 's3://bucket/study'
+    """
+    if not isinstance(path, (str, os.PathLike)):
+        raise type_error(argument, f"must be a string or a path, got {path!r}")
+    text = os.fsdecode(path)
+    if not text or "\0" in text or "://" in text:
+        raise value_error(argument, f"must name a file of this machine, got {text!r}")
+    found = Path(text)
+    if found.is_dir():
+        raise value_error(
+            argument,
+            f"must name a file, got the folder {text!r}; stores of earlier versions of vgsim, "
+            "which were folders, cannot be read",
+        )
+    if found.exists() and not found.is_file():
+        raise value_error(argument, f"must name a regular file, got {text!r}")
+    return found
+
+
+def checksum(*columns: object) -> bytes:
+    """Return the SHA-256 of columns of a row."""
+    return hashlib.sha256(repr(columns).encode()).digest()
+
+
+def packed(
+    task: Task, blocks: Blocks
+) -> Iterator[tuple[int, int, bytes, bytes, list[tuple[Any, ...]]]]:
+    """Yield first, count, checksum, payload and the rows of counts of each block.
+
+    The payload is the width in bytes of a bin, and then, little-endian: underflow, overflow,
+    entries and counts of 2 bytes each, sums and squares of 8, bins.
+    """
+    places = [(layer, threshold) for layer in task.layers for threshold in task.thresholds]
+    past = np.concatenate([[0], np.cumsum(blocks.entries.sum(axis=1))])
+    t = len(task.thresholds)
+    for i, (first, count) in enumerate(
+        zip(blocks.first.tolist(), blocks.count.tolist(), strict=True)
+    ):
+        occupied = slice(past[i], past[i + 1])
+        bins = blocks.bins[occupied]
+        width = next(w for w in (2, 4, 8) if w == 8 or np.all(np.abs(bins) < 2 ** (8 * w - 1)))
+        short = blocks.underflow[i], blocks.overflow[i], blocks.entries[i], blocks.counts[occupied]
+        payload = b"".join(
+            [
+                bytes([width]),
+                *(part.astype("<i2").tobytes() for part in short),
+                *(part.astype("<i8").tobytes() for part in (blocks.sums[i], blocks.squares[i])),
+                bins.astype(f"<i{width}").tobytes(),
+            ]
+        )
+        events = blocks.vanishing[i].ravel(), blocks.exploding[i].ravel(), blocks.dead[i].repeat(t)
+        counted = [(count, *row) for row in zip(*(part.tolist() for part in events), strict=True)]
+        seal = _checksum(task, first, count, payload, counted)
+        yield first, count, seal, payload, [(*p, *c) for p, c in zip(places, counted, strict=True)]
+
+
+def _checksum(
+    task: Task, first: int, count: int, payload: bytes, counted: Sequence[tuple[int, ...]]
+) -> bytes:
+    digest = hashlib.sha256(f"{task.digest} {first} {count} ".encode())
+    digest.update(np.array(counted, dtype="<i8").tobytes())
+    digest.update(payload)
+    return digest.digest()
+
+
+def unpacked(task: Task, row: tuple[Any, ...], counts: Sequence[tuple[Any, ...]]) -> dict[str, Any]:
+    """Return the arrays of one block, or raise ValueError: the message says why."""
+    first, count, seal, payload = row
+    k, t = len(task.layers), len(task.thresholds)
+    places = [(layer, threshold) for layer in task.layers for threshold in task.thresholds]
+    if [place[:2] for place in counts] != places:
+        raise ValueError("its rows of counts are missing or altered")
+    counted = [tuple(place[2:]) for place in counts]
+    if seal != _checksum(task, first, count, bytes(payload), counted):
+        raise ValueError("its checksum does not match")
+    taken = 1
+
+    def take(width: int, *shape: int) -> NDArray[np.int64]:
+        nonlocal taken
+        size = math.prod(shape)
+        part = np.frombuffer(payload, f"<i{width}", size, taken).astype(np.int64)
+        taken += size * width
+        return part.reshape(shape)
+
+    formats = len(LOG10_RANGE)
+    found = {"first": first, "count": count}
+    found |= {"underflow": take(2, k, formats), "overflow": take(2, k, formats)}
+    found["entries"] = take(2, k)
+    occupied = int(found["entries"].sum())
+    found["counts"] = take(2, occupied)
+    found |= {"sums": take(8, k, LIMBS), "squares": take(8, k, SQUARE_LIMBS)}
+    found["bins"] = take(payload[0], occupied)
+    if taken != len(payload) or any(number != count for number, *_ in counted):
+        raise ValueError("its payload has another length")
+    events = np.array(counted, dtype=np.int64).reshape(k, t, 4)
+    found |= {"vanishing": events[..., 1], "exploding": events[..., 2], "dead": events[:, 0, 3]}
+    return found
+
+
+def joined(task: Task, columns: Sequence[dict[str, Any]]) -> Blocks:
+    """Return consecutive blocks out of the arrays of each."""
+    flat = ("bins", "counts")
+    return Blocks(
+        layers=np.array(task.layers, dtype=np.int64),
+        thresholds=task.thresholds,
+        **{
+            name: (np.concatenate if name in flat else np.array)([part[name] for part in columns])
+            for name in columns[0]
+        },
+    ).checked()

@@ -1,0 +1,75 @@
+"""The commands in README.md, CONTRIBUTING.md and docs/: their programs, options and files exist."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from vgsim._cli.main import _parser
+
+ROOT = Path(__file__).parents[2]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "verification/README.md")),
+    *sorted(ROOT.glob("docs/**/*.md")),
+]
+
+
+def blocks(page, language):
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
+
+
+def commands(page):
+    """The commands of all ```sh blocks, in words, without environment variables and launchers."""
+    lines = "".join(blocks(page, "sh")).replace("\\\n", " ").splitlines()
+    for line in filter(None, lines):
+        lexer = shlex.shlex(line, posix=True, punctuation_chars="&")
+        lexer.whitespace_split = True
+        words = list(lexer)
+        while words:
+            end = words.index("&&") if "&&" in words else len(words)
+            yield words[:end]
+            words = words[end + 1 :]
+
+
+COMMANDS = [
+    pytest.param(words, id=f"{page.name}: {' '.join(words)}")
+    for page in PAGES
+    for words in commands(page)
+]
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+def test_command(words):
+    if "vgsim" in words:
+        given = _parser().parse_args(words[words.index("vgsim") + 1 :])
+        assert given.function
+        if getattr(given, "study", None) and "/" in str(given.study):
+            assert (ROOT / given.study).is_file()
+    elif "python" in words:
+        program, *rest = words[words.index("python") + 1 :]
+        if program == "-m":
+            module = ROOT / rest[0]
+            assert rest[0] in ("pytest", "mpi4py.futures") or (module / "__main__.py").is_file()
+        elif program.endswith(".py"):
+            assert (ROOT / program).is_file()
+    elif words[:2] == ["pip", "install"]:
+        extras = re.findall(r"\[(\w+)\]", words[-1])
+        settings = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+        assert all(re.search(rf"^{extra} = \[", settings, re.M) for extra in extras)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_python_without_prompts_compiles(page):
+    for block in blocks(page, "python"):
+        if ">>> " not in block:
+            compile(block, page.name, "exec")
+
+
+def test_readme_begins_with_the_two_commands_of_ci():
+    install, test = blocks(ROOT / "README.md", "bash")
+    assert install.endswith("vgsim run\n")
+    assert test.endswith("pytest tests\n")
+    first = re.search(r"^```\w+", (ROOT / "README.md").read_text(encoding="utf-8"), re.M)
+    assert first is not None
+    assert first[0] == "```bash"
