@@ -205,8 +205,8 @@ class Scheduler:
     Examples
     --------
     >>> import vgsim
-    >>> from vgsim._studies.scheduler import Scheduler
-    >>>     >>> from vgsim._studies.workers import Workers
+    >>> from vgsim._studies.scheduler import Cursor, Scheduler
+    >>> from vgsim._studies.workers import Workers
     >>> from vgsim._studies.task import Task
     >>> cursor = Cursor(Task(vgsim.MLP(10, 8)), (), max_samples=3000)
     >>> scheduler = Scheduler([cursor], None, Workers(None, 1))
