@@ -39,6 +39,7 @@ __all__ = [
     "checked_numbers",
     "listed",
     "meant",
+    "memory_error",
     "plain",
     "real_array",
     "require_memory",
@@ -81,6 +82,11 @@ def value_error(argument: str, problem: str, of: str = "") -> ValueError:
 def type_error(argument: str, problem: str, of: str = "") -> TypeError:
     """Return a TypeError that knows its argument: see `value_error`."""
     return _knowing(TypeError(f"{argument}{of} {problem}"), argument, problem)
+
+
+def memory_error(argument: str, problem: str) -> MemoryError:
+    """Return a MemoryError that knows its argument: see `value_error`."""
+    return _knowing(MemoryError(f"{argument} {problem}"), argument, problem)
 
 
 E = TypeVar("E", bound=Exception)

@@ -106,10 +106,63 @@ cdef extern from "vg_api.h" nogil:
 
 cdef extern from *:
     """
+    #include <omp.h>
+    #include <pthread.h>
     #include <stdlib.h>
     #ifdef __linux__
+    #include <sched.h>
     #include <sys/mman.h>
     #endif
+    /* OMP_PROC_BIND, OMP_PLACES and their like bind the thread that loads OpenMP, and the first of
+       every team, to the first place: to one processor, whatever else binds a thread there. */
+    static int vg_processors(int unbind) /* of all places, 0 without; this thread may use them */
+    {
+        int found = 0;
+    #ifdef __linux__
+        cpu_set_t all;
+        CPU_ZERO(&all);
+        for (int place = 0; place < omp_get_num_places(); place++) {
+            int count = omp_get_place_num_procs(place), *ids = malloc(sizeof(int) * (count + 1));
+            if (ids == NULL) return 0;
+            omp_get_place_proc_ids(place, ids);
+            for (int i = 0; i < count; i++)
+                if (ids[i] < CPU_SETSIZE) CPU_SET(ids[i], &all);
+            free(ids);
+        }
+        found = CPU_COUNT(&all);
+        if (unbind && found) (void)sched_setaffinity(0, sizeof all, &all);
+    #endif
+        return found;
+    }
+    static pthread_mutex_t vg_gate = PTHREAD_MUTEX_INITIALIZER;
+    static void *vg_wait(void *nothing)
+    {
+        pthread_mutex_lock(&vg_gate);
+        pthread_mutex_unlock(&vg_gate);
+        return nothing;
+    }
+    /* Starts threads as OpenMP does, which ends the process where that fails; returns how many. */
+    static int vg_startable(int count, size_t stack_bytes)
+    {
+        pthread_t *threads = malloc(sizeof(pthread_t) * (size_t)(count + 1));
+        pthread_attr_t attributes;
+        int started = 0;
+        if (threads == NULL || pthread_attr_init(&attributes)) return 0;
+        if (stack_bytes) (void)pthread_attr_setstacksize(&attributes, stack_bytes);
+        pthread_mutex_lock(&vg_gate);
+        while (started < count && !pthread_create(threads + started, &attributes, vg_wait, NULL))
+            started++;
+        pthread_mutex_unlock(&vg_gate);
+        for (int i = 0; i < started; i++) pthread_join(threads[i], NULL);
+        (void)pthread_attr_destroy(&attributes);
+        free(threads);
+        return started;
+    }
+    static void vg_whole_team(void) /* the next team is as large as it is asked to be */
+    {
+        omp_set_dynamic(0);
+        if (omp_get_max_active_levels() < 1) omp_set_max_active_levels(1);
+    }
     static void *vg_allocate(size_t bytes) /* in huge pages where it is worth it */
     {
         const size_t page = (size_t)2 << 20;
@@ -123,6 +176,10 @@ cdef extern from *:
     #define vg_add(counter, n) __atomic_fetch_add(counter, n, __ATOMIC_RELAXED)
     """
     const char *VG_COMPILER
+    int omp_get_thread_limit() nogil
+    int vg_processors(int unbind) nogil
+    int vg_startable(int count, size_t stack_bytes) nogil
+    void vg_whole_team() nogil
     void *vg_allocate(size_t bytes) nogil
     void vg_add(int64_t *counter, int64_t n) nogil
 
@@ -152,6 +209,21 @@ ACTIVATIONS = tuple(
 )
 
 cdef object forced_isa = None
+
+vg_processors(True)
+
+
+def openmp_limits():
+    """The processors that OpenMP binds threads to, 0 if it binds none, and the most threads."""
+    return vg_processors(False), omp_get_thread_limit()
+
+
+def startable(int count, size_t stack_bytes):
+    """How many threads can be started at a time, up to `count`; 0 is the usual size of a stack."""
+    cdef int started
+    with nogil:
+        started = vg_startable(count, stack_bytes)
+    return started
 
 
 def compiled_isas():
@@ -241,7 +313,9 @@ def generate(const uint32_t[::1] key, int64_t groups, int64_t layers, int64_t un
     cdef int64_t _group
     cdef double total = 0
     cdef void *scratch = NULL
+    vg_whole_team()
     with nogil, parallel(num_threads=n_threads):
+        vg_processors(True)
         vg_clean_registers()
         scratch = vg_allocate(<size_t>(units + 4) * 64)
         if scratch != NULL:
@@ -348,7 +422,9 @@ cdef class Run:
         cdef int64_t group
         cdef size_t bytes_needed = self.kernel.scratch_bytes(&self.plan)
         cdef void *scratch = NULL
+        vg_whole_team()
         with nogil, parallel(num_threads=n_threads):
+            vg_processors(True)
             vg_clean_registers()
             scratch = vg_allocate(bytes_needed)
             if scratch == NULL:

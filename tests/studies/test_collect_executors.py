@@ -2,17 +2,21 @@
 
 import multiprocessing
 import os
+import pickle
 import signal
 import subprocess
 import sys
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from weakref import WeakValueDictionary
 
 import pytest
 
 import vgsim
+from vgsim._studies import carried
 from vgsim._studies.workers import Workers
 
 STUDY = """
+import numpy as np
 import vgsim
 NETS = vgsim.sweep(vgsim.MLP, width=[16, 64], activation=["tanh", "relu"], depth=[5, 50])
 ARGUMENTS = {
@@ -21,9 +25,12 @@ ARGUMENTS = {
     "thresholds": (1e-6, 0.5),
     "layers": (0, 2),
 }
+DATA = np.random.default_rng(0).normal(size=(5000, 16))
+ON_DATA = {"max_samples": 8000, "inputs": DATA}
 """
 exec(STUDY)
-networks, arguments = NETS, ARGUMENTS  # noqa: F821
+networks, arguments, on_data = NETS, ARGUMENTS, ON_DATA  # noqa: F821
+narrow = [network for network in networks if network.width == 16]
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +39,12 @@ def whole():
     study = vgsim.collect(networks, **arguments)
     assert len({result.n for result in study}) > 2
     return study
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    """A study on data by threads of this process."""
+    return vgsim.collect(narrow, **on_data)
 
 
 def run_script(tmp_path, code, *command):
@@ -83,6 +96,16 @@ def test_a_killed_process_ends_a_pool_but_not_a_study(whole, tmp_path):
 DASK = """
 import os, signal
 from distributed import Client, LocalCluster
+from vgsim._engine.data import Data
+
+pickled = 0
+
+def reduced(data):
+    global pickled
+    pickled += 1
+    return Data, (data.digest, data.significands, data.exponents)
+
+Data.__reduce__ = reduced
 
 def main():
     with (
@@ -93,6 +116,8 @@ def main():
     ):
         executor = client.get_executor()
         vgsim.collect(NETS, **ARGUMENTS, executor=executor).save("dask.npz")
+        vgsim.collect(NETS[:4], **ON_DATA, executor=executor).save("data.npz")
+        print(pickled)
         killed = False
         for study in vgsim.iter_collect(NETS, **ARGUMENTS, executor=executor, store="store"):
             if not killed and sum(result.n for result in study) > 10_000:
@@ -106,10 +131,15 @@ if __name__ == "__main__":
 """
 
 
-def test_dask(whole, tmp_path):
-    """By a cluster of two processes; then one of them is killed in mid-study."""
+def test_dask(whole, drawn, tmp_path):
+    """By a cluster of two processes; then one of them is killed in mid-study.
+
+    The client, and the scheduler in its process, pickle data once each at most.
+    """
     pytest.importorskip("distributed", reason="needs dask.distributed")
-    run_script(tmp_path, DASK, sys.executable)
+    done = run_script(tmp_path, DASK, sys.executable)
+    assert int(done.stdout) <= 2
+    assert vgsim.load(tmp_path / "data.npz") == drawn
     study = vgsim.load(tmp_path / "dask.npz")
     assert study == whole
     assert study.provenance["executor"] == "ClientExecutor"
@@ -123,18 +153,99 @@ from mpi4py.futures import MPIPoolExecutor
 if __name__ == "__main__":
     with MPIPoolExecutor() as executor:
         study = vgsim.collect(NETS, **ARGUMENTS, executor=executor, store="store")
+        vgsim.collect(NETS[:4], **ON_DATA, executor=executor).save("data.npz")
         print(executor.num_workers)
     study.save("mpi.npz")
 """
 
 
-def test_mpi(whole, tmp_path, mpiexec):
+def test_mpi(whole, drawn, tmp_path, mpiexec):
     done = run_script(tmp_path, MPI, *mpiexec, "-n", "3", sys.executable, "-m", "mpi4py.futures")
     assert done.stdout.split() == ["2"]
+    assert vgsim.load(tmp_path / "data.npz") == drawn
     study = vgsim.load(tmp_path / "mpi.npz")
     assert study == whole
     assert study.provenance["executor"] == "MPIPoolExecutor"
     assert vgsim.collect(networks, **arguments, store=tmp_path / "store") == whole
+
+
+class Pool(ProcessPoolExecutor):
+    """Two processes; the sizes of the units that are sent to them are kept."""
+
+    def __init__(self, *initializer):
+        super().__init__(2, multiprocessing.get_context("spawn"), *initializer)
+        self.sizes = []
+
+    def submit(self, function, /, *unit):
+        self.sizes.append(len(pickle.dumps((function, unit))))
+        return super().submit(function, *unit)
+
+
+def note_arrivals(path):
+    """Have this process write its number to a file whenever data arrive in it."""
+    data = carried.Reference.data
+
+    def noting(reference):
+        with open(path, "a") as file:
+            file.write(f"{os.getpid()}\n")
+        return data(reference)
+
+    carried.Reference.data = noting
+
+
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="needs memory that can be lent")
+def test_data_reach_each_process_once(drawn, tmp_path):
+    with Pool(note_arrivals, (tmp_path / "arrivals",)) as executor:
+        assert vgsim.collect(narrow, **on_data, executor=executor) == drawn
+    arrivals = (tmp_path / "arrivals").read_text().split()
+    assert 1 <= len(arrivals) == len(set(arrivals)) <= 2
+    assert len(executor.sizes) > 4
+    assert max(executor.sizes) < 4000
+
+
+class Apart(Executor):
+    """Two workers in turn, each with the memory of a process of its own."""
+
+    _max_workers = 2
+
+    def __init__(self):
+        self.memories = [(WeakValueDictionary(), None)] * 2
+        self.sizes = []
+
+    def submit(self, function, /, *unit):
+        sent, worker, future = pickle.dumps((function, unit)), len(self.sizes) % 2, Future()
+        self.sizes.append(len(sent))
+        own = carried._here, carried._kept
+        carried._here, carried._kept = self.memories[worker]
+        try:
+            function, unit = pickle.loads(sent)
+            future.set_result(function(*unit))
+        except Exception as error:
+            future.set_exception(error)
+        finally:
+            self.memories[worker] = carried._here, carried._kept
+            carried._here, carried._kept = own
+        return future
+
+
+@pytest.mark.parametrize("lending", [True, False])
+def test_data_are_sent_where_they_cannot_be_lent(drawn, monkeypatch, lending):
+    """Twice at most to each worker, for which two units were on their way before they were."""
+    if not lending:
+        monkeypatch.delattr(os, "memfd_create", raising=False)
+    elif not hasattr(os, "memfd_create"):
+        pytest.skip("needs memory that can be lent")
+    executor = Apart()
+    assert vgsim.collect(narrow, **on_data, executor=executor) == drawn
+    with_data = sum(size > on_data["inputs"].nbytes for size in executor.sizes)
+    assert with_data == 0 if lending else 2 <= with_data <= 4
+
+
+def test_threads_of_a_pool_have_the_data(drawn):
+    """And keep them no longer than the study."""
+    with ThreadPoolExecutor(2) as executor:
+        assert vgsim.collect(narrow, **on_data, executor=executor) == drawn
+    assert carried._kept is None
 
 
 def test_threads_of_a_unit(monkeypatch):

@@ -287,7 +287,7 @@ def lyapunov(
     TypeError, ValueError
         If an argument is of the wrong type or out of range.
     MemoryError
-        If the results or the working memory would not fit.
+        As :func:`simulate`.
 
     Notes
     -----

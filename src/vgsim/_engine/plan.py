@@ -83,6 +83,7 @@ class Plan:
         bias_scale = limits if uniform_bias else np.full(net.depth, net.bias_std)
         residual = net.residual
         skip = "highway" if net.highway else residual.style if residual else None
+        data = settings.data
         return {
             "depth": net.depth,
             "widths": self._widths,
@@ -110,7 +111,8 @@ class Plan:
             "recurrent": net.shares_weights,
             "input_scale": net.input_std / math.sqrt(self._widths[0]),
             "segment_ends": self.segment_ends,
-            **_input_fields(settings.data),
+            "inputs": None if data is None else data.significands,
+            "input_exponents": None if data is None else data.exponents,
         }
 
     @cached_property
@@ -201,15 +203,3 @@ def relative_cost(network: Network, engine: str, columns: int) -> float:
     else:
         numbers = n[1:] @ n[:-1] if engine == "dense" else columns * n.sum()
     return float(numbers * (1 + columns / 8))
-
-
-def _input_fields(data: NDArray[np.float64] | None) -> dict[str, Any]:
-    """Rows as significands below 1 and a power of two, so that float32 holds any of them."""
-    if data is None:
-        return {"inputs": None, "input_exponents": None}
-    _, exponents = np.frexp(np.max(np.abs(data), axis=1))
-    significands = np.ldexp(data, -exponents[:, np.newaxis])
-    return {
-        "inputs": np.ascontiguousarray(significands),
-        "input_exponents": exponents.astype(np.int64),
-    }

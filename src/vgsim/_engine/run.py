@@ -5,14 +5,19 @@ from __future__ import annotations
 import math
 import os
 import platform
+import re
+import resource
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from vgsim._checks import Integer, value_error
+from vgsim._checks import Integer, memory_error, value_error
 from vgsim._engine.settings import STREAM_VERSION
 from vgsim._kernels import (
     COMPILER,
@@ -20,11 +25,20 @@ from vgsim._kernels import (
     available_isas,
     compiled_isas,
     lanes,
+    openmp_limits,
     selected_isa,
+    startable,
 )
 from vgsim._version import __version__
 
-__all__ = ["execute", "openmp_has_run", "provenance", "show_config", "thread_count"]
+__all__ = [
+    "execute",
+    "openmp_has_run",
+    "provenance",
+    "show_config",
+    "thread_count",
+    "too_few_threads",
+]
 
 
 MOST_THREADS = 4096
@@ -42,28 +56,33 @@ def thread_count(n_threads: int | None = None) -> int:
     -------
     int
         `n_threads`, else the first number of OMP_NUM_THREADS, else the processors this process may
-        use: its affinity, within the CPU quota of its control group.
+        use: its affinity, or what OMP_PLACES and its like leave of it, within the CPU quota of its
+        control group, and OMP_THREAD_LIMIT.
 
     Raises
     ------
     TypeError, ValueError
-        If n_threads or OMP_NUM_THREADS is not a positive integer.
+        If n_threads or OMP_NUM_THREADS is not a positive integer, or above OMP_THREAD_LIMIT.
     """
+    places, limit = openmp_limits()
     if n_threads is not None:
-        return Integer(1, MOST_THREADS).check("n_threads", n_threads)
-    setting = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    if setting:
+        name, count = "n_threads", Integer(1, MOST_THREADS).check("n_threads", n_threads)
+    elif setting := os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip():
         if not setting.isdecimal() or int(setting) < 1:
             raise value_error("OMP_NUM_THREADS", f"must be a positive integer, got {setting!r}")
-        return min(int(setting), MOST_THREADS)
-    return _machine()
-
-
-def _machine() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        processors = len(os.sched_getaffinity(0))
+        name, count = "OMP_NUM_THREADS", min(int(setting), MOST_THREADS)
     else:
-        processors = os.cpu_count() or 1
+        return min(_processors(places), limit, MOST_THREADS)
+    if count > limit:
+        raise value_error(name, f"must be at most {limit}, OMP_THREAD_LIMIT, got {count}")
+    return count
+
+
+def _processors(places: int) -> int:
+    """How many processors this process may use; OpenMP binds its threads to `places` of them."""
+    processors = places or os.cpu_count() or 1
+    if not places and hasattr(os, "sched_getaffinity"):
+        processors = len(os.sched_getaffinity(0))
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
         processors = min(processors, max(1, math.ceil(int(quota) / int(period))))
@@ -73,8 +92,20 @@ def _machine() -> int:
 
 
 POLL_SECONDS = 0.1
+SETTLE_SECONDS = 1.0  # in which threads that have ended are gone
 _ran_in: set[int] = set()  # processes
-_kept = threading.local()  # for each calling thread one of its own, which keeps its OpenMP team
+
+
+@dataclass
+class _Kept:
+    """The thread that runs the kernels of one calling thread, and keeps its OpenMP team."""
+
+    process: int
+    thread: ThreadPoolExecutor
+    team: int = 1  # how many threads it is; OpenMP ends those that a run does not need
+
+
+_of_caller = threading.local()
 
 
 def openmp_has_run() -> bool:
@@ -90,6 +121,8 @@ def execute(
 ) -> None:
     """Run the kernel in a thread of its own; this one stays free for Ctrl-C and progress.
 
+    Whatever ends it, at any instant, the kernel has ended before.
+
     Parameters
     ----------
     run : Run
@@ -104,28 +137,90 @@ def execute(
     ------
     KeyboardInterrupt
         On Ctrl-C, within a second.
+    MemoryError
+        If so many threads cannot be started.
     """
-    _ran_in.add(os.getpid())
-    future = _thread().submit(run.simulate, threads, chunk)
+    kept = _kept()
+
+    def simulate() -> None:
+        if (more := threads - kept.team) > 0 and (started := _startable(more)) < more:
+            raise too_few_threads(threads, kept.team + started)
+        kept.team = threads
+        run.simulate(threads, chunk)
+
     try:
+        future = kept.thread.submit(simulate)
         while wait([future], timeout=POLL_SECONDS).not_done:
             if report is not None:
                 report(run.done)
-    except BaseException:
+        future.result()
+    except BaseException as error:
         run.cancel()
-        wait([future])
+        if not _has_ended(kept) and isinstance(error, RuntimeError):
+            raise too_few_threads(threads, 0) from error
         raise
-    future.result()
     if report is not None:
         report(run.done)
 
 
-def _thread() -> ThreadPoolExecutor:
+def _kept() -> _Kept:
     """Return the thread that runs the kernels of this one; a forked process has none yet."""
-    if getattr(_kept, "process", None) != os.getpid():
-        _kept.process, _kept.thread = os.getpid(), ThreadPoolExecutor(1, thread_name_prefix="vgsim")
-    thread: ThreadPoolExecutor = _kept.thread
-    return thread
+    _ran_in.add(os.getpid())
+    kept: _Kept | None = getattr(_of_caller, "kept", None)
+    if kept is None or kept.process != os.getpid():
+        kept = _Kept(os.getpid(), ThreadPoolExecutor(1, thread_name_prefix="vgsim"))
+        _of_caller.kept = kept
+    return kept
+
+
+def _has_ended(kept: _Kept) -> bool:
+    """Wait for all that a thread was given; where it never started, forget it and that."""
+    try:
+        kept.thread.submit(int).result()
+    except RuntimeError:
+        del _of_caller.kept
+        return False
+    return True
+
+
+def _startable(count: int) -> int:
+    """Return how many more threads OpenMP can start, up to `count`; where it cannot, it exits."""
+    before = _tasks()
+    started = startable(count, _stack_bytes())
+    end = time.monotonic() + SETTLE_SECONDS
+    while _tasks() > before and time.monotonic() < end:  # they count until the system forgets them
+        time.sleep(1e-4)
+    return started
+
+
+def _tasks() -> int:
+    try:
+        return len(os.listdir("/proc/self/task"))
+    except OSError:
+        return 0
+
+
+def _stack_bytes() -> int:
+    """Return the size that OMP_STACKSIZE sets, 0 for the system's."""
+    setting = os.environ.get("OMP_STACKSIZE", "").strip().upper()
+    found = re.fullmatch(r"(\d{1,12})\s*([BKMG]?)", setting)
+    return int(found[1]) << 10 * "BKMG".index(found[2] or "K") if found else 0
+
+
+def too_few_threads(threads: int, started: int) -> MemoryError:
+    """Return the error of a run for which not enough threads can be started."""
+    limits = {}
+    for name, kind in (("ulimit -u", resource.RLIMIT_NPROC), ("ulimit -v", resource.RLIMIT_AS)):
+        if (soft := resource.getrlimit(kind)[0]) != resource.RLIM_INFINITY:
+            limits[name] = str(soft >> 10 if kind == resource.RLIMIT_AS else soft)
+    with suppress(OSError):
+        limits["pids.max"] = Path("/sys/fs/cgroup/pids.max").read_text().strip()
+    found = ", ".join(f"{name} is {value}" for name, value in limits.items()) or "no limit is set"
+    return memory_error(
+        "n_threads",
+        f"must be at most {started} here, got {threads}: the system lets no more threads start "
+        f"({found})",
+    )
 
 
 def provenance() -> dict[str, str]:
@@ -147,7 +242,8 @@ def show_config() -> None:
     Raises
     ------
     ValueError
-        If the environment variable VGSIM_ISA names an instruction set that is not available.
+        If the environment variable VGSIM_ISA names an instruction set that is not available, or
+        OMP_NUM_THREADS is not a number of threads.
 
     Examples
     --------
@@ -164,7 +260,7 @@ def show_config() -> None:
         "available here": ", ".join(available_isas()),
         "in use": f"{made['isa']} ({lanes('float32')} float32 or "
         f"{lanes('float64')} float64 samples side by side)",
-        "threads": str(thread_count()),
+        "threads": f"{thread_count()} (processors: {_processors(openmp_limits()[0])})",
     }
     for name, value in rows.items():
         print(f"{name:<16}{value}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -20,10 +19,10 @@ from vgsim._checks import (
     checked_items,
     listed,
     plain,
-    real_array,
     type_error,
     value_error,
 )
+from vgsim._engine.data import Data, checked_data
 from vgsim._networks.description import Network, checked_network
 from vgsim._networks.initializers import padded
 from vgsim._results.samples import RECORDS
@@ -59,8 +58,8 @@ class Settings:
     ----------
     seed : int
     batch_size : int
-    data : float64 array of shape (N, n_0), or None
-        The inputs are rows of it, or normal.
+    data : Data or None
+        The inputs are its rows, or normal.
     loss, dtype : str
     engine : str
         "auto" until it is that of a network: see `of`.
@@ -68,7 +67,7 @@ class Settings:
 
     seed: int
     batch_size: int
-    data: NDArray[np.float64] | None
+    data: Data | None
     loss: str
     engine: str
     dtype: str
@@ -101,19 +100,16 @@ class Settings:
         return cls(
             seed=_entropy() if seed is None else checked_seed(seed),
             batch_size=_BATCH_SIZE.check("batch_size", batch_size),
-            data=_checked_data(inputs),
+            data=checked_data(inputs),
             loss=_LOSS.check("loss", loss),
             engine=_ENGINE.check("engine", engine),
             dtype=checked_dtype("dtype", dtype, DTYPES),
         )
 
-    @cached_property
+    @property
     def inputs(self) -> str:
         """The identity of the data, "sha256:…" of their shape and values; "normal" without."""
-        if self.data is None:
-            return "normal"
-        content = repr(self.data.shape).encode() + self.data.astype("<f8").tobytes()
-        return f"sha256:{hashlib.sha256(content).hexdigest()}"
+        return "normal" if self.data is None else self.data.digest
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -208,24 +204,7 @@ def checked_seed(seed: object) -> int:
     raise (value_error if isinstance(entropy, int) else type_error)("seed", problem)
 
 
-def _checked_data(inputs: object) -> NDArray[np.float64] | None:
-    """Return the data matrix, (N, n_0) and C-contiguous, or None for normal inputs."""
-    allowed = "must be 'normal' or an array of shape (N, n_0)"
-    if isinstance(word := plain(inputs), str):
-        if word != "normal":
-            raise value_error("inputs", f"{allowed}, got {brief(inputs)}")
-        return None
-    data = real_array(
-        "inputs", inputs, "must be 'normal' or an array of real numbers, of shape (N, n_0)"
-    )
-    if data.ndim != 2 or not 0 < len(data) < 2**32:
-        raise value_error("inputs", f"{allowed} and 1 <= N < 2**32, got shape {data.shape}")
-    if not np.all(np.isfinite(data)):
-        raise value_error("inputs", "must be finite, got NaN or infinity in it")
-    return np.ascontiguousarray(data)
-
-
-def _check_rows(data: NDArray[np.float64], n_0: int, batch_size: int) -> None:
+def _check_rows(data: Data, n_0: int, batch_size: int) -> None:
     """Refuse data of another width than the input's, or of too few rows for a batch."""
     if data.shape[1] != n_0:
         raise value_error(
@@ -233,7 +212,7 @@ def _check_rows(data: NDArray[np.float64], n_0: int, batch_size: int) -> None:
             f"must be 'normal' or an array of shape (N, n_0) with n_0 = {n_0}, "
             f"got shape {data.shape}",
         )
-    if len(data) < batch_size:
+    if data.shape[0] < batch_size:
         raise value_error(
             "inputs",
             f"must have at least batch_size = {batch_size} rows, drawn without replacement, "

@@ -62,7 +62,8 @@ def simulate(
         Inputs B to one network. Norms of activations and gradients run over the whole batch.
     inputs : "normal" or array_like, shape (N, n_0)
         Law of the inputs X_0: i.i.d. N(0, 1), or uniformly random rows of a data matrix, drawn
-        without replacement within a batch. An `RNN` starts from them.
+        without replacement within a batch. An `RNN` starts from them. While the array lives, a
+        scaled copy of it is kept for further calls.
     loss : {"linear", "mse", "cross_entropy"}, default "linear"
         "linear": G_D is i.i.d. N(0, 1). "mse": L = ½ Σ (X_D - T)², T i.i.d. N(0, 1).
         "cross_entropy": softmax cross-entropy with X_D as logits, summed over the batch, one
@@ -95,7 +96,8 @@ def simulate(
     TypeError, ValueError
         If an argument is of the wrong type or out of range.
     MemoryError
-        If the results or the working memory would not fit; the message says what to change.
+        If the results or the working memory would not fit, or the system does not let so many
+        threads start; the message says what to change.
 
     Notes
     -----

@@ -13,12 +13,13 @@ from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vgsim._engine.data import Data
 from vgsim._engine.progress import Progress, shown
 from vgsim._engine.run import provenance
 from vgsim._results.samples import merged_provenance
 from vgsim._studies.blocks import BLOCK, Blocks
+from vgsim._studies.carried import DataMissingError
 from vgsim._studies.precision import Precision
 from vgsim._studies.result import Result
 from vgsim._studies.store import Store
@@ -194,7 +195,7 @@ class Scheduler:
     Parameters
     ----------
     cursors : sequence of Cursor
-    data : array or None
+    data : Data or None
         What the tasks' inputs are drawn from.
     workers : Workers
     max_seconds : float or None
@@ -204,8 +205,8 @@ class Scheduler:
     Examples
     --------
     >>> import vgsim
-    >>> from vgsim._studies.scheduler import Scheduler
-    >>>     >>> from vgsim._studies.workers import Workers
+    >>> from vgsim._studies.scheduler import Cursor, Scheduler
+    >>> from vgsim._studies.workers import Workers
     >>> from vgsim._studies.task import Task
     >>> cursor = Cursor(Task(vgsim.MLP(10, 8)), (), max_samples=3000)
     >>> scheduler = Scheduler([cursor], None, Workers(None, 1))
@@ -218,7 +219,7 @@ class Scheduler:
     def __init__(
         self,
         cursors: Sequence[Cursor],
-        data: NDArray[np.float64] | None,
+        data: Data | None,
         workers: Workers,
         max_seconds: float | None = None,
         store: Any = None,
@@ -450,7 +451,9 @@ class Scheduler:
     def _submit(self, units: Iterable[_Unit]) -> None:
         for unit in units:
             try:
-                future = self._workers.submit(unit.cursor.task, self._data, unit.first, unit.end)
+                future = self._workers.submit(
+                    unit.cursor.task, self._data, unit.first, unit.end, again=unit.attempt > 1
+                )
             except RuntimeError:  # the executor has ended, but units may have finished
                 arrived, *_ = self._received()
                 with self._transaction():
@@ -475,7 +478,7 @@ def _consecutive(parts: list[Blocks]) -> list[Blocks]:
 
 def _is_lost(error: BaseException) -> bool:
     """Whether the worker is to blame, and not the work, and there are others."""
-    return isinstance(error, CancelledError) or type(error).__name__ in (
+    return isinstance(error, (CancelledError, DataMissingError)) or type(error).__name__ in (
         "KilledWorker",
         "CommClosedError",
         "FutureCancelledError",

@@ -9,10 +9,8 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from vgsim._checks import Integer, brief, check_threshold, checked_items, value_error
+from vgsim._engine.data import Data
 from vgsim._engine.plan import relative_cost
 from vgsim._engine.settings import STREAM_VERSION, Settings, checked_layers
 from vgsim._networks.description import Network, checked_network, network_from_json
@@ -103,7 +101,7 @@ class Task:
         own = settings.of(network)
         return cls(network, layers=tuple(layers), thresholds=tuple(thresholds), **own.identity)
 
-    def settings(self, data: NDArray[np.float64] | None) -> Settings:
+    def settings(self, data: Data | None) -> Settings:
         """Return how its samples are drawn, given the data that `inputs` identifies."""
         names = "seed", "batch_size", "loss", "engine", "dtype"
         return Settings(data=data, **{name: getattr(self, name) for name in names})

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from threading import Event, Lock
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vgsim._checks import type_error, value_error
-from vgsim._engine.run import openmp_has_run, thread_count
+from vgsim._engine.data import Data
+from vgsim._engine.run import openmp_has_run, thread_count, too_few_threads
 from vgsim._engine.settings import STREAM_VERSION
 from vgsim._engine.simulate import run
 from vgsim._results.samples import Samples
 from vgsim._studies.blocks import Blocks
+from vgsim._studies.carried import Lent, Reference, reached
 from vgsim._studies.task import Task
 
 __all__ = [
@@ -32,16 +34,14 @@ __all__ = [
 Counted = tuple[Blocks, float]  # with the seconds that the kernels took
 
 
-def run_unit(
-    task: Task, data: NDArray[np.float64] | None, first: int, end: int, n_threads: int
-) -> Counted:
+def run_unit(task: Task, data: Data | None, first: int, end: int, n_threads: int) -> Counted:
     """Simulate the samples first … end − 1 of a task and count them: what a worker does.
 
     Parameters
     ----------
     task : Task
-    data : array or None
-        The matrix whose digest is the task's inputs; None where these are normal.
+    data : Data or None
+        Those whose digest is the task's inputs; None where these are normal.
     first, end : int
     n_threads : int
 
@@ -70,9 +70,20 @@ def run_unit(
     return counted(task, simulated(task, data, first, end, n_threads))
 
 
+def _run_with(
+    task: Task, carried: Data | Reference, first: int, end: int, n_threads: int
+) -> Counted:
+    """Run a unit with data that are carried to it: see `run_unit`."""
+    return run_unit(task, reached(carried), first, end, n_threads)
+
+
+def _same(data: Data) -> Data:
+    return data
+
+
 def simulated(
     task: Task,
-    data: NDArray[np.float64] | None,
+    data: Data | None,
     first: int,
     end: int,
     n_threads: int,
@@ -144,6 +155,8 @@ class Workers:
         self._interrupted = Event()
         self._late = Event()
         self._counted: tuple[float, int] | None = None
+        self._lent: Lent | None = None
+        self._on_dask: Any = None
         self.n_threads = thread_count(n_threads if n_threads is not None or local else 1)
         self.name = "threads" if local else type(executor).__name__
 
@@ -158,31 +171,62 @@ class Workers:
         return self._counted[1]
 
     def submit(
-        self, task: Task, data: NDArray[np.float64] | None, first: int, end: int
+        self, task: Task, data: Data | None, first: int, end: int, again: bool = False
     ) -> Future[Counted]:
         """Run a unit on some worker: see `run_unit`.
+
+        Where it was submitted before, and a worker lacked the data, it takes them with it `again`.
 
         Raises
         ------
         RuntimeError
             If the executor is broken or shut down.
+        MemoryError
+            If this process can start no thread.
         """
-        unit = task, data, first, end, self.n_threads
         if self._local is not None:
-            return self._local.submit(self._run_here, *unit)
+            try:
+                return self._local.submit(self._run_here, task, data, first, end, self.n_threads)
+            except RuntimeError as error:
+                raise too_few_threads(self.n_threads, 0) from error
         assert self._executor is not None
-        # Dask would take equal arguments for the same unit, and a second attempt for the first.
-        options: dict[str, Any] = {"pure": False} if _dask_client(self._executor) else {}
+        carried: Any = data
+        function: Callable[..., Counted] = run_unit
+        options: dict[str, Any] = {}
         try:
-            return self._executor.submit(run_unit, *unit, **options)
+            if (client := _dask_client(self._executor)) is not None:
+                # It would take equal arguments for the same unit, a second attempt for the first.
+                options = {"pure": False}
+                if data is not None:
+                    carried = self._on_workers(client, data)
+            elif data is not None:
+                function = _run_with
+                if not again:
+                    self._lent = self._lent or Lent(data)
+                    carried = self._lent.reference
+            return self._executor.submit(
+                function, task, carried, first, end, self.n_threads, **options
+            )
         except RuntimeError as error:
             raise RuntimeError(
                 f"executor {self.name} takes no more work ({error}): make a new one and call "
                 "again, which goes on from what a store holds"
             ) from error
 
+    def _on_workers(self, client: Any, data: Data) -> Any:
+        """Return the future of data that Dask keeps on its workers, and brings to each of them.
+
+        They are a task, not scattered: they are there again when all who held them have died, and a
+        cluster may begin without workers.
+        """
+        if self._on_dask is None or self._on_dask.status not in ("pending", "finished"):
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Sending large graph")
+                self._on_dask = client.submit(_same, data, pure=False)
+        return self._on_dask
+
     def _run_here(
-        self, task: Task, data: NDArray[np.float64] | None, first: int, end: int, n_threads: int
+        self, task: Task, data: Data | None, first: int, end: int, n_threads: int
     ) -> Counted:
         """Run a unit in this process, where an interrupted study stops its kernel at once."""
 
@@ -206,6 +250,9 @@ class Workers:
 
     def __exit__(self, *_: object) -> None:
         self._interrupted.set()
+        self._on_dask = None
+        if self._lent is not None:
+            self._lent.close()
         if self._local is not None:
             self._local.shutdown(cancel_futures=True)
 

@@ -204,7 +204,11 @@ def replay(
         index=checked_int("index", index, 0, INDICES - 1, "2**56 - 1"),
         dtype=settings.dtype,
     )
-    X = draw.columns("input", 0, network.width_at(0), B) if data is None else draw.rows(data, B)
+    X = (
+        draw.columns("input", 0, network.width_at(0), B)
+        if data is None
+        else draw.rows(data.values, B)
+    )
     if network.shares_weights:
         return _recurrent(network, draw, X, settings.loss)
     if settings.engine == "dense":
