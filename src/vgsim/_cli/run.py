@@ -21,9 +21,9 @@ import numpy as np
 
 from vgsim._checks import TABULATED, check_threshold, checked_int
 from vgsim._cli.fields import DEPTHS, networks_of, row, short_width, spec, technique, title
-from vgsim._engine import simulate
 from vgsim._engine.plan import relative_cost
 from vgsim._engine.progress import shown
+from vgsim._engine.run import run as run_network
 from vgsim._engine.run import thread_count
 from vgsim._engine.settings import Settings, checked_layers, checked_record
 from vgsim._networks.description import Network
@@ -166,7 +166,7 @@ def simulations(
 
         for number, (network, own, file) in enumerate(every):
             report = partial(told, number)
-            samples = simulate.run(network, own, first, n, layers, recorded, threads, report)
+            samples = run_network(network, own, first, n, layers, recorded, threads, report)
             if file:
                 with writing(file):
                     samples.save(file)

@@ -77,8 +77,8 @@ class Data:
 _last: tuple[weakref.ref[Any], Data] | None = None  # of the object that was given last
 
 
-def checked_data(inputs: object) -> Data | None:
-    """Return a data matrix prepared, or None for normal inputs.
+def checked_data(inputs: object) -> Data:
+    """Return a data matrix prepared.
 
     What was prepared last is kept as long as the object lives that it was made of, and is found
     again by its digest: a call with the same data pays for the digest alone, and one with data that
@@ -87,7 +87,7 @@ def checked_data(inputs: object) -> Data | None:
     Raises
     ------
     TypeError, ValueError
-        If `inputs` is neither "normal" nor a matrix of finite real numbers.
+        If `inputs` is not a matrix of finite real numbers.
 
     Examples
     --------
@@ -98,10 +98,8 @@ def checked_data(inputs: object) -> Data | None:
     True
     """
     global _last
-    if isinstance(word := plain(inputs), str):
-        if word != "normal":
-            raise value_error("inputs", f"{ALLOWED}, got {brief(inputs)}")
-        return None
+    if isinstance(plain(inputs), str):
+        raise value_error("inputs", f"{ALLOWED}, got {brief(inputs)}")
     allowed = "must be 'normal' or an array of real numbers, of shape (N, n_0)"
     array = real_array("inputs", inputs, allowed)
     if array.ndim != 2 or not 0 < len(array) < 2**32:

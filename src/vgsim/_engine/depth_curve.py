@@ -20,9 +20,8 @@ from vgsim._checks import (
 )
 from vgsim._engine.plan import relative_cost
 from vgsim._engine.progress import Progress, shown
-from vgsim._engine.run import thread_count
+from vgsim._engine.run import run, thread_count
 from vgsim._engine.settings import Settings
-from vgsim._engine.simulate import run
 from vgsim._networks.description import Network, checked_network
 from vgsim._results.depth_curve import DepthCurve
 from vgsim._results.samples import Samples

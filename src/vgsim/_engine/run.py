@@ -1,4 +1,4 @@
-"""One run of the kernels on this machine: threads, interruption, provenance."""
+"""One run of the kernels on this machine: memory, threads, interruption, provenance."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from vgsim._checks import Integer, memory_error, value_error
-from vgsim._engine.settings import STREAM_VERSION
+from vgsim._checks import Integer, memory_error, require_memory, value_error
+from vgsim._engine.plan import Plan
+from vgsim._engine.settings import STREAM_VERSION, Settings, places
 from vgsim._kernels import (
     COMPILER,
     Run,
@@ -29,16 +32,82 @@ from vgsim._kernels import (
     selected_isa,
     startable,
 )
+from vgsim._networks.description import Network
+from vgsim._results.samples import QUANTITIES, Samples
 from vgsim._version import __version__
 
 __all__ = [
     "execute",
     "openmp_has_run",
     "provenance",
+    "run",
     "show_config",
     "thread_count",
     "too_few_threads",
 ]
+
+
+def run(
+    network: Network,
+    settings: Settings,
+    first: int,
+    n_samples: int,
+    layers: NDArray[np.int64],
+    recorded: frozenset[str],
+    threads: int,
+    report: Callable[[int], object] | None = None,
+) -> Samples:
+    """Simulate with checked settings and arguments: plan, estimate memory, run the kernels."""
+    plan = Plan(network, settings, threads)
+    _check_memory(n_samples, len(layers), recorded, plan)
+    weight_layers, unit_layers = network.weight_places(layers), layers[layers >= 1]
+    along = {"layer": layers, "weight_layer": weight_layers, "saturation_layer": unit_layers}
+    outputs: dict[str, Any] = {
+        name: np.empty((n_samples, *(len(along[dim]) for dim in quantity.dims[1:])), quantity.dtype)
+        for name, quantity in QUANTITIES.items()
+        if quantity.record is None or quantity.record in recorded
+    }
+    kernel = Run(
+        settings.dtype,
+        settings.key(network),
+        first=first,
+        count=n_samples,
+        n_columns=len(layers),
+        n_weight_columns=len(weight_layers),
+        n_saturation_columns=len(unit_layers),
+        column=places(layers, network.depth),
+        weight_column=places(weight_layers, network.depth),
+        saturation_column=places(unit_layers, network.depth),
+        **plan.fields,
+        **{QUANTITIES[name].kernel or name: array for name, array in outputs.items()},
+    )
+    started = time.perf_counter()
+    execute(kernel, threads, plan.chunk(n_samples), report)
+    elapsed = time.perf_counter() - started
+    return Samples(
+        network,
+        **settings.identity,
+        index=np.arange(first, first + n_samples, dtype=np.int64),
+        layers=layers,
+        provenance=provenance() | {"n_threads": str(threads)},
+        elapsed=elapsed,
+        **outputs,
+    )
+
+
+def _check_memory(n: int, k: int, recorded: frozenset[str], plan: Plan) -> None:
+    tables = sum(quantity.record in recorded for quantity in QUANTITIES.values())
+    results, working = n * (8 * k * tables + 8 + 8 + 1), plan.working_bytes
+    B = plan.settings.batch_size
+    fewer = "" if B == 1 else f"lower the batch size, {B}, "
+    require_memory(
+        results + working,
+        f"this run ({results / 2**30:.3g} GiB of results, {working / 2**30:.3g} GiB of "
+        f"working memory on {plan.threads} threads)",
+        f"lower the number of samples, {n} (runs from different first indices can be reduced one "
+        f"by one), record fewer of the {k} layers or of the quantities "
+        f"{', '.join(sorted(recorded))}, {fewer}or lower the number of threads",
+    )
 
 
 MOST_THREADS = 4096

@@ -100,7 +100,7 @@ class Settings:
         return cls(
             seed=_entropy() if seed is None else checked_seed(seed),
             batch_size=_BATCH_SIZE.check("batch_size", batch_size),
-            data=checked_data(inputs),
+            data=None if _is_normal(inputs) else checked_data(inputs),
             loss=_LOSS.check("loss", loss),
             engine=_ENGINE.check("engine", engine),
             dtype=checked_dtype("dtype", dtype, DTYPES),
@@ -188,6 +188,12 @@ def _matrix_free_is_cheaper(network: Network, columns: int) -> bool:
     width = network.width
     mean = width if isinstance(width, int) else sum(width) / len(width)
     return columns <= 0.4 * mean
+
+
+def _is_normal(inputs: object) -> bool:
+    """Whether inputs are said to be normal."""
+    word = plain(inputs)
+    return isinstance(word, str) and word == "normal"
 
 
 def _entropy() -> int:

@@ -129,7 +129,7 @@ class Field(Generic[Get, Set]):
     def labels(self, value: Any) -> dict[str, Any]:
         """Return a value by the names of sweep, those of its parts with two underscores."""
         if isinstance(value, Named):
-            label, parts = value.name, value.parameters
+            label, parts = value.name, value._parameters
         elif isinstance(value, Description):
             label, parts = type(value).__name__, value._values()
         else:

@@ -29,6 +29,7 @@ class Named:
 
     name: str
     _values: tuple[float | str, ...]
+    _parameters: dict[str, float | str] = field(compare=False)
 
     def __init__(self, name: str, /, **parameters: Any) -> None:
         word = plain(name)
@@ -55,6 +56,7 @@ class Named:
             values.append(parameter.check(key, value, f" of {self._argument} {name!r}"))
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "_values", tuple(values))
+        object.__setattr__(self, "_parameters", dict(zip(known, values, strict=True)))
 
     @classmethod
     def _made(cls, value: Any, given: Mapping[str, Any], others: tuple[str, ...] = ()) -> Any:
@@ -95,9 +97,7 @@ class Named:
     @property
     def parameters(self) -> Mapping[str, Any]:
         """Every parameter by name, defaults filled in; read-only."""
-        return MappingProxyType(
-            dict(zip(self._table[self.name].parameters, self._values, strict=True))
-        )
+        return MappingProxyType(self._parameters)
 
     def to_json(self) -> str | dict[str, float | str]:
         """Return the name alone, or a dict of it and the parameters not at their default."""
@@ -115,9 +115,7 @@ class Named:
     def _changed(self) -> dict[str, float | str]:
         known = self._table[self.name].parameters
         return {
-            key: value
-            for (key, parameter), value in zip(known.items(), self._values, strict=True)
-            if value != parameter.default
+            key: value for key, value in self._parameters.items() if value != known[key].default
         }
 
     def __repr__(self) -> str:

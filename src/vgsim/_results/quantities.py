@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vgsim._checks import INDICES
 from vgsim._networks.description import Network
 
-__all__ = ["DTYPES", "QUANTITIES", "RECORDS", "Quantity", "check_arrays", "check_values"]
+__all__ = ["DTYPES", "QUANTITIES", "RECORDS", "Quantity", "check_values"]
 
 
 _DECADES = 2.0**48  # more than 2**32 layers can make of float64 numbers
@@ -74,47 +73,10 @@ DTYPES: dict[str, tuple[Any, ...]] = {  # of the arrays of a file
 }
 
 
-def check_arrays(
-    network: Network,
-    index: NDArray[np.int64],
-    layers: NDArray[np.int64],
-    arrays: Mapping[str, NDArray[Any]],
-) -> None:
-    """Refuse arrays, named as in `QUANTITIES`, that no run can have recorded."""
-    if index.ndim != 1 or not index.size or index[0] < 0 or np.any(index[1:] <= index[:-1]):
-        raise ValueError("index must be a vector of increasing ints >= 0, at least one")
-    if index[-1] >= INDICES:
-        raise ValueError(f"index must be below 2**56, got {index[-1]}")
-    if layers.ndim != 1 or len(set(layers.tolist())) != layers.size:
-        raise ValueError(f"layers must be distinct ints, got {layers.tolist()}")
-    sizes = {
-        "sample": index.size,
-        "layer": layers.size,
-        "saturation_layer": np.count_nonzero(layers >= 1),
-        "weight_layer": network.weight_places(layers).size,
-    }
-    for name, quantity in QUANTITIES.items():
-        if (name in arrays) != (quantity.record is None or quantity.record in arrays):
-            raise ValueError(f"{name} is missing, or there without {quantity.record}")
-        if name not in arrays:
-            continue
-        shape = tuple(sizes[dim] for dim in quantity.dims)
-        if arrays[name].shape != shape:
-            raise ValueError(f"{name} must have shape {shape}, got {arrays[name].shape}")
-        if not np.all(arrays[name] < np.inf):
-            raise ValueError(f"{name} must be finite or -inf, got NaN or inf")
-    if not np.all(np.isfinite(arrays["output_gradient"])):
-        raise ValueError("output_gradient must be finite")
-    if "gradient" in arrays:
-        closed = np.isneginf(arrays["gradient"][:, layers == 0])
-        if np.any(closed != arrays["dead"][:, np.newaxis]):
-            raise ValueError("dead must say where gradient is -inf at layer 0")
-
-
 def check_values(
     network: Network, layers: NDArray[np.int64], arrays: Mapping[str, NDArray[Any]]
 ) -> None:
-    """Refuse values, in arrays that `check_arrays` allows, that no network can have given."""
+    """Refuse values, in arrays that `Samples` allows, that no network can have given."""
     for name, array in arrays.items():
         low, high = QUANTITIES[name].values
         numbers = array.view(np.uint8) if array.dtype == np.bool_ else array

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vgsim._checks import THRESHOLD
+from vgsim._checks import INDICES, THRESHOLD
 from vgsim._networks.description import Network
 from vgsim._results import curves, labelled, npz, summary
 from vgsim._results.distribution import Distribution
-from vgsim._results.quantities import QUANTITIES, RECORDS, check_arrays
+from vgsim._results.quantities import QUANTITIES, RECORDS
 
 if TYPE_CHECKING:
     import pandas
@@ -170,7 +170,7 @@ class Samples(Distribution):
             for name, values in arrays.items()
             if values is not None
         }
-        check_arrays(network, self.index, self.layers, self._arrays)
+        _check_arrays(network, self.index, self.layers, self._arrays)
 
     @property
     def log10_ratio(self) -> Floats:
@@ -419,3 +419,40 @@ def merged_provenance(a: Mapping[str, str], b: Mapping[str, str]) -> dict[str, s
         if a[name] != b[name]:
             merged[name] = "; ".join(sorted({*a[name].split("; "), *b[name].split("; ")}))
     return merged
+
+
+def _check_arrays(
+    network: Network,
+    index: NDArray[np.int64],
+    layers: NDArray[np.int64],
+    arrays: Mapping[str, NDArray[Any]],
+) -> None:
+    """Refuse arrays, named as in `QUANTITIES`, that no run can have recorded."""
+    if index.ndim != 1 or not index.size or index[0] < 0 or np.any(index[1:] <= index[:-1]):
+        raise ValueError("index must be a vector of increasing ints >= 0, at least one")
+    if index[-1] >= INDICES:
+        raise ValueError(f"index must be below 2**56, got {index[-1]}")
+    if layers.ndim != 1 or len(set(layers.tolist())) != layers.size:
+        raise ValueError(f"layers must be distinct ints, got {layers.tolist()}")
+    sizes = {
+        "sample": index.size,
+        "layer": layers.size,
+        "saturation_layer": np.count_nonzero(layers >= 1),
+        "weight_layer": network.weight_places(layers).size,
+    }
+    for name, quantity in QUANTITIES.items():
+        if (name in arrays) != (quantity.record is None or quantity.record in arrays):
+            raise ValueError(f"{name} is missing, or there without {quantity.record}")
+        if name not in arrays:
+            continue
+        shape = tuple(sizes[dim] for dim in quantity.dims)
+        if arrays[name].shape != shape:
+            raise ValueError(f"{name} must have shape {shape}, got {arrays[name].shape}")
+        if not np.all(arrays[name] < np.inf):
+            raise ValueError(f"{name} must be finite or -inf, got NaN or inf")
+    if not np.all(np.isfinite(arrays["output_gradient"])):
+        raise ValueError("output_gradient must be finite")
+    if "gradient" in arrays:
+        closed = np.isneginf(arrays["gradient"][:, layers == 0])
+        if np.any(closed != arrays["dead"][:, np.newaxis]):
+            raise ValueError("dead must say where gradient is -inf at layer 0")

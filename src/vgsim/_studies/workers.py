@@ -13,9 +13,8 @@ import numpy as np
 
 from vgsim._checks import type_error, value_error
 from vgsim._engine.data import Data
-from vgsim._engine.run import openmp_has_run, thread_count, too_few_threads
+from vgsim._engine.run import openmp_has_run, run, thread_count, too_few_threads
 from vgsim._engine.settings import STREAM_VERSION
-from vgsim._engine.simulate import run
 from vgsim._results.samples import Samples
 from vgsim._studies.blocks import Blocks
 from vgsim._studies.carried import Lent, Reference, reached
