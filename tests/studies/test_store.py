@@ -241,6 +241,30 @@ def test_runs_share_the_work(path):
     assert sql(path, "SELECT * FROM claims") == []
 
 
+def test_a_block_that_another_run_cuts_short_is_drawn_whole(path):
+    with Store(path) as a, Store(path) as b:
+        a.add([TASK])
+        b.add([TASK])
+        with a.transaction():
+            assert a.claim(TASK, 5000, 7300) == (7300, True)
+        with b.transaction():
+            assert b.claim(TASK, 5000, 7300) == (7300, False)
+            assert b.claim(TASK, 5000, 9000) == (7000, False)
+            assert b.claim(TASK, 7000, 9000) == (9000, True)
+
+
+@pytest.mark.parametrize(
+    ("first", "end"), [("5000", "'zz'"), ("'a'", "9000"), ("5500", "9000"), ("1e300", "2e300")]
+)
+def test_altered_claims_are_ignored(path, first, end):
+    with Store(path) as a, Store(path) as b:
+        a.add([TASK])
+        b.add([TASK])
+        sql(path, f"INSERT INTO claims VALUES (1, {first}, {end}, 2)")
+        with b.transaction():
+            assert b.claim(TASK, 5000, 8000) == (8000, True)
+
+
 @pytest.mark.parametrize("lost", ["its process", "its sign of life"])
 def test_claims_of_a_lost_run_are_void(path, lost):
     with Store(path) as a, Store(path) as b:

@@ -393,15 +393,20 @@ class Store(Reader):
         if self._at_work is None:
             self._at_work = self.runs_at_work()
         for theirs, until in self.file.all(
-            f'SELECT first, "end" FROM claims WHERE task = ? AND first < ? AND "end" > ? '
-            f"AND run IN ({', '.join(map(str, self._at_work))}) ORDER BY first LIMIT 1",
+            'SELECT first, "end" FROM claims WHERE task = ? AND first < ? AND "end" > ? '
+            f"AND run IN ({', '.join(map(str, self._at_work))}) "
+            f"AND first % {BLOCK} = 0 AND typeof(\"end\") = 'integer' ORDER BY first",
             key,
             end,
             first,
         ):
-            if theirs <= first:
+            if until < end:  # a block that they cut short is drawn whole
+                until -= until % BLOCK
+            if theirs <= first < until:
                 return min(until, end), False
-            end = theirs
+            if first < theirs < until:
+                end = theirs
+                break
         for (there,) in self.file.all(
             "SELECT first FROM blocks WHERE task = ? AND first > ? AND first < ? "
             "ORDER BY first LIMIT 1",
