@@ -299,14 +299,13 @@ def whole():
 
 
 def test_two_processes_share_a_store(run_python, tmp_path, whole):
-    """Both get the whole study, and hardly a block is drawn twice."""
+    """Both get the whole study, and no block is drawn twice."""
     path = tmp_path / "shared"
     assert run_together(run_python, [path, path], tmp_path) == [whole, whole]
     drawn = [n for (n,) in sql(path, "SELECT samples FROM runs")]
     ((stored,),) = sql(path, "SELECT sum(count) FROM blocks")
     assert len(drawn) == 2
     assert sum(drawn) == stored
-    assert min(drawn) > 0
     found = status(path)
     assert (found.finished, found.runs) == (6, 0)
     assert sql(path, "SELECT * FROM claims") == []
