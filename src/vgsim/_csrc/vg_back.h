@@ -3,7 +3,7 @@
 #define VG_BACK_H
 
 #include "vg_backward.h"
-#include "vg_loss.h"
+#include "vg_along.h"
 #include "vg_tangent.h"
 
 INLINE int counts_saturation(const vg_plan *plan, int64_t index)
@@ -14,8 +14,10 @@ INLINE int counts_saturation(const vg_plan *plan, int64_t index)
 static void through_units(pass *p, int64_t index, const columns *g, const step *t, columns *out)
 {
     I saturated = {0};
+    int lone = is_of_degree_one(p) && is_scale_free(p->b.plan, index);
     for (int64_t b = 0; b < p->batch; b++) {
         through_unit(p, &t->units[b], b, g, out);
+        if (lone) lone_unit(p, t, b, out);
         if (counts_saturation(p->b.plan, index)) saturated += saturated_units(&p->b, g->rows);
     }
     if (counts_saturation(p->b.plan, index)) record_saturation(&p->b, index, saturated);
@@ -224,12 +226,15 @@ static void layer_back(pass *p, int64_t index, step *t)
         }
         if (ends) scale_columns(delta, c);
     }
-    if (plan->norm && plan->skip != VG_PRE && !is_bare(plan, index))
+    if (plan->norm && plan->skip != VG_PRE && !is_bare(plan, index)) {
+        find_along(p, index, t, delta);
         back_through_norm(plan, &t->h, delta, t->deviation, p->mean);
+    }
 
     weights_backward(p, index, t, weights_of(t), delta, g);
     record_weights(p, index, t, delta);
     if (p->weight_gradient.v) add_weight_gradient(p, t, delta);
+    if (g->rows == 1 && plan->skip != VG_PRE && is_scale_free(plan, index - 1)) lone_layer(p, t, g);
     if (plan->skip == VG_HIGHWAY) {
         weights_backward(p, index, t, gate_of(t), &p->gate_delta, &p->other);
         add_scaled(g, one, g, one, &p->other);
@@ -237,7 +242,10 @@ static void layer_back(pass *p, int64_t index, step *t)
     }
     if (plan->skip == VG_PRE) {
         through_units(p, index, g, t, delta);
-        if (plan->norm) back_through_norm(plan, &t->h, delta, t->deviation, p->mean);
+        if (plan->norm) {
+            find_along(p, index, t, delta);
+            back_through_norm(plan, &t->h, delta, t->deviation, p->mean);
+        }
         copy_columns(g, delta);
     }
     if (begins) add_scaled(g, one, g, one, &p->skip);

@@ -33,6 +33,13 @@ INLINE scaled signed_number(double x)
     return a;
 }
 
+/* x of any sign, times 2^e. */
+INLINE scaled signed_normalised(V x, I e)
+{
+    scaled a = normalised(vabs(x), e);
+    return (scaled){with_sign(a.value, x), a.exponent};
+}
+
 /* v_b ← factor v_b 2^-k, e_b ← e_b + k so that v_b is normalised, where Σ v_b² = square. */
 INLINE void normalise_times(columns *x, int64_t b, V square, V factor)
 {

@@ -69,8 +69,9 @@ INLINE V shifted(V v, I e)
     return vmin(vmax(v * power_of_two(rest), splat(-4)), splat(4));
 }
 
-/* Cuts every entry of g beyond ±τ; returns how many were. Only columns that have one are touched. */
-static I clip_values(columns *g, scaled limit)
+/* Cuts every entry of g beyond ±τ; returns how many were. Only columns that have one are touched; what is
+   known of them no longer is. */
+static I clip_values(columns *g, scaled limit, I *is_known)
 {
     I cut = {0};
     for (int64_t b = 0; b < g->count; b++) {
@@ -78,6 +79,7 @@ static I clip_values(columns *g, scaled limit)
         I shift = saturate(g->exponent[b] - limit.exponent);
         for (int64_t i = 0; i < g->rows; i++) most = vmax(most, vabs(v[i]));
         I clips = shifted(most, shift) > limit.value;
+        is_known[b] &= ~clips;
         if (!any(clips)) continue;
         for (int64_t i = 0; i < g->rows; i++) {
             V w = shifted(v[i], shift);
@@ -92,8 +94,8 @@ static I clip_values(columns *g, scaled limit)
     return cut;
 }
 
-/* Scales g to the norm τ where its own is larger; returns where. ½ ≤ ‖v_b‖ < 4 afterwards. */
-static I clip_norm(columns *g, scaled limit)
+/* Scales g, and `along`, to the norm τ where g's own is larger; returns where. ½ ≤ ‖v_b‖ < 4 afterwards. */
+static I clip_norm(columns *g, scaled limit, scaled *along)
 {
     scaled norm = norm_of_columns(g);
     I clips = scaled_less(limit, norm);
@@ -101,6 +103,8 @@ static I clip_norm(columns *g, scaled limit)
     V factor = choose(clips, limit.value / norm.value, splat(1));
     I shift = clips & (limit.exponent - norm.exponent);
     scale_columns(g, (scaled){factor, shift});
+    for (int64_t b = 0; b < g->count; b++)
+        along[b] = signed_normalised(along[b].value * factor, along[b].exponent + shift);
     return clips;
 }
 
@@ -112,9 +116,9 @@ static void clip(pass *p, int64_t index)
     I cut = {0};
     double whole = plan->clip == VG_CLIP_NORM ? 1 : (double)(plan->widths[index] * p->batch);
     if (index < plan->depth && plan->clip == VG_CLIP_NORM)
-        cut = -clip_norm(&p->g, scaled_number(plan->clip_at));
+        cut = -clip_norm(&p->g, scaled_number(plan->clip_at), p->along);
     if (index < plan->depth && plan->clip == VG_CLIP_VALUE)
-        cut = clip_values(&p->g, scaled_number(plan->clip_at));
+        cut = clip_values(&p->g, scaled_number(plan->clip_at), p->is_known);
     if (plan->clipped && at >= 0)
         FOR_SAMPLES(&p->b, k)
             plan->clipped[(p->b.first_row + k) * plan->n_columns + at] = (double)cut[k] / whole;

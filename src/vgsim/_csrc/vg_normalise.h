@@ -49,6 +49,12 @@ INLINE V share_of_one(double epsilon, V inverse, I e)
 
 INLINE I share_exponent(I e) { return -2 * imin(imax(e, splat_int(0)), splat_int(1 << 28)); }
 
+/* ε/(var + ε) of example b. */
+INLINE scaled share_of_epsilon(double epsilon, deviations s, int64_t b)
+{
+    return normalised(share_of_one(epsilon, s.inverse[b], s.exponent[b]), share_exponent(s.exponent[b]));
+}
+
 INLINE V total(const V *v, int64_t n)
 {
     V sum[4] = {{0}};

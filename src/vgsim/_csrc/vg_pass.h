@@ -31,6 +31,8 @@ typedef struct {
     columns x;          /* current activations */
     columns skip;       /* input of the current block; on the way back, what of G goes round it */
     columns g, delta;   /* cotangents of X_l and H_l */
+    scaled *along;      /* normalised examples: G_l · X_l of each, and where it is known so */
+    I *is_known;
     columns gate_delta; /* highway: of W_T x + b_T */
     columns other;      /* a second term of a sum */
     columns basis, frame; /* two batches of orthonormal columns each: of W's output side, of its input side */
@@ -155,6 +157,8 @@ static void place_pass(pass *p, arena *a)
     p->skip = take_columns(a, widest, count, count);
     p->g = take_columns(a, widest, count, count);
     p->delta = take_columns(a, widest, count, count);
+    p->along = take(a, (size_t)count * sizeof(scaled));
+    p->is_known = take(a, (size_t)count * sizeof(I));
     p->gate_delta = take_columns(a, widest, count, count);
     p->other = take_columns(a, widest, count, count);
     p->basis = take_columns(a, widest, 2 * count, count);

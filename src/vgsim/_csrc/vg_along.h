@@ -1,0 +1,107 @@
+/* The cotangent along X. A layer that normalises every example's W x, without a bias, hardly notices the size
+   of x:
+
+     G_l · X_l = Δ_{l+1} · H_{l+1} = (D_{l+1} · Ĥ_{l+1}) ε/(var + ε)
+
+   for each example, D the cotangent of Ĥ: far less than ‖G_l‖ ‖X_l‖, and rounding is all that the sum of its
+   terms would give. If φ is of degree one, D_l · Ĥ_l = G_l · X_l, so that it is known from the output down as a
+   product. It matters where D_l has no other part: where one unit i is open, D_l = (G_l · X_l)/ĥ_i e_i; where a
+   layer has one unit, G_l = (G_l · X_l)/x. (docs/law.md) */
+#ifndef VG_ALONG_H
+#define VG_ALONG_H
+
+#include "vg_loss.h"
+
+/* Whether what W of layer `index` + 1 takes goes nowhere else (with "pre": what W of layer `index` takes). */
+static int is_scale_free(const vg_plan *plan, int64_t index)
+{
+    int pre = plan->skip == VG_PRE;
+    if (plan->norm != VG_LAYER_NORM && plan->norm != VG_RMS_NORM) return 0;
+    if (plan->skip == VG_HIGHWAY || index < pre || index == plan->depth) return 0;
+    return !block_begins(plan, index + 1) && !is_bare(plan, index + 1) &&
+           plan->bias_scale[pre ? index : index + 1] == 0;
+}
+
+INLINE int is_of_degree_one(const pass *p) { return p->b.phi->kind == HOMOGENEOUS && !p->b.phi->has_tail; }
+
+/* p->along ← G_{index−1} · X_{index−1}, where d is the cotangent of layer `index`'s Ĥ. */
+static void find_along(pass *p, int64_t index, const step *t, const columns *d)
+{
+    const vg_plan *plan = p->b.plan;
+    int known = is_of_degree_one(p) && is_scale_free(plan, index);
+    if (!is_scale_free(plan, index - 1)) return;
+    if (!is_of_degree_one(p) && plan->widths[index - 1] > 1) return;
+    for (int64_t b = 0; b < p->batch; b++) {
+        scaled product = p->along[b], share = share_of_epsilon(plan->norm_epsilon, t->deviation, b);
+        if (!known || any(~p->is_known[b])) {
+            scaled sum = signed_normalised(dot_product(column(&t->h, b), column(d, b), d->rows),
+                                           saturate(t->h.exponent[b] + d->exponent[b]));
+            product = known ? scaled_choose(p->is_known[b], product, sum) : sum;
+        }
+        p->along[b] = signed_normalised(product.value * share.value, product.exponent + share.exponent);
+        p->is_known[b] = splat_int(-1);
+    }
+}
+
+#define ALL_BUT_SHUT ((real)0x1p-12) /* beside the steepest slope */
+
+/* Column b of d ← (G·X)/ĥ_i e_i in the samples of which one unit i alone is open, with φ' in p->b.d. A slope that
+   is all but 0 leaves the others a part. */
+static void lone_unit(pass *p, const step *t, int64_t b, columns *d)
+{
+    const vg_plan *plan = p->b.plan;
+    int64_t n = d->rows;
+    real leak = p->b.parameters[0], least = ALL_BUT_SHUT * (leak > 1 ? leak : 1);
+    if (n > 1 && leak >= least && leak * ALL_BUT_SHUT <= 1) return;
+    const V *slope = p->b.d, *h = column(&t->h, b);
+    V *v = column(d, b);
+    I open = {0}, may = plan->skip == VG_PRE ? p->is_known[b] : splat_int(-1);
+    for (int64_t i = 0; i < n; i++) open -= slope[i] >= least;
+    I lone = (open == 1) & may;
+    if (!any(lone)) return;
+
+    V at = {0}, rest = {0}, most = {0};
+    for (int64_t i = 0; i < n; i++) {
+        I is_open = slope[i] >= least;
+        V other = choose(is_open, splat(0), v[i]);
+        at = choose(is_open, h[i], at);
+        rest += other * h[i];
+        most = vmax(most, vabs(other));
+    }
+    I of_rest = choose_int(most > 0, d->exponent[b], LOWEST), e = saturate(p->along[b].exponent - t->h.exponent[b]);
+    I some = (at != 0) & (p->along[b].value != 0), of_own = choose_int(some, e, LOWEST), top = imax(of_rest, of_own);
+    V inverse = choose(some, 1 / at, splat(0));
+    V value = p->along[b].value * inverse * beside(of_own - top) - rest * inverse * beside(of_rest - top);
+    scaled size = normalised(vabs(value), top);
+    if (plan->clip == VG_CLIP_VALUE) {
+        scaled limit = scaled_number(plan->clip_at);
+        I beyond = lone & scaled_less(limit, size);
+        size = scaled_choose(beyond, limit, size);
+        p->is_known[b] = (p->is_known[b] | lone) & ~beyond;
+    }
+    I of_size = exponent_or_lowest(size);
+    top = imax(of_rest, of_size);
+    V own = with_sign(size.value * beside(of_size - top), value), factor = beside(of_rest - top), square = {0};
+    for (int64_t i = 0; i < n; i++) {
+        I is_open = slope[i] >= least;
+        v[i] = choose(lone, choose(is_open, own, v[i] * factor), v[i]);
+        square += v[i] * v[i];
+    }
+    d->exponent[b] = choose_int(lone, top, d->exponent[b]);
+    normalise_column(d, b, choose(lone | (d->exponent[b] == LOWEST), square, splat(1)));
+}
+
+/* g ← (G·X)/x where a layer of one unit, whose W is t's, has been reached. */
+static void lone_layer(pass *p, const step *t, columns *g)
+{
+    restore_operand(p, t, &p->other);
+    for (int64_t b = 0; b < p->batch; b++) {
+        V x = column(&p->other, b)[0], *v = column(g, b);
+        I some = (x != 0) & (p->along[b].value != 0);
+        v[0] = choose(some, p->along[b].value / x, v[0]);
+        g->exponent[b] = choose_int(some, saturate(p->along[b].exponent - p->other.exponent[b]), g->exponent[b]);
+        normalise_column(g, b, choose(some | (g->exponent[b] == LOWEST), v[0] * v[0], splat(1)));
+    }
+}
+
+#endif
