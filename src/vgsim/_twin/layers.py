@@ -6,7 +6,6 @@ gives the parts of which the gradients below are the sums.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
@@ -15,15 +14,16 @@ import numpy as np
 from vgsim._networks.activations import Activation
 from vgsim._networks.description import Network
 from vgsim._networks.techniques import Clip
+from vgsim._twin.along import Along
+from vgsim._twin.clipping import clipped
 from vgsim._twin.normalisation import Normalisation, Unnormalised, normalisation
-from vgsim._twin.scaled import Scaled, activated, backpropagated, chosen, outer, scaled, shifted
+from vgsim._twin.scaled import Scaled, activated, backpropagated, outer, scaled
 
 __all__ = [
     "Affine",
     "Layer",
     "Matrix",
     "backward",
-    "clipped",
     "forward",
     "mlp_layers",
     "rnn_layers",
@@ -57,6 +57,11 @@ class Affine:
         self.x = x
         u = self.W @ x
         return u if self.b is None else u + self.b
+
+    @property
+    def is_biased(self) -> bool:
+        """Whether b differs from zero."""
+        return self.b is not None and bool(self.b.mantissa.any())
 
     def back(self, delta: Scaled) -> Scaled:
         """Wᵀ Δ, Δ = ∂L/∂H."""
@@ -94,6 +99,9 @@ class Nonlinearity:
 class Layer:
     """X_l = φ(norm(W X_{l-1} + b))."""
 
+    below: Along | None = None  # G_{l-1} · X_{l-1}, if it is known by the normalisation alone
+    above: Along | None = None  # D · Ĥ, of φ of degree one
+
     def __init__(
         self, affine: Affine, norm: Normalisation | Unnormalised, phi: Nonlinearity
     ) -> None:
@@ -105,7 +113,18 @@ class Layer:
 
     def back(self, g: Scaled) -> Parts:
         """Parts of the gradients below, given G_l."""
-        return [(1, self.affine.back(self.norm.back(self.phi.back(g))))]
+        below = self.affine.back(self._through_norm(self.phi.back(g)))
+        if self.below and len(below.mantissa) == 1:
+            below = self.below.over(self.affine.x, below)
+        return [(1, below)]
+
+    def _through_norm(self, d: Scaled) -> Scaled:
+        """∂L/∂(what is normalised), given d = ∂L/∂Ĥ."""
+        if self.above:
+            d = self.above.of_lone_units(d, self.phi)
+        if self.below and isinstance(self.norm, Normalisation):
+            self.below.follow(self.above, d, self.phi.h, self.norm.share)
+        return self.norm.back(d)
 
 
 class PreActivated(Layer):
@@ -117,7 +136,7 @@ class PreActivated(Layer):
 
     def back(self, g: Scaled) -> Parts:
         """Parts of the gradients below, given G_l."""
-        return [(1, self.norm.back(self.phi.back(self.affine.back(g))))]
+        return [(1, self._through_norm(self.phi.back(self.affine.back(g))))]
 
 
 class PostActivated(Layer):
@@ -205,7 +224,25 @@ def mlp_layers(
             gate_bias = scaled(np.full((network.widths[l], 1), highway.gate_bias))
             layer = Gated(layer, Affine(gate_weights[l - 1], gate_bias))
         layers.append(layer)
+    _link(network, layers)
     return layers
+
+
+def _link(network: Network, layers: Sequence[Layer]) -> None:
+    """Find the layers of which the input goes nowhere else and is normalised, by example."""
+    if network.norm not in ("layer", "rms") or network.highway:
+        return
+    every, style = 0, None
+    if network.residual:
+        every, style = network.residual.every, network.residual.style
+    pre = style == "pre"
+    for l in range(pre, network.depth):
+        begins, bare = every and l % every == 0, style == "linear" and (l + 1) % every == 0
+        if begins or bare or layers[l - pre].affine.is_biased:
+            continue
+        layers[l].below = Along(network.clip, exempt=not pre)
+        if l and network.activation.slope_below_zero is not None:  # of degree one
+            layers[l - 1].above = layers[l].below
 
 
 def rnn_layers(
@@ -237,33 +274,10 @@ def backward(
     for l in range(len(layers), 0, -1):
         for down, part in layers[l - 1].back(gradients[-1]):
             arrived[l - down] = arrived[l - down] + part if l - down in arrived else part
-        g, fraction = clipped(clip, arrived.pop(l - 1))
+        arriving = arrived.pop(l - 1)
+        g, fraction = clipped(clip, arriving)
+        if (below := layers[l - 1].below) and fraction:
+            below.clip(arriving, g)
         gradients.append(g)
         fractions.append(fraction)
     return gradients[::-1], fractions[::-1]
-
-
-def clipped(clip: Clip | None, g: Scaled) -> tuple[Scaled, float]:
-    """Return the clipped gradient, and how much of it was: a fraction of its entries."""
-    if clip is None:
-        return g, 0.0
-    return (_clipped_norm if clip.by == "norm" else _clipped_value)(clip.bound, g)
-
-
-def _clipped_norm(max_norm: float, g: Scaled) -> tuple[Scaled, float]:
-    """Scale g to the norm max_norm if it is longer."""
-    size, e = g.norm
-    with np.errstate(over="ignore"):
-        if shifted(size, e) <= max_norm:
-            return g, 0.0
-    return scaled(g.mantissa * (max_norm / size), g.exponent - e), 1.0
-
-
-def _clipped_value(limit: float, g: Scaled) -> tuple[Scaled, float]:
-    """Cut the entries to ±limit = ±m 2^e; a column where none is beyond stays as it is."""
-    m, e = math.frexp(limit)
-    with np.errstate(over="ignore"):
-        entries = shifted(g.mantissa, g.exponent - e)
-    beyond = np.abs(entries) > m
-    cut = scaled(np.clip(entries, -m, m), e)
-    return chosen(np.any(beyond, axis=0), cut, g), float(np.mean(beyond))

@@ -41,6 +41,11 @@ class Normalisation:
         self.v_eps = v + shifted(self.eps, -2 * k)
         return self._groups(scaled(C.mantissa / np.sqrt(self.v_eps), C.exponent - k))
 
+    @property
+    def share(self) -> Scaled:
+        """ε/(v + ε) of every group."""
+        return scaled((self.eps / self.v_eps)[np.newaxis], -2 * self.k)
+
     def back(self, d: Scaled) -> Scaled:
         """∂L/∂H, given d = ∂L/∂Ĥ.
 

@@ -1,0 +1,97 @@
+"""G · X of every example, where a normalisation leaves next to nothing of it.
+
+A layer that normalises W x, without a bias, hardly notices the size of x:
+
+    G_l · X_l = Δ_{l+1} · H_{l+1} = (D_{l+1} · Ĥ_{l+1}) ε/(v + ε)
+
+for each example, D the gradient by Ĥ. The terms of the sum are far larger, and cancel. If φ is of
+degree one, D_l · Ĥ_l = G_l · X_l, which is thus known from the output down as a product.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vgsim._networks.techniques import Clip
+from vgsim._twin.clipping import clipped
+from vgsim._twin.scaled import Scaled, chosen, scaled
+
+if TYPE_CHECKING:
+    from vgsim._twin.layers import Nonlinearity
+
+__all__ = ["Along"]
+
+ALL_BUT_SHUT = 2.0**-12  # beside the steepest slope
+
+
+class Along:
+    """G_l · X_l, of the examples of a layer: `product`, and in which of them it `is_known`.
+
+    Parameters
+    ----------
+    clip : Clip or None
+        How G_l is clipped.
+    exempt : bool
+        Whether what clipping does to closed units leaves G_l · X_l as it is.
+    """
+
+    product: Scaled
+    is_known: Any
+
+    def __init__(self, clip: Clip | None, exempt: bool) -> None:
+        self.by_value = clip if clip and clip.by == "value" else None
+        self.exempt = exempt
+
+    def follow(self, above: Along | None, d: Scaled, h: Scaled, share: Scaled) -> None:
+        """Take G · X from D · Ĥ, known or d · h, and the share ε/(v + ε) that is left of it."""
+        product = _dot(d, h)
+        if above:
+            product = chosen(above.is_known, above.product, product)
+        self.product = product * share
+        self.is_known = np.ones(product.exponent.shape, dtype=bool)
+
+    def clip(self, before: Scaled, after: Scaled) -> None:
+        """G_l has been clipped."""
+        if self.by_value:
+            same = (before.exponent == after.exponent) & np.all(
+                before.mantissa == after.mantissa, axis=0
+            )
+            self.is_known = self.is_known & same
+            return
+        (size, e), (new_size, new_e) = before.norm, after.norm
+        factor = scaled(np.array([[new_size / size]]), new_e - e)
+        self.product = self.product * factor
+
+    def of_lone_units(self, d: Scaled, phi: Nonlinearity) -> Scaled:
+        """D with (D · Ĥ)/ĥ_i in the examples of which one unit i alone is open."""
+        h = phi.h
+        slope = np.abs(phi.phi.derivative(h.clipped))
+        is_open = slope >= ALL_BUT_SHUT * max(1.0, *phi.phi.slope_at_zero)
+        lone = np.sum(is_open, axis=0) == 1
+        if not self.exempt:
+            lone &= self.is_known
+        if not np.any(lone):
+            return d
+        others = scaled(np.where(is_open, 0.0, d.mantissa), d.exponent)
+        own = self.product - _dot(others, h)
+        at = np.where(lone, np.sum(h.mantissa, axis=0, where=is_open), 1.0)
+        own = scaled(is_open * (own.mantissa / at), own.exponent - h.exponent)
+        cut, _ = clipped(self.by_value, own)
+        beyond = np.any(cut.mantissa != own.mantissa, axis=0) | (cut.exponent != own.exponent)
+        self.is_known = np.where(lone, ~beyond, self.is_known)
+        return chosen(lone, others + cut, d)
+
+    def over(self, x: Scaled, g: Scaled) -> Scaled:
+        """G of a layer of one unit; `g` where its x is zero."""
+        some = x.mantissa[0] != 0
+        own = self.product.mantissa / np.where(some, x.mantissa, 1.0)
+        return chosen(some, scaled(own, self.product.exponent - x.exponent), g)
+
+
+def _dot(a: Scaled, b: Scaled) -> Scaled:
+    """a · b of every column."""
+    return scaled(
+        np.sum(a.mantissa * b.mantissa, axis=0, keepdims=True), a.exponent + b.exponent
+    )
