@@ -113,13 +113,17 @@ static void record_weights(pass *p, int64_t index, step *t, const columns *delta
     scaled gradient;
     if (is_matrix_free(plan)) {
         int64_t rows = is_orthogonal(plan) ? 2 * count : count;
-        gradient = norm_of_outer_product(p, p->coordinates, rows, delta, t->r, &t->operand);
+        V *r = p->small;
+        copy(r, t->r, count * count);
+        if (t->is_grouped) leaders_alone(t, r, count);
+        gradient = norm_of_outer_product(p, p->coordinates, rows, delta, r, &t->operand);
     } else {
         V *r = p->coordinates + count * count;
         copy_columns(&p->basis, delta);
         orthonormalise(p->basis.v, p->basis.stride, n, 0, count, ROUNDING, p->coordinates, p->work);
         copy_columns(&p->frame, &t->operand);
         orthonormalise(p->frame.v, p->frame.stride, m, 0, count, ROUNDING, r, p->work);
+        if (t->is_grouped) leaders_alone(t, r, count);
         gradient = norm_of_outer_product(p, p->coordinates, count, delta, r, &t->operand);
     }
     if (plan->weight_gradient)
@@ -228,7 +232,9 @@ static void layer_back(pass *p, int64_t index, step *t)
     }
     if (plan->norm && plan->skip != VG_PRE && !is_bare(plan, index)) {
         find_along(p, index, t, delta);
-        back_through_norm(plan, &t->h, delta, t->deviation, p->mean);
+        p->grouped = t->is_grouped ? t->group : NULL;
+        if (index == plan->depth && p->grouped) gather(delta, t->group);
+        back_through_norm(plan, &t->h, delta, t->deviation, p->mean, p->grouped);
     }
 
     weights_backward(p, index, t, weights_of(t), delta, g);
@@ -244,19 +250,35 @@ static void layer_back(pass *p, int64_t index, step *t)
         through_units(p, index, g, t, delta);
         if (plan->norm) {
             find_along(p, index, t, delta);
-            back_through_norm(plan, &t->h, delta, t->deviation, p->mean);
+            back_through_norm(plan, &t->h, delta, t->deviation, p->mean, NULL);
         }
         copy_columns(g, delta);
     }
     if (begins) add_scaled(g, one, g, one, &p->skip);
 }
 
-/* Clips and records G_l. */
+/* Clips and records G_l. Sums over groups are kept as they are, unless a value of theirs is clipped. */
 static void arrive_at(pass *p, int64_t index)
 {
+    columns *g = &p->g, *sums = &p->other;
+    I cut = {0};
+    if (p->grouped) {
+        copy_columns(sums, g);
+        spread(g, p->grouped);
+        for (int64_t b = 0; b < p->batch; b++) p->is_known[b] = splat_int(-1);
+    }
     clip(p, index);
-    p->b.scale = norm_of_columns(&p->g);
+    p->b.scale = norm_of_columns(g);
     record_cotangent(&p->b, index, splat(1));
+    if (!p->grouped) return;
+    for (int64_t b = 0; b < p->batch; b++) cut |= ~p->is_known[b];
+    if (any(cut)) gather(g, p->grouped);
+    for (int64_t b = 0; b < p->batch; b++) {
+        V *v = column(g, b);
+        const V *u = column(sums, b);
+        for (int64_t i = 0; i < g->rows; i++) v[i] = choose(cut, v[i], u[i]);
+        g->exponent[b] = choose_int(cut, g->exponent[b], sums->exponent[b]);
+    }
 }
 
 static int segment_back(pass *p, int64_t segment)
@@ -283,6 +305,8 @@ static int run_pass(const vg_plan *plan, uint64_t group, void *scratch)
     if (plan->recurrent) make_matrix(&p, VG_STREAM_FORWARD, 1);
     draw_inputs(&p, &p.starts[0]);
     copy_columns(&p.x, &p.starts[0]);
+    no_groups(plan, p.group);
+    no_groups(plan, p.start_groups);
     record_activations(&p, 0);
     if (plan->tangents) return run_tangents(&p);
 

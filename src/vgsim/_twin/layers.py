@@ -113,17 +113,21 @@ class Layer:
 
     def back(self, g: Scaled) -> Parts:
         """Parts of the gradients below, given G_l."""
-        below = self.affine.back(self._through_norm(self.phi.back(g)))
+        return [(1, self._through_weights(self._through_norm(self.phi.back(g))))]
+
+    def _through_weights(self, delta: Scaled) -> Scaled:
+        """G_{l-1}, given Δ."""
+        below = self.affine.back(delta)
         if self.below and len(below.mantissa) == 1:
             below = self.below.over(self.affine.x, below)
-        return [(1, below)]
+        return below
 
     def _through_norm(self, d: Scaled) -> Scaled:
         """∂L/∂(what is normalised), given d = ∂L/∂Ĥ."""
         if self.above:
             d = self.above.of_lone_units(d, self.phi)
         if self.below and isinstance(self.norm, Normalisation):
-            self.below.follow(self.above, d, self.phi.h, self.norm.share)
+            self.below.follow(self.above, d, self.norm.h, self.norm.share)
         return self.norm.back(d)
 
 
@@ -153,7 +157,7 @@ class PostActivated(Layer):
     def back(self, g: Scaled) -> Parts:
         """Parts of the gradients below, given G_l."""
         d = self.phi.back(g)
-        return [(1, self.affine.back(self.norm.back(self.c * d))), (self.every, self.s * d)]
+        return [(1, self._through_weights(self._through_norm(self.c * d))), (self.every, self.s * d)]
 
 
 class Skip(Layer):
@@ -240,9 +244,12 @@ def _link(network: Network, layers: Sequence[Layer]) -> None:
         begins, bare = every and l % every == 0, style == "linear" and (l + 1) % every == 0
         if begins or bare or layers[l - pre].affine.is_biased:
             continue
-        layers[l].below = Along(network.clip, exempt=not pre)
+        layer = layers[l]
+        layer.below = Along(network.clip, exempt=not pre)
+        if isinstance(layer, Skip):
+            layer.layer.below = layer.below
         if l and network.activation.slope_below_zero is not None:  # of degree one
-            layers[l - 1].above = layers[l].below
+            layers[l - 1].above = layer.below
 
 
 def rnn_layers(

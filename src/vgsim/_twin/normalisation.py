@@ -39,7 +39,8 @@ class Normalisation:
         k = self.k = np.maximum(C.exponent, 0)  # v + ε in units of 4^k
         v = shifted(np.mean(C.mantissa**2, axis=0), 2 * (C.exponent - k))
         self.v_eps = v + shifted(self.eps, -2 * k)
-        return self._groups(scaled(C.mantissa / np.sqrt(self.v_eps), C.exponent - k))
+        self.h = self._groups(scaled(C.mantissa / np.sqrt(self.v_eps), C.exponent - k))
+        return self.h
 
     @property
     def share(self) -> Scaled:
