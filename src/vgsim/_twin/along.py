@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vgsim._networks.techniques import Clip
-from vgsim._twin.clipping import clipped
+from vgsim._twin.clipping import clipped, rescaling
 from vgsim._twin.scaled import Scaled, chosen, scaled
 
 if TYPE_CHECKING:
@@ -60,9 +60,7 @@ class Along:
             )
             self.is_known = self.is_known & same
             return
-        (size, e), (new_size, new_e) = before.norm, after.norm
-        factor = scaled(np.array([[new_size / size]]), new_e - e)
-        self.product = self.product * factor
+        self.product = rescaling(before, after) * self.product
 
     def of_lone_units(self, d: Scaled, phi: Nonlinearity) -> Scaled:
         """D with (D · Ĥ)/ĥ_i in the examples of which one unit i alone is open."""

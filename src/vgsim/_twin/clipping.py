@@ -9,7 +9,7 @@ import numpy as np
 from vgsim._networks.techniques import Clip
 from vgsim._twin.scaled import Scaled, chosen, scaled, shifted
 
-__all__ = ["clipped"]
+__all__ = ["clipped", "rescaling"]
 
 
 def clipped(clip: Clip | None, g: Scaled) -> tuple[Scaled, float]:
@@ -17,6 +17,12 @@ def clipped(clip: Clip | None, g: Scaled) -> tuple[Scaled, float]:
     if clip is None:
         return g, 0.0
     return (_clipped_norm if clip.by == "norm" else _clipped_value)(clip.bound, g)
+
+
+def rescaling(before: Scaled, after: Scaled) -> Scaled:
+    """Return the factor from one norm to the other, as a column of one."""
+    (size, e), (new_size, new_e) = before.norm, after.norm
+    return scaled(np.array([[new_size / size]]), new_e - e)
 
 
 def _clipped_norm(max_norm: float, g: Scaled) -> tuple[Scaled, float]:

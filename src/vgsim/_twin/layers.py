@@ -15,7 +15,8 @@ from vgsim._networks.activations import Activation
 from vgsim._networks.description import Network
 from vgsim._networks.techniques import Clip
 from vgsim._twin.along import Along
-from vgsim._twin.clipping import clipped
+from vgsim._twin.clipping import clipped, rescaling
+from vgsim._twin.groups import Groups
 from vgsim._twin.normalisation import Normalisation, Unnormalised, normalisation
 from vgsim._twin.scaled import Scaled, activated, backpropagated, outer, scaled
 
@@ -49,6 +50,8 @@ class Matrix(Protocol):
 class Affine:
     """H = W X + b."""
 
+    groups: Groups | None = None  # of equal examples, under batch normalisation
+
     def __init__(self, W: Matrix, b: Scaled | None) -> None:
         self.W, self.b = W, b
 
@@ -56,6 +59,9 @@ class Affine:
         """H."""
         self.x = x
         u = self.W @ x
+        if self.groups is not None:
+            self.groups.find(x)
+            u = self.groups.equalised(u)
         return u if self.b is None else u + self.b
 
     @property
@@ -71,7 +77,7 @@ class Affine:
     @property
     def weight_gradient(self) -> Scaled:
         """∂L/∂W = Δ Xᵀ."""
-        return outer(self.delta, self.x)
+        return outer(self.delta, self.groups.leaders_alone(self.x) if self.groups else self.x)
 
 
 class Nonlinearity:
@@ -101,6 +107,7 @@ class Layer:
 
     below: Along | None = None  # G_{l-1} · X_{l-1}, if it is known by the normalisation alone
     above: Along | None = None  # D · Ĥ, of φ of degree one
+    is_last = False
 
     def __init__(
         self, affine: Affine, norm: Normalisation | Unnormalised, phi: Nonlinearity
@@ -128,7 +135,10 @@ class Layer:
             d = self.above.of_lone_units(d, self.phi)
         if self.below and isinstance(self.norm, Normalisation):
             self.below.follow(self.above, d, self.norm.h, self.norm.share)
-        return self.norm.back(d)
+        groups = self.affine.groups
+        if not groups:
+            return self.norm.back(d)
+        return self.norm.back(groups.gather(d) if self.is_last else d, groups)
 
 
 class PreActivated(Layer):
@@ -233,7 +243,12 @@ def mlp_layers(
 
 
 def _link(network: Network, layers: Sequence[Layer]) -> None:
-    """Find the layers of which the input goes nowhere else and is normalised, by example."""
+    """Find the layers of which the input goes nowhere else and is normalised."""
+    if network.norm == "batch" and not (network.residual or network.highway):
+        groups = None
+        for layer in layers:
+            groups = layer.affine.groups = Groups(groups)
+        layers[-1].is_last = True
     if network.norm not in ("layer", "rms") or network.highway:
         return
     every, style = 0, None
@@ -279,12 +294,18 @@ def backward(
     gradients, fractions = [g], [0.0]
     arrived: dict[int, Scaled] = {}
     for l in range(len(layers), 0, -1):
-        for down, part in layers[l - 1].back(gradients[-1]):
+        layer = layers[l - 1]
+        for down, part in layer.back(g):
             arrived[l - down] = arrived[l - down] + part if l - down in arrived else part
-        arriving = arrived.pop(l - 1)
-        g, fraction = clipped(clip, arriving)
-        if (below := layers[l - 1].below) and fraction:
-            below.clip(arriving, g)
-        gradients.append(g)
+        g, groups = arrived.pop(l - 1), layer.affine.groups
+        whole = groups.spread(g) if groups else g
+        cut, fraction = clipped(clip, whole)
+        if fraction and layer.below:
+            layer.below.clip(whole, cut)
+        if fraction and groups and clip and clip.by == "norm":
+            g = rescaling(whole, cut) * g
+        elif fraction:
+            g = groups.gather(cut) if groups else cut
+        gradients.append(cut)
         fractions.append(fraction)
     return gradients[::-1], fractions[::-1]
