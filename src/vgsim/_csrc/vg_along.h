@@ -12,13 +12,14 @@
 
 #include "vg_loss.h"
 
-/* Whether what W of layer `index` + 1 takes goes nowhere else (with "pre": what W of layer `index` takes). */
+/* Whether G_l · X_l of layer `index` is known like that: what W of the next one takes goes nowhere else, or round
+   a block of style "post" (with "pre": what W of layer `index` takes). */
 static int is_scale_free(const vg_plan *plan, int64_t index)
 {
-    int pre = plan->skip == VG_PRE;
+    int pre = plan->skip == VG_PRE, post = plan->skip == VG_POST && index > 0;
     if (plan->norm != VG_LAYER_NORM && plan->norm != VG_RMS_NORM) return 0;
     if (plan->skip == VG_HIGHWAY || index < pre || index == plan->depth) return 0;
-    return !block_begins(plan, index + 1) && !is_bare(plan, index + 1) &&
+    return (post || !block_begins(plan, index + 1)) && !is_bare(plan, index + 1) &&
            plan->bias_scale[pre ? index : index + 1] == 0;
 }
 
@@ -28,7 +29,8 @@ INLINE int is_of_degree_one(const pass *p) { return p->b.phi->kind == HOMOGENEOU
 static void find_along(pass *p, int64_t index, const step *t, const columns *d)
 {
     const vg_plan *plan = p->b.plan;
-    int known = is_of_degree_one(p) && is_scale_free(plan, index);
+    int is_own = plan->skip != VG_POST || !block_ends(plan, index); /* Ĥ is what φ takes */
+    int known = is_of_degree_one(p) && is_scale_free(plan, index) && is_own;
     if (!is_scale_free(plan, index - 1)) return;
     if (!is_of_degree_one(p) && plan->widths[index - 1] > 1) return;
     for (int64_t b = 0; b < p->batch; b++) {
@@ -53,7 +55,7 @@ static void lone_unit(pass *p, const step *t, int64_t b, columns *d)
     int64_t n = d->rows;
     real leak = p->b.parameters[0], least = ALL_BUT_SHUT * (leak > 1 ? leak : 1);
     if (n > 1 && leak >= least && leak * ALL_BUT_SHUT <= 1) return;
-    const V *slope = p->b.d, *h = column(&t->h, b);
+    const V *slope = p->b.d, *h = column(&t->taken, b);
     V *v = column(d, b);
     I open = {0}, may = plan->skip == VG_PRE ? p->is_known[b] : splat_int(-1);
     for (int64_t i = 0; i < n; i++) open -= slope[i] >= least;
@@ -68,7 +70,7 @@ static void lone_unit(pass *p, const step *t, int64_t b, columns *d)
         rest += other * h[i];
         most = vmax(most, vabs(other));
     }
-    I of_rest = choose_int(most > 0, d->exponent[b], LOWEST), e = saturate(p->along[b].exponent - t->h.exponent[b]);
+    I of_rest = choose_int(most > 0, d->exponent[b], LOWEST), e = saturate(p->along[b].exponent - t->taken.exponent[b]);
     I some = (at != 0) & (p->along[b].value != 0), of_own = choose_int(some, e, LOWEST), top = imax(of_rest, of_own);
     V inverse = choose(some, 1 / at, splat(0));
     V value = p->along[b].value * inverse * beside(of_own - top) - rest * inverse * beside(of_rest - top);
@@ -89,6 +91,20 @@ static void lone_unit(pass *p, const step *t, int64_t b, columns *d)
     }
     d->exponent[b] = choose_int(lone, top, d->exponent[b]);
     normalise_column(d, b, choose(lone | (d->exponent[b] == LOWEST), square, splat(1)));
+}
+
+/* p->along ← its sum with the product of p->skip, what of G goes round the block that t begins. */
+static void add_skip_along(pass *p, const step *t)
+{
+    restore_operand(p, t, &p->other);
+    for (int64_t b = 0; b < p->batch; b++) {
+        V sum = dot_product(column(&p->skip, b), column(&p->other, b), p->skip.rows);
+        scaled own = p->along[b], round = signed_normalised(
+            sum, saturate(p->skip.exponent[b] + p->other.exponent[b]));
+        I e = imax(exponent_or_lowest(own), exponent_or_lowest(round));
+        V f = beside(exponent_or_lowest(own) - e), g = beside(exponent_or_lowest(round) - e);
+        p->along[b] = signed_normalised(own.value * f + round.value * g, e);
+    }
 }
 
 /* g ← (G·X)/x where a layer of one unit, whose W is t's, has been reached. */

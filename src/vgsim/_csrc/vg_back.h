@@ -254,6 +254,7 @@ static void layer_back(pass *p, int64_t index, step *t)
         }
         copy_columns(g, delta);
     }
+    if (begins && is_scale_free(plan, index - 1)) add_skip_along(p, t);
     if (begins) add_scaled(g, one, g, one, &p->skip);
 }
 

@@ -52,6 +52,10 @@ class Along:
         self.product = product * share
         self.is_known = np.ones(product.exponent.shape, dtype=bool)
 
+    def add(self, g: Scaled, x: Scaled) -> None:
+        """Another part of G_l has arrived."""
+        self.product = self.product + _dot(g, x)
+
     def clip(self, before: Scaled, after: Scaled) -> None:
         """G_l has been clipped."""
         if self.by_value:

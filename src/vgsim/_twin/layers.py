@@ -120,7 +120,12 @@ class Layer:
 
     def back(self, g: Scaled) -> Parts:
         """Parts of the gradients below, given G_l."""
-        return [(1, self._through_weights(self._through_norm(self.phi.back(g))))]
+        return [(1, self._through_weights(self._through_norm(self._through_phi(g))))]
+
+    def _through_phi(self, g: Scaled) -> Scaled:
+        """Gradient by what φ takes."""
+        d = self.phi.back(g)
+        return self.above.of_lone_units(d, self.phi) if self.above else d
 
     def _through_weights(self, delta: Scaled) -> Scaled:
         """G_{l-1}, given Δ."""
@@ -131,10 +136,9 @@ class Layer:
 
     def _through_norm(self, d: Scaled) -> Scaled:
         """∂L/∂(what is normalised), given d = ∂L/∂Ĥ."""
-        if self.above:
-            d = self.above.of_lone_units(d, self.phi)
         if self.below and isinstance(self.norm, Normalisation):
-            self.below.follow(self.above, d, self.norm.h, self.norm.share)
+            above = None if isinstance(self, PostActivated) else self.above  # φ takes Ĥ itself
+            self.below.follow(above, d, self.norm.h, self.norm.share)
         groups = self.affine.groups
         if not groups:
             return self.norm.back(d)
@@ -150,7 +154,7 @@ class PreActivated(Layer):
 
     def back(self, g: Scaled) -> Parts:
         """Parts of the gradients below, given G_l."""
-        return [(1, self._through_norm(self.phi.back(self.affine.back(g))))]
+        return [(1, self._through_norm(self._through_phi(self.affine.back(g))))]
 
 
 class PostActivated(Layer):
@@ -166,8 +170,8 @@ class PostActivated(Layer):
 
     def back(self, g: Scaled) -> Parts:
         """Parts of the gradients below, given G_l."""
-        d = self.phi.back(g)
-        return [(1, self._through_weights(self._through_norm(self.c * d))), (self.every, self.s * d)]
+        d = self._through_phi(g)
+        return [(self.every, self.s * d), (1, self._through_weights(self._through_norm(self.c * d)))]
 
 
 class Skip(Layer):
@@ -257,7 +261,7 @@ def _link(network: Network, layers: Sequence[Layer]) -> None:
     pre = style == "pre"
     for l in range(pre, network.depth):
         begins, bare = every and l % every == 0, style == "linear" and (l + 1) % every == 0
-        if begins or bare or layers[l - pre].affine.is_biased:
+        if (begins and (style != "post" or l == 0)) or bare or layers[l - pre].affine.is_biased:
             continue
         layer = layers[l]
         layer.below = Along(network.clip, exempt=not pre)
@@ -296,6 +300,8 @@ def backward(
     for l in range(len(layers), 0, -1):
         layer = layers[l - 1]
         for down, part in layer.back(g):
+            if down == 1 and l - 1 in arrived and layer.below:
+                layer.below.add(arrived[l - 1], layer.affine.x)
             arrived[l - down] = arrived[l - down] + part if l - down in arrived else part
         g, groups = arrived.pop(l - 1), layer.affine.groups
         whole = groups.spread(g) if groups else g
