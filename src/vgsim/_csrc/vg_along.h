@@ -25,14 +25,29 @@ static int is_scale_free(const vg_plan *plan, int64_t index)
 
 INLINE int is_of_degree_one(const pass *p) { return p->b.phi->kind == HOMOGENEOUS && !p->b.phi->has_tail; }
 
+/* Whether Ĥ is what φ takes. */
+INLINE int takes_normal(const vg_plan *plan, int64_t index)
+{
+    return plan->skip != VG_POST || !block_ends(plan, index);
+}
+
+/* Whether a layer has two units, Ĥ = (ĥ, −ĥ), below a wider one, and φ is odd or of degree one: then D too is known
+   by G · X alone. */
+static int is_pair(const pass *p, int64_t index)
+{
+    const vg_plan *plan = p->b.plan;
+    if (plan->norm != VG_LAYER_NORM || plan->widths[index] != 2 || !takes_normal(plan, index)) return 0;
+    if (index == plan->depth || plan->widths[index + 1] == 2) return 0;
+    return is_scale_free(plan, index) && (is_of_degree_one(p) || p->b.phi->kind == SATURATING);
+}
+
 /* p->along ← G_{index−1} · X_{index−1}, where d is the cotangent of layer `index`'s Ĥ. */
 static void find_along(pass *p, int64_t index, const step *t, const columns *d)
 {
     const vg_plan *plan = p->b.plan;
-    int is_own = plan->skip != VG_POST || !block_ends(plan, index); /* Ĥ is what φ takes */
-    int known = is_of_degree_one(p) && is_scale_free(plan, index) && is_own;
+    int known = is_of_degree_one(p) && is_scale_free(plan, index) && takes_normal(plan, index);
     if (!is_scale_free(plan, index - 1)) return;
-    if (!is_of_degree_one(p) && plan->widths[index - 1] > 1) return;
+    if (!is_of_degree_one(p) && plan->widths[index - 1] > 2) return;
     for (int64_t b = 0; b < p->batch; b++) {
         scaled product = p->along[b], share = share_of_epsilon(plan->norm_epsilon, t->deviation, b);
         if (!known || any(~p->is_known[b])) {
@@ -91,6 +106,22 @@ static void lone_unit(pass *p, const step *t, int64_t b, columns *d)
     }
     d->exponent[b] = choose_int(lone, top, d->exponent[b]);
     normalise_column(d, b, choose(lone | (d->exponent[b] == LOWEST), square, splat(1)));
+}
+
+/* Column b of d ← (D·Ĥ) Ĥ/‖Ĥ‖² in a layer of two units, with φ in p->b.y and φ' in p->b.d. */
+static void pair_of_units(pass *p, const step *t, int64_t b, columns *d)
+{
+    const V *h = column(&t->h, b);
+    V *v = column(d, b), square = h[0] * h[0] + h[1] * h[1], turn = splat(1);
+    I some = (square > 0) & (p->along[b].value != 0) & p->is_known[b], e = p->along[b].exponent;
+    if (!is_of_degree_one(p)) { /* φ'(ĥ) ĥ/φ(ĥ) */
+        turn = p->b.d[0] * h[0] / choose(some, p->b.y[0], splat(1));
+        e = saturate(e + t->h.exponent[b] - t->units[b].found.value_exponent);
+    }
+    for (int i = 0; i < 2; i++)
+        v[i] = choose(some, p->along[b].value * turn * (h[i] / square), v[i]);
+    d->exponent[b] = choose_int(some, saturate(e - t->h.exponent[b]), d->exponent[b]);
+    normalise_column(d, b, choose(some | (d->exponent[b] == LOWEST), v[0] * v[0] + v[1] * v[1], splat(1)));
 }
 
 /* p->along ← its sum with the product of p->skip, what of G goes round the block that t begins. */

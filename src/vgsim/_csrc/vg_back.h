@@ -14,10 +14,11 @@ INLINE int counts_saturation(const vg_plan *plan, int64_t index)
 static void through_units(pass *p, int64_t index, const columns *g, const step *t, columns *out)
 {
     I saturated = {0};
-    int lone = is_of_degree_one(p) && is_scale_free(p->b.plan, index);
+    int pair = is_pair(p, index), lone = !pair && is_of_degree_one(p) && is_scale_free(p->b.plan, index);
     for (int64_t b = 0; b < p->batch; b++) {
         through_unit(p, &t->units[b], b, g, out);
         if (lone) lone_unit(p, t, b, out);
+        if (pair) pair_of_units(p, t, b, out);
         if (counts_saturation(p->b.plan, index)) saturated += saturated_units(&p->b, g->rows);
     }
     if (counts_saturation(p->b.plan, index)) record_saturation(&p->b, index, saturated);

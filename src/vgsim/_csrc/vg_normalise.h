@@ -16,8 +16,10 @@
 
 #if VG_BITS == 32
 #define NORM_CUT 40
+#define ONE_LESS 0x1p-24f
 #else
 #define NORM_CUT 400
+#define ONE_LESS 0x1p-53
 #endif
 
 /* What the backward pass needs: 1/√(var̂ + ε̂) of each unit and one E, or both of each example. */
@@ -66,6 +68,9 @@ INLINE V total(const V *v, int64_t n)
     return (sum[0] + sum[2]) + (sum[1] + sum[3]);
 }
 
+/* With one degree of freedom |ĥ| < 1, and rounding must not shut a hard tanh. */
+INLINE V below_one(V v) { return with_sign(vmin(vabs(v), splat(1 - ONE_LESS)), v); }
+
 /* 2^e_b of Ĥ as a plain factor. */
 INLINE V plain_size(I e) { return power_of_two(imin(imax(e, splat_int(-100)), splat_int(100))); }
 
@@ -101,6 +106,7 @@ static void normalise_over_batch(columns *h, double epsilon, deviations s, V *me
         V *v = column(h, b), sum = {0};
         for (int64_t i = 0; i < n; i++) {
             v[i] *= s.inverse[i];
+            if (count == 2) v[i] = below_one(v[i]);
             sum += v[i] * v[i];
         }
         h->exponent[b] = normal_exponent(e);
@@ -216,6 +222,7 @@ static void normalise_over_units(columns *h, int centred, double epsilon, deviat
         V square = dot_product(v, v, n);
         V inverse = 1 / vsqrt(square * share + scaled_epsilon(epsilon, e));
         for (int64_t i = 0; i < n; i++) v[i] *= inverse;
+        for (int64_t i = 0; i < n && n == (centred ? 2 : 1); i++) v[i] = below_one(v[i]);
         s.inverse[b] = inverse;
         s.exponent[b] = e;
         h->exponent[b] = normal_exponent(e);

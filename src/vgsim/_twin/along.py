@@ -16,7 +16,7 @@ import numpy as np
 
 from vgsim._networks.techniques import Clip
 from vgsim._twin.clipping import clipped, rescaling
-from vgsim._twin.scaled import Scaled, chosen, scaled
+from vgsim._twin.scaled import Scaled, activated, chosen, scaled
 
 if TYPE_CHECKING:
     from vgsim._twin.layers import Nonlinearity
@@ -84,6 +84,19 @@ class Along:
         beyond = np.any(cut.mantissa != own.mantissa, axis=0) | (cut.exponent != own.exponent)
         self.is_known = np.where(lone, ~beyond, self.is_known)
         return chosen(lone, others + cut, d)
+
+    def of_pairs(self, d: Scaled, phi: Nonlinearity) -> Scaled:
+        """D = (D · Ĥ) Ĥ/‖Ĥ‖² where Ĥ = (ĥ, -ĥ) and φ is odd or of degree one."""
+        h = phi.h
+        square = _dot(h, h)
+        some = self.is_known & (square.mantissa[0] != 0)
+        share = h.mantissa / np.where(some, square.mantissa, 1.0)
+        own = self.product * scaled(share, h.exponent - square.exponent)
+        if phi.phi.slope_below_zero is None:  # times φ'(ĥ) ĥ/φ(ĥ)
+            y = activated(phi.phi, h)
+            turn = phi.phi.derivative(h.clipped) * h.mantissa / np.where(some, y.mantissa, 1.0)
+            own = own * scaled(turn, h.exponent - y.exponent)
+        return chosen(some, own, d)
 
     def over(self, x: Scaled, g: Scaled) -> Scaled:
         """G of a layer of one unit; `g` where its x is zero."""

@@ -33,6 +33,7 @@ __all__ = [
 States = Sequence[Scaled]
 Parts = list[tuple[int, Scaled]]  # parts of gradients, each with how many layers down it arrives
 SATURATED = 0.05  # of the steepest slope: below it a unit counts as saturated
+ODD = ("tanh", "erf", "softsign", "hard_tanh")
 LINEAR, SIGMOID = Activation("linear"), Activation("sigmoid")
 
 
@@ -107,6 +108,7 @@ class Layer:
 
     below: Along | None = None  # G_{l-1} · X_{l-1}, if it is known by the normalisation alone
     above: Along | None = None  # D · Ĥ, of φ of degree one
+    is_pair = False  # of two units, below a wider layer
     is_last = False
 
     def __init__(
@@ -125,6 +127,8 @@ class Layer:
     def _through_phi(self, g: Scaled) -> Scaled:
         """Gradient by what φ takes."""
         d = self.phi.back(g)
+        if self.above and self.is_pair:
+            return self.above.of_pairs(d, self.phi)
         return self.above.of_lone_units(d, self.phi) if self.above else d
 
     def _through_weights(self, delta: Scaled) -> Scaled:
@@ -137,7 +141,8 @@ class Layer:
     def _through_norm(self, d: Scaled) -> Scaled:
         """∂L/∂(what is normalised), given d = ∂L/∂Ĥ."""
         if self.below and isinstance(self.norm, Normalisation):
-            above = None if isinstance(self, PostActivated) else self.above  # φ takes Ĥ itself
+            of_degree_one = self.phi.phi.slope_below_zero is not None
+            above = self.above if of_degree_one and not isinstance(self, PostActivated) else None
             self.below.follow(above, d, self.norm.h, self.norm.share)
         groups = self.affine.groups
         if not groups:
@@ -267,8 +272,11 @@ def _link(network: Network, layers: Sequence[Layer]) -> None:
         layer.below = Along(network.clip, exempt=not pre)
         if isinstance(layer, Skip):
             layer.layer.below = layer.below
-        if l and network.activation.slope_below_zero is not None:  # of degree one
-            layers[l - 1].above = layer.below
+        pair = network.norm == "layer" and network.widths[l] == 2 < network.widths[l + 1]
+        pair &= not (style == "post" and begins)
+        phi = network.activation
+        if l and (phi.slope_below_zero is not None or (pair and phi.name in ODD)):
+            layers[l - 1].above, layers[l - 1].is_pair = layer.below, pair
 
 
 def rnn_layers(
