@@ -144,8 +144,8 @@ static void pass_tangent(pass *p, const step *t, int64_t k, int64_t b, gates t_b
     const vg_plan *plan = p->b.plan;
     int64_t place = k * plan->batch + b;
     I of_both = saturate(t_b.of_open + t_b.of_closed), e_x = saturate(x->exponent[place] + t_b.of_closed);
-    I of_y = saturate(of_both + saturate(t->gate.exponent[place] + y->exponent[b]));
-    I of_x = saturate(of_both + saturate(t->gate.exponent[place] + x->exponent[b]));
+    I of_y = saturate(of_both + product_exponent(t->gate.exponent[place], y->exponent[b]));
+    I of_x = saturate(of_both + product_exponent(t->gate.exponent[place], x->exponent[b]));
     I e_y = saturate(y->exponent[place] + t_b.of_open), e = imax(imax(of_y, of_x), imax(e_x, e_y));
     V f = beside(e_x - e), g = beside(e_y - e), a = beside(of_y - e), c = beside(of_x - e), square = {0};
     V *v = column(x, place), *h = column(&t->gate, place), *w = column(y, place);

@@ -61,24 +61,34 @@ static void through_gates(pass *p, int64_t index, const step *t)
     if (counts_saturation(p->b.plan, index)) record_saturation(&p->b, index, saturated);
 }
 
+/* The root of a sum of squares beside 4^e, the largest of some terms. If they cancel to the last bit, then what
+   rounding may have left of them. */
+static scaled root_of_sum(V square, I some, I e)
+{
+    return root(choose((square == 0) & some, splat(EPSILON * EPSILON), square), e);
+}
+
 /* ‖Δ Xᵀ‖ from Δ = U C 2^f and X = Q R 2^e with U and Q orthonormal: ‖C 2^(e+f) Rᵀ‖. */
 static scaled norm_of_outer_product(pass *p, const V *c, int64_t rows, const columns *delta, const V *r,
                                     const columns *x)
 {
     int64_t count = p->batch;
-    I top = LOWEST;
+    I top = LOWEST, some = {0};
     V total = {0};
-    for (int64_t b = 0; b < count; b++) top = imax(top, saturate(delta->exponent[b] + x->exponent[b]));
+    for (int64_t b = 0; b < count; b++) {
+        top = imax(top, product_exponent(delta->exponent[b], x->exponent[b]));
+        some |= (delta->exponent[b] != LOWEST) & (x->exponent[b] != LOWEST);
+    }
     for (int64_t j = 0; j < rows; j++)
         for (int64_t k = 0; k < count; k++) {
             V sum = {0};
             for (int64_t b = k; b < count; b++) {
-                I e = saturate(delta->exponent[b] + x->exponent[b]) - top;
+                I e = product_exponent(delta->exponent[b], x->exponent[b]) - top;
                 sum += c[j * count + b] * beside(e) * r[k * count + b];
             }
             total += sum * sum;
         }
-    return root(total, top);
+    return root_of_sum(total, some, top);
 }
 
 static V rank_of(const V *r, int64_t count)
@@ -112,20 +122,22 @@ static void record_weights(pass *p, int64_t index, step *t, const columns *delta
     int64_t at = plan->weight_column[index], count = p->batch, n = delta->rows, m = t->operand.rows;
     if (at < 0 || plan->recurrent || !(plan->weight_gradient || plan->update_ratio)) return;
     scaled gradient;
+    columns x = t->operand;
+    if (t->is_grouped) { /* the sums meet one example each, the deviations none */
+        x.exponent = p->other.exponent;
+        for (int64_t b = 0; b < count; b++)
+            x.exponent[b] = choose_int(t->group[b] == splat_int(b), t->operand.exponent[b], LOWEST);
+    }
     if (is_matrix_free(plan)) {
         int64_t rows = is_orthogonal(plan) ? 2 * count : count;
-        V *r = p->small;
-        copy(r, t->r, count * count);
-        if (t->is_grouped) leaders_alone(t, r, count);
-        gradient = norm_of_outer_product(p, p->coordinates, rows, delta, r, &t->operand);
+        gradient = norm_of_outer_product(p, p->coordinates, rows, delta, t->r, &x);
     } else {
         V *r = p->coordinates + count * count;
         copy_columns(&p->basis, delta);
         orthonormalise(p->basis.v, p->basis.stride, n, 0, count, ROUNDING, p->coordinates, p->work);
         copy_columns(&p->frame, &t->operand);
         orthonormalise(p->frame.v, p->frame.stride, m, 0, count, ROUNDING, r, p->work);
-        if (t->is_grouped) leaders_alone(t, r, count);
-        gradient = norm_of_outer_product(p, p->coordinates, count, delta, r, &t->operand);
+        gradient = norm_of_outer_product(p, p->coordinates, count, delta, r, &x);
     }
     if (plan->weight_gradient)
         record_log10(&p->b, plan->weight_gradient, plan->n_weight_columns, at, gradient);
@@ -158,7 +170,7 @@ static void add_weight_gradient(pass *p, const step *t, columns *delta)
 {
     columns *total = &p->weight_gradient;
     I e = p->gradient_exponent;
-    for (int64_t b = 0; b < p->batch; b++) e = imax(e, saturate(delta->exponent[b] + t->operand.exponent[b]));
+    for (int64_t b = 0; b < p->batch; b++) e = imax(e, product_exponent(delta->exponent[b], t->operand.exponent[b]));
     I shift = p->gradient_exponent - e;
     if (any(shift != 0)) {
         V factor = beside(shift);
@@ -168,7 +180,7 @@ static void add_weight_gradient(pass *p, const step *t, columns *delta)
     p->gradient_exponent = e;
     copy_columns(&p->other, delta);
     for (int64_t b = 0; b < p->batch; b++) {
-        I own = saturate(delta->exponent[b] + t->operand.exponent[b]) - e;
+        I own = product_exponent(delta->exponent[b], t->operand.exponent[b]) - e;
         V factor = beside(own);
         for (int64_t i = 0; i < delta->rows; i++) column(&p->other, b)[i] *= factor;
     }
@@ -183,7 +195,7 @@ static void record_recurrent_weights(pass *p)
     V square = {0}, norm = {0};
     for (int64_t i = 0; i < total->count; i++) square += square_of(total, i);
     norm = dot_product(p->matrix, p->matrix, band_size(total->count, total->rows));
-    scaled gradient = root(square, p->gradient_exponent);
+    scaled gradient = root_of_sum(square, p->gradient_exponent != LOWEST, p->gradient_exponent);
     if (plan->weight_gradient)
         record_log10(&p->b, plan->weight_gradient, plan->n_weight_columns, 0, gradient);
     if (!plan->update_ratio) return;

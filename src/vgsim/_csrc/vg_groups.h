@@ -93,12 +93,4 @@ static void spread(columns *x, const I *group)
     add_to_leaders(x, group, splat(-1));
 }
 
-/* Of X's coordinates R those of the leaders alone: they meet the sums. */
-static void leaders_alone(const step *t, V *r, int64_t count)
-{
-    for (int64_t b = 0; b < count; b++)
-        for (int64_t k = 0; k < count; k++)
-            r[k * count + b] = choose(t->group[b] == splat_int(b), r[k * count + b], splat(0));
-}
-
 #endif
