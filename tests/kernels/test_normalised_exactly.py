@@ -32,7 +32,9 @@ class Normalised:
         if name == "tanh":
             self.value, self.slope = tanh(t), 1 - tanh(t) ** 2
         else:
-            self.slope = np.where(t > 0, mpmath.mpf(1), network.activation.parameters.get("slope", SLOPE[name]))
+            self.slope = np.where(
+                t > 0, mpmath.mpf(1), network.activation.parameters.get("slope", SLOPE[name])
+            )
             self.value = t * self.slope
 
     def back(self, g):
@@ -52,7 +54,11 @@ def exact(network, index, **choice):
     """log10 ‖G_l‖ and log10 ‖∂L/∂W_l‖ of a sample, by the textbook."""
     sample = vgsim.replay(network, 0, index, **choice)
     with mpmath.workdps(120):
-        W, x, g = ([exactly(A) for A in sample.weights], exactly(sample.inputs), exactly(sample.output_gradient))
+        W, x, g = (
+            [exactly(A) for A in sample.weights],
+            exactly(sample.inputs),
+            exactly(sample.output_gradient),
+        )
         layers, states = [], [x]
         for A in W:
             layers.append(Normalised(network, A @ states[-1]))
@@ -69,7 +75,9 @@ def exact(network, index, **choice):
 def assert_exact(network, n_samples, *, worst, dtype, **choice):
     """Deaths of all samples, and the gradients of those that they leave the least of."""
     record, layers = ("gradient", "weight_gradient"), range(network.depth + 1)
-    samples = vgsim.simulate(network, n_samples, dtype=dtype, layers=layers, record=record, **choice)
+    samples = vgsim.simulate(
+        network, n_samples, dtype=dtype, layers=layers, record=record, **choice
+    )
     order = np.argsort(np.where(samples.dead, np.inf, samples.gradient[:, 0]))
     dead = np.flatnonzero(samples.dead)
     for index in [*order[:worst].tolist(), *dead[:worst].tolist()]:
@@ -77,7 +85,10 @@ def assert_exact(network, n_samples, *, worst, dtype, **choice):
         assert samples.dead[index] == (gradient[0] == -np.inf)
         for name, expected in (("gradient", gradient), ("weight_gradient", by_weights)):
             np.testing.assert_allclose(
-                getattr(samples, name)[index], expected, atol=TOLERANCE[dtype], err_msg=f"{name} of {index}"
+                getattr(samples, name)[index],
+                expected,
+                atol=TOLERANCE[dtype],
+                err_msg=f"{name} of {index}",
             )
 
 

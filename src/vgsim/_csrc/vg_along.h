@@ -85,8 +85,10 @@ static void lone_unit(pass *p, const step *t, int64_t b, columns *d)
         rest += other * h[i];
         most = vmax(most, vabs(other));
     }
-    I of_rest = choose_int(most > 0, d->exponent[b], LOWEST), e = saturate(p->along[b].exponent - t->taken.exponent[b]);
-    I some = (at != 0) & (p->along[b].value != 0), of_own = choose_int(some, e, LOWEST), top = imax(of_rest, of_own);
+    I of_rest = choose_int(most > 0, d->exponent[b], LOWEST),
+      e = saturate(p->along[b].exponent - t->taken.exponent[b]);
+    I some = (at != 0) & (p->along[b].value != 0), of_own = choose_int(some, e, LOWEST),
+      top = imax(of_rest, of_own);
     V inverse = choose(some, 1 / at, splat(0));
     V value = p->along[b].value * inverse * beside(of_own - top) - rest * inverse * beside(of_rest - top);
     scaled size = normalised(vabs(value), top);
@@ -98,7 +100,8 @@ static void lone_unit(pass *p, const step *t, int64_t b, columns *d)
     }
     I of_size = exponent_or_lowest(size);
     top = imax(of_rest, of_size);
-    V own = with_sign(size.value * beside(of_size - top), value), factor = beside(of_rest - top), square = {0};
+    V own = with_sign(size.value * beside(of_size - top), value), factor = beside(of_rest - top),
+      square = {0};
     for (int64_t i = 0; i < n; i++) {
         I is_open = slope[i] >= least;
         v[i] = choose(lone, choose(is_open, own, v[i] * factor), v[i]);
@@ -118,8 +121,7 @@ static void pair_of_units(pass *p, const step *t, int64_t b, columns *d)
         turn = p->b.d[0] * h[0] / choose(some, p->b.y[0], splat(1));
         e = saturate(e + t->h.exponent[b] - t->units[b].found.value_exponent);
     }
-    for (int i = 0; i < 2; i++)
-        v[i] = choose(some, p->along[b].value * turn * (h[i] / square), v[i]);
+    for (int i = 0; i < 2; i++) v[i] = choose(some, p->along[b].value * turn * (h[i] / square), v[i]);
     d->exponent[b] = choose_int(some, saturate(e - t->h.exponent[b]), d->exponent[b]);
     normalise_column(d, b, choose(some | (d->exponent[b] == LOWEST), v[0] * v[0] + v[1] * v[1], splat(1)));
 }
@@ -130,8 +132,8 @@ static void add_skip_along(pass *p, const step *t)
     restore_operand(p, t, &p->other);
     for (int64_t b = 0; b < p->batch; b++) {
         V sum = dot_product(column(&p->skip, b), column(&p->other, b), p->skip.rows);
-        scaled own = p->along[b], round = signed_normalised(
-            sum, saturate(p->skip.exponent[b] + p->other.exponent[b]));
+        scaled own = p->along[b],
+               round = signed_normalised(sum, saturate(p->skip.exponent[b] + p->other.exponent[b]));
         I e = imax(exponent_or_lowest(own), exponent_or_lowest(round));
         V f = beside(exponent_or_lowest(own) - e), g = beside(exponent_or_lowest(round) - e);
         p->along[b] = signed_normalised(own.value * f + round.value * g, e);
@@ -146,7 +148,8 @@ static void lone_layer(pass *p, const step *t, columns *g)
         V x = column(&p->other, b)[0], *v = column(g, b);
         I some = (x != 0) & (p->along[b].value != 0);
         v[0] = choose(some, p->along[b].value / x, v[0]);
-        g->exponent[b] = choose_int(some, saturate(p->along[b].exponent - p->other.exponent[b]), g->exponent[b]);
+        g->exponent[b] =
+            choose_int(some, saturate(p->along[b].exponent - p->other.exponent[b]), g->exponent[b]);
         normalise_column(g, b, choose(some | (g->exponent[b] == LOWEST), v[0] * v[0], splat(1)));
     }
 }

@@ -170,7 +170,8 @@ static void add_weight_gradient(pass *p, const step *t, columns *delta)
 {
     columns *total = &p->weight_gradient;
     I e = p->gradient_exponent;
-    for (int64_t b = 0; b < p->batch; b++) e = imax(e, product_exponent(delta->exponent[b], t->operand.exponent[b]));
+    for (int64_t b = 0; b < p->batch; b++)
+        e = imax(e, product_exponent(delta->exponent[b], t->operand.exponent[b]));
     I shift = p->gradient_exponent - e;
     if (any(shift != 0)) {
         V factor = beside(shift);

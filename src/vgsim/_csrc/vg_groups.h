@@ -29,7 +29,8 @@ static void find_groups(pass *p, step *t)
     const vg_plan *plan = p->b.plan;
     I last = {0}, some = {0};
     if (!has_groups(plan)) return;
-    for (int64_t b = 0; b < plan->batch; b++) last = choose_int(p->x.exponent[b] == LOWEST, splat_int(b), last);
+    for (int64_t b = 0; b < plan->batch; b++)
+        last = choose_int(p->x.exponent[b] == LOWEST, splat_int(b), last);
     for (int64_t b = 0; b < plan->batch; b++) {
         t->group[b] = p->group[b] = choose_int(p->x.exponent[b] == LOWEST, last, p->group[b]);
         some |= p->group[b] != splat_int(b);
@@ -76,7 +77,8 @@ static void add_means(columns *x, const I *group, V sign)
 {
     for (int64_t c = 1; c < x->count; c++)
         for (int64_t b = 0; b < c; b++)
-            add_multiple(x, b, c, group[b] == splat_int(c), sign / vmax(led_by(group, x->count, c), splat(1)));
+            add_multiple(x, b, c, group[b] == splat_int(c),
+                         sign / vmax(led_by(group, x->count, c), splat(1)));
 }
 
 /* From cotangents to sums and deviations. */

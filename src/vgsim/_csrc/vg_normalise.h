@@ -134,7 +134,8 @@ INLINE void back_over_groups(const columns *h, columns *d, double epsilon, devia
     int64_t n = d->rows, count = d->count, one_degree = count == 2, room = whole_quads(n);
     V *mean = work, *along = work + room, *square = work + 2 * room, *k = work + 3 * room;
     I e = s.exponent[0], f = common_exponent(d), of_h = common_exponent(h), of_sums = LOWEST, two = {0};
-    V share = splat(1 / (double)count), epsilon_hat = scaled_epsilon(epsilon, e), leaders = {0}, one = splat(1);
+    V share = splat(1 / (double)count), epsilon_hat = scaled_epsilon(epsilon, e), leaders = {0},
+      one = splat(1);
     for (int64_t b = 0; b < count && group; b++) {
         I leads = group[b] == splat_int(b);
         leaders += choose(leads, one, splat(0));
@@ -171,7 +172,8 @@ INLINE void back_over_groups(const columns *h, columns *d, double epsilon, devia
             k[i] += along[i];
         }
         for (int64_t b = 0; b < count; b++) {
-            V *v = column(d, b), plain = relative_size(h, b, of_h), size = group ? led_by(group, count, b) : one;
+            V *v = column(d, b), plain = relative_size(h, b, of_h),
+              size = group ? led_by(group, count, b) : one;
             const V *u = column(h, b);
             if (group) plain *= choose(two, splat(0), size);
             for (int64_t i = 0; i < n; i++)

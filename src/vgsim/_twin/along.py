@@ -10,16 +10,14 @@ degree one, D_l · Ĥ_l = G_l · X_l, which is thus known from the output down a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from vgsim._networks.activations import Activation
 from vgsim._networks.techniques import Clip
 from vgsim._twin.clipping import clipped, rescaling
 from vgsim._twin.scaled import Scaled, activated, chosen, scaled
-
-if TYPE_CHECKING:
-    from vgsim._twin.layers import Nonlinearity
 
 __all__ = ["Along"]
 
@@ -66,11 +64,10 @@ class Along:
             return
         self.product = rescaling(before, after) * self.product
 
-    def of_lone_units(self, d: Scaled, phi: Nonlinearity) -> Scaled:
+    def of_lone_units(self, d: Scaled, phi: Activation, h: Scaled) -> Scaled:
         """D with (D · Ĥ)/ĥ_i in the examples of which one unit i alone is open."""
-        h = phi.h
-        slope = np.abs(phi.phi.derivative(h.clipped))
-        is_open = slope >= ALL_BUT_SHUT * max(1.0, *phi.phi.slope_at_zero)
+        slope = np.abs(phi.derivative(h.clipped))
+        is_open = slope >= ALL_BUT_SHUT * max(1.0, *phi.slope_at_zero)
         lone = np.sum(is_open, axis=0) == 1
         if not self.exempt:
             lone &= self.is_known
@@ -85,16 +82,15 @@ class Along:
         self.is_known = np.where(lone, ~beyond, self.is_known)
         return chosen(lone, others + cut, d)
 
-    def of_pairs(self, d: Scaled, phi: Nonlinearity) -> Scaled:
+    def of_pairs(self, d: Scaled, phi: Activation, h: Scaled) -> Scaled:
         """D = (D · Ĥ) Ĥ/‖Ĥ‖² where Ĥ = (ĥ, -ĥ) and φ is odd or of degree one."""
-        h = phi.h
         square = _dot(h, h)
         some = self.is_known & (square.mantissa[0] != 0)
         share = h.mantissa / np.where(some, square.mantissa, 1.0)
         own = self.product * scaled(share, h.exponent - square.exponent)
-        if phi.phi.slope_below_zero is None:  # times φ'(ĥ) ĥ/φ(ĥ)
-            y = activated(phi.phi, h)
-            turn = phi.phi.derivative(h.clipped) * h.mantissa / np.where(some, y.mantissa, 1.0)
+        if phi.slope_below_zero is None:  # times φ'(ĥ) ĥ/φ(ĥ)
+            y = activated(phi, h)
+            turn = phi.derivative(h.clipped) * h.mantissa / np.where(some, y.mantissa, 1.0)
             own = own * scaled(turn, h.exponent - y.exponent)
         return chosen(some, own, d)
 
@@ -106,7 +102,5 @@ class Along:
 
 
 def _dot(a: Scaled, b: Scaled) -> Scaled:
-    """a · b of every column."""
-    return scaled(
-        np.sum(a.mantissa * b.mantissa, axis=0, keepdims=True), a.exponent + b.exponent
-    )
+    """A · b of every column."""
+    return scaled(np.sum(a.mantissa * b.mantissa, axis=0, keepdims=True), a.exponent + b.exponent)

@@ -128,8 +128,8 @@ class Layer:
         """Gradient by what φ takes."""
         d = self.phi.back(g)
         if self.above and self.is_pair:
-            return self.above.of_pairs(d, self.phi)
-        return self.above.of_lone_units(d, self.phi) if self.above else d
+            return self.above.of_pairs(d, self.phi.phi, self.phi.h)
+        return self.above.of_lone_units(d, self.phi.phi, self.phi.h) if self.above else d
 
     def _through_weights(self, delta: Scaled) -> Scaled:
         """G_{l-1}, given Δ."""
@@ -176,7 +176,10 @@ class PostActivated(Layer):
     def back(self, g: Scaled) -> Parts:
         """Parts of the gradients below, given G_l."""
         d = self._through_phi(g)
-        return [(self.every, self.s * d), (1, self._through_weights(self._through_norm(self.c * d)))]
+        return [
+            (self.every, self.s * d),
+            (1, self._through_weights(self._through_norm(self.c * d))),
+        ]
 
 
 class Skip(Layer):

@@ -42,11 +42,11 @@ class Normalisation:
         k = self.k = np.maximum(C.exponent, 0)  # v + ε in units of 4^k
         v = shifted(np.mean(C.mantissa**2, axis=0), 2 * (C.exponent - k))
         self.v_eps = v + shifted(self.eps, -2 * k)
-        h = C.mantissa / np.sqrt(self.v_eps)
-        if len(h) - self.centred == 1:  # |ĥ| < 1, and rounding must not shut a hard tanh
+        normal = C.mantissa / np.sqrt(self.v_eps)
+        if len(normal) - self.centred == 1:  # |ĥ| < 1, and rounding must not shut a hard tanh
             limit = shifted(BELOW_ONE, k - C.exponent)
-            h = np.minimum(np.maximum(h, -limit), limit)
-        self.h = self._groups(scaled(h, C.exponent - k))
+            normal = np.minimum(np.maximum(normal, -limit), limit)
+        self.h = self._groups(scaled(normal, C.exponent - k))
         return self.h
 
     @property
