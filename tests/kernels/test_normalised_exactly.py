@@ -99,3 +99,52 @@ def assert_exact(network, n_samples, *, worst, dtype, **choice):
 def test_relu(isa, width, norm, B, engine, dtype):
     network = vgsim.MLP(DEPTH, width, activation="relu", init="he_normal", norm=norm)
     assert_exact(network, 400, worst=2, batch_size=B, engine=engine, dtype=dtype)
+
+
+UNEVEN = [1, 4, 3, 5, 2, 4, 3]  # one input, and two units below wider layers
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("width", "choice"),
+    [
+        (4, {"activation": vgsim.Activation("leaky_relu", slope=1e-6)}),
+        (4, {"activation": vgsim.Activation("leaky_relu", slope=1e5)}),
+        (4, {"activation": "relu", "init": "orthogonal", "norm": "rms"}),
+        (4, {"activation": "relu", "norm_eps": 1e-12}),
+        (UNEVEN, {"activation": "relu"}),
+        (UNEVEN, {"activation": "linear"}),
+        (UNEVEN, {"activation": "tanh"}),
+        ([3, 4, 1, 4, 4], {"activation": "tanh", "norm": "rms"}),
+    ],
+)
+def test_what_else_is_open_alone(isa, width, choice, dtype):
+    depth = DEPTH if isinstance(width, int) else len(width) - 1
+    network = vgsim.MLP(depth, width, **{"norm": "layer", "init": "he_normal", **choice})
+    assert_exact(network, 200, worst=2, engine="dense", dtype=dtype)
+
+
+BLOCKS = [
+    {"residual": vgsim.Residual(every=every, style=style)}
+    for style, every in [("activated", 3), ("linear", 3), ("post", 1), ("post", 3), ("pre", 3)]
+]
+CLIP = {"clip": vgsim.ClipNorm(1e-3)}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("engine", ["matrix-free", "dense"])
+@pytest.mark.parametrize("norm", ["layer", "rms", "batch"])
+@pytest.mark.parametrize("technique", [*BLOCKS, CLIP], ids=str)
+@pytest.mark.filterwarnings("ignore:rounding decides")
+def test_techniques(isa, technique, norm, engine, dtype):
+    """The kernels against the twin, which is held against mpmath above."""
+    network = vgsim.MLP(DEPTH, 4, activation="relu", init="he_normal", norm=norm, **technique)
+    choice = {"batch_size": 3, "engine": engine, "dtype": dtype}
+    samples = vgsim.simulate(network, 400, layers=range(DEPTH + 1), **choice)
+    for index in np.argsort(np.where(samples.dead, np.inf, samples.gradient[:, 0]))[:3].tolist():
+        replay = vgsim.replay(network, 0, index, **choice)
+        arrays = replay.weights, replay.biases, replay.inputs, replay.output_gradient
+        twin = vgsim.evaluate(network, *arrays).gradient
+        if norm == "batch" and "residual" in technique and twin[0] < -2:
+            continue  # decided by rounding: docs/law.md, section 11
+        np.testing.assert_allclose(samples.gradient[index], twin, atol=TOLERANCE[dtype])

@@ -18,7 +18,8 @@ static int is_scale_free(const vg_plan *plan, int64_t index)
 {
     int pre = plan->skip == VG_PRE, post = plan->skip == VG_POST && index > 0;
     if (plan->norm != VG_LAYER_NORM && plan->norm != VG_RMS_NORM) return 0;
-    if (plan->skip == VG_HIGHWAY || index < pre || index == plan->depth) return 0;
+    if (plan->skip == VG_HIGHWAY || plan->clip == VG_CLIP_VALUE) return 0;
+    if (index < pre || index == plan->depth) return 0;
     return (post || !block_begins(plan, index + 1)) && !is_bare(plan, index + 1) &&
            plan->bias_scale[pre ? index : index + 1] == 0;
 }
@@ -50,13 +51,10 @@ static void find_along(pass *p, int64_t index, const step *t, const columns *d)
     if (!is_of_degree_one(p) && plan->widths[index - 1] > 2) return;
     for (int64_t b = 0; b < p->batch; b++) {
         scaled product = p->along[b], share = share_of_epsilon(plan->norm_epsilon, t->deviation, b);
-        if (!known || any(~p->is_known[b])) {
-            scaled sum = signed_normalised(dot_product(column(&t->h, b), column(d, b), d->rows),
-                                           saturate(t->h.exponent[b] + d->exponent[b]));
-            product = known ? scaled_choose(p->is_known[b], product, sum) : sum;
-        }
+        if (!known)
+            product = signed_normalised(dot_product(column(&t->h, b), column(d, b), d->rows),
+                                        saturate(t->h.exponent[b] + d->exponent[b]));
         p->along[b] = signed_normalised(product.value * share.value, product.exponent + share.exponent);
-        p->is_known[b] = splat_int(-1);
     }
 }
 
@@ -66,15 +64,14 @@ static void find_along(pass *p, int64_t index, const step *t, const columns *d)
    is all but 0 leaves the others a part. */
 static void lone_unit(pass *p, const step *t, int64_t b, columns *d)
 {
-    const vg_plan *plan = p->b.plan;
     int64_t n = d->rows;
     real leak = p->b.parameters[0], least = ALL_BUT_SHUT * (leak > 1 ? leak : 1);
     if (n > 1 && leak >= least && leak * ALL_BUT_SHUT <= 1) return;
     const V *slope = p->b.d, *h = column(&t->taken, b);
     V *v = column(d, b);
-    I open = {0}, may = plan->skip == VG_PRE ? p->is_known[b] : splat_int(-1);
+    I open = {0};
     for (int64_t i = 0; i < n; i++) open -= slope[i] >= least;
-    I lone = (open == 1) & may;
+    I lone = open == 1;
     if (!any(lone)) return;
 
     V at = {0}, rest = {0}, most = {0};
@@ -91,20 +88,10 @@ static void lone_unit(pass *p, const step *t, int64_t b, columns *d)
       top = imax(of_rest, of_own);
     V inverse = choose(some, 1 / at, splat(0));
     V value = p->along[b].value * inverse * beside(of_own - top) - rest * inverse * beside(of_rest - top);
-    scaled size = normalised(vabs(value), top);
-    if (plan->clip == VG_CLIP_VALUE) {
-        scaled limit = scaled_number(plan->clip_at);
-        I beyond = lone & scaled_less(limit, size);
-        size = scaled_choose(beyond, limit, size);
-        p->is_known[b] = (p->is_known[b] | lone) & ~beyond;
-    }
-    I of_size = exponent_or_lowest(size);
-    top = imax(of_rest, of_size);
-    V own = with_sign(size.value * beside(of_size - top), value), factor = beside(of_rest - top),
-      square = {0};
+    V factor = beside(of_rest - top), square = {0};
     for (int64_t i = 0; i < n; i++) {
         I is_open = slope[i] >= least;
-        v[i] = choose(lone, choose(is_open, own, v[i] * factor), v[i]);
+        v[i] = choose(lone, choose(is_open, value, v[i] * factor), v[i]);
         square += v[i] * v[i];
     }
     d->exponent[b] = choose_int(lone, top, d->exponent[b]);
@@ -116,7 +103,7 @@ static void pair_of_units(pass *p, const step *t, int64_t b, columns *d)
 {
     const V *h = column(&t->h, b);
     V *v = column(d, b), square = h[0] * h[0] + h[1] * h[1], turn = splat(1);
-    I some = (square > 0) & (p->along[b].value != 0) & p->is_known[b], e = p->along[b].exponent;
+    I some = (square > 0) & (p->along[b].value != 0), e = p->along[b].exponent;
     if (!is_of_degree_one(p)) { /* φ'(ĥ) ĥ/φ(ĥ) */
         turn = p->b.d[0] * h[0] / choose(some, p->b.y[0], splat(1));
         e = saturate(e + t->h.exponent[b] - t->units[b].found.value_exponent);

@@ -272,28 +272,18 @@ static void layer_back(pass *p, int64_t index, step *t)
     if (begins) add_scaled(g, one, g, one, &p->skip);
 }
 
-/* Clips and records G_l. Sums over groups are kept as they are, unless a value of theirs is clipped. */
+/* Clips and records G_l; sums over groups are kept. */
 static void arrive_at(pass *p, int64_t index)
 {
     columns *g = &p->g, *sums = &p->other;
-    I cut = {0};
     if (p->grouped) {
         copy_columns(sums, g);
         spread(g, p->grouped);
-        for (int64_t b = 0; b < p->batch; b++) p->is_known[b] = splat_int(-1);
     }
     clip(p, index);
     p->b.scale = norm_of_columns(g);
     record_cotangent(&p->b, index, splat(1));
-    if (!p->grouped) return;
-    for (int64_t b = 0; b < p->batch; b++) cut |= ~p->is_known[b];
-    if (any(cut)) gather(g, p->grouped);
-    for (int64_t b = 0; b < p->batch; b++) {
-        V *v = column(g, b);
-        const V *u = column(sums, b);
-        for (int64_t i = 0; i < g->rows; i++) v[i] = choose(cut, v[i], u[i]);
-        g->exponent[b] = choose_int(cut, g->exponent[b], sums->exponent[b]);
-    }
+    if (p->grouped) copy_columns(g, sums);
 }
 
 static int segment_back(pass *p, int64_t segment)

@@ -10,7 +10,8 @@
 
 INLINE int has_groups(const vg_plan *plan)
 {
-    return plan->norm == VG_BATCH_NORM && plan->skip == VG_NO_SKIP && plan->batch > 2;
+    return plan->norm == VG_BATCH_NORM && plan->skip == VG_NO_SKIP && plan->clip != VG_CLIP_VALUE &&
+           plan->batch > 2;
 }
 
 static void no_groups(const vg_plan *plan, I *group)

@@ -69,9 +69,8 @@ INLINE V shifted(V v, I e)
     return vmin(vmax(v * power_of_two(rest), splat(-4)), splat(4));
 }
 
-/* Cuts every entry of g beyond ±τ; returns how many were. Only columns that have one are touched; what is
-   known of them no longer is. */
-static I clip_values(columns *g, scaled limit, I *is_known)
+/* Cuts every entry of g beyond ±τ; returns how many were. Only columns that have one are touched. */
+static I clip_values(columns *g, scaled limit)
 {
     I cut = {0};
     for (int64_t b = 0; b < g->count; b++) {
@@ -79,7 +78,6 @@ static I clip_values(columns *g, scaled limit, I *is_known)
         I shift = saturate(g->exponent[b] - limit.exponent);
         for (int64_t i = 0; i < g->rows; i++) most = vmax(most, vabs(v[i]));
         I clips = shifted(most, shift) > limit.value;
-        is_known[b] &= ~clips;
         if (!any(clips)) continue;
         for (int64_t i = 0; i < g->rows; i++) {
             V w = shifted(v[i], shift);
@@ -119,7 +117,7 @@ static void clip(pass *p, int64_t index)
     if (index < plan->depth && plan->clip == VG_CLIP_NORM)
         cut = -clip_norm(&p->g, scaled_number(plan->clip_at), p->along, p->grouped ? &p->other : NULL);
     if (index < plan->depth && plan->clip == VG_CLIP_VALUE)
-        cut = clip_values(&p->g, scaled_number(plan->clip_at), p->is_known);
+        cut = clip_values(&p->g, scaled_number(plan->clip_at));
     if (plan->clipped && at >= 0)
         FOR_SAMPLES(&p->b, k)
             plan->clipped[(p->b.first_row + k) * plan->n_columns + at] = (double)cut[k] / whole;

@@ -33,8 +33,7 @@ typedef struct {
     columns x;          /* current activations */
     columns skip;       /* input of the current block; on the way back, what of G goes round it */
     columns g, delta;   /* cotangents of X_l and H_l */
-    scaled *along;      /* normalised examples: G_l · X_l of each, and where it is known so */
-    I *is_known;
+    scaled *along;      /* normalised examples: G_l · X_l of each (vg_along.h) */
     I *group, *start_groups; /* of the current examples; at the start of each segment */
     const I *grouped;        /* of G's examples, or NULL */
     columns gate_delta; /* highway: of W_T x + b_T */
@@ -163,7 +162,6 @@ static void place_pass(pass *p, arena *a)
     p->g = take_columns(a, widest, count, count);
     p->delta = take_columns(a, widest, count, count);
     p->along = take(a, (size_t)count * sizeof(scaled));
-    p->is_known = take(a, (size_t)count * sizeof(I));
     p->group = take(a, (size_t)count * sizeof(I));
     p->start_groups = take(a, (size_t)(plan->n_segments * plan->batch) * sizeof(I));
     p->gate_delta = take_columns(a, widest, count, count);

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from vgsim._checks import COUNTERS, Choice, Integer, listed, type_error, value_error
+from vgsim._engine.rounding import warn_of_rounding
 from vgsim._networks.description import Network, checked_network
 from vgsim._networks.initializers import padded
 from vgsim._results.samples import RECORDS
@@ -152,6 +153,7 @@ class Settings:
             )
         if self.data is not None:
             _check_rows(self.data, first, B)
+        warn_of_rounding(network, B, tangents)
         return replace(self, engine=self._resolved(network, (1 + tangents) * B))
 
     def _resolved(self, network: Network, columns: int) -> str:

@@ -10,13 +10,10 @@ degree one, D_l · Ĥ_l = G_l · X_l, which is thus known from the output down a
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from vgsim._networks.activations import Activation
-from vgsim._networks.techniques import Clip
-from vgsim._twin.clipping import clipped, rescaling
+from vgsim._twin.clipping import rescaling
 from vgsim._twin.scaled import Scaled, activated, chosen, scaled
 
 __all__ = ["Along"]
@@ -25,43 +22,20 @@ ALL_BUT_SHUT = 2.0**-12  # beside the steepest slope
 
 
 class Along:
-    """G_l · X_l, of the examples of a layer: `product`, and in which of them it `is_known`.
-
-    Parameters
-    ----------
-    clip : Clip or None
-        How G_l is clipped.
-    exempt : bool
-        Whether what clipping does to closed units leaves G_l · X_l as it is.
-    """
+    """G_l · X_l of the examples of a layer: `product`."""
 
     product: Scaled
-    is_known: Any
-
-    def __init__(self, clip: Clip | None, exempt: bool) -> None:
-        self.by_value = clip if clip and clip.by == "value" else None
-        self.exempt = exempt
 
     def follow(self, above: Along | None, d: Scaled, h: Scaled, share: Scaled) -> None:
         """Take G · X from D · Ĥ, known or d · h, and the share ε/(v + ε) that is left of it."""
-        product = _dot(d, h)
-        if above:
-            product = chosen(above.is_known, above.product, product)
-        self.product = product * share
-        self.is_known = np.ones(product.exponent.shape, dtype=bool)
+        self.product = (above.product if above else _dot(d, h)) * share
 
     def add(self, g: Scaled, x: Scaled) -> None:
-        """Another part of G_l has arrived."""
+        """Add what another part of G_l brings."""
         self.product = self.product + _dot(g, x)
 
     def clip(self, before: Scaled, after: Scaled) -> None:
-        """G_l has been clipped."""
-        if self.by_value:
-            same = (before.exponent == after.exponent) & np.all(
-                before.mantissa == after.mantissa, axis=0
-            )
-            self.is_known = self.is_known & same
-            return
+        """Follow G_l, whose norm has been clipped."""
         self.product = rescaling(before, after) * self.product
 
     def of_lone_units(self, d: Scaled, phi: Activation, h: Scaled) -> Scaled:
@@ -69,23 +43,18 @@ class Along:
         slope = np.abs(phi.derivative(h.clipped))
         is_open = slope >= ALL_BUT_SHUT * max(1.0, *phi.slope_at_zero)
         lone = np.sum(is_open, axis=0) == 1
-        if not self.exempt:
-            lone &= self.is_known
         if not np.any(lone):
             return d
         others = scaled(np.where(is_open, 0.0, d.mantissa), d.exponent)
         own = self.product - _dot(others, h)
         at = np.where(lone, np.sum(h.mantissa, axis=0, where=is_open), 1.0)
         own = scaled(is_open * (own.mantissa / at), own.exponent - h.exponent)
-        cut, _ = clipped(self.by_value, own)
-        beyond = np.any(cut.mantissa != own.mantissa, axis=0) | (cut.exponent != own.exponent)
-        self.is_known = np.where(lone, ~beyond, self.is_known)
-        return chosen(lone, others + cut, d)
+        return chosen(lone, others + own, d)
 
     def of_pairs(self, d: Scaled, phi: Activation, h: Scaled) -> Scaled:
         """D = (D · Ĥ) Ĥ/‖Ĥ‖² where Ĥ = (ĥ, -ĥ) and φ is odd or of degree one."""
         square = _dot(h, h)
-        some = self.is_known & (square.mantissa[0] != 0)
+        some = square.mantissa[0] != 0
         share = h.mantissa / np.where(some, square.mantissa, 1.0)
         own = self.product * scaled(share, h.exponent - square.exponent)
         if phi.slope_below_zero is None:  # times φ'(ĥ) ĥ/φ(ĥ)
@@ -102,5 +71,5 @@ class Along:
 
 
 def _dot(a: Scaled, b: Scaled) -> Scaled:
-    """A · b of every column."""
+    """Multiply column by column: a · b."""
     return scaled(np.sum(a.mantissa * b.mantissa, axis=0, keepdims=True), a.exponent + b.exponent)

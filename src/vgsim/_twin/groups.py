@@ -65,7 +65,7 @@ class Groups:
         return Scaled(u.mantissa[:, self.leader], u.exponent[self.leader])
 
     def leaders_alone(self, x: Scaled) -> Scaled:
-        """The others set to zero."""
+        """Set the others to zero."""
         return Scaled(np.where(self.sizes > 0, x.mantissa, 0.0), x.exponent)
 
     def gather(self, g: Scaled) -> Scaled:

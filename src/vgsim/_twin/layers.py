@@ -256,6 +256,8 @@ def mlp_layers(
 
 def _link(network: Network, layers: Sequence[Layer]) -> None:
     """Find the layers of which the input goes nowhere else and is normalised."""
+    if network.clip and network.clip.by == "value":
+        return
     if network.norm == "batch" and not (network.residual or network.highway):
         groups = None
         for layer in layers:
@@ -272,7 +274,7 @@ def _link(network: Network, layers: Sequence[Layer]) -> None:
         if (begins and (style != "post" or l == 0)) or bare or layers[l - pre].affine.is_biased:
             continue
         layer = layers[l]
-        layer.below = Along(network.clip, exempt=not pre)
+        layer.below = Along()
         if isinstance(layer, Skip):
             layer.layer.below = layer.below
         pair = network.norm == "layer" and network.widths[l] == 2 < network.widths[l + 1]
@@ -319,10 +321,8 @@ def backward(
         cut, fraction = clipped(clip, whole)
         if fraction and layer.below:
             layer.below.clip(whole, cut)
-        if fraction and groups and clip and clip.by == "norm":
-            g = rescaling(whole, cut) * g
-        elif fraction:
-            g = groups.gather(cut) if groups else cut
+        if fraction:
+            g = rescaling(whole, cut) * g if groups else cut
         gradients.append(cut)
         fractions.append(fraction)
     return gradients[::-1], fractions[::-1]
