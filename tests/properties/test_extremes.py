@@ -152,7 +152,7 @@ def test_memory_is_estimated_before_it_is_taken():
 @pytest.mark.parametrize("engine", ["matrix-free", "dense"])
 @pytest.mark.parametrize("activation", ["tanh", "sigmoid", "erf"])
 def test_weight_gradients_at_the_floor(activation, engine, dtype):
-    """Of two examples at the floor of the exponents the outer products may cancel: they are no zero."""
+    """Outer products of two examples at the floor of the exponents may cancel, but are no zero."""
     net = vgsim.MLP(2, 3, activation=activation, gain=1e10)
     inputs = np.array([[1.7, -1.7, 1.7], [1e-311, 2e-311, 1e-311], [1.7, 1.7, 1.6]]) * 1e308
     record = ("gradient", "weight_gradient", "update_ratio")
