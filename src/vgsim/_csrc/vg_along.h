@@ -59,6 +59,7 @@ static void find_along(pass *p, int64_t index, const step *t, const columns *d)
 }
 
 #define ALL_BUT_SHUT ((real)0x1p-12) /* beside the steepest slope */
+#define MOST_UNITS 64 /* of more, one alone is open with probability n 2^-n: never */
 
 /* Column b of d ← (G·X)/ĥ_i e_i in the samples of which one unit i alone is open, with φ' in p->b.d. A slope that
    is all but 0 leaves the others a part. */
@@ -66,7 +67,7 @@ static void lone_unit(pass *p, const step *t, int64_t b, columns *d)
 {
     int64_t n = d->rows;
     real leak = p->b.parameters[0], least = ALL_BUT_SHUT * (leak > 1 ? leak : 1);
-    if (n > 1 && leak >= least && leak * ALL_BUT_SHUT <= 1) return;
+    if ((n > 1 && leak >= least && leak * ALL_BUT_SHUT <= 1) || n > MOST_UNITS) return;
     const V *slope = p->b.d, *h = column(&t->taken, b);
     V *v = column(d, b);
     I open = {0};
