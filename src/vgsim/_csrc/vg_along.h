@@ -12,6 +12,15 @@
 
 #include "vg_loss.h"
 
+#define MOST_UNITS 48 /* of more, one alone is open with probability n 2^-n: never */
+
+INLINE int has_narrow_layers(const vg_plan *plan)
+{
+    for (int64_t l = 0; l <= plan->depth; l++)
+        if (plan->widths[l] <= MOST_UNITS) return 1;
+    return 0;
+}
+
 /* Whether G_l · X_l of layer `index` is known like that: what W of the next one takes goes nowhere else, or round
    a block of style "post" (with "pre": what W of layer `index` takes). */
 static int is_scale_free(const vg_plan *plan, int64_t index)
@@ -47,7 +56,7 @@ static void find_along(pass *p, int64_t index, const step *t, const columns *d)
 {
     const vg_plan *plan = p->b.plan;
     int known = is_of_degree_one(p) && is_scale_free(plan, index) && takes_normal(plan, index);
-    if (!is_scale_free(plan, index - 1)) return;
+    if (!p->is_narrow || !is_scale_free(plan, index - 1)) return;
     if (!is_of_degree_one(p) && plan->widths[index - 1] > 2) return;
     for (int64_t b = 0; b < p->batch; b++) {
         scaled product = p->along[b], share = share_of_epsilon(plan->norm_epsilon, t->deviation, b);
@@ -59,7 +68,6 @@ static void find_along(pass *p, int64_t index, const step *t, const columns *d)
 }
 
 #define ALL_BUT_SHUT ((real)0x1p-12) /* beside the steepest slope */
-#define MOST_UNITS 64 /* of more, one alone is open with probability n 2^-n: never */
 
 /* Column b of d ← (G·X)/ĥ_i e_i in the samples of which one unit i alone is open, with φ' in p->b.d. A slope that
    is all but 0 leaves the others a part. */
@@ -67,7 +75,7 @@ static void lone_unit(pass *p, const step *t, int64_t b, columns *d)
 {
     int64_t n = d->rows;
     real leak = p->b.parameters[0], least = ALL_BUT_SHUT * (leak > 1 ? leak : 1);
-    if ((n > 1 && leak >= least && leak * ALL_BUT_SHUT <= 1) || n > MOST_UNITS) return;
+    if ((n > 1 && leak >= least && leak * ALL_BUT_SHUT <= 1)) return;
     const V *slope = p->b.d, *h = column(&t->taken, b);
     V *v = column(d, b);
     I open = {0};

@@ -14,7 +14,8 @@ INLINE int counts_saturation(const vg_plan *plan, int64_t index)
 static void through_units(pass *p, int64_t index, const columns *g, const step *t, columns *out)
 {
     I saturated = {0};
-    int pair = is_pair(p, index), lone = !pair && is_of_degree_one(p) && is_scale_free(p->b.plan, index);
+    int pair = is_pair(p, index),
+        lone = !pair && p->is_narrow && is_of_degree_one(p) && is_scale_free(p->b.plan, index);
     for (int64_t b = 0; b < p->batch; b++) {
         through_unit(p, &t->units[b], b, g, out);
         if (lone) lone_unit(p, t, b, out);
@@ -268,7 +269,7 @@ static void layer_back(pass *p, int64_t index, step *t)
         }
         copy_columns(g, delta);
     }
-    if (begins && is_scale_free(plan, index - 1)) add_skip_along(p, t);
+    if (begins && p->is_narrow && is_scale_free(plan, index - 1)) add_skip_along(p, t);
     if (begins) add_scaled(g, one, g, one, &p->skip);
 }
 
@@ -306,6 +307,7 @@ static int run_pass(const vg_plan *plan, uint64_t group, void *scratch)
                     .first_row = (int64_t)(group * (uint64_t)LANES - plan->first)}};
     arena a = {0, scratch};
     place_pass(&p, &a);
+    p.is_narrow = has_narrow_layers(plan);
     open_samples(&p.b.keys, plan->key, group * (uint64_t)LANES);
     if (plan->recurrent) make_matrix(&p, VG_STREAM_FORWARD, 1);
     draw_inputs(&p, &p.starts[0]);

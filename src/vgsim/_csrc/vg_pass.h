@@ -33,6 +33,7 @@ typedef struct {
     columns x;          /* current activations */
     columns skip;       /* input of the current block; on the way back, what of G goes round it */
     columns g, delta;   /* cotangents of X_l and H_l */
+    int is_narrow;      /* some layer may have one open unit */
     scaled *along;      /* normalised examples: G_l · X_l of each (vg_along.h) */
     I *group, *start_groups; /* of the current examples; at the start of each segment */
     const I *grouped;        /* of G's examples, or NULL */
