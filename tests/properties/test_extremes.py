@@ -146,3 +146,19 @@ def test_memory_is_estimated_before_it_is_taken():
     with pytest.raises(MemoryError, match="lower the number of samples, 100000000000 "):
         vgsim.simulate(vgsim.MLP(100, 8), 100_000_000_000)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < peak + 200_000
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("engine", ["matrix-free", "dense"])
+@pytest.mark.parametrize("activation", ["tanh", "sigmoid", "erf"])
+def test_weight_gradients_at_the_floor(activation, engine, dtype):
+    """Outer products of two examples at the floor of the exponents may cancel, but are no zero."""
+    net = vgsim.MLP(2, 3, activation=activation, gain=1e10)
+    inputs = np.array([[1.7, -1.7, 1.7], [1e-311, 2e-311, 1e-311], [1.7, 1.7, 1.6]]) * 1e308
+    record = ("gradient", "weight_gradient", "update_ratio")
+    s = vgsim.simulate(
+        net, 400, inputs=inputs, batch_size=2, record=record, engine=engine, dtype=dtype
+    )
+    assert s.n_dead == 0
+    for name in record:
+        assert np.isfinite(getattr(s, name)).all(), name
