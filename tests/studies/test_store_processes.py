@@ -207,11 +207,12 @@ while True:
 @pytest.mark.parametrize(("code", "seconds"), [(FILL, 0.1), (OPEN_AND_FILL, 0.5)])
 def test_killed_writers_lose_nothing(run_python, tmp_path, rng, code, seconds):
     """What a process said was written is there after any number of kills, and nothing else."""
-    path, said = tmp_path / "x", 0
-    for _ in range(6):
+    path, said, rounds = tmp_path / "x", 0, 0
+    while rounds < 6 or said < 2000:
+        rounds += 1
         process = run_python(code, path)
         assert process.stdout.readline().split()[0] == "found"
-        time.sleep(rng.uniform(0, seconds))
+        time.sleep(rng.uniform(0, seconds * rounds))  # longer where the machine is slow
         process.send_signal(signal.SIGKILL)
         out, err = process.communicate(timeout=60)
         assert err == ""
@@ -220,7 +221,6 @@ def test_killed_writers_lose_nothing(run_python, tmp_path, rng, code, seconds):
         assert (found.end if found else 0) >= said
     with Store(path) as store:
         assert store.damaged == []
-    assert said > 1000
     assert found == tally(0, found.end)
 
 

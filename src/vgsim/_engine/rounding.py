@@ -35,9 +35,9 @@ def warn_of_rounding(network: Network, batch_size: int, tangents: int) -> None:
     share = _share(network, batch_size, tangents)
     if share > RARE:
         warnings.warn(
-            f"rounding decides the gradient, and whether it is 0, in about {min(share, 1.0):.1%} of "
-            f"the samples of {network!r}: those in which a single unit or example is open in some "
-            "layer; wider layers have fewer of them (docs/law.md, section 11)",
+            f"rounding decides the gradient, and whether it is 0, in about {min(share, 1.0):.1%} "
+            f"of the samples of {network!r}: those in which a single unit or example is open in "
+            "some layer; wider layers have fewer of them (docs/law.md, section 11)",
             stacklevel=4,
         )
 
