@@ -411,7 +411,7 @@ def test_fork_is_refused_after_openmp():
 def test_executor_that_takes_no_work():
     executor = ThreadPoolExecutor(1)
     executor.shutdown()
-    with pytest.raises(RuntimeError, match="ThreadPoolExecutor takes no more work .*new one"):
+    with pytest.raises(RuntimeError, match="ThreadPoolExecutor takes no more work .*make a new"):
         collected(max_samples=1000, executor=executor)
 
 

@@ -166,7 +166,7 @@ def test_a_folder_is_refused_by_name(tmp_path):
 def test_other_files_are_left_alone(tmp_path, content):
     (tmp_path / "thesis").write_bytes(content)
     for use in (Store, Reader):
-        with pytest.raises(ValueError, match=f"{tmp_path}/thesis is no store of a study"):
+        with pytest.raises(ValueError, match=f"{tmp_path}/thesis is not the store of a study"):
             use(tmp_path / "thesis")
     assert (tmp_path / "thesis").read_bytes() == content
 
@@ -175,7 +175,7 @@ def test_another_programs_database_is_left_alone(tmp_path):
     sql(tmp_path / "x", "CREATE TABLE tasks (id)")
     before = (tmp_path / "x").read_bytes()
     for use in (Store, Reader, vgsim.load):
-        with pytest.raises(ValueError, match=f"{tmp_path}/x is no store of a study"):
+        with pytest.raises(ValueError, match=f"{tmp_path}/x is not the store of a study"):
             use(tmp_path / "x")
     assert (tmp_path / "x").read_bytes() == before
 
@@ -209,7 +209,7 @@ def test_other_stream_version(path, tmp_path):
     ((key, made),) = sql(path, "SELECT key, provenance FROM runs")
     made = json.dumps(json.loads(made) | {"stream_version": "99"})
     sql(path, "UPDATE runs SET provenance = ?, checksum = ?", made, checksum(key, made))
-    message = "stream version 99, this vgsim draws version .*: it can be read, but not"
+    message = "stream version 99, this vgsim has version .*: the store can be read, but not"
     with pytest.raises(ValueError, match=message):
         Store(path)
     with pytest.raises(ValueError, match=message):

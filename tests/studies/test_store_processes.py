@@ -73,9 +73,13 @@ def run_python():
 @pytest.mark.parametrize(
     ("words", "error", "message"),
     [
-        ("database or disk is full", OSError, "no space is left; what it holds is safe: make room"),
+        (
+            "database or disk is full",
+            OSError,
+            "no space is left: free some; stored blocks are safe",
+        ),
         ("attempt to write a readonly database", OSError, "it cannot be written: use another path"),
-        ("disk I/O error", OSError, "it cannot be read or written; what it holds is safe"),
+        ("disk I/O error", OSError, "it cannot be read or written; stored blocks are safe"),
         ("locking protocol", OSError, "it cannot be used"),
     ],
 )
@@ -128,7 +132,7 @@ def test_file_size_limit(run_python, tmp_path):
     )
     out, err = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "it cannot be read or written; what it holds is safe" in err
+    assert "it cannot be read or written; stored blocks are safe" in err
     assert held(tmp_path / "x") == tally(0, int(out.split()[-1]))
 
 
@@ -177,7 +181,7 @@ def test_full_disk(tmp_path):
         f"holds {end}",
     ]
     assert out[place + 1 : place + 3] == [f"found {end}", f"wrote {end + 1000}"]
-    assert err.count("OSError: [Errno 28] no space is left; what it holds is safe: make room") == 2
+    assert err.count("OSError: [Errno 28] no space is left: free some; stored blocks are safe") == 2
 
 
 def test_read_only_file_system(tmp_path):
