@@ -1,4 +1,4 @@
-"""A store gives back what was written; several processes append to it; stores are merged."""
+"""Stores: reading and writing, several processes, merging."""
 
 import json
 import os
@@ -138,7 +138,7 @@ def test_a_transaction_is_all_or_nothing(path):
     assert held(path) == tally(0, 6000)
 
 
-# What is no store.
+# Files that are not stores.
 
 
 @pytest.mark.parametrize("start", [Store, Reader])
@@ -484,7 +484,7 @@ def test_descriptions_are_json(path):
 
 
 def test_the_queries_of_the_page(tmp_path):
-    """The queries in docs/studies.md, against the same numbers from the study."""
+    """The queries in docs/studies.md return the numbers of the study."""
     page = (Path(__file__).parents[2] / "docs" / "studies.md").read_text(encoding="utf-8")
     p_vanishing, smallest_depth, runs = re.findall(r"```sql\n(.*?)```", page, re.DOTALL)
     networks = vgsim.sweep(

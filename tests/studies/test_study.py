@@ -1,4 +1,4 @@
-"""Studies: what they refuse, find and add, and how they travel."""
+"""Studies: errors, find, addition, tables, files and labelled data."""
 
 from __future__ import annotations
 
@@ -212,7 +212,7 @@ def test_a_study_is_a_sequence(study):
 
 def test_dataframe(study):
     frame = study.to_dataframe()
-    assert len(frame) == 4 * len(study)  # a row a layer and threshold
+    assert len(frame) == 4 * len(study)  # one row per layer and threshold
     assert frame["kind"].tolist()[-4:] == ["RNN"] * 4
     assert frame["layer"].tolist() == [0, 0, 5, 5] * len(study)
     assert frame["threshold"].tolist() == list(study[0].task.thresholds) * 2 * len(study)

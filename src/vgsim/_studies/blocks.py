@@ -367,7 +367,7 @@ def _integers(limbs: Integers) -> tuple[int, ...]:
 def _counted(
     samples: Samples, rows: slice, block: int, thresholds: tuple[float, ...]
 ) -> dict[str, Integers]:
-    """Return the counts of some rows of `samples` by field of `Blocks`, cut at multiples of `block`."""
+    """Return the counts of some rows of `samples`, in blocks, by field of `Blocks`."""
     first = int(samples.index[rows][0])
     before = first % block
 
