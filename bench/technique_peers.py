@@ -32,8 +32,8 @@ class Technique(NamedTuple):
     depth: int
 
 
-# With batch normalisation the gradient grows by a factor of 10 in 4 (batch of 4) or 11 layers (batch
-# of 32). At 500 layers it would overflow float32 in every peer.
+# With batch normalisation the gradient grows by a factor of 10 in 4 layers (batch of 4) or in 11
+# (batch of 32). At 500 layers it would overflow float32 in every peer.
 TECHNIQUES = (
     Technique("batch norm", 128, 32, 100),
     Technique("batch norm", 512, 32, 100),

@@ -6,9 +6,7 @@ import vgsim
 
 WIDTHS = [6, 9, 4, 8, 3, 7, 5]
 DUPLICATED = np.random.default_rng(1).normal(size=(4, 6))[[0, 1, 1, 2, 3, 1, 2]]
-PARALLEL = np.outer(
-    [1.0, -2.0, 0.5, 3.0, 0.0], [1.0, -1.0, 2.0, 0.3, 0.1, 5.0]
-)  # last row: 0
+PARALLEL = np.outer([1.0, -2.0, 0.5, 3.0, 0.0], [1.0, -1.0, 2.0, 0.3, 0.1, 5.0])  # last row: 0
 FAR = np.random.default_rng(2).normal(size=(6, 6)) * 10.0 ** np.arange(-250, 350, 100)[:, None]
 
 

@@ -129,9 +129,7 @@ def test_precision(name, tmp_path):
         assert collected(**arguments, executor=executor) == study
     collected(**arguments | {"max_samples": 1000}, store=tmp_path / "a")
     assert collected(**arguments, store=tmp_path / "a") == study
-    collected(
-        **arguments | {"stop": None}, store=tmp_path / "b"
-    )  # more than the rules need
+    collected(**arguments | {"stop": None}, store=tmp_path / "b")  # more than the rules need
     assert collected(**arguments, store=tmp_path / "b") == study
 
 

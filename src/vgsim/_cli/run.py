@@ -256,8 +256,8 @@ def _heading(options: argparse.Namespace, samples: Samples) -> list[str]:
         "dead: exactly 0; also counted as vanishing",
         *textwrap.wrap(made, WIDE),
         *technique_lines(network, options.batch_size, options.loss),
-        f"[low, high]: {100 * options.confidence_level:g} % interval ({options.method}); "
-        "5 %, median, 95 %: quantiles of R",
+        f"each probability with its {100 * options.confidence_level:g} % interval "
+        f"({options.method}); 5 %, median, 95 %: quantiles of R",
         *([f"clipped: mean fraction of clipped entries of G_{layer}"] if network.clip else []),
     ]
 
