@@ -283,7 +283,7 @@ def test_status(command, store):
         "networks  4 of 4 finished",
         "work      100.0 %",
     ]
-    assert out.splitlines()[3].startswith("idle      no process draws samples; last written ")
+    assert out.splitlines()[3].startswith("idle      no process is running; last written ")
     found = json.loads(command("status", store, "--json")[1])
     assert (found["samples"], found["target"], found["runs"]) == (12_000, 12_000, 0)
 

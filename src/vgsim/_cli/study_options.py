@@ -94,7 +94,7 @@ def add_study_commands(commands: Any) -> None:
         "--out",
         type=path,
         metavar="FILE",
-        help="also write the study to a new .nc, .csv or .npz file",
+        help="also write the results, up to the stop rules, to a new .nc, .csv or .npz file",
     )
     collect.add_argument("--quiet", action="store_true", help="no progress on stderr")
     add_formats(collect.add_argument_group("the table"), "json", "csv", "markdown", "latex")

@@ -206,9 +206,10 @@ def iter_collect(
 
 
 def _storable(store: Any, seed: int | None) -> Any:
-    """Return the path of a store; raise ValueError if the seed is None."""
+    """Return the absolute path of a store; raise ValueError if the seed is None."""
     if seed is None:
-        raise value_error("seed", "must be an int with a store, got None: it could not be resumed")
+        problem = "must be an int with a store, got None: the study could not be continued"
+        raise value_error("seed", problem)
     return local_path(store).absolute()
 
 
@@ -250,7 +251,7 @@ def _checked_networks(tasks: Iterable[Network]) -> list[Network]:
     seen = set()
     for network in networks:
         if network in seen:
-            raise value_error("tasks", f"must hold each network once, got twice {network!r}")
+            raise value_error("tasks", f"must have each network once, got {network!r} twice")
         seen.add(network)
     return networks
 
@@ -269,12 +270,12 @@ def _checked_rules(
             raise type_error("stop", f"must be a vgsim.Precision or several, got {brief(rule)}")
         if rule.layer not in layers:
             raise value_error(
-                "layers", f"must hold layer {rule.layer}, which stop watches, got {layers}"
+                "layers", f"must include layer {rule.layer} of the stop rule, got {layers}"
             )
         if rule.event != "dead" and rule.threshold not in thresholds:
             raise value_error(
                 "thresholds",
-                f"must hold {rule.threshold!r}, which stop watches, got {thresholds}",
+                f"must include {rule.threshold!r} of the stop rule, got {thresholds}",
             )
         rules.append(rule)
     return tuple(rules)

@@ -109,7 +109,7 @@ def _saved(path: str | os.PathLike[str], *kinds: str) -> Samples | Study:
         found = _study(header, arrays) if kind == archive.KIND else _samples(header, arrays)
         again, given = (json.dumps(x, sort_keys=True) for x in (found._header(), header))
         if again != given:
-            raise ValueError(f"its header is not that of {found!r}")
+            raise ValueError(f"its header differs from that of {found!r}")
     except (LookupError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
         what = "a consistent study" if kind == archive.KIND else "consistent samples"
         words = f"no {error}" if isinstance(error, KeyError) else str(error)
@@ -165,7 +165,7 @@ def stored_study(path: str | os.PathLike[str]) -> Study:
             f"layers {study[0].task.layers}, thresholds {study[0].task.thresholds}"
             for study in studies
         )
-        raise ValueError(f"{path} holds networks counted in several ways: {ways}")
+        raise ValueError(f"{path} has different layers or thresholds for its networks: {ways}")
     return studies[0] if studies else Study([])
 
 

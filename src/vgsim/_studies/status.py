@@ -73,7 +73,7 @@ class Status:
             lines.append(f"time left {left}")
         elif self.idle is not None:
             lines.append(
-                f"idle      no process draws samples; last written {_duration(self.idle)} ago"
+                f"idle      no process is running; last written {_duration(self.idle)} ago"
             )
         return "\n".join(lines)
 

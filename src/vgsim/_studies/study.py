@@ -71,7 +71,7 @@ class Study(Sequence[Result]):
             seen = set()
             for result in self._results:
                 if (key := _key(result)) in seen:
-                    raise ValueError(f"{result.network!r} is in the study twice; add two studies")
+                    raise ValueError(f"{result.network!r} is in the results twice: add two studies")
                 seen.add(key)
 
     def _by_key(self) -> dict[object, Result]:
@@ -123,7 +123,7 @@ class Study(Sequence[Result]):
         if self and (unknown := sorted(fields.keys() - known)):
             raise value_error(
                 unknown[0],
-                f"is a field of no network of the study; they have {', '.join(sorted(known))}",
+                f"is not a field of any network of the study; those are {', '.join(sorted(known))}",
             )
         wanted = {name: self._sought(name, value, labels) for name, value in fields.items()}
 
