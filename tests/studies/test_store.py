@@ -284,7 +284,7 @@ def test_claims_of_a_lost_run_are_void(path, lost):
 
 
 class Instant(Executor):
-    """Works at once; another process delivers its blocks with the tenth unit."""
+    """Runs units at once; at the tenth, another process stores its blocks."""
 
     _max_workers = 1
 
@@ -301,7 +301,7 @@ class Instant(Executor):
 
 
 def test_blocks_of_another_run_that_come_late(tmp_path, monkeypatch):
-    """Those after a unit that another run drew are taken once, unit by unit."""
+    """Blocks that another run stores during the study are counted once, unit by unit."""
     monkeypatch.setattr("vgsim._studies.scheduler.UNIT_BLOCKS", 2)
     path, task = tmp_path / "x", Task(NET)
     far = Store(path)

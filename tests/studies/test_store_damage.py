@@ -149,7 +149,7 @@ def test_altered_descriptions(path, statement, what):
     assert len(check_and_redo(path)) >= 1
     status(path)
     with warnings.catch_warnings():
-        if "provenance" in what:  # which cannot be mended
+        if "provenance" in what:  # provenance is not replaced
             warnings.simplefilter("ignore")
         assert len(vgsim.load(path)) == 2
 

@@ -89,8 +89,12 @@ def merge(options: argparse.Namespace) -> None:
         print(f"{source.path} added {source.samples:,} samples", end="")
         print(f"; {_blocks(source.overlapping)} existed already" if source.overlapping else "")
         if source.differing:
-            message = f"{_blocks(source.differing)} of {source.path} have other counts than the same"
-            warning = f"{message} samples in {options.out}, which are kept: one of the machines erred"
+            message = (
+                f"{_blocks(source.differing)} of {source.path} have other counts than the same"
+            )
+            warning = (
+                f"{message} samples in {options.out}, which are kept: one of the machines erred"
+            )
             print(f"vgsim merge: warning: {warning}", file=sys.stderr)
     results = [result for study in found.studies for result in study]
     samples = f"{sum(result.n for result in results):,} samples of {_networks(len(results))}"

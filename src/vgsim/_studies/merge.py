@@ -145,7 +145,7 @@ def _merged(path: Path, store: Store) -> Merged:
                 file.many("INSERT INTO left_out VALUES (?, ?)", source.left_out)
                 file.all(THEIRS)
                 runs = file.all(f"SELECT {RUN} FROM other.runs")
-                with store.transaction():  # where they have not ended, they are not at work here
+                with store.transaction():  # unended runs end when last seen
                     file.many(RUNS, [(*r[:7], r[7] or r[6], *r[8:]) for r in runs if _is_run(r)])
                 return Merged(str(path), *_copied(store))
             finally:
@@ -174,6 +174,6 @@ def _copied(store: Store) -> tuple[int, int, int, int]:
 
 
 def _is_run(row: tuple[Any, ...]) -> bool:
-    """Whether the provenance of a run is as it was written."""
+    """Return whether the checksum of the provenance of a run matches."""
     key, made_by, seal = row[:3]
     return bool(seal == checksum(key, made_by))

@@ -100,7 +100,7 @@ def status(path: str | os.PathLike[str]) -> Status:
     """
     try:
         counted, runs, speeds, seen = _read(path, whole=False)
-    except ValueError:  # damaged: go by what can be saved
+    except ValueError:  # damaged: read what can be salvaged
         counted, runs, speeds, seen = _read(path, whole=True)
     networks, finished, samples, target, done, work, worked, known = counted
     has_target = known == networks > 0
@@ -121,7 +121,7 @@ def status(path: str | os.PathLike[str]) -> Status:
 
 
 def _read(path: str | os.PathLike[str], whole: bool) -> tuple[Any, int, list[Any], float | None]:
-    """Return the row of COUNTED, how many runs are at work, the speed of each, the last write."""
+    """Return the row of COUNTED, the number of active runs, their speeds and the last write."""
     with Reader(path, whole) as store:
         (counted,) = store.file.all(COUNTED)
         runs = store.runs_at_work()

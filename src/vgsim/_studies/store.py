@@ -44,7 +44,8 @@ class Reader:
     ----------
     path : path-like
     whole : bool, default True
-        Whether to check all pages for damage first, which reads the whole file.
+        Whether to check all pages for damage first, which reads the whole file. They are not
+        checked while other processes write to the store.
 
     Attributes
     ----------
@@ -87,7 +88,7 @@ class Reader:
         self.damaged: list[tuple[str, str]] = []
         self.left_out: set[tuple[int, int]] = set()
         try:
-            # While others write, they would have to wait until all pages are read.
+            # Not while other processes write: they would wait until all pages are read.
             if whole and not self.runs_at_work() and (trouble := file.damage()):
                 self._note("damaged pages or rows", trouble)
                 file.salvage(write)
@@ -98,7 +99,7 @@ class Reader:
             raise
 
     def _check_owners(self) -> None:
-        """Name the blocks whose task is not there."""
+        """Record the blocks whose task is missing as damaged."""
         for (lost,) in self.file.all(
             "SELECT DISTINCT task FROM blocks WHERE task NOT IN (SELECT id FROM tasks)"
         ):

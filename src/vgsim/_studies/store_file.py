@@ -189,7 +189,9 @@ class StoreFile:
                 "use the vgsim that made it"
             )
         found = self.all("SELECT name, sql FROM sqlite_master WHERE type IN ('table', 'index')")
-        if not {**TABLES, **INDEXES}.items() <= dict(found).items():  # others may add their own
+        if (
+            not {**TABLES, **INDEXES}.items() <= dict(found).items()
+        ):  # further tables and indexes are allowed
             raise ValueError(f"{self.path} is damaged beyond reading: its tables were altered")
 
     def close(self) -> None:
