@@ -80,10 +80,10 @@ def run_python():
     ],
 )
 def test_failing_disk(path, monkeypatch, words, error, message):
-    def failing(self, statement):
+    def failing(self, statement, *parameters):
         if statement == "COMMIT":
             raise sqlite3.OperationalError(words)
-        patiently(self, statement)
+        return patiently(self, statement, *parameters)
 
     patiently = store_file.StoreFile._patiently
     with Store(path) as store:

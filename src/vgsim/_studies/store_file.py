@@ -420,7 +420,7 @@ def local_path(path: object, argument: str = "store") -> Path:
 
 
 def _is_encodable(text: str) -> bool:
-    """Whether the file system can have such a name."""
+    """Return whether the file system can have a file of this name."""
     try:
         os.fsencode(text)
     except UnicodeEncodeError:
