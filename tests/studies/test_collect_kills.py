@@ -9,6 +9,7 @@ from itertools import count
 import pytest
 
 import vgsim
+from stored_studies import stored_samples
 from vgsim._studies.store import Reader
 
 KILLS = 60
@@ -80,7 +81,7 @@ def server():
 
 def reached(path):
     """Return the number of consecutive samples from 0 on of each task in a store."""
-    if not path.exists():
+    if not stored_samples(path):
         return Counter()
     with Reader(path) as store:
         assert store.damaged == []

@@ -194,6 +194,14 @@ def test_nothing_is_made_by_looking(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
+def test_an_interrupted_creation_is_repeated(tmp_path):
+    (tmp_path / "x").touch()
+    for use in (Reader, status):
+        with pytest.raises(FileNotFoundError, match="there is no store here"):
+            use(tmp_path / "x")
+    assert held(make_store(tmp_path / "x", (0, 1000))) == tally(0, 1000)
+
+
 def test_folders_are_made(tmp_path):
     assert held(make_store(tmp_path / "runs" / "new" / "x", (0, 1000))) == tally(0, 1000)
 

@@ -18,7 +18,16 @@ from vgsim._engine.run import provenance
 from vgsim._engine.settings import STREAM_VERSION
 from vgsim._studies.blocks import BLOCK, Blocks
 from vgsim._studies.precision import Precision
-from vgsim._studies.store_file import StoreFile, checksum, joined, local_path, packed, unpacked
+from vgsim._studies.store_file import (
+    StoreFile,
+    checksum,
+    joined,
+    labels,
+    local_path,
+    packed,
+    task_row,
+    unpacked,
+)
 from vgsim._studies.task import Task
 
 __all__ = ["Reader", "Store"]
@@ -359,16 +368,13 @@ class Store(Reader):
         target = max_samples, json.dumps([asdict(rule) for rule in rules])
         left = iter(tasks)
         while some := list(islice(left, CHUNK)):
-            rows = []
-            for task in some:
-                columns = task.digest, task.json, json.dumps(_labels(task)), task.cost
-                rows.append((*columns, checksum(*columns), *target))
+            rows = [(*task_row(task), *target) for task in some]
             with self.transaction():
                 if not self._run:
                     self._begin_run()
                 self._check_tasks([row[0] for row in rows])
                 self.file.many(ENTER, rows)
-                names = {name: None for task in some for name in _labels(task)}
+                names = {name: None for task in some for name in labels(task)}
                 self.file.show_labels(names)
 
     def _check_tasks(self, digests: Sequence[str]) -> None:
@@ -511,9 +517,3 @@ def _exists(pid: int) -> bool:
     except PermissionError:
         return True
     return True
-
-
-def _labels(task: Task) -> dict[str, Any]:
-    """Return the labels of a task for the view "results"; seeds beyond 64 bits are text."""
-    labels = {name: value for name, value in task.columns.items() if value is not None}
-    return labels | {"seed": task.seed if task.seed < 2**63 else str(task.seed)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import os
 import sqlite3
@@ -22,84 +23,28 @@ from vgsim._checks import brief, type_error, value_error
 from vgsim._networks.description import Description
 from vgsim._results.events import LOG10_RANGE
 from vgsim._studies.blocks import LIMBS, SQUARE_LIMBS, Blocks
+from vgsim._studies.store_schema import (
+    APPLICATION,
+    FORMAT,
+    INDEXES,
+    MEASURED,
+    TABLES,
+    VIEW,
+    copy_readable,
+)
 from vgsim._studies.task import Task
 
-__all__ = ["StoreFile", "checksum", "joined", "local_path", "packed", "unpacked"]
+__all__ = [
+    "StoreFile",
+    "checksum",
+    "joined",
+    "labels",
+    "local_path",
+    "packed",
+    "task_row",
+    "unpacked",
+]
 
-APPLICATION = 0x7667736D  # "vgsm", in the header of the file
-FORMAT = 1  # PRAGMA user_version
-TABLES = {
-    "tasks": """CREATE TABLE tasks (
-  id INTEGER PRIMARY KEY,
-  digest TEXT NOT NULL UNIQUE,  -- SHA-256 of task
-  task TEXT NOT NULL,           -- JSON: the network, how it is sampled, what is counted
-  labels TEXT NOT NULL,         -- JSON: the columns of the view "results"
-  cost REAL NOT NULL,           -- relative cost of one sample
-  checksum BLOB NOT NULL,       -- SHA-256 of the columns before
-  max_samples INTEGER,          -- target of the last study
-  rules TEXT NOT NULL,          -- JSON: its stop rules
-  finished INTEGER,             -- samples that met the target; NULL until then
-  CHECK (id > 0 AND typeof(cost) = 'real')
-)""",
-    "runs": """CREATE TABLE runs (
-  id INTEGER PRIMARY KEY,
-  key TEXT NOT NULL UNIQUE,     -- random, so that merged stores can tell runs apart
-  provenance TEXT NOT NULL,     -- JSON: versions, compiler, instruction set, executor
-  checksum BLOB NOT NULL,       -- SHA-256 of the columns before
-  host TEXT NOT NULL,
-  pid INTEGER NOT NULL,
-  began REAL NOT NULL,          -- seconds since 1970, as seen and ended
-  seen REAL NOT NULL,           -- last time that it wrote
-  ended REAL,                   -- NULL while it runs, or if it was killed
-  samples INTEGER NOT NULL,     -- that it added
-  work REAL NOT NULL,           -- their relative cost
-  CHECK (id > 0 AND typeof(pid) = 'integer' AND typeof(began) = 'real' AND typeof(seen) = 'real'),
-  CHECK (typeof(samples) = 'integer' AND typeof(work) = 'real')
-)""",
-    "blocks": """CREATE TABLE blocks (
-  task INTEGER NOT NULL,
-  first INTEGER NOT NULL,       -- index of the first sample
-  count INTEGER NOT NULL,       -- samples
-  run INTEGER NOT NULL,
-  checksum BLOB NOT NULL,       -- SHA-256: digest of the task, first, count, counts, payload
-  payload BLOB NOT NULL,        -- exact sums and histograms
-  PRIMARY KEY (task, first),
-  CHECK (typeof(task) = 'integer' AND typeof(first) = 'integer' AND first BETWEEN 0 AND 1 << 56),
-  CHECK (typeof(count) = 'integer' AND count BETWEEN 1 AND 1000 AND typeof(payload) = 'blob')
-)""",
-    "counts": """CREATE TABLE counts (
-  task INTEGER NOT NULL,
-  first INTEGER NOT NULL,
-  layer INTEGER NOT NULL,
-  threshold REAL NOT NULL,
-  n INTEGER NOT NULL,           -- samples
-  vanishing INTEGER NOT NULL,   -- with ratio < threshold, dead ones included
-  exploding INTEGER NOT NULL,   -- with ratio > 1/threshold
-  dead INTEGER NOT NULL,        -- with a gradient of exactly 0
-  PRIMARY KEY (task, first, layer, threshold),
-  CHECK (typeof(first) = 'integer' AND typeof(layer) = 'integer' AND typeof(threshold) = 'real'),
-  CHECK (typeof(n) = 'integer' AND typeof(vanishing) = 'integer'),
-  CHECK (typeof(exploding) = 'integer' AND typeof(dead) = 'integer')
-) WITHOUT ROWID""",
-    "claims": """CREATE TABLE claims (
-  task INTEGER NOT NULL,
-  first INTEGER NOT NULL,       -- samples first … end - 1 are being drawn
-  "end" INTEGER NOT NULL,
-  run INTEGER NOT NULL,
-  PRIMARY KEY (task, first)
-) WITHOUT ROWID""",
-}
-INDEXES = {"samples": "CREATE INDEX samples ON blocks (task, count)"}
-VIEW = """CREATE VIEW results AS SELECT
-  {labels},
-  layer, threshold, counted.n, vanishing, exploding, dead
-FROM (
-  SELECT task AS id, layer, threshold, sum(n) AS n, sum(vanishing) AS vanishing,
-    sum(exploding) AS exploding, sum(dead) AS dead
-  FROM counts JOIN blocks USING (task, first) GROUP BY task, layer, threshold
-) AS counted JOIN tasks USING (id)"""
-MEASURED = ("layer", "threshold", "n", "vanishing", "exploding", "dead")
-LAST_ID = 2**62
 BUSY_SECONDS = 2.0  # wait for a lock inside SQLite, where Ctrl-C has no effect
 PATIENCE_SECONDS = 3600.0  # wait for a lock of another program, in all
 WARN_SECONDS = 30.0  # wait after which a warning is given
@@ -147,14 +92,15 @@ class StoreFile:
         self.path = path
         self._process = os.getpid()
         self._salvaged = False  # whether the connection is to a temporary, salvaged database
-        there = path.exists()
-        if not there and not create:
+        if not path.exists() and not create:
             raise FileNotFoundError(ENOENT, "there is no store here", str(path))
         if create:
             path.parent.mkdir(parents=True, exist_ok=True)
         self._connect("rwc" if create else "rw")
         try:
-            if create and not (there and path.stat().st_size):
+            if self.all("PRAGMA page_count") == [(0,)]:  # new, or its creation was interrupted
+                if not create:
+                    raise FileNotFoundError(ENOENT, "there is no store here", str(path))
                 with self.transaction():
                     if not self.all("SELECT name FROM sqlite_master"):
                         _make_tables(self._connection)
@@ -282,7 +228,9 @@ class StoreFile:
                 damaged.execute("PRAGMA locking_mode = EXCLUSIVE")
                 self._patiently("BEGIN EXCLUSIVE")
                 damaged.execute("COMMIT")
-            self._connection = _salvaged(damaged)
+            self._connection = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+            _make_tables(self._connection)
+            copy_readable(damaged, self._connection)
             if write:
                 self._connection.backup(damaged)
                 self._connection.close()
@@ -347,51 +295,6 @@ def _show_labels(connection: sqlite3.Connection, names: Iterable[str]) -> None:
         connection.execute(VIEW.format(labels=",\n  ".join(columns)))
 
 
-def _salvaged(damaged: sqlite3.Connection) -> sqlite3.Connection:
-    """Return a new, temporary database with all readable rows of a damaged one.
-
-    Their checksums are not checked here.
-    """
-    sound = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-    sound.execute("BEGIN")
-    _make_tables(sound)
-    for table in ("tasks", "runs"):
-        for row in _readable(damaged, table):
-            _insert(sound, table, row[1:])
-    for row in _readable(damaged, "blocks"):
-        try:
-            counts = damaged.execute("SELECT * FROM counts WHERE (task, first) = (?, ?)", row[1:3])
-            rows = counts.fetchall()
-        except sqlite3.DatabaseError:
-            continue
-        _insert(sound, "blocks", row[1:])
-        for counted in rows:
-            _insert(sound, "counts", counted)
-    sound.execute("COMMIT")
-    return sound
-
-
-def _insert(connection: sqlite3.Connection, table: str, row: tuple[Any, ...]) -> None:
-    places = ", ".join("?" * len(row))
-    connection.execute(f"INSERT OR IGNORE INTO {table} VALUES ({places})", row)
-
-
-def _readable(connection: sqlite3.Connection, table: str) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows of a table with their ids first; skip pages that cannot be read."""
-    start, step = 0, 1
-    while start < LAST_ID:
-        try:
-            for row in connection.execute(
-                f"SELECT rowid, * FROM {table} NOT INDEXED WHERE rowid >= ? ORDER BY rowid",
-                (start,),
-            ):
-                start, step = max(start, row[0] + 1), 1
-                yield row
-            return
-        except sqlite3.DatabaseError:
-            start, step = start + step, 2 * step
-
-
 def local_path(path: object, argument: str = "store") -> Path:
     """Return the path of a store; raise if it cannot be a file of this machine.
 
@@ -431,6 +334,18 @@ def _is_encodable(text: str) -> bool:
 def checksum(*columns: object) -> bytes:
     """Return the SHA-256 of some columns of a row."""
     return hashlib.sha256(repr(columns).encode()).digest()
+
+
+def labels(task: Task) -> dict[str, Any]:
+    """Return the labels of a task for the view "results"; seeds beyond 64 bits are text."""
+    known = {name: value for name, value in task.columns.items() if value is not None}
+    return known | {"seed": task.seed if task.seed < 2**63 else str(task.seed)}
+
+
+def task_row(task: Task) -> tuple[str, str, str, float, bytes]:
+    """Return digest, description, labels, cost and checksum of a task."""
+    columns = task.digest, task.json, json.dumps(labels(task)), task.cost
+    return (*columns, checksum(*columns))
 
 
 def packed(
