@@ -103,7 +103,7 @@ def test_bad_arguments(arguments, error, message):
 
 
 def test_matrix_free_needs_gaussian_weights():
-    with pytest.raises(ValueError, match="'he_uniform' draws uniform ones; use 'dense' or 'auto'"):
+    with pytest.raises(ValueError, match="'he_uniform' are uniform; use 'dense' or 'auto'"):
         vgsim.simulate(vgsim.MLP(3, 4, init="he_uniform"), 5, engine="matrix-free")
 
 
