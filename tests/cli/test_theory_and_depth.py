@@ -185,7 +185,7 @@ def test_depth_prints_curve_critical_depth_and_depth_scale(output):
     assert out.isascii()
     lines = out.splitlines()
     assert lines[0] == "relu, he_normal, matrix-free engine, float32"
-    assert "R = log10(|G_0| / |G_D|) of 2,000 networks a depth" in out
+    assert "R = log10(|G_0| / |G_D|) of 2,000 networks per depth" in out
     table = [line.split() for line in lines if line.strip().startswith(("30 ", "100 ", "200 "))]
     assert len(table) == 3
     for cells in table:

@@ -298,7 +298,7 @@ def test_a_curve_of_runs():
         DepthCurve([*runs, other])
     with pytest.raises(ValueError, match="must differ in their depth only, got loss"):
         DepthCurve([runs[0], vgsim.simulate(vgsim.MLP(6, 8), 20, loss="mse")])
-    with pytest.raises(ValueError, match="layer must be one of those recorded"):
+    with pytest.raises(ValueError, match="layer must be one of the recorded layers"):
         DepthCurve([vgsim.simulate(vgsim.MLP(6, 8), 20, layers=(3,))])
 
 

@@ -181,7 +181,7 @@ def test_a_limit_on_threads_is_named(limit, word):
     """Where OpenMP would end the process."""
     message = child(LIMITED, limit)
     assert message.startswith("n_threads must be at most ")
-    assert " here, got 1000: the system lets no more threads start (" in message
+    assert " here, got 1000: the system cannot start more threads (" in message
     assert word in message
 
 

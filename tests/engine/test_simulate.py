@@ -80,7 +80,7 @@ def test_no_seed_is_fresh_entropy_that_is_kept():
         ({"layers": (0, 0)}, ValueError, "layers must be distinct"),
         ({"layers": ()}, ValueError, "one or more of them"),
         ({"layers": 3}, TypeError, "layers must be a sequence.*got 3"),
-        ({"record": "gradient"}, TypeError, r"for one write \('gradient',\)"),
+        ({"record": "gradient"}, TypeError, r"for one name write \('gradient',\)"),
         ({"record": ("gradients",)}, ValueError, "'weight_gradient'.*got 'gradients'"),
         ({"n_threads": 0}, ValueError, "n_threads must be an int from 1 to 4096, got 0"),
         ({"n_threads": "2"}, TypeError, "n_threads must be an int from 1 to 4096, got '2'"),

@@ -60,11 +60,11 @@ def test_mismatched_runs_are_refused(changes, reason):
     a, b = run(range(4)), changed(run(range(4, 8)), **changes)
     with pytest.raises(ValueError, match="cannot be joined") as caught:
         a + b
-    assert str(caught.value) == f"these samples cannot be joined, they differ in {reason}"
+    assert str(caught.value) == f"these samples cannot be joined: they differ in {reason}"
 
 
 def test_overlapping_runs_are_refused():
-    with pytest.raises(ValueError, match=r"joined, 3 of them are in both: index 5 to 7$"):
+    with pytest.raises(ValueError, match=r"joined: 3 of them are in both, index 5 to 7$"):
         run(range(8)) + run(range(5, 20))
 
 

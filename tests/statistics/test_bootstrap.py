@@ -125,9 +125,9 @@ def test_very_few_samples_give_numbers(values):
 
 def test_bootstrap_refuses():
     for column in ([1.0], [1.0, -math.inf], [[1.0, 2.0]], []):
-        with pytest.raises(ValueError, match="columns must hold two or more numbers each"):
+        with pytest.raises(ValueError, match="columns must have two or more finite samples each"):
             bootstrap(mean, [column])
-    message = re.escape("columns in pairs must be equally long, got [2, 3]")
+    message = re.escape("columns in pairs must have equal lengths, got [2, 3]")
     with pytest.raises(ValueError, match=message):
         bootstrap(mean, [[1.0, 2.0], [1.0, 2.0, 3.0]], paired=True)
     with pytest.raises(ValueError, match="confidence_level must be"):
@@ -156,7 +156,7 @@ def test_samples_refuse():
         message = f"{name} needs 2 or more samples that are not dead at layer 0, got 1 of 2"
         with pytest.raises(ValueError, match=message):
             getattr(s, name)()
-        with pytest.raises(ValueError, match=r"those recorded, \[0\], got 3; pass layer=0"):
+        with pytest.raises(ValueError, match=r"the recorded layers, \[0\], got 3; pass layer=0"):
             getattr(s, name)(3)
         with pytest.raises(ValueError, match="confidence_level must be a number strictly between"):
             getattr(of_ratios([1.0, 2.0]), name)(confidence_level=2)

@@ -139,7 +139,7 @@ def test_relu_simulation():
         assert found.anderson_darling.p_value < 1e-3
         assert found.exact.ks.p_value > 1e-3
         assert found.exact.anderson_darling.p_value > 1e-3
-    with pytest.raises(ValueError, match="needs samples that differ, got .* equal ones"):
+    with pytest.raises(ValueError, match="needs samples that differ, got .* equal samples"):
         s.lognormal_fit(20)
 
 
@@ -185,7 +185,7 @@ def test_fit_refuses():
         of_ratios([*range(7), -math.inf]).lognormal_fit()
     with pytest.raises(ValueError, match="confidence_level must be a number strictly between"):
         of_ratios(range(8)).lognormal_fit(confidence_level=0)
-    with pytest.raises(ValueError, match="needs samples that differ, got 9 equal ones"):
+    with pytest.raises(ValueError, match="needs samples that differ, got 9 equal samples"):
         of_ratios([1.0] * 9).lognormal_fit()
 
 
