@@ -254,7 +254,7 @@ def test_residual_variance():
     assert residual_variance(100, 50, 0.0) == pytest.approx(50 * 5 / 100)
     deep, deeper = (residual_variance(8, 2**k, 0.5) for k in (27, 28))  # linear in the depth
     assert deeper == pytest.approx(2 * deep, rel=1e-6)
-    with pytest.raises(ValueError, match="skip must be further from 1"):
+    with pytest.raises(ValueError, match="skip must be less close to 1"):
         residual_variance(8, 2**28, 1 - 1e-9)
     assert residual_variance(8, 2**28, 1.0) == 0
 

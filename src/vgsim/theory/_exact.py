@@ -342,7 +342,8 @@ def _skipped(noncentrality: float, n: int) -> Mixture:
     if noncentrality > 1e7:
         raise value_error(
             "network",
-            "has no exact law here: skip²/branch² must be at most 1e7 per unit",
+            "has no exact law: (skip/branch)² over the variance of a weight must be at most 1e7, "
+            f"got {noncentrality:.3g}",
         )
     return noncentral_factor(n, noncentrality)
 

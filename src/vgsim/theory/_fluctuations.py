@@ -109,7 +109,8 @@ def finite_width_rates(
     q = fixed_point(phi, sigma_w, sigma_b)
     if q == 0 or math.isinf(q):
         raise value_error(
-            "sigma_w", f"must give a finite variance of pre-activations > 0, which tends to {q}"
+            "sigma_w",
+            f"must give pre-activations a finite variance > 0, it tends to {q}",
         )
     w, m = sigma_w**2, _layer(phi, q)
     chi_1, parallel = w * m.slope, w * m.square_1
