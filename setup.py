@@ -113,7 +113,7 @@ class BuildExt(build_ext):
     """build_ext that tests OpenMP and compiles each file of _csrc with its own flags."""
 
     def finalize_options(self):
-        """Keep generated C out of the source tree; always link, as CC or a flag may have changed."""
+        """Keep generated C out of the source tree; always link, as CC or flags may have changed."""
         super().finalize_options()
         self.cython_c_in_temp = True
         self.force = True

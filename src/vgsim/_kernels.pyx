@@ -277,7 +277,7 @@ def lanes(dtype):
 
 def words(const uint32_t[::1] key, uint32_t stream, uint32_t layer, uint64_t index, int64_t count,
           uint32_t block=0, dtype="float32"):
-    """Return random words of one stream of a sample, from a block on, from the kernel of `dtype`."""
+    """Return random words of one stream of a sample, from `block` on, by the kernel of `dtype`."""
     out = np.empty(count, np.uint32)
     cdef uint32_t[::1] view = out
     if count:

@@ -419,7 +419,7 @@ def test_what_differs_goes_to_different_files(command, tmp_path, monkeypatch):
         assert (code, err.startswith("wrote ")) == (0, True)
     files = os.listdir(tmp_path)
     assert len(files) == len(variants)
-    monkeypatch.setattr("vgsim._engine.simulate.Run", lambda *_, **__: pytest.fail("simulated"))
+    monkeypatch.setattr("vgsim._engine.run.Run", lambda *_, **__: pytest.fail("simulated"))
     code, _, err = command(*one, "--engine", "matrix-free", "--out", tmp_path)
     assert (code, err.count("\n")) == (2, 1)
     assert any(f"{tmp_path / file} exists, and is not overwritten" in err for file in files)
@@ -950,7 +950,7 @@ def test_data_with_too_few_rows_for_a_batch(command, tmp_path):
 
 
 def test_out_that_cannot_be_is_refused_before_the_work(command, tmp_path, monkeypatch):
-    monkeypatch.setattr("vgsim._engine.simulate.Run", lambda *_, **__: pytest.fail("simulated"))
+    monkeypatch.setattr("vgsim._engine.run.Run", lambda *_, **__: pytest.fail("simulated"))
     (tmp_path / "file").touch()
     one = ["--depth", 3, "--activation", "tanh"]
     code, _, err = command("run", *one, "--out", tmp_path / "no" / "x.npz")
@@ -991,7 +991,7 @@ def test_interruption(command, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("vgsim._engine.simulate.Run", interrupted)
+    monkeypatch.setattr("vgsim._engine.run.Run", interrupted)
     assert command("run") == (130, "", "vgsim run: interrupted\n")
 
 

@@ -108,7 +108,7 @@ def test_some_activations_without_a_critical_gain_do_not_stop_others(output):
 
 
 def test_theory_does_not_simulate(output, monkeypatch):
-    monkeypatch.setattr("vgsim._engine.simulate.Run", lambda *_, **__: pytest.fail("simulated"))
+    monkeypatch.setattr("vgsim._engine.run.Run", lambda *_, **__: pytest.fail("simulated"))
     for format in ([], ["--markdown"], ["--latex"]):
         out = output("theory", *RELU, "--depth", 10, 20, *format)
         assert out.isascii()
@@ -240,7 +240,7 @@ def test_interrupted_depth(command, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("vgsim._engine.simulate.Run", interrupted)
+    monkeypatch.setattr("vgsim._engine.run.Run", interrupted)
     assert command("depth") == (130, "", "vgsim depth: interrupted\n")
 
 

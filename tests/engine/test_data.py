@@ -1,4 +1,4 @@
-"""Data inputs: what they are scaled to, their identity, and that they are prepared once."""
+"""Data inputs: their scaling, their digest, and that they are prepared once."""
 
 import hashlib
 import weakref
@@ -16,7 +16,7 @@ NETWORK = vgsim.MLP(3, 8)
 
 @pytest.fixture
 def prepared(monkeypatch):
-    """The digests of all data that are prepared."""
+    """A list of the digests of all data that the test prepares."""
     digests = []
     prepare = Data.prepared
 
@@ -60,7 +60,7 @@ def test_every_number_must_be_finite(wrong):
     matrix[3, 2] = wrong
     if np.isfinite(np.float64(wrong)):
         pytest.skip("no type is wider than float64 here")
-    with pytest.raises(ValueError, match="inputs must be finite, got NaN or infinity"):
+    with pytest.raises(ValueError, match="inputs must (be finite, got NaN|lie within the range)"):
         checked_data(matrix)
 
 

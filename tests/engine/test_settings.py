@@ -1,4 +1,4 @@
-"""What a sample depends on beside its network: batch size, loss, engine, data."""
+"""The settings that a sample depends on: batch size, loss, engine, data."""
 
 import numpy as np
 import pandas as pd

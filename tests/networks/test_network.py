@@ -413,10 +413,10 @@ def test_a_misspelt_field_is_named_with_the_nearest():
         lambda: MLP(4, 8, activaton="relu"),
         lambda: vgsim.sweep(MLP, depth=4, width=8, activaton=["relu"]),
     ):
-        with pytest.raises(TypeError, match="activaton is no field of MLP; did you mean 'activati"):
+        with pytest.raises(TypeError, match="activaton is not a field of MLP; did you mean"):
             make()
     with pytest.raises(
-        TypeError, match="colour is no field of Residual; the fields are every, "
+        TypeError, match="colour is not a field of Residual; the fields are every, "
     ) as e:
         Residual(colour=1)
     assert e.value.argument == "colour"

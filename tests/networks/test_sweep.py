@@ -1,4 +1,4 @@
-"""sweep() is the product of lists, whatever parts a network has."""
+"""sweep() combines lists of values of all fields and of the fields of parts."""
 
 import itertools
 

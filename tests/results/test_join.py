@@ -1,4 +1,4 @@
-"""Parts of a run join to the whole, and nothing else joins."""
+"""Parts of one run can be joined, other samples cannot."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from known_runs import RECORDS, changed, run, same
 @settings(max_examples=50)
 @given(st.lists(st.integers(0, 3), min_size=2, max_size=40), st.permutations(range(4)))
 def test_joined_parts_are_the_whole(part_of, order):
-    """Any split of the indices into up to four parts, interleaved, joined in any order."""
+    """Indices are split into up to four interleaved parts, which are joined in any order."""
     part_of = np.array(part_of)
     parts = [np.flatnonzero(part_of == part) for part in order]
     joined, *others = [run(part, record=RECORDS, dead=[3]) for part in parts if part.size]

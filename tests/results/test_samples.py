@@ -1,4 +1,4 @@
-"""What Samples says of arrays that are known: no simulation here."""
+"""Samples of given arrays, without simulation."""
 
 import math
 import statistics
@@ -183,7 +183,7 @@ def test_dead_is_known_without_layer_0():
 
 
 def to_bfloat16(x):
-    """Round to the nearest bfloat16, ties to even, subnormal numbers included."""
+    """Round to the nearest bfloat16, ties to even, including subnormal numbers."""
     bits = np.asarray(x, np.float64).astype(np.float32).view(np.uint32).astype(np.uint64)
     rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) & 0xFFFF0000
     return rounded.astype(np.uint32).view(np.float32)

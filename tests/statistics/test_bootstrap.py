@@ -71,7 +71,7 @@ def test_many_samples_are_resampled_in_groups(n):
 
 
 def test_columns_are_resampled_alone_or_by_rows():
-    """The difference of a column and its copy is certain if rows are resampled."""
+    """If rows are resampled, the difference of a column and its copy is always 0."""
     x = np.random.default_rng(0).normal(size=500)
 
     def difference(moments):
@@ -168,7 +168,7 @@ def test_samples_refuse():
 
 
 def test_intervals_of_a_simulation():
-    """A linear network's moments are known: digamma and trigamma."""
+    """The moments of a linear network are digamma and trigamma functions."""
     net = vgsim.MLP(depth=20, width=32, activation="linear", init="lecun_normal")
     s = vgsim.simulate(net, 4000, layers=(0,))
     # ψ(16) − ln 16 and ψ₁(16), times 20, of the natural log of the squared ratio

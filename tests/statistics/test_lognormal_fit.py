@@ -1,4 +1,4 @@
-"""The tests of fit against published tables and SciPy, and on samples whose law is known."""
+"""Goodness-of-fit tests against published tables and SciPy, and on samples of known laws."""
 
 import math
 
@@ -51,7 +51,7 @@ def test_null_law_is_that_of_stephens(which, levels, published, n):
 
 
 def test_null_law_of_a_specified_law_is_that_of_stephens():
-    """A² with nothing estimated, case 0."""
+    """A² without estimated parameters (case 0)."""
     found = np.quantile(_null(100, False)[1], [0.9, 0.95, 0.975, 0.99])
     assert found == pytest.approx([1.933, 2.492, 3.070, 3.857], rel=0.05)
 

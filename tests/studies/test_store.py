@@ -6,6 +6,7 @@ import re
 import sqlite3
 import subprocess
 import sys
+from concurrent.futures import Executor, Future
 from contextlib import closing
 from pathlib import Path
 
@@ -241,6 +242,30 @@ def test_runs_share_the_work(path):
     assert sql(path, "SELECT * FROM claims") == []
 
 
+def test_a_block_that_another_run_cuts_short_is_drawn_whole(path):
+    with Store(path) as a, Store(path) as b:
+        a.add([TASK])
+        b.add([TASK])
+        with a.transaction():
+            assert a.claim(TASK, 5000, 7300) == (7300, True)
+        with b.transaction():
+            assert b.claim(TASK, 5000, 7300) == (7300, False)
+            assert b.claim(TASK, 5000, 9000) == (7000, False)
+            assert b.claim(TASK, 7000, 9000) == (9000, True)
+
+
+@pytest.mark.parametrize(
+    ("first", "end"), [("5000", "'zz'"), ("'a'", "9000"), ("5500", "9000"), ("1e300", "2e300")]
+)
+def test_altered_claims_are_ignored(path, first, end):
+    with Store(path) as a, Store(path) as b:
+        a.add([TASK])
+        b.add([TASK])
+        sql(path, f"INSERT INTO claims VALUES (1, {first}, {end}, 2)")
+        with b.transaction():
+            assert b.claim(TASK, 5000, 8000) == (8000, True)
+
+
 @pytest.mark.parametrize("lost", ["its process", "its sign of life"])
 def test_claims_of_a_lost_run_are_void(path, lost):
     with Store(path) as a, Store(path) as b:
@@ -254,6 +279,96 @@ def test_claims_of_a_lost_run_are_void(path, lost):
             sql(path, "UPDATE runs SET pid = ? WHERE id = 2", int(done.stdout))
         else:
             sql(path, "UPDATE runs SET seen = seen - 1000, host = 'far' WHERE id = 2")
+        with b.transaction():
+            assert b.claim(TASK, 5000, 9000) == (9000, True)
+
+
+class Instant(Executor):
+    """Works at once; another process delivers its blocks with the tenth unit."""
+
+    _max_workers = 1
+
+    def __init__(self, deliver):
+        self._deliver, self._units = deliver, 0
+
+    def submit(self, function, *arguments):
+        self._units += 1
+        if self._units == 10:
+            self._deliver()
+        future = Future()
+        future.set_result(function(*arguments))
+        return future
+
+
+def test_blocks_of_another_run_that_come_late(tmp_path, monkeypatch):
+    """Those after a unit that another run drew are taken once, unit by unit."""
+    monkeypatch.setattr("vgsim._studies.scheduler.UNIT_BLOCKS", 2)
+    path, task = tmp_path / "x", Task(NET)
+    far = Store(path)
+    far.add([task], 100_000)
+    with far.transaction():
+        for first in range(10_000, 50_000, 2000):
+            far.claim(task, first, first + 2000)
+
+    def deliver():
+        write(far, task, 10_000, 50_000)
+        far.close()
+
+    study = vgsim.collect([NET], max_samples=100_000, store=path, executor=Instant(deliver))
+    assert study == vgsim.collect([NET], max_samples=100_000)
+    drawn = sql(path, "SELECT samples FROM runs ORDER BY id")
+    assert drawn == [(40_000,), (60_000,)]
+
+
+def test_what_another_process_mended_stays(path):
+    sql(path, "UPDATE counts SET n = n + 1 WHERE first = 1000")
+    with Store(path) as store, Store(path) as other:
+        store.add([TASK])
+        other.add([TASK])
+        with pytest.warns(UserWarning, match="left out samples 1000 to 1999"):
+            list(store.blocks(TASK))
+        with pytest.warns(UserWarning, match="left out samples 1000 to 1999"):
+            list(other.blocks(TASK))
+        write(other, TASK, 1000, 2000)
+        write(store, TASK, 1000, 1500)
+    assert held(path) == tally(0, 5000)
+
+
+def test_blocks_and_counts_are_read_in_one_state(tmp_path, monkeypatch):
+    path = make_store(tmp_path / "x", (0, 1500))
+    counts, locked = Reader._counts, []
+
+    def meanwhile(self, *arguments):
+        with (
+            closing(sqlite3.connect(path, timeout=0)) as client,
+            pytest.raises(sqlite3.OperationalError, match="locked"),
+            client,
+        ):
+            client.execute("UPDATE counts SET n = 0")
+        locked.append(True)
+        return counts(self, *arguments)
+
+    monkeypatch.setattr(Reader, "_counts", meanwhile)
+    assert held(path) == tally(0, 1500)
+    assert locked
+
+
+def test_counts_without_a_block_do_not_count(path, tmp_path):
+    sql(path, "DELETE FROM blocks WHERE first >= 1000")
+    sql(path, "UPDATE counts SET vanishing = 7 WHERE first >= 1000")
+    assert sql(path, "SELECT n FROM results") == [(1000,)]
+    merge([make_store(tmp_path / "b", (0, 3000))], path)
+    assert held(path) == tally(0, 3000)
+    assert sql(path, "SELECT n FROM results") == [(3000,)]
+
+
+def test_a_run_whose_clock_is_ahead_is_lost(path):
+    with Store(path) as a, Store(path) as b:
+        a.add([TASK])
+        b.add([TASK])
+        with a.transaction():
+            a.claim(TASK, 5000, 9000)
+        sql(path, "UPDATE runs SET seen = seen + 1000, host = 'far' WHERE id = 2")
         with b.transaction():
             assert b.claim(TASK, 5000, 9000) == (9000, True)
 

@@ -11,6 +11,7 @@ import pytest
 
 import vgsim
 from stored_studies import NET, OTHER, TASK, held, make_store, sql, tally, write
+from vgsim._studies.status import status
 from vgsim._studies.store import Reader, Store
 from vgsim._studies.store_file import packed
 from vgsim._studies.task import Task
@@ -92,7 +93,8 @@ ALTERED = {
     "missing counts": "DELETE FROM counts WHERE first = 3000",
     "more counts": "INSERT INTO counts VALUES (1, 3000, 7, 0.5, 1000, 0, 0, 0)",
     "payload": "UPDATE blocks SET payload = zeroblob(length(payload)) WHERE first = 3000",
-    "longer payload": "UPDATE blocks SET payload = payload || x'00' WHERE first = 3000",
+    "longer payload": "UPDATE blocks SET payload = CAST(payload || x'00' AS BLOB) "
+    "WHERE first = 3000",
     "words as payload": "UPDATE blocks SET payload = 'none' WHERE first = 3000",
     "no payload": "UPDATE blocks SET payload = x'' WHERE first = 3000",
     "length": "UPDATE blocks SET count = 500 WHERE first = 3000",
@@ -113,10 +115,12 @@ def test_altered_rows(path, name):
     with pytest.warns(UserWarning, match="left out") as said:
         found = held(path)
     assert found == tally(0, 3000)
-    samples = {"place": "99000 to 99999", "words as place": "none to ?"}.get(name, "3000 to ")
-    assert str(said[0].message).startswith(f"{path}: left out samples {samples}")
+    what = "samples 99000 to 99999" if name == "place" else "samples 3000 to "
+    if name.startswith("words"):
+        what = "damaged pages or rows: CHECK constraint failed in "
+    assert str(said[0].message).startswith(f"{path}: left out {what}")
     assert check_and_redo(path)
-    if "place" not in name:  # nothing is left of it
+    if name != "place":  # nothing is left of it
         with Reader(path) as store:
             store.check_blocks()
             assert store.damaged == []
@@ -128,18 +132,26 @@ def test_altered_rows(path, name):
         ("UPDATE tasks SET task = '{}' WHERE id = 1", "task 1"),
         ("UPDATE tasks SET labels = '[' WHERE id = 1", "task 1"),
         ("UPDATE tasks SET cost = cost + 1 WHERE id = 1", "task 1"),
+        ("UPDATE tasks SET id = -1 WHERE id = 1", "damaged pages or rows: CHECK"),
+        ("UPDATE tasks SET id = 1 << 62 WHERE id = 1", "the blocks of task 1"),
+        ("DELETE FROM tasks WHERE id = 1", "the blocks of task 1"),
+        ("UPDATE runs SET pid = 'none', seen = 'now'", "damaged pages or rows: CHECK"),
         ("UPDATE runs SET provenance = '{}'", "the provenance of run 1"),
         ("UPDATE runs SET provenance = replace(provenance, 'Linux', 'linux')", "the provenance"),
     ],
 )
 def test_altered_descriptions(path, statement, what):
     sql(path, statement)
-    with pytest.warns(UserWarning, match=f"left out {what}.*altered"):
+    with pytest.warns(UserWarning, match="left out") as said:
         study = vgsim.load(path)
-    assert len(study) == 1 + what.startswith("the")
+    assert str(said[0].message).startswith(f"{path}: left out {what}")
+    assert len(study) == 1 + ("runs" in statement or "62" in statement)
     assert len(check_and_redo(path)) >= 1
-    if what == "task 1":
-        assert len(vgsim.load(path)) == 2  # it was entered again
+    status(path)
+    with warnings.catch_warnings():
+        if "provenance" in what:  # which cannot be mended
+            warnings.simplefilter("ignore")
+        assert len(vgsim.load(path)) == 2
 
 
 def test_damage_is_said_once(path):
@@ -185,16 +197,24 @@ def test_forged_blocks(path, column, value):
     assert held(path) == tally(0, 15_000)
 
 
-def test_an_altered_view_is_made_again(path):
+@pytest.mark.parametrize("altered", ["altered FROM nowhere", '1 AS "a b", 2 AS n'])
+def test_an_altered_view_is_made_again(path, altered):
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("DROP VIEW results")
-        connection.execute("CREATE VIEW results AS SELECT altered FROM nowhere")
+        connection.execute(f"CREATE VIEW results AS SELECT {altered}")
     with Store(path) as store:
         store.add([TASK])
     assert sql(path, "SELECT sum(n) FROM results") == [(30_000,)]
 
 
-def test_other_tables_are_refused(path):
+def test_tables_and_statistics_of_others_do_no_harm(path):
+    for statement in ("CREATE TABLE mine (x)", "CREATE INDEX i ON counts (n)", "ANALYZE"):
+        sql(path, statement)
+    assert check_and_redo(path) == []
+    assert sql(path, "SELECT * FROM mine") == []
+
+
+def test_altered_tables_are_refused(path):
     sql(path, "ALTER TABLE counts ADD COLUMN more")
     for use in (Reader, Store):
         with pytest.raises(ValueError, match=f"{path} is damaged beyond reading: its tables"):

@@ -1,4 +1,4 @@
-"""What the theory refuses, by name."""
+"""Arguments that the theory refuses by name."""
 
 import numpy as np
 import pytest

@@ -72,7 +72,7 @@ static void normalise_all(pass *p, columns *h, deviations s)
     normalise(plan, &x, s, p->mean);
     for (int64_t k = 1; k <= plan->tangents; k++) {
         columns tangent = part(plan, h, k);
-        back_through_norm(plan, &x, &tangent, s, p->mean);
+        back_through_norm(plan, &x, &tangent, s, p->mean, NULL);
     }
 }
 
@@ -144,8 +144,8 @@ static void pass_tangent(pass *p, const step *t, int64_t k, int64_t b, gates t_b
     const vg_plan *plan = p->b.plan;
     int64_t place = k * plan->batch + b;
     I of_both = saturate(t_b.of_open + t_b.of_closed), e_x = saturate(x->exponent[place] + t_b.of_closed);
-    I of_y = saturate(of_both + saturate(t->gate.exponent[place] + y->exponent[b]));
-    I of_x = saturate(of_both + saturate(t->gate.exponent[place] + x->exponent[b]));
+    I of_y = saturate(of_both + product_exponent(t->gate.exponent[place], y->exponent[b]));
+    I of_x = saturate(of_both + product_exponent(t->gate.exponent[place], x->exponent[b]));
     I e_y = saturate(y->exponent[place] + t_b.of_open), e = imax(imax(of_y, of_x), imax(e_x, e_y));
     V f = beside(e_x - e), g = beside(e_y - e), a = beside(of_y - e), c = beside(of_x - e), square = {0};
     V *v = column(x, place), *h = column(&t->gate, place), *w = column(y, place);
@@ -206,7 +206,9 @@ static void layer_ahead(pass *p, int64_t index, step *t)
         add_scaled(x, s, &p->skip, c, x);
         return;
     }
+    find_groups(p, t);
     pre_activations(p, index, t, h);
+    equalise(t, h);
     normalise_all(p, h, t->deviation);
     if (plan->skip == VG_HIGHWAY) {
         activate_columns(p, h, t->units, &p->other);
@@ -264,13 +266,17 @@ static int segment_ahead(pass *p, int64_t segment, int first_time)
     int64_t begin = segment ? plan->segment_ends[segment - 1] : 0, end = plan->segment_ends[segment];
     place_segment(p, begin, end);
     copy_columns(&p->x, &p->starts[segment]);
+    copy_groups(plan, p->group, p->start_groups + segment * plan->batch);
     if (plan->recurrent && plan->input_scale > 0) draw_drive(p, begin, end);
     for (int64_t index = begin + 1; index <= end; index++) {
         if (cancelled(&p->b)) return VG_CANCELLED;
         layer_ahead(p, index, &p->steps[index - begin - 1]);
         if (first_time) record_activations(p, index);
     }
-    if (first_time && segment + 1 < plan->n_segments) copy_columns(&p->starts[segment + 1], &p->x);
+    if (first_time && segment + 1 < plan->n_segments) {
+        copy_columns(&p->starts[segment + 1], &p->x);
+        copy_groups(plan, p->start_groups + (segment + 1) * plan->batch, p->group);
+    }
     return cancelled(&p->b) ? VG_CANCELLED : VG_OK;
 }
 

@@ -3,7 +3,7 @@
 #define VG_BACK_H
 
 #include "vg_backward.h"
-#include "vg_loss.h"
+#include "vg_along.h"
 #include "vg_tangent.h"
 
 INLINE int counts_saturation(const vg_plan *plan, int64_t index)
@@ -14,8 +14,12 @@ INLINE int counts_saturation(const vg_plan *plan, int64_t index)
 static void through_units(pass *p, int64_t index, const columns *g, const step *t, columns *out)
 {
     I saturated = {0};
+    int pair = is_pair(p, index),
+        lone = !pair && p->is_narrow && is_of_degree_one(p) && is_scale_free(p->b.plan, index);
     for (int64_t b = 0; b < p->batch; b++) {
         through_unit(p, &t->units[b], b, g, out);
+        if (lone) lone_unit(p, t, b, out);
+        if (pair) pair_of_units(p, t, b, out);
         if (counts_saturation(p->b.plan, index)) saturated += saturated_units(&p->b, g->rows);
     }
     if (counts_saturation(p->b.plan, index)) record_saturation(&p->b, index, saturated);
@@ -58,24 +62,34 @@ static void through_gates(pass *p, int64_t index, const step *t)
     if (counts_saturation(p->b.plan, index)) record_saturation(&p->b, index, saturated);
 }
 
+/* The root of a sum of squares beside 4^e, the largest of some terms. If they cancel to the last bit, then what
+   rounding may have left of them. */
+static scaled root_of_sum(V square, I some, I e)
+{
+    return root(choose((square == 0) & some, splat(EPSILON * EPSILON), square), e);
+}
+
 /* ‖Δ Xᵀ‖ from Δ = U C 2^f and X = Q R 2^e with U and Q orthonormal: ‖C 2^(e+f) Rᵀ‖. */
 static scaled norm_of_outer_product(pass *p, const V *c, int64_t rows, const columns *delta, const V *r,
                                     const columns *x)
 {
     int64_t count = p->batch;
-    I top = LOWEST;
+    I top = LOWEST, some = {0};
     V total = {0};
-    for (int64_t b = 0; b < count; b++) top = imax(top, saturate(delta->exponent[b] + x->exponent[b]));
+    for (int64_t b = 0; b < count; b++) {
+        top = imax(top, product_exponent(delta->exponent[b], x->exponent[b]));
+        some |= (delta->exponent[b] != LOWEST) & (x->exponent[b] != LOWEST);
+    }
     for (int64_t j = 0; j < rows; j++)
         for (int64_t k = 0; k < count; k++) {
             V sum = {0};
             for (int64_t b = k; b < count; b++) {
-                I e = saturate(delta->exponent[b] + x->exponent[b]) - top;
+                I e = product_exponent(delta->exponent[b], x->exponent[b]) - top;
                 sum += c[j * count + b] * beside(e) * r[k * count + b];
             }
             total += sum * sum;
         }
-    return root(total, top);
+    return root_of_sum(total, some, top);
 }
 
 static V rank_of(const V *r, int64_t count)
@@ -109,16 +123,22 @@ static void record_weights(pass *p, int64_t index, step *t, const columns *delta
     int64_t at = plan->weight_column[index], count = p->batch, n = delta->rows, m = t->operand.rows;
     if (at < 0 || plan->recurrent || !(plan->weight_gradient || plan->update_ratio)) return;
     scaled gradient;
+    columns x = t->operand;
+    if (t->is_grouped) { /* the sums meet one example each, the deviations none */
+        x.exponent = p->other.exponent;
+        for (int64_t b = 0; b < count; b++)
+            x.exponent[b] = choose_int(t->group[b] == splat_int(b), t->operand.exponent[b], LOWEST);
+    }
     if (is_matrix_free(plan)) {
         int64_t rows = is_orthogonal(plan) ? 2 * count : count;
-        gradient = norm_of_outer_product(p, p->coordinates, rows, delta, t->r, &t->operand);
+        gradient = norm_of_outer_product(p, p->coordinates, rows, delta, t->r, &x);
     } else {
         V *r = p->coordinates + count * count;
         copy_columns(&p->basis, delta);
         orthonormalise(p->basis.v, p->basis.stride, n, 0, count, ROUNDING, p->coordinates, p->work);
         copy_columns(&p->frame, &t->operand);
         orthonormalise(p->frame.v, p->frame.stride, m, 0, count, ROUNDING, r, p->work);
-        gradient = norm_of_outer_product(p, p->coordinates, count, delta, r, &t->operand);
+        gradient = norm_of_outer_product(p, p->coordinates, count, delta, r, &x);
     }
     if (plan->weight_gradient)
         record_log10(&p->b, plan->weight_gradient, plan->n_weight_columns, at, gradient);
@@ -151,7 +171,8 @@ static void add_weight_gradient(pass *p, const step *t, columns *delta)
 {
     columns *total = &p->weight_gradient;
     I e = p->gradient_exponent;
-    for (int64_t b = 0; b < p->batch; b++) e = imax(e, saturate(delta->exponent[b] + t->operand.exponent[b]));
+    for (int64_t b = 0; b < p->batch; b++)
+        e = imax(e, product_exponent(delta->exponent[b], t->operand.exponent[b]));
     I shift = p->gradient_exponent - e;
     if (any(shift != 0)) {
         V factor = beside(shift);
@@ -161,7 +182,7 @@ static void add_weight_gradient(pass *p, const step *t, columns *delta)
     p->gradient_exponent = e;
     copy_columns(&p->other, delta);
     for (int64_t b = 0; b < p->batch; b++) {
-        I own = saturate(delta->exponent[b] + t->operand.exponent[b]) - e;
+        I own = product_exponent(delta->exponent[b], t->operand.exponent[b]) - e;
         V factor = beside(own);
         for (int64_t i = 0; i < delta->rows; i++) column(&p->other, b)[i] *= factor;
     }
@@ -176,7 +197,7 @@ static void record_recurrent_weights(pass *p)
     V square = {0}, norm = {0};
     for (int64_t i = 0; i < total->count; i++) square += square_of(total, i);
     norm = dot_product(p->matrix, p->matrix, band_size(total->count, total->rows));
-    scaled gradient = root(square, p->gradient_exponent);
+    scaled gradient = root_of_sum(square, p->gradient_exponent != LOWEST, p->gradient_exponent);
     if (plan->weight_gradient)
         record_log10(&p->b, plan->weight_gradient, plan->n_weight_columns, 0, gradient);
     if (!plan->update_ratio) return;
@@ -224,12 +245,17 @@ static void layer_back(pass *p, int64_t index, step *t)
         }
         if (ends) scale_columns(delta, c);
     }
-    if (plan->norm && plan->skip != VG_PRE && !is_bare(plan, index))
-        back_through_norm(plan, &t->h, delta, t->deviation, p->mean);
+    if (plan->norm && plan->skip != VG_PRE && !is_bare(plan, index)) {
+        find_along(p, index, t, delta);
+        p->grouped = t->is_grouped ? t->group : NULL;
+        if (index == plan->depth && p->grouped) gather(delta, t->group);
+        back_through_norm(plan, &t->h, delta, t->deviation, p->mean, p->grouped);
+    }
 
     weights_backward(p, index, t, weights_of(t), delta, g);
     record_weights(p, index, t, delta);
     if (p->weight_gradient.v) add_weight_gradient(p, t, delta);
+    if (g->rows == 1 && plan->skip != VG_PRE && is_scale_free(plan, index - 1)) lone_layer(p, t, g);
     if (plan->skip == VG_HIGHWAY) {
         weights_backward(p, index, t, gate_of(t), &p->gate_delta, &p->other);
         add_scaled(g, one, g, one, &p->other);
@@ -237,18 +263,28 @@ static void layer_back(pass *p, int64_t index, step *t)
     }
     if (plan->skip == VG_PRE) {
         through_units(p, index, g, t, delta);
-        if (plan->norm) back_through_norm(plan, &t->h, delta, t->deviation, p->mean);
+        if (plan->norm) {
+            find_along(p, index, t, delta);
+            back_through_norm(plan, &t->h, delta, t->deviation, p->mean, NULL);
+        }
         copy_columns(g, delta);
     }
+    if (begins && p->is_narrow && is_scale_free(plan, index - 1)) add_skip_along(p, t);
     if (begins) add_scaled(g, one, g, one, &p->skip);
 }
 
-/* Clips and records G_l. */
+/* Clips and records G_l; sums over groups are kept. */
 static void arrive_at(pass *p, int64_t index)
 {
+    columns *g = &p->g, *sums = &p->other;
+    if (p->grouped) {
+        copy_columns(sums, g);
+        spread(g, p->grouped);
+    }
     clip(p, index);
-    p->b.scale = norm_of_columns(&p->g);
+    p->b.scale = norm_of_columns(g);
     record_cotangent(&p->b, index, splat(1));
+    if (p->grouped) copy_columns(g, sums);
 }
 
 static int segment_back(pass *p, int64_t segment)
@@ -271,10 +307,13 @@ static int run_pass(const vg_plan *plan, uint64_t group, void *scratch)
                     .first_row = (int64_t)(group * (uint64_t)LANES - plan->first)}};
     arena a = {0, scratch};
     place_pass(&p, &a);
+    p.is_narrow = has_narrow_layers(plan);
     open_samples(&p.b.keys, plan->key, group * (uint64_t)LANES);
     if (plan->recurrent) make_matrix(&p, VG_STREAM_FORWARD, 1);
     draw_inputs(&p, &p.starts[0]);
     copy_columns(&p.x, &p.starts[0]);
+    no_groups(plan, p.group);
+    no_groups(plan, p.start_groups);
     record_activations(&p, 0);
     if (plan->tangents) return run_tangents(&p);
 

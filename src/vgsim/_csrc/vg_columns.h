@@ -11,10 +11,22 @@ typedef struct {
     int64_t rows, stride, count;
 } columns;
 
+#if VG_BITS == 32
+#define EPSILON 0x1p-23f
+#else
+#define EPSILON 0x1p-52
+#endif
+
 #define LOWEST splat_int(-EXPONENT_LIMIT)
 
 /* The exponent of a column that is not zero. */
 INLINE I above_lowest(I e) { return imax(saturate(e), LOWEST + 1); }
+
+/* The exponent of a product: 0 has the lowest, whatever its factor. */
+INLINE I product_exponent(I a, I b)
+{
+    return choose_int((a == LOWEST) | (b == LOWEST), LOWEST, saturate(a + b));
+}
 
 /* 2^e for e ≤ 0, and 0 far below: beside a number of size 1 it makes no difference. */
 #define FAR_BELOW (-(int)(EXP2_LIMIT * 0.8))
@@ -31,6 +43,13 @@ INLINE scaled signed_number(double x)
     scaled a = scaled_number(x < 0 ? -x : x);
     if (x < 0) a.value = -a.value;
     return a;
+}
+
+/* x of any sign, times 2^e. */
+INLINE scaled signed_normalised(V x, I e)
+{
+    scaled a = normalised(vabs(x), e);
+    return (scaled){with_sign(a.value, x), a.exponent};
 }
 
 /* v_b ← factor v_b 2^-k, e_b ← e_b + k so that v_b is normalised, where Σ v_b² = square. */
@@ -100,8 +119,8 @@ static void add_scaled(columns *out, scaled a, const columns *x, scaled c, const
 {
     out->rows = x->rows;
     for (int64_t b = 0; b < x->count; b++) {
-        I e_x = saturate(exponent_or_lowest(a) + x->exponent[b]);
-        I e_y = saturate(exponent_or_lowest(c) + y->exponent[b]), e = imax(e_x, e_y);
+        I e_x = product_exponent(exponent_or_lowest(a), x->exponent[b]);
+        I e_y = product_exponent(exponent_or_lowest(c), y->exponent[b]), e = imax(e_x, e_y);
         V f = a.value * beside(e_x - e);
         V g = c.value * beside(e_y - e);
         const V *u = column(x, b), *w = column(y, b);

@@ -92,8 +92,8 @@ static I clip_values(columns *g, scaled limit)
     return cut;
 }
 
-/* Scales g to the norm τ where its own is larger; returns where. ½ ≤ ‖v_b‖ < 4 afterwards. */
-static I clip_norm(columns *g, scaled limit)
+/* Scales g, and `along`, to the norm τ where g's own is larger; returns where. ½ ≤ ‖v_b‖ < 4 afterwards. */
+static I clip_norm(columns *g, scaled limit, scaled *along, columns *sums)
 {
     scaled norm = norm_of_columns(g);
     I clips = scaled_less(limit, norm);
@@ -101,6 +101,9 @@ static I clip_norm(columns *g, scaled limit)
     V factor = choose(clips, limit.value / norm.value, splat(1));
     I shift = clips & (limit.exponent - norm.exponent);
     scale_columns(g, (scaled){factor, shift});
+    if (sums) scale_columns(sums, (scaled){factor, shift});
+    for (int64_t b = 0; b < g->count; b++)
+        along[b] = signed_normalised(along[b].value * factor, along[b].exponent + shift);
     return clips;
 }
 
@@ -112,7 +115,7 @@ static void clip(pass *p, int64_t index)
     I cut = {0};
     double whole = plan->clip == VG_CLIP_NORM ? 1 : (double)(plan->widths[index] * p->batch);
     if (index < plan->depth && plan->clip == VG_CLIP_NORM)
-        cut = -clip_norm(&p->g, scaled_number(plan->clip_at));
+        cut = -clip_norm(&p->g, scaled_number(plan->clip_at), p->along, p->grouped ? &p->other : NULL);
     if (index < plan->depth && plan->clip == VG_CLIP_VALUE)
         cut = clip_values(&p->g, scaled_number(plan->clip_at));
     if (plan->clipped && at >= 0)

@@ -16,8 +16,10 @@
 
 #if VG_BITS == 32
 #define NORM_CUT 40
+#define ONE_LESS 0x1p-24f
 #else
 #define NORM_CUT 400
+#define ONE_LESS 0x1p-53
 #endif
 
 /* What the backward pass needs: 1/√(var̂ + ε̂) of each unit and one E, or both of each example. */
@@ -49,6 +51,12 @@ INLINE V share_of_one(double epsilon, V inverse, I e)
 
 INLINE I share_exponent(I e) { return -2 * imin(imax(e, splat_int(0)), splat_int(1 << 28)); }
 
+/* ε/(var + ε) of example b. */
+INLINE scaled share_of_epsilon(double epsilon, deviations s, int64_t b)
+{
+    return normalised(share_of_one(epsilon, s.inverse[b], s.exponent[b]), share_exponent(s.exponent[b]));
+}
+
 INLINE V total(const V *v, int64_t n)
 {
     V sum[4] = {{0}};
@@ -59,6 +67,9 @@ INLINE V total(const V *v, int64_t n)
     for (int k = 0; i < n; i++, k++) sum[k] += v[i];
     return (sum[0] + sum[2]) + (sum[1] + sum[3]);
 }
+
+/* With one degree of freedom |ĥ| < 1, and rounding must not shut a hard tanh. */
+INLINE V below_one(V v) { return with_sign(vmin(vabs(v), splat(1 - ONE_LESS)), v); }
 
 /* 2^e_b of Ĥ as a plain factor. */
 INLINE V plain_size(I e) { return power_of_two(imin(imax(e, splat_int(-100)), splat_int(100))); }
@@ -95,6 +106,7 @@ static void normalise_over_batch(columns *h, double epsilon, deviations s, V *me
         V *v = column(h, b), sum = {0};
         for (int64_t i = 0; i < n; i++) {
             v[i] *= s.inverse[i];
+            if (count == 2) v[i] = below_one(v[i]);
             sum += v[i] * v[i];
         }
         h->exponent[b] = normal_exponent(e);
@@ -105,16 +117,35 @@ static void normalise_over_batch(columns *h, double epsilon, deviations s, V *me
 
 INLINE V over_or_none(V a, V b) { return choose(b > 0, a / b, splat(0)); }
 
-/* d ← Δ, from Ĥ and its cotangent d. `work` has room for 4 n. */
-static void back_over_batch(const columns *h, columns *d, double epsilon, deviations s, V *work)
+/* In a sample of which some examples are equal, one of a group, its leader, has the sum of their cotangents, and
+   the others their deviations from its mean: group[b] is the leader of example b. How many a leader leads, else
+   0. */
+INLINE V led_by(const I *group, int64_t count, int64_t leader)
+{
+    V size = {0};
+    for (int64_t b = 0; b < count; b++) size += choose(group[b] == splat_int(leader), splat(1), splat(0));
+    return size;
+}
+
+/* d ← Δ, from Ĥ and its cotangent d; group is NULL where all examples differ. `work` has room for 4 n. */
+INLINE void back_over_groups(const columns *h, columns *d, double epsilon, deviations s, V *work,
+                             const I *group)
 {
     int64_t n = d->rows, count = d->count, one_degree = count == 2, room = whole_quads(n);
     V *mean = work, *along = work + room, *square = work + 2 * room, *k = work + 3 * room;
-    I e = s.exponent[0], f = common_exponent(d), of_h = common_exponent(h);
-    V share = splat(1 / (double)count), epsilon_hat = scaled_epsilon(epsilon, e);
+    I e = s.exponent[0], f = common_exponent(d), of_h = common_exponent(h), of_sums = LOWEST, two = {0};
+    V share = splat(1 / (double)count), epsilon_hat = scaled_epsilon(epsilon, e), leaders = {0},
+      one = splat(1);
+    for (int64_t b = 0; b < count && group; b++) {
+        I leads = group[b] == splat_int(b);
+        leaders += choose(leads, one, splat(0));
+        of_sums = imax(of_sums, choose_int(leads, d->exponent[b], LOWEST));
+        two = leaders == 2; /* different examples: again one degree of freedom */
+    }
     for (int64_t i = 0; i < n; i++) square[i] = k[i] = splat(0);
     for (int64_t b = 0; b < count; b++) {
-        V *v = column(d, b), size = relative_size(d, b, f), plain = relative_size(h, b, of_h);
+        I own = group ? choose_int(group[b] == splat_int(b), of_sums, f) : f;
+        V *v = column(d, b), size = relative_size(d, b, own), plain = relative_size(h, b, of_h);
         const V *u = column(h, b);
         for (int64_t i = 0; i < n; i++) {
             v[i] *= size;
@@ -125,9 +156,14 @@ static void back_over_batch(const columns *h, columns *d, double epsilon, deviat
         for (int64_t i = 0; i < n; i++) mean[i] = along[i] = splat(0);
         for (int64_t b = 0; b < count; b++) {
             const V *v = column(d, b), *u = column(h, b);
-            V plain = relative_size(h, b, of_h);
+            V plain = relative_size(h, b, of_h), part = share;
+            if (group) {
+                I leads = group[b] == splat_int(b);
+                plain = choose(leads, plain, splat(0));
+                part = choose(leads, part, splat(0));
+            }
             for (int64_t i = 0; i < n; i++) {
-                mean[i] += v[i] * share;
+                mean[i] += v[i] * part;
                 along[i] += v[i] * (u[i] * plain);
             }
         }
@@ -136,26 +172,40 @@ static void back_over_batch(const columns *h, columns *d, double epsilon, deviat
             k[i] += along[i];
         }
         for (int64_t b = 0; b < count; b++) {
-            V *v = column(d, b), plain = relative_size(h, b, of_h);
+            V *v = column(d, b), plain = relative_size(h, b, of_h),
+              size = group ? led_by(group, count, b) : one;
             const V *u = column(h, b);
-            for (int64_t i = 0; i < n; i++) v[i] = (v[i] - mean[i]) - u[i] * plain * along[i];
+            if (group) plain *= choose(two, splat(0), size);
+            for (int64_t i = 0; i < n; i++)
+                v[i] = (v[i] - (group ? mean[i] * size : mean[i])) - u[i] * plain * along[i];
         }
     }
     for (int64_t b = 0; b < count; b++) {
         V *v = column(d, b), plain = relative_size(h, b, of_h), sum = {0};
         const V *u = column(h, b);
+        I leads = group ? group[b] == splat_int(b) : splat_int(-1);
+        I alone = one_degree ? splat_int(-1) : two & leads, own = group ? choose_int(leads, of_sums, f) : f;
+        if (group) plain *= led_by(group, count, b);
         for (int64_t i = 0; i < n; i++) {
-            V w = s.inverse[i];
-            if (one_degree)
-                v[i] *= share_of_one(epsilon, w, e) * w;
-            else
-                v[i] = (v[i] + u[i] * plain * (k[i] * (epsilon_hat * (w * w)))) * w;
+            V w = s.inverse[i], of_one = v[i];
+            if (one_degree || group) of_one *= share_of_one(epsilon, w, e) * w;
+            if (!one_degree) v[i] = (v[i] + u[i] * plain * (k[i] * (epsilon_hat * (w * w)))) * w;
+            if (one_degree || group) v[i] = choose(alone, of_one, v[i]);
             sum += v[i] * v[i];
         }
-        I shift = saturate(f + inverse_exponent(e));
-        d->exponent[b] = one_degree ? saturate(shift + share_exponent(e)) : shift;
+        I shift = saturate(own + inverse_exponent(e));
+        d->exponent[b] = choose_int(alone, saturate(shift + share_exponent(e)), shift);
         normalise_column(d, b, sum);
     }
+}
+
+static void back_over_batch(const columns *h, columns *d, double epsilon, deviations s, V *work,
+                            const I *group)
+{
+    if (group)
+        back_over_groups(h, d, epsilon, s, work, group);
+    else
+        back_over_groups(h, d, epsilon, s, work, NULL);
 }
 
 INLINE void subtract(V *v, V mean, int64_t n)
@@ -174,6 +224,7 @@ static void normalise_over_units(columns *h, int centred, double epsilon, deviat
         V square = dot_product(v, v, n);
         V inverse = 1 / vsqrt(square * share + scaled_epsilon(epsilon, e));
         for (int64_t i = 0; i < n; i++) v[i] *= inverse;
+        for (int64_t i = 0; i < n && n == (centred ? 2 : 1); i++) v[i] = below_one(v[i]);
         s.inverse[b] = inverse;
         s.exponent[b] = e;
         h->exponent[b] = normal_exponent(e);
@@ -214,10 +265,11 @@ static void normalise(const vg_plan *plan, columns *h, deviations s, V *mean)
 }
 
 /* d ← Δ. */
-static void back_through_norm(const vg_plan *plan, const columns *h, columns *d, deviations s, V *mean)
+static void back_through_norm(const vg_plan *plan, const columns *h, columns *d, deviations s, V *mean,
+                              const I *group)
 {
     if (plan->norm == VG_BATCH_NORM)
-        back_over_batch(h, d, plan->norm_epsilon, s, mean);
+        back_over_batch(h, d, plan->norm_epsilon, s, mean, group);
     else
         back_over_units(h, d, plan->norm == VG_LAYER_NORM, plan->norm_epsilon, s);
 }

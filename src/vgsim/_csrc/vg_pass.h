@@ -21,6 +21,8 @@ typedef struct {
     columns gate;    /* highway: W_T x + b_T */
     unit *units;     /* of each example */
     deviations deviation;
+    I *group; /* of the examples that W takes, and whether some are equal (vg_groups.h) */
+    int is_grouped;
 } step;
 
 typedef struct {
@@ -31,6 +33,10 @@ typedef struct {
     columns x;          /* current activations */
     columns skip;       /* input of the current block; on the way back, what of G goes round it */
     columns g, delta;   /* cotangents of X_l and H_l */
+    int is_narrow;      /* some layer may have one open unit */
+    scaled *along;      /* normalised examples: G_l · X_l of each (vg_along.h) */
+    I *group, *start_groups; /* of the current examples; at the start of each segment */
+    const I *grouped;        /* of G's examples, or NULL */
     columns gate_delta; /* highway: of W_T x + b_T */
     columns other;      /* a second term of a sum */
     columns basis, frame; /* two batches of orthonormal columns each: of W's output side, of its input side */
@@ -129,6 +135,7 @@ static void place_step(const vg_plan *plan, int64_t index, step *t, arena *a)
         s.deviation.inverse = take_vectors(a, plan->norm == VG_BATCH_NORM ? units : plan->batch);
         s.deviation.exponent = take(a, (size_t)plan->batch * sizeof(I));
     }
+    if (plan->norm == VG_BATCH_NORM) s.group = take(a, (size_t)plan->batch * sizeof(I));
     if (a->base) *t = s;
 }
 
@@ -155,6 +162,9 @@ static void place_pass(pass *p, arena *a)
     p->skip = take_columns(a, widest, count, count);
     p->g = take_columns(a, widest, count, count);
     p->delta = take_columns(a, widest, count, count);
+    p->along = take(a, (size_t)count * sizeof(scaled));
+    p->group = take(a, (size_t)count * sizeof(I));
+    p->start_groups = take(a, (size_t)(plan->n_segments * plan->batch) * sizeof(I));
     p->gate_delta = take_columns(a, widest, count, count);
     p->other = take_columns(a, widest, count, count);
     p->basis = take_columns(a, widest, 2 * count, count);

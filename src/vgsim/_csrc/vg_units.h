@@ -2,7 +2,7 @@
 #ifndef VG_UNITS_H
 #define VG_UNITS_H
 
-#include "vg_pass.h"
+#include "vg_groups.h"
 
 /* How φ takes a column: scales within 2^±PLAIN_EXPONENT go into the values. */
 static layer view_of(const columns *h, int64_t b)

@@ -23,6 +23,7 @@ from vgsim._checks import (
     value_error,
 )
 from vgsim._engine.data import Data, checked_data
+from vgsim._engine.rounding import warn_of_rounding
 from vgsim._networks.description import Network, checked_network
 from vgsim._networks.initializers import padded
 from vgsim._results.samples import RECORDS
@@ -159,6 +160,8 @@ class Settings:
             )
         if self.data is not None:
             _check_rows(self.data, first, B)
+        if network.norm is not None:
+            warn_of_rounding(network, B, tangents)
         return replace(self, engine=self._resolved(network, (1 + tangents) * B))
 
     def _resolved(self, network: Network, columns: int) -> str:

@@ -154,7 +154,7 @@ def described(cls: type[T]) -> type[T]:
             hint = (
                 f"did you mean {near!r}?" if near else f"the fields are {', '.join(made._fields)}"
             )
-            raise type_error(name, f"is no field of {cls.__name__}; {hint}")
+            raise type_error(name, f"is not a field of {cls.__name__}; {hint}")
         own_init(self, *values, **fields)
 
     made.__init__ = init

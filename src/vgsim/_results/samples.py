@@ -256,7 +256,7 @@ class Samples(Distribution):
         >>> import vgsim
         >>> net = vgsim.MLP(depth=50, width=32, activation="sigmoid")
         >>> scale = vgsim.simulate(net, 1000).profile().depth_scale()
-        >>> round(scale.slope.estimate, 1)  # of ln ‖G‖² a layer
+        >>> round(scale.slope.estimate, 1)  # of ln ‖G‖² per layer
         -2.9
         """
         _ = self.gradient  # AttributeError if it was not recorded

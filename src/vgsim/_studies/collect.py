@@ -206,7 +206,7 @@ def _storable(store: Any, seed: int | None) -> Any:
     """Return the store of a study, which must have a seed of its own to be resumed."""
     if seed is None:
         raise value_error("seed", "must be an int with a store, got None: it could not be resumed")
-    return local_path(store)
+    return local_path(store).absolute()
 
 
 def _planned(

@@ -239,7 +239,7 @@ def _is_store(path: object) -> bool:
         return False
     try:
         return bool(connection.execute("PRAGMA page_count").fetchone()[0])
-    except sqlite3.OperationalError:
+    except (sqlite3.OperationalError, UnicodeDecodeError):
         return True
     except sqlite3.DatabaseError:
         return False

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from vgsim._checks import type_error, value_error
 from vgsim._studies.store import Reader, Store
-from vgsim._studies.store_file import local_path
+from vgsim._studies.store_file import checksum, local_path
 
 __all__ = ["Merged", "merge"]
 
@@ -35,6 +35,7 @@ STEPS = (  # longer blocks replace shorter ones; those of equal length stay
         f"(SELECT task, first {BOTH} AND t.count > b.count)"
         for table in ("counts", "blocks")
     ),
+    f"DELETE FROM main.counts WHERE (task, first) IN (SELECT task, first {NEW})",
     "INSERT OR IGNORE INTO main.counts SELECT t.task, c.first, layer, threshold, n, vanishing, "
     f"exploding, dead FROM (SELECT * {NEW}) AS t "
     "JOIN other.counts AS c ON (c.task, c.first) = (t.theirs, t.first)",
@@ -42,10 +43,8 @@ STEPS = (  # longer blocks replace shorter ones; those of equal length stay
 )
 
 
-RUNS = """INSERT OR IGNORE INTO main.runs
-(key, provenance, checksum, host, pid, began, seen, ended, samples, work)
-SELECT key, provenance, checksum, host, pid, began, seen, coalesce(ended, seen), samples, work
-FROM other.runs WHERE json_valid(provenance)"""
+RUN = "key, provenance, checksum, host, pid, began, seen, ended, samples, work"
+RUNS = f"INSERT OR IGNORE INTO main.runs ({RUN}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 COLUMNS = "digest, task, labels, cost, checksum, max_samples, rules, finished"
 SOUND = """tasks.id >= ?1 AND tasks.id < ?2
 AND tasks.id NOT IN (SELECT task FROM left_out WHERE first = -1)"""
@@ -125,8 +124,8 @@ def merge(
         with Reader(path, whole=False) as source:
             source.check_stream()
     with Store(goal) as store:
-        store.check_blocks()
         with store.transaction():
+            store.check_blocks()
             store.drop_damaged()
         others = [path for path in paths if not os.path.samefile(path, goal)]
         return [_merged(path, store) for path in others]
@@ -140,9 +139,12 @@ def _merged(path: Path, store: Store) -> Merged:
         with source.file.attachable() as attached:
             file.all("ATTACH DATABASE ? AS other", f"{attached.absolute().as_uri()}?mode=ro")
             try:
-                file.all("CREATE TEMP TABLE left_out (task INTEGER, first INTEGER)")
+                file.all("CREATE TEMP TABLE left_out (task, first, PRIMARY KEY (task, first))")
                 file.many("INSERT INTO left_out VALUES (?, ?)", source.left_out)
                 file.all(THEIRS)
+                runs = file.all(f"SELECT {RUN} FROM other.runs")
+                with store.transaction():  # where they have not ended, they are not at work here
+                    file.many(RUNS, [(*r[:7], r[7] or r[6], *r[8:]) for r in runs if _is_run(r)])
                 return Merged(str(path), *_copied(store))
             finally:
                 file.all("DROP VIEW IF EXISTS temp.theirs")
@@ -153,12 +155,11 @@ def _merged(path: Path, store: Store) -> Merged:
 def _copied(store: Store) -> tuple[int, int, int, int]:
     """Copy what is attached as `other`; return new blocks and samples, overlapping, differing."""
     file = store.file
-    ((last,),) = file.all("SELECT coalesce(max(id), 0) FROM other.tasks")
+    ids = [key for (key,) in file.all("SELECT id FROM other.tasks ORDER BY id")]
     found = [0, 0, 0, 0]
-    for first in range(0, last + 1, TASKS):
-        span = first, first + TASKS
+    for some in range(0, len(ids), TASKS):
+        span = ids[some], ids[min(some + TASKS, len(ids)) - 1] + 1
         with store.transaction():
-            file.all(RUNS)
             file.all(NEW_TASKS, *span)
             numbers = [*file.all(ADDED, *span)[0], *file.all(OVERLAP, *span)[0]]
             for statement in STEPS:
@@ -168,3 +169,9 @@ def _copied(store: Store) -> tuple[int, int, int, int]:
         found = [a + b for a, b in zip(found, numbers, strict=True)]
     blocks, samples, overlapping, differing = found
     return blocks, samples, overlapping, differing
+
+
+def _is_run(row: tuple[Any, ...]) -> bool:
+    """Whether the provenance of a run is as it was written."""
+    key, made_by, seal = row[:3]
+    return bool(seal == checksum(key, made_by))

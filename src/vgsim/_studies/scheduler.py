@@ -259,16 +259,17 @@ class Scheduler:
                 show = stack.enter_context(shown(self._progress))
                 show(*self._done())
             stack.callback(self._cancel_all)
-            seen = began
+            next_show = began + POLL_SECONDS
             yield
             goes_on = True
             while goes_on:
                 goes_on = self._turn(deadline)
                 if self._grown:
                     yield
-                if show is not None and time.monotonic() - seen >= POLL_SECONDS:
-                    seen = time.monotonic()
+                now = time.monotonic()
+                if show is not None and now >= next_show:
                     show(*self._done())
+                    next_show = now + max(POLL_SECONDS, 20 * (time.monotonic() - now))
             if show is not None:
                 show(*self._done())
 
@@ -435,7 +436,7 @@ class Scheduler:
             return
         while position < unit.end and not cursor.is_done:
             if store.holds(cursor.task, position):
-                held = next(store.blocks(cursor.task, position), None)
+                held = next(store.blocks(cursor.task, position, unit.end), None)
                 if held is not None and (usable := cursor.usable(held)) is not None:
                     self._take(cursor, usable)
                     position = usable.end

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from vgsim._studies.store import Reader
 
@@ -97,14 +98,11 @@ def status(path: str | os.PathLike[str]) -> Status:
     >>> found.done, found.target, found.finished, found.runs
     (2500, 2500, 1, 0)
     """
-    with Reader(path, whole=False) as store:
-        ((networks, finished, samples, target, done, work, worked, known),) = store.file.all(
-            COUNTED
-        )
-        runs = store.runs_at_work()
-        chosen = f"FROM runs WHERE id IN ({', '.join(map(str, runs))})"
-        speeds = store.file.all(f"SELECT samples, work, seen - began {chosen} AND seen > began")
-        ((seen,),) = store.file.all("SELECT max(seen) FROM runs")
+    try:
+        counted, runs, speeds, seen = _read(path, whole=False)
+    except ValueError:  # damaged: go by what can be saved
+        counted, runs, speeds, seen = _read(path, whole=True)
+    networks, finished, samples, target, done, work, worked, known = counted
     has_target = known == networks > 0
     rate = sum(n / seconds for n, _, seconds in speeds)
     pace = sum(cost / seconds for _, cost, seconds in speeds)
@@ -115,11 +113,24 @@ def status(path: str | os.PathLike[str]) -> Status:
         done=done if has_target else None,
         target=target if has_target else None,
         fraction=worked / work if has_target and work else None,
-        runs=len(runs),
+        runs=runs,
         rate=rate if runs else None,
         seconds_left=(work - worked) / pace if has_target and pace else None,
         idle=None if seen is None else max(0.0, time.time() - seen),
     )
+
+
+def _read(path: str | os.PathLike[str], whole: bool) -> tuple[Any, int, list[Any], float | None]:
+    """Return the row of COUNTED, how many runs are at work, the speed of each, the last write."""
+    with Reader(path, whole) as store:
+        (counted,) = store.file.all(COUNTED)
+        runs = store.runs_at_work()
+        speeds = store.file.all(
+            "SELECT samples, work, seen - began FROM runs "
+            f"WHERE id IN ({', '.join(map(str, runs))}) AND seen > began"
+        )
+        ((seen,),) = store.file.all("SELECT CAST(max(seen) AS REAL) FROM runs")
+    return counted, len(runs), speeds, seen
 
 
 def _duration(seconds: float) -> str:

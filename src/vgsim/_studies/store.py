@@ -13,6 +13,7 @@ from dataclasses import asdict
 from itertools import islice
 from typing import Any
 
+from vgsim._checks import INDICES
 from vgsim._engine.run import provenance
 from vgsim._engine.settings import STREAM_VERSION
 from vgsim._studies.blocks import BLOCK, Blocks
@@ -85,12 +86,23 @@ class Reader:
         self.damaged: list[tuple[str, str]] = []
         self.left_out: set[tuple[int, int]] = set()
         try:
-            if whole and (trouble := file.damage()):
-                self._note("damaged pages", trouble)
+            # While others write, they would have to wait until all pages are read.
+            if whole and not self.runs_at_work() and (trouble := file.damage()):
+                self._note("damaged pages or rows", trouble)
                 file.salvage(write)
+            if whole:
+                self._check_owners()
         except BaseException:
             file.close()
             raise
+
+    def _check_owners(self) -> None:
+        """Name the blocks whose task is not there."""
+        for (lost,) in self.file.all(
+            "SELECT DISTINCT task FROM blocks WHERE task NOT IN (SELECT id FROM tasks)"
+        ):
+            self.left_out.add((lost, ALL))
+            self._note(f"the blocks of task {lost}", "its description is lost")
 
     def __enter__(self) -> Any:
         return self
@@ -147,9 +159,11 @@ class Reader:
         return [
             key
             for key, where, pid in self.file.all(
-                "SELECT id, host, pid FROM runs WHERE id != ? AND ended IS NULL AND seen > ?",
+                "SELECT id, host, pid FROM runs WHERE id != ? AND ended IS NULL "
+                "AND abs(seen - ?) < ?",
                 self._run,
-                time.time() - LOST_SECONDS,
+                time.time(),
+                LOST_SECONDS,
             )
             if where != host or _exists(pid)
         ]
@@ -165,26 +179,33 @@ class Reader:
 
     def check_blocks(self) -> None:
         """Read all blocks, so that `left_out` has all that are damaged."""
+        self.left_out.clear()
+        self._check_owners()
         for task in self.tasks():
             for _ in self.blocks(task):
                 pass
 
-    def blocks(self, task: Task, first: int = 0) -> Iterator[Blocks]:
-        """Yield the blocks of `task` from sample `first` on, as far as sound ones reach.
+    def blocks(self, task: Task, first: int = 0, stop: int = INDICES) -> Iterator[Blocks]:
+        """Yield the blocks of `task` that begin at `first` … `stop` - 1, up to the first gap.
 
-        Each `Blocks` begins where the one before ends. Damaged blocks after the first gap are
-        found, too.
+        Each `Blocks` begins where the one before ends. A damaged block is a gap. Those after the
+        first gap are found, too.
         """
         key = self._key(task)
         chunk = max(1, min(CHUNK, CHUNK_COUNTS // (len(task.layers) * len(task.thresholds))))
         end, broken = first, False
-        while rows := self.file.all(
-            "SELECT first, count, checksum, payload FROM blocks WHERE task = ? AND first >= ? "
-            f"ORDER BY first LIMIT {chunk}",
-            key,
-            first,
-        ):
-            counts = self._counts(key, rows[0][0], rows[-1][0])
+        while True:
+            with self.file.snapshot():
+                rows = self.file.all(
+                    "SELECT first, count, checksum, payload FROM blocks WHERE task = ? "
+                    f"AND first >= ? AND first < ? ORDER BY first LIMIT {chunk}",
+                    key,
+                    first,
+                    stop,
+                )
+                if not rows:
+                    return
+                counts = self._counts(key, rows[0][0], rows[-1][0])
             sound: list[dict[str, Any]] = []
             for row in rows:
                 try:
@@ -204,8 +225,6 @@ class Reader:
                     for row in rows:
                         self._leave_out(task, key, row, str(error))
                     broken = True
-            if not isinstance(rows[-1][0], int):  # text comes after all numbers
-                return
             first = rows[-1][0] + 1
 
     def holds(self, task: Task, first: int) -> bool:
@@ -216,10 +235,7 @@ class Reader:
     def _leave_out(self, task: Task, key: int, row: Sequence[Any], why: str) -> None:
         """Remember a damaged block."""
         self.left_out.add((key, row[0]))
-        first, count = row[:2]
-        known = isinstance(first, int) and isinstance(count, int)
-        last = first + count - 1 if known else "?"
-        self._note(f"samples {first} to {last} of {task.network!r}", why)
+        self._note(f"samples {row[0]} to {row[0] + row[1] - 1} of {task.network!r}", why)
 
     def _counts(self, key: int, first: int, last: int) -> dict[int, list[tuple[Any, ...]]]:
         """Return the rows of counts of a task's blocks, by first sample."""
@@ -291,6 +307,9 @@ class Store(Reader):
         self._open(StoreFile(local_path(path), create=True), whole=True, write=True)
         try:
             self.check_stream()
+            if self.left_out:
+                with self.transaction():
+                    self.drop_damaged()
         except BaseException:
             super().close()
             raise
@@ -393,15 +412,20 @@ class Store(Reader):
         if self._at_work is None:
             self._at_work = self.runs_at_work()
         for theirs, until in self.file.all(
-            f'SELECT first, "end" FROM claims WHERE task = ? AND first < ? AND "end" > ? '
-            f"AND run IN ({', '.join(map(str, self._at_work))}) ORDER BY first LIMIT 1",
+            'SELECT first, "end" FROM claims WHERE task = ? AND first < ? AND "end" > ? '
+            f"AND run IN ({', '.join(map(str, self._at_work))}) "
+            f"AND first % {BLOCK} = 0 AND typeof(\"end\") = 'integer' ORDER BY first",
             key,
             end,
             first,
         ):
-            if theirs <= first:
+            if until < end:  # a block that they cut short is drawn whole
+                until -= until % BLOCK
+            if theirs <= first < until:
                 return min(until, end), False
-            end = theirs
+            if first < theirs < until:
+                end = theirs
+                break
         for (there,) in self.file.all(
             "SELECT first FROM blocks WHERE task = ? AND first > ? AND first < ? "
             "ORDER BY first LIMIT 1",
@@ -440,7 +464,7 @@ class Store(Reader):
         there = dict(self.file.all(f"SELECT first, count FROM blocks WHERE {within}", *span))
         rows, counts, samples = [], [], 0
         for first, count, seal, payload, counted in packed(task, blocks):
-            if (key, first) not in self.left_out and there.get(first, 0) >= count:
+            if there.get(first, 0) >= count and self._is_sound(task, first):
                 continue
             rows.append((key, first, count, self._run, seal, payload))
             counts += [(key, first, *row) for row in counted]
@@ -463,6 +487,11 @@ class Store(Reader):
             self._run,
         )
         self.left_out -= set(replaced)
+
+    def _is_sound(self, task: Task, first: int) -> bool:
+        """Whether a block that is there can stay; another process may have mended it."""
+        damaged = (self._key(task), first) in self.left_out
+        return not damaged or any(True for _ in self.blocks(task, first, first + 1))
 
     def _key(self, task: Task) -> int:
         """Return the id of a task, which never changes; 0 if it is not there."""

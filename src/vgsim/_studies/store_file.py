@@ -7,6 +7,7 @@ import math
 import os
 import sqlite3
 import time
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from errno import EACCES, EAGAIN, EIO, ENOENT, ENOSPC, EROFS
@@ -37,7 +38,8 @@ TABLES = {
   checksum BLOB NOT NULL,       -- SHA-256 of the columns before
   max_samples INTEGER,          -- target of the last study
   rules TEXT NOT NULL,          -- JSON: its stop rules
-  finished INTEGER              -- samples that met the target; NULL until then
+  finished INTEGER,             -- samples that met the target; NULL until then
+  CHECK (id > 0 AND typeof(cost) = 'real')
 )""",
     "runs": """CREATE TABLE runs (
   id INTEGER PRIMARY KEY,
@@ -50,7 +52,9 @@ TABLES = {
   seen REAL NOT NULL,           -- last time that it wrote
   ended REAL,                   -- NULL while it runs, or if it was killed
   samples INTEGER NOT NULL,     -- that it added
-  work REAL NOT NULL            -- their relative cost
+  work REAL NOT NULL,           -- their relative cost
+  CHECK (id > 0 AND typeof(pid) = 'integer' AND typeof(began) = 'real' AND typeof(seen) = 'real'),
+  CHECK (typeof(samples) = 'integer' AND typeof(work) = 'real')
 )""",
     "blocks": """CREATE TABLE blocks (
   task INTEGER NOT NULL,
@@ -59,7 +63,9 @@ TABLES = {
   run INTEGER NOT NULL,
   checksum BLOB NOT NULL,       -- SHA-256: digest of the task, first, count, counts, payload
   payload BLOB NOT NULL,        -- exact sums and histograms
-  PRIMARY KEY (task, first)
+  PRIMARY KEY (task, first),
+  CHECK (typeof(task) = 'integer' AND typeof(first) = 'integer' AND first BETWEEN 0 AND 1 << 56),
+  CHECK (typeof(count) = 'integer' AND count BETWEEN 1 AND 1000 AND typeof(payload) = 'blob')
 )""",
     "counts": """CREATE TABLE counts (
   task INTEGER NOT NULL,
@@ -70,7 +76,10 @@ TABLES = {
   vanishing INTEGER NOT NULL,   -- with ratio < threshold, dead ones included
   exploding INTEGER NOT NULL,   -- with ratio > 1/threshold
   dead INTEGER NOT NULL,        -- with a gradient of exactly 0
-  PRIMARY KEY (task, first, layer, threshold)
+  PRIMARY KEY (task, first, layer, threshold),
+  CHECK (typeof(first) = 'integer' AND typeof(layer) = 'integer' AND typeof(threshold) = 'real'),
+  CHECK (typeof(n) = 'integer' AND typeof(vanishing) = 'integer'),
+  CHECK (typeof(exploding) = 'integer' AND typeof(dead) = 'integer')
 ) WITHOUT ROWID""",
     "claims": """CREATE TABLE claims (
   task INTEGER NOT NULL,
@@ -87,16 +96,20 @@ VIEW = """CREATE VIEW results AS SELECT
 FROM (
   SELECT task AS id, layer, threshold, sum(n) AS n, sum(vanishing) AS vanishing,
     sum(exploding) AS exploding, sum(dead) AS dead
-  FROM counts GROUP BY task, layer, threshold
+  FROM counts JOIN blocks USING (task, first) GROUP BY task, layer, threshold
 ) AS counted JOIN tasks USING (id)"""
 MEASURED = ("layer", "threshold", "n", "vanishing", "exploding", "dead")
 LAST_ID = 2**62
 BUSY_SECONDS = 2.0  # that SQLite waits for a lock before Python looks for Ctrl-C
-PATIENCE_SECONDS = 300.0  # for a lock that another program holds
+PATIENCE_SECONDS = 3600.0  # for a lock that another program holds
+WARN_SECONDS = 30.0  # until a warning says so
 TROUBLES = {  # SQLite's words: the error, and what to do
     "database or disk is full": (ENOSPC, "no space is left; what it holds is safe: make room"),
     "attempt to write a readonly database": (EROFS, "it cannot be written: use another path"),
-    "unable to open database file": (EACCES, "it cannot be opened here: see to the permissions"),
+    "unable to open database file": (
+        EACCES,
+        "it cannot be opened: see to its name and permissions",
+    ),
     "disk I/O error": (EIO, "it cannot be read or written; what it holds is safe"),
     "database is locked": (EAGAIN, "another program keeps it locked: close that one first"),
 }
@@ -175,10 +188,8 @@ class StoreFile:
                 f"{self.path} has format version {version}, this vgsim reads version {FORMAT}: "
                 "use the vgsim that made it"
             )
-        found = self.all(
-            "SELECT name, sql FROM sqlite_master WHERE type IN ('table', 'index', 'trigger')"
-        )
-        if {name: sql for name, sql in found if sql is not None} != {**TABLES, **INDEXES}:
+        found = self.all("SELECT name, sql FROM sqlite_master WHERE type IN ('table', 'index')")
+        if not {**TABLES, **INDEXES}.items() <= dict(found).items():  # others may add their own
             raise ValueError(f"{self.path} is damaged beyond reading: its tables were altered")
 
     def close(self) -> None:
@@ -188,7 +199,7 @@ class StoreFile:
     def all(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
         """Return all rows of a query."""
         with self._refusing():
-            return self._connection.execute(statement, parameters).fetchall()
+            return self._patiently(statement, *parameters)
 
     def many(self, statement: str, rows: Iterable[Sequence[object]]) -> None:
         """Change rows, inside a transaction."""
@@ -218,17 +229,31 @@ class StoreFile:
                     self._connection.execute("ROLLBACK")
                 raise
 
-    def _patiently(self, statement: str) -> None:
-        """Begin or end a transaction, waiting for other programs, in steps that Ctrl-C can end."""
-        until = time.monotonic() + PATIENCE_SECONDS
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Read the same state of the file in all queries of the block."""
+        if self._connection.in_transaction:
+            yield
+            return
+        self.all("BEGIN")
+        try:
+            yield
+        finally:
+            self.all("ROLLBACK")
+
+    def _patiently(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
+        """Execute a statement; wait for other programs in steps that Ctrl-C can interrupt."""
+        began, warned = time.monotonic(), False
         while True:
             try:
-                self._connection.execute(statement)
+                return self._connection.execute(statement, parameters).fetchall()
             except sqlite3.OperationalError as error:
-                if str(error) != "database is locked" or time.monotonic() > until:
+                waited = time.monotonic() - began
+                if str(error) != "database is locked" or waited > PATIENCE_SECONDS:
                     raise
-            else:
-                return
+                if waited > WARN_SECONDS and not warned:
+                    warned = True
+                    warnings.warn(f"{self.path}: another program keeps it locked", stacklevel=2)
 
     def show_labels(self, names: Iterable[str]) -> None:
         """Add columns to the view "results", for labels of tasks that it does not show yet."""
@@ -310,6 +335,7 @@ def _show_labels(connection: sqlite3.Connection, names: Iterable[str]) -> None:
         shown = [row[1] for row in connection.execute("PRAGMA table_info(results)")]
     except sqlite3.OperationalError:  # the text of the view was altered
         shown = []
+    shown = [name for name in shown if name.isidentifier()]
     labels = list(dict.fromkeys([*shown[: -len(MEASURED)], *names]))
     if len(labels) > len(shown) - len(MEASURED):
         columns = (f"json_extract(labels, '$.{name}') AS {name}" for name in labels)

@@ -6,7 +6,6 @@ gives the parts of which the gradients below are the sums.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
@@ -15,15 +14,17 @@ import numpy as np
 from vgsim._networks.activations import Activation
 from vgsim._networks.description import Network
 from vgsim._networks.techniques import Clip
+from vgsim._twin.along import Along
+from vgsim._twin.clipping import clipped, rescaling
+from vgsim._twin.groups import Groups
 from vgsim._twin.normalisation import Normalisation, Unnormalised, normalisation
-from vgsim._twin.scaled import Scaled, activated, backpropagated, chosen, outer, scaled, shifted
+from vgsim._twin.scaled import Scaled, activated, backpropagated, outer, scaled
 
 __all__ = [
     "Affine",
     "Layer",
     "Matrix",
     "backward",
-    "clipped",
     "forward",
     "mlp_layers",
     "rnn_layers",
@@ -32,6 +33,7 @@ __all__ = [
 States = Sequence[Scaled]
 Parts = list[tuple[int, Scaled]]  # parts of gradients, each with how many layers down it arrives
 SATURATED = 0.05  # of the steepest slope: below it a unit counts as saturated
+ODD = ("tanh", "erf", "softsign", "hard_tanh")
 LINEAR, SIGMOID = Activation("linear"), Activation("sigmoid")
 
 
@@ -49,6 +51,8 @@ class Matrix(Protocol):
 class Affine:
     """H = W X + b."""
 
+    groups: Groups | None = None  # of equal examples, under batch normalisation
+
     def __init__(self, W: Matrix, b: Scaled | None) -> None:
         self.W, self.b = W, b
 
@@ -56,7 +60,15 @@ class Affine:
         """H."""
         self.x = x
         u = self.W @ x
+        if self.groups is not None:
+            self.groups.find(x)
+            u = self.groups.equalised(u)
         return u if self.b is None else u + self.b
+
+    @property
+    def is_biased(self) -> bool:
+        """Whether b differs from zero."""
+        return self.b is not None and bool(self.b.mantissa.any())
 
     def back(self, delta: Scaled) -> Scaled:
         """Wᵀ Δ, Δ = ∂L/∂H."""
@@ -66,7 +78,7 @@ class Affine:
     @property
     def weight_gradient(self) -> Scaled:
         """∂L/∂W = Δ Xᵀ."""
-        return outer(self.delta, self.x)
+        return outer(self.delta, self.groups.leaders_alone(self.x) if self.groups else self.x)
 
 
 class Nonlinearity:
@@ -94,6 +106,11 @@ class Nonlinearity:
 class Layer:
     """X_l = φ(norm(W X_{l-1} + b))."""
 
+    below: Along | None = None  # G_{l-1} · X_{l-1}, if it is known by the normalisation alone
+    above: Along | None = None  # D · Ĥ, of φ of degree one
+    is_pair = False  # of two units, below a wider layer
+    is_last = False
+
     def __init__(
         self, affine: Affine, norm: Normalisation | Unnormalised, phi: Nonlinearity
     ) -> None:
@@ -105,7 +122,32 @@ class Layer:
 
     def back(self, g: Scaled) -> Parts:
         """Parts of the gradients below, given G_l."""
-        return [(1, self.affine.back(self.norm.back(self.phi.back(g))))]
+        return [(1, self._through_weights(self._through_norm(self._through_phi(g))))]
+
+    def _through_phi(self, g: Scaled) -> Scaled:
+        """Gradient by what φ takes."""
+        d = self.phi.back(g)
+        if self.above and self.is_pair:
+            return self.above.of_pairs(d, self.phi.phi, self.phi.h)
+        return self.above.of_lone_units(d, self.phi.phi, self.phi.h) if self.above else d
+
+    def _through_weights(self, delta: Scaled) -> Scaled:
+        """G_{l-1}, given Δ."""
+        below = self.affine.back(delta)
+        if self.below and len(below.mantissa) == 1:
+            below = self.below.over(self.affine.x, below)
+        return below
+
+    def _through_norm(self, d: Scaled) -> Scaled:
+        """∂L/∂(what is normalised), given d = ∂L/∂Ĥ."""
+        if self.below and isinstance(self.norm, Normalisation):
+            of_degree_one = self.phi.phi.slope_below_zero is not None
+            above = self.above if of_degree_one and not isinstance(self, PostActivated) else None
+            self.below.follow(above, d, self.norm.h, self.norm.share)
+        groups = self.affine.groups
+        if not groups:
+            return self.norm.back(d)
+        return self.norm.back(groups.gather(d) if self.is_last else d, groups)
 
 
 class PreActivated(Layer):
@@ -117,7 +159,7 @@ class PreActivated(Layer):
 
     def back(self, g: Scaled) -> Parts:
         """Parts of the gradients below, given G_l."""
-        return [(1, self.norm.back(self.phi.back(self.affine.back(g))))]
+        return [(1, self._through_norm(self._through_phi(self.affine.back(g))))]
 
 
 class PostActivated(Layer):
@@ -133,8 +175,11 @@ class PostActivated(Layer):
 
     def back(self, g: Scaled) -> Parts:
         """Parts of the gradients below, given G_l."""
-        d = self.phi.back(g)
-        return [(1, self.affine.back(self.norm.back(self.c * d))), (self.every, self.s * d)]
+        d = self._through_phi(g)
+        return [
+            (self.every, self.s * d),
+            (1, self._through_weights(self._through_norm(self.c * d))),
+        ]
 
 
 class Skip(Layer):
@@ -205,7 +250,38 @@ def mlp_layers(
             gate_bias = scaled(np.full((network.width_at(l), 1), highway.gate_bias))
             layer = Gated(layer, Affine(gate_weights[l - 1], gate_bias))
         layers.append(layer)
+    _link(network, layers)
     return layers
+
+
+def _link(network: Network, layers: Sequence[Layer]) -> None:
+    """Find the layers of which the input goes nowhere else and is normalised."""
+    if network.clip and network.clip.by == "value":
+        return
+    if network.norm == "batch" and not (network.residual or network.highway):
+        groups = None
+        for layer in layers:
+            groups = layer.affine.groups = Groups(groups)
+        layers[-1].is_last = True
+    if network.norm not in ("layer", "rms") or network.highway:
+        return
+    every, style = 0, None
+    if network.residual:
+        every, style = network.residual.every, network.residual.style
+    pre = style == "pre"
+    for l in range(pre, network.depth):
+        begins, bare = every and l % every == 0, style == "linear" and (l + 1) % every == 0
+        if (begins and (style != "post" or l == 0)) or bare or layers[l - pre].affine.is_biased:
+            continue
+        layer = layers[l]
+        layer.below = Along()
+        if isinstance(layer, Skip):
+            layer.layer.below = layer.below
+        pair = network.norm == "layer" and network.widths[l] == 2 < network.widths[l + 1]
+        pair &= not (style == "post" and begins)
+        phi = network.activation
+        if l and (phi.slope_below_zero is not None or (pair and phi.name in ODD)):
+            layers[l - 1].above, layers[l - 1].is_pair = layer.below, pair
 
 
 def rnn_layers(
@@ -235,35 +311,18 @@ def backward(
     gradients, fractions = [g], [0.0]
     arrived: dict[int, Scaled] = {}
     for l in range(len(layers), 0, -1):
-        for down, part in layers[l - 1].back(gradients[-1]):
+        layer = layers[l - 1]
+        for down, part in layer.back(g):
+            if down == 1 and l - 1 in arrived and layer.below:
+                layer.below.add(arrived[l - 1], layer.affine.x)
             arrived[l - down] = arrived[l - down] + part if l - down in arrived else part
-        g, fraction = clipped(clip, arrived.pop(l - 1))
-        gradients.append(g)
+        g, groups = arrived.pop(l - 1), layer.affine.groups
+        whole = groups.spread(g) if groups else g
+        cut, fraction = clipped(clip, whole)
+        if fraction and layer.below:
+            layer.below.clip(whole, cut)
+        if fraction:
+            g = rescaling(whole, cut) * g if groups else cut
+        gradients.append(cut)
         fractions.append(fraction)
     return gradients[::-1], fractions[::-1]
-
-
-def clipped(clip: Clip | None, g: Scaled) -> tuple[Scaled, float]:
-    """Return the clipped gradient, and how much of it was: a fraction of its entries."""
-    if clip is None:
-        return g, 0.0
-    return (_clipped_norm if clip.by == "norm" else _clipped_value)(clip.bound, g)
-
-
-def _clipped_norm(max_norm: float, g: Scaled) -> tuple[Scaled, float]:
-    """Scale g to the norm max_norm if it is longer."""
-    size, e = g.norm
-    with np.errstate(over="ignore"):
-        if shifted(size, e) <= max_norm:
-            return g, 0.0
-    return scaled(g.mantissa * (max_norm / size), g.exponent - e), 1.0
-
-
-def _clipped_value(limit: float, g: Scaled) -> tuple[Scaled, float]:
-    """Cut the entries to ±limit = ±m 2^e; a column where none is beyond stays as it is."""
-    m, e = math.frexp(limit)
-    with np.errstate(over="ignore"):
-        entries = shifted(g.mantissa, g.exponent - e)
-    beyond = np.abs(entries) > m
-    cut = scaled(np.clip(entries, -m, m), e)
-    return chosen(np.any(beyond, axis=0), cut, g), float(np.mean(beyond))

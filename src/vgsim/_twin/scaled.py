@@ -132,11 +132,18 @@ def transposed(a: Scaled) -> Scaled:
 
 
 def outer(a: Scaled, b: Scaled) -> Scaled:
-    """Multiply to the matrix a bᵀ, the sum over the columns of both."""
-    exponent = a.exponent + b.exponent
+    """Multiply to the matrix a bᵀ, the sum over the columns of both.
+
+    If they cancel to the last bit, one element is what rounding may have left of them.
+    """
+    some = np.any(a.mantissa, axis=0) & np.any(b.mantissa, axis=0)
+    exponent = np.where(some, a.exponent + b.exponent, -2 * EXPONENT_LIMIT)
     common = np.max(exponent)
     a_mantissa = shifted(a.mantissa, exponent - common)
-    return scaled(a_mantissa @ b.mantissa.T, common, axis=None)
+    product = a_mantissa @ b.mantissa.T
+    if np.any(some) and not np.any(product):
+        product[0, 0] = np.finfo(float).eps
+    return scaled(product, common, axis=None)
 
 
 def activated(activation: Activation, h: Scaled) -> Scaled:

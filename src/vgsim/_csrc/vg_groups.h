@@ -1,0 +1,99 @@
+/* Equal examples under batch normalisation. Examples of which no unit is open are equal from there on, and the
+   sum of their cotangents alone goes further down. If all but one are equal, normalisation leaves next to
+   nothing of that sum, while its terms are as large as any. So in a sample with equal examples the last one of
+   each group, its leader, has the sum of the group's cotangents in the place of its own, and the others have
+   their deviations from its mean. (docs/law.md) */
+#ifndef VG_GROUPS_H
+#define VG_GROUPS_H
+
+#include "vg_pass.h"
+
+INLINE int has_groups(const vg_plan *plan)
+{
+    return plan->norm == VG_BATCH_NORM && plan->skip == VG_NO_SKIP && plan->clip != VG_CLIP_VALUE &&
+           plan->batch > 2;
+}
+
+static void no_groups(const vg_plan *plan, I *group)
+{
+    for (int64_t b = 0; b < plan->batch; b++) group[b] = splat_int(b);
+}
+
+static void copy_groups(const vg_plan *plan, I *to, const I *from)
+{
+    for (int64_t b = 0; b < plan->batch; b++) to[b] = from[b];
+}
+
+/* The groups of what W takes: those that were, and the examples that have become 0. */
+static void find_groups(pass *p, step *t)
+{
+    const vg_plan *plan = p->b.plan;
+    I last = {0}, some = {0};
+    if (!has_groups(plan)) return;
+    for (int64_t b = 0; b < plan->batch; b++)
+        last = choose_int(p->x.exponent[b] == LOWEST, splat_int(b), last);
+    for (int64_t b = 0; b < plan->batch; b++) {
+        t->group[b] = p->group[b] = choose_int(p->x.exponent[b] == LOWEST, last, p->group[b]);
+        some |= p->group[b] != splat_int(b);
+    }
+    t->is_grouped = any(some);
+}
+
+/* h ← that of its leader, in every bit. */
+static void equalise(const step *t, columns *h)
+{
+    for (int64_t b = 0; b < h->count && t->is_grouped; b++)
+        for (int64_t c = b + 1; c < h->count; c++) {
+            I led = t->group[b] == splat_int(c);
+            if (!any(led)) continue;
+            V *v = column(h, b);
+            const V *u = column(h, c);
+            for (int64_t i = 0; i < h->rows; i++) v[i] = choose(led, u[i], v[i]);
+            h->exponent[b] = choose_int(led, h->exponent[c], h->exponent[b]);
+        }
+}
+
+/* x_b ← x_b + factor x_c in the samples `led`. */
+static void add_multiple(columns *x, int64_t b, int64_t c, I led, V factor)
+{
+    if (!any(led)) return;
+    I e = imax(x->exponent[b], choose_int(led, x->exponent[c], LOWEST));
+    V *v = column(x, b), f = relative_size(x, b, e), g = factor * relative_size(x, c, e), square = {0};
+    const V *u = column(x, c);
+    for (int64_t i = 0; i < x->rows; i++) {
+        v[i] = choose(led, f * v[i] + g * u[i], v[i]);
+        square += v[i] * v[i];
+    }
+    x->exponent[b] = e;
+    normalise_column(x, b, choose(led | (e == LOWEST), square, splat(1)));
+}
+
+static void add_to_leaders(columns *x, const I *group, V sign)
+{
+    for (int64_t c = 1; c < x->count; c++)
+        for (int64_t b = 0; b < c; b++) add_multiple(x, c, b, group[b] == splat_int(c), sign);
+}
+
+static void add_means(columns *x, const I *group, V sign)
+{
+    for (int64_t c = 1; c < x->count; c++)
+        for (int64_t b = 0; b < c; b++)
+            add_multiple(x, b, c, group[b] == splat_int(c),
+                         sign / vmax(led_by(group, x->count, c), splat(1)));
+}
+
+/* From cotangents to sums and deviations. */
+static void gather(columns *x, const I *group)
+{
+    add_to_leaders(x, group, splat(1));
+    add_means(x, group, splat(-1));
+}
+
+/* And back. */
+static void spread(columns *x, const I *group)
+{
+    add_means(x, group, splat(1));
+    add_to_leaders(x, group, splat(-1));
+}
+
+#endif
