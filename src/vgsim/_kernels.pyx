@@ -113,9 +113,10 @@ cdef extern from *:
     #include <sched.h>
     #include <sys/mman.h>
     #endif
-    /* OMP_PROC_BIND, OMP_PLACES and their like bind the thread that loads OpenMP, and the first of
-       every team, to the first place: to one processor, whatever else binds a thread there. */
-    static int vg_processors(int unbind) /* of all places, 0 without; this thread may use them */
+    /* With OMP_PROC_BIND, OMP_PLACES or similar settings, OpenMP binds the thread that loads it,
+       and the first thread of every team, to the first place. Returns the number of processors of
+       all places, 0 if there are none; `unbind` lets this thread run on all of them. */
+    static int vg_processors(int unbind)
     {
         int found = 0;
     #ifdef __linux__
@@ -141,7 +142,7 @@ cdef extern from *:
         pthread_mutex_unlock(&vg_gate);
         return nothing;
     }
-    /* Starts threads as OpenMP does, which ends the process where that fails; returns how many. */
+    /* Starts threads as OpenMP would, which exits if one fails; returns the number started. */
     static int vg_startable(int count, size_t stack_bytes)
     {
         pthread_t *threads = malloc(sizeof(pthread_t) * (size_t)(count + 1));
@@ -158,12 +159,12 @@ cdef extern from *:
         free(threads);
         return started;
     }
-    static void vg_whole_team(void) /* the next team is as large as it is asked to be */
+    static void vg_whole_team(void) /* the next team gets the requested number of threads */
     {
         omp_set_dynamic(0);
         if (omp_get_max_active_levels() < 1) omp_set_max_active_levels(1);
     }
-    static void *vg_allocate(size_t bytes) /* in huge pages where it is worth it */
+    static void *vg_allocate(size_t bytes) /* large blocks in huge pages */
     {
         const size_t page = (size_t)2 << 20;
         void *place = NULL;
@@ -328,8 +329,8 @@ def generate(const uint32_t[::1] key, int64_t groups, int64_t layers, int64_t un
 cdef class Run:
     """One run of a kernel: holds the arrays of a plan; simulates, counts samples, cancels.
 
-    `fields` are the numbers and the arrays of vg_plan by name (vg_api.h); outputs are written in
-    place, those that are missing or None not at all.
+    `fields` are the numbers and arrays of vg_plan (vg_api.h) by name. Output arrays are written in
+    place; outputs that are missing or None are not computed.
     """
 
     cdef vg_plan plan
