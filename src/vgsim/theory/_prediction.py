@@ -93,7 +93,7 @@ def predict(
     >>> print(f"{theory.mean:.4f} {theory.std:.4f} {theory.probability('vanishing', 1e-3):.4f}")
     -1.7923 0.9149 0.0945
     >>> predict(network, batch_size=8).source
-    'the theory is of one input to a network, not of batch size 8'
+    'the theory is for batch size 1, not 8'
     """
     if layer == network.depth:
         return Prediction(0.0, 0.0, None, "R_D is 0")
