@@ -148,7 +148,7 @@ def test_path_of_a_wrong_type(start, path):
         start(path)
 
 
-@pytest.mark.parametrize("path", ["s3://bucket/study", "", "a\0b"])
+@pytest.mark.parametrize("path", ["s3://bucket/study", "", "a\0b", "\ud800"])
 def test_only_a_file_of_this_machine_is_written(path):
     with pytest.raises(ValueError, match="store must name a file of this machine, got"):
         Store(path)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vgsim._checks import type_error, value_error
+from vgsim._checks import brief, type_error, value_error
 from vgsim._networks.description import Description
 from vgsim._results.events import LOG10_RANGE
 from vgsim._studies.blocks import LIMBS, SQUARE_LIMBS, Blocks
@@ -399,9 +399,9 @@ def local_path(path: object, argument: str = "store") -> Path:
     ValueError: store must name a file of this machine, got 's3://bucket/study'
     """
     if not isinstance(path, (str, os.PathLike)):
-        raise type_error(argument, f"must be a string or a path, got {path!r}")
+        raise type_error(argument, f"must be a string or a path, got {brief(path)}")
     text = os.fsdecode(path)
-    if not text or "\0" in text or "://" in text:
+    if not text or "\0" in text or "://" in text or not _is_encodable(text):
         raise value_error(argument, f"must name a file of this machine, got {text!r}")
     found = Path(text)
     if found.is_dir():
@@ -413,6 +413,15 @@ def local_path(path: object, argument: str = "store") -> Path:
     if found.exists() and not found.is_file():
         raise value_error(argument, f"must name a regular file, got {text!r}")
     return found
+
+
+def _is_encodable(text: str) -> bool:
+    """Whether the file system can have such a name."""
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def checksum(*columns: object) -> bytes:
