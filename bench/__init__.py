@@ -1,1 +1,1 @@
-"""How fast vgsim is, beside its peers and beside the machine's limit: ``python -m bench``."""
+"""Benchmarks of vgsim, against peers and against limits of the processor: ``python -m bench``."""

@@ -1,7 +1,7 @@
-"""Measure, keep the results, and fill the pages: ``python -m bench``, from the checkout.
+"""Run benchmarks and write their tables: ``python -m bench``, in the root of a clone.
 
-Results go to bench/results/*.json; their tables to bench/results/table.md, and into README.md and
-docs/performance.md where these have a place for them. A quick run goes to the screen only.
+Results are saved in bench/results/*.json. Their tables are written to bench/results/table.md, and
+into the pages that include them. A quick run only prints its tables.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import os
 import shutil
 import time
 
-# Variables that pin the BLAS to one processor type, cache size or number of threads would handicap
-# the peers; they are read when NumPy is first imported.
+# Variables that fix the processor type, cache size or number of threads of BLAS or OpenMP would
+# slow the peers down. NumPy reads them when it is first imported.
 for variable in [*os.environ]:
     if variable.startswith(("BLIS_", "GOTO_", "MKL_", "NUMBA_", "OMP_", "OPENBLAS_", "VECLIB_")):
         del os.environ[variable]
@@ -25,8 +25,10 @@ TOOLS = {"profile": "valgrind", "bound": "objdump"}
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="part", help=f"default: {' '.join(PARTS)}")
-    parser.add_argument("--quick", action="store_true", help="some two minutes, for a look")
-    parser.add_argument("--tables", action="store_true", help="only lay out the kept results")
+    parser.add_argument("--quick", action="store_true", help="about two minutes; nothing is saved")
+    parser.add_argument(
+        "--tables", action="store_true", help="only write the tables of saved results"
+    )
     arguments = parser.parse_args()
     if not set(arguments.parts) <= set(PARTS):
         parser.error(f"the parts are {', '.join(PARTS)}")
@@ -35,13 +37,13 @@ def main() -> None:
         if shutil.which(TOOLS.get(part, "true")):
             run(part, arguments.quick)
         else:
-            print(f"\n{part}: left out, needs {TOOLS[part]}")
+            print(f"\n{part}: skipped, needs {TOOLS[part]}")
     if not arguments.quick:
         include()
 
 
 def run(part: str, quick: bool) -> None:
-    """Measure one part, show its tables, and keep its record unless it was a quick look."""
+    """Measure one part, print its tables, and save its record unless `quick`."""
     from bench import pages
     from bench.machine import machine
 
@@ -55,7 +57,7 @@ def run(part: str, quick: bool) -> None:
 
 
 def include() -> None:
-    """Lay out all kept records, whichever part was measured now."""
+    """Write the tables of all saved records into the pages."""
     from bench import pages
 
     kept = {part: pages.load(part) for part in PARTS}
@@ -68,7 +70,7 @@ def bench(part: str):
 
 
 def laid_out(part: str, record: dict) -> dict[str, str]:
-    """The tables of a part by name, each with what it was measured on."""
+    """Return the tables of a part by name, each followed by its machine and duration."""
     from bench.machine import sentence
 
     note = f"\n{sentence(record['machine'])}; {record['seconds']:.0f} s.\n"

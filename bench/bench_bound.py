@@ -1,9 +1,9 @@
-"""What bounds the generator: the instructions of its inner loop against the processor's throughput.
+"""Lower bound of the time of the generator, from the instructions of its inner loop.
 
-The loop is read out of the compiled module by objdump (of binutils). Every class of instructions
-has its own execution units, and all share the vector issue ports, so that the loop takes at least
-as long as its slowest class and as all classes together. Each pair of normals takes one square
-root, which says how many vectors of normals an iteration makes.
+objdump (of binutils) lists the loop in the compiled module. Each class of instructions has its own
+execution units, and all classes share the vector issue ports. So an iteration takes at least the
+time of its slowest class, and at least the issue time of all instructions. Each pair of normals
+takes one square root, which gives the number of vectors of normals per iteration.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections import Counter
 from bench.pages import digits, markdown
 from vgsim import _kernels
 
-# Cycles between two independent 512-bit instructions, measured on an AMD Zen 5 at 3.54 GHz.
+# Cycles per independent 512-bit instruction, measured on an AMD Zen 5 at 3.54 GHz.
 CYCLES = {
     "multiply": 0.5,
     "add": 0.5,
@@ -26,7 +26,7 @@ CYCLES = {
     "square root": 4.3,
     "other": 0.5,
 }
-ANY = 0.25  # four vector instructions a cycle
+ANY = 0.25  # four vector instructions per cycle
 CLASSES = (
     ("widening multiply", r"v?pmul"),
     ("square root", r"v?sqrt"),
@@ -57,14 +57,14 @@ def measure(quick: bool) -> dict:
 
 
 def inner_loop(functions, registers, suffix) -> list[str]:
-    """The instructions with the most square roots of a kernel's innermost loops."""
+    """Return the instructions of the innermost loop with the most square roots."""
     loops = [loop for text in functions for loop in innermost(text)]
     sqrt = re.compile(rf"\bv?sqrt{suffix}\s.*%{registers}")
     return max(loops, key=lambda loop: sum(bool(sqrt.search(line)) for line in loop))
 
 
 def innermost(text):
-    """Loops that hold no other loop: from the target of a jump back to that jump."""
+    """Yield the innermost loops of a function: from the target of a backward jump to the jump."""
     code = [line.strip().split(":", 1) for line in text.splitlines() if ":" in line]
     place = {int(address, 16): i for i, (address, _) in enumerate(code)}
     lines = [line.strip() for _, line in code]
@@ -79,7 +79,7 @@ def innermost(text):
 
 
 def mix(loop) -> dict[str, float]:
-    """Instructions of each class for a vector of normals."""
+    """Return the number of instructions of each class per vector of normals."""
     count = Counter()
     for line in loop:
         if "mm" in line:
@@ -106,7 +106,7 @@ def tables(results: dict) -> dict[str, str]:
         if any(results[name].get(kind) for name in wide)
     ]
     together = [sum(results[name].get(kind, 0) for kind in CYCLES) * ANY for name in wide]
-    cycles.append(["all, four a cycle", *map(digits, together)])
+    cycles.append(["all, four per cycle", *map(digits, together)])
     return {
         "instructions": markdown(["per vector of normals", *results], rows),
         "bound": markdown(["cycles per vector of normals", *wide], cycles),

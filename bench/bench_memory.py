@@ -1,4 +1,4 @@
-"""Peak resident memory of fresh processes, against depth, width and samples."""
+"""Peak resident memory of new processes against depth, width and number of samples."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def measure(quick: bool) -> dict:
 
 
 def peak(*arguments: int) -> int:
-    """Bytes, by the kernel's own account."""
+    """Return the peak resident memory in bytes, as the operating system reports it."""
     command = [sys.executable, "-c", PROGRAM, *map(str, arguments)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return int(done.stdout) << 10

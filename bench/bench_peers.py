@@ -1,8 +1,9 @@
-"""vgsim beside its peers: time of log10 ‖G_0‖ of one tanh network in float32.
+"""vgsim and its peers: time of log10 ‖G_0‖ per tanh network in float32.
 
-A search finds each peer's best stack on one core and on all. The fastest few, and vgsim, then take
-turns for some rounds; ratios are of the same round. "On one core" compares vgsim with the peer that
-is best there: that is also what as many independent processes as there are cores would give.
+A stack is the number of networks that a peer computes at once. A search finds the best stack of
+each peer on all cores, which it also uses on one core. The fastest peers and vgsim then run in turn
+for several rounds; ratios are taken within a round. "On one core" compares with the fastest peer on
+one core; one independent process per core would give the same ratio.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from bench.workers import all_cores, workers
 
 DEPTH = 500
 STACKS = (1, 8, 64, 512)
-STACK_SECONDS = 0.6  # a stack that would take longer is not tried
+STACK_SECONDS = 0.6  # longest call that the search tries
 
-# name: (engine, law of the weights, widths on all cores, widths on one core)
+# name: (engine, law of weights, widths on all cores, widths on one core)
 ENGINES = {
     "matrix-free": ("matrix-free", "normal", (16, 64, 128, 512, 1024), (16, 64, 128)),
     "dense, normal": ("dense", "normal", (64, 128, 256, 512), (64, 128, 256)),
@@ -42,7 +43,7 @@ def measure(quick: bool) -> dict:
 
 
 def peers_of(made, width, law):
-    """How a peer's turn is made, by its name, cores and stack."""
+    """Return the function that makes the turn of a peer from its name, cores and stack."""
 
     def make(peer, cores, stack):
         return made[PEERS[peer][0], cores].PeerTurn(peer, DEPTH, width, law, stack, cores)
@@ -51,7 +52,7 @@ def peers_of(made, width, law):
 
 
 def compare(made, width, law, attempts, quick):
-    """Rounds of the fastest peers and of vgsim."""
+    """Return the timings of vgsim and the fastest peers in rounds."""
     network = vgsim.MLP(DEPTH, width, activation="tanh", init=f"lecun_{law}")
     own = {
         (engine, cores): partial(vgsim.simulate, network, layers=[0], engine=kind, n_threads=cores)
@@ -64,7 +65,7 @@ def compare(made, width, law, attempts, quick):
 
 
 def search(made, width, stacks):
-    """Every peer with normal weights at its best stack on all cores, and with that on one."""
+    """Time every peer with normal weights at its best stack on all cores, and with it on one."""
     attempts, make = [], peers_of(made, width, "normal")
     room = available_bytes() / 5
     for peer, (library, _, stackable) in PEERS.items():
@@ -92,7 +93,7 @@ def available_bytes():
 
 
 def tables(results: dict) -> dict[str, str]:
-    """`peers`: vgsim against the best peer. `all peers`: each at its best setting."""
+    """`peers`: vgsim and the fastest peer. `all peers`: every peer at its best setting."""
     entries = {(entry["law"], entry["width"]): entry for entry in results["table"]}
     compared = {
         (own["engine"], own["cores"], width): own
@@ -142,6 +143,6 @@ def tables(results: dict) -> dict[str, str]:
 
 
 def cell(found):
-    """Milliseconds a network (cores × stack), with a star where only the search timed it."""
+    """Milliseconds per network (cores × stack); a star if timed by the search only."""
     milliseconds = digits(1e3 * found["seconds"])
     return f"{milliseconds} ({found['cores']}×{found['stack']}){'' if 'rounds' in found else '*'}"

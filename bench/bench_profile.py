@@ -1,8 +1,8 @@
-"""Instructions by source file and by function of a matrix-free pass, counted by callgrind.
+"""Instructions of a matrix-free pass by source file and by function, counted by callgrind.
 
-Inlined code is counted in the file it was written in, so a row is an idea (random words, elementary
-functions, …) and a column the pass that needed it. Numbers are instructions for each vector of
-normals: one normal for every lane. Needs valgrind, which cannot run AVX-512.
+Inlined code counts for the file in which it is written, so rows are purposes (random words,
+elementary functions, …) and columns are the functions that call them. The unit is instructions per
+vector of normals, one normal per lane. Needs valgrind, which cannot run AVX-512.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from vgsim import _kernels
 network = vgsim.MLP({depth}, {width}, activation="tanh")
 vgsim.simulate(network, _kernels.lanes("float32"), layers=[0], n_threads=1)
 """
-ENTRY = "run"  # the kernel's function for a lane group
+ENTRY = "run"  # the function of the kernel that simulates a lane group
 LINE = re.compile(r"^\s*([\d,]+) \([^)]*\)\s+(?:\S*/)?([^/\s:]+):(\S+)", re.MULTILINE)
-LEAST = 0.01  # smaller shares are put together
+LEAST = 0.01  # files and functions below this fraction are summed as "other"
 
 
 def measure(quick: bool) -> dict:
@@ -36,7 +36,7 @@ def measure(quick: bool) -> dict:
 
 
 def instructions(isa: str) -> list[tuple[str, str, float]]:
-    """Return (file, function, instructions a vector of normals), the greatest first."""
+    """Return (file, function, instructions per vector of normals), in descending order."""
     with tempfile.TemporaryDirectory() as directory:
         counts = Path(directory, "callgrind.out")
         tool = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={counts}"]
@@ -66,7 +66,7 @@ def tables(results: dict) -> dict[str, str]:
 
 
 def matrix(entries) -> str:
-    """Files against functions; small ones are put together."""
+    """Return the table of files and functions, with small ones summed as "other"."""
     total = sum(count for *_, count in entries)
 
     def main(axis):

@@ -1,7 +1,7 @@
-"""The engines against the rate at which their random numbers can be drawn at all.
+"""Time of the engines over the time of their random numbers alone.
 
-A matrix-free pass through D layers of n units needs 2 n D normals. Its cost is compared with the
-time of drawing just these and keeping none; everything is in seconds a normal, taken in turns.
+A matrix-free pass through D layers of n units needs 2 n D normals. Its time is divided by that of
+drawing these normals without storing them. All times are seconds per normal, measured in turn.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ KEY = np.array([1, 2], dtype=np.uint32)
 WORDS_PER_NORMAL = {"float32": 1, "float64": 2}
 WIDTH = 128
 DEPTH = 500
-HE = ("relu", "leaky_relu", "elu", "gelu", "silu")  # the others have Glorot's initialiser
+HE = ("relu", "leaky_relu", "elu", "gelu", "silu")  # with he_normal; the others: glorot_normal
 ACTIVATIONS = ("tanh", "sigmoid", "softplus", "softsign", "erf", *HE)
 PEER_NORMALS = 1 << 20  # a buffer of 4 MiB
 
 
 @contextmanager
 def using(isa):
-    """The kernels of one instruction set."""
+    """Use the kernels of one instruction set."""
     _kernels.set_isa(isa)
     try:
         yield
@@ -95,7 +95,7 @@ def measure(quick: bool) -> dict:
 
 
 def generator(isa, dtype, threads, depth, seconds):
-    """The normals of a matrix-free pass alone."""
+    """Return a turn that only draws the normals of a matrix-free pass."""
 
     def draw(groups):
         _kernels.generate(KEY, groups, 2 * depth, WIDTH, threads, dtype)
@@ -110,7 +110,7 @@ def matrix_free(isa, dtype, threads, activation, depth, seconds):
 
 
 def dense(isa, dtype, threads, law, seconds):
-    """The dense engine draws every weight for each of two products."""
+    """Return a turn of the dense engine, which draws every weight twice, once per product."""
     network = vgsim.MLP(20, WIDTH, activation="tanh", init=f"lecun_{law}")
     return engine(isa, dtype, threads, network, "dense", 2 * 20 * WIDTH**2, seconds)
 
@@ -124,7 +124,7 @@ def engine(isa, dtype, threads, network, kind, draws, seconds):
 
 
 def in_groups(isa, dtype, threads, call, draws, seconds):
-    """A turn of as many lane groups as `seconds` allow; `draws` is what a sample needs."""
+    """Return a turn of about `seconds`, timed per draw; a sample needs `draws` draws."""
     with using(isa):
         groups = enough(call, threads, seconds)
         count = groups * _kernels.lanes(dtype) * draws
@@ -137,7 +137,7 @@ def in_groups(isa, dtype, threads, call, draws, seconds):
 
 
 def peer_normals(seconds):
-    """Normals in float32, on one thread, into a buffer that is kept."""
+    """Return turns of other generators: float32 normals on one thread, into a reused buffer."""
     out = np.empty(PEER_NORMALS, np.float32)
     fills = {
         f"NumPy {bits.__name__}": partial(

@@ -1,4 +1,4 @@
-"""How the cost grows with depth, width, samples and threads; powers are fitted to logarithms."""
+"""Time against depth, width, samples and threads, with fitted exponents."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ def measure(quick: bool) -> dict:
 
 
 def per_network(network, *, seconds, engine="auto", n_threads=1):
-    """Seconds a network, lanes full."""
+    """Return a turn: seconds per network, with full lane groups."""
     simulate = partial(vgsim.simulate, network, layers=[0], engine=engine, n_threads=n_threads)
     count = enough(simulate, _kernels.lanes("float32") * n_threads, seconds)
     return lambda: timed(lambda: simulate(count), count)
 
 
 def of_samples(count):
-    """Seconds a network where `count` are asked for, on all cores."""
+    """Return a turn: seconds per network in calls of `count` samples, on all cores."""
     network = vgsim.MLP(100, 32)
     calls = max(1, math.ceil(100 / count))
 
@@ -69,7 +69,7 @@ def of_samples(count):
 
 
 def power(curve):
-    """The exponent p of cost ∝ x^p, by least squares of the logarithms."""
+    """Return the exponent p of cost ∝ x^p, by least squares of the logarithms."""
     x, cost = np.log(list(curve)), np.log([median(values) for values in curve.values()])
     return float(np.polyfit(x, cost, 1)[0])
 
@@ -79,7 +79,7 @@ def tables(results: dict) -> dict[str, str]:
         "depth": "depth (width 32)",
         "width": "width (200 layers)",
         "width, dense": "width (20 layers), dense",
-        "samples": "samples asked for (100 layers of 32)",
+        "samples": "samples per call (100 layers of 32)",
         "threads": "threads (500 layers of 128)",
     }
     curves = results["seconds"]

@@ -1,6 +1,7 @@
-"""Studies: what collect adds to simulate, the memory it needs, and how fast a collector can be.
+"""Studies: overhead of collect over simulate, memory, rate of the collector, size of the store.
 
-The collector is measured alone: its kernels are fakes that return tallies made before.
+The collector is the process that schedules, counts and stores. It is measured with fake workers,
+which return blocks that were made before.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ from vgsim._studies.task import Task
 NETWORK = vgsim.MLP(100, 128)
 DEEP = vgsim.MLP(10_000, 128)
 
-UNIT_SECONDS = 2.0  # of a fake unit; as many of its blocks as wanted are said to take so long
-UNITS = (1, 10, 100)
-WORKERS = 20  # that a collector thinks are behind Dask, where two answer for all of them
-TASKS = 1000  # of a store
+UNIT_SECONDS = 2.0  # duration that fake workers report for a unit of the wanted size
+UNITS = (1, 10, 100)  # blocks per unit
+WORKERS = 20  # number of workers that the Dask executor reports; two processes do the work
+TASKS = 1000  # in a store
 
 
 def measure(quick: bool) -> dict:
@@ -40,17 +41,17 @@ def measure(quick: bool) -> dict:
     }
 
 
-# What collect adds to simulate.
+# Overhead of collect over simulate.
 
 
 def overhead(n_samples: int, repeats: int) -> dict:
-    """Ratios of collect, with and without a store, to simulate."""
+    """Return times of collect, with and without a store or a rule, and ratios to simulate."""
 
     def stored() -> None:
         with tempfile.TemporaryDirectory() as folder:
             vgsim.collect([NETWORK], max_samples=n_samples, store=f"{folder}/study.sqlite")
 
-    rule = vgsim.Precision(1e-6)  # never reached
+    rule = vgsim.Precision(1e-6)  # never met
     calls = {
         "simulate": partial(vgsim.simulate, NETWORK, n_samples, layers=[0]),
         "collect": partial(vgsim.collect, [NETWORK], max_samples=n_samples),
@@ -82,7 +83,7 @@ print(next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")))
 
 
 def memory(sizes: tuple[int, ...]) -> list[dict]:
-    """Peaks of fresh processes, bytes."""
+    """Return the peak memory of new processes, in bytes."""
     return [{"samples": n, **{kind: peak(n, kind) for kind in ("memory", "store")}} for n in sizes]
 
 
@@ -97,19 +98,19 @@ def peak(*arguments: object) -> int:
 
 @cache
 def template() -> Blocks:
-    """Tallies of a hundred blocks."""
+    """Return a hundred blocks of samples."""
     samples = vgsim.simulate(NETWORK, 1000 * max(UNITS), layers=[0], n_threads=1)
     return Blocks.of(samples, (1e-6,))
 
 
 def pretend(first: int, end: int, unit: int) -> tuple[Blocks, float]:
-    """What a worker returns, without its work: units of so many blocks will be asked for."""
+    """Return blocks without simulation, with a duration that leads to units of `unit` blocks."""
     blocks = template().head((end - first) // 1000)
     return replace(blocks, first=blocks.first + first), len(blocks) * UNIT_SECONDS / unit
 
 
 class Instant(Executor):
-    """Units that are finished as they are sent."""
+    """An executor whose units are finished at once."""
 
     _max_workers = 2
 
@@ -125,7 +126,7 @@ class Instant(Executor):
 
 
 class Scheduled(Executor):
-    """Units that go through Dask's scheduler to a worker and back, for so many workers."""
+    """An executor that sends units through Dask, and reports `workers` workers."""
 
     def __init__(self, client, workers: int, unit: int) -> None:
         self._max_workers = workers
@@ -139,7 +140,7 @@ class Scheduled(Executor):
 
 
 def collector(blocks: int) -> list[dict]:
-    """Blocks and units a second, here and through Dask on two processes."""
+    """Return times of collecting fake blocks, in this process and through Dask."""
     template()
     runs = [collected("in this process", Instant, blocks, unit) for unit in UNITS]
     if find_spec("distributed"):
@@ -156,7 +157,7 @@ def collector(blocks: int) -> list[dict]:
 
 
 def collected(where: str, make, blocks: int, unit: int) -> dict:
-    """Time a study of ten networks, with and without a store."""
+    """Return the times of a study of ten networks, with and without a store."""
     networks = vgsim.sweep(vgsim.MLP, depth=range(100, 110), width=128)
     most = min(blocks, 10_000 * unit)
     seconds, units = {}, 0
@@ -177,11 +178,11 @@ def collected(where: str, make, blocks: int, unit: int) -> dict:
     return {"where": where, **counts, "seconds": seconds}
 
 
-# What a store weighs.
+# Size and speed of a store.
 
 
 def store() -> dict:
-    """Bytes and seconds per block, by blocks per transaction, and per task."""
+    """Return bytes and seconds per block, by blocks per transaction, and per task."""
     samples = vgsim.simulate(DEEP, 1000, layers=[0], n_threads=1)
     ((*_, payload, _),) = packed(Task(DEEP), Blocks.of(samples, (1e-6,)))
     with tempfile.TemporaryDirectory() as folder, Store(f"{folder}/x") as opened:
@@ -194,13 +195,13 @@ def store() -> dict:
     return {
         "transactions": [written(unit) for unit in UNITS],
         "one deep block": len(payload),
-        "seconds a deep sample": samples.elapsed / len(samples),
+        "seconds per deep sample": samples.elapsed / len(samples),
         "task": {"bytes": bytes_per_task, "seconds": add},
     }
 
 
 def written(unit: int, transactions: int = 50) -> dict:
-    """Write and read transactions of so many blocks."""
+    """Return the times of writing and reading transactions of `unit` blocks."""
     task = Task(NETWORK)
     spans = [(1000 * unit * i, 1000 * unit * (i + 1)) for i in range(transactions)]
     parts = [pretend(*span, 1)[0] for span in spans]
@@ -226,7 +227,7 @@ def tables(results: dict) -> dict[str, str]:
         [name, digits(1e6 * bare * each["median"]), span(each)]
         for name, each in over["ratios"].items()
     ]
-    added = markdown(["", "µs a sample", "times simulate"], rows)
+    added = markdown(["", "µs per sample", "time over simulate's"], rows)
     rows = [
         [f"{run['samples']:,}", digits(run["memory"] / 2**20), digits(run["store"] / 2**20)]
         for run in results["memory"]
@@ -254,7 +255,7 @@ def tables(results: dict) -> dict[str, str]:
         f"\nThe payload of a block of width {DEEP.width} and depth {DEEP.depth:,} has "
         f"{kept['one deep block']:,} bytes. A task has {kept['task']['bytes']:.0f} bytes and takes "
         f"{1e6 * kept['task']['seconds']:.0f} µs to add. A sample at this depth takes "
-        f"{1e3 * kept['seconds a deep sample']:.2f} ms of a core.\n"
+        f"{1e3 * kept['seconds per deep sample']:.2f} ms of a core.\n"
     )
     weights = markdown(header, rows) + deep
     return {

@@ -1,7 +1,7 @@
-"""Batch normalisation, gates, skips, orthogonal and recurrent weights, beside peers and plain.
+"""Networks with techniques, orthogonal or recurrent weights: vgsim, its peers, plain networks.
 
-As in bench_peers: a search for each peer's best stack, then a contest in rounds. Times are for a
-layer (or a step) of a network.
+As in bench_peers, a search for the best stack of each peer is followed by timings in rounds. Times
+are per layer (or step) of a network.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from bench.pages import digits, markdown, span
 from bench.technique_peers import GATE_BIAS, INPUT_STD, NORM_EPS, PEERS, TECHNIQUES, Technique
 from bench.workers import all_cores, workers
 
-STACK_SECONDS = 1.0  # a stack that would take longer is not tried
+STACK_SECONDS = 1.0  # longest call that the search tries
 
 
 def network(technique):
-    """vgsim's network of the law that the peers have."""
+    """Return the network of vgsim with the same law as the networks of the peers."""
     kind, width, _, depth = technique
     if kind == "RNN":
         return vgsim.RNN(depth, width, init="orthogonal", input_std=INPUT_STD)
@@ -50,7 +50,7 @@ def measure(quick: bool) -> dict:
 
 
 def search(made, technique, stacks):
-    """Every peer at its best stack, on all cores and on one."""
+    """Time every peer at its best stack, on all cores and on one."""
     attempts = []
     room = available_bytes() / 5
     for peer, (library, _, stackable, kinds) in PEERS.items():
@@ -69,7 +69,7 @@ def search(made, technique, stacks):
 
 
 def peers_of(made, technique):
-    """How a peer's turn is made, by its name, cores and stack."""
+    """Return the function that makes the turn of a peer from its name, cores and stack."""
 
     def make(peer, cores, stack):
         return made[PEERS[peer][0], cores].TechniqueTurn(peer, technique, stack, cores)
@@ -78,7 +78,7 @@ def peers_of(made, technique):
 
 
 def compare(made, technique, attempts, quick):
-    """Rounds of the fastest peers and of vgsim."""
+    """Return the timings of vgsim and the fastest peers in rounds."""
     engine = "dense, normal" if technique.kind == "RNN" else "matrix-free"
     setting = {"batch_size": technique.batch, "layers": [0], "engine": ENGINES[engine][0]}
     own = {
@@ -90,7 +90,7 @@ def compare(made, technique, attempts, quick):
 
 
 def tables(results: dict) -> dict[str, str]:
-    """`techniques`: against the best peer. `technique peers`: each at its best. And the costs."""
+    """`techniques`: vgsim and the fastest peer. `technique peers`: all peers. And the costs."""
     rows, names = [], []
     for entry in results["table"]:
         technique = Technique(*(entry[field] for field in Technique._fields))
@@ -126,5 +126,5 @@ def tables(results: dict) -> dict[str, str]:
 
 
 def in_layers(found, entry):
-    """Microseconds a layer and network (cores × stack), with a star where only searched."""
+    """Microseconds per layer of a network (cores × stack); a star if timed by the search only."""
     return cell(found | {"seconds": 1e3 * found["seconds"] / entry["depth"]})

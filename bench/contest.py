@@ -1,6 +1,6 @@
-"""A contest: vgsim and the fastest of its peers take turns, and ratios are of the same round.
+"""Timings of vgsim and its fastest peers in rounds; ratios are taken within a round.
 
-A peer is known by its name, the cores it may use and the size of its stack of networks.
+A setting of a peer is its name, its number of cores and the number of networks in its stack.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import numpy as np
 from bench.pairing import enough, median, ratio, rounds, timed
 from vgsim import _kernels
 
-TURN_SECONDS = 0.15  # a turn repeats a short call this long
-CONTENDERS = 3  # peers that are measured in rounds; the others keep the time of the search
+TURN_SECONDS = 0.15  # shorter calls are repeated for about this time
+CONTENDERS = 3  # peers that are timed in rounds; the others have the time of the search
 
 
 def setting(found):
@@ -22,7 +22,7 @@ def setting(found):
 
 
 def attempt(make, peer, cores, stack):
-    """One setting, warmed up by a call and then timed."""
+    """Return the time of a setting, after one call to warm up."""
     turn = make(peer, cores, stack)
     turn.run()
     seconds, values = turn.run()
@@ -33,10 +33,11 @@ def attempt(make, peer, cores, stack):
 
 
 def compete(make, attempts, own, count):
-    """`count` rounds of the fastest of `attempts` and of vgsim.
+    """Time vgsim and the fastest of `attempts` in `count` rounds.
 
-    `own` are vgsim's runs, each a `simulate` that lacks the number of samples, by engine and cores.
-    Returns each peer at its best, and vgsim's runs with the best peer and the ratio.
+    `own` are functions of the number of samples that simulate with vgsim, by engine and cores.
+    Returns the best setting of each peer, and for each of `own` its time, the fastest peer and the
+    ratio.
     """
     ranked = sorted(attempts, key=lambda found: found["seconds"])
     best = {found["peer"]: found for found in reversed(ranked)}
@@ -92,7 +93,7 @@ def own_turn(simulate, cores, statistics):
 
 
 def check_agreement(statistics, own):
-    """All have measured the same thing: each mean is within 6 standard errors of vgsim's."""
+    """Check that the mean of log10 ‖G_0‖ of each peer is within 6 standard errors of vgsim's."""
     values = {name: np.array(v, dtype=np.float64) for name, v in statistics.items()}
     ours = np.concatenate([values[name] for name in own])
     for name, v in values.items():

@@ -1,4 +1,4 @@
-"""What a result was measured on."""
+"""The machine and software of a measurement."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LIBRARIES = ("scipy", "torch", "jax", "jaxlib", "numba")
 
 
 def processor() -> str:
-    """The processor's name as the system gives it."""
+    """Return the name of the processor."""
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
@@ -22,7 +22,7 @@ def processor() -> str:
 
 
 def machine() -> dict[str, object]:
-    """Processor, cores, instruction sets, compiler, versions, load, time."""
+    """Return processor, cores, instruction sets, compiler, versions, load and time."""
     versions = {}
     for library in LIBRARIES:
         try:
@@ -41,7 +41,7 @@ def machine() -> dict[str, object]:
 
 
 def sentence(machine: dict[str, object]) -> str:
-    """One line for the reader of a table."""
+    """Return the line below a table that describes the machine."""
     return (
         f"{machine['cores']} cores of {machine['processor']}, {machine['isa']}, "
         f"{machine['compiler']}, vgsim {machine['vgsim']}, NumPy {machine['numpy']}, "

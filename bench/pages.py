@@ -1,6 +1,6 @@
-"""Results as files: JSON for programs, markdown tables, and the pages that include them.
+"""Files of results: JSON, Markdown tables, and the pages that include them.
 
-A page includes a table between two lines, which stay:
+A page includes a table between two lines:
 
     <!-- bench: peers -->
     <!-- end of bench -->
@@ -22,7 +22,7 @@ PAGES = [
 
 
 def markdown(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Lay out a table: first column to the left, the others to the right."""
+    """Return a Markdown table, with the first column left-aligned and the others right-aligned."""
     cells = [list(header), *([str(cell) for cell in row] for row in rows)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
 
@@ -36,7 +36,7 @@ def markdown(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def digits(value: float, n: int = 3) -> str:
-    """`value` with n significant digits, no exponent, thousands separated."""
+    """Return `value` as text with n significant digits and separated thousands."""
     if value == 0:
         return "0"
     rounded = float(f"{value:.{n}g}")
@@ -47,25 +47,25 @@ def digits(value: float, n: int = 3) -> str:
 
 
 def span(ratio: dict[str, float]) -> str:
-    """A ratio of rounds with its spread."""
+    """Return a ratio as text: median (least–greatest)."""
     return f"{digits(ratio['median'])} ({digits(ratio['low'])}–{digits(ratio['high'])})"
 
 
 def save(name: str, record: dict) -> None:
-    """Write one bench's record."""
+    """Save the record of a part."""
     RESULTS.mkdir(exist_ok=True)
     text = json.dumps(record, indent=1, ensure_ascii=False)
     (RESULTS / f"{name}.json").write_text(text + "\n", encoding="utf-8")
 
 
 def load(name: str) -> dict | None:
-    """Read one bench's record, if there is one."""
+    """Return the saved record of a part; None if there is none."""
     path = RESULTS / f"{name}.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
 def include(tables: dict[str, str]) -> list[Path]:
-    """Write all tables into results/table.md, and into the pages that have a place for them."""
+    """Write all tables to results/table.md and into the pages that include them."""
     RESULTS.mkdir(exist_ok=True)
     text = "\n".join(f"### {name}\n\n{table}" for name, table in tables.items())
     (RESULTS / "table.md").write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Timings that are compared are taken in turns, so that a busy machine slows all of them alike."""
+"""Timings to be compared are taken in turn, so that other load slows all of them alike."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from functools import partial
 
 import numpy as np
 
-Turn = Callable[[], float]  # makes something and returns the seconds it took for each
+Turn = Callable[[], float]  # returns the seconds per item that it made
 
 
 def timed(call: Callable[[], object], count: float) -> float:
-    """Seconds of a call that makes `count` things, for each of them."""
+    """Return the seconds per item of a call that makes `count` items."""
     started = time.perf_counter()
     call()
     return (time.perf_counter() - started) / count
 
 
 def enough(make: Callable[[int], object], least: int, seconds: float) -> int:
-    """The multiple of `least` that `make` needs about `seconds` for; also warms it up."""
+    """Return the multiple of `least` for which `make` takes about `seconds`; also warms up."""
     count = least
     while True:
         taken = timed(partial(make, count), 1)
@@ -29,7 +29,7 @@ def enough(make: Callable[[int], object], least: int, seconds: float) -> int:
 
 
 def rounds(turns: Mapping[str, Turn], repeats: int) -> dict[str, list[float]]:
-    """Seconds of every turn in every round; every other round runs backwards."""
+    """Return the seconds of every turn in every round; every other round has reverse order."""
     seconds: dict[str, list[float]] = {name: [] for name in turns}
     names = list(turns)
     for k in range(repeats):
@@ -39,7 +39,7 @@ def rounds(turns: Mapping[str, Turn], repeats: int) -> dict[str, list[float]]:
 
 
 def ratio(slow: list[float], fast: list[float]) -> dict[str, float]:
-    """How many times `fast` is as fast as `slow`: median, least and greatest of the rounds."""
+    """Return slow/fast round by round: median, least and greatest quotient."""
     quotients = np.array(slow) / np.array(fast)
     return {
         "median": float(np.median(quotients)),
@@ -50,5 +50,5 @@ def ratio(slow: list[float], fast: list[float]) -> dict[str, float]:
 
 
 def median(seconds: list[float]) -> float:
-    """The median as a plain number, which JSON takes."""
+    """Return the median as a float."""
     return float(np.median(seconds))

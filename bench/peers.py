@@ -1,10 +1,10 @@
-"""One statistic by each library: log10 ‖G_0‖ of tanh networks whose weights have variance 1/width.
+"""The peers: log10 ‖G_0‖ of tanh networks with weights of variance 1/width, by other libraries.
 
-Each peer is written for speed with what its users know: fresh weights every time, drawn where they
-are used next, into buffers that are kept; whatever can be compiled is. A peer is a function
-(depth, width, law, stack, cores) → turn, and a turn returns the statistics of some fresh networks:
-`stack` of them, for those that use threads of their own `stack` on each core. The number of cores
-is that of the process; libraries with a thread pool see it themselves.
+Each peer is written for speed as an experienced user would: it draws new weights for every network,
+just before their use, into reused buffers, and compiles what can be compiled. A peer is a function
+(depth, width, law, stack, cores) → turn. A turn returns the statistics of `stack` new networks, or
+of `stack` per core for NumPy and Numba, which run one thread per core. `cores` is the number of
+cores of the process.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def jax_scan(depth, width, law, stack, cores):
 
 
 def numpy_draw(law, width):
-    """Weights are drawn up to a factor, which the products get: (draw(rng, out), factor)."""
+    """Return (draw(rng, out), factor): the weights are factor × out."""
     if law == "normal":
         return lambda rng, w: rng.standard_normal(out=w, dtype=np.float32), np.float32(width**-0.5)
 
@@ -121,7 +121,7 @@ def numpy_draw(law, width):
 
 
 def on_threads(cores, networks):
-    """`networks(rng)` on each core at the same time, as NumPy's manual draws in parallel."""
+    """Return a turn that runs `networks(rng)` in one thread per core."""
     pool = ThreadPoolExecutor(cores)
     generators = [np.random.Generator(b) for b in np.random.SFC64(0).spawn(cores)]
     calls = [networks(rng) for rng in generators]
@@ -196,7 +196,7 @@ def numba_loop(depth, width, law, stack, cores):
     return on_threads(cores, networks)
 
 
-# name: (library to be installed, turn maker, whether it can stack networks)
+# name: (library, turn maker, whether it can stack networks)
 PEERS = {
     "PyTorch loop": ("torch", pytorch_loop, False),
     "PyTorch bmm": ("torch", pytorch_bmm, True),

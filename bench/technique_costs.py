@@ -1,4 +1,4 @@
-"""What a technique adds to a plain network: time a layer, of vgsim on one thread."""
+"""Cost of a technique: time per layer of vgsim on one thread, and its ratio to a plain network."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ DEPTH = 200  # of a batch of one
 BATCH_DEPTHS = {"matrix-free": 50, "dense": 10}
 RELU = {"activation": "relu", "init": "he_normal"}
 TANH = {"activation": "tanh", "init": "lecun_normal"}
-CHAOTIC = TANH | {"gain": 2.0}  # where gradients grow, clipping has something to do in every layer
+CHAOTIC = TANH | {"gain": 2.0}  # gradients grow, so that clipping acts in every layer
 STYLES = ("activated", "linear", "post", "pre")
 
-# name: (what the network has, beside which plain one, arguments of simulate)
+# name: (fields, arguments of simulate)
 PLAIN = {
     "tanh": (TANH, {}),
     "relu": (RELU, {}),
     "tanh, gain 2": (CHAOTIC, {}),
     "tanh, dense": (TANH, {"engine": "dense"}),
 }
+# name: (plain network for comparison, further fields, arguments of simulate)
 SINGLE = {
     "bias": ("tanh", {"bias_std": 0.1}, {}),
     "orthogonal": ("tanh", {"init": "orthogonal"}, {}),
@@ -41,7 +42,7 @@ SINGLE = {
     "mse": ("tanh", {}, {"loss": "mse"}),
     "cross-entropy": ("tanh", {}, {"loss": "cross_entropy"}),
 }
-RECURRENT = "RNN, a step"
+RECURRENT = "RNN, per step"
 BATCHED = {
     "plain": {},
     "batch norm": {"norm": "batch"},
@@ -64,7 +65,7 @@ def measure(quick: bool) -> dict:
 
 
 def of_single(width, turn, repeats):
-    """Every technique for a batch of one."""
+    """Return the costs of all techniques for a batch of one."""
     turns = {
         name: turn(vgsim.MLP(depth_of(run), width, **law), **run)
         for name, (law, run) in PLAIN.items()
@@ -79,12 +80,12 @@ def of_single(width, turn, repeats):
 
 
 def depth_of(run):
-    """Dense layers take long enough for fewer of them."""
+    """Return the depth of a plain network; smaller for the dense engine, which is slower."""
     return BATCH_DEPTHS["dense"] if run else DEPTH
 
 
 def of_batch(width, batch, engine, turn, repeats):
-    """Techniques of the rectifier's networks for a batch, by one engine."""
+    """Return the costs of techniques in ReLU networks for a batch, with one engine."""
     depth = BATCH_DEPTHS[engine]
     turns = {
         name: turn(vgsim.MLP(depth, width, **RELU | more), batch_size=batch, engine=engine)
@@ -96,7 +97,7 @@ def of_batch(width, batch, engine, turn, repeats):
 
 
 def costs(seconds: Mapping[str, list[float]], beside: Mapping[str, str]) -> list[dict]:
-    """Seconds a layer, and the ratio to the plain network, round by round."""
+    """Return seconds per layer, and the ratio to the plain network within a round."""
     return [
         {"name": name, "beside": plain, "seconds": median(seconds[name])}
         | {"ratio": ratio(seconds[name], seconds[plain])}
@@ -105,14 +106,14 @@ def costs(seconds: Mapping[str, list[float]], beside: Mapping[str, str]) -> list
 
 
 def per_layer(network, *, turn_seconds, **arguments):
-    """A turn: seconds a layer of a network, lanes full."""
+    """Return a turn: seconds per layer of a network, with full lane groups."""
     simulate = partial(vgsim.simulate, network, layers=[0], n_threads=1, **arguments)
     count = enough(simulate, _kernels.lanes("float32"), turn_seconds)
     return lambda: timed(lambda: simulate(count), count * network.depth)
 
 
 def tables(results: dict) -> dict[str, str]:
-    """`cost`: for a batch of one. `cost of batches`: by engine, width and batch."""
+    """`cost`: batches of one. `cost of batches`: by engine, width and batch size."""
     single, batched = results["single"], results["batched"]
     header = ["1 thread", "compared with"]
     rows = [[cost["name"], cost["beside"]] for cost in single[0]["costs"]]

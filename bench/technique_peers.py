@@ -1,10 +1,10 @@
-"""One statistic of networks with techniques, by each library: log10 ‖G_0‖, in float32.
+"""The peers for networks with techniques: log10 ‖G_0‖ in float32, by other libraries.
 
-Written as bench/peers.py has it: fresh weights for every network, drawn where they are used next,
-into buffers that are kept. A peer is a function (technique, stack, cores) → turn, and a turn
-returns the statistics of some fresh networks: `stack` of them, or one on each core by NumPy and
-Numba. These two take part where the weights are drawn once, in the recurrent network; elsewhere
-drawing is most of the time, and how fast they draw is in bench/peers.py.
+They are written as in bench/peers.py: new weights for every network, drawn just before their use,
+into reused buffers. A peer is a function (technique, stack, cores) → turn. A turn returns the
+statistics of `stack` new networks, or of one per core for NumPy and Numba. These two are used for
+the recurrent network only, which draws its weights once; for the others, drawing weights takes
+most of the time, and bench/peers.py compares that.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ import numpy as np
 from bench.peers import on_threads
 from bench.workers import PeerTurn, Worker
 
-INPUT_STD = 0.1  # of the recurrent network's drive
+INPUT_STD = 0.1  # of the drive of the recurrent network
 GATE_BIAS = -2.0
 NORM_EPS = 1e-5
 
 
 class Technique(NamedTuple):
-    """A network: its kind and sizes; the depth is the number of steps of a recurrent one."""
+    """Kind and sizes of a network; `depth` is the number of steps of a recurrent one."""
 
     kind: str
     width: int
@@ -32,8 +32,8 @@ class Technique(NamedTuple):
     depth: int
 
 
-# With batch normalisation the gradient grows tenfold in 4 (batch of 4) or 11 layers (of 32): at 500
-# layers it would overflow float32 in every peer.
+# With batch normalisation the gradient grows by a factor of 10 in 4 layers (batch of 4) or in 11
+# (batch of 32). At 500 layers it would overflow float32 in every peer.
 TECHNIQUES = (
     Technique("batch norm", 128, 32, 100),
     Technique("batch norm", 512, 32, 100),
@@ -46,7 +46,7 @@ TECHNIQUES = (
 
 
 def pytorch(technique, stack, stacked, orthogonal=None):
-    """Turns of PyTorch: arrays have a leading axis for the stack, or none."""
+    """Return a turn of PyTorch; if `stacked`, arrays have a leading axis for the stack."""
     import torch
 
     kind, n, batch, depth = technique
@@ -82,7 +82,7 @@ def pytorch_reflections(technique, stack, cores):
 
 
 def pytorch_batch_norm(lead, n, depth, product):
-    """The norm by rows of ``layer_norm``, which is faster here than ``batch_norm``."""
+    """Batch normalisation by ``layer_norm`` over rows, which is faster here than ``batch_norm``."""
     import torch
     from torch.nn.functional import layer_norm
 
@@ -99,7 +99,7 @@ def pytorch_batch_norm(lead, n, depth, product):
 
 
 def pytorch_highway(lead, n, depth, product):
-    """A layer's weights and its gate's are drawn, and multiplied by, as one matrix."""
+    """The weights of a layer and of its gate are drawn and multiplied as one matrix."""
     import torch
 
     std = n**-0.5
@@ -132,7 +132,7 @@ def pytorch_residual(lead, n, depth, product):
 
 
 def pytorch_qr(normal):
-    """Haar orthogonal matrices, as ``torch.nn.init.orthogonal_`` makes one."""
+    """Draw Haar orthogonal matrices by QR, as ``torch.nn.init.orthogonal_`` does."""
     import torch
 
     q, r = torch.linalg.qr(normal)
@@ -153,10 +153,10 @@ def pytorch_orthogonal(lead, n, depth, product):
 
 
 def pytorch_householder(lead, n, depth, product):
-    """Haar orthogonal matrices as products of reflections (Stewart 1980), never multiplied out.
+    """Haar orthogonal matrices as products of reflections (Stewart 1980), not multiplied out.
 
     Column k of a normal matrix, from the diagonal on, gives reflection k and a sign, as in the QR
-    factorisation, whose later columns are again independent and normal.
+    factorisation: after each reflection, the remaining columns are again independent and normal.
     """
     import torch
 
@@ -177,7 +177,7 @@ def pytorch_householder(lead, n, depth, product):
 
 
 def pytorch_rnn(lead, n, steps, product):
-    """All of the drive is a single product; ``torch.nn.RNN`` takes longer than the loop."""
+    """The drive of all steps is one product; ``torch.nn.RNN`` is slower than this loop."""
     import torch
 
     normal = torch.empty(*lead, n, n)
@@ -198,7 +198,7 @@ def pytorch_rnn(lead, n, steps, product):
 
 @functools.cache
 def jax_statistics(technique):
-    """Statistics of a network by its key; compiled for every size of stack."""
+    """Return the compiled function from keys to statistics, one network per key."""
     import jax
     import jax.numpy as jnp
 
@@ -260,7 +260,7 @@ def jax_scan(technique, stack, cores):
 
 
 def numpy_rnn(technique, stack, cores):
-    """Networks on each core at the same time."""
+    """Return a turn with one network per core."""
     n, steps = technique.width, technique.depth
 
     def networks(rng):
@@ -315,7 +315,7 @@ def numba_gradient():
 
 
 def numba_rnn(technique, stack, cores):
-    """Networks on each core at the same time; the draws are NumPy's."""
+    """Return a turn with one network per core, whose random numbers NumPy draws."""
     n, steps = technique.width, technique.depth
     gradient = numba_gradient()
 
@@ -332,7 +332,7 @@ def numba_rnn(technique, stack, cores):
     return on_threads(cores, networks)
 
 
-# name: (library to be installed, turn maker, whether it can stack networks, the kinds it is for)
+# name: (library, turn maker, whether it can stack networks, kinds of networks)
 KINDS = {technique.kind for technique in TECHNIQUES}
 PEERS = {
     "PyTorch loop": ("torch", pytorch_loop, False, KINDS),
@@ -345,7 +345,7 @@ PEERS = {
 
 
 class TechniqueTurn(PeerTurn):
-    """A peer at one setting, in its worker."""
+    """The calls of a peer for a technique, in its worker process."""
 
     def __init__(self, peer, technique, stack, cores):
         self.turn = PEERS[peer][1](technique, stack, cores)

@@ -1,4 +1,6 @@
-"""For whoever tunes a kernel: ``pytest bench --benchmark-save before``, edit, build, then
+"""Rates of the kernels before and after a change.
+
+Run ``pytest bench --benchmark-save before``, change and build the kernels, then run
 ``pytest bench --benchmark-compare``.
 """
 
@@ -22,7 +24,7 @@ def isa(request):
 
 
 def rate(benchmark, unit, count, call, **arguments):
-    """Time a call that makes `count` of something."""
+    """Time a call that makes `count` units."""
     benchmark.extra_info["unit"], benchmark.extra_info["count"] = unit, count
     benchmark.pedantic(call, kwargs=arguments, rounds=7, warmup_rounds=1)
 

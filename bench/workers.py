@@ -1,7 +1,8 @@
-"""Peers run in processes of their own, each held to some of the cores before it loads anything.
+"""Processes of the peers: one per library and number of cores.
 
-A library sizes its thread pool by the cores it finds, and two libraries in one process would share
-OpenMP and memory. Parent and workers talk between the timings only.
+Each is bound to its cores before it loads its library, which chooses its number of threads from
+them. Two libraries in one process would share OpenMP and memory. Messages between the processes
+are not timed.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ from bench.peers import PEERS
 
 
 class PeerTurn:
-    """A peer at one setting, in its worker."""
+    """The calls of a peer at one setting, in its worker process."""
 
     def __init__(self, peer, depth, width, law, stack, cores):
         self.turn = PEERS[peer][1](depth, width, law, stack, cores)
 
     def run(self, repeats=1):
-        """Seconds a network, and the statistic of each network."""
+        """Return the seconds per network, and the statistic of each network."""
         started = time.perf_counter()
         statistics = [self.turn() for _ in range(repeats)]
         seconds = time.perf_counter() - started
@@ -34,22 +35,22 @@ class PeerTurn:
 
 
 class Worker(BaseManager):
-    """A process that holds peers' turns; `Worker.PeerTurn` is a turn seen from here."""
+    """A worker process; `Worker.PeerTurn` makes a proxy of a turn in it."""
 
 
 Worker.register("PeerTurn", PeerTurn)
 
 
 def all_cores() -> list[int]:
-    """Processors of this process."""
+    """Return the processors of this process."""
     return sorted(os.sched_getaffinity(0))
 
 
 @contextmanager
 def workers():
-    """Workers by (library, number of cores), for each installed library on one core and on all.
+    """Yield workers by (library, number of cores): each installed library on one and all cores.
 
-    NumPy's peer runs a network on each core, and so its BLAS has one thread for each of these.
+    The NumPy peer runs one network per core, with one BLAS thread each.
     """
     cores = all_cores()
     libraries = dict.fromkeys(library for library, *_ in PEERS.values() if find_spec(library))

@@ -1,4 +1,4 @@
-"""The cases of oracle/make_architectures.py as vgsim takes them, and what is frozen of them."""
+"""The cases of oracle/make_architectures.py as networks of vgsim, and their frozen results."""
 
 import sys
 from pathlib import Path
@@ -15,7 +15,7 @@ FROZEN = np.load(oracle.FROZEN)
 
 
 def network_of(case):
-    """vgsim's description of a case."""
+    """Return the network of a case."""
     clip = None
     if case.clip:
         kind, limit = case.clip
@@ -36,7 +36,7 @@ def network_of(case):
 
 
 def arguments_of(case, arrays):
-    """The weights of a case, by the names that evaluate and to_torch give them."""
+    """Return the weights of a case by the names of the arguments of evaluate and to_torch."""
     return {
         "weights": arrays["weights"],
         "biases": arrays["biases"] or None,

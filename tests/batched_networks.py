@@ -1,4 +1,4 @@
-"""Small networks of every kind, with a batch each: what kernels and twin are compared on."""
+"""Small networks of every kind with a batch, for the comparison of kernels and twin."""
 
 import numpy as np
 
@@ -6,12 +6,12 @@ import vgsim
 
 WIDTHS = [6, 9, 4, 8, 3, 7, 5]
 DUPLICATED = np.random.default_rng(1).normal(size=(4, 6))[[0, 1, 1, 2, 3, 1, 2]]
-PARALLEL = np.outer([1.0, -2.0, 0.5, 3.0, 0.0], [1.0, -1.0, 2.0, 0.3, 0.1, 5.0])  # a zero row, too
+PARALLEL = np.outer([1.0, -2.0, 0.5, 3.0, 0.0], [1.0, -1.0, 2.0, 0.3, 0.1, 5.0])  # last row: 0
 FAR = np.random.default_rng(2).normal(size=(6, 6)) * 10.0 ** np.arange(-250, 350, 100)[:, None]
 
 
 def equal(depth=6, width=5, **fields):
-    """An MLP of equal widths, with a law of weights that keeps it alive."""
+    """An MLP of equal widths, with weights for which few samples are dead."""
     return vgsim.MLP(depth, width, **({"init": "lecun_normal", "gain": 1.3} | fields))
 
 
@@ -23,7 +23,7 @@ def tapering(**fields):
 RELU = {"activation": "relu", "gain": 2**0.5}
 SKIP_2 = {"depth": 6, "bias_std": 0.2}
 
-# name: (network, batch size and so on); both engines take all of them.
+# name: (network, settings); for both engines.
 BATCHED = {
     "plain": (tapering(), {"batch_size": 3}),
     "bias": (tapering(bias_std=0.4), {"batch_size": 4}),
@@ -118,7 +118,7 @@ BATCHED = {
     ),
 }
 
-# Networks of the dense engine alone.
+# Networks for the dense engine only.
 DENSE = {
     "uniform": (tapering(init="he_uniform", gain=1.0), {"batch_size": 3}),
     "truncated": (tapering(init="truncated_normal"), {"batch_size": 6, "loss": "mse"}),
@@ -148,7 +148,7 @@ DENSE = {
 
 
 def cases():
-    """(name, network, choice) with the engine chosen, float64 throughout."""
+    """Return (name, network, settings) of all cases for each engine, in float64."""
     for engine in ("matrix-free", "dense"):
         networks = BATCHED if engine == "matrix-free" else BATCHED | DENSE
         for name, (network, choice) in networks.items():
@@ -156,7 +156,7 @@ def cases():
 
 
 def evaluated(network, sample, **choice):
-    """The twin's numbers of a replayed sample."""
+    """Return the quantities of a replayed sample by the twin."""
     extra = {"gate_weights": sample.gate_weights, "input_weights": sample.input_weights}
     return vgsim.evaluate(
         network,

@@ -1,4 +1,4 @@
-"""Fixtures of all tests: one seed for every random draw, and each instruction set in turn."""
+"""Fixtures of all tests: the seed, the instruction sets, processes."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ TAKES_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.default_int_h
 COMMAND = "import sys; from vgsim._cli.main import main; sys.exit(main(sys.argv[1:]))"
 ISAS = ("base", "avx2", "avx512")
 
-# Hypothesis draws the same examples in every run, and a slow machine is no failure.
+# Hypothesis draws the same examples in every run; a slow machine does not fail a test.
 hypothesis.settings.register_profile("vgsim", derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile("vgsim")
 
 
 def pytest_addoption(parser):
-    """Add --seed, with which the statistical tests can be repeated on other draws."""
+    """Add --seed, to repeat the statistical tests with other random numbers."""
     parser.addoption(
         "--seed", type=int, default=0, help="seed of the fixtures `seed` and `rng` (default: 0)"
     )
 
 
 def pytest_report_header(config):
-    """Say what is tested: the instruction sets and the seed."""
+    """Return the instruction sets and the seed."""
     return [
         f"vgsim: compiled for {', '.join(_kernels.compiled_isas())}; this machine runs "
         f"{', '.join(_kernels.available_isas())}; seed {config.getoption('--seed')}"
@@ -39,7 +39,7 @@ def pytest_report_header(config):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Mark what goes through every instruction set, whichever VGSIM_ISA chooses."""
+    """Mark tests that run on every instruction set, whatever VGSIM_ISA is."""
     for item in items:
         if "isa" in getattr(item, "fixturenames", ()):
             item.add_marker("every_isa")
@@ -47,13 +47,13 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session")
 def seed(pytestconfig):
-    """The seed of the session. Statistical bounds are wide enough that any seed should pass."""
+    """The seed of the session; statistical bounds are wide enough for any seed."""
     return pytestconfig.getoption("--seed")
 
 
 @pytest.fixture
 def rng(seed, request):
-    """A NumPy generator of the test's own: no test's numbers depend on which others ran."""
+    """A new NumPy generator for each test, so that its numbers do not depend on other tests."""
     return np.random.default_rng([seed, zlib.crc32(request.node.nodeid.encode())])
 
 
@@ -72,7 +72,7 @@ def isa(request):
 
 @pytest.fixture
 def start_python():
-    """Run code in a process that takes Ctrl-C, also where this one ignores it (nohup, background).
+    """Start Python processes that react to Ctrl-C even if this one ignores it (nohup, background).
 
     At the end of the test the process is killed.
     """
@@ -93,18 +93,18 @@ def start_python():
 
 @pytest.fixture
 def started(start_python):
-    """Start the command vgsim in such a process."""
+    """Start the command vgsim in a process of `start_python`."""
     return lambda *words: start_python(COMMAND, *words)
 
 
 @pytest.fixture(scope="session")
 def mpiexec():
-    """The words that run a program on several MPI ranks of this machine, without their number."""
+    """The command line that runs a program on several MPI ranks, without their number."""
     pytest.importorskip("mpi4py")
     launcher = shutil.which("mpiexec")
     if launcher is None:
         pytest.skip("MPI needs mpiexec")
     version = subprocess.run([launcher, "--version"], capture_output=True, text=True).stdout
-    if "Open" in version:  # Open MPI is careful about root, and about few processors
+    if "Open" in version:  # Open MPI refuses root, and more ranks than processors
         return [launcher, "--allow-run-as-root", "--oversubscribe"]
     return [launcher]

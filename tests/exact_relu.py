@@ -1,4 +1,4 @@
-"""The exact law of a He ReLU network, drawn from, and what is known of it in closed form."""
+"""The exact law of R of a He ReLU network: random draws, and values in closed form."""
 
 import numpy as np
 
@@ -6,14 +6,14 @@ from vgsim.theory import relu_law
 
 LN_SQUARED = 2 * np.log(10)
 
-# Of n = 32, D = 100: the mean and the variance of R, and P(R < −k), which is exact.
+# n = 32, D = 100: mean and variance of R, and exact P(R < −k).
 MEAN = 100 * -0.0825402081 / LN_SQUARED
 VARIANCE = 100 * 0.1774977872 / LN_SQUARED**2
 BELOW = {-1: 0.80621, -3: 0.094492}
 
 
 def inverse(width, depth, points=800):
-    """The quantile function of R, but for a table: of uniform numbers to draws of the law."""
+    """Return draws of R for uniform numbers, by interpolation of the quantile function."""
     law = relu_law(width, depth)
     x = law.mean + np.sqrt(law.variance) * np.linspace(-9, 7, points)
     p = law.cdf(x)

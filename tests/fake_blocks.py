@@ -1,4 +1,4 @@
-"""Blocks of samples that nobody drew, for tests of what is made of blocks."""
+"""Blocks with given counts, made without samples."""
 
 import numpy as np
 
@@ -6,9 +6,9 @@ from vgsim._studies.blocks import Blocks
 
 
 def fake_blocks(task, counts, vanishing, first=0):
-    """Blocks of a task's one layer and threshold, of which so many samples vanished; R = 0 in all.
+    """Return blocks of a task with one layer and threshold, and `vanishing` samples in each.
 
-    (That those do not vanish in their histogram does not matter to who looks at the counts.)
+    Their histograms have R = 0 for all samples, which does not agree with the counts.
     """
     counts = np.asarray(counts, dtype=np.int64)
     m = len(counts)

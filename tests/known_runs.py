@@ -1,4 +1,4 @@
-"""Runs whose numbers are known without a simulation."""
+"""Samples with known values, made without a simulation."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ RECORDS = ("gradient", "activation", "saturation", "weight_gradient", "update_ra
 
 
 def run(index=range(8), *, layers=LAYERS, record=("gradient",), dead=(), network=None, **changes):
-    """A run whose numbers are a function of the index, as in a simulation."""
+    """Return samples whose values are a function of the index, as in a simulation."""
     if network is None:
         network = vgsim.MLP(DEPTH, 4, clip=vgsim.ClipNorm(1.0) if "clipped" in record else None)
     index = np.array(index)
@@ -55,7 +55,7 @@ def run(index=range(8), *, layers=LAYERS, record=("gradient",), dead=(), network
 
 
 def changed(samples, **changes):
-    """The same run but for some of its fields."""
+    """Return the same samples with some fields replaced."""
     names = ["network", "seed", "engine", "dtype", "batch_size", "loss", "inputs"]
     names += ["index", "layers", "provenance", "elapsed"]
     fields = {name: getattr(samples, name) for name in names}
@@ -63,7 +63,7 @@ def changed(samples, **changes):
 
 
 def of_ratios(ratios, **changes):
-    """A run with given log10 ratios at layer 0."""
+    """Return samples with given log10 ratios at layer 0."""
     ratios = np.array(ratios, dtype=float)
     n = len(ratios)
     arguments = {
@@ -79,7 +79,7 @@ def of_ratios(ratios, **changes):
 
 
 def same(a, b):
-    """Whether two runs hold the same, provenance and time aside."""
+    """Return whether two runs are equal except for provenance and time."""
     assert a.network == b.network
     assert a.record == b.record
     for name in ("seed", "engine", "dtype", "batch_size", "loss", "inputs"):

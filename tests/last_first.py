@@ -1,11 +1,11 @@
-"""An executor that is as contrary as an executor may be."""
+"""An executor that runs the last submitted call first."""
 
 from concurrent.futures import Executor, Future
 from threading import Condition, Thread
 
 
 class LastFirst(Executor):
-    """Run in a thread of its own, always what was submitted last."""
+    """Runs calls in one thread, the last submitted first."""
 
     def __init__(self, workers=3):
         self._max_workers = workers
@@ -26,7 +26,7 @@ class LastFirst(Executor):
         while True:
             with self._change:
                 self._change.wait_for(lambda: self._todo)
-                self._change.wait(0.005)  # for more
+                self._change.wait(0.005)  # for further calls
                 future, function, arguments = self._todo.pop()
             if function is None:
                 return

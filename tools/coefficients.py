@@ -1,8 +1,8 @@
 """Print src/vgsim/_csrc/vg_coefficients.h: the polynomials of the kernels' elementary functions.
 
-Each table is the Chebyshev interpolant of a smooth function, computed by mpmath with 60 digits,
-written as a polynomial in the variable itself, lowest degree first. The trailing comment gives the
-largest error relative to `scale` after rounding the coefficients to the type. Run with
+Each table has the monomial coefficients, lowest degree first, of the Chebyshev interpolant of a
+smooth function, computed by mpmath with 60 digits. The comment above it gives the largest error
+relative to `scale`, with the coefficients rounded to the type. Run with
 
     python tools/coefficients.py > src/vgsim/_csrc/vg_coefficients.h
 """
@@ -14,7 +14,7 @@ mp.dps = 60
 
 
 def chebyshev_interpolant(function, low, high, degree):
-    """Monomial coefficients of the interpolant of `function` at degree + 1 Chebyshev nodes."""
+    """Return the monomial coefficients of the interpolant at degree + 1 Chebyshev nodes."""
     n = degree + 1
     middle, half = (mpf(low) + high) / 2, (mpf(high) - low) / 2
     nodes = [middle + half * mp.cos(mp.pi * (k + mpf(1) / 2) / n) for k in range(n)]

@@ -1,1 +1,1 @@
-"""Simulated networks beside the exact and asymptotic laws of theory: ``python -m verification``."""
+"""Comparison of simulated networks with theory: ``python -m verification``."""

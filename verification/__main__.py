@@ -1,8 +1,8 @@
 """Compare simulated networks with theory: ``python -m verification [names] [--quick]``.
 
-Every line is a number measured ± its standard error, what theory predicts ± what a limit of
-infinite width leaves open, and the difference in standard errors. The exit status is 1 if a number
-is off by more than four standard errors and what the limit leaves open.
+Every line has a measured value ± its standard error, the prediction of theory ± the terms that a
+limit of infinite width, depth or batch neglects, and the difference in standard errors. The exit
+status is 1 if a difference exceeds four standard errors plus the neglected terms.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ def main() -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("names", nargs="*", metavar="name", help=f"default: {' '.join(PARTS)}")
-    parser.add_argument("--quick", action="store_true", help="fewer networks, some seconds in all")
+    parser.add_argument("--quick", action="store_true", help="fewer networks, less than a minute")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
-        "--pictures", action="store_true", help=f"draw each part into {PICTURES.name}/NAME.png"
+        "--pictures", action="store_true", help=f"also write {PICTURES.name}/NAME.png"
     )
     arguments = parser.parse_args()
     if not set(arguments.names) <= set(PARTS):
@@ -46,7 +46,7 @@ def main() -> int:
 
 
 def draw(part, name: str, seed: int) -> None:
-    """Write the picture of one part."""
+    """Write the picture of a part to its file."""
     from matplotlib.figure import Figure
 
     PICTURES.mkdir(exist_ok=True)

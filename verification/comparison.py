@@ -1,4 +1,4 @@
-"""A number measured on simulated networks, beside the one that theory predicts."""
+"""Comparison of a value measured on simulated networks with the prediction of theory."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ SIGMAS = 4
 
 @dataclass(frozen=True)
 class Comparison:
-    """Both numbers, the measured one's standard error, and how far from exact the formula is.
+    """A measured value with its standard error, and the predicted value.
 
-    `slack` is 0 for an exact law. A limit of infinite width, depth or batch misses by something of
-    the order of its reciprocal, which each check states.
+    `slack` bounds the error of the prediction: 0 for an exact law; for a limit of infinite width,
+    depth or batch, a multiple of the reciprocal of the width, depth or batch size.
     """
 
     name: str
@@ -30,12 +30,12 @@ class Comparison:
 
     @property
     def z(self) -> float:
-        """By how many standard errors the two differ."""
+        """Difference in standard errors."""
         return (self.measured - self.predicted) / self.error if self.error else 0.0
 
     @property
     def holds(self) -> bool:
-        """Whether the two agree."""
+        """Whether measured and predicted value agree."""
         return abs(self.measured - self.predicted) <= SIGMAS * self.error + self.slack
 
     def __str__(self) -> str:
@@ -48,28 +48,28 @@ class Comparison:
 
 
 def log_square(samples: vgsim.Samples, layer: int = 0) -> Array:
-    """ln(‖G_l‖²/‖G_D‖²) of the samples that are not dead."""
+    """Return ln(‖G_l‖²/‖G_D‖²) of the samples that are not dead."""
     ratio = samples.log10_ratio[:, list(samples.layers).index(layer)]
     return 2 * math.log(10) * ratio[np.isfinite(ratio)]
 
 
 def mean(x: Array) -> tuple[float, float]:
-    """The mean and its standard error."""
+    """Return the mean and its standard error."""
     return float(x.mean()), float(x.std() / math.sqrt(len(x)))
 
 
 def variance(x: Array) -> tuple[float, float]:
-    """The variance and its standard error."""
+    """Return the variance and its standard error."""
     d = (x - x.mean()) ** 2
     return float(d.mean()), float(d.std() / math.sqrt(len(x)))
 
 
 def log_mean_exp(x: Array) -> tuple[float, float]:
-    """ln E exp(x) and its standard error."""
+    """Return ln E exp(x) and its standard error."""
     e = np.exp(x - x.max())
     return float(np.log(e.mean()) + x.max()), float(e.std() / e.mean() / math.sqrt(len(x)))
 
 
 def scaled(estimate: tuple[float, float], factor: float) -> tuple[float, float]:
-    """An estimate and its error, both times a factor."""
+    """Return an estimate and its standard error, both multiplied by a factor."""
     return factor * estimate[0], abs(factor) * estimate[1]

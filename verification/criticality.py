@@ -14,7 +14,7 @@ from vgsim.theory._variance_map import chi, fixed_point
 
 LAYERS = (60, 140)
 DEPTH = 200
-CRITICAL = [  # activation, σ_b: all in the tables of docs/theory.md that have χ_∥ < 1
+CRITICAL = [  # activation, σ_b: all rows of the tables in docs/theory.md with χ_∥ < 1
     *((name, 0.05**0.5) for name in ("elu", "selu", "sigmoid", "tanh", "hard_tanh", "erf")),
     *((name, 1.0) for name in ("elu", "selu", "gelu", "silu", "sigmoid", "tanh", "hard_tanh")),
     *((name, 1.0) for name in ("erf", "softsign")),
@@ -22,7 +22,7 @@ CRITICAL = [  # activation, σ_b: all in the tables of docs/theory.md that have 
     ("sigmoid", 0.0),
 ]
 LIMITS = [("linear", 0.5), ("relu", 0.0), ("relu", 0.5), ("leaky_relu", 0.5)]
-OFF = [  # activation, gain, σ_b: ordered and chaotic
+OFF = [  # activation, gain, σ_b: ordered or chaotic
     ("tanh", 1.0, 0.05**0.5),
     ("tanh", 1.5**0.5, 0.05**0.5),
     ("tanh", 2.0**0.5, 0.05**0.5),
@@ -51,20 +51,20 @@ def comparisons(seed: int, quick: bool) -> Iterator[Comparison]:
         value, error = mean(slopes(net, size, seed))
         if abs(value - rate) <= 3 / n + 4 * error:
             yield Comparison(label, value, error, rate, 3 / n)
-        else:  # a large coefficient of 1/n: without it
+        else:  # the coefficient of 1/n is large: extrapolate to n → ∞
             half, half_error = mean(slopes(network(*phi, n // 2), 2 * size, seed))
             extrapolated = 2 * value - half, math.hypot(2 * error, half_error)
             yield Comparison(f"{label}, n → ∞", *extrapolated, rate, 3 / n)
 
 
 def network(name: str, gain: float, bias_std: float, n: int) -> vgsim.MLP:
-    """As the theory has it: σ_w is the gain of "lecun_normal"."""
+    """Return a network with σ_w = gain, which is that of "lecun_normal"."""
     init = "lecun_normal"
     return vgsim.MLP(DEPTH, n, activation=name, init=init, gain=gain, bias_std=bias_std)
 
 
 def slopes(net: vgsim.MLP, size: int, seed: int) -> Array:
-    """Growth of ln ‖G‖² a layer, far from input and loss."""
+    """Return the growth of ln ‖G‖² per layer, backward, far from input and loss."""
     samples = vgsim.simulate(net, size, seed=seed, layers=LAYERS)
     grown = samples.log10_ratio[:, 0] - samples.log10_ratio[:, 1]
     grown = grown[np.isfinite(grown)]
@@ -72,7 +72,7 @@ def slopes(net: vgsim.MLP, size: int, seed: int) -> Array:
 
 
 def picture(figure, seed: int) -> None:
-    """Slope against gain at three widths, with ln χ₁."""
+    """Draw the slope against the gain at three widths, with ln χ₁."""
     axes = figure.subplots(1, 3, sharey=True)
     for ax, (name, bias_std) in zip(
         axes, (("tanh", 0.1), ("sigmoid", 0.0), ("elu", 0.1)), strict=True
@@ -87,5 +87,5 @@ def picture(figure, seed: int) -> None:
             ax.errorbar(gains, value, error, fmt="o", ms=3, label=f"n = {n}")
         ax.axvline(float(critical), color="0.8", zorder=0)
         ax.set(xlabel="gain σ_w", title=f"{name}, σ_b = {bias_std}")
-    axes[0].set(ylabel="slope of ln ‖G‖² a layer")
+    axes[0].set(ylabel="slope of ln ‖G‖² per layer")
     axes[0].legend()

@@ -1,4 +1,4 @@
-"""Laws at finite width: exact ones of ReLU and linear networks, moments of smooth ones."""
+"""Finite width: exact laws of ReLU and linear networks, moments for smooth activations."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from vgsim import theory
 from vgsim.theory._fluctuations import finite_width_rates
 from vgsim.theory._variance_map import chi, fixed_point
 
-# Mean and variance of ln ‖J u‖² in 4,000 dense networks, n = 100, D = 1000, each with its standard
-# error.
+# Mean, its standard error, variance, its standard error: of ln ‖J u‖² in 4,000 dense networks of
+# another program, n = 100, D = 1000.
 MEASURED = {
     ("relu", 2**0.5, 0.0): (-25.32, 0.12, 52.5, 1.2),
     ("leaky_relu:0.25", (2 / (1 + 0.25**2)) ** 0.5, 0.0): (-21.81, 0.11, 43.8, 1.0),
@@ -45,7 +45,7 @@ def relu(n: int, depth: int) -> vgsim.MLP:
 def tails(
     n: int, depth: int, size: int, seed: int, powers: tuple[int, ...]
 ) -> Iterator[Comparison]:
-    """P(‖G_0‖/‖G_D‖ < 10^-k) and > 10^k of He ReLU, where they are above 1e-4."""
+    """P(‖G_0‖/‖G_D‖ < 10^-k) and P(‖G_0‖/‖G_D‖ > 10^k) of He ReLU, where above 1e-4."""
     samples = vgsim.simulate(relu(n, depth), size, seed=seed, layers=(0,))
     law = theory.relu_law(n, depth)
     for k in powers:
@@ -67,7 +67,7 @@ def build(case: tuple[str, float, float], n: int, depth: int) -> vgsim.MLP:
 
 
 def regression(size: int, seed: int) -> Iterator[Comparison]:
-    """Our own networks of the regression set, beside dense networks of PyTorch's kind."""
+    """Mean and variance, compared with the dense networks of `MEASURED`."""
     for case, (value, error, spread, spread_error) in MEASURED.items():
         x = log_square(vgsim.simulate(build(case, 100, 1000), size, seed=seed, layers=(0,)))
         name = f"{case[0]}, gain {case[1]:.4f}, n = 100, D = 1000"
@@ -78,7 +78,7 @@ def regression(size: int, seed: int) -> Iterator[Comparison]:
 
 
 def smooth(n: int, depth: int, size: int, seed: int) -> Iterator[Comparison]:
-    """Growth of mean and variance a layer, times n, away from both ends; whole networks."""
+    """Growth of mean and variance per layer, times n, far from both ends; mean at layer 0."""
     near, far = depth // 3, depth - depth // 6
     for case in SMOOTH:
         net = build(case, n, depth)
@@ -89,16 +89,16 @@ def smooth(n: int, depth: int, size: int, seed: int) -> Iterator[Comparison]:
         of_mean += n * math.log(chi(case[0], case[1], q))
         name = f"{case[0]}, gain {case[1]:.4f}, n = {n}"
         own = scaled(variance(x), n / (far - near))
-        yield Comparison(f"{name}: n Var a layer", *own, of_variance, 15 * of_variance / n)
+        yield Comparison(f"{name}: n Var per layer", *own, of_variance, 15 * of_variance / n)
         own = scaled(mean(x), n / (far - near))
-        yield Comparison(f"{name}: n × mean a layer", *own, of_mean, 10 / n)
+        yield Comparison(f"{name}: n × mean per layer", *own, of_mean, 10 / n)
         whole = theory.log_gradient_moments(net)
         x = log_square(samples)
         yield Comparison(f"{name}, D = {depth}: mean", *mean(x), whole.mean, 10 * depth / n**2)
 
 
 def lyapunov(size: int, seed: int) -> Iterator[Comparison]:
-    """Newman's exponents of products of N(0, 1) matrices."""
+    """Lyapunov exponents of products of N(0, 1) matrices, by Newman's formula."""
     n, depth = 10, 1000
     net = vgsim.MLP(depth, n, activation="linear", init=vgsim.Initializer("normal", std=1.0))
     found = vgsim.lyapunov(net, size, k=n, seed=seed).finite_exponents()
@@ -108,7 +108,7 @@ def lyapunov(size: int, seed: int) -> Iterator[Comparison]:
 
 
 def picture(figure, seed: int) -> None:
-    """The law of a ReLU network, down to its tails, and Newman's exponents."""
+    """Draw the law of a ReLU network with its tails, and Newman's exponents."""
     left, right = figure.subplots(1, 2)
     n, depth = 32, 100
     ratio = np.sort(

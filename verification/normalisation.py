@@ -1,8 +1,8 @@
-"""Growth of ‖G_l‖² a layer, backwards, under batch and layer normalisation.
+"""Growth of ‖G_l‖² per layer, backward, under batch and layer normalisation.
 
-The rates belong to batches whose examples all have one norm and one correlation. GELU and SiLU
-leave that state: the spread of the norms grows by 1.06 and 1.10 a layer, from a start of the order
-of n^-1/2. Shallow networks are still near it.
+The predicted rates are for batches whose examples have equal norms and equal correlations. With
+GELU and SiLU the spread of the norms, of order n^-1/2 at first, grows by factors of 1.06 and 1.10
+per layer, so the networks here are shallow.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def comparisons(seed: int, quick: bool) -> Iterator[Comparison]:
 def rate(
     activation: str, n: int, size: int, batch: int, seed: int, norm: str = "batch"
 ) -> tuple[float, float]:
-    """(E‖G_FIRST‖²/E‖G_LAST‖²)^(1/(LAST − FIRST)) and its standard error."""
+    """Return (E‖G_FIRST‖²/E‖G_LAST‖²)^(1/(LAST − FIRST)) and its standard error."""
     eps = {"norm_eps": 1e-12} if norm == "batch" else {}
     net = vgsim.MLP(DEPTH, n, activation=activation, init="lecun_normal", norm=norm, **eps)
     samples = vgsim.simulate(net, size, seed=seed, layers=(FIRST, LAST), batch_size=batch)
@@ -60,7 +60,7 @@ def rate(
 
 
 def picture(figure, seed: int) -> None:
-    """The rate against the batch size."""
+    """Draw the rate against the batch size."""
     batches = (4, 5, 6, 8, 12, 16, 24, 32, 48)
     axes = figure.subplots()
     for activation in ("linear", "relu"):
@@ -69,6 +69,6 @@ def picture(figure, seed: int) -> None:
         points = axes.errorbar(batches, y, error, fmt="o", label=activation)
         exact = [normalisation_rate("batch", activation, b) for b in batches]
         axes.plot(batches, exact, "--", color=points[0].get_color())
-    axes.set(xlabel="batch size", ylabel="growth of ‖G_l‖² a layer", xscale="log")
+    axes.set(xlabel="batch size", ylabel="growth of ‖G_l‖² per layer", xscale="log")
     axes.set_title("batch normalisation, n = 400; dashed: n → ∞")
     axes.legend()

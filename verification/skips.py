@@ -30,7 +30,7 @@ def comparisons(seed: int, quick: bool) -> Iterator[Comparison]:
 
 
 def tanh_branches(n: int, few: int, many: int, size: int, seed: int) -> Iterator[Comparison]:
-    """x + V tanh(W x): E‖Ju‖² by the recursion of infinite width, and its growth with √blocks.
+    """x + V tanh(W x): E‖Ju‖² by the recursion at infinite width, and its growth with √blocks.
 
     Yang and Schoenholz 2017: ln E‖Ju‖² → (8/3)/√(2π) √blocks.
     """
@@ -50,7 +50,7 @@ def tanh_branches(n: int, few: int, many: int, size: int, seed: int) -> Iterator
 
 
 def tanh_network(blocks: int, n: int) -> vgsim.MLP:
-    """x + V tanh(W x), all variances 1/n."""
+    """Return the network of blocks x + V tanh(W x), with weights of variance 1/n."""
     skips = vgsim.Residual(2, style="linear")
     return vgsim.MLP(2 * blocks, n, init="lecun_normal", residual=skips)
 
@@ -58,7 +58,7 @@ def tanh_network(blocks: int, n: int) -> vgsim.MLP:
 def relu_branches(
     n: int, blocks: int, branch: float | str, size: int, seed: int
 ) -> Iterator[Comparison]:
-    """x + α V ReLU(W x): E‖Ju‖² = (1 + α²)^blocks; factors (1 + r g)² + r² χ²_{n−1}."""
+    """x + α V ReLU(W x): E‖Ju‖² = (1 + α²)^blocks; factors (1 + r g)² + r² χ²_{n−1} per block."""
     residual = vgsim.Residual(2, style="linear", branch=branch, last_gain=math.sqrt(0.5))
     net = vgsim.MLP(2 * blocks, n, activation="relu", init="he_normal", residual=residual)
     x = log_square(vgsim.simulate(net, size, seed=seed, layers=(0,)))
@@ -72,7 +72,7 @@ def relu_branches(
 
 
 def linear_branches(size: int, seed: int) -> Iterator[Comparison]:
-    """x + G x: factors χ'²_n(n)/n, non-central; mean and variance of their logarithms."""
+    """x + G x: mean and variance of ln of the factors, non-central χ'²_n(n)/n."""
     depth = 40
     for n in (10, 32):
         law = theory.linear_residual_law(n, depth)
@@ -105,7 +105,7 @@ def pre_activated(n: int, size: int, seed: int) -> Iterator[Comparison]:
 
 
 def highway(size: int, seed: int) -> Iterator[Comparison]:
-    """Mean of ln ‖Ju‖² in other dense simulations, with their errors; ln E‖Ju‖² by mean field."""
+    """Mean of ln ‖Ju‖², from dense networks of another program; ln E‖Ju‖² by mean field."""
     n, depth = 400, 50
     for bias, expected, error in ((0.0, -34.92, 0.02), (-2.0, -11.93, 0.03)):
         net = vgsim.MLP(depth, n, init="lecun_normal", highway=vgsim.Highway(bias))
@@ -118,7 +118,7 @@ def highway(size: int, seed: int) -> Iterator[Comparison]:
 
 
 def picture(figure, seed: int) -> None:
-    """ln E‖Ju‖² of x + V tanh(W x) with depth, and the law of x + G x."""
+    """Draw ln E‖Ju‖² of x + V tanh(W x) against depth, and the law of x + G x."""
     left, right = figure.subplots(1, 2)
     blocks = np.array([4, 16, 36, 64, 100])
     found, limit = [], []

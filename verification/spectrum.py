@@ -1,7 +1,8 @@
-"""Moments m_k = tr(J Jᵀ)^k/n of the Jacobian's spectrum, seen through random cotangents.
+"""Moments m_k = E tr(J Jᵀ)^k/n of the spectrum of the Jacobian J, from random cotangents.
 
-All B examples are the same, so that they share J, and their cotangents u_b are independent. With
-S_B = Σ_b ‖Jᵀu_b‖²: E S_B = B E tr and E S_B² = B² E tr² + 2 B E tr (J Jᵀ)², hence
+The B examples of a batch are equal, so they have the same J; their cotangents u_b are independent.
+With S_B = Σ_b ‖Jᵀu_b‖² and M = J Jᵀ: E S_B = B E tr M and E S_B² = B² E (tr M)² + 2 B E tr M²,
+hence
 
     m_2/m_1² = n (ρ_1 − ρ_B)/(2 − 2/B),   ρ_B = E S_B²/(E S_B)².
 """
@@ -18,8 +19,8 @@ from verification.comparison import Array, Comparison
 
 B = 8
 CRITICAL_TANH = {"gain": math.sqrt(1.760955), "bias_std": math.sqrt(0.05)}
-TANH_SQUARE = (0.570048 - 0.05) / 1.760955  # E φ² at the fixed point q* of the above
-TANH_MU_2 = 1.34226  # E φ'^4/(E φ'²)² there
+TANH_SQUARE = (0.570048 - 0.05) / 1.760955  # E φ² at the fixed point q* of CRITICAL_TANH
+TANH_MU_2 = 1.34226  # E φ'^4/(E φ'²)² at q*
 
 
 def comparisons(seed: int, quick: bool) -> Iterator[Comparison]:
@@ -52,7 +53,7 @@ def comparisons(seed: int, quick: bool) -> Iterator[Comparison]:
 
 
 def squares(net: vgsim.MLP, x: Array, batch: int, size: int, seed: int) -> Array:
-    """S_B of `size` networks, on the input x."""
+    """Return S_B of `size` networks, for the input x."""
     samples = vgsim.simulate(
         net, size, seed=seed, layers=(0,), batch_size=batch, inputs=np.tile(x, (batch, 1))
     )
@@ -60,7 +61,7 @@ def squares(net: vgsim.MLP, x: Array, batch: int, size: int, seed: int) -> Array
 
 
 def second_moment(net: vgsim.MLP, x: Array, size: int, seed: int) -> tuple[float, float]:
-    """m_2/m_1² and its standard error."""
+    """Return m_2/m_1² and its standard error."""
     one = _rho(squares(net, x, 1, size, seed))
     many = _rho(squares(net, x, B, size, seed + 1))
     factor = net.widths[0] / (2 - 2 / B)
@@ -68,7 +69,7 @@ def second_moment(net: vgsim.MLP, x: Array, size: int, seed: int) -> tuple[float
 
 
 def first_moment(net: vgsim.MLP, x: Array, size: int, seed: int) -> Comparison:
-    """m_1 = (σ_w² p)^D = 1."""
+    """Compare m_1 with (σ_w² p)^D = 1."""
     s = squares(net, x, 1, size, seed) / net.widths[0]
     name = f"Gaussian, {net.activation.name}, n = {net.widths[0]}, D = {net.depth}: m_1"
     return Comparison(name, float(s.mean()), float(s.std() / math.sqrt(size)), 1.0)
@@ -81,10 +82,10 @@ def _rho(s: Array) -> tuple[float, float]:
 
 
 def gated_second_moment(n: int, depth: int, p: float) -> float:
-    """m_2/m_1² at finite width, where every unit of every layer is open with probability p.
+    """Return m_2/m_1² at finite width, if every unit is on with probability p.
 
-    With M = J Jᵀ, orthogonally invariant after every Gaussian matrix: exact recursion of
-    t = E (tr M)² and q = E tr M².
+    Exact recursion of t = E (tr M)² and q = E tr M², M = J Jᵀ, whose law is orthogonally invariant
+    after every Gaussian matrix.
     """
     t, q = float(n * n), float(n)
     for _ in range(depth):
@@ -95,7 +96,7 @@ def gated_second_moment(n: int, depth: int, p: float) -> float:
 
 
 def picture(figure, seed: int) -> None:
-    """m_2/m_1² as the depth grows."""
+    """Draw m_2/m_1² against depth."""
     n, depths = 128, np.array([1, 2, 4, 6, 8, 10])
     axes = figure.subplots()
     cases = {

@@ -1,4 +1,4 @@
-"""Orthogonal, uniform and Gaussian weights: laws of ln(‖G_0‖²/‖G_D‖²) without any technique."""
+"""Orthogonal, uniform and Gaussian weights: laws of ln(‖G_0‖²/‖G_D‖²) without techniques."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def orthogonal_linear(seed: int) -> Comparison:
 
 
 def orthogonal_relu(n: int, depth: int, size: int, seed: int) -> Iterator[Comparison]:
-    """Each layer multiplies by 2 Beta(K/2, (n − K)/2), K ~ Bin(n, ½), given K > 0."""
+    """Factors per layer 2 Beta(K/2, (n − K)/2), K ~ Bin(n, ½), given K > 0."""
     k = np.arange(1, n + 1)
     p = stats.binom.pmf(k, n, 0.5) / (1 - 0.5**n)
     m = p @ special.digamma(k / 2)
@@ -40,23 +40,23 @@ def orthogonal_relu(n: int, depth: int, size: int, seed: int) -> Iterator[Compar
     exact_mean = m - special.digamma(n / 2) + math.log(2)
     exact_variance = v - special.polygamma(1, n / 2)
     name = f"√2 orthogonal, ReLU, n = {n}, D = {depth}"
-    yield Comparison(f"{name}: mean a layer", *scaled(mean(x), 1 / depth), exact_mean)
-    yield Comparison(f"{name}: variance a layer", *scaled(variance(x), 1 / depth), exact_variance)
+    yield Comparison(f"{name}: mean per layer", *scaled(mean(x), 1 / depth), exact_mean)
+    yield Comparison(f"{name}: variance per layer", *scaled(variance(x), 1 / depth), exact_variance)
 
 
 def tapered(depth: int, size: int, seed: int) -> Iterator[Comparison]:
-    """Widths 16, 32, 16, …: backwards an isometry and a factor Beta(8, 8) by turns."""
+    """Widths 16, 32, 16, …: backward, layers are in turn an isometry and a factor Beta(8, 8)."""
     net = vgsim.MLP(depth, [16, 32] * (depth // 2) + [16], activation="linear", init="orthogonal")
     x = log_square(vgsim.simulate(net, size, seed=seed, layers=(0,)))
     exact = special.digamma(8) - special.digamma(16)
     spread = special.polygamma(1, 8) - special.polygamma(1, 16)
     name = "orthogonal, widths 16, 32, 16, …"
-    yield Comparison(f"{name}: mean a pair", *scaled(mean(x), 2 / depth), exact)
-    yield Comparison(f"{name}: variance a pair", *scaled(variance(x), 2 / depth), spread)
+    yield Comparison(f"{name}: mean per pair", *scaled(mean(x), 2 / depth), exact)
+    yield Comparison(f"{name}: variance per pair", *scaled(variance(x), 2 / depth), spread)
 
 
 def limits(n: int, depth: int, size: int, seed: int) -> Iterator[Comparison]:
-    """n Var/D, and −2 n mean/D, tend to one number as n → ∞."""
+    """n Var/D and −2 n mean/D have the same limit as n → ∞."""
     a = 0.25
     cases = {
         "√2 orthogonal, ReLU": ("relu", "orthogonal", 2.0, 3.0),
@@ -79,7 +79,7 @@ def limits(n: int, depth: int, size: int, seed: int) -> Iterator[Comparison]:
 
 
 def first_layer(n: int, size: int, seed: int) -> Iterator[Comparison]:
-    """A one-hot input to ReLU: n Var ln ‖X_1‖² → 2 μ_4 − 1, μ_4 the kurtosis of the weights."""
+    """One ReLU layer, one-hot input: n Var ln ‖X_1‖² → 2 μ_4 − 1, μ_4 the kurtosis of weights."""
     for law, kurtosis in (("uniform", 1.8), ("normal", 3.0)):
         net = vgsim.MLP(1, n, activation="relu", init=f"he_{law}")
         samples = vgsim.simulate(
@@ -91,7 +91,7 @@ def first_layer(n: int, size: int, seed: int) -> Iterator[Comparison]:
 
 
 def picture(figure, seed: int) -> None:
-    """Densities of ln(‖G_0‖²/‖G_D‖²) with their limits N(−βD/2n, βD/n)."""
+    """Draw densities of ln(‖G_0‖²/‖G_D‖²) with their limits N(−βD/2n, βD/n)."""
     n, depth = 128, 100
     axes = figure.subplots()
     grid = np.linspace(-12, 8, 400)

@@ -1,4 +1,4 @@
-"""vgsim collect, status, show, merge and export, against vgsim.collect in Python."""
+"""vgsim collect, status, show, merge and export, compared with vgsim.collect in Python."""
 
 import csv
 import io
@@ -35,7 +35,7 @@ NETWORKS = [
 
 @pytest.fixture
 def file(tmp_path):
-    """A study file, with what is given in place of or after STUDY."""
+    """Write a study file with the given text, by default STUDY, followed by `more`."""
 
     def write(text=STUDY, more=""):
         path = tmp_path / "study.toml"
@@ -68,7 +68,7 @@ def wait_for_blocks(store, process):
 
 
 def damage(store):
-    """Alter a count; return what is damaged."""
+    """Alter a count; return the name of the damaged block."""
     sql(store, "UPDATE counts SET exploding = exploding + 1 WHERE (task, first) = (1, 0)")
     return f"samples 0 to 999 of {NETWORKS[0]!r}"
 
@@ -179,8 +179,14 @@ def test_errors_of_the_file_are_listed(command, file, tmp_path):
     ("options", "message"),
     [
         ([], "the following arguments are required: --store"),
-        (["--executor", "process:0"], "argument --executor: 'process:0' is none of process:N with"),
-        (["--executor", "slurm"], "argument --executor: 'slurm' is none of process:N with N >= 1"),
+        (
+            ["--executor", "process:0"],
+            "argument --executor: 'process:0' is not one of process:N with",
+        ),
+        (
+            ["--executor", "slurm"],
+            "argument --executor: 'slurm' is not one of process:N with N >= 1",
+        ),
         (["--store", "s3://bucket/x"], "--store must name a file of this machine, got "),
         (["--store", "x", "--threads", "0"], "--threads must be"),
         (
@@ -232,7 +238,7 @@ def test_an_interrupted_study_goes_on(command, started, file, tmp_path, number):
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "")
-    assert f"what is done is in {store}: the same command goes on" in err
+    assert f"finished blocks are in {store}: repeat the command to continue" in err
     assert "Traceback" not in err
     code, out, _ = command("show", store, "--json")
     assert code == 0
@@ -277,7 +283,7 @@ def test_status(command, store):
         "networks  4 of 4 finished",
         "work      100.0 %",
     ]
-    assert out.splitlines()[3].startswith("idle      no process draws samples; last written ")
+    assert out.splitlines()[3].startswith("idle      no process is running; last written ")
     found = json.loads(command("status", store, "--json")[1])
     assert (found["samples"], found["target"], found["runs"]) == (12_000, 12_000, 0)
 
@@ -375,8 +381,8 @@ def test_merge(command, tmp_path, study):
     assert (code, err) == (0, "")
     assert out.splitlines() == [
         f"{tmp_path / 'a'} added 6,000 samples",
-        f"{tmp_path / 'b'} added 4,000 samples; 2 blocks were there already",
-        f"{tmp_path / 'c'} added 2,000 samples; 4 blocks were there already",
+        f"{tmp_path / 'b'} added 4,000 samples; 2 blocks existed already",
+        f"{tmp_path / 'c'} added 2,000 samples; 4 blocks existed already",
         f"{tmp_path / 'all'} holds 12,000 samples of 4 networks",
     ]
     found = vgsim.load(tmp_path / "all")

@@ -1,4 +1,4 @@
-"""Study files: what they stand for, and every error with the path of its key."""
+"""Study files: their networks and arguments, and every error with the path of its key."""
 
 import os
 import random
@@ -47,7 +47,7 @@ def errors(text):
     return str(caught.value).splitlines()
 
 
-# What a file stands for
+# The study of a file
 
 
 def test_a_study():
@@ -209,7 +209,7 @@ def test_the_studies_of_the_manual():
             'inputs = "no.npy"\n' + SWEEP,
             ["inputs must be 'normal' or an .npy file: 'no.npy"],
         ),
-        ("seed = 0\n", ["a study needs one [[sweep]] or more"]),
+        ("seed = 0\n", ["a study needs at least one [[sweep]]"]),
         ("seed = 0\nsweep = 3\n", ["sweep must be a table: [sweep] or [[sweep]], got 3"]),
         ("stop = 0.1\n" + SWEEP, ["stop must be a table: [stop] or [[stop]], got "]),
         # rules
@@ -253,7 +253,7 @@ def test_the_studies_of_the_manual():
         ),
         (
             "[[sweep]]\nwidth = []\ndepth = 10",
-            ["sweep[0].width is an empty list: a sweep over no"],
+            ["sweep[0].width is an empty list, so the sweep has"],
         ),
         (
             "[[sweep]]\nwidth = 8\ndepth = [0, 10, -1]",
@@ -371,7 +371,7 @@ def test_the_combination_is_named():
 def test_a_file_that_is_no_text(tmp_path):
     file = tmp_path / "study.toml"
     file.write_bytes(b"seed = 1\n\xff")
-    with pytest.raises(StudyFileError, match="study.toml: TOML must be UTF-8, and line 2 is not"):
+    with pytest.raises(StudyFileError, match="study.toml: TOML must be UTF-8, line 2 is not"):
         read_study(file)
 
 
@@ -422,7 +422,7 @@ def test_odd_values_are_named_with_file_and_key(text, expected):
 def test_a_pipe_and_a_device_are_refused_and_not_read(tmp_path):
     os.mkfifo(pipe := tmp_path / "study.toml")
     for path in pipe, os.devnull:
-        with pytest.raises(StudyFileError, match="must be a regular file, no pipe and no dev"):
+        with pytest.raises(StudyFileError, match="must be a regular file, not a pipe or a dev"):
             read_study(path)
     file = tmp_path / "other.toml"
     file.write_text(f'inputs = "study.toml"\n{SWEEP}')

@@ -1,4 +1,4 @@
-"""The commands vgsim theory and vgsim depth, against the library and known numbers."""
+"""The commands vgsim theory and vgsim depth, compared with the library and known numbers."""
 
 import csv
 import io
@@ -310,7 +310,7 @@ def test_errors_are_one_line(command, arguments, message, tmp_path, monkeypatch)
     assert os.listdir(tmp_path) == []
 
 
-# what run prints of clipping
+# clipping in the table of vgsim run
 
 
 def test_run_prints_the_share_of_clipped_entries(output):
@@ -318,7 +318,7 @@ def test_run_prints_the_share_of_clipped_entries(output):
     net = vgsim.MLP(6, 8, clip=vgsim.ClipValue(0.5))
     s = vgsim.simulate(net, 50, layers=(2,), record=("gradient", "clipped"))
     out = output("run", *one, "--layer", 2)
-    assert "clipped: mean share of the entries of G_2 cut" in out
+    assert "clipped: mean fraction of clipped entries of G_2" in out
     (line,) = [line for line in out.splitlines() if line.startswith("    6 ")]
     assert line.split()[-2] == f"{s.clipped.mean():.4f}"
     (row,) = json.loads(output("run", *one, "--layer", 2, "--json"))["rows"]

@@ -1,4 +1,4 @@
-"""Data that workers map from the memory of the process that collects."""
+"""Input data that workers map from the shared memory of the collecting process."""
 
 import os
 
@@ -40,7 +40,7 @@ def test_what_is_no_longer_lent_is_missing(data):
 
 @pytest.mark.parametrize("what", ["nothing", "pipe", "file", "folder"])
 def test_whatever_else_lies_there_is_not_taken_for_data(data, tmp_path, what):
-    """On another machine the path may be that of anything: it is neither read nor waited for."""
+    """On another machine the path may be a pipe or another file, which must not be read."""
     path = tmp_path / "there"
     if what == "pipe":
         os.mkfifo(path)

@@ -1,4 +1,4 @@
-"""A study is the samples that simulate gives, counted, however it was run and interrupted."""
+"""A study has the counts of the samples of simulate, however it was run or interrupted."""
 
 import multiprocessing
 import signal
@@ -29,7 +29,7 @@ THRESHOLDS = (0.01, 0.5)
 
 
 def counted(network, n, layers=(0,), thresholds=THRESHOLDS, **setting):
-    """The tally of a network's first n samples, from one run."""
+    """Return the tally of the first n samples of a network, from one run."""
     return Blocks.of(vgsim.simulate(network, n, layers=layers, **setting), thresholds).total()
 
 
@@ -94,7 +94,7 @@ def test_any_order_of_work(make):
 
 
 def first_reached(network, rules, most, **setting):
-    """The least number of whole blocks after which all rules are reached, looked up one by one."""
+    """Return the number of samples after the first block at which all rules are met."""
     layers = sorted({rule.layer for rule in rules})
     for n in range(1000, most + 1, 1000):
         s = vgsim.simulate(network, n, layers=layers, **setting)
@@ -129,7 +129,7 @@ def test_precision(name, tmp_path):
         assert collected(**arguments, executor=executor) == study
     collected(**arguments | {"max_samples": 1000}, store=tmp_path / "a")
     assert collected(**arguments, store=tmp_path / "a") == study
-    collected(**arguments | {"stop": None}, store=tmp_path / "b")  # more than the rules ask for
+    collected(**arguments | {"stop": None}, store=tmp_path / "b")  # more than the rules need
     assert collected(**arguments, store=tmp_path / "b") == study
 
 
@@ -144,7 +144,7 @@ def test_precision_without_max_samples():
 
 
 def test_little_is_drawn_beyond_a_rule():
-    """A quarter more than what counts, but for the beginning, or nothing else is to do."""
+    """At most a quarter more than the counted samples, except at the start or for idle workers."""
     rule = Precision(0.01, threshold=0.5)
     with LastFirst(2) as executor:
         study = collected(stop=rule, executor=executor)
@@ -165,7 +165,7 @@ def test_little_is_drawn_beyond_a_rule():
     ],
 )
 def test_coverage_where_a_rule_stopped(rng, p, rule):
-    """The intervals hold p in 95 % of the studies or more, though each chose when to stop."""
+    """Under a stop rule, the intervals contain p in at least 95 % of the studies."""
     task = Task(vgsim.MLP(3, 4), thresholds=(0.5,))
     other = 0 if rule.event == "vanishing" else 1000
     held, ns = 0, set()
@@ -182,7 +182,7 @@ def test_coverage_where_a_rule_stopped(rng, p, rule):
 
 
 def test_rules_stop_alike_whatever_the_cuts(rng):
-    """The same blocks in units of any size, in any order, stop at the same sample."""
+    """Units of any size, received in any order, end at the same sample."""
     task = Task(vgsim.MLP(3, 4), thresholds=(0.5,))
     vanishing = rng.binomial(1000, 0.3, size=60)
     rules = (Precision(0.02, threshold=0.5), Precision(relative=0.05, threshold=0.5))
@@ -217,7 +217,7 @@ def test_max_seconds(executor):
 
 
 def test_max_seconds_waits_without_work():
-    """A unit that takes longer than the study may is waited for, and the processor rests."""
+    """A unit that outlasts the time limit is finished; waiting for it uses no processor time."""
     with ThreadPoolExecutor(1) as executor:
 
         class Slow(ThreadPoolExecutor):
@@ -265,7 +265,7 @@ def test_more_tasks_in_the_same_store(tmp_path):
 
 
 class Instant(Executor):
-    """Works at once, and says that a block takes a millisecond."""
+    """Runs units at once, and reports a millisecond per block."""
 
     _max_workers = 1
 
@@ -346,7 +346,7 @@ def test_ctrl_c(start_python, tmp_path):
         ({"tasks": []}, ValueError, "tasks must hold at least one network, got none"),
         ({"tasks": NETS[0]}, TypeError, "tasks must be an iterable of networks, got MLP"),
         ({"tasks": [NETS[0], 3]}, TypeError, "tasks must be"),
-        ({"tasks": [*NETS, NETS[1]]}, ValueError, "once, got twice MLP.depth=20, width=8"),
+        ({"tasks": [*NETS, NETS[1]]}, ValueError, "once, got MLP.depth=20, width=8.*twice"),
         ({"max_samples": None}, ValueError, "max_samples or stop or max_seconds must be given"),
         ({"max_samples": None, "stop": []}, ValueError, "or max_seconds must be given"),
         ({"max_samples": 0}, ValueError, "max_samples must be"),
@@ -358,11 +358,11 @@ def test_ctrl_c(start_python, tmp_path):
             TypeError,
             "stop must be a vgsim.Precision .* got 1",
         ),
-        ({"stop": Precision(0.1, layer=2)}, ValueError, "layers must hold layer 2, which stop"),
+        ({"stop": Precision(0.1, layer=2)}, ValueError, "layers must include layer 2 of the"),
         (
             {"stop": Precision(0.1, threshold=0.1)},
             ValueError,
-            "thresholds must hold 0.1, which stop watches, got .0.01, 0.5.",
+            "thresholds must include 0.1 of the stop rule, got .0.01, 0.5.",
         ),
         ({"layers": (0, 4)}, ValueError, "0 to depth = 3, got 4"),
         ({"thresholds": (2.0,)}, ValueError, "threshold"),
@@ -411,12 +411,12 @@ def test_fork_is_refused_after_openmp():
 def test_executor_that_takes_no_work():
     executor = ThreadPoolExecutor(1)
     executor.shutdown()
-    with pytest.raises(RuntimeError, match="ThreadPoolExecutor takes no more work .*new one"):
+    with pytest.raises(RuntimeError, match="ThreadPoolExecutor takes no more work .*make a new"):
         collected(max_samples=1000, executor=executor)
 
 
 class Failing(ThreadPoolExecutor):
-    """Fail at the units that begin at sample 2000, so many times."""
+    """Fails `times` times at units that begin at sample 2000."""
 
     def __init__(self, error, times=100):
         super().__init__(1)
@@ -432,7 +432,7 @@ class Failing(ThreadPoolExecutor):
 
 
 class KilledWorker(Exception):
-    """What Dask calls it."""
+    """An error with the name of Dask's."""
 
 
 @pytest.mark.parametrize(
@@ -449,7 +449,7 @@ def test_failing_work_is_named(error, kind, message, tmp_path):
     with Failing(error) as executor, pytest.raises(kind, match=message):
         collected(NETS[:1], max_samples=9000, executor=executor, store=tmp_path / "x")
     blocks = held(tmp_path / "x", Task(NETS[0], thresholds=THRESHOLDS))
-    assert blocks.end in (1000, 2000)  # what had come back by then
+    assert blocks.end in (1000, 2000)  # the blocks received before the error
     assert collected(NETS[:1], max_samples=9000, store=tmp_path / "x")[0].n == 9000
 
 
@@ -504,7 +504,7 @@ def test_progress_is_shown(tty, progress, expected):
 
 
 class Ending(Executor):
-    """Works at once, and takes no more after some units."""
+    """Runs units at once, and refuses to submit more than `units`."""
 
     def __init__(self, units):
         self.left = units

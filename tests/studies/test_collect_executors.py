@@ -1,4 +1,4 @@
-"""One study has the same bits on threads, processes, Dask and MPI, and when workers are killed."""
+"""A study has the same bits on threads, processes, Dask and MPI, and when workers are killed."""
 
 import multiprocessing
 import os
@@ -48,7 +48,7 @@ def drawn():
 
 
 def run_script(tmp_path, code, *command):
-    """Run Python on a script with the study in it, in `tmp_path`; return what it writes."""
+    """Run a script, preceded by the code of the study, in `tmp_path`; return its stdout."""
     (tmp_path / "script.py").write_text(STUDY + code)
     done = subprocess.run(
         [*command, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=120
@@ -132,9 +132,9 @@ if __name__ == "__main__":
 
 
 def test_dask(whole, drawn, tmp_path):
-    """By a cluster of two processes; then one of them is killed in mid-study.
+    """On a cluster of two processes; then one of them is killed during the study.
 
-    The client, and the scheduler in its process, pickle data once each at most.
+    The client, and the scheduler in its process, pickle the data at most once each.
     """
     pytest.importorskip("distributed", reason="needs dask.distributed")
     done = run_script(tmp_path, DASK, sys.executable)
@@ -170,7 +170,7 @@ def test_mpi(whole, drawn, tmp_path, mpiexec):
 
 
 class Pool(ProcessPoolExecutor):
-    """Two processes; the sizes of the units that are sent to them are kept."""
+    """Two processes; records the pickled sizes of the submitted units."""
 
     def __init__(self, *initializer):
         super().__init__(2, multiprocessing.get_context("spawn"), *initializer)
@@ -182,7 +182,7 @@ class Pool(ProcessPoolExecutor):
 
 
 def note_arrivals(path):
-    """Have this process write its number to a file whenever data arrive in it."""
+    """Make this process write its id to a file whenever it receives data."""
     data = carried.Reference.data
 
     def noting(reference):
@@ -204,7 +204,7 @@ def test_data_reach_each_process_once(drawn, tmp_path):
 
 
 class Apart(Executor):
-    """Two workers in turn, each with the memory of a process of its own."""
+    """Two simulated worker processes, used in turn, each with its own data."""
 
     _max_workers = 2
 
@@ -230,7 +230,7 @@ class Apart(Executor):
 
 @pytest.mark.parametrize("lending", [True, False])
 def test_data_are_sent_where_they_cannot_be_lent(drawn, monkeypatch, lending):
-    """Twice at most to each worker, for which two units were on their way before they were."""
+    """At most twice to each worker: two units are submitted before its first error arrives."""
     if not lending:
         monkeypatch.delattr(os, "memfd_create", raising=False)
     elif not hasattr(os, "memfd_create"):
@@ -242,14 +242,14 @@ def test_data_are_sent_where_they_cannot_be_lent(drawn, monkeypatch, lending):
 
 
 def test_threads_of_a_pool_have_the_data(drawn):
-    """And keep them no longer than the study."""
+    """Threads share the data of the process, and keep them only during the study."""
     with ThreadPoolExecutor(2) as executor:
         assert vgsim.collect(narrow, **on_data, executor=executor) == drawn
     assert carried._kept is None
 
 
 def test_threads_of_a_unit(monkeypatch):
-    """One in a worker of an executor, all of this process without; what is asked for wins."""
+    """By default one with an executor and all without; `n_threads` overrides both."""
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     with ThreadPoolExecutor(5) as executor:
         assert (Workers(executor, None).n_threads, Workers(executor, None).count) == (1, 5)

@@ -1,4 +1,4 @@
-"""A study that is killed again and again loses nothing, and ends with the bits it had to have."""
+"""A study that is killed repeatedly loses no stored block, and has the same bits at the end."""
 
 import signal
 import subprocess
@@ -66,7 +66,7 @@ for line in sys.stdin:  # OpenMP never runs in this process, so that it may fork
 
 @pytest.fixture
 def server():
-    """A process that begins a study as quickly as it can fork."""
+    """A process that forks a study for each line on its stdin."""
     with subprocess.Popen(
         [sys.executable, "-c", STUDY + SERVER],
         stdin=subprocess.PIPE,
@@ -79,7 +79,7 @@ def server():
 
 
 def reached(path):
-    """How many samples each task in a store has from sample 0 on."""
+    """Return the number of consecutive samples from 0 on of each task in a store."""
     if not path.exists():
         return Counter()
     with Reader(path) as store:
@@ -119,4 +119,4 @@ def test_kills_at_any_instant(server, tmp_path, rng):
         if killed >= KILLS:
             break
     assert killed >= KILLS
-    assert useful > KILLS / 4  # had done something by then
+    assert useful > KILLS / 4  # these had stored new blocks

@@ -1,4 +1,4 @@
-"""Tallies that samples can have given, and their neighbours that none can."""
+"""Tallies that samples can have, and similar ones that no samples can have."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ from vgsim._studies.blocks import Blocks
 from vgsim._studies.possible import UNIT, check_tally
 from vgsim._studies.tally import Tally
 
-FAR, MANY = 2**37, 2**60  # bins, samples: at the ends of what is possible
+FAR, MANY = 2**37, 2**60  # largest bin, and a very large number of samples
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def counted():
 
 @pytest.fixture(scope="module")
 def extreme():
-    """As many samples at the one end of the range of R as at the other."""
+    """A tally with half of its samples at each end of the range of R."""
     half = np.array([[MANY]])
     return replace(
         Tally.empty((0,), (1.0,)),

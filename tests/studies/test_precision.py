@@ -1,4 +1,4 @@
-"""The rule that stops a study once a probability is known well enough."""
+"""Precision, the stop rule of a study."""
 
 import math
 import pickle
@@ -92,7 +92,7 @@ def test_precision_refuses(arguments, error, message):
 
 
 def test_precision_on_a_simulation():
-    """What the rule says agrees with the interval that Samples gives."""
+    """The rule is met exactly if the interval of Samples is narrow enough."""
     net = vgsim.MLP(depth=50, width=32, activation="relu", init="he_normal")
     s = vgsim.simulate(net, 2000, layers=(0,))
     p = s.probability("vanishing", threshold=0.1, method="anytime")

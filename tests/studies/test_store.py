@@ -1,4 +1,4 @@
-"""A store gives back what was written; several processes append to it; stores are merged."""
+"""Stores: reading and writing, several processes, merging."""
 
 import json
 import os
@@ -138,7 +138,7 @@ def test_a_transaction_is_all_or_nothing(path):
     assert held(path) == tally(0, 6000)
 
 
-# What is no store.
+# Files that are not stores.
 
 
 @pytest.mark.parametrize("start", [Store, Reader])
@@ -166,7 +166,7 @@ def test_a_folder_is_refused_by_name(tmp_path):
 def test_other_files_are_left_alone(tmp_path, content):
     (tmp_path / "thesis").write_bytes(content)
     for use in (Store, Reader):
-        with pytest.raises(ValueError, match=f"{tmp_path}/thesis is no store of a study"):
+        with pytest.raises(ValueError, match=f"{tmp_path}/thesis is not the store of a study"):
             use(tmp_path / "thesis")
     assert (tmp_path / "thesis").read_bytes() == content
 
@@ -175,7 +175,7 @@ def test_another_programs_database_is_left_alone(tmp_path):
     sql(tmp_path / "x", "CREATE TABLE tasks (id)")
     before = (tmp_path / "x").read_bytes()
     for use in (Store, Reader, vgsim.load):
-        with pytest.raises(ValueError, match=f"{tmp_path}/x is no store of a study"):
+        with pytest.raises(ValueError, match=f"{tmp_path}/x is not the store of a study"):
             use(tmp_path / "x")
     assert (tmp_path / "x").read_bytes() == before
 
@@ -209,7 +209,7 @@ def test_other_stream_version(path, tmp_path):
     ((key, made),) = sql(path, "SELECT key, provenance FROM runs")
     made = json.dumps(json.loads(made) | {"stream_version": "99"})
     sql(path, "UPDATE runs SET provenance = ?, checksum = ?", made, checksum(key, made))
-    message = "stream version 99, this vgsim draws version .*: it can be read, but not"
+    message = "stream version 99, this vgsim has version .*: the store can be read, but not"
     with pytest.raises(ValueError, match=message):
         Store(path)
     with pytest.raises(ValueError, match=message):
@@ -284,7 +284,7 @@ def test_claims_of_a_lost_run_are_void(path, lost):
 
 
 class Instant(Executor):
-    """Works at once; another process delivers its blocks with the tenth unit."""
+    """Runs units at once; at the tenth, another process stores its blocks."""
 
     _max_workers = 1
 
@@ -301,7 +301,7 @@ class Instant(Executor):
 
 
 def test_blocks_of_another_run_that_come_late(tmp_path, monkeypatch):
-    """Those after a unit that another run drew are taken once, unit by unit."""
+    """Blocks that another run stores during the study are counted once, unit by unit."""
     monkeypatch.setattr("vgsim._studies.scheduler.UNIT_BLOCKS", 2)
     path, task = tmp_path / "x", Task(NET)
     far = Store(path)
@@ -484,7 +484,7 @@ def test_descriptions_are_json(path):
 
 
 def test_the_queries_of_the_page(tmp_path):
-    """The queries in docs/studies.md, against the same numbers from the study."""
+    """The queries in docs/studies.md return the numbers of the study."""
     page = (Path(__file__).parents[2] / "docs" / "studies.md").read_text(encoding="utf-8")
     p_vanishing, smallest_depth, runs = re.findall(r"```sql\n(.*?)```", page, re.DOTALL)
     networks = vgsim.sweep(

@@ -1,4 +1,4 @@
-"""A damaged store is named, not used, and mended: it never gives what was not written."""
+"""Damaged parts of a store are reported, not used, and replaced when a study continues."""
 
 import os
 import shutil
@@ -19,21 +19,21 @@ from vgsim._studies.task import Task
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """A closed store of two tasks, of several pages: its path."""
+    """Path of a closed store with two tasks and several pages."""
     path = tmp_path_factory.mktemp("stores") / "whole"
     return make_store(path, (0, 12_000), (12_000, 15_000), tasks=(TASK, OTHER))
 
 
 @pytest.fixture
 def path(whole, tmp_path):
-    """A copy of that store, to be damaged."""
+    """Path of a copy of that store, to be damaged."""
     return Path(shutil.copy(whole, tmp_path / "study"))
 
 
 def check_and_redo(path, tasks=(TASK, OTHER)):
-    """Check that a damaged store gives only what was written, and goes on from there.
+    """Check that a damaged store yields only blocks that were written, and can be continued.
 
-    Returns what it says of the damage: warnings, or the refusal.
+    Returns the warnings, or the message of the error.
     """
     whole = {task: tally(0, 15_000, task) for task in tasks}
     with warnings.catch_warnings(record=True) as said:
@@ -63,7 +63,7 @@ def test_cut_file(path, twentieth):
 
 
 def rows(path):
-    """The rows of a file, or what is wrong with it."""
+    """Return the rows of a file, or the error."""
     try:
         with closing(sqlite3.connect(path)) as connection:
             return [
@@ -81,7 +81,7 @@ def test_flipped_bits(path, whole, rng, bits, case):
     for place in rng.integers(0, 8 * len(data), bits):
         data[place // 8] ^= 1 << place % 8
     path.write_bytes(data)
-    same = rows(path) == rows(whole)  # unused bytes were hit
+    same = rows(path) == rows(whole)  # only unused bytes were changed
     assert check_and_redo(path) or same
 
 
@@ -120,7 +120,7 @@ def test_altered_rows(path, name):
         what = "damaged pages or rows: CHECK constraint failed in "
     assert str(said[0].message).startswith(f"{path}: left out {what}")
     assert check_and_redo(path)
-    if name != "place":  # nothing is left of it
+    if name != "place":  # the block is lost
         with Reader(path) as store:
             store.check_blocks()
             assert store.damaged == []
@@ -149,7 +149,7 @@ def test_altered_descriptions(path, statement, what):
     assert len(check_and_redo(path)) >= 1
     status(path)
     with warnings.catch_warnings():
-        if "provenance" in what:  # which cannot be mended
+        if "provenance" in what:  # provenance is not replaced
             warnings.simplefilter("ignore")
         assert len(vgsim.load(path)) == 2
 
@@ -178,7 +178,7 @@ def test_a_collected_study_mends_its_store(tmp_path):
     [("dead", -1), ("bins", 2**50), ("counts", 0), ("sums", 2**60), ("underflow", 2000)],
 )
 def test_forged_blocks(path, column, value):
-    """Blocks that no samples can have given, with the right checksum."""
+    """Blocks with counts that no samples can have, and matching checksums."""
     blocks = tally(3000, 4000)
     getattr(blocks, column).flat[0] = value
     if column == "bins":
@@ -188,7 +188,7 @@ def test_forged_blocks(path, column, value):
         seal, payload)  # fmt: skip
     sql(path, "UPDATE counts SET dead = ? WHERE (task, first) = (1, 3000)", counts[0][-1])
     with pytest.warns(UserWarning, match="left out samples .* cannot come from samples"):
-        assert held(path) is None  # nor what was read together with it
+        assert held(path) is None  # blocks read together with it are not used either
     with Store(path) as store:
         store.add([TASK])
         with pytest.warns(UserWarning, match="left out"):

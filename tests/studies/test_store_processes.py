@@ -1,4 +1,4 @@
-"""A store outlives kills and full disks, and several processes draw samples into it at once."""
+"""A store after kills and on full disks, and several processes that append to it at once."""
 
 import os
 import shutil
@@ -52,7 +52,7 @@ with Store(path) as store:
 
 @pytest.fixture
 def run_python():
-    """Start Python on code; at the end of the test the process is killed."""
+    """Start Python processes, which are killed at the end of the test."""
     processes = []
 
     def start(code, *arguments, **options):
@@ -73,17 +73,17 @@ def run_python():
 @pytest.mark.parametrize(
     ("words", "error", "message"),
     [
-        ("database or disk is full", OSError, "no space is left; what it holds is safe: make room"),
+        ("database or disk is full", OSError, "no space is left: free some; stored blocks are"),
         ("attempt to write a readonly database", OSError, "it cannot be written: use another path"),
-        ("disk I/O error", OSError, "it cannot be read or written; what it holds is safe"),
+        ("disk I/O error", OSError, "it cannot be read or written; stored blocks are safe"),
         ("locking protocol", OSError, "it cannot be used"),
     ],
 )
 def test_failing_disk(path, monkeypatch, words, error, message):
-    def failing(self, statement):
+    def failing(self, statement, *parameters):
         if statement == "COMMIT":
             raise sqlite3.OperationalError(words)
-        patiently(self, statement)
+        return patiently(self, statement, *parameters)
 
     patiently = store_file.StoreFile._patiently
     with Store(path) as store:
@@ -122,18 +122,18 @@ def test_read_only_file(path):
 
 
 def test_file_size_limit(run_python, tmp_path):
-    """A file that grows until it is larger than the process may write."""
+    """The file reaches the largest size that the process may write."""
     process = run_python(
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n" + FILL, tmp_path / "x"
     )
     out, err = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "it cannot be read or written; what it holds is safe" in err
+    assert "it cannot be read or written; stored blocks are safe" in err
     assert held(tmp_path / "x") == tally(0, int(out.split()[-1]))
 
 
 def in_a_small_file_system(tmp_path, commands):
-    """Run shell commands where "$disk" is 256 kB of memory, mounted for them alone."""
+    """Run shell commands in which "$disk" is a private file system of 256 kB in memory."""
     (tmp_path / "disk").mkdir()
     for name, code in (("fill", FILL), ("read", READ)):
         (tmp_path / name).write_text(PREAMBLE + code)
@@ -177,7 +177,7 @@ def test_full_disk(tmp_path):
         f"holds {end}",
     ]
     assert out[place + 1 : place + 3] == [f"found {end}", f"wrote {end + 1000}"]
-    assert err.count("OSError: [Errno 28] no space is left; what it holds is safe: make room") == 2
+    assert err.count("OSError: [Errno 28] no space is left: free some; stored blocks are safe") == 2
 
 
 def test_read_only_file_system(tmp_path):
@@ -206,13 +206,13 @@ while True:
 
 @pytest.mark.parametrize(("code", "seconds"), [(FILL, 0.1), (OPEN_AND_FILL, 0.5)])
 def test_killed_writers_lose_nothing(run_python, tmp_path, rng, code, seconds):
-    """What a process said was written is there after any number of kills, and nothing else."""
+    """After any number of kills, the store has exactly the blocks reported as written."""
     path, said, rounds = tmp_path / "x", 0, 0
     while rounds < 6 or said < 2000:
         rounds += 1
         process = run_python(code, path)
         assert process.stdout.readline().split()[0] == "found"
-        time.sleep(rng.uniform(0, seconds * rounds))  # longer where the machine is slow
+        time.sleep(rng.uniform(0, seconds * rounds))  # longer each round, for slow machines
         process.send_signal(signal.SIGKILL)
         out, err = process.communicate(timeout=60)
         assert err == ""
@@ -274,7 +274,7 @@ study.save(sys.argv[2])
 
 
 def run_together(run_python, paths, tmp_path):
-    """Run the study in a process a path, all at once; return what they saved."""
+    """Run the study in one process per path at the same time; return the studies."""
     pipes = {"stdin": subprocess.PIPE}
     processes = [
         run_python(COLLECT, p, tmp_path / f"{i}.npz", **pipes) for i, p in enumerate(paths)

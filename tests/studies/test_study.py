@@ -1,4 +1,4 @@
-"""Studies: what they refuse, find and add, and how they travel."""
+"""Studies: errors, find, addition, tables, files and labelled data."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def test_what_cannot_be_added_is_refused_with_the_reason(study):
         study + Study([result(shallow, 1500, 1600, thresholds=(0.5,))])
     with pytest.raises(ValueError, match="they differ in network .*; dtype"):
         result(shallow) + result(NETWORKS["deep"], dtype="float64")
-    with pytest.raises(ValueError, match="is in the study twice"):
+    with pytest.raises(ValueError, match="is in the results twice"):
         Study([result(shallow), result(shallow, seed=3)])
     with pytest.raises(TypeError):
         study + 1
@@ -193,7 +193,7 @@ def test_find(study):
     assert study.find(depth=100).provenance == study.provenance
     assert len(study.find()) == len(study)
     with pytest.raises(
-        ValueError, match="colour is a field of no network of the study; they have .*depth"
+        ValueError, match="colour is not a field of any network of the study; those are .*depth"
     ):
         study.find(colour="red")
     assert len(Study([]).find(depth=3)) == 0
@@ -212,7 +212,7 @@ def test_a_study_is_a_sequence(study):
 
 def test_dataframe(study):
     frame = study.to_dataframe()
-    assert len(frame) == 4 * len(study)  # a row a layer and threshold
+    assert len(frame) == 4 * len(study)  # one row per layer and threshold
     assert frame["kind"].tolist()[-4:] == ["RNN"] * 4
     assert frame["layer"].tolist() == [0, 0, 5, 5] * len(study)
     assert frame["threshold"].tolist() == list(study[0].task.thresholds) * 2 * len(study)

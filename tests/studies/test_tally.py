@@ -1,4 +1,4 @@
-"""Tallies and blocks beside the samples themselves, counted one by one in Python's integers."""
+"""Tallies and blocks, compared with counts of the samples in Python integers."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def samples_of(ratio, first=0, output=None, rms=None):
 
 @st.composite
 def some_samples(draw):
-    """Samples of every kind: few and many, narrow and wide, with dead ones."""
+    """Samples of different numbers and ranges of R, with dead ones."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     n, k = draw(st.integers(1, 2600)), draw(st.integers(1, 3))
     scale = draw(st.sampled_from([0.0, 1e-9, 0.1, 3.0, 200.0, 1e8]))
@@ -163,7 +163,7 @@ def test_cdf_is_exact_between_bins_and_monotonic_within(rng):
 
 
 def test_sums_are_exact_at_the_ends_of_the_range():
-    """Where floats of any kind would have lost most of the digits."""
+    """Float sums would lose most of their digits here."""
     ends = [-3e8 + 2.0**-24, 3e8, -(2.0**31) + 2.0**-21, 2.0**31 - 2.0**-21, 2.0**-32, -0.0]
     ratio = np.resize(ends, (3000, 1))
     ratio[::7] = -np.inf
@@ -171,7 +171,7 @@ def test_sums_are_exact_at_the_ends_of_the_range():
     q = [int(Fraction(r) * 2**32) for r in ratio[:, 0].tolist() if r > -math.inf]
     assert tally.sums == (sum(q),)
     assert tally.squares == (sum(x * x for x in q),)
-    assert len(str(tally.squares[0])) > 39  # more than 128 bits hold
+    assert len(str(tally.squares[0])) > 39  # more than 128 bits
     assert tally.quantile(1.0, 1) == pytest.approx(2.0**31, abs=1 / BINS)
 
 
@@ -212,7 +212,7 @@ def test_blocks_are_cut_at_multiples_and_know_their_events(rng):
 
 
 def test_many_blocks_are_the_same_as_few_at_a_time(rng):
-    """More blocks than are tallied in one go."""
+    """More blocks than `Blocks.of` tallies at once."""
     samples = samples_of(rng.normal(size=(150_300, 1)), first=700)
     blocks = Blocks.of(samples, THRESHOLDS)
     step = 20_000

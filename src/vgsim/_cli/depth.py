@@ -1,4 +1,4 @@
-"""What the command vgsim depth does."""
+"""The command vgsim depth."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = ["depth"]
 
 @dataclass(frozen=True)
 class Findings:
-    """A depth curve, and what is said of it as a whole; None, and why, where nothing is."""
+    """A depth curve and its estimates; `reasons` say why estimates are None."""
 
     curve: DepthCurve
     columns: list[Column]
@@ -41,11 +41,11 @@ class Findings:
     scale: DepthScale | None
     reasons: tuple[str, ...]
     xi_grad: float | None  # mean field
-    theory_scale: float | None  # of the means in the table
+    theory_scale: float | None  # from the means in theory
 
     @property
     def estimates(self) -> dict[str, Estimate | None]:
-        """Everything that is estimated of the whole curve, by name."""
+        """The estimates of the curve by name."""
         names = ("depth_scale", "slope", "variance_growth")
         return {
             "critical_depth": self.critical_depth,
@@ -54,13 +54,15 @@ class Findings:
 
 
 def depth(options: argparse.Namespace) -> None:
-    """Simulate every activation at every depth, and print a depth curve for each."""
+    """Simulate every activation at every depth, and print one depth curve per activation."""
     checked_interval(options.confidence_level, options.method)
     checked_event(options.event, options.threshold, options.event_dtype)
     LEVEL.check("level", options.level)
     if isinstance(options.width, tuple):
         raise value_error("width", "must be one number, the same at every depth")
-    depths = CURVE_DEPTHS if options.residual is None else DEPTHS  # even: blocks of two layers
+    depths = (
+        CURVE_DEPTHS if options.residual is None else DEPTHS
+    )  # even depths, for residual blocks of two layers
     networks = sorted_by_depth(networks_of(options, depths))
     found = _findings(options, networks, checked_settings(options, networks))
     if options.format == "json":
@@ -73,7 +75,7 @@ def depth(options: argparse.Namespace) -> None:
 
 
 def sorted_by_depth(networks: list[Network]) -> list[Network]:
-    """Return networks in the order of their activations, and within one of depth.
+    """Return networks grouped by activation, in order of first appearance, then by depth.
 
     Examples
     --------
@@ -135,7 +137,7 @@ def _xi_grad(network: Network) -> float | None:
 
 
 def _theory_scale(curve: DepthCurve) -> float | None:
-    """1/|slope| of the means in theory, fitted as the measured ones, if all of them are known."""
+    """Return the depth scale fitted to the means in theory; None unless all are known."""
     found = curve._predictions
     means = [p.mean for p in found if p.mean is not None]
     if len(means) < max(2, len(found)):
@@ -147,7 +149,7 @@ def _theory_scale(curve: DepthCurve) -> float | None:
 
 
 def _section(options: argparse.Namespace, one: Findings) -> str:
-    """Return one activation's heading, table and conclusions."""
+    """Return the heading, table and estimates of one activation as text."""
     network = one.curve.network
     some = one.curve.samples[0]
     names = spec(network, "activation"), spec(network, "init")
@@ -209,7 +211,7 @@ def _print_json(options: argparse.Namespace, found: Iterator[Findings]) -> None:
 
 
 def _setting(options: argparse.Namespace, one: Findings) -> dict[str, Any]:
-    """Return what belongs to the whole curve."""
+    """Return the fields and settings of a whole curve."""
     some = one.curve.samples[0]
     network = row(one.curve.network)
     del network["depth"]
@@ -235,7 +237,7 @@ def _estimate(estimate: Estimate | None) -> dict[str, float | None] | None:
 
 
 def _print_csv(options: argparse.Namespace, found: Iterator[Findings]) -> None:
-    """Print one row a network; what belongs to a curve is in each of its rows."""
+    """Print one row per network; values of a whole curve are repeated in each of its rows."""
     for number, one in enumerate(found):
         setting = _setting(options, one)
         whole = {

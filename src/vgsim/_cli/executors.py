@@ -1,4 +1,4 @@
-"""Executors by name: process:4, dask:tcp://scheduler:8786, mpi."""
+"""Executors by name: process:4, dask:tcp://scheduler:8786 or mpi."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ __all__ = ["executor_of"]
 
 @contextmanager
 def executor_of(name: str | None) -> Iterator[Executor | None]:
-    """Open an executor by its name, and shut it down at the end; None opens none.
+    """Open the executor of that name, and shut it down at the end; None yields None.
 
-    With "mpi", in ``mpiexec -n 4 vgsim …``, only the first process gets here; the others work for
-    it, and exit when it is done.
+    With "mpi", in ``mpiexec -n 4 vgsim …``, only the first process runs the ``with`` block. The
+    others are its workers, and exit at the end.
 
     Raises
     ------
     ImportError
-        If what it needs is not installed.
+        If a package that the executor needs is not installed.
     OSError
         If no scheduler answers at the address.
 
@@ -61,7 +61,7 @@ def executor_of(name: str | None) -> Iterator[Executor | None]:
 
 
 def _end_with(parent: int) -> None:
-    """Have this process end when its parent does, however that ends."""
+    """End this process when its parent has ended, even if that was killed."""
 
     def watch() -> None:
         while os.getppid() == parent:

@@ -1,4 +1,4 @@
-"""The fields of networks as options of the command, and networks in the words of the options."""
+"""The fields of networks as options of the command, and networks as text in terms of options."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ __all__ = [
 ]
 
 DEPTHS = (10, 30, 100, 300, 1000)
-CURVE_DEPTHS = (5, *DEPTHS)  # one before the depth where sigmoid's gradient vanishes
+CURVE_DEPTHS = (5, *DEPTHS)  # 5 is below the critical depth of sigmoid
 ACTIVATIONS = ("sigmoid", "tanh", "relu")
-MANY = ("activation", "depth")  # of which an option may take several
+MANY = ("activation", "depth")  # options that may take several values
 WIDTH = 128
 
 
 class Option(NamedTuple):
-    """How the command line takes a field, or one kind of it: ``--name``, with dashes."""
+    """The option of a field, or of one kind of its values."""
 
     name: str
     domain: Domain
@@ -44,12 +44,12 @@ class Option(NamedTuple):
 
 
 def kinds() -> list[type[Network]]:
-    """Return the kinds of networks, the one that needs no option to choose it first."""
+    """Return the kinds of networks; the default, which has no flag, comes first."""
     return sorted(Description.networks.values(), key=lambda kind: bool(kind.flag))
 
 
 def options(field: Field[Any, Any]) -> list[Option]:
-    """Return how the command line takes a field: one option, or one for each kind of a variant."""
+    """Return the options of a field: one, or one for each kind of a variant."""
     domain, name = field.domain, field.flag or field.name
     if isinstance(domain, Variant):
         helps = field.help.split("; ")
@@ -61,12 +61,12 @@ def options(field: Field[Any, Any]) -> list[Option]:
 
 
 def option_name(name: str) -> str:
-    """Return ``--name`` as it is typed."""
+    """Return an option as it is typed: ``--name``, with dashes."""
     return f"--{name.replace('_', '-')}"
 
 
 def option_names() -> dict[str, str]:
-    """Return the option, or the options, of every field.
+    """Return the option, or the alternative options, of every field.
 
     Examples
     --------
@@ -83,10 +83,10 @@ def option_names() -> dict[str, str]:
 
 
 def reader(domain: Domain, name: str = "") -> Callable[[str], Any]:
-    """Return what reads a value of a domain from a word of the command line.
+    """Return a function that reads a value of a domain from an argument of the command line.
 
-    Its errors leave out `name`, that of the field, and the only field of a part: the parser names
-    the option.
+    The parser names the option in its errors, so they do not repeat the `name` of the field, nor
+    that of the only field of a part.
     """
     unsaid = [name]
     if isinstance(domain, Described) and len(domain.kind._fields) == 1:
@@ -105,7 +105,7 @@ def reader(domain: Domain, name: str = "") -> Callable[[str], Any]:
 
 
 def all_options() -> dict[str, tuple[Option, list[type[Network]]]]:
-    """Return the options of all fields by name, and the kinds of networks that have them."""
+    """Return the options of all fields by name, each with the kinds of networks that have it."""
     found: dict[str, tuple[Option, list[type[Network]]]] = {}
     for kind in kinds():
         for field in kind._fields.values():
@@ -120,7 +120,10 @@ def add_network_options(
     activations: Sequence[str],
     depths: Sequence[int],
 ) -> None:
-    """Add the options of the networks; `many` activations and depths, or one of each."""
+    """Add the options of the networks.
+
+    `activations` and `depths` are the defaults; with `many`, several of each may be given.
+    """
     usual = {"activation": activations, "depth": depths, "width": [WIDTH]}
     plain = parser.add_argument_group("the networks")
     optional = parser.add_argument_group("techniques (default: none)")
@@ -144,7 +147,7 @@ def add_network_options(
 
 
 def _settings(option: Option, usual: Sequence[Any], many: bool) -> dict[str, Any]:
-    """Return what argparse is told of an option; `usual` is what is taken without it."""
+    """Return the keywords of ``add_argument`` for an option; `usual` is its default."""
     settings: dict[str, Any] = {"type": _named(option.domain, option.name), "help": option.help}
     if usual:
         settings["help"] += f" (default: {' '.join(map(str, usual))})"
@@ -160,7 +163,7 @@ def _settings(option: Option, usual: Sequence[Any], many: bool) -> dict[str, Any
 
 
 def _named(domain: Domain, name: str) -> Callable[[str], Any]:
-    """Return the reader of an option; a list of depths with commas is a slip that many make."""
+    """Return the reader of an option; that of depths explains the frequent mistake ``5,10``."""
     read = reader(domain, name)
 
     def read_depth(text: str) -> Any:
@@ -175,9 +178,9 @@ def _named(domain: Domain, name: str) -> Callable[[str], Any]:
 def networks_of(
     given: argparse.Namespace, depths: Sequence[int], activations: Sequence[str] = ACTIVATIONS
 ) -> list[Network]:
-    """Build every network that the options ask for, each once.
+    """Return the networks that the options describe, without repetitions.
 
-    `depths` and `activations` are what is taken where the options do not say.
+    `depths` and `activations` are the defaults.
     """
     kind = next(k for k in reversed(kinds()) if not k.flag or getattr(given, k.flag))
     values = {
@@ -214,7 +217,7 @@ def _network(kind: type[Network], values: Mapping[str, Any]) -> Network:
 
 
 def flat(network: Network) -> dict[str, Any]:
-    """Return the fields of a network by the names of the options, as numbers and words.
+    """Return the fields of a network by the names of the options, as numbers and strings.
 
     Examples
     --------
@@ -247,7 +250,7 @@ def _plain(domain: Domain, value: Any) -> Any:
 
 
 def row(network: Network) -> dict[str, Any]:
-    """Return what describes a network, flat, with None for the fields of other kinds.
+    """Return the kind and fields of a network by name, with None for fields of other kinds.
 
     Examples
     --------
@@ -260,7 +263,7 @@ def row(network: Network) -> dict[str, Any]:
 
 
 def spec(network: Network, name: str) -> str:
-    """Return a field as the command line takes it.
+    """Return the value of a field as it is typed on the command line.
 
     Examples
     --------
@@ -273,7 +276,7 @@ def spec(network: Network, name: str) -> str:
 
 
 def short_width(network: Network) -> str:
-    """Return the width or the widths, of very many the first and the last.
+    """Return the width or the widths as text; a long list is shortened.
 
     Examples
     --------
@@ -289,13 +292,13 @@ def short_width(network: Network) -> str:
 
 
 def title(network: Network) -> str:
-    """Return what tells a network from the others in a table."""
+    """Return activation and depth of a network as text."""
     length = f"{network._length()} {network.depth}"
     return f"{spec(network, 'activation')}, {length}"
 
 
 def technique(network: Network, batch_size: int = 1, loss: str = "linear") -> str:
-    """Say, in the words of the options, what sets a network and its batch apart from the plain.
+    """Return techniques, batch size and loss as text, without those at their defaults.
 
     Examples
     --------
@@ -304,7 +307,7 @@ def technique(network: Network, batch_size: int = 1, loss: str = "linear") -> st
     >>> technique(vgsim.MLP(10, 8, norm="layer", highway=vgsim.Highway()), 5, "mse")
     'norm layer, highway -2, batch size 5, loss mse'
     """
-    usual = {"depth", "width", "activation", "init", "gain", "bias_std"}  # named elsewhere
+    usual = {"depth", "width", "activation", "init", "gain", "bias_std"}  # printed elsewhere
     implicit = {field.name: field.implicit for field in network._fields.values()}
     words = [
         f"{name.replace('_', ' ')} {f'{value:g}' if isinstance(value, float) else value}"

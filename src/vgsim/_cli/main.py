@@ -26,7 +26,7 @@ def _paired_with(init: str) -> str:
 
 
 def _parameters(table: Mapping[str, Entry]) -> str:
-    """List what the names of a table take: ``leaky_relu:slope=0.01  normal:std=X``."""
+    """Return the parameters of names as text: ``leaky_relu:slope=0.01  normal:std=X``."""
     return "  ".join(
         f"{name}:" + ",".join(f"{key}={value.default or 'X'}" for key, value in taken.items())
         for name, entry in table.items()
@@ -34,27 +34,27 @@ def _parameters(table: Mapping[str, Entry]) -> str:
     )
 
 
-VGSIM = "How the probability of a vanishing or exploding gradient grows with depth."
+VGSIM = "Estimate how the probability of a vanishing or exploding gradient grows with depth."
 RUN = f"""\
-Estimate how likely the gradient is to vanish, to explode or to die in random networks, for every
-activation at every depth. Without options: {", ".join(USUAL)} at depths
+Estimate the probabilities that the gradient of a random network vanishes, explodes or is exactly
+zero (dead), for every activation at every depth. Without options: {", ".join(USUAL)} at depths
 {", ".join(map(str, DEPTHS))}, width 128, 10,000 networks each."""
 RUN_MORE = f"""\
 The default, --init textbook, is the initialiser that textbooks pair with the activation:
 he_normal for {_paired_with("he_normal")};
 lecun_normal for {_paired_with("lecun_normal")}; glorot_normal for all others;
-with --rnn orthogonal for all.
+with --rnn, orthogonal for all.
 
 activations:   {", ".join(list(ACTIVATIONS)[:7])},
                {", ".join(list(ACTIVATIONS)[7:])}
 initialisers:  textbook, {", ".join(list(INITIALIZERS)[:5])},
                {", ".join(list(INITIALIZERS)[5:])}
                (identity: with --rnn only)
-Parameters follow the name. Here with their defaults, X where one must be given:
+Parameters follow the name (shown with their defaults; X must be given):
                {_parameters(ACTIVATIONS)}
                {_parameters(INITIALIZERS)}
 (mode: fan_in, fan_avg or fan_out)
-Residual blocks with their defaults, and with every style there is:
+Residual blocks with their defaults, and with each of the other styles:
                --residual 1:skip=1,branch=1,style=activated,last_gain=1
                --residual 2:style=linear,branch=1/sqrt(blocks)  style=post  style=pre
 
@@ -69,13 +69,14 @@ examples:
   vgsim run --rnn --activation tanh --depth 10 100 --gain 1.1 --clip-norm 1"""
 DEPTH = f"""\
 Measure how the probability of an event, by default a vanishing gradient, grows with depth, for
-every activation: the curve with its intervals and, beside it, the theory; the critical depth, where
-the probability rises to --level; and the depth scale, the number of layers in which the squared
-norm of the gradient changes e-fold. Without options: {", ".join(USUAL)} at depths
+every activation. Prints the probability at every depth with its interval and the theory; the
+critical depth, where the probability reaches --level; and the depth scale, the number of layers
+over which the squared norm of the gradient changes by a factor of e.
+Without options: {", ".join(USUAL)} at depths
 {", ".join(map(str, CURVE_DEPTHS))}, width 128, 10,000 networks each."""
 DEPTH_MORE = """\
-Initialisers and the parameters of names are those of vgsim run: see vgsim run --help.
--: no theory, or nothing to measure.
+See vgsim run --help for initialisers and for the parameters of names.
+A "-" in the table: there is no theory, or the value cannot be estimated.
 
 examples:
   vgsim depth
@@ -83,18 +84,21 @@ examples:
   vgsim depth --activation relu --width 8 --event dead --level 0.1 --markdown
   vgsim depth --activation tanh --event underflow --event-dtype float16"""
 THEORY = f"""\
-Print what the theory says, without simulation, of every activation at every depth: the mean field
-(fixed points, phase, depth scales, critical gain), and at finite width the mean and the standard
-deviation of R = log10(|G_0| / |G_D|) over networks that are not dead, and probabilities. Where a
-theory does not apply, the reason. Without options: {", ".join(USUAL)} at depths
+Print the predictions of theory, without simulation, for every activation at every depth. Mean
+field: fixed points, phase, depth scales, critical gain. Finite width: mean and standard deviation
+of R = log10(|G_0| / |G_D|) over networks that are not dead, and probabilities of the events. Where
+a theory does not apply, the reason is printed. Without options: {", ".join(USUAL)} at depths
 {", ".join(map(str, DEPTHS))}, width 128."""
 THEORY_MORE = """\
-Initialisers and the parameters of names are those of vgsim run: see vgsim run --help.
+See vgsim run --help for initialisers and for the parameters of names.
 
   sigma_w, sigma_b  standard deviation of a weight times sqrt(fan-in), and of a bias
-  q*, c*            variance of the pre-activations, and correlation of two inputs, deep down
-  chi_1             growth of the gradient's mean squared norm a layer; chi_parallel: of q - q*
-  xi_grad           layers in which that norm changes e-fold; xi_q, xi_c: in which q and c settle
+  q*, c*            fixed points of the variance q of the pre-activations, and of the correlation c
+                    of two inputs
+  chi_1             factor of the mean squared norm of the gradient per layer
+  chi_parallel      factor of q - q* per layer
+  xi_grad           number of layers over which that norm changes by a factor of e
+  xi_q, xi_c        numbers of layers over which q - q* and c - c* shrink by a factor of e
   critical gain     the --gain at which chi_1 is 1
 
 examples:
@@ -103,13 +107,12 @@ examples:
   vgsim theory --activation relu --width 32 --depth 100 --threshold 1e-3 --json"""
 REPLAY = """\
 Replay one simulated network as explicit weights, run it forward and backward in NumPy, and print
-its gradient layer by layer beside what the simulation recorded."""
-# What the options are called that have another name than the argument that they give.
-OPTIONS = {
+its gradient norm at each layer beside that of the simulation."""
+OPTIONS = {  # of arguments whose options have another name
     "n_samples": "--samples",
     "n_threads": "--threads",
 }
-COMMAND_OPTIONS = {  # where an argument has another option in one command
+COMMAND_OPTIONS = {  # the same, for one command only
     "depth": {"dtype": "--event-dtype"},
     "merge": {"store": "--out"},
 }
@@ -121,13 +124,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     argv : sequence of str, optional
-        The arguments, without the name of the command; those of the process by default.
+        The arguments after ``vgsim``; by default those of the process.
 
     Returns
     -------
     int
-        The exit code: 0 done, 1 the reader of our output went away, 2 a bad argument or value
-        (one line on stderr says which), 130 interrupted.
+        The exit code: 0 if done, 1 if the reader of the output closed it, 2 after an error (one
+        line on stderr), 130 if interrupted.
 
     Examples
     --------
@@ -136,7 +139,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     2
     """
     command = "vgsim"
-    if sys.stdout is None:  # closed by the caller
+    if sys.stdout is None:  # the caller closed it
         sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
     try:
         given, unknown = _parser().parse_known_args(argv)
@@ -163,7 +166,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _said(error: Exception, given: argparse.Namespace) -> str:
-    """Return the message of an error, with the option of the command in place of the argument."""
+    """Return the message of an error, which names the option instead of the argument."""
     argument = getattr(error, "argument", None)
     if argument is not None:
         names = option_names() | OPTIONS | COMMAND_OPTIONS.get(given.command, {})
@@ -174,16 +177,16 @@ def _said(error: Exception, given: argparse.Namespace) -> str:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
+    """A parser whose error messages are one line."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(
             allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **settings
         )
-        self._negative_number_matcher = re.compile(r"-\.?\d")  # --highway -1e1 is no option
+        self._negative_number_matcher = re.compile(r"-\.?\d")  # so that --highway -1e1 is a value
 
     def has(self, option: str) -> bool:
-        """Whether there is an option of that name."""
+        """Return whether the command has an option of that name."""
         return option in self._option_string_actions
 
     def error(self, message: str) -> NoReturn:
@@ -204,7 +207,7 @@ def _parser() -> _Parser:
     run_parser.set_defaults(function=run.run, parser=run_parser)
     depth_parser = commands.add_parser(
         "depth",
-        help="the probability against depth, with critical depth and depth scale",
+        help="the probability of an event against depth, critical depth and depth scale",
         description=DEPTH,
         epilog=DEPTH_MORE,
     )
@@ -212,7 +215,7 @@ def _parser() -> _Parser:
     depth_parser.set_defaults(function=depth.depth, parser=depth_parser)
     theory_parser = commands.add_parser(
         "theory",
-        help="what the theory says, without simulation",
+        help="predictions of theory, without simulation",
         description=THEORY,
         epilog=THEORY_MORE,
     )
@@ -224,7 +227,7 @@ def _parser() -> _Parser:
     options.add_replay_options(replay_parser)
     replay_parser.set_defaults(function=replay.replay, parser=replay_parser)
     study_options.add_study_commands(commands)
-    info_parser = commands.add_parser("info", help="versions, and what was compiled and chosen")
+    info_parser = commands.add_parser("info", help="versions, compiler and instruction set")
     info_parser.set_defaults(function=lambda _: show_config(), parser=info_parser)
     commands.metavar = f"{{{','.join(commands.choices)}}}"
     return parser

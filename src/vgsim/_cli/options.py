@@ -1,4 +1,4 @@
-"""The options of the commands, and how their values are read."""
+"""The options of the commands, and the readers of their values."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ __all__ = [
 ]
 
 FORMAT_HELP = {
-    "json": "print one JSON object; null is log10 0 in a quantile, elsewhere infinite or not known",
-    "csv": "print CSV, a row a network",
+    "json": "print one JSON object; null: log10 0 in a quantile, elsewhere infinite or unknown",
+    "csv": "print CSV, one row per network",
     "markdown": "print Markdown tables",
     "latex": "print LaTeX tables, for the package booktabs",
 }
@@ -43,7 +43,11 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     sampling = _add_sampling_options(parser)
     _add_run_length(sampling)
     sampling.add_argument(
-        "--first", type=integer, default=0, metavar="I", help="index of the first (default: 0)"
+        "--first",
+        type=integer,
+        default=0,
+        metavar="I",
+        help="index of the first sample (default: 0)",
     )
     table = parser.add_argument_group("the table")
     table.add_argument(
@@ -51,7 +55,8 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         type=integer,
         default=0,
         metavar="L",
-        help="the layer whose gradient is compared with the last one's (default: 0, the input)",
+        help="the layer l whose gradient norm is divided by that of the output (default: 0, the "
+        "input)",
     )
     _add_interval_options(table)
     add_formats(table, "json", "csv", "markdown", "latex")
@@ -60,22 +65,22 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         "--out",
         type=path,
         metavar="PATH",
-        help="a new file ending in .npz if there is one network, or a folder, made if need be, "
-        "with a new file for each",
+        help="for one network a new file ending in .npz; or a folder, created if needed, for one "
+        "new file per network",
     )
     raw.add_argument(
         "--layers",
         type=integer,
         nargs="+",
         metavar="L",
-        help="layers to record beside --layer",
+        help="layers to record in addition to --layer",
     )
     raw.add_argument(
         "--record",
         choices=RECORDS,
         nargs="+",
         metavar="NAME",
-        help=f"quantities to record beside gradient: {', '.join(RECORDS[1:])}",
+        help=f"quantities to record in addition to gradient: {', '.join(RECORDS[1:])}",
     )
 
 
@@ -89,20 +94,20 @@ def add_depth_options(parser: argparse.ArgumentParser) -> None:
         choices=EVENTS,
         default="vanishing",
         metavar="NAME",
-        help=f"{', '.join(EVENTS)} (default: vanishing)",
+        help=f"the event: {', '.join(EVENTS)} (default: vanishing)",
     )
     curve.add_argument(
         "--event-dtype",
         choices=tuple(LOG10_RANGE),
         metavar="DTYPE",
-        help=f"the floating-point format of underflow and overflow: {', '.join(LOG10_RANGE)}",
+        help=f"floating-point format of underflow and overflow: {', '.join(LOG10_RANGE)}",
     )
     curve.add_argument(
         "--level",
         type=number,
         default=0.5,
         metavar="P",
-        help="the critical depth is where the event's probability rises to P (default: 0.5)",
+        help="the critical depth is where the probability of the event is P (default: 0.5)",
     )
     _add_interval_options(curve)
     add_formats(curve, "json", "csv", "markdown", "latex")
@@ -118,7 +123,7 @@ def add_theory_options(parser: argparse.ArgumentParser) -> None:
         type=integer,
         default=1,
         metavar="B",
-        help="inputs to each network: batch normalisation needs it (default: 1)",
+        help="inputs per network; at least 2 for batch normalisation (default: 1)",
     )
     _add_threshold(table)
     add_formats(table, "json", "csv", "markdown", "latex")
@@ -130,7 +135,7 @@ def add_replay_options(parser: argparse.ArgumentParser) -> None:
     add_network_options(parser, False, ["tanh"], [30])
     sampling = _add_sampling_options(parser)
     sampling.add_argument(
-        "--index", type=integer, default=0, metavar="I", help="which sample (default: 0)"
+        "--index", type=integer, default=0, metavar="I", help="index of the sample (default: 0)"
     )
     parser.add_argument(
         "--layers", type=integer, nargs="+", metavar="L", help="layers to print (default: some)"
@@ -139,7 +144,7 @@ def add_replay_options(parser: argparse.ArgumentParser) -> None:
         "--out",
         type=path,
         metavar="FILE.npz",
-        help="a new file: write inputs, output_gradient, W_1, b_1, W_2, ... for numpy.load",
+        help="write inputs, output_gradient, W_1, b_1, W_2, ... to a new file, for numpy.load",
     )
 
 
@@ -149,10 +154,10 @@ def _add_run_length(group: argparse._ArgumentGroup) -> None:
         type=integer,
         default=10_000,
         metavar="N",
-        help="networks in a row of the table (default: 10000)",
+        help="random networks per row of the table (default: 10000)",
     )
     group.add_argument(
-        "--threads", type=integer, metavar="N", help="default: as many as the machine allows"
+        "--threads", type=integer, metavar="N", help="number of threads (default: all processors)"
     )
 
 
@@ -162,7 +167,7 @@ def _add_threshold(group: argparse._ArgumentGroup) -> None:
         type=number,
         default=THRESHOLD,
         metavar="X",
-        help="vanishing is a ratio below X, exploding one above 1/X (default: 1e-6)",
+        help="vanishing: ratio of norms < X, exploding: > 1/X (default: 1e-6)",
     )
 
 
@@ -173,19 +178,19 @@ def _add_interval_options(group: argparse._ArgumentGroup) -> None:
         type=number,
         default=0.95,
         metavar="P",
-        help="of the intervals (default: 0.95)",
+        help="confidence level of the intervals (default: 0.95)",
     )
     group.add_argument(
         "--method",
         choices=METHODS,
         default="wilson",
-        help="the interval of a probability: Wilson's, that of Clopper and Pearson, or one that is "
-        "valid at any time of stopping (default: wilson)",
+        help="interval of a probability: Wilson, Clopper-Pearson (exact), or anytime-valid, for "
+        "runs that end when the interval is narrow enough (default: wilson)",
     )
 
 
 def add_formats(group: argparse._ArgumentGroup, *formats: str) -> None:
-    """Add the options that choose how a table is printed."""
+    """Add the options for the format of a table."""
     kinds = group.add_mutually_exclusive_group()
     kinds.set_defaults(format="text")
     for name in formats:
@@ -196,51 +201,53 @@ def add_formats(group: argparse._ArgumentGroup, *formats: str) -> None:
 
 def _add_sampling_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     group = parser.add_argument_group("the samples")
-    group.add_argument("--seed", type=integer, default=0, metavar="S", help="default: 0")
+    group.add_argument(
+        "--seed", type=integer, default=0, metavar="S", help="seed of the samples (default: 0)"
+    )
     group.add_argument(
         "--inputs",
         type=data,
         default="normal",
         metavar="FILE.npy",
-        help="data matrix (N, n_0): inputs are random rows of it (default: normal inputs)",
+        help="data matrix (N, n_0) whose random rows are the inputs (default: normal inputs)",
     )
     group.add_argument(
         "--batch-size",
         type=integer,
         default=1,
         metavar="B",
-        help="inputs to each network; norms are over all of them (default: 1)",
+        help="inputs per network; norms of gradients run over all of them (default: 1)",
     )
     group.add_argument(
         "--loss",
         choices=LOSSES,
         default="linear",
-        help="linear: the gradient by the output is normal (default: linear)",
+        help="with linear, the gradient of the loss by the output is normal (default: linear)",
     )
     group.add_argument(
         "--engine",
         choices=ENGINES,
         default="auto",
-        help="default: the faster one by rule; matrix-free needs normal or orthogonal weights",
+        help="matrix-free needs normal or orthogonal weights (default: auto, the faster engine)",
     )
     group.add_argument(
         "--dtype",
         choices=DTYPES,
         default="float32",
-        help="of the simulation (default: float32)",
+        help="number format of the simulation (default: float32)",
     )
     return group
 
 
 def path(text: str) -> Path:
-    """Read a path."""
+    """Return the path of an argument, which must not be empty."""
     if not text:
         raise argparse.ArgumentTypeError("it must not be empty")
     return Path(text)
 
 
 def data(text: str) -> Any:
-    """Read the name of an .npy file, or "normal"."""
+    """Return the array of an .npy file by its name, or "normal"."""
     if text == "normal":
         return text
     try:

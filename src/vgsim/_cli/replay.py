@@ -1,4 +1,4 @@
-"""What the command vgsim replay does."""
+"""The command vgsim replay."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["replay"]
 
 
 def replay(options: argparse.Namespace) -> None:
-    """Replay one sample as explicit weights, evaluate it, and compare with what simulate says."""
+    """Replay one sample as explicit weights, evaluate it, and compare with the simulation."""
     (network,) = networks_of(options, [30], ["tanh"])
     checked_settings(options, [network])
     checked_int("index", options.index, 0, INDICES - 1, "2**56 - 1")
@@ -51,7 +51,7 @@ def replay(options: argparse.Namespace) -> None:
         print(line)
     print(
         f"sample {options.index} of seed {options.seed}: log10 |G_l|, simulated "
-        f"({simulated.engine}, {simulated.dtype}) and from its weights (float64)"
+        f"({simulated.engine}, {simulated.dtype}) and evaluated from its weights (float64)"
     )
     rows = sorted(
         zip(simulated.layers.tolist(), simulated.gradient[0], evaluated.gradient, strict=True)
@@ -74,7 +74,7 @@ def replay(options: argparse.Namespace) -> None:
 
 
 def _write_weights(options: argparse.Namespace, replayed: Replay) -> str:
-    """Write the file; return what to say of it."""
+    """Write the arrays to --out; return the line to print."""
     arrays: dict[str, Any] = {
         "inputs": replayed.inputs,
         "output_gradient": replayed.output_gradient,

@@ -1,4 +1,4 @@
-"""What the command vgsim run does."""
+"""The command vgsim run."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ WIDE = 100
 
 
 def run(options: argparse.Namespace) -> None:
-    """Simulate every activation at every depth, and print what became of the gradient."""
+    """Simulate every activation at every depth, and print probabilities and quantiles."""
     if options.out is None and (options.layers or options.record):
-        raise ValueError("--layers and --record are about the file: give --out too")
+        raise ValueError("--layers and --record choose what --out writes: give --out too")
     checked_interval(options.confidence_level, options.method)
     check_threshold(options.threshold)
     networks = networks_of(options, DEPTHS)
@@ -69,7 +69,7 @@ def run(options: argparse.Namespace) -> None:
     results = simulations(options, networks, settings, files)
     parts = {"json": _json, "csv": _csv}.get(options.format, _tables)(options, results)
     if options.out is not None:
-        parts = iter(list(parts))  # every file is there before anything is printed
+        parts = iter(list(parts))  # all files are written before anything is printed
     for part in parts:
         print(part, flush=True)
     if options.out is not None:
@@ -78,7 +78,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def checked_settings(options: argparse.Namespace, networks: Sequence[Network]) -> list[Settings]:
-    """Return how each network is sampled; refuse, before any work, what one does not allow."""
+    """Return the settings of each network; raise if a network does not allow them."""
     names = "seed", "batch_size", "inputs", "loss", "engine", "dtype"
     settings = Settings.checked(
         **{name: getattr(options, name) for name in names if hasattr(options, name)}
@@ -89,7 +89,7 @@ def checked_settings(options: argparse.Namespace, networks: Sequence[Network]) -
 def _files(
     options: argparse.Namespace, networks: Sequence[Network], settings: Sequence[Settings]
 ) -> list[Path] | list[None]:
-    """Where each network's samples go; when this returns, files can be written there."""
+    """Return the file for the samples of each network; raise if one cannot be written."""
     out: Path | None = options.out
     if out is None:
         return [None] * len(networks)
@@ -97,7 +97,7 @@ def _files(
         if len(networks) > 1:
             raise ValueError(
                 f"--out {out} is one file, but there are {len(networks)} networks: "
-                "name a folder, without .npz"
+                "give a folder, without .npz"
             )
         files = [out]
     else:
@@ -116,7 +116,7 @@ def _files(
 
 
 def _file_name(options: argparse.Namespace, network: Network, settings: Settings) -> str:
-    """Return a name that differs where the samples do."""
+    """Return the name of a file of samples; different samples have different names."""
     activation = spec(network, "activation")
     for mark in ":,=":
         activation = activation.replace(mark, "-")
@@ -127,7 +127,7 @@ def _file_name(options: argparse.Namespace, network: Network, settings: Settings
 
 
 def check_new(file: Path) -> None:
-    """Refuse a file that exists, or that cannot be written."""
+    """Raise if a file exists or cannot be written."""
     disk.check_new(file)
     with writing(file):
         disk.check_writable(file)
@@ -135,7 +135,7 @@ def check_new(file: Path) -> None:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Have an OSError name --out and the path given there."""
+    """Add --out and its path to the message of an OSError."""
     try:
         yield
     except OSError as error:
@@ -148,7 +148,10 @@ def simulations(
     settings: Sequence[Settings],
     files: Sequence[Path | None],
 ) -> Iterator[Samples]:
-    """Simulate every network, with one bar of progress on a terminal; write it if it has a file."""
+    """Yield the samples of every network, and write them to its file if it has one.
+
+    One progress bar for all networks is shown on a terminal.
+    """
     layers = np.array(list(dict.fromkeys([*(options.layers or ()), options.layer])), dtype=np.int64)
     clipped = ["clipped"] if networks[0].clip else []
     recorded = frozenset(["gradient", *(options.record or ()), *clipped])
@@ -188,12 +191,12 @@ def _probabilities(options: argparse.Namespace, samples: Samples) -> dict[str, P
 
 
 def _clipped(options: argparse.Namespace, samples: Samples) -> float:
-    """Mean share of the entries of G_l that clipping cut."""
+    """Return the mean fraction of clipped entries of G_l."""
     return float(samples.clipped[:, samples.column(options.layer)].mean())
 
 
 def _tables(options: argparse.Namespace, results: Iterator[Samples]) -> Iterator[str]:
-    """Give a table for each activation, as soon as all its depths are there."""
+    """Yield one table per activation, when all its depths are simulated."""
     began = time.monotonic()
     for number, (_, group) in enumerate(groupby(results, key=lambda s: s.network.activation)):
         runs = list(group)
@@ -204,7 +207,7 @@ def _tables(options: argparse.Namespace, results: Iterator[Samples]) -> Iterator
         table = report(_columns(options, runs), options.format, "\n".join(titles))
         yield ("\n" if number else "") + table
     if options.format == "text":
-        yield f"\n{seconds_cell(time.monotonic() - began)} in all"
+        yield f"\ntotal time {seconds_cell(time.monotonic() - began)}"
 
 
 def _columns(options: argparse.Namespace, runs: Sequence[Samples]) -> list[Column]:
@@ -244,30 +247,30 @@ def _heading(options: argparse.Namespace, samples: Samples) -> list[str]:
     inputs = "normal inputs" if samples.inputs == "normal" else "inputs from the file"
     isa = samples.provenance.get("isa", "unknown")
     made = (
-        f"{len(samples):,} random {kind}networks a row, width {short_width(network)}{extra}, "
+        f"{len(samples):,} random {kind}networks per row, width {short_width(network)}{extra}, "
         f"{inputs}, seed {samples.seed}, {samples.dtype}, ISA {isa}"
     )
     return [
-        f"R = log10({norms}), G_l: gradient of the loss by the {output} of D",
+        f"R = log10({norms}), G_l: gradient of the loss by the {output}, l = 0 ... D",
         f"vanishing: {norms} < {options.threshold:g}   exploding: > {1 / options.threshold:g}   "
-        "dead: exactly 0; counts as vanishing too",
+        "dead: exactly 0; also counted as vanishing",
         *textwrap.wrap(made, WIDE),
         *technique_lines(network, options.batch_size, options.loss),
         f"each probability with its {100 * options.confidence_level:g} % interval "
         f"({options.method}); 5 %, median, 95 %: quantiles of R",
-        *([f"clipped: mean share of the entries of G_{layer} cut"] if network.clip else []),
+        *([f"clipped: mean fraction of clipped entries of G_{layer}"] if network.clip else []),
     ]
 
 
 def technique_lines(network: Network, batch_size: int = 1, loss: str = "linear") -> list[str]:
-    """Say, in lines, what sets the networks and their batches apart from the plain."""
+    """Return the text of `technique` as lines."""
     return textwrap.wrap(technique(network, batch_size, loss), WIDE)
 
 
 def _row(options: argparse.Namespace, samples: Samples) -> dict[str, Any]:
-    """One network's results, flat: what --json and --csv print.
+    """Return the fields, settings and results of one network by name, for --json and --csv.
 
-    None is log10 0 in a quantile, and no technique of that name elsewhere.
+    None is log10 0 in a quantile, and elsewhere a field that the network does not have.
     """
     network = samples.network
     found = row(network) | {
@@ -307,7 +310,7 @@ def _json(options: argparse.Namespace, results: Iterator[Samples]) -> Iterator[s
 
 
 def _csv(options: argparse.Namespace, results: Iterator[Samples]) -> Iterator[str]:
-    """Give the heading and the first row, then a row at a time."""
+    """Yield the header with the first row, then one row at a time."""
     for number, samples in enumerate(results):
         row = _row(options, samples)
         row["width"] = spec(samples.network, "width")

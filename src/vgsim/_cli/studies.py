@@ -1,4 +1,4 @@
-"""What the commands vgsim collect, status, show, merge and export do."""
+"""The commands vgsim collect, status, show, merge and export."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = ["collect", "export", "merge", "show", "status"]
 
 
 def collect(options: argparse.Namespace) -> None:
-    """Run the study of a file, and print its table."""
+    """Run the study of a TOML file, and print its table."""
     began = time.monotonic()
     if options.out is not None:
         check_new(options.out)
@@ -54,7 +54,7 @@ def collect(options: argparse.Namespace) -> None:
         except RuntimeError as error:  # workers were lost
             _fail(options, f"vgsim collect: error: {error}\n")
         except KeyboardInterrupt:
-            message = f"what is done is in {options.store}: the same command goes on"
+            message = f"finished blocks are in {options.store}: repeat the command to continue"
             print(f"vgsim collect: {message}", file=sys.stderr)
             raise
     if not options.quiet:
@@ -67,7 +67,7 @@ def collect(options: argparse.Namespace) -> None:
 
 
 def status(options: argparse.Namespace) -> None:
-    """Print how far the study in a store is."""
+    """Print the progress of the study in a store."""
     found = asking.status(options.store)
     if options.format == "json":
         print(json.dumps(asdict(found), indent=2))
@@ -76,21 +76,25 @@ def status(options: argparse.Namespace) -> None:
 
 
 def show(options: argparse.Namespace) -> None:
-    """Print what a store holds."""
+    """Print the results in a store."""
     _print(options, _chosen(options))
 
 
 def merge(options: argparse.Namespace) -> None:
-    """Bring several stores together in one."""
+    """Merge several stores into one, and print what each added."""
     with _warnings(options):
         merged = merging.merge(options.stores, options.out)
         found = read_studies(options.out)
     for source in merged:
         print(f"{source.path} added {source.samples:,} samples", end="")
-        print(f"; {_blocks(source.overlapping)} were there already" if source.overlapping else "")
+        print(f"; {_blocks(source.overlapping)} existed already" if source.overlapping else "")
         if source.differing:
-            message = f"{_blocks(source.differing)} of {source.path} differ from those of the same"
-            warning = f"{message} samples in {options.out}, which stay: one machine erred"
+            message = (
+                f"{_blocks(source.differing)} of {source.path} have other counts than the same"
+            )
+            warning = (
+                f"{message} samples in {options.out}, which are kept: one of the machines erred"
+            )
             print(f"vgsim merge: warning: {warning}", file=sys.stderr)
     results = [result for study in found.studies for result in study]
     samples = f"{sum(result.n for result in results):,} samples of {_networks(len(results))}"
@@ -98,18 +102,18 @@ def merge(options: argparse.Namespace) -> None:
 
 
 def export(options: argparse.Namespace) -> None:
-    """Write what a store holds to a NetCDF, CSV or .npz file."""
+    """Write the study in a store to a NetCDF, CSV or .npz file."""
     found = _chosen(options)
     if len(found.studies) != 1:
         kinds = "; ".join(f"--layers {layers} --thresholds {x}" for layers, x in _kinds(found))
-        what = f"counts in several ways: choose one of {kinds}" if kinds else "holds no networks"
+        what = f"has several studies: choose one of {kinds}" if kinds else "holds no networks"
         raise ValueError(f"{options.store} {what}")
     write(found.studies[0], options.out)
     print(f"wrote {options.out}", file=sys.stderr)
 
 
 def _chosen(options: argparse.Namespace) -> Found:
-    """Return the studies of a store that were counted as the options say."""
+    """Return the studies of a store with the layers and thresholds of the options."""
     with _warnings(options):
         found = read_studies(options.store, options.method == "anytime")
     chosen = [
@@ -151,7 +155,7 @@ def _print(options: argparse.Namespace, found: Found) -> None:
 
 
 def _rows(study: Study) -> Iterator[dict[str, Any]]:
-    """Return a row a network, layer and threshold; null is log10 0 in a quantile, else unknown."""
+    """Yield one row per network, layer and threshold; None: log10 0 in a quantile, else unknown."""
     labels = label_columns(study)
     for i, result in enumerate(study):
         own = {name: column[i] for name, column in labels.items()}
@@ -163,8 +167,8 @@ def _rows(study: Study) -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def _termination_interrupts() -> Iterator[None]:
-    """Take the SIGTERM of a batch system as Ctrl-C."""
-    if threading.current_thread() is not threading.main_thread():  # others get no signals
+    """Treat SIGTERM, which batch systems send, as Ctrl-C."""
+    if threading.current_thread() is not threading.main_thread():  # signal() would fail
         yield
         return
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -184,7 +188,7 @@ def _networks(count: int) -> str:
 
 @contextmanager
 def _warnings(options: argparse.Namespace) -> Iterator[None]:
-    """Print warnings, as of damaged blocks, as lines on stderr."""
+    """Print warnings, for example of damaged blocks, as lines on stderr."""
 
     def line(message: Warning | str, *_: Any, **__: Any) -> None:
         print(f"vgsim {options.command}: warning: {message}", file=sys.stderr)
@@ -196,6 +200,6 @@ def _warnings(options: argparse.Namespace) -> Iterator[None]:
 
 
 def _fail(options: argparse.Namespace, lines: str) -> NoReturn:
-    """Say what is wrong, and end with exit code 2."""
+    """Print `lines` to stderr, and exit with code 2."""
     options.parser.exit(2, lines)
     raise AssertionError

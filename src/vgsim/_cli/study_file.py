@@ -1,4 +1,4 @@
-"""A study in a TOML file: its networks and arguments of collect, or all that is wrong with it."""
+"""Reader of study files in TOML: the networks and arguments of collect, or all errors."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ RULE_KEYS = [field.name for field in fields(Precision)]
 
 
 class StudyFileError(ValueError):
-    """What is wrong with a study file: one line for each error, with the path of the key."""
+    """The errors of a study file: one line for each, with the path of the key."""
 
 
 @dataclass(frozen=True)
 class StudySpec:
-    """A study as a file describes it.
+    """The study that a file describes.
 
     Attributes
     ----------
@@ -52,14 +52,14 @@ class StudySpec:
 
 
 def read_study(path: str | os.PathLike[str], needs_stop: bool = False) -> StudySpec:
-    """Read and check a study file; names of files in it are relative to its folder.
+    """Read and check a study file. File names in it are relative to its folder.
 
-    With `needs_stop`, one of max_samples, max_seconds and stop must be in it.
+    With `needs_stop`, the file must have one of max_samples, max_seconds and stop.
 
     Raises
     ------
     StudyFileError
-        With a line ``file: path of the key, and what is wrong`` for every error.
+        With one line for every error: the file, the path of the key, and the problem.
     OSError
         If the file cannot be read.
 
@@ -74,14 +74,14 @@ def read_study(path: str | os.PathLike[str], needs_stop: bool = False) -> StudyS
         with regular(path) as file:
             data = file.read(MOST_BYTES + 1)
     except ValueError:
-        raise StudyFileError(f"{path} must be a regular file, no pipe and no device") from None
+        raise StudyFileError(f"{path} must be a regular file, not a pipe or a device") from None
     if len(data) > MOST_BYTES:
         raise StudyFileError(f"{path} must have at most {MOST_BYTES >> 20} MiB, and has more")
     try:
         text = data.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         line = 1 + data.count(b"\n", 0, error.start)
-        raise StudyFileError(f"{path}: TOML must be UTF-8, and line {line} is not") from None
+        raise StudyFileError(f"{path}: TOML must be UTF-8, line {line} is not") from None
     return study_from_toml(text, str(path), Path(path).parent, needs_stop)
 
 
@@ -94,15 +94,16 @@ def study_from_toml(
     ----------
     text : str
     name : str
-        Of the file, for messages.
+        Name of the file, for messages.
     folder : Path
-        To which file names in it are relative.
+        Folder to which file names in the text are relative.
     needs_stop : bool, default False
-        Whether one of max_samples, max_seconds and stop must be there.
+        Whether one of max_samples, max_seconds and stop is required.
 
     Raises
     ------
     StudyFileError
+        With one line for every error.
 
     Examples
     --------
@@ -123,7 +124,7 @@ def study_from_toml(
     """
     try:
         values = tomllib.loads(text)
-    except ValueError as error:  # a number with very many digits is no TOMLDecodeError
+    except ValueError as error:  # not TOMLDecodeError if a number has very many digits
         raise StudyFileError(f"{name} is not TOML: {error}") from None
     except RecursionError:
         raise StudyFileError(f"{name} is not TOML: brackets are nested too deeply") from None
@@ -137,12 +138,12 @@ def study_from_toml(
 
 
 def _whole(value: Any) -> Any:
-    """Take 1e6, which is a float in TOML, for the int that is meant."""
+    """Return a whole float as int: 1e6 is a float in TOML."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 class _Reader:
-    """Reads a study's values and keeps all that is wrong with them."""
+    """Reads the values of a study file and lists their errors."""
 
     def __init__(self, values: Mapping[str, Any], folder: Path) -> None:
         self.errors: list[str] = []
@@ -158,7 +159,7 @@ class _Reader:
         }
 
     def spec(self) -> StudySpec:
-        """Return the study; of use only if there were no errors."""
+        """Return the study, which is valid only if `errors` is empty."""
         for key in self._values:
             if key not in (known := [*self._checks, "stop", "sweep"]):
                 self._say(unknown_key((key,), known))
@@ -193,7 +194,7 @@ class _Reader:
             raise value_error("inputs", f"must be 'normal' or an .npy file: {error}") from None
 
     def _tables(self, key: str) -> list[tuple[KeyPath, Mapping[str, Any]]]:
-        """Return the tables of that name, one or several, and where they are."""
+        """Return the tables [key] or [[key]], each after its path."""
         value = self._values.get(key, [])
         if isinstance(value, Mapping):
             return [((key,), value)]
@@ -203,7 +204,7 @@ class _Reader:
         return []
 
     def _rules(self, arguments: Mapping[str, Any]) -> list[Precision]:
-        """Return the stopping rules."""
+        """Return the stop rules."""
         layers = arguments.get("layers", (0,))
         thresholds = arguments.get("thresholds", (1e-6,))
         rules = []
@@ -235,10 +236,10 @@ class _Reader:
         return rules
 
     def _networks(self) -> list[tuple[Network, KeyPath]]:
-        """Return the networks, and where their sweeps are."""
+        """Return the networks, each with the path of its sweep."""
         sweeps = self._tables("sweep")
         if not sweeps and not self._values.get("sweep"):
-            self._say("a study needs one [[sweep]] or more")
+            self._say("a study needs at least one [[sweep]]")
         return [
             (network, path)
             for path, table in sweeps
@@ -248,7 +249,7 @@ class _Reader:
     def _check_together(
         self, networks: list[tuple[Network, KeyPath]], arguments: Mapping[str, Any]
     ) -> None:
-        """Check what of a study goes only with certain networks."""
+        """Check the settings and layers of the study with each network."""
         said = set()
         names = "seed", "batch_size", "inputs", "loss", "engine", "dtype"
         settings = Settings.checked(**{n: arguments[n] for n in names if n in arguments})
@@ -263,7 +264,7 @@ class _Reader:
 
 
 def _setting(name: str) -> Callable[[Any], Any]:
-    """Return the check of one of the settings."""
+    """Return a function that checks the value of a setting."""
     return lambda value: getattr(Settings.checked(**{name: value}), name)
 
 

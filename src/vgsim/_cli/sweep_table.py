@@ -1,4 +1,4 @@
-"""A [[sweep]] of a study file: its tables and lists to networks, or all that is wrong with them."""
+"""Reader of a [[sweep]] of a study file: its networks, or all errors."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from vgsim._networks.sweep import sweep
 
 __all__ = ["KeyPath", "Problem", "networks_of", "placed", "unknown_key", "where"]
 
-KeyPath = tuple[str | int, ...]  # names of keys, and numbers in arrays of tables
-Problem = Callable[[str], None]  # called with a line that begins with the path of a key
+KeyPath = tuple[str | int, ...]  # names of keys, and indices in arrays of tables
+Problem = Callable[[str], None]  # takes a message that begins with the path of a key
 NONE = "none"
 
 
 def where(path: KeyPath) -> str:
-    """Return the path of a key as it is written.
+    """Return the path of a key as text.
 
     Examples
     --------
@@ -39,7 +39,7 @@ def where(path: KeyPath) -> str:
 def placed(path: KeyPath, error: Exception) -> str:
     """Return the message of an error with the path of a key in place of the argument.
 
-    `path` is that of the key, or of its table: the argument is another key there then.
+    `path` is the path of the key, or of the table in which the argument is a key.
 
     Examples
     --------
@@ -67,12 +67,12 @@ def networks_of(values: Mapping[str, Any], path: KeyPath, problem: Problem) -> l
     Parameters
     ----------
     values : mapping
-        kind, and fields of that kind of network. A list is swept over; a list in a list of widths
-        is one choice; "none" is no norm, no clipping and so on.
+        "kind", and fields of that kind of network. A list gives several values; a list in a list is
+        one value with several widths; "none" stands for no norm, no clipping and so on.
     path : tuple
-        Where the values are in the file.
+        The path of the table in the file.
     problem : callable
-        Told of everything that is wrong, one line each.
+        Called with one message for each error.
 
     Examples
     --------
@@ -111,7 +111,7 @@ def networks_of(values: Mapping[str, Any], path: KeyPath, problem: Problem) -> l
 
 
 def unknown_key(path: KeyPath, known: list[str]) -> str:
-    """Say that a key is unknown, and what may be meant.
+    """Return a message that a key is unknown, with the most similar known key.
 
     Examples
     --------
@@ -127,7 +127,7 @@ def unknown_key(path: KeyPath, known: list[str]) -> str:
 def _choices(
     field: Field[Any, Any], value: Any, path: KeyPath, say: Problem
 ) -> dict[str, list[Any]]:
-    """Return what to sweep over, by the names that `sweep` has for it; say what is wrong."""
+    """Return the values of a field, by the names of the arguments of `sweep`; report errors."""
     domain = field.domain
     if isinstance(value, Mapping) and isinstance(domain, Part):
         if not value:
@@ -135,13 +135,13 @@ def _choices(
         return _swept_part(field, domain, value, path, say)
     items = value if isinstance(value, list) else [value]
     if not items:
-        say(f"{where(path)} is an empty list: a sweep over nothing has no networks")
+        say(f"{where(path)} is an empty list, so the sweep has no networks")
     checked = (_checked(field, item, path, say) for item in items)
     return {field.name: [one for few in checked for one in few]}
 
 
 def _checked(field: Field[Any, Any], raw: Any, path: KeyPath, say: Problem) -> Iterator[Any]:
-    """Yield one value as `sweep` takes it, if it is allowed."""
+    """Yield a value as `sweep` takes it; report an error if it is not allowed."""
     domain = field.domain
     try:
         if plain(raw) == NONE and field.optional:
@@ -161,7 +161,7 @@ def _checked(field: Field[Any, Any], raw: Any, path: KeyPath, say: Problem) -> I
 def _is_named(
     field: Field[Any, Any], domain: Part, table: Mapping[str, Any], path: KeyPath, say: Problem
 ) -> bool:
-    """Whether the table of a part has a name, or only fields of the part; say what is wrong."""
+    """Return whether the table of a part has the required keys only; report errors."""
     if not domain.fields and "name" not in table:
         say(f"{where(path)} needs a name, got {brief(dict(table))}")
         return False
@@ -172,7 +172,7 @@ def _is_named(
 
 
 def _part(field: Field[Any, Any], domain: Part, table: Mapping[str, Any]) -> Any:
-    """Make a part of a network of a table."""
+    """Return the part of a network that a table describes."""
     given = dict(table)
     whole = None if domain.fields else given.pop("name")
     return domain.assembled(field.name, whole, given)
@@ -181,13 +181,13 @@ def _part(field: Field[Any, Any], domain: Part, table: Mapping[str, Any]) -> Any
 def _swept_part(
     field: Field[Any, Any], domain: Part, table: Mapping[str, Any], path: KeyPath, say: Problem
 ) -> dict[str, list[Any]]:
-    """Return what to sweep over in a table of a part, whose values may be lists."""
+    """Return the values of the fields of a part, as `_choices` does."""
     if not _is_named(field, domain, table, path, say):
         return {}
     lists = {name: value if isinstance(value, list) else [value] for name, value in table.items()}
     for name, items in lists.items():
         if not items:
-            say(f"{where((*path, name))} is an empty list: a sweep over nothing has no networks")
+            say(f"{where((*path, name))} is an empty list, so the sweep has no networks")
     lines: dict[str, None] = {}
     for combination in product(*lists.values()):
         try:
@@ -203,7 +203,7 @@ def _swept_part(
 def _combined(
     kind: type[Network], choices: Mapping[str, list[Any]], path: KeyPath, say: Problem
 ) -> Iterator[Network]:
-    """Yield a network for each combination; say once for each reason which ones are none."""
+    """Yield a network for each combination; report each kind of error once."""
     reasons = set()
     for values in product(*choices.values()):
         chosen = dict(zip(choices, values, strict=True))

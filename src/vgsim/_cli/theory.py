@@ -1,4 +1,4 @@
-"""What the command vgsim theory does."""
+"""The command vgsim theory."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from vgsim.theory._prediction import Prediction, predict
 
 __all__ = ["theory"]
 
-MEAN_FIELD = {  # in text, and in LaTeX
+MEAN_FIELD = {  # headings in text and in LaTeX
     "sigma_w": ("sigma_w", r"$\sigma_w$"),
     "sigma_b": ("sigma_b", r"$\sigma_b$"),
     "q_star": ("q*", "$q^*$"),
@@ -42,7 +42,7 @@ PHASES = {
 
 @dataclass(frozen=True)
 class Limit:
-    """The mean field of a network, and its critical gain; None, and the reason, where none is."""
+    """The mean field of a network, and its critical gain; `reasons` say why values are None."""
 
     values: dict[str, float | None]
     phase: str | None
@@ -52,7 +52,7 @@ class Limit:
 
 @dataclass(frozen=True)
 class Theory:
-    """What is said of one activation: at infinite width, and at every depth at finite width."""
+    """The predictions for one activation: mean field, and every depth at finite width."""
 
     limit: Limit
     networks: list[Network]
@@ -60,7 +60,7 @@ class Theory:
 
     @property
     def reasons(self) -> list[str]:
-        """Why something is missing."""
+        """The reasons why predictions are missing."""
         found = [
             f"finite width: {p.source}" if p.mean is None else f"no variance: {p.source}"
             for p in self.predictions
@@ -70,7 +70,7 @@ class Theory:
 
 
 def theory(options: argparse.Namespace) -> None:
-    """Print what the theory says of every activation at every depth."""
+    """Print the predictions of theory for every activation at every depth."""
     check_threshold(options.threshold)
     every = networks_of(options, DEPTHS)
     checked_settings(options, every)
@@ -98,7 +98,7 @@ def theory(options: argparse.Namespace) -> None:
 
 
 def limit(network: Network) -> Limit:
-    """Return the mean field of a network, and the gain at which it would be critical.
+    """Return the mean field of a network, and its critical gain.
 
     Examples
     --------
@@ -157,7 +157,7 @@ def _legend(options: argparse.Namespace) -> str:
     power = math.log10(options.threshold)
     return textwrap.fill(
         f"R = log10(|G_0| / |G_D|); vanishing: R < {power:.6g}, exploding: R > {-power:.6g}; mean "
-        "and std: of R over networks that are not dead; law: of the probabilities",
+        "and std of R exclude dead networks; law: the law of R that gives the probabilities",
         WIDE,
     )
 
@@ -187,7 +187,7 @@ def _law(prediction: Prediction) -> str | None:
 
 
 def _rows(options: argparse.Namespace, one: Theory) -> list[dict[str, Any]]:
-    """Return one flat row a network: what --json and --csv print."""
+    """Return one row per network, for --json and --csv."""
     columns = _finite_width(options, one)
     return [
         {
@@ -205,7 +205,7 @@ def _rows(options: argparse.Namespace, one: Theory) -> list[dict[str, Any]]:
 
 
 def _print_tables(options: argparse.Namespace, found: Sequence[Theory]) -> None:
-    """Print the mean field of all activations as a table, and one for each at finite width."""
+    """Print one table of the mean field, and one table per activation at finite width."""
     names = [
         f"{spec(one.networks[0], 'activation')}, {spec(one.networks[0], 'init')}" for one in found
     ]

@@ -25,7 +25,7 @@ ARRAYS = (*COUNTED, "entries", "bins", "counts")
 
 
 def packed(study: Sequence[Result]) -> dict[str, NDArray[Any]]:
-    """Return the arrays of a file that holds results: all counts, one result after the other."""
+    """Return the counts of all results as flat arrays, concatenated in the order of the results."""
     tallies = [result.tally for result in study]
     pairs = [pair for tally in tallies for pair in tally.histogram]
     arrays = {name: _flat([getattr(tally, name) for tally in tallies]) for name in COUNTED}
@@ -36,7 +36,7 @@ def packed(study: Sequence[Result]) -> dict[str, NDArray[Any]]:
 
 
 def described(study: Sequence[Result]) -> list[dict[str, Any]]:
-    """Return, as JSON types, what is not of a fixed size: tasks, ranges, rules, large integers."""
+    """Return the tasks, ranges, stop rules and large integers of all results, as JSON types."""
     return [
         {
             "task": result.task.to_dict(),
@@ -53,12 +53,12 @@ def described(study: Sequence[Result]) -> list[dict[str, Any]]:
 def unpacked(
     described: Sequence[Mapping[str, Any]], arrays: Mapping[str, NDArray[Any]]
 ) -> list[Result]:
-    """Return the results that a file holds.
+    """Return the results that the header and the arrays of a file describe.
 
     Raises
     ------
     LookupError, TypeError, ValueError
-        If they are inconsistent, or cannot come from samples.
+        If header and arrays are inconsistent, or no samples can have these counts.
     """
     if set(arrays) != set(ARRAYS):
         raise ValueError(f"its arrays must be {', '.join(ARRAYS)}, got {', '.join(arrays)}")
@@ -69,7 +69,7 @@ def unpacked(
     taken = dict.fromkeys(ARRAYS, 0)
 
     def take(name: str, *shape: int) -> NDArray[np.int64]:
-        """Return the next entries of a column."""
+        """Return the next entries of an array, in the given shape."""
         start = taken[name]
         taken[name] = start + math.prod(shape)
         return arrays[name][start : taken[name]].reshape(shape).copy()
@@ -93,7 +93,7 @@ def unpacked(
         )
         check_tally(tally)
         rules = [Precision(**rule) for rule in values["watched"]]
-        for rule in rules:  # an error if it watches what was not counted
+        for rule in rules:  # ValueError if its event was not counted
             tally.events(rule.event, rule.layer, None if rule.event == "dead" else rule.threshold)
         ranges = [tuple(piece) for piece in values["ranges"]]
         results.append(Result(task, tally, tuple(ranges), tuple(rules)))
@@ -104,6 +104,6 @@ def unpacked(
 
 
 def _flat(arrays: list[NDArray[np.int64]]) -> NDArray[np.int64]:
-    """All entries, one array after the other."""
+    """Return the entries of all arrays, concatenated."""
     nothing = np.zeros(0, dtype=np.int64)
     return np.concatenate([nothing, *(array.ravel() for array in arrays)])

@@ -1,4 +1,4 @@
-"""Blocks: tallies of consecutive blocks of samples, as arrays; what is computed, kept and moved."""
+"""Tallies of consecutive blocks of samples, as arrays: what workers return and the store keeps."""
 
 from __future__ import annotations
 
@@ -33,23 +33,23 @@ LIMB_BITS = 16
 LIMBS = 4  # in q = round(2^32 R)
 SQUARE_LIMBS = 2 * LIMBS - 1
 LARGEST = 2.0**31  # bound on |R|: q has 64 bits
-NO_BIN = np.iinfo(np.int64).max  # of dead samples
-ADDED = 2**16  # blocks whose limbs are added in 64 bits
-AT_ONCE = 2**16  # samples times layers, so that they stay in the cache
+NO_BIN = np.iinfo(np.int64).max  # the bin of a dead sample
+ADDED = 2**16  # blocks added at once, so that sums of limbs fit 64 bits
+AT_ONCE = 2**16  # samples × layers tallied at once, so that they fit the cache
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Blocks(Counts):
     """The tallies of m consecutive blocks of samples of one task.
 
-    A block is 1,000 consecutive sample indices, 0-999, 1000-1999 and so on, or a part of them.
+    A block holds the samples 0-999, 1000-1999 and so on, or consecutive samples of one such range.
 
     Attributes
     ----------
     layers : int64 array, shape (k,)
     thresholds : tuple of t float
     first, count : int64 array, shape (m,)
-        Index of each block's first sample, and how many there are.
+        Index of the first sample of each block, and its number of samples.
     dead : int64 array, shape (m, k)
     vanishing, exploding : int64 array, shape (m, k, t)
     underflow, overflow : int64 array, shape (m, k, 3)
@@ -59,9 +59,9 @@ class Blocks(Counts):
     squares : int64 array, shape (m, k, 7)
         Σ q² = Σ_i squares[…, i] 2^(16 i).
     entries : int64 array, shape (m, k)
-        How many bins of the histogram are occupied.
+        Number of occupied bins of each histogram.
     bins, counts : int64 array, shape (entries.sum(),)
-        Those bins, ascending, and their counts, block by block and layer by layer.
+        The occupied bins, ascending, and their counts, block by block and layer by layer.
 
     Examples
     --------
@@ -90,20 +90,20 @@ class Blocks(Counts):
 
     @classmethod
     def of(cls, samples: Samples, thresholds: Iterable[float]) -> Blocks:
-        """Tally samples, cut at the multiples of 1,000.
+        """Return the tallies of samples, in blocks that end at multiples of 1,000.
 
         Parameters
         ----------
         samples : Samples
-            With consecutive indices, and "gradient" among what was recorded.
+            Their indices must be consecutive, and "gradient" must have been recorded.
         thresholds : iterable of float
-            Of vanishing and exploding; 0 < threshold <= 1.
+            Thresholds of vanishing and exploding; 0 < threshold <= 1.
 
         Raises
         ------
         TypeError, ValueError
-            If the samples have gaps, a log10 ratio is beyond ±2^31, or a threshold is no number in
-            (0, 1].
+            If the indices have gaps, a log10 ratio is beyond ±2^31, or a threshold is not a number
+            in (0, 1].
         AttributeError
             If the run did not record "gradient".
 
@@ -141,7 +141,7 @@ class Blocks(Counts):
 
     @property
     def end(self) -> int:
-        """The index after the last sample."""
+        """One more than the index of the last sample."""
         return int(self.first[-1] + self.count[-1])
 
     @property
@@ -161,7 +161,7 @@ class Blocks(Counts):
         threshold: float | None = None,
         dtype: DTypeLike | None = None,
     ) -> Integers:
-        """Return how often an event happened in each block, shape (m,).
+        """Return the number of samples of each block in which an event happened, shape (m,).
 
         Parameters and errors are those of :meth:`Tally.probability`.
 
@@ -176,7 +176,7 @@ class Blocks(Counts):
         return self._events(event, layer, threshold, dtype)
 
     def total(self, m: int | None = None) -> Tally:
-        """Return the tally of the first `m` blocks, of all by default.
+        """Return the tally of the first `m` blocks; by default, of all.
 
         Examples
         --------
@@ -218,7 +218,7 @@ class Blocks(Counts):
         return self._cut(len(self) - m, m)
 
     def _cut(self, start: int, m: int) -> Blocks:
-        """`m` blocks from the one in place `start` on."""
+        """Return `m` consecutive blocks, from number `start` on."""
         if not 1 <= m <= len(self):
             raise value_error("m", f"must be an int from 1 to {len(self)}, got {m!r}")
         rows = slice(start, start + m)
@@ -234,13 +234,13 @@ class Blocks(Counts):
 
     @classmethod
     def join(cls, parts: Iterable[Blocks]) -> Blocks:
-        """Return consecutive blocks as one.
+        """Return consecutive parts as one.
 
         Raises
         ------
         ValueError
-            If there are none, one does not begin where the one before it ends, or their layers or
-            thresholds differ.
+            If there is no part, a part does not begin at the end of the previous one, or the layers
+            or thresholds of the parts differ.
 
         Examples
         --------
@@ -270,7 +270,7 @@ class Blocks(Counts):
         return cls(layers=parts[0].layers, thresholds=parts[0].thresholds, **joined)
 
     def checked(self) -> Blocks:
-        """Return these blocks, or raise ValueError if no samples can have given them.
+        """Return these blocks, or raise ValueError if no samples can have these counts.
 
         Examples
         --------
@@ -349,14 +349,14 @@ COLUMNS = (*BY_BLOCK, "bins", "counts")
 
 
 def _refuse(possible: Mapping[str, object]) -> None:
-    """Raise ValueError for the first of the arrays that is not possible."""
+    """Raise ValueError for the first array whose check failed."""
     for name, holds in possible.items():
         if not holds:
             raise ValueError(f"{name} of blocks cannot come from samples")
 
 
 def _integers(limbs: Integers) -> tuple[int, ...]:
-    """Σ over the blocks, and over the limbs times their powers of 2; one Python int a layer."""
+    """Return the sum over blocks of the integers given by their limbs, one Python int per layer."""
     totals = [0] * limbs.shape[1]
     for start in range(0, len(limbs), ADDED):
         for j, row in enumerate(limbs[start : start + ADDED].sum(axis=0).tolist()):
@@ -367,12 +367,12 @@ def _integers(limbs: Integers) -> tuple[int, ...]:
 def _counted(
     samples: Samples, rows: slice, block: int, thresholds: tuple[float, ...]
 ) -> dict[str, Integers]:
-    """Return the columns from `dead` on of some rows of `samples`, cut at multiples of `block`."""
+    """Return the counts of some rows of `samples`, in blocks, by field of `Blocks`."""
     first = int(samples.index[rows][0])
     before = first % block
 
     def cut(values: Floats, filling: float) -> Floats:
-        """(n, k) as (blocks, k, block), filled up at both ends."""
+        """Reshape (n, k) to (blocks, k, block), padded at both ends."""
         n, k = values.shape
         m = -(-(before + n) // block)
         if n == m * block:
@@ -411,17 +411,17 @@ def _number(events: NDArray[np.bool_]) -> Integers:
 
 
 def _moments(ratio: Floats) -> dict[str, Integers]:
-    """Σ q and Σ q², q = round(2^32 R), in powers of 2^16.
+    """Return Σ q and Σ q², q = round(2^32 R), as limbs: coefficients of powers of 2^16.
 
-    With q = Σ_i d_i 2^(16 i), Σ q² needs the Gram matrix of the digits d_i. They are below 2^16 and
-    a block has fewer than 2^21 samples, so float64 adds their products without rounding.
+    With q = Σ_i d_i 2^(16 i), Σ q² follows from the Gram matrix of the digits d_i. The digits are
+    below 2^16 and a block has fewer than 2^21 samples, so sums of products in float64 are exact.
     """
     living = np.where(ratio > -np.inf, ratio, 0.0)
     if np.any(np.abs(living) >= LARGEST):
         raise ValueError("log10 ratio must be within ±2**31 to be tallied")
     q = np.rint(living * 2.0**FRACTION_BITS).astype("<i8")
     digits = q.view("<u2").reshape(*q.shape, LIMBS).astype(np.float64)
-    digits[..., -1] = q >> 16 * (LIMBS - 1)  # the sign is the last digit's
+    digits[..., -1] = q >> 16 * (LIMBS - 1)  # the last digit carries the sign
     gram = (digits.swapaxes(-1, -2) @ digits).astype(np.int64)
     squares = [
         np.trace(gram[..., ::-1], offset=LIMBS - 1 - power, axis1=-2, axis2=-1)
@@ -434,7 +434,7 @@ def _moments(ratio: Floats) -> dict[str, Integers]:
 
 
 def _histograms(ratio: Floats) -> dict[str, Integers]:
-    """Occupied bins and their counts, block by block and layer by layer."""
+    """Return the occupied bins and their counts, block by block and layer by layer."""
     bins = np.full(ratio.shape, NO_BIN)
     np.floor(ratio * BINS, out=bins, where=ratio > -np.inf, casting="unsafe")
     bins.sort(axis=-1)

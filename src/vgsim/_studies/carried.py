@@ -1,11 +1,10 @@
-"""The data of a study on their way to the workers: once to each, and not with every unit of work.
+"""Transfer of a study's input data to its workers: once per worker, not with every unit of work.
 
-Dask brings an object to each of its workers once, and only there a unit needs it. Any other
-executor offers nothing but `submit`. Its workers are on this machine as a rule, and map the memory
-in which `Lent` holds the data: nothing is copied, no file is left behind even by a killed process,
-and all workers of a machine share it. A worker that finds nothing there, as one of MPI on another
-machine, raises `DataMissingError`; the unit is submitted again together with the data, and the
-worker keeps them. So no executor needs a network connection, an initialiser, or a disk of its own.
+Dask sends an object once to each worker that needs it. Other executors offer only `submit`; their
+workers usually run on this machine, and map the shared memory in which `Lent` holds the data.
+Nothing is copied, and a killed process leaves no file behind. A worker that cannot map the memory,
+such as an MPI process on another machine, raises `DataMissingError`. The unit of work is then
+submitted again together with the data, which the worker keeps.
 """
 
 from __future__ import annotations
@@ -23,35 +22,35 @@ from vgsim._engine.data import Data
 
 __all__ = ["DataMissingError", "Lent", "Reference", "reached"]
 
-HEADER = 128  # bytes: the digest, filled up
+HEADER = 128  # bytes: the digest, padded
 
-_here: WeakValueDictionary[str, Data] = WeakValueDictionary()  # what this process lends or keeps
-_kept: Data | None = None  # what came last from another process
+_here: WeakValueDictionary[str, Data] = WeakValueDictionary()  # data in this process, by digest
+_kept: Data | None = None  # the data last received from another process
 
 
 class DataMissingError(Exception):
-    """A worker can reach the data of its unit neither in its memory nor in the lender's."""
+    """The data of a unit of work are neither in the worker's memory nor in shared memory."""
 
 
 @dataclass(frozen=True)
 class Reference:
-    """What a unit carries in place of data: their digest and shape, and where they lie."""
+    """Digest, shape and shared-memory path of data; a unit of work carries it instead of them."""
 
     digest: str
     shape: tuple[int, int]
     path: str
 
     def data(self) -> Data:
-        """Map the memory that holds the data.
+        """Return the data, mapped from shared memory.
 
         Raises
         ------
         DataMissingError
-            If they are not there.
+            If the path does not hold them.
         """
         rows, width = self.shape
         try:
-            found = os.stat(self.path)  # elsewhere the path may be that of anything, as of a pipe
+            found = os.stat(self.path)  # on another machine, the path may be another file or a pipe
             if not stat.S_ISREG(found.st_mode) or found.st_size != HEADER + 8 * rows * (width + 1):
                 raise DataMissingError
             with open(self.path, "rb") as file:
@@ -66,7 +65,7 @@ class Reference:
 
 
 class Lent:
-    """Data in memory that the other processes of this machine can map, until it is closed.
+    """Data in shared memory that other processes of this machine can map until `close`.
 
     Parameters
     ----------
@@ -96,25 +95,25 @@ class Lent:
             self._file.write(data.exponents.data)
             self._file.flush()
             path = f"/proc/{os.getpid()}/fd/{self._file.fileno()}"
-        except (AttributeError, OSError):  # not on this system, or not so much memory: none is lent
+        except (AttributeError, OSError):  # no memfd on this system, or too little memory
             self.close()
         self.reference = Reference(data.digest, data.shape, path)
         _here[data.digest] = data
 
     def close(self) -> None:
-        """Lend no more; the memory is free when the last worker has let it go."""
+        """Stop sharing; the memory is freed when the last worker has unmapped it."""
         if self._file is not None:
             self._file.close()
             self._file = None
 
 
 def reached(carried: Data | Reference) -> Data:
-    """Return the data that a unit brought or refers to; a process keeps the last that it got.
+    """Return the data that a unit of work carries or refers to; a process keeps the last received.
 
     Raises
     ------
     DataMissingError
-        If they cannot be reached from here.
+        If this process cannot map them.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""collect(): many networks, many samples, until each is known well enough."""
+"""collect() and iter_collect(): sample many networks until their stop rules are met."""
 
 from __future__ import annotations
 
@@ -52,43 +52,46 @@ def collect(
     n_threads: int | None = None,
     progress: Progress = False,
 ) -> Study:
-    """Run a study: sample many networks until each is known well enough, and count what happens.
+    """Run a study: sample many networks until their stop rules are met, and count events.
 
-    The samples are those of :func:`simulate`, taken in blocks of 1,000 consecutive indices. What is
-    kept of them are exact counts and integer histograms, so memory does not grow with their number,
-    and neither workers, machines nor interruptions change a bit of the result.
+    The samples are those of :func:`simulate`, in blocks of 1,000 consecutive indices. They are
+    reduced to exact counts and integer histograms, so memory does not grow with their number. The
+    result depends neither on workers nor on machines nor on interruptions.
 
     Parameters
     ----------
     tasks : iterable of MLP and RNN
-        For example of :func:`sweep`. Each network once.
+        The networks, for example from :func:`sweep`; no network twice.
     seed : int or None, default 0
-        Networks are independent under one seed. None, fresh entropy, is for studies without store.
+        Different networks have independent samples under one seed. None takes fresh entropy, and
+        is refused together with `store`.
     max_samples : int, optional
-        At most so many of each network, in all: what the store holds counts.
+        Largest number of samples per network, including those in the store.
     stop : Precision or sequence of Precision, optional
-        Each network is sampled until all of them are reached, or max_samples are. They look after
-        every block, in the order of the indices: all workers stop at the same sample.
+        Stop rules. Each network is sampled until it meets all of them, or has `max_samples`
+        samples. They are checked after every block, in the order of the indices, so the number of
+        samples does not depend on the workers.
     max_seconds : float, optional
-        After so long, no more work is begun, and what was begun is finished: a block of 1,000
-        samples at least. The one stop that depends on the machine; the samples of a network that
-        count are still its first n.
+        Time limit. Units of work that run at that time, of 1,000 samples or more, are finished; no
+        further ones are begun. The number n of samples of a network then depends on the machine;
+        they are still its first n.
     batch_size, inputs, loss, engine, dtype
         As for :func:`simulate`.
     layers : sequence of int, default (0,)
         The layers l whose ratios R_l = log10(‖G_l‖/‖G_D‖) are counted.
     thresholds : sequence of float, default (1e-6,)
-        Of vanishing and exploding, 0 < threshold <= 1; each is counted exactly.
+        Thresholds of vanishing and exploding, 0 < threshold <= 1; each is counted exactly.
     store : path, optional
-        An SQLite file that keeps every finished block; it and its folder are made if need be. A
-        study may be stopped at any instant, even by a power failure, and called again: it goes on.
-        Other tasks and, at the same time, other processes may use the same store.
+        An SQLite file that keeps every finished block; file and folder are created if they do not
+        exist. A study that was interrupted at any instant, even by a power failure, continues from
+        its store when it is called again. Other studies and other processes may use the same store
+        at the same time.
     executor : concurrent.futures.Executor, optional
-        Where the work is done: ``ProcessPoolExecutor`` (start method spawn or forkserver), Dask's
-        ``client.get_executor()``, ``mpi4py.futures.MPIPoolExecutor``. By default threads of this
-        process.
+        ``ProcessPoolExecutor`` (start method spawn or forkserver), Dask's
+        ``client.get_executor()`` or ``mpi4py.futures.MPIPoolExecutor``. By default, the threads of
+        this process do the work.
     n_threads : int, optional
-        Threads of one unit of work. By default all processors; with an executor, one.
+        Threads per unit of work. By default all processors; with an executor, one.
     progress : bool or callable, default False
         True shows a progress bar on a terminal or in a notebook, and plain lines elsewhere. A
         callable is called as ``progress(done, total)``, in samples.
@@ -101,16 +104,16 @@ def collect(
     Raises
     ------
     TypeError, ValueError
-        If an argument is of the wrong type or out of range, nothing would ever stop, or a network
-        is there twice.
+        If an argument has the wrong type or is out of range, the study would never stop, or a
+        network is given twice.
     OSError
         If the store cannot be written; the message says why.
     RuntimeError
-        If workers die again and again.
+        If workers die repeatedly.
 
     See Also
     --------
-    iter_collect : the same, as it grows.
+    iter_collect : Yields intermediate results.
 
     Examples
     --------
@@ -161,10 +164,10 @@ def iter_collect(
     n_threads: int | None = None,
     progress: Progress = False,
 ) -> Iterator[Study]:
-    """Run a study as :func:`collect` does, and yield it as it grows.
+    """Run a study as :func:`collect` does, and yield its results so far as it proceeds.
 
-    The first Study holds what the store had, the last is what :func:`collect` returns. One that is
-    left early (``break``) has its finished blocks in the store.
+    The first Study holds the blocks of the store, the last one equals the result of
+    :func:`collect`. After an early ``break``, the store has all finished blocks.
 
     Parameters
     ----------
@@ -203,9 +206,10 @@ def iter_collect(
 
 
 def _storable(store: Any, seed: int | None) -> Any:
-    """Return the store of a study, which must have a seed of its own to be resumed."""
+    """Return the absolute path of a store; raise ValueError if the seed is None."""
     if seed is None:
-        raise value_error("seed", "must be an int with a store, got None: it could not be resumed")
+        problem = "must be an int with a store, got None: the study could not be continued"
+        raise value_error("seed", problem)
     return local_path(store).absolute()
 
 
@@ -221,7 +225,7 @@ def _planned(
     workers: Workers,
     progress: Progress,
 ) -> Scheduler:
-    """Check the other arguments of a study; nothing is begun."""
+    """Return the scheduler of a study, after a check of the remaining arguments."""
     networks = _checked_networks(tasks)
     if max_samples is not None:
         max_samples = checked_int("max_samples", max_samples, 1, INDICES, "2**56")
@@ -247,7 +251,7 @@ def _checked_networks(tasks: Iterable[Network]) -> list[Network]:
     seen = set()
     for network in networks:
         if network in seen:
-            raise value_error("tasks", f"must hold each network once, got twice {network!r}")
+            raise value_error("tasks", f"must have each network once, got {network!r} twice")
         seen.add(network)
     return networks
 
@@ -266,12 +270,12 @@ def _checked_rules(
             raise type_error("stop", f"must be a vgsim.Precision or several, got {brief(rule)}")
         if rule.layer not in layers:
             raise value_error(
-                "layers", f"must hold layer {rule.layer}, which stop watches, got {layers}"
+                "layers", f"must include layer {rule.layer} of the stop rule, got {layers}"
             )
         if rule.event != "dead" and rule.threshold not in thresholds:
             raise value_error(
                 "thresholds",
-                f"must hold {rule.threshold!r}, which stop watches, got {thresholds}",
+                f"must include {rule.threshold!r} of the stop rule, got {thresholds}",
             )
         rules.append(rule)
     return tuple(rules)

@@ -1,4 +1,4 @@
-"""A study as columns of numbers and words: its networks, and the statistics of each."""
+"""Columns of tables of a study: the labels of its networks, and their statistics."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ PER_THRESHOLD = ("vanishing", "exploding")
 
 
 def label_columns(study: Sequence[Result]) -> dict[str, list[Any]]:
-    """Return the labels of the tasks, a list each; None where a network has no such field.
+    """Return the labels of the tasks as columns; None where a network has no such field.
 
-    A label that is None throughout is left out. Where a network has several widths, its width is
-    None and `widths` has them all, as JSON. Numbers among words become words.
+    Columns without any value are left out. If a network has several widths, its `width` is None and
+    its `widths` are all of them, as JSON. A column with any string has strings only.
 
     Examples
     --------
@@ -50,9 +50,9 @@ def label_columns(study: Sequence[Result]) -> dict[str, list[Any]]:
 
 
 def differing(study: Sequence[Result]) -> list[str]:
-    """Return the labels that tell networks apart, and the depth in any case.
+    """Return the names of the labels that differ between networks, and always the depth.
 
-    Of a field that only some networks have, only those count.
+    A field that only some networks have is compared among these only.
 
     Examples
     --------
@@ -77,15 +77,15 @@ def differing(study: Sequence[Result]) -> list[str]:
 def statistics(
     result: Result, layer: int, threshold: float | None = None
 ) -> dict[str, float | int | None]:
-    """Return numbers by name: see :meth:`Study.to_dataframe`.
+    """Return the statistics of one result by name: see :meth:`Study.to_dataframe`.
 
     Parameters
     ----------
     result : Result
     layer : int
-        One of those tallied.
+        One of the tallied layers.
     threshold : float, optional
-        That of vanishing and exploding, which are None where it was not counted.
+        Threshold of vanishing and exploding, which are None if it was not counted.
 
     Returns
     -------
@@ -123,10 +123,10 @@ def statistics(
 
 
 def thresholds_of(study: Sequence[Result]) -> list[float]:
-    """Return all thresholds counted, ascending."""
+    """Return all counted thresholds, ascending."""
     return sorted({threshold for result in study for threshold in result.task.thresholds})
 
 
 def level(threshold: float) -> str:
-    """Return the log10 of a threshold, to print."""
+    """Return the log10 of a threshold as text."""
     return f"{math.log10(threshold) + 0.0:.6g}"

@@ -1,4 +1,4 @@
-"""A study in the files of others: NetCDF and CSV."""
+"""Export of a study: NetCDF, CSV and .npz."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["WRITERS", "check_new", "export"]
 
 
 def export(study: Study, path: str | os.PathLike[str]) -> None:
-    """Write `study` to a new file of the kind that its suffix says, whole or not at all.
+    """Write `study` to a new file, atomically; the suffix of the path gives the format.
 
     Parameters
     ----------
@@ -27,11 +27,11 @@ def export(study: Study, path: str | os.PathLike[str]) -> None:
     Raises
     ------
     ValueError
-        If the suffix is another, the file is there already, or the study has no such form.
+        If the suffix is another, the file exists, or the study does not fit the format.
     ImportError
-        If a package that writes it is not installed.
+        If a package that writes the format is not installed.
     OSError
-        If it cannot be written.
+        If the file cannot be written.
 
     Examples
     --------
@@ -56,7 +56,7 @@ def check_new(path: str | os.PathLike[str]) -> Path:
     Raises
     ------
     ValueError
-        If its suffix is not one of those, it is there already, or its folder is not.
+        If its suffix is not that of a format, the file exists, or its folder does not exist.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Studies in the labelled containers of others: xarray and pandas."""
+"""Studies as labelled data of xarray and pandas."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def to_xarray(
         "samples": (
             "task",
             _column([json.dumps(result.ranges) for result in study]),
-            {"long_name": "which samples, as JSON: [seed, first index, end]"},
+            {"long_name": "samples, as JSON: [seed, first index, end]"},
         ),
     }
     variables = {
@@ -99,12 +99,12 @@ def to_xarray(
 
 
 def _counts(study: Sequence[Result]) -> dict[str, Any]:
-    """How many samples did what."""
+    """Return the variables of the counted events."""
     at_layer, at_threshold = ("task", "layer"), ("task", "layer", "threshold")
     in_format = ("task", "layer", "format")
     meanings = {
         "dead": (at_layer, "number of samples with G_l = 0"),
-        "vanishing": (at_threshold, "number of samples with ratio < threshold, dead ones too"),
+        "vanishing": (at_threshold, "number of samples with ratio < threshold, including dead"),
         "exploding": (at_threshold, "number of samples with ratio > 1/threshold"),
         "underflow": (in_format, "number of samples below the range of the format"),
         "overflow": (in_format, "number of samples above the range of the format"),
@@ -120,7 +120,7 @@ def _counts(study: Sequence[Result]) -> dict[str, Any]:
 
 
 def _moments(study: Sequence[Result]) -> dict[str, Any]:
-    """Mean, standard deviation and quantiles of R_l; NaN where there are too few samples."""
+    """Return mean, standard deviation and quantiles of R_l; NaN where samples are too few."""
 
     def moment(name: str, needed: int) -> NDArray[np.float64]:
         return _per_task(
@@ -155,7 +155,7 @@ def _moments(study: Sequence[Result]) -> dict[str, Any]:
 
 
 def _probabilities(study: Sequence[Result]) -> dict[str, Any]:
-    """Estimates and limits of the events' probabilities."""
+    """Return the estimates and 95 % limits of the probabilities of the events."""
     found: dict[str, Any] = {}
     for event in ("vanishing", "exploding", "dead"):
         dims = ("task", "layer", "threshold")[: 2 if event == "dead" else 3]
@@ -188,7 +188,7 @@ def _interval(
 def _histograms(
     study: Sequence[Result], k: int, most: int
 ) -> tuple[tuple[NDArray[np.float64], NDArray[np.float64]], NDArray[np.int64]]:
-    """All histograms on one grid of at most so many bins; its edges below and above, and counts."""
+    """Return all histograms on one grid of at most `most` bins: lower and upper edges, counts."""
     occupied = [bins for result in study for bins, _ in result.tally.histogram if bins.size]
     least = min((int(bins[0]) for bins in occupied), default=0)
     largest = max((int(bins[-1]) for bins in occupied), default=0)
@@ -216,8 +216,8 @@ def _common(study: Sequence[Result], name: str) -> tuple[Any, ...]:
         if (other := getattr(result.task, name)) != first:
             raise ValueError(
                 f"a Dataset needs the same {name} for all networks, got {first} for "
-                f"{study[0].network!r} and {other} for {result.network!r}; take those of one kind "
-                "by find(), or use to_dataframe()"
+                f"{study[0].network!r} and {other} for {result.network!r}; select networks with "
+                f"the same {name} by find(), or use to_dataframe()"
             )
     return tuple(first)
 
@@ -227,7 +227,7 @@ def _per_task(study: Sequence[Result], value: Callable[[Result], Any]) -> NDArra
 
 
 def _column(values: list[Any]) -> NDArray[Any]:
-    """Numbers with NaN for None, or words with "" for None."""
+    """Return an array of numbers, with NaN for None, or of strings, with "" for None."""
     if all(value is None or isinstance(value, (int, float)) for value in values):
         return np.array([math.nan if value is None else value for value in values])
     words = ["" if value is None else str(value) for value in values]
@@ -239,5 +239,5 @@ def _meaning(long_name: str, units: str = "1") -> dict[str, str]:
 
 
 def _attributes(provenance: Mapping[str, str]) -> dict[str, str]:
-    """Return what made the study, as netCDF wants attributes."""
+    """Return the provenance of the study as netCDF attributes."""
     return {f"provenance_{name}": value for name, value in provenance.items()}

@@ -1,4 +1,4 @@
-"""Samples and studies out of files: load(), and what a store holds."""
+"""Reading samples and studies from files and stores: load()."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ __all__ = ["Found", "load", "read_studies", "saved_study", "stored_study"]
 
 @dataclass(frozen=True)
 class Found:
-    """What was found.
+    """The contents of a store or of the file of a study.
 
     Attributes
     ----------
     studies : list of Study
-        One for each choice of layers and thresholds that was counted at.
+        One for each combination of counted layers and thresholds.
     damaged : list of (what, why)
-        What a store holds and is not used.
+        The damaged parts of a store, which are not used.
     """
 
     studies: list[Study]
@@ -47,22 +47,21 @@ class Found:
 
 
 def read_studies(path: str | os.PathLike[str], watched: bool = False) -> Found:
-    """Read all that a store, or the file of a study, holds.
+    """Read the whole contents of a store, or of the file of a study.
 
-    A store holds what was counted, not why it was stopped, and more than that was counted where
-    workers were ahead of a rule; all of it is used.
+    A store may hold blocks after the one at which a stop rule was met; they are included.
 
     Parameters
     ----------
     path : path-like
         A store, or an .npz file of :meth:`Study.save`.
     watched : bool, default False
-        Whether the intervals of probabilities shall be valid at any time of stopping.
+        Whether the default intervals of probabilities are anytime-valid.
 
     Raises
     ------
     TypeError, ValueError, OSError
-        As `Reader` and `load` say.
+        As for `Reader` and `load`.
 
     Examples
     --------
@@ -94,14 +93,14 @@ def read_studies(path: str | os.PathLike[str], watched: bool = False) -> Found:
 
 
 def saved_study(path: str | os.PathLike[str]) -> Study:
-    """Read the study that :meth:`Study.save` wrote; errors are those of :func:`vgsim.load`."""
+    """Read a file of :meth:`Study.save`; errors are those of :func:`vgsim.load`."""
     study = _saved(path, archive.KIND)
     assert isinstance(study, Study)
     return study
 
 
 def _saved(path: str | os.PathLike[str], *kinds: str) -> Samples | Study:
-    """Read a file that holds one of `kinds`; what it holds could have been saved as it is."""
+    """Read a file of one of `kinds`; refuse contents that `save` could not have written."""
     kind, header, arrays = npz.read(path, *kinds)
     try:
         made = header["provenance"]
@@ -110,7 +109,7 @@ def _saved(path: str | os.PathLike[str], *kinds: str) -> Samples | Study:
         found = _study(header, arrays) if kind == archive.KIND else _samples(header, arrays)
         again, given = (json.dumps(x, sort_keys=True) for x in (found._header(), header))
         if again != given:
-            raise ValueError(f"its header is not that of {found!r}")
+            raise ValueError(f"its header differs from that of {found!r}")
     except (LookupError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
         what = "a consistent study" if kind == archive.KIND else "consistent samples"
         words = f"no {error}" if isinstance(error, KeyError) else str(error)
@@ -142,12 +141,12 @@ _ELAPSED = Number("a number of seconds", lambda seconds: seconds >= 0)
 
 
 def stored_study(path: str | os.PathLike[str]) -> Study:
-    """Return all that a store holds, networks without a sample too: see :func:`vgsim.load`.
+    """Return the study in a store, including networks without samples: see :func:`vgsim.load`.
 
     Raises
     ------
     TypeError, ValueError, OSError
-        As `Reader` says; or if networks were counted at different layers or thresholds.
+        As for `Reader`; or if networks were counted at different layers or thresholds.
 
     Examples
     --------
@@ -166,12 +165,12 @@ def stored_study(path: str | os.PathLike[str]) -> Study:
             f"layers {study[0].task.layers}, thresholds {study[0].task.thresholds}"
             for study in studies
         )
-        raise ValueError(f"{path} holds networks counted in several ways: {ways}")
+        raise ValueError(f"{path} has different layers or thresholds for its networks: {ways}")
     return studies[0] if studies else Study([])
 
 
 def _watched(study: Study) -> Study:
-    """Return `study` with every event watched."""
+    """Return `study` with a stop rule for every event, so that its intervals are anytime-valid."""
     return Study(
         [Result(result.task, result.tally, result.ranges, _rules(result.task)) for result in study],
         study.provenance,
@@ -191,13 +190,13 @@ def _rules(task: Task) -> Sequence[Precision]:
 
 
 def load(path: str | os.PathLike[str]) -> Samples | Study:
-    """Read what :meth:`Samples.save` or :meth:`Study.save` wrote, or the store of a study.
+    """Read a file of :meth:`Samples.save` or :meth:`Study.save`, or the store of a study.
 
     Parameters
     ----------
     path : path-like
-        A file. Of a store, the file that :func:`collect` was given as `store`, all samples are
-        read that it holds from index 0 on, of every network; it may be growing.
+        A file, or the `store` of :func:`collect`. From a store, the consecutive samples from index
+        0 on of every network are read; other processes may be adding samples meanwhile.
 
     Returns
     -------
@@ -206,12 +205,12 @@ def load(path: str | os.PathLike[str]) -> Samples | Study:
     Raises
     ------
     TypeError
-        If `path` is no path.
+        If `path` is not a path.
     OSError
         If the file cannot be read.
     ValueError
-        If the file is damaged, something else, or of another version of the format; or if it
-        holds values that are out of range or contradict each other.
+        If the file is damaged, is not one of these, has another version of the format, or holds
+        values that are out of range or inconsistent.
 
     Examples
     --------
@@ -226,9 +225,9 @@ def load(path: str | os.PathLike[str]) -> Samples | Study:
 
 
 def _is_store(path: object) -> bool:
-    """Whether a file is a store, or any other SQLite database.
+    """Return whether a file is an SQLite database.
 
-    It is SQLite that looks: a descriptor of our own would end its locks when it is closed.
+    SQLite itself opens the file: closing a file descriptor of ours would release SQLite's locks.
     """
     file = local_path(path, "path")
     if not file.exists():

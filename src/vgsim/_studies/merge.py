@@ -1,4 +1,4 @@
-"""Several stores as one."""
+"""Merging of several stores into one."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NEW = f"""FROM theirs AS t WHERE {SOME} AND NOT EXISTS
 OVERLAP = (
     f"SELECT count(*), coalesce(sum(t.count = b.count AND t.checksum != b.checksum), 0) {BOTH}"
 )
-STEPS = (  # longer blocks replace shorter ones; those of equal length stay
+STEPS = (  # longer blocks replace shorter ones; blocks of equal length stay
     *(
         f"DELETE FROM main.{table} WHERE (task, first) IN "
         f"(SELECT task, first {BOTH} AND t.count > b.count)"
@@ -55,17 +55,19 @@ ADDED = f"SELECT count(*), coalesce(sum(count), 0) {NEW}"
 
 
 class Merged(NamedTuple):
-    """What a store added to another.
+    """What merging one store added to the target.
 
     Attributes
     ----------
     path : str
+        The merged store.
     blocks, samples : int
-        That are new.
+        Number of new blocks, and of their samples.
     overlapping : int
-        Blocks that were there already; the target's stay.
+        Number of blocks that the target had already; the longer block is kept, or the target's.
     differing : int
-        Those among them that have other counts for the same samples: one of the two machines erred.
+        Number of overlapping blocks with different counts for the same samples, which means an
+        error of one of the two machines.
     """
 
     path: str
@@ -78,7 +80,7 @@ class Merged(NamedTuple):
 def merge(
     sources: Iterable[str | os.PathLike[str]], target: str | os.PathLike[str]
 ) -> list[Merged]:
-    """Bring the tasks and blocks of several stores together in one.
+    """Add the tasks and blocks of several stores to another.
 
     Every block is checked; damaged ones are left out with a warning.
 
@@ -87,17 +89,17 @@ def merge(
     sources : iterable of path-like
         Stores, which are only read.
     target : path-like
-        A store, made if it is not there; what it holds stays.
+        A store; created if it does not exist.
 
     Returns
     -------
     list of Merged
-        What each source added, and what overlapped.
+        One for each source other than the target.
 
     Raises
     ------
     TypeError, ValueError, OSError
-        As `Store` and `Reader` say; what was merged by then stays.
+        As for `Store` and `Reader`; the target keeps what was merged before the error.
 
     Examples
     --------
@@ -132,7 +134,7 @@ def merge(
 
 
 def _merged(path: Path, store: Store) -> Merged:
-    """Merge one store."""
+    """Merge the store at `path` into `store`."""
     file = store.file
     with Reader(path) as source:
         source.check_blocks()
@@ -143,7 +145,7 @@ def _merged(path: Path, store: Store) -> Merged:
                 file.many("INSERT INTO left_out VALUES (?, ?)", source.left_out)
                 file.all(THEIRS)
                 runs = file.all(f"SELECT {RUN} FROM other.runs")
-                with store.transaction():  # where they have not ended, they are not at work here
+                with store.transaction():  # unended runs end when last seen
                     file.many(RUNS, [(*r[:7], r[7] or r[6], *r[8:]) for r in runs if _is_run(r)])
                 return Merged(str(path), *_copied(store))
             finally:
@@ -153,7 +155,7 @@ def _merged(path: Path, store: Store) -> Merged:
 
 
 def _copied(store: Store) -> tuple[int, int, int, int]:
-    """Copy what is attached as `other`; return new blocks and samples, overlapping, differing."""
+    """Copy the database attached as `other`; return the counts of `Merged`."""
     file = store.file
     ids = [key for (key,) in file.all("SELECT id FROM other.tasks ORDER BY id")]
     found = [0, 0, 0, 0]
@@ -172,6 +174,6 @@ def _copied(store: Store) -> tuple[int, int, int, int]:
 
 
 def _is_run(row: tuple[Any, ...]) -> bool:
-    """Whether the provenance of a run is as it was written."""
+    """Return whether the checksum of the provenance of a run matches."""
     key, made_by, seal = row[:3]
     return bool(seal == checksum(key, made_by))

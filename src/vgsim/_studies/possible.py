@@ -1,4 +1,4 @@
-"""Which counts are possible: the check of a tally that comes out of a file."""
+"""Consistency check of a tally that was read from a file."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from vgsim._studies.tally import BINS, FRACTION_BITS, Tally
 
 __all__ = ["check_tally", "refuse"]
 
-MOST_BINS = 2**31 * BINS  # on each side of zero: |R| < 2**31
-UNIT = 2**FRACTION_BITS // BINS  # of q in a bin
+MOST_BINS = 2**31 * BINS  # bins on each side of zero: |R| < 2**31
+UNIT = 2**FRACTION_BITS // BINS  # width of a bin in units of q
 
 
 def check_tally(tally: Tally) -> None:
-    """Refuse, with a ValueError, a tally that no samples can have given.
+    """Raise ValueError if no samples can have the counts of a tally.
 
-    Its arrays have the right shapes.
+    The shapes of its arrays are not checked.
 
     Examples
     --------
@@ -39,7 +39,8 @@ def check_tally(tally: Tally) -> None:
             "vanishing": (vanishing >= dead[:, np.newaxis]) & (vanishing <= n - exploding),
             "underflow": (tally.underflow >= dead[:, np.newaxis]) & (tally.underflow <= n),
             "overflow": (tally.overflow >= 0) & (tally.overflow <= n),
-            "the order of underflow": np.diff(tally.underflow) <= 0,  # of ever wider formats
+            "the order of underflow": np.diff(tally.underflow)
+            <= 0,  # by increasing range of the format
             "the order of overflow": np.diff(tally.overflow) <= 0,
         }
     )
@@ -56,7 +57,7 @@ def check_tally(tally: Tally) -> None:
             }
         )
         past = np.concatenate([[0], np.cumsum(counts)])
-        below, above = (  # without and with the bin that a threshold lies in
+        below, above = (  # excluding and including the bin that contains the threshold
             past[np.searchsorted(bins, [np.floor(level), np.floor(level) + 1])]
             for level in (levels, -levels)
         )
@@ -78,7 +79,7 @@ def check_tally(tally: Tally) -> None:
 
 
 def refuse(possible: Mapping[str, ArrayLike]) -> None:
-    """Raise a ValueError that names the first of the things that is not possible everywhere.
+    """Raise a ValueError that names the first condition that does not hold everywhere.
 
     Examples
     --------

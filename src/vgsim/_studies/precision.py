@@ -1,4 +1,4 @@
-"""Precision: how well a probability must be known before sampling stops."""
+"""Precision: a stop rule, the precision of a probability at which sampling ends."""
 
 from __future__ import annotations
 
@@ -25,24 +25,25 @@ _EVENT = Choice((*RELATIVE, "dead"))
 
 @dataclass(frozen=True, repr=False)
 class Precision:
-    """A stopping rule: sample until the probability of an event is known well enough.
+    """A stop rule: sample until the probability of an event is known to a given precision.
 
-    It is, when half the width of its anytime-valid interval is at most `half_width`, or at most
-    `relative` times the estimate. That interval belongs to a confidence sequence, all of whose
-    members contain the true probability at once with probability `confidence_level` or more. So it
-    covers where the rule stopped too, as a Wilson or an exact interval need not.
+    The rule is met when the half-width of the confidence interval of the probability is at most
+    `half_width`, or at most `relative` times the estimate. The interval is a member of a confidence
+    sequence: with probability `confidence_level` or more, the intervals of all sample sizes contain
+    the true probability. The interval is therefore valid at the sample size at which the rule ends
+    the sampling; a Wilson or an exact interval need not be.
 
     Parameters
     ----------
     half_width : float, optional
         Strictly between 0 and 0.5.
     relative : float, optional
-        Positive; it is never reached while no event was seen. Exactly one of `half_width` and
-        `relative` is given.
+        Positive; never met before an event was seen. Exactly one of `half_width` and `relative`
+        must be given.
     event : {"vanishing", "exploding", "healthy", "dead"}, default "vanishing"
-        What is watched, as in :meth:`Samples.probability`.
+        The event, as in :meth:`Samples.probability`.
     layer : int, default 0
-        The layer l where it is watched.
+        The layer l of the event.
     threshold : float, default 1e-6
         For vanishing, exploding and healthy; 0 < threshold <= 1.
     confidence_level : float, default 0.95
@@ -51,8 +52,8 @@ class Precision:
     Raises
     ------
     TypeError, ValueError
-        If an argument is none of the above, both or none of the first two are given, or a threshold
-        is given with "dead".
+        If an argument is out of range, both or neither of `half_width` and `relative` are given, or
+        a threshold is given with "dead".
 
     Examples
     --------
@@ -92,17 +93,19 @@ class Precision:
             object.__setattr__(self, name, value)
 
     def reached(self, events: int, n: int) -> bool:
-        """Return whether `events` of `n` samples are enough.
+        """Return whether the rule is met after n samples.
 
         Parameters
         ----------
-        events, n : int
-            The event happened in `events` of the first `n` samples; 0 <= events <= n.
+        events : int
+            Number of samples with the event; 0 <= events <= n.
+        n : int
+            Number of samples.
 
         Raises
         ------
         TypeError, ValueError
-            If not so.
+            If one of them is not such an int.
 
         Examples
         --------

@@ -1,4 +1,4 @@
-"""Result: what a study knows of one network."""
+"""Result: the statistics of one network of a study."""
 
 from __future__ import annotations
 
@@ -21,32 +21,33 @@ Range = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Result:
-    """What a study knows of one network.
+    """The counts of one network of a study, and the statistics that follow from them.
 
-    Where a method takes a layer, it is by default the only one tallied, else 0.
+    The default `layer` of all methods is the tallied layer if there is only one, else 0.
 
     Attributes
     ----------
     task : Task
-        The network, how it was sampled, and what was counted. Its seed is one of `ranges`.
+        The network, how it was sampled, and what was counted. Its seed is one of those in `ranges`.
     network : MLP or RNN
     n : int
         Number of samples.
     tally : Tally
     ranges : tuple of (seed, first, end)
-        Which samples: those with first <= index < end under that seed, sorted and disjoint.
+        The counted samples: those with first <= index < end under each seed, sorted and disjoint.
     watched : tuple of Precision
-        The rules that decided when to stop.
+        The stop rules.
 
     Raises
     ------
     ValueError
-        If `ranges` overlap, or the three disagree on layers, thresholds or number of samples.
+        If `ranges` overlap, or task, tally and ranges differ in layers, thresholds or number of
+        samples.
 
     Notes
     -----
-    ``a + b`` is the result of the samples of both: they must be of the same network, sampled and
-    counted alike, and have no sample in common, else ValueError.
+    ``a + b`` is the result of the samples of both. Networks, settings, layers and thresholds must
+    be equal, and no sample may be in both, else ValueError.
 
     Examples
     --------
@@ -112,12 +113,12 @@ class Result:
         event, dtype, confidence_level
             As for :meth:`Samples.probability`.
         layer : int, optional
-            One of those tallied.
+            One of the tallied layers.
         threshold : float, optional
-            One of those counted; by default the only one.
+            One of the counted thresholds; by default the only one.
         method : {"wilson", "exact", "anytime"}, optional
-            The interval. By default "anytime" for what a :class:`Precision` watched: that interval
-            is valid although the rule chose when to stop. "wilson" for everything else.
+            The interval. By default "anytime", which is valid under a stop rule, for the events of
+            the stop rules, and "wilson" for all others.
 
         Returns
         -------
@@ -137,13 +138,13 @@ class Result:
         """
         layer = self._layer(layer)
         if method is None:
-            events = self.tally.events(event, layer, threshold, dtype)  # refuses what is unknown
+            events = self.tally.events(event, layer, threshold, dtype)
             method = "anytime" if self._watches(event, layer, threshold) else "wilson"
             return binomial(events, self.n, confidence_level, method)
         return self.tally.probability(event, layer, threshold, dtype, confidence_level, method)
 
     def _watches(self, event: str, layer: int, threshold: float | None) -> bool:
-        """Whether a rule watched this event."""
+        """Return whether one of the stop rules is for this event."""
         return any(
             (rule.event, rule.layer) == (event, layer)
             and (event == "dead" or rule.threshold == self.tally.threshold(threshold))
@@ -199,10 +200,10 @@ class Result:
         return self.tally.std(self._layer(layer))
 
     def cdf(self, x: ArrayLike, layer: int | None = None) -> float | Floats:
-        """Return the fraction of samples with R_l <= x; the dead ones are at −inf.
+        """Return the fraction of samples with R_l <= x; R_l of dead samples is −inf.
 
-        Within a bin, 1/64 wide, the samples count as evenly spread. Arguments and errors are those
-        of :meth:`Samples.cdf`.
+        The fraction is interpolated linearly within a bin, 1/64 of a decade. Arguments and errors
+        are those of :meth:`Samples.cdf`.
 
         Examples
         --------
@@ -247,13 +248,13 @@ class Result:
 
 
 def _identity(task: Task) -> dict[str, object]:
-    """Everything of a task but its seed."""
+    """Return all fields of a task but its seed."""
     counted = {"layers": task.layers, "thresholds": task.thresholds}
     return {"network": task.network, **task.setting, **counted}
 
 
 def _united(network: Network, ranges: Iterable[Range]) -> tuple[Range, ...]:
-    """Sort ranges and unite those that touch; refuse any that overlap."""
+    """Return ranges sorted, adjacent ones united; raise ValueError if any overlap."""
     united: list[Range] = []
     for seed, first, end in sorted((int(s), int(f), int(e)) for s, f, e in ranges):
         if not 0 <= first < end <= INDICES or seed < 0:

@@ -31,34 +31,34 @@ from vgsim._studies.workers import Counted, NotBegunError, Workers
 __all__ = ["Cursor", "Scheduler"]
 
 POLL_SECONDS = 0.2
-UNIT_SECONDS = 2.0  # what a unit of work should take
-QUEUE_SECONDS = 0.5  # of small units are submitted at once, for each worker,
-QUEUE_UNITS = 64  # but no more of them
-ATTEMPTS = 3  # at a unit whose worker was lost
+UNIT_SECONDS = 2.0  # intended duration of a unit of work
+QUEUE_SECONDS = 0.5  # expected duration of the pending units, per worker
+QUEUE_UNITS = 64  # largest number of pending units, per worker
+ATTEMPTS = 3  # of a unit whose worker was lost
 
-AHEAD = 0.25  # of what counts, so much may be on its way while a rule may stop the network
-UNIT_BLOCKS = 100  # in one unit at most, so that memory does not grow with the speed of a network
-UNIT_COLUMNS = 400  # blocks times layers
+AHEAD = 0.25  # samples pending under a stop rule, as a fraction of the counted samples
+UNIT_BLOCKS = 100  # largest number of blocks per unit, which bounds its memory
+UNIT_COLUMNS = 400  # largest number of blocks × layers per unit
 
 
 class Cursor:
-    """The blocks of one task, counted in the order of their indices until its rules are reached.
+    """The progress of one task: its blocks are counted in index order until its rules are met.
 
     Parameters
     ----------
     task : Task
     rules : tuple of Precision
-        All must be reached.
+        Stop rules; all of them must be met.
     max_samples : int or None
 
     Attributes
     ----------
     most : int or None
-        The samples that `max_samples` asks for.
+        `max_samples` as given.
     is_done : bool
-        Whether no more blocks will count.
+        Whether the task is finished: no further blocks are counted.
     n : int
-        Samples that count: those below index n.
+        Number of counted samples, whose indices are 0 … n − 1.
 
     Examples
     --------
@@ -86,29 +86,29 @@ class Cursor:
         self._result = Result(task, Tally.empty(task.layers, task.thresholds), (), rules)
         self._tally = self._result.tally
         self._events = [0] * len(rules)
-        self._waiting: dict[int, Blocks] = {}  # came before those below them
-        self._sent = 0  # all indices below count, wait or are out
-        self._seconds, self._timed = 0.0, 0  # of so many blocks
+        self._waiting: dict[int, Blocks] = {}  # received before blocks of lower indices
+        self._sent = 0  # all samples below this index are counted, waiting or submitted
+        self._seconds, self._timed = 0.0, 0  # seconds that this number of blocks took
 
     @property
     def max_samples(self) -> int | None:
-        """How many samples there will be at most."""
+        """Upper bound of the final number of samples; None without one."""
         return self.n if self.is_done else self.most
 
     @property
     def is_sent(self) -> bool:
-        """Whether nothing is left to be sent."""
+        """Whether no further units will be submitted."""
         return self.is_done or self._sent == self.most
 
     def result(self) -> Result:
-        """Return what counts so far."""
+        """Return the result of the samples counted so far."""
         if self._result.n < self.n:
             ranges = [(self.task.seed, 0, self.n)]
             self._result = Result(self.task, self._tally, ranges, self.rules)
         return self._result
 
     def usable(self, held: Blocks) -> Blocks | None:
-        """Return the first of these blocks, as far as they are cut as this study would cut them."""
+        """Return the leading blocks that are whole or end at `max_samples`; None without any."""
         end = held.first + held.count
         fits = end <= (np.inf if self.most is None else self.most)
         usable = fits & ((held.count == BLOCK) | (end == self.most))
@@ -116,7 +116,7 @@ class Cursor:
         return held if m == len(held) else held.head(m) if m else None
 
     def take(self, blocks: Blocks) -> bool:
-        """Count `blocks`, and those that were waiting for them; whether n has grown."""
+        """Count `blocks`, and waiting blocks that follow them; return whether n has grown."""
         before = self.n
         self._waiting[int(blocks.first[0])] = blocks
         self._sent = max(self._sent, blocks.end)
@@ -132,7 +132,7 @@ class Cursor:
         self.is_done |= self.n == self.most
 
     def _until_reached(self, blocks: Blocks) -> int:
-        """How many of these blocks come before all rules are reached, the last one with them."""
+        """Return the number of these blocks up to the one at which all rules are met."""
         if not self.rules:
             return len(blocks)
         ns = self.n + np.cumsum(blocks.count)
@@ -148,17 +148,17 @@ class Cursor:
         return len(blocks)
 
     def timed(self, blocks: int, seconds: float) -> None:
-        """Remember how long some blocks took on a worker."""
+        """Record the seconds that some blocks took on a worker."""
         self._timed += blocks
         self._seconds += seconds
 
     def next_unit(self, seconds: float, workers: int, idle: bool = False) -> tuple[int, int] | None:
-        """Return first and end of the next samples to send, worth about `seconds`; None for now.
+        """Return first and end of the next samples, about `seconds` of work; None without any now.
 
-        Blocks that a rule might not count, or of unknown cost, are only sent one at a time, or
-        while there are workers `idle`.
+        Under a stop rule, or while the cost is unknown, few blocks are submitted at a time; more
+        if workers are `idle`.
         """
-        if self.is_sent or len(self._waiting) >= 4 * workers:  # one worker is late, or dead
+        if self.is_sent or len(self._waiting) >= 4 * workers:  # one worker is late or dead
             return None
         first, end = self._sent, self.most
         rate = self._timed / max(self._seconds, 1e-9)
@@ -172,13 +172,13 @@ class Cursor:
         if end is None:
             self._sent += most * BLOCK
         else:
-            share = math.ceil((end - first) / BLOCK / workers)  # so that they end together
+            share = math.ceil((end - first) / BLOCK / workers)  # workers finish at the same time
             self._sent = min(first + min(most, max(most // 8, share)) * BLOCK, end)
         return first, self._sent
 
 
 class _Unit(NamedTuple):
-    """The samples first … end − 1 of a network."""
+    """A unit of work: the samples first … end − 1 of a task."""
 
     cursor: Cursor
     first: int
@@ -190,13 +190,14 @@ class _Unit(NamedTuple):
 
 
 class Scheduler:
-    """The cursors of a study, and the workers that serve them.
+    """Distributes the units of work of a study to its workers, and counts and stores the results.
 
     Parameters
     ----------
     cursors : sequence of Cursor
+        One for each task.
     data : Data or None
-        What the tasks' inputs are drawn from.
+        The data from which the inputs are drawn.
     workers : Workers
     max_seconds : float or None
     store : path or None
@@ -233,20 +234,20 @@ class Scheduler:
         self._store: Store | None = None
         self._progress = progress
         self._later = iter(cursors)
-        self._begun: list[Cursor] = []  # and not wholly sent
+        self._begun: list[Cursor] = []  # begun, and with samples left to submit
         self._pending: dict[Future[Counted], _Unit] = {}
-        self._elsewhere: list[_Unit] = []  # which other processes draw into the same store
+        self._elsewhere: list[_Unit] = []  # claimed by other processes that share the store
         self._arrived: SimpleQueue[Future[Counted]] = SimpleQueue()
         self._grown = False
-        self._seconds = self._cost = 0.0  # of all units that were received
+        self._seconds = self._cost = 0.0  # of all received units
         self._made_by = provenance() | {"executor": workers.name}
 
     def study(self) -> Study:
-        """Return what counts so far."""
+        """Return the study of the samples counted so far."""
         return Study([cursor.result() for cursor in self._cursors], self._made_by)
 
     def run(self) -> Generator[None, None, None]:
-        """Do the work, with a yield at the beginning and whenever a network has grown."""
+        """Run the study; yield at the beginning, and whenever new samples are counted."""
         began = time.monotonic()
         deadline = None if self._max_seconds is None else began + self._max_seconds
         with ExitStack() as stack:
@@ -274,9 +275,9 @@ class Scheduler:
                 show(*self._done())
 
     def _done(self) -> tuple[int, int, float, str]:
-        """Return how many samples of how many are done, what part of the work, and both in words.
+        """Return samples done, their total, the fraction of the work done, and a text.
 
-        The total is 0, and the part of the networks that are done, where only rules stop the study.
+        If only stop rules end the study, the total is 0 and the fraction that of finished networks.
         """
         cursors = self._cursors
         done, finished = sum(c.n for c in cursors), sum(c.is_done for c in cursors)
@@ -291,7 +292,7 @@ class Scheduler:
         return done, total, fraction, words
 
     def _begin_with(self, store: Store) -> None:
-        """Count what a store holds."""
+        """Enter the tasks into a store, and count its blocks."""
         any_cursor = self._cursors[0]
         tasks = (cursor.task for cursor in self._cursors)
         store.add(tasks, any_cursor.most, any_cursor.rules)
@@ -307,13 +308,13 @@ class Scheduler:
                 store.finish(finished)
 
     def _cancel_all(self) -> None:
-        """Cancel every pending unit."""
+        """Cancel all pending units."""
         for future in list(self._pending):
             future.cancel()
         self._pending.clear()
 
     def _turn(self, deadline: float | None) -> bool:
-        """Store and count the units that have finished, and submit the next; whether to go on."""
+        """Store and count finished units, and submit new ones; return whether work is left."""
         arrived, units, trouble = self._received()
         seconds = UNIT_SECONDS
         if deadline is not None:
@@ -335,7 +336,7 @@ class Scheduler:
         return nullcontext() if self._store is None else self._store.transaction()
 
     def _keep(self, arrived: Mapping[Cursor, list[Blocks]]) -> None:
-        """Store and count blocks."""
+        """Store and count received blocks."""
         for cursor, parts in arrived.items():
             for blocks in _consecutive(parts):
                 if self._store is not None:
@@ -343,14 +344,14 @@ class Scheduler:
                 self._take(cursor, blocks)
 
     def _take(self, cursor: Cursor, blocks: Blocks) -> None:
-        """Count blocks."""
+        """Count blocks, and record in the store if they finish their task."""
         if cursor.take(blocks):
             self._grown = True
             if cursor.is_done and self._store is not None:
                 self._store.finish([(cursor.task, cursor.n)])
 
     def _received(self) -> tuple[dict[Cursor, list[Blocks]], list[_Unit], Exception | None]:
-        """Wait a little for units; return their blocks, those to be tried again, and an error."""
+        """Return the blocks of finished units, the units to submit again, and an error or None."""
         arrived: dict[Cursor, list[Blocks]] = {}
         lost: list[_Unit] = []
         trouble = None
@@ -375,7 +376,7 @@ class Scheduler:
         return arrived, lost, trouble
 
     def _finished(self) -> list[Future[Counted]]:
-        """Return all units that have finished, at least one unless it takes too long."""
+        """Wait for at most `POLL_SECONDS`, and return the futures of the finished units."""
         if not self._pending:
             if self._elsewhere:
                 time.sleep(POLL_SECONDS)
@@ -387,9 +388,9 @@ class Scheduler:
         return [first, *(self._arrived.get() for _ in range(self._arrived.qsize()))]
 
     def _next_units(self, seconds: float, submitted: int) -> list[_Unit]:
-        """Return units of about so many seconds, one queued for each running: no worker idles.
+        """Return units of about `seconds` each; one is queued per running one, so no worker idles.
 
-        Of small units more are queued, so that a transaction is about more than one of them.
+        More units are queued if they are small, so that a transaction stores several of them.
         """
         again, self._elsewhere = self._elsewhere, []
         units = [mine for unit in again for mine in self._claimed(unit)]
@@ -408,13 +409,13 @@ class Scheduler:
         return units
 
     def _expected(self, unit: _Unit) -> float:
-        """Return the seconds that a unit should take, by relative cost; infinity at first."""
+        """Return the expected seconds of a unit, by relative cost; infinity if unknown."""
         if not self._cost:
             return math.inf
         return (unit.end - unit.first) * unit.cursor.task.cost * self._seconds / self._cost
 
     def _next_unit(self, seconds: float, workers: int) -> _Unit | None:
-        """Return the next samples, of the first network that has any to send."""
+        """Return the next unit, of the first network that has samples to submit."""
         self._begun = [cursor for cursor in self._begun if not cursor.is_sent]
         for cursor in self._begun:
             if (unit := cursor.next_unit(seconds, workers)) is not None:
@@ -429,7 +430,7 @@ class Scheduler:
         return None
 
     def _claimed(self, unit: _Unit) -> Iterator[_Unit]:
-        """Yield what is to be drawn of a unit: not what the store holds, nor what others draw."""
+        """Yield the parts of a unit to simulate: neither in the store nor claimed by others."""
         store, cursor, position = self._store, unit.cursor, unit.first
         if store is None:
             yield unit
@@ -464,21 +465,21 @@ class Scheduler:
             future.add_done_callback(self._arrived.put)
 
     def _cancel_queued(self) -> None:
-        """Cancel the units of work that no worker has begun."""
+        """Cancel the units that no worker has begun."""
         self._workers.begin_no_more()
         for future in [future for future in self._pending if future.cancel()]:
             del self._pending[future]
 
 
 def _consecutive(parts: list[Blocks]) -> list[Blocks]:
-    """Join blocks of which one begins where another ends."""
+    """Return the blocks sorted, with consecutive ones joined."""
     parts = sorted(parts, key=lambda blocks: int(blocks.first[0]))
     cuts = [i for i, (a, b) in enumerate(pairwise(parts), 1) if a.end != b.first[0]]
     return [Blocks.join(parts[i:j]) for i, j in pairwise([0, *cuts, len(parts)])]
 
 
 def _is_lost(error: BaseException) -> bool:
-    """Whether the worker is to blame, and not the work, and there are others."""
+    """Return whether a unit failed because its worker was lost, and others may run it."""
     return isinstance(error, (CancelledError, DataMissingError)) or type(error).__name__ in (
         "KilledWorker",
         "CommClosedError",
@@ -491,7 +492,7 @@ def _explained(error: BaseException, unit: _Unit) -> Exception:
     if _is_lost(error) or isinstance(error, BrokenExecutor):
         return RuntimeError(
             f"workers died at {unit} ({type(error).__name__}): make a new executor and call "
-            "again, which goes on from what a store holds"
+            "again; with a store, the study continues from its finished blocks"
         )
     for kind in (MemoryError, ValueError, TypeError, OSError):
         if isinstance(error, kind):

@@ -1,4 +1,4 @@
-"""How far a study is: what its store holds, of what it is to hold, and how fast it grows."""
+"""Progress of a study, from its store: samples done, target, rate and time left."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ FROM (
 
 @dataclass(frozen=True)
 class Status:
-    """How far a study is.
+    """Progress of a study.
 
     Attributes
     ----------
     networks, finished : int
-        Networks in the store, and those that have met their target.
+        Number of networks in the store, and of those that have met their target.
     samples : int
-        That the store holds.
+        Number of samples in the store.
     done, target : int or None
-        Samples that count towards the target, and the target; None where only rules or time end
+        Number of samples towards the target, and the target; None if only stop rules or time end
         the study.
     fraction : float or None
-        Of the work, by relative cost; None as for `target`.
+        Fraction of the work that is done, by relative cost; None if `target` is.
     runs : int
-        Processes that are drawing samples into the store now.
+        Number of processes that are adding samples now.
     rate : float or None
-        Samples a second that these add; None without any.
+        Samples per second of these processes; None without any.
     seconds_left : float or None
-        None where it cannot be told.
+        None if unknown.
     idle : float or None
-        Seconds since a process last wrote; None if none ever did.
+        Seconds since a process last wrote to the store; None if no process ever did.
     """
 
     networks: int
@@ -58,7 +58,7 @@ class Status:
     idle: float | None
 
     def __str__(self) -> str:
-        """Return some lines for readers."""
+        """Return the lines that ``vgsim status`` prints."""
         of_target = "" if self.target is None else f" of {self.target:,}"
         counted = self.samples if self.done is None else self.done
         beyond = self.samples - counted
@@ -73,18 +73,18 @@ class Status:
             lines.append(f"time left {left}")
         elif self.idle is not None:
             lines.append(
-                f"idle      no process draws samples; last written {_duration(self.idle)} ago"
+                f"idle      no process is running; last written {_duration(self.idle)} ago"
             )
         return "\n".join(lines)
 
 
 def status(path: str | os.PathLike[str]) -> Status:
-    """Return how far the study in a store is, from its indexes: blocks are not checked.
+    """Return the progress of the study in a store; its blocks are not checked.
 
     Raises
     ------
     TypeError, ValueError, OSError
-        As `Reader` says.
+        As for `Reader`.
 
     Examples
     --------
@@ -100,7 +100,7 @@ def status(path: str | os.PathLike[str]) -> Status:
     """
     try:
         counted, runs, speeds, seen = _read(path, whole=False)
-    except ValueError:  # damaged: go by what can be saved
+    except ValueError:  # damaged: read what can be salvaged
         counted, runs, speeds, seen = _read(path, whole=True)
     networks, finished, samples, target, done, work, worked, known = counted
     has_target = known == networks > 0
@@ -121,7 +121,7 @@ def status(path: str | os.PathLike[str]) -> Status:
 
 
 def _read(path: str | os.PathLike[str], whole: bool) -> tuple[Any, int, list[Any], float | None]:
-    """Return the row of COUNTED, how many runs are at work, the speed of each, the last write."""
+    """Return the row of COUNTED, the number of active runs, their speeds and the last write."""
     with Reader(path, whole) as store:
         (counted,) = store.file.all(COUNTED)
         runs = store.runs_at_work()
@@ -134,7 +134,7 @@ def _read(path: str | os.PathLike[str], whole: bool) -> tuple[Any, int, list[Any
 
 
 def _duration(seconds: float) -> str:
-    """Return a time in its two largest units.
+    """Return a duration as text, in its two largest units.
 
     Examples
     --------

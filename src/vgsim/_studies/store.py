@@ -23,11 +23,11 @@ from vgsim._studies.task import Task
 
 __all__ = ["Reader", "Store"]
 
-CHUNK = 4096  # blocks read at a time,
-CHUNK_COUNTS = 2**16  # or so many that they have about as many rows of counts
-ALL = -1  # blocks of a task
-SEEN_SECONDS = 10.0  # a run that is at work says so as often,
-LOST_SECONDS = 60.0  # and is taken for lost after so long
+CHUNK = 4096  # largest number of blocks read at a time
+CHUNK_COUNTS = 2**16  # and of their rows of counts
+ALL = -1  # stands for all blocks of a task
+SEEN_SECONDS = 10.0  # interval at which an active run updates its column `seen`
+LOST_SECONDS = 60.0  # after which a run without an update counts as lost
 
 
 COLUMNS = ("task", "labels", "cost", "checksum", "max_samples", "rules")
@@ -38,28 +38,30 @@ WHERE ({", ".join(COLUMNS)}) IS NOT ({GIVEN})"""
 
 
 class Reader:
-    """What a store holds; it may be growing.
+    """A store opened for reading; other processes may write to it meanwhile.
 
     Parameters
     ----------
     path : path-like
     whole : bool, default True
-        Whether to look for damaged pages first, which takes as long as reading the file.
+        Whether to check all pages for damage first, which reads the whole file. They are not
+        checked while other processes write to the store.
 
     Attributes
     ----------
     path : Path
     damaged : list of (what, why)
-        What was found damaged until now. None of it is used.
+        The parts found damaged so far, which are not used.
     left_out : set of (int, int)
-        Of that, the blocks: the id of the task and the first sample, -1 for all of them.
+        The damaged blocks: id of the task and first sample, -1 for all blocks of the task.
 
     Raises
     ------
     TypeError, ValueError
-        If `path` is no path, or the file is something else, of another format, or beyond reading.
+        If `path` is not a path, or the file is not a store, has another format, or cannot be read
+        because of damage.
     OSError
-        If there is no such file, or it cannot be read.
+        If the file does not exist or cannot be read.
 
     Examples
     --------
@@ -86,7 +88,7 @@ class Reader:
         self.damaged: list[tuple[str, str]] = []
         self.left_out: set[tuple[int, int]] = set()
         try:
-            # While others write, they would have to wait until all pages are read.
+            # Not while other processes write: they would wait until all pages are read.
             if whole and not self.runs_at_work() and (trouble := file.damage()):
                 self._note("damaged pages or rows", trouble)
                 file.salvage(write)
@@ -97,7 +99,7 @@ class Reader:
             raise
 
     def _check_owners(self) -> None:
-        """Name the blocks whose task is not there."""
+        """Record the blocks whose task is missing as damaged."""
         for (lost,) in self.file.all(
             "SELECT DISTINCT task FROM blocks WHERE task NOT IN (SELECT id FROM tasks)"
         ):
@@ -111,7 +113,7 @@ class Reader:
         self.close()
 
     def close(self) -> None:
-        """Close the file; a second time nothing happens."""
+        """Close the file; no effect if it is closed."""
         self.file.close()
 
     def tasks(self) -> Iterator[Task]:
@@ -138,7 +140,7 @@ class Reader:
 
     @property
     def provenance(self) -> list[dict[str, str]]:
-        """What drew the samples: each set of versions, instruction set and machine once."""
+        """The distinct provenances of the samples: versions, instruction set, machine."""
         found: list[dict[str, str]] = []
         for row, key, text, seal in self.file.all(
             "SELECT id, key, provenance, checksum FROM runs ORDER BY id"
@@ -154,7 +156,7 @@ class Reader:
         return found
 
     def runs_at_work(self) -> list[int]:
-        """Return the runs, but for this one, that wrote lately and whose processes exist."""
+        """Return the ids of other runs that wrote recently and whose processes exist."""
         host = os.uname().nodename
         return [
             key
@@ -169,16 +171,16 @@ class Reader:
         ]
 
     def check_stream(self) -> None:
-        """Refuse samples that this version would draw otherwise."""
+        """Raise ValueError if the store has samples of another stream version."""
         for made in self.provenance:
             if (version := made.get("stream_version")) != str(STREAM_VERSION):
                 raise ValueError(
-                    f"{self.path} has samples of stream version {version}, this vgsim draws "
-                    f"version {STREAM_VERSION}: it can be read, but not continued or merged"
+                    f"{self.path} has samples of stream version {version}, this vgsim has "
+                    f"version {STREAM_VERSION}: the store can be read, but not continued or merged"
                 )
 
     def check_blocks(self) -> None:
-        """Read all blocks, so that `left_out` has all that are damaged."""
+        """Read all blocks, so that `left_out` has all damaged ones."""
         self.left_out.clear()
         self._check_owners()
         for task in self.tasks():
@@ -188,8 +190,8 @@ class Reader:
     def blocks(self, task: Task, first: int = 0, stop: int = INDICES) -> Iterator[Blocks]:
         """Yield the blocks of `task` that begin at `first` … `stop` - 1, up to the first gap.
 
-        Each `Blocks` begins where the one before ends. A damaged block is a gap. Those after the
-        first gap are found, too.
+        Each `Blocks` begins at the end of the previous one. A damaged block is a gap. Blocks after
+        the first gap are checked as well.
         """
         key = self._key(task)
         chunk = max(1, min(CHUNK, CHUNK_COUNTS // (len(task.layers) * len(task.thresholds))))
@@ -221,19 +223,19 @@ class Reader:
             if sound:
                 try:
                     yield joined(task, sound)
-                except ValueError as error:  # forged, with the right checksum
+                except ValueError as error:  # impossible counts with a matching checksum
                     for row in rows:
                         self._leave_out(task, key, row, str(error))
                     broken = True
             first = rows[-1][0] + 1
 
     def holds(self, task: Task, first: int) -> bool:
-        """Whether there is a block that begins at sample `first`, sound or not."""
+        """Return whether the store has a block, sound or not, that begins at sample `first`."""
         row = self._key(task), first
         return bool(self.file.all("SELECT 1 FROM blocks WHERE (task, first) = (?, ?)", *row))
 
     def _leave_out(self, task: Task, key: int, row: Sequence[Any], why: str) -> None:
-        """Remember a damaged block."""
+        """Record a damaged block."""
         self.left_out.add((key, row[0]))
         self._note(f"samples {row[0]} to {row[0] + row[1] - 1} of {task.network!r}", why)
 
@@ -251,37 +253,37 @@ class Reader:
         return found
 
     def _key(self, task: Task) -> int:
-        """Return the id of a task; 0 if it is not there."""
+        """Return the id of a task; 0 if the store does not have it."""
         found = self.file.all("SELECT id FROM tasks WHERE digest = ?", task.digest)
         return int(found[0][0]) if found else 0
 
     def _note(self, what: str, why: str) -> None:
-        """Remember what is damaged, and say it once."""
+        """Record a damaged part, and warn once."""
         if (what, why) not in self.damaged:
             self.damaged.append((what, why))
             warnings.warn(f"{self.path}: left out {what}: {why}", stacklevel=2)
 
 
 class Store(Reader):
-    """A store that is written to, by this process and perhaps others, each from one thread.
+    """A store opened for appending. Several processes may use it, each from one thread.
 
     Parameters
     ----------
     path : path-like
-        Made if it is not there, with its folders.
+        Created with its folders if it does not exist.
     executor : str, default "threads"
-        What runs the units of work, for the provenance.
+        Name of the executor, for the provenance.
 
     Raises
     ------
     TypeError, ValueError, OSError
-        As `Reader`; or if the samples in it are of another stream version.
+        As for `Reader`; or if the store has samples of another stream version.
 
     Notes
     -----
-    A transaction is on the disk when it ends: its journal and the file are flushed, and so is the
+    When a transaction ends, it is on the disk: its journal and the file are flushed, and so is the
     folder after the journal is removed (synchronous = EXTRA). A killed process or a power failure
-    costs the blocks that were not yet written, and nothing else.
+    loses only the blocks that were not yet written.
 
     Examples
     --------
@@ -301,8 +303,8 @@ class Store(Reader):
 
     def __init__(self, path: str | os.PathLike[str], executor: str = "threads") -> None:
         self._ids: dict[str, int] = {}  # of tasks, by digest
-        self._at_work: list[int] | None = None  # other runs, as this transaction found them
-        self._seen = time.time()  # when this run last said that it is at work
+        self._at_work: list[int] | None = None  # other active runs, read once per transaction
+        self._seen = time.time()  # of the last update of the column `seen`
         self._executor = executor
         self._open(StoreFile(local_path(path), create=True), whole=True, write=True)
         try:
@@ -315,7 +317,7 @@ class Store(Reader):
             raise
 
     def _begin_run(self) -> None:
-        """Enter this process as one that adds samples."""
+        """Enter a run for this process."""
         now = self._seen = time.time()
         made_by = json.dumps(provenance() | {"executor": self._executor})
         ((self._run,),) = self.file.all("SELECT coalesce(max(id), 0) + 1 FROM runs")
@@ -324,7 +326,7 @@ class Store(Reader):
         self.file.all("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, 0, 0)", *row)
 
     def close(self) -> None:
-        """End the run and close the file; a second time nothing happens."""
+        """End the run and close the file; no effect if it is closed."""
         if self._run:
             with suppress(OSError, ValueError):
                 self._end_run()
@@ -339,7 +341,7 @@ class Store(Reader):
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Do all that is in the block, or nothing: see `StoreFile.transaction`."""
+        """Make the statements in the ``with`` block atomic: see `StoreFile.transaction`."""
         self._at_work = None
         with self.file.transaction():
             yield
@@ -353,7 +355,7 @@ class Store(Reader):
         max_samples: int | None = None,
         rules: Iterable[Precision] = (),
     ) -> None:
-        """Enter tasks, and the target of the study; samples that are there already stay."""
+        """Enter tasks and the target of the study; existing samples of the tasks stay."""
         target = max_samples, json.dumps([asdict(rule) for rule in rules])
         left = iter(tasks)
         while some := list(islice(left, CHUNK)):
@@ -370,7 +372,7 @@ class Store(Reader):
                 self.file.show_labels(names)
 
     def _check_tasks(self, digests: Sequence[str]) -> None:
-        """Say which descriptions of tasks were altered; they are about to be entered again."""
+        """Warn of tasks whose descriptions were altered; the caller enters them again."""
         for key, *columns, seal in self.file.all(
             "SELECT id, digest, task, labels, cost, checksum FROM tasks "
             f"WHERE digest IN ({', '.join('?' * len(digests))})",
@@ -380,7 +382,7 @@ class Store(Reader):
                 self._note(f"task {key}", "its description was altered")
 
     def drop_damaged(self) -> None:
-        """Remove what was found damaged, inside a transaction."""
+        """Delete the damaged blocks and tasks; to be called in a transaction."""
         for key, first in self.left_out:
             where, these = (
                 ("task = ?", (key,)) if first == ALL else ("(task, first) = (?, ?)", (key, first))
@@ -392,21 +394,21 @@ class Store(Reader):
         self.left_out.clear()
 
     def finish(self, tasks: Iterable[tuple[Task, int]]) -> None:
-        """Enter which tasks have met their target, and with how many samples."""
+        """Mark tasks as finished, with their numbers of samples."""
         self.file.many(
             "UPDATE tasks SET finished = ?2 WHERE digest = ?1 AND finished IS NOT ?2",
             [(task.digest, n) for task, n in tasks],
         )
 
     def claim(self, task: Task, first: int, end: int) -> tuple[int, bool]:
-        """Enter that this run draws the samples from `first` on, unless another run does.
+        """Claim the samples from `first` on for this run, unless another run has claimed them.
 
         Returns
         -------
         stop : int
-            At most `end`: where other work begins, or the blocks that the store has already.
+            End of the claim: `end`, or the next sample that is claimed or in the store.
         mine : bool
-            False if another run draws the samples `first` … `stop` - 1.
+            False if another run has claimed the samples `first` … `stop` - 1.
         """
         key = self._key(task)
         if self._at_work is None:
@@ -439,13 +441,13 @@ class Store(Reader):
         return end, True
 
     def write(self, task: Task, blocks: Blocks) -> None:
-        """Enter blocks of a task, inside a transaction; longer ones that are there stay.
+        """Enter blocks of a task, in a transaction; existing blocks of equal or more samples stay.
 
         Raises
         ------
         ValueError
-            If `task` was not added, or the blocks are of other layers or thresholds, or do not
-            begin at a multiple of 1,000 samples.
+            If `task` was not added, or the blocks have other layers or thresholds, or do not begin
+            at a multiple of 1,000 samples.
         """
         if not (key := self._key(task)):
             raise ValueError(f"{self.path} has no such task, add it first: {task}")
@@ -489,19 +491,19 @@ class Store(Reader):
         self.left_out -= set(replaced)
 
     def _is_sound(self, task: Task, first: int) -> bool:
-        """Whether a block that is there can stay; another process may have mended it."""
+        """Return whether an existing block is sound; another process may have replaced it."""
         damaged = (self._key(task), first) in self.left_out
         return not damaged or any(True for _ in self.blocks(task, first, first + 1))
 
     def _key(self, task: Task) -> int:
-        """Return the id of a task, which never changes; 0 if it is not there."""
+        """Return the id of a task, which never changes; 0 if the store does not have it."""
         if task.digest not in self._ids and (key := super()._key(task)):
             self._ids[task.digest] = key
         return self._ids.get(task.digest, 0)
 
 
 def _exists(pid: int) -> bool:
-    """Whether this machine has a process with that id."""
+    """Return whether this machine has a process with the given id."""
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):
@@ -512,6 +514,6 @@ def _exists(pid: int) -> bool:
 
 
 def _labels(task: Task) -> dict[str, Any]:
-    """Return the labels of a task that its row in the view "results" has; seeds are integers."""
+    """Return the labels of a task for the view "results"; seeds beyond 64 bits are text."""
     labels = {name: value for name, value in task.columns.items() if value is not None}
     return labels | {"seed": task.seed if task.seed < 2**63 else str(task.seed)}

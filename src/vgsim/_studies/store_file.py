@@ -100,37 +100,37 @@ FROM (
 ) AS counted JOIN tasks USING (id)"""
 MEASURED = ("layer", "threshold", "n", "vanishing", "exploding", "dead")
 LAST_ID = 2**62
-BUSY_SECONDS = 2.0  # that SQLite waits for a lock before Python looks for Ctrl-C
-PATIENCE_SECONDS = 3600.0  # for a lock that another program holds
-WARN_SECONDS = 30.0  # until a warning says so
-TROUBLES = {  # SQLite's words: the error, and what to do
-    "database or disk is full": (ENOSPC, "no space is left; what it holds is safe: make room"),
+BUSY_SECONDS = 2.0  # wait for a lock inside SQLite, where Ctrl-C has no effect
+PATIENCE_SECONDS = 3600.0  # wait for a lock of another program, in all
+WARN_SECONDS = 30.0  # wait after which a warning is given
+TROUBLES = {  # message of SQLite: error number and advice
+    "database or disk is full": (ENOSPC, "no space is left: free some; stored blocks are safe"),
     "attempt to write a readonly database": (EROFS, "it cannot be written: use another path"),
     "unable to open database file": (
         EACCES,
-        "it cannot be opened: see to its name and permissions",
+        "it cannot be opened: check its name and permissions",
     ),
-    "disk I/O error": (EIO, "it cannot be read or written; what it holds is safe"),
-    "database is locked": (EAGAIN, "another program keeps it locked: close that one first"),
+    "disk I/O error": (EIO, "it cannot be read or written; stored blocks are safe"),
+    "database is locked": (EAGAIN, "another program keeps it locked: close that program first"),
 }
 
 
 class StoreFile:
-    """The file of a store, open.
+    """The open SQLite file of a store.
 
     Parameters
     ----------
     path : Path
-        As `local_path` returns it.
+        A path that `local_path` returned.
     create : bool, default False
-        Whether to make the file, with its folders, if it is not there or empty.
+        Whether to create the file, with its folders, if it does not exist or is empty.
 
     Raises
     ------
     ValueError
-        If the file is something else, of another format, or beyond reading.
+        If the file is not a store, has another format, or cannot be read because of damage.
     OSError
-        If there is no such file, or it cannot be read or made.
+        If the file does not exist, or cannot be read or created.
 
     Examples
     --------
@@ -146,7 +146,7 @@ class StoreFile:
     def __init__(self, path: Path, create: bool = False) -> None:
         self.path = path
         self._process = os.getpid()
-        self._salvaged = False  # into a temporary database
+        self._salvaged = False  # whether the connection is to a temporary, salvaged database
         there = path.exists()
         if not there and not create:
             raise FileNotFoundError(ENOENT, "there is no store here", str(path))
@@ -177,45 +177,47 @@ class StoreFile:
                 self._connection.execute(f"PRAGMA {pragma}")
 
     def _check_format(self) -> None:
-        """Refuse what is no store of this version."""
+        """Raise ValueError if the file is not a store of this format version."""
         ((application,),), ((version,),) = (
             self.all(f"PRAGMA {name}") for name in ("application_id", "user_version")
         )
         if application != APPLICATION:
-            raise ValueError(f"{self.path} is no store of a study: use another path")
+            raise ValueError(f"{self.path} is not the store of a study: use another path")
         if version != FORMAT:
             raise ValueError(
                 f"{self.path} has format version {version}, this vgsim reads version {FORMAT}: "
                 "use the vgsim that made it"
             )
         found = self.all("SELECT name, sql FROM sqlite_master WHERE type IN ('table', 'index')")
-        if not {**TABLES, **INDEXES}.items() <= dict(found).items():  # others may add their own
+        if (
+            not {**TABLES, **INDEXES}.items() <= dict(found).items()
+        ):  # further tables and indexes are allowed
             raise ValueError(f"{self.path} is damaged beyond reading: its tables were altered")
 
     def close(self) -> None:
-        """Close the file; a second time nothing happens."""
+        """Close the file; no effect if it is closed."""
         self._connection.close()
 
     def all(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
-        """Return all rows of a query."""
+        """Run a statement and return all its rows."""
         with self._refusing():
             return self._patiently(statement, *parameters)
 
     def many(self, statement: str, rows: Iterable[Sequence[object]]) -> None:
-        """Change rows, inside a transaction."""
+        """Run a statement once for each of `rows`."""
         with self._refusing():
             self._connection.executemany(statement, rows)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Do all that is in the block, or nothing; other processes wait.
+        """Make the statements in the ``with`` block atomic; other processes wait.
 
         Raises
         ------
         ValueError
             If the file is closed, or was opened before this process was forked.
         OSError
-            If it cannot be written; it is then as it was.
+            If the file cannot be written; it is then unchanged.
         """
         if self._process != os.getpid():
             raise ValueError(f"{self.path} was opened by another process, before a fork")
@@ -231,7 +233,7 @@ class StoreFile:
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
-        """Read the same state of the file in all queries of the block."""
+        """Read the same state of the file in all queries of the ``with`` block."""
         if self._connection.in_transaction:
             yield
             return
@@ -242,7 +244,7 @@ class StoreFile:
             self.all("ROLLBACK")
 
     def _patiently(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
-        """Execute a statement; wait for other programs in steps that Ctrl-C can interrupt."""
+        """Execute a statement; wait for locks in short steps, so that Ctrl-C works."""
         began, warned = time.monotonic(), False
         while True:
             try:
@@ -256,12 +258,12 @@ class StoreFile:
                     warnings.warn(f"{self.path}: another program keeps it locked", stacklevel=2)
 
     def show_labels(self, names: Iterable[str]) -> None:
-        """Add columns to the view "results", for labels of tasks that it does not show yet."""
+        """Add missing columns to the view "results", for labels of tasks."""
         with self._refusing():
             _show_labels(self._connection, names)
 
     def damage(self) -> str | None:
-        """Return what SQLite finds wrong with the pages, having read all of them; None if sound."""
+        """Read all pages and return the damage that SQLite finds; None if there is none."""
         with self._refusing():
             try:
                 rows = self._connection.execute("PRAGMA integrity_check(3)").fetchall()
@@ -273,10 +275,10 @@ class StoreFile:
         return None if found == "ok" else found
 
     def salvage(self, write: bool) -> None:
-        """Go on with what can be read; `write` it to the file in one transaction."""
+        """Keep the readable rows only; `write` them to the file in one transaction."""
         damaged = self._connection
         with self._refusing():
-            if write:  # others wait until it is closed
+            if write:  # other processes wait until the connection is closed
                 damaged.execute("PRAGMA locking_mode = EXCLUSIVE")
                 self._patiently("BEGIN EXCLUSIVE")
                 damaged.execute("COMMIT")
@@ -291,7 +293,7 @@ class StoreFile:
 
     @contextmanager
     def attachable(self) -> Iterator[Path]:
-        """Give the path of a file with the same rows, for ATTACH: of a salvaged one, a copy."""
+        """Yield the path of a file with these rows, for ATTACH; a copy if they were salvaged."""
         if not self._salvaged:
             yield self.path
             return
@@ -302,25 +304,27 @@ class StoreFile:
 
     @contextmanager
     def _refusing(self) -> Iterator[None]:
-        """Turn SQLite's errors into sentences that name the file."""
+        """Turn errors of SQLite into messages that name the file."""
         try:
             yield
         except sqlite3.ProgrammingError:
             raise ValueError(f"{self.path} is closed") from None
-        except UnicodeDecodeError as error:  # of what SQLite quotes
+        except UnicodeDecodeError as error:  # in a message of SQLite that quotes damaged text
             raise ValueError(f"{self.path} is damaged beyond reading: no text") from error
         except sqlite3.Error as error:
-            words = next(iter(str(error).splitlines()), "")  # others are of a damaged table's text
+            words = next(iter(str(error).splitlines()), "")  # later lines quote the text of a table
             if words in TROUBLES or isinstance(error, sqlite3.OperationalError):
                 number, sentence = TROUBLES.get(words, (EIO, "it cannot be used"))
                 raise OSError(number, f"{sentence} ({words})", str(self.path)) from error
             if "not a database" in words:
-                raise ValueError(f"{self.path} is no store of a study: use another path") from error
+                raise ValueError(
+                    f"{self.path} is not the store of a study: use another path"
+                ) from error
             raise ValueError(f"{self.path} is damaged beyond reading: {words}") from error
 
 
 def _make_tables(connection: sqlite3.Connection) -> None:
-    """Make the tables and the view of an empty database."""
+    """Create the tables and the view in an empty database."""
     for statement in (*TABLES.values(), *INDEXES.values()):
         connection.execute(statement)
     fields = [name for network in Description.networks.values() for name in network._fields]
@@ -330,7 +334,7 @@ def _make_tables(connection: sqlite3.Connection) -> None:
 
 
 def _show_labels(connection: sqlite3.Connection, names: Iterable[str]) -> None:
-    """Add columns to the view "results": labels of tasks that it does not show yet."""
+    """Add missing columns to the view "results", for labels of tasks."""
     try:
         shown = [row[1] for row in connection.execute("PRAGMA table_info(results)")]
     except sqlite3.OperationalError:  # the text of the view was altered
@@ -344,9 +348,9 @@ def _show_labels(connection: sqlite3.Connection, names: Iterable[str]) -> None:
 
 
 def _salvaged(damaged: sqlite3.Connection) -> sqlite3.Connection:
-    """Return a new, temporary database with all rows of a damaged one that can be read.
+    """Return a new, temporary database with all readable rows of a damaged one.
 
-    Rows that were altered are among them: checksums tell.
+    Their checksums are not checked here.
     """
     sound = sqlite3.connect("", isolation_level=None, check_same_thread=False)
     sound.execute("BEGIN")
@@ -373,7 +377,7 @@ def _insert(connection: sqlite3.Connection, table: str, row: tuple[Any, ...]) ->
 
 
 def _readable(connection: sqlite3.Connection, table: str) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows of a table, each after its id, leaving out pages that cannot be read."""
+    """Yield the rows of a table with their ids first; skip pages that cannot be read."""
     start, step = 0, 1
     while start < LAST_ID:
         try:
@@ -389,7 +393,7 @@ def _readable(connection: sqlite3.Connection, table: str) -> Iterator[tuple[Any,
 
 
 def local_path(path: object, argument: str = "store") -> Path:
-    """Return the path of a store, which must be a file of this machine if it is there.
+    """Return the path of a store; raise if it cannot be a file of this machine.
 
     Examples
     --------
@@ -416,7 +420,7 @@ def local_path(path: object, argument: str = "store") -> Path:
 
 
 def _is_encodable(text: str) -> bool:
-    """Whether the file system can have such a name."""
+    """Return whether the file system can have a file of this name."""
     try:
         os.fsencode(text)
     except UnicodeEncodeError:
@@ -425,7 +429,7 @@ def _is_encodable(text: str) -> bool:
 
 
 def checksum(*columns: object) -> bytes:
-    """Return the SHA-256 of columns of a row."""
+    """Return the SHA-256 of some columns of a row."""
     return hashlib.sha256(repr(columns).encode()).digest()
 
 
@@ -434,8 +438,8 @@ def packed(
 ) -> Iterator[tuple[int, int, bytes, bytes, list[tuple[Any, ...]]]]:
     """Yield first, count, checksum, payload and the rows of counts of each block.
 
-    The payload is the width in bytes of a bin, and then, little-endian: underflow, overflow,
-    entries and counts of 2 bytes each, sums and squares of 8, bins.
+    The payload is one byte w, and then little-endian integers: underflow, overflow, entries and
+    counts of 2 bytes, sums and squares of 8 bytes, and bins of w bytes.
     """
     places = [(layer, threshold) for layer in task.layers for threshold in task.thresholds]
     past = np.concatenate([[0], np.cumsum(blocks.entries.sum(axis=1))])
@@ -471,7 +475,7 @@ def _checksum(
 
 
 def unpacked(task: Task, row: tuple[Any, ...], counts: Sequence[tuple[Any, ...]]) -> dict[str, Any]:
-    """Return the arrays of one block, or raise ValueError: the message says why."""
+    """Return the arrays of one block; raise ValueError if the row is damaged."""
     first, count, seal, payload = row
     k, t = len(task.layers), len(task.thresholds)
     places = [(layer, threshold) for layer in task.layers for threshold in task.thresholds]
@@ -505,7 +509,7 @@ def unpacked(task: Task, row: tuple[Any, ...], counts: Sequence[tuple[Any, ...]]
 
 
 def joined(task: Task, columns: Sequence[dict[str, Any]]) -> Blocks:
-    """Return consecutive blocks out of the arrays of each."""
+    """Return consecutive blocks as one `Blocks`, from the arrays of each."""
     flat = ("bins", "counts")
     return Blocks(
         layers=np.array(task.layers, dtype=np.int64),

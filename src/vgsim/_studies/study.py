@@ -1,4 +1,4 @@
-"""Study: what is known of many networks."""
+"""Study: the results of many networks."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ __all__ = ["Study"]
 
 
 class Study(Sequence[Result]):
-    """What is known of many networks: a sequence of results, one a network.
+    """The results of many networks: a sequence with one :class:`Result` per network.
 
-    A network that is sampled in two ways, as with other batch sizes, counts as two.
+    A network sampled with two settings, for example two batch sizes, has two results.
 
     Parameters
     ----------
     results : iterable of Result
     provenance : mapping of str to str, optional
-        What made them.
+        Versions, machine and executor that made the results.
 
     Raises
     ------
     ValueError
-        If two results are of the same network, sampled alike.
+        If two results have the same network and settings.
 
     Notes
     -----
-    ``a + b`` has the networks of both. Where one is in both, its samples are added: they must be
-    counted at the same layers and thresholds, and of other seeds or indices; if not, the ValueError
-    says which network and why.
+    ``a + b`` has the networks of both. The results of a network in both are added: they must have
+    the same layers and thresholds and no sample in common; otherwise a ValueError names the network
+    and the reason.
 
     Examples
     --------
@@ -71,7 +71,7 @@ class Study(Sequence[Result]):
             seen = set()
             for result in self._results:
                 if (key := _key(result)) in seen:
-                    raise ValueError(f"{result.network!r} is in the study twice; add two studies")
+                    raise ValueError(f"{result.network!r} is in the results twice: add two studies")
                 seen.add(key)
 
     def _by_key(self) -> dict[object, Result]:
@@ -95,15 +95,15 @@ class Study(Sequence[Result]):
         return self._results[number]
 
     def find(self, **fields: Any) -> Study:
-        """Return the networks with given fields.
+        """Return the results of the networks with given fields.
 
         Parameters
         ----------
         **fields
-            Fields of MLP or RNN, ``kind="RNN"``, or of how it was sampled: batch_size, loss,
-            inputs, engine, dtype. Fields of a part are written with two underscores, as in
-            ``residual__every=2``. A name of an activation or initialiser finds it with any
-            parameters; ``depth`` is that of an RNN too.
+            Fields of MLP or RNN, ``kind="RNN"``, or settings: batch_size, loss, inputs, engine,
+            dtype. Fields of a part are written with two underscores, as in
+            ``residual__every=2``. The name of an activation or initialiser matches it with any
+            parameters; the ``depth`` of an RNN is its number of steps.
 
         Raises
         ------
@@ -123,7 +123,7 @@ class Study(Sequence[Result]):
         if self and (unknown := sorted(fields.keys() - known)):
             raise value_error(
                 unknown[0],
-                f"is a field of no network of the study; they have {', '.join(sorted(known))}",
+                f"is not a field of any network of the study; those are {', '.join(sorted(known))}",
             )
         wanted = {name: self._sought(name, value, labels) for name, value in fields.items()}
 
@@ -137,7 +137,7 @@ class Study(Sequence[Result]):
         return Study(chosen, self.provenance)
 
     def _sought(self, name: str, value: Any, labels: Sequence[Mapping[str, Any]]) -> Any:
-        """Return a value of a field in its normal form; refuse one that the field cannot have."""
+        """Return the normal form of a value of a field; raise if the field cannot have it."""
         word, known = plain(value), [its[name] for its in labels if name in its]
         if isinstance(word, str) and word in known:
             return word
@@ -155,13 +155,14 @@ class Study(Sequence[Result]):
         return word
 
     def to_dataframe(self) -> pandas.DataFrame:
-        """Return a tidy ``pandas.DataFrame`` with one row a network, layer and threshold.
+        """Return a tidy ``pandas.DataFrame`` with one row per network, layer and threshold.
 
-        Its columns are the fields of the networks and of how they were sampled, layer, threshold,
-        n, n_dead; mean and std of R_l = log10(‖G_l‖ / ‖G_D‖) over the samples that are not dead,
-        its quantiles q05, median and q95 over all; and the probabilities vanishing, exploding and
-        dead, each with its limits, 95 % confidence, under _low and _high. What cannot be known is
-        missing (NaN); of a network with several widths the width is, and `widths` has them as JSON.
+        The columns are the fields and settings of the networks; layer, threshold, n and n_dead;
+        mean and std of R_l = log10(‖G_l‖ / ‖G_D‖) over the samples that are not dead; the quantiles
+        q05, median and q95 of R_l over all samples; and the probabilities vanishing, exploding and
+        dead, with their 95 % limits in columns that end in _low and _high. Statistics that need
+        more samples are NaN. If a network has several widths, its `width` is missing, and `widths`
+        lists them as JSON.
 
         Raises
         ------
@@ -181,28 +182,27 @@ class Study(Sequence[Result]):
         return labelled.to_dataframe(self, self.provenance)
 
     def to_xarray(self, bins: int = 4096) -> xarray.Dataset:
-        """Return everything as an ``xarray.Dataset``, which netCDF files can hold.
+        """Return the study as an ``xarray.Dataset``, which can be written to netCDF.
 
-        Its dimensions are task, layer, threshold, quantile, format (the number formats that a
-        gradient may leave the range of), and bin. Along task there is a coordinate for each field
-        of the networks. Every variable has its long_name and units; the dataset has the provenance
-        as attrs.
+        The dimensions are task, layer, threshold, quantile, format (the number format of underflow
+        and overflow) and bin. Each field of the networks is a coordinate along task. Every variable
+        has a long_name and units; the attrs of the dataset are the provenance.
 
         Parameters
         ----------
         bins : int, default 4096
-            The histograms have a common grid of at most so many bins; they are as fine as that
-            allows, 1/64 of a decade or a multiple of it by a power of 2.
+            Largest number of bins of the common grid of the histograms. A bin is 1/64 of a decade
+            times the smallest power of 2 that respects this limit.
 
         Raises
         ------
         ImportError
             If xarray is not installed.
         TypeError, ValueError
-            If networks were tallied at different layers or thresholds (take those of one kind by
+            If networks were tallied at different layers or thresholds (select some by
             :meth:`find`), the study has no networks, or `bins` is not an int >= 1.
         MemoryError
-            If the histograms would not fit; the message says what to change.
+            If the histograms would not fit in memory; the message says what to change.
 
         Examples
         --------
@@ -215,9 +215,10 @@ class Study(Sequence[Result]):
         return labelled.to_xarray(self, self.provenance, bins)
 
     def table(self, format: str = "text") -> str:
-        r"""Return a table with one row a network and layer, for readers.
+        r"""Return a table as text, with one row per network and layer.
 
-        The fields in which the networks differ come first. Limits are of 95 % confidence.
+        The first columns are the fields in which the networks differ. Intervals are of 95 %
+        confidence.
 
         Parameters
         ----------
@@ -241,9 +242,9 @@ class Study(Sequence[Result]):
         return tables.table(self, format)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write everything to an .npz file, which :func:`load` and ``numpy.load`` read.
+        """Write the study to an .npz file, which :func:`load` and ``numpy.load`` read.
 
-        Parameters, errors and manner are those of :meth:`Samples.save`.
+        Parameters and errors are those of :meth:`Samples.save`.
 
         Examples
         --------
@@ -259,7 +260,7 @@ class Study(Sequence[Result]):
         npz.write(path, archive.KIND, self._header(), archive.packed(self))
 
     def _header(self) -> dict[str, Any]:
-        """Return, as JSON types, what a file says beside the arrays."""
+        """Return the header of a file, as JSON types."""
         return {"results": archive.described(self), "provenance": self.provenance}
 
     def __add__(self, other: Study) -> Study:
@@ -272,11 +273,11 @@ class Study(Sequence[Result]):
         return Study((*added, *new), merged_provenance(self.provenance, other.provenance))
 
     def __radd__(self, other: object) -> Study:
-        """Let ``sum(studies)`` begin at 0."""
+        """Support ``sum(studies)``, which begins at 0."""
         return self if isinstance(other, int) and other == 0 else NotImplemented
 
     def __eq__(self, other: object) -> bool:
-        """Whether both have the same results in the same order, whatever made them."""
+        """Return whether both have the same results in the same order; provenance may differ."""
         if not isinstance(other, Study):
             return NotImplemented
         return self._results == other._results
@@ -291,5 +292,5 @@ class Study(Sequence[Result]):
 
 
 def _key(result: Result) -> object:
-    """Return what two results of the same network, sampled alike, have in common."""
+    """Return the network and settings of a result, which identify it in a study."""
     return (result.network, *result.task.setting.values())

@@ -1,4 +1,4 @@
-"""A study as a table to read."""
+"""Printed tables of a study."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from vgsim._studies.result import Result
 
 __all__ = ["table"]
 
-DECIMALS = 2  # of log10
+DECIMALS = 2  # of statistics of R
 WIDE = 100
 
 
 def table(study: Sequence[Result], format: str = "text") -> str:
-    """Write a study as a table: see :meth:`Study.table`.
+    """Return a study as a table: see :meth:`Study.table`.
 
     Examples
     --------
@@ -68,14 +68,14 @@ def table(study: Sequence[Result], format: str = "text") -> str:
 
 
 def _estimated(rows: list[dict[str, Any]], event: str, name: str, heading: str) -> Column:
-    """Return the column of a probability, with the decimals that its limits bear."""
+    """Return the column of a probability; the width of its interval gives the decimals."""
     values, low, high = ([row[f"{event}{end}"] for row in rows] for end in ("", "_low", "_high"))
     decimals = [2 if l is None else decimals_for(l, h) for l, h in zip(low, high, strict=True)]
     return Column(name, heading, values, low, high, decimals)
 
 
 def _title(common: dict[str, list[Any]], thresholds: list[float]) -> str:
-    """Say what all networks have in common, and what the columns mean."""
+    """Return the fields that all networks have in common, and the meaning of the columns."""
     words = ", ".join(
         f"{name} {values[0]}"
         for name, values in common.items()

@@ -17,8 +17,8 @@ from vgsim._statistics.quantiles import checked_quantile, interpolated
 
 __all__ = ["BINS", "FRACTION_BITS", "Counts", "Histogram", "Tally", "gathered"]
 
-BINS = 64  # of the histogram, to a decade
-FRACTION_BITS = 32  # of log10 ratio in the sums
+BINS = 64  # of the histogram, per decade
+FRACTION_BITS = 32  # of R in the sums
 DTYPES = tuple(LOG10_RANGE)
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -26,9 +26,9 @@ Histogram = tuple[Integers, Integers]
 
 
 class Counts:
-    """How often each event happened, in the last axes of arrays: of layers, thresholds, dtypes.
+    """Base of `Tally` and `Blocks`: counts of events by layer, and by threshold or number format.
 
-    `Tally` has no other axes, `Blocks` has one of blocks before them.
+    These are the last axes of the arrays; those of `Blocks` have a first axis of blocks.
     """
 
     layers: Integers
@@ -41,16 +41,16 @@ class Counts:
 
     @property
     def _samples(self) -> int | Integers:
-        """How many samples were counted."""
+        """Number of counted samples."""
         raise NotImplementedError
 
     def column(self, layer: int) -> int:
-        """Return the place of a layer.
+        """Return the position of a layer in `layers`.
 
         Raises
         ------
         TypeError, ValueError
-            If `layer` is not an int, or not one of those tallied.
+            If `layer` is not an int, or was not tallied.
 
         Examples
         --------
@@ -63,12 +63,12 @@ class Counts:
         return column_of(layer, self.layers, "tallied")
 
     def threshold(self, threshold: float | None) -> float:
-        """Return the threshold, one of those counted; None stands for the only one.
+        """Return a counted threshold; None stands for the only one.
 
         Raises
         ------
         TypeError, ValueError
-            If it is not one of them, or None where there are several.
+            If it was not counted, or is None although several were.
 
         Examples
         --------
@@ -90,7 +90,7 @@ class Counts:
     def _events(
         self, event: str, layer: int, threshold: float | None, dtype: DTypeLike | None
     ) -> Integers:
-        """How often an event happened, of the shape of the leading axes."""
+        """Return the number of samples in which an event happened; shape of the leading axes."""
         level = THRESHOLD if threshold is None else threshold
         event, _, format_ = checked_event(event, level, dtype)
         column = self.column(layer)
@@ -109,10 +109,10 @@ class Counts:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Tally(Counts):
-    """Exact integer counts of n samples of one network, seen at k layers.
+    """Exact integer counts of n samples of one network at k layers.
 
-    R_l = log10(‖G_l‖ / ‖G_D‖). Tallies of the same samples, cut and added in any
-    order, are equal. Arrays are read-only.
+    R_l = log10(‖G_l‖ / ‖G_D‖). The sum of tallies does not depend on their order. Arrays are
+    read-only.
 
     Attributes
     ----------
@@ -122,14 +122,14 @@ class Tally(Counts):
     dead : int64 array, shape (k,)
         Samples with G_l = 0.
     vanishing, exploding : int64 array, shape (k, t)
-        Samples beyond each threshold; the dead ones are among the vanishing.
+        Samples beyond each threshold; vanishing includes dead samples.
     underflow, overflow : int64 array, shape (k, 3)
-        Samples that leave the range of float16, bfloat16 and float32.
+        Samples below and above the range of float16, bfloat16 and float32.
     sums, squares : tuple of k int
         Σ q and Σ q² over the samples that are not dead at the layer, q = round(2^32 R_l).
     histogram : tuple of k pairs (bins, counts)
-        Of the samples that are not dead at the layer: `counts` of those with
-        b/64 <= R_l < (b+1)/64, for the occupied bins b, ascending.
+        The occupied bins b, ascending, and the number of samples in each, b/64 <= R_l < (b+1)/64,
+        without samples that are dead at the layer.
 
     Notes
     -----
@@ -199,7 +199,7 @@ class Tally(Counts):
         threshold: float | None = None,
         dtype: DTypeLike | None = None,
     ) -> int:
-        """Return how often an event happened; arguments as for :meth:`probability`.
+        """Return the number of samples with an event; arguments as for :meth:`probability`.
 
         Examples
         --------
@@ -251,7 +251,7 @@ class Tally(Counts):
         return binomial(events, self.n, confidence_level, method)
 
     def quantile(self, q: ArrayLike, layer: int = 0) -> float | Floats:
-        """Return quantiles of R_l, within 1/64 of those of the samples; dead ones count as −inf.
+        """Return quantiles of R_l, within 1/64 of those of the samples; R_l of dead ones is −inf.
 
         Parameters
         ----------
@@ -285,12 +285,12 @@ class Tally(Counts):
         return interpolated(rank, low, high)
 
     def _some(self, name: str) -> None:
-        """Refuse a statistic of no samples."""
+        """Raise ValueError if there are no samples."""
         if not self.n:
             raise ValueError(f"{name} needs one or more samples, got none")
 
     def _ordered(self, rank: Floats, column: int) -> Floats:
-        """Order statistics, from rank 0; those in one bin are spread evenly over it."""
+        """Return order statistics, from rank 0; samples of a bin are spread evenly over it."""
         bins, counts = self.histogram[column]
         dead = int(self.dead[column])
         if not bins.size:
@@ -342,15 +342,15 @@ class Tally(Counts):
         return math.sqrt(scatter / (n * (n - 1) << 2 * FRACTION_BITS))
 
     def _living(self, name: str, layer: int, needed: int) -> int:
-        """How many samples are not dead at a layer."""
+        """Return the number of samples not dead at a layer; raise ValueError if too few."""
         living = self.n - int(self.dead[self.column(layer)])
         require_living(name, needed, living, self.n, layer)
         return living
 
     def cdf(self, x: ArrayLike, layer: int = 0) -> float | Floats:
-        """Return the fraction of samples with R_l <= x; the dead ones are at −inf.
+        """Return the fraction of samples with R_l <= x; R_l of dead samples is −inf.
 
-        Within a bin, 1/64 wide, the samples count as evenly spread.
+        The fraction is interpolated linearly within a bin, 1/64 of a decade.
 
         Parameters
         ----------
@@ -408,7 +408,7 @@ class Tally(Counts):
         )
 
     def __radd__(self, other: object) -> Tally:
-        """Let ``sum(tallies)`` begin at 0."""
+        """Support ``sum(tallies)``, which begins at 0."""
         return self if isinstance(other, int) and other == 0 else NotImplemented
 
     def __eq__(self, other: object) -> bool:

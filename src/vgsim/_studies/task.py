@@ -1,4 +1,4 @@
-"""Task: everything that a tally of samples depends on, and its identity."""
+"""Task: everything that the counts of one network depend on, and its digest."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ class Task:
     inputs : str
         "normal", or "sha256:…" of the data matrix.
     layers : tuple of int
-        The layers where gradients are tallied, ascending.
+        The tallied layers, ascending.
     thresholds : tuple of float
-        Those of vanishing and exploding that are counted, ascending.
+        The counted thresholds of vanishing and exploding, ascending.
     engine : str
-        "auto" is resolved to the engine that it stands for.
+        "auto" is resolved to "dense" or "matrix-free".
     dtype : str
     stream_version : int
-        Of the random numbers.
+        Version of the random numbers.
 
     Raises
     ------
     TypeError, ValueError
-        If :func:`simulate` does not allow one of them.
+        If :func:`simulate` refuses a field.
 
     Examples
     --------
@@ -97,25 +97,25 @@ class Task:
         layers: Iterable[int],
         thresholds: Iterable[float],
     ) -> Task:
-        """Return the task of a network that is sampled with `settings`, if it allows them."""
+        """Return the task of a network that is sampled with `settings`."""
         own = settings.of(network)
         return cls(network, layers=tuple(layers), thresholds=tuple(thresholds), **own.identity)
 
     def settings(self, data: Data | None) -> Settings:
-        """Return how its samples are drawn, given the data that `inputs` identifies."""
+        """Return the settings of its samples, given the data that `inputs` identifies."""
         names = "seed", "batch_size", "loss", "engine", "dtype"
         return Settings(data=data, **{name: getattr(self, name) for name in names})
 
     @property
     def setting(self) -> dict[str, Any]:
-        """How the network is sampled: everything but network, seed, and what is counted."""
+        """All fields but network, seed, layers and thresholds."""
         return {name: getattr(self, name) for name in SETTING}
 
     @property
     def labels(self) -> dict[str, Any]:
-        """What tells tasks of a study apart, flat: numbers and words (and the widths, if many).
+        """Fields of the network and settings by name, as numbers, strings or a tuple of widths.
 
-        Parameters of a field are named after it: activation__slope, residual__every.
+        The parameters of a field are prefixed by its name: activation__slope, residual__every.
 
         Examples
         --------
@@ -130,7 +130,7 @@ class Task:
 
     @property
     def columns(self) -> dict[str, Any]:
-        """`labels` as numbers, words and None: several widths are JSON, under `widths`.
+        """`labels` as numbers, strings and None; several widths are JSON in `widths`.
 
         Examples
         --------
@@ -155,7 +155,7 @@ class Task:
 
     @cached_property
     def digest(self) -> str:
-        """The identity: SHA-256, in hex, of `json`.
+        """SHA-256 of `json`, in hex; identifies the task.
 
         Examples
         --------
@@ -191,12 +191,12 @@ class Task:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Task:
-        """Build from what :meth:`to_dict` returns.
+        """Return the task with the fields of :meth:`to_dict`.
 
         Raises
         ------
         TypeError, ValueError
-            If a field is missing, unknown or unacceptable.
+            If a field is missing, unknown or invalid.
 
         Examples
         --------
@@ -215,7 +215,7 @@ thresholds, engine, dtype, stream_version; got network
 
 
 def checked_thresholds(thresholds: Iterable[float]) -> tuple[float, ...]:
-    """Return distinct thresholds, at least one, ascending.
+    """Return thresholds as floats, ascending; raise unless they are distinct, one or more.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Units of work, consecutive samples of one task, and the workers that simulate and count them."""
+"""The workers of a study: they simulate and count units of work, consecutive samples of a task."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ __all__ = [
     "simulated",
 ]
 
-Counted = tuple[Blocks, float]  # with the seconds that the kernels took
+Counted = tuple[Blocks, float]  # and the seconds of the kernels
 
 
 def run_unit(task: Task, data: Data | None, first: int, end: int, n_threads: int) -> Counted:
-    """Simulate the samples first … end − 1 of a task and count them: what a worker does.
+    """Simulate and count the samples first … end − 1 of a task.
 
     Parameters
     ----------
     task : Task
     data : Data or None
-        Those whose digest is the task's inputs; None where these are normal.
+        The data with the digest in `task.inputs`; None if the inputs are normal.
     first, end : int
     n_threads : int
 
@@ -48,14 +48,14 @@ def run_unit(task: Task, data: Data | None, first: int, end: int, n_threads: int
     -------
     blocks : Blocks
     seconds : float
-        That the kernels took.
+        Time of the kernels.
 
     Raises
     ------
     ValueError
-        If this vgsim draws other samples than the task's.
+        If the stream version of the task is not that of this vgsim.
     MemoryError
-        If they do not fit.
+        If the samples do not fit in memory.
 
     Examples
     --------
@@ -72,7 +72,7 @@ def run_unit(task: Task, data: Data | None, first: int, end: int, n_threads: int
 def _run_with(
     task: Task, carried: Data | Reference, first: int, end: int, n_threads: int
 ) -> Counted:
-    """Run a unit with data that are carried to it: see `run_unit`."""
+    """Simulate and count a unit with the data that it carries or refers to: see `run_unit`."""
     return run_unit(task, reached(carried), first, end, n_threads)
 
 
@@ -91,8 +91,8 @@ def simulated(
     """Return the samples first … end − 1 of a task."""
     if task.stream_version != STREAM_VERSION:
         raise ValueError(
-            f"this worker's vgsim draws stream version {STREAM_VERSION}, and the study is of "
-            f"version {task.stream_version}: all must have one version"
+            f"the vgsim of this worker has stream version {STREAM_VERSION}, the study has "
+            f"{task.stream_version}: install the same vgsim everywhere"
         )
     layers, recorded = np.array(task.layers, dtype=np.int64), frozenset(["gradient"])
     settings = task.settings(data)
@@ -100,34 +100,34 @@ def simulated(
 
 
 def counted(task: Task, samples: Samples) -> Counted:
-    """Return what is kept of samples of a task."""
+    """Return the counts of samples of a task, and the seconds of the kernels."""
     return Blocks.of(samples, task.thresholds), samples.elapsed
 
 
-DEFAULT_WORKERS = 4  # of an executor that does not tell
-COUNT_SECONDS = 5.0  # after which a cluster, which may grow or shrink, is asked again
+DEFAULT_WORKERS = 4  # assumed if an executor does not report its workers
+COUNT_SECONDS = 5.0  # interval at which the workers of a cluster are counted
 
 
 class NotBegunError(Exception):
-    """A unit was waiting for the kernel when time was up."""
+    """The time limit passed before a unit was begun."""
 
 
 class Workers:
-    """An executor with what a collector must know of it.
+    """The executor of a study: number of workers, submission of units, transfer of data.
 
     Parameters
     ----------
     executor : concurrent.futures.Executor or None
-        None: this process, where a unit uses `n_threads` threads, and the next one begins while the
-        last is being counted.
+        None runs units in this process, one at a time on `n_threads` threads; the next unit is
+        simulated while the previous one is being counted.
     n_threads : int or None
-        Threads of one unit. By default all of this process, or one in a worker of an executor:
-        there, the workers are what runs in parallel.
+        Threads per unit. By default all threads of this process, or one with an executor, whose
+        workers run in parallel.
 
     Attributes
     ----------
     name : str
-        Of the kind of executor.
+        Name of the class of the executor, or "threads".
     n_threads : int
 
     Raises
@@ -150,7 +150,7 @@ class Workers:
         self._executor = checked_executor(executor)
         local = executor is None
         self._local = ThreadPoolExecutor(2, "vgsim-unit") if local else None
-        self._kernel = Lock()  # one at a time, on all threads
+        self._kernel = Lock()  # units of this process run one at a time, each on all threads
         self._interrupted = Event()
         self._late = Event()
         self._counted: tuple[float, int] | None = None
@@ -161,7 +161,7 @@ class Workers:
 
     @property
     def count(self) -> int:
-        """How many units run at a time."""
+        """Number of units that run at the same time."""
         if self._executor is None:
             return 1
         now = time.monotonic()
@@ -172,16 +172,16 @@ class Workers:
     def submit(
         self, task: Task, data: Data | None, first: int, end: int, again: bool = False
     ) -> Future[Counted]:
-        """Run a unit on some worker: see `run_unit`.
+        """Submit a unit: see `run_unit`.
 
-        Where it was submitted before, and a worker lacked the data, it takes them with it `again`.
+        A unit that is submitted `again`, for a worker that could not map the data, carries them.
 
         Raises
         ------
         RuntimeError
             If the executor is broken or shut down.
         MemoryError
-            If this process can start no thread.
+            If this process cannot start a thread.
         """
         if self._local is not None:
             try:
@@ -194,7 +194,8 @@ class Workers:
         options: dict[str, Any] = {}
         try:
             if (client := _dask_client(self._executor)) is not None:
-                # It would take equal arguments for the same unit, a second attempt for the first.
+                # By default Dask returns the first result of a call with equal arguments, even if
+                # it is an error, instead of a second attempt.
                 options = {"pure": False}
                 if data is not None:
                     carried = self._on_workers(client, data)
@@ -208,15 +209,15 @@ class Workers:
             )
         except RuntimeError as error:
             raise RuntimeError(
-                f"executor {self.name} takes no more work ({error}): make a new one and call "
-                "again, which goes on from what a store holds"
+                f"executor {self.name} takes no more work ({error}): make a new executor and call "
+                "again; with a store, the study continues from its finished blocks"
             ) from error
 
     def _on_workers(self, client: Any, data: Data) -> Any:
-        """Return the future of data that Dask keeps on its workers, and brings to each of them.
+        """Return a Dask future of the data, which Dask sends to each worker that needs them.
 
-        They are a task, not scattered: they are there again when all who held them have died, and a
-        cluster may begin without workers.
+        The data are the result of a Dask task, not scattered: Dask restores them when all workers
+        that held them have died, and the cluster may start without workers.
         """
         if self._on_dask is None or self._on_dask.status not in ("pending", "finished"):
             with warnings.catch_warnings():
@@ -227,7 +228,7 @@ class Workers:
     def _run_here(
         self, task: Task, data: Data | None, first: int, end: int, n_threads: int
     ) -> Counted:
-        """Run a unit in this process, where an interrupted study stops its kernel at once."""
+        """Run a unit in this process; when the study is interrupted, its kernel stops at once."""
 
         def look(*_: int) -> None:
             if self._interrupted.is_set():
@@ -241,7 +242,7 @@ class Workers:
         return counted(task, samples)
 
     def begin_no_more(self) -> None:
-        """Let units of this process that wait for the kernel wait for nothing."""
+        """Make the units of this process that have not begun raise NotBegunError."""
         self._late.set()
 
     def __enter__(self) -> Workers:
@@ -264,7 +265,7 @@ def checked_executor(executor: Executor | None) -> Executor | None:
     TypeError
         If it has no ``submit``.
     ValueError
-        If it forks this process, in which OpenMP has run: its children would hang.
+        If it forks this process after OpenMP has run, since its children would hang.
 
     Examples
     --------
@@ -291,12 +292,12 @@ def checked_executor(executor: Executor | None) -> Executor | None:
 
 
 def _dask_client(executor: Executor) -> Any:
-    """Return the client behind an executor of Dask, None of any other."""
+    """Return the client of a Dask executor; None for other executors."""
     return getattr(executor, "_client", None)
 
 
 def _count(executor: Executor) -> int:
-    """How many workers an executor says it has."""
+    """Return the number of workers that an executor reports."""
     client = _dask_client(executor)
     if client is not None:
         return max(1, int(sum(client.nthreads().values())))
