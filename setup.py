@@ -1,11 +1,11 @@
-"""Build vgsim._kernels: one Cython module, a dispatcher, and one C object an instruction set.
+"""Build vgsim._kernels: a Cython module, a dispatcher, and C objects per instruction set.
 
-The C objects are compiled on all cores, and kept in build/ with a digest of everything that they
-depend on: installing again from the same tree compiles only what has changed.
+The C objects are compiled on all cores and cached in build/ with a digest of all that they depend
+on, so a second installation from the same tree compiles only what has changed.
 
-Only the per-ISA objects are compiled with flags such as -mavx2. The Cython module and the
-dispatcher, which run before anything is known about the machine, are compiled for the baseline.
-Metadata and everything else that is static is in pyproject.toml.
+Only the objects of an instruction set are compiled with flags such as -mavx2. The Cython module and
+the dispatcher, which run before the instruction set is detected, are compiled for the baseline.
+Static metadata is in pyproject.toml.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ CSRC = Path("src/vgsim/_csrc")
 HEADERS = sorted(CSRC.glob("*.h"))
 SOURCES = sorted(CSRC.glob("*.c"))
 
-# Same bits on every instruction set: no contraction, no reassociation, whatever CFLAGS says.
+# Same bits on every instruction set: no contraction and no reassociation, regardless of CFLAGS.
 FLOATING_POINT = [
     *("-fno-fast-math", "-ffp-contract=off"),
     *("-fno-math-errno", "-fno-trapping-math"),
 ]
 COMMON = ["-O3", "-g1", "-std=gnu11", "-fvisibility=hidden", "-fno-lto", *FLOATING_POINT]
-SCHEDULING = ["-fschedule-insns", "-fsched-pressure"]  # gcc: worth 3 to 15 %; clang has its own
+SCHEDULING = ["-fschedule-insns", "-fsched-pressure"]  # gcc only: 3 to 15 % faster
 WARNINGS = ["-Wall", "-Wextra"]
 OPENMP = ["-fopenmp"]
 
-REALS = (32, 64)  # a kernel source makes one object a real type
+REALS = (32, 64)  # a kernel source is compiled once per floating-point type
 
 X86_64_BASELINE = ["-march=x86-64"]
 X86_64_VARIANTS = {
@@ -47,8 +47,8 @@ X86_64_VARIANTS = {
     ],
 }
 
-# Prints what the build needs to know of the compiler: its name, its target, and that a parallel
-# region starts, counts its threads and ends.
+# Prints the name, version and target of the compiler, and tests that a parallel region runs with
+# all its threads.
 PROBE = r"""
 #include <omp.h>
 #include <stdio.h>
@@ -110,10 +110,10 @@ NOT_COMPILED = """{source} was not compiled by
 
 
 class BuildExt(build_ext):
-    """build_ext that probes OpenMP and compiles each file of _csrc with flags of its own."""
+    """build_ext that tests OpenMP and compiles each file of _csrc with its own flags."""
 
     def finalize_options(self):
-        """Keep generated C out of the source tree; link always: CC or a flag may be another."""
+        """Keep generated C out of the source tree; always link, as CC or flags may have changed."""
         super().finalize_options()
         self.cython_c_in_temp = True
         self.force = True
@@ -151,14 +151,14 @@ class BuildExt(build_ext):
             elif source.stem == "vg_kernel_base" or source.stem in variants:
                 flags = variants.get(source.stem, [])
                 jobs += [(source, f"{source.stem}_{n}", [f"-DVG_BITS={n}", *flags]) for n in REALS]
-        jobs.sort(key=lambda job: -job[0].stem.startswith("vg_kernel"))  # the longest first
+        jobs.sort(key=lambda job: -job[0].stem.startswith("vg_kernel"))  # kernels take longest
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             compiled = pool.map(lambda job: self.compile_object(version, common, *job), jobs)
             ext.extra_objects += compiled
         super().build_extension(ext)
 
     def probe(self):
-        """Return the compiler's name and version, and its target; fail if OpenMP does not work."""
+        """Return name and version of the compiler, and its target; fail if OpenMP does not work."""
         source, program = Path(self.build_temp, "probe.c"), Path(self.build_temp, "probe").resolve()
         source.parent.mkdir(parents=True, exist_ok=True)
         source.write_text(PROBE)
@@ -198,7 +198,7 @@ class BuildExt(build_ext):
 
 
 def made_of(version, command, source):
-    """Return a digest of all that an object depends on: compiler, command, source and headers."""
+    """Return a digest of all that an object depends on: compiler, command, source, headers."""
     digest = hashlib.sha256(f"{version}\n{shlex.join(command)}\n".encode())
     for path in (source, *HEADERS):
         digest.update(path.read_bytes())
@@ -206,7 +206,7 @@ def made_of(version, command, source):
 
 
 def run(command):
-    """Run `command` and return it with all that it printed in `stdout`."""
+    """Run `command`; return the completed process with all its output in `stdout`."""
     return subprocess.run(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )

@@ -1,7 +1,7 @@
-"""Effect of the textbooks' remedies on the gradient of networks of 10, 100 and 1000 layers.
+"""Effect of textbook techniques on the gradient of networks of 10, 100 and 1000 layers.
 
-R = log10(‖G_0‖/‖G_D‖), the gradient at the input relative to that at the output: the gradient has
-vanished if R < −6, and exploded if R > 6.
+R = log10(‖G_0‖/‖G_D‖) is the gradient norm at the input relative to that at the output, in decades.
+The gradient has vanished if R < −6, and exploded if R > 6.
 """
 
 import math

@@ -1,6 +1,6 @@
 """Probability of a vanishing gradient against depth, with images of handwritten digits as inputs.
 
-It needs scikit-learn, which has the images: pip install scikit-learn
+Needs scikit-learn, which contains the images: pip install scikit-learn
 """
 
 from sklearn.datasets import load_digits

@@ -2,9 +2,9 @@
 
     python examples/study.py [STORE] [SAMPLES]
 
-The file STORE (study.sqlite) keeps the finished blocks of samples: a study that was interrupted
-continues when it is run again. SAMPLES (10000) is the number of samples of each network of the
-sweep. study.toml is the same study for the command line.
+The file STORE (default study.sqlite) keeps the finished blocks of samples; run the script again to
+continue an interrupted study. SAMPLES (default 10000) is the number of samples per network.
+study.toml is the same study for the command line.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Checks of arguments and of memory, and the constants that many packages share."""
+"""Checks of arguments and memory, and constants that several packages share."""
 
 from __future__ import annotations
 
@@ -50,22 +50,21 @@ __all__ = [
 
 COUNTERS = 2**32  # layers and blocks of random numbers are counted in 32 bits
 INDICES = 2**56  # samples of one seed
-DECADE = 2.0 * math.log(10.0)  # of ln ‖G‖² in one of log10 ‖G‖
+DECADE = 2.0 * math.log(10.0)  # ln ‖G‖² = DECADE · log10 ‖G‖
 
-RELATIVE = ("vanishing", "exploding", "healthy")  # events of the ratio, which have a threshold
+RELATIVE = ("vanishing", "exploding", "healthy")  # events of ‖G_l‖/‖G_D‖, with a threshold
 RANGE = ("underflow", "overflow")  # events of a floating-point format
 EVENTS = (*RELATIVE, "dead", *RANGE)
 TABULATED = ("vanishing", "exploding", "dead")  # events with columns in tables
 THRESHOLD = 1e-6
-MOST_SHOWN = 200  # characters of a value in a message
+MOST_SHOWN = 200  # largest number of characters of a value in a message
 BYTES = (bytes, bytearray, memoryview)
 
 
 def value_error(argument: str, problem: str, of: str = "") -> ValueError:
-    """Return a ValueError that knows its argument.
+    """Return a ValueError with the attributes ``argument`` and ``problem``.
 
-    Its message is the name of the argument and the problem; the attributes ``argument`` and
-    ``problem`` hold the two, so that a command can say its own name of the argument.
+    Its message consists of both. The command line replaces ``argument`` by the name of its option.
 
     Examples
     --------
@@ -80,12 +79,12 @@ def value_error(argument: str, problem: str, of: str = "") -> ValueError:
 
 
 def type_error(argument: str, problem: str, of: str = "") -> TypeError:
-    """Return a TypeError that knows its argument: see `value_error`."""
+    """Return a TypeError with the attributes ``argument`` and ``problem``: see `value_error`."""
     return _knowing(TypeError(f"{argument}{of} {problem}"), argument, problem)
 
 
 def memory_error(argument: str, problem: str) -> MemoryError:
-    """Return a MemoryError that knows its argument: see `value_error`."""
+    """Return a MemoryError with the attributes ``argument`` and ``problem``: see `value_error`."""
     return _knowing(MemoryError(f"{argument} {problem}"), argument, problem)
 
 
@@ -98,7 +97,7 @@ def _knowing(error: E, argument: str, problem: str) -> E:
 
 
 def brief(value: object) -> str:
-    """Return what was given on one line of bounded length, for messages.
+    """Return the repr of a value, on one line and of bounded length, for messages.
 
     Examples
     --------
@@ -108,15 +107,15 @@ def brief(value: object) -> str:
     """
     try:
         text = " ".join(repr(value).splitlines())
-    except Exception:  # of whatever was given
+    except Exception:  # a repr can raise anything
         text = f"an unprintable {type(value).__name__}"
     return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
 
 
 def plain(value: object) -> str | int | float | None:
-    """Return a string, an int or a real number in Python's own type; None for anything else.
+    """Return a string, an int or a real number as Python's own type; None for anything else.
 
-    Bools, durations and arrays are something else, arrays without axes too.
+    The result is None for bools, durations and arrays, including arrays of shape ().
 
     Examples
     --------
@@ -135,7 +134,7 @@ def plain(value: object) -> str | int | float | None:
         return float(value) if isinstance(value, Real) else None
     except OverflowError:
         return math.inf
-    except Exception:  # of whatever was given
+    except Exception:  # a conversion can raise anything
         return None
 
 
@@ -153,21 +152,21 @@ class Domain:
         return value
 
     def from_json(self, value: Any) -> Any:
-        """Return what `check` takes, from what `to_json` gave."""
+        """Return the value that `to_json` returned, as `check` accepts it."""
         return value
 
     def parse(self, text: str) -> Any:
-        """Return what `check` takes, from a word of the command line."""
+        """Return a word of the command line as a value that `check` accepts."""
         return text
 
     def text(self, value: Any) -> str:
-        """Return a checked value as the command line takes it."""
+        """Return a checked value as a word of the command line."""
         return str(value)
 
 
 @dataclass(frozen=True)
 class Integer(Domain):
-    """An int from `low` to `high`, both included; `bound` is how to print `high`."""
+    """An int from `low` to `high`, both included; messages print `high` as `bound`."""
 
     low: int
     high: int
@@ -195,7 +194,7 @@ class Integer(Domain):
 
 
 def checked_int(argument: str, value: object, low: int, high: int, bound: str = "") -> int:
-    """Return an int from `low` to `high`, both included; `bound` is how to print `high`.
+    """Return an int from `low` to `high`, both included; messages print `high` as `bound`.
 
     Raises
     ------
@@ -214,7 +213,7 @@ def checked_int(argument: str, value: object, low: int, high: int, bound: str = 
 
 @dataclass(frozen=True)
 class Number(Domain):
-    """A finite real number with a domain; required where it has no default."""
+    """A finite real number for which `accepts` is true; required if it has no default."""
 
     allowed: str
     accepts: Callable[[float], bool]
@@ -241,11 +240,11 @@ class Number(Domain):
 
 @dataclass(frozen=True)
 class Choice(Domain):
-    """One of a few strings; required where it has no default."""
+    """One of a few strings; required if it has no default."""
 
     choices: tuple[str, ...]
     default: str | None = None
-    also: str = ""  # what else is allowed, where that is checked elsewhere
+    also: str = ""  # other allowed values, which the caller checks, for messages
     metavar = "NAME"
 
     def check(self, argument: str, value: object, of: str = "") -> str:
@@ -260,27 +259,27 @@ class Choice(Domain):
 class Part(Domain):
     """A part of a network that has fields or parameters of its own."""
 
-    fields: tuple[str, ...] = ()  # their names, where they do not depend on the part
+    fields: tuple[str, ...] = ()  # their names, if they are the same for every such part
 
     def assembled(self, argument: str, whole: Any, parts: Mapping[str, Any]) -> Any:
-        """Make it of its fields, as sweep has them, and of what is given as a whole."""
+        """Build the part from a value for the whole part and from those of its fields."""
         raise NotImplementedError
 
 
 class NamedDomain(Part):
-    """A name out of a table with its parameters, such as `Activation`, or the name alone."""
+    """A name from a table, with or without its parameters, such as `Activation`."""
 
     metavar = "NAME"
 
     def __init__(self, kind: Any, *others: str) -> None:
-        self.kind, self.others = kind, others  # names that the description itself resolves
+        self.kind, self.others = kind, others  # others: names that the network resolves
 
     def check(self, argument: str, value: Any, of: str = "") -> Any:
-        """Return the named value."""
+        """Return `value` as an instance of `kind`, or one of the names `others`."""
         return self.kind._made(value, {}, self.others)
 
     def to_json(self, value: Any) -> Any:
-        """Return a name, or a dict of it and parameters."""
+        """Return the name, or a dict of the name and the parameters."""
         return value.to_json()
 
     def from_json(self, value: Any) -> Any:
@@ -292,19 +291,19 @@ class NamedDomain(Part):
         return self.kind._made(*split_parameters(text, "leaky_relu:slope=0.1"), self.others)
 
     def text(self, value: Any) -> str:
-        """Return ``name:key=value,key=value``, without what is at its default."""
+        """Return ``name:key=value,key=value``, without parameters at their default."""
         changed = ",".join(f"{key}={x}" for key, x in value._changed().items())
         return f"{value.name}:{changed}" if changed else str(value.name)
 
     def assembled(self, argument: str, whole: Any, parts: Mapping[str, Any]) -> Any:
-        """Make the named value of its name and its parameters."""
+        """Build the named value from its name and its parameters."""
         if whole is None:
             raise type_error(f"{argument}__{next(iter(parts))}", f"needs {argument}, a name")
         return self.kind._made(whole, parts, self.others)
 
 
 def checked_bool(argument: str, value: object) -> bool:
-    """Return a bool, Python's or NumPy's; nothing else, such as an array, stands for one.
+    """Return a Python or NumPy bool as a bool; anything else is a TypeError.
 
     Examples
     --------
@@ -319,7 +318,7 @@ def checked_bool(argument: str, value: object) -> bool:
 
 
 def checked_dtype(argument: str, value: object, names: tuple[str, ...]) -> str:
-    """Return the name of a floating-point format in this machine's order of bytes.
+    """Return the name of a floating-point format in native byte order.
 
     Examples
     --------
@@ -338,7 +337,7 @@ def checked_dtype(argument: str, value: object, names: tuple[str, ...]) -> str:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             found = np.dtype(name if isinstance(name, str) else value)
-    except Exception:  # NumPy has many
+    except Exception:  # numpy.dtype raises errors of several types
         raise type_error(argument, problem) from None
     if found.name not in names or not found.isnative:
         raise value_error(argument, problem)
@@ -359,15 +358,16 @@ def checked_items(argument: str, value: Any, allowed: str) -> list[Any]:
     if not isinstance(value, (str, *BYTES, Mapping, np.ma.MaskedArray)):
         try:
             return list(value)
-        except Exception as error:  # of whatever was given
+        except Exception as error:  # an iterator can raise anything
             reason = error
     raise type_error(argument, f"{allowed}, got {brief(value)}") from reason
 
 
 def real_array(argument: str, value: Any, allowed: str) -> NDArray[np.float64]:
-    """Return real numbers as a float64 array, itself if it is one.
+    """Return real numbers as a float64 array, without a copy if `value` is one.
 
-    Masks, dates, objects, bytes and numbers beyond float64 are refused; NaN and infinity are not.
+    Masked arrays, dates, objects, bytes and finite numbers beyond the range of float64 are refused.
+    NaN and infinity are allowed.
 
     Examples
     --------
@@ -386,7 +386,7 @@ def real_array(argument: str, value: Any, allowed: str) -> NDArray[np.float64]:
             array = np.asarray(value)
         except ValueError:
             raise value_error(argument, f"{allowed}, got rows of different lengths") from None
-        except Exception as error:  # of whatever was given
+        except Exception as error:  # a conversion can raise anything
             raise type_error(argument, f"{allowed}, got {brief(value)}") from error
     if array is None or array.dtype.kind not in "iuf":
         raise type_error(argument, f"{allowed}, got {brief(value)}")
@@ -398,7 +398,7 @@ def real_array(argument: str, value: Any, allowed: str) -> NDArray[np.float64]:
 
 
 def checked_numbers(argument: str, value: Any) -> NDArray[np.float64]:
-    """Return a number, or an array of them, as float64; infinite ones are allowed, NaN is not.
+    """Return a number or an array of numbers as float64; infinity is allowed, NaN is not.
 
     Examples
     --------
@@ -414,7 +414,7 @@ def checked_numbers(argument: str, value: Any) -> NDArray[np.float64]:
 
 
 def split_parameters(text: str, example: str) -> tuple[str, dict[str, float | str]]:
-    """Read ``word:key=value,key=value``; values are numbers where they can be."""
+    """Split ``word:key=value,key=value``; a value becomes a float if it is a number."""
     word, colon, rest = text.partition(":")
     given: dict[str, float | str] = {}
     for part in rest.split(",") if colon else ():
@@ -437,7 +437,7 @@ def _float(text: str) -> float:
 
 
 def meant(name: str, known: Iterable[str]) -> str:
-    """Return the known name that is most like a misspelt one; "" if none is.
+    """Return the known name that is closest to a misspelt one; "" if none is close.
 
     Examples
     --------
@@ -458,7 +458,7 @@ _THRESHOLD = Number("0 < threshold <= 1", lambda threshold: 0 < threshold <= 1)
 
 
 def check_threshold(threshold: object, argument: str = "threshold") -> float:
-    """Return a threshold as a float; refuse one outside (0, 1].
+    """Return a threshold as a float; ValueError outside (0, 1].
 
     Examples
     --------
@@ -471,7 +471,7 @@ def check_threshold(threshold: object, argument: str = "threshold") -> float:
 
 
 def require_memory(needed: int, what: str, remedy: str) -> None:
-    """Raise MemoryError, with what to change, if `needed` bytes for `what` are not to be had."""
+    """Raise MemoryError, with the remedy, if fewer than `needed` bytes are available for `what`."""
     available = _available()
     if available is not None and needed > available:
         raise MemoryError(
@@ -481,7 +481,7 @@ def require_memory(needed: int, what: str, remedy: str) -> None:
 
 
 def _available() -> int | None:
-    """Bytes that this process may still take, as far as the system tells."""
+    """Return the bytes available to this process; None if the system does not tell."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
     except OSError:

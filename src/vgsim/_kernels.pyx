@@ -1,4 +1,4 @@
-"""The OpenMP loop over lane groups of samples, and raw access to the kernels."""
+"""The OpenMP loop over lane groups of samples, and direct access to the kernels for tests."""
 
 import os
 
@@ -113,9 +113,10 @@ cdef extern from *:
     #include <sched.h>
     #include <sys/mman.h>
     #endif
-    /* OMP_PROC_BIND, OMP_PLACES and their like bind the thread that loads OpenMP, and the first of
-       every team, to the first place: to one processor, whatever else binds a thread there. */
-    static int vg_processors(int unbind) /* of all places, 0 without; this thread may use them */
+    /* With OMP_PROC_BIND, OMP_PLACES or similar settings, OpenMP binds the thread that loads it,
+       and the first thread of every team, to the first place. Returns the number of processors of
+       all places, 0 if there are none; `unbind` lets this thread run on all of them. */
+    static int vg_processors(int unbind)
     {
         int found = 0;
     #ifdef __linux__
@@ -141,7 +142,7 @@ cdef extern from *:
         pthread_mutex_unlock(&vg_gate);
         return nothing;
     }
-    /* Starts threads as OpenMP does, which ends the process where that fails; returns how many. */
+    /* Starts threads as OpenMP would, which exits if one fails; returns the number started. */
     static int vg_startable(int count, size_t stack_bytes)
     {
         pthread_t *threads = malloc(sizeof(pthread_t) * (size_t)(count + 1));
@@ -158,12 +159,12 @@ cdef extern from *:
         free(threads);
         return started;
     }
-    static void vg_whole_team(void) /* the next team is as large as it is asked to be */
+    static void vg_whole_team(void) /* the next team gets the requested number of threads */
     {
         omp_set_dynamic(0);
         if (omp_get_max_active_levels() < 1) omp_set_max_active_levels(1);
     }
-    static void *vg_allocate(size_t bytes) /* in huge pages where it is worth it */
+    static void *vg_allocate(size_t bytes) /* large blocks in huge pages */
     {
         const size_t page = (size_t)2 << 20;
         void *place = NULL;
@@ -214,12 +215,12 @@ vg_processors(True)
 
 
 def openmp_limits():
-    """The processors that OpenMP binds threads to, 0 if it binds none, and the most threads."""
+    """Return the processors that OpenMP binds threads to (0: no binding) and the thread limit."""
     return vg_processors(False), omp_get_thread_limit()
 
 
 def startable(int count, size_t stack_bytes):
-    """How many threads can be started at a time, up to `count`; 0 is the usual size of a stack."""
+    """Return how many threads can be started at a time, up to `count`; 0: default stack size."""
     cdef int started
     with nogil:
         started = vg_startable(count, stack_bytes)
@@ -227,17 +228,17 @@ def startable(int count, size_t stack_bytes):
 
 
 def compiled_isas():
-    """Names of the instruction sets that kernels were compiled for, the slowest first."""
+    """Return the names of the instruction sets with compiled kernels, the slowest first."""
     return tuple(vg_isa_name(i).decode() for i in range(vg_isa_count()))
 
 
 def available_isas():
-    """Those of `compiled_isas` that this processor can run."""
+    """Return the instruction sets in `compiled_isas` that this processor can run."""
     return tuple(vg_isa_name(i).decode() for i in range(vg_isa_count()) if vg_isa_supported(i))
 
 
 def set_isa(name):
-    """Use one instruction set from now on; None returns to VGSIM_ISA, or the fastest available."""
+    """Select an instruction set for all later runs; None: VGSIM_ISA, else the fastest available."""
     global forced_isa
     if name is not None:
         check_isa("isa", name)
@@ -245,7 +246,7 @@ def set_isa(name):
 
 
 def selected_isa():
-    """The instruction set in use: set_isa's, else that of VGSIM_ISA, else the fastest available."""
+    """Return the instruction set in use: from set_isa, else VGSIM_ISA, else the fastest."""
     if forced_isa is not None:
         return forced_isa
     name = os.environ.get("VGSIM_ISA")
@@ -271,13 +272,13 @@ cdef const vg_kernel *kernel(dtype) except NULL:
 
 
 def lanes(dtype):
-    """Number of samples that one lane group holds in the selected kernel."""
+    """Return the number of samples in one lane group of the selected kernel."""
     return kernel(dtype).lanes
 
 
 def words(const uint32_t[::1] key, uint32_t stream, uint32_t layer, uint64_t index, int64_t count,
           uint32_t block=0, dtype="float32"):
-    """Random words of one sample's stream from a block on, as the kernel of `dtype` makes them."""
+    """Return random words of one stream of a sample, from `block` on, by the kernel of `dtype`."""
     out = np.empty(count, np.uint32)
     cdef uint32_t[::1] view = out
     if count:
@@ -287,7 +288,7 @@ def words(const uint32_t[::1] key, uint32_t stream, uint32_t layer, uint64_t ind
 
 def draws(const uint32_t[::1] key, uint32_t stream, uint32_t layer, uint64_t index, law,
           int64_t count, dtype):
-    """Raw draws of one sample's stream: law "normal", "uniform" or "truncated_normal"."""
+    """Return raw draws of one stream of a sample; law "normal", "uniform" or "truncated_normal"."""
     out = np.empty(count)
     cdef double[::1] view = out
     if count:
@@ -296,7 +297,7 @@ def draws(const uint32_t[::1] key, uint32_t stream, uint32_t layer, uint64_t ind
 
 
 def activation(name, parameters, h, exponent, dtype):
-    """Scaled value, slope and exponent e of an activation at h · 2**exponent: φ = value · 2**e."""
+    """Return value, slope and exponent e of an activation at h · 2**exponent: φ = value · 2**e."""
     out = np.empty(3)
     cdef double[::1] view = out
     cdef double p[2]
@@ -307,7 +308,7 @@ def activation(name, parameters, h, exponent, dtype):
 
 def generate(const uint32_t[::1] key, int64_t groups, int64_t layers, int64_t units, int n_threads,
              dtype):
-    """Draw layers × units normals for each lane of each group, keep none: the generator alone."""
+    """Draw layers × units normals per lane and group and discard them, to time the generator."""
     cdef const vg_kernel *k = kernel(dtype)
     cdef const uint32_t *words = &key[0]
     cdef int64_t _group
@@ -326,10 +327,10 @@ def generate(const uint32_t[::1] key, int64_t groups, int64_t layers, int64_t un
 
 
 cdef class Run:
-    """One run of a kernel: hold the arrays of a plan, simulate, count, cancel.
+    """One run of a kernel: holds the arrays of a plan; simulates, counts samples, cancels.
 
-    `fields` are the numbers and the arrays of vg_plan by name (vg_api.h); outputs are written in
-    place, those that are missing or None not at all.
+    `fields` are the numbers and arrays of vg_plan (vg_api.h) by name. Output arrays are written in
+    place; outputs that are missing or None are not computed.
     """
 
     cdef vg_plan plan
@@ -400,7 +401,7 @@ cdef class Run:
 
     @property
     def scratch_bytes(self):
-        """Working memory of one thread."""
+        """Working memory of one thread, in bytes."""
         return self.kernel.scratch_bytes(&self.plan)
 
     @property
@@ -409,11 +410,11 @@ cdef class Run:
         return min(self.finished, self.plan.count)
 
     def cancel(self):
-        """Let `simulate` return soon, its results unfinished."""
+        """Make `simulate` return soon, with incomplete results."""
         self.cancelled_flag = 1
 
     def simulate(self, int n_threads, int chunk):
-        """Simulate all samples without the GIL, `chunk` lane groups at a time to a thread."""
+        """Simulate all samples without the GIL; a thread takes `chunk` lane groups at a time."""
         cdef int64_t width = self.kernel.lanes
         cdef int64_t first_group = <int64_t>(self.plan.first // <uint64_t>width)
         cdef int64_t last_group = <int64_t>(

@@ -796,7 +796,7 @@ def test_errors_of_a_new_kind_of_network(command, ladder, options, message):
         (["run", "--confidence-level", "95"], "--confidence-level must be a number strictly"),
         (
             ["run", "--init", "he_uniform", "--engine", "matrix-free"],
-            "init 'he_uniform' draws uniform",
+            "those of init 'he_uniform' are uniform",
         ),
         (["run", "--init", "he_uniform", "--engine", "matrix-free"], "use 'dense' or 'auto'"),
         (
@@ -816,7 +816,7 @@ def test_errors_of_a_new_kind_of_network(command, ladder, options, message):
         (["run", "--norm", "batch"], "--batch-size must be at least 2 with norm 'batch', got 1"),
         (
             ["run", "--norm", "layer", "--width", "1"],
-            "--norm 'layer' makes a layer of a single unit",
+            "--norm 'layer' needs a width of at least 2",
         ),
         (["run", "--batch-size", "0"], "--batch-size must be an int from 1"),
         (["run", "--loss", "hinge"], "argument --loss: invalid choice: 'hinge'"),
@@ -844,8 +844,8 @@ def test_errors_of_a_new_kind_of_network(command, ladder, options, message):
         ),
         (
             ["run", "--residual", "1:style=linear", "--activation", "tanh"],
-            "--residual of style 'linear' with blocks of one layer has neither norm nor activation "
-            "in any layer, got activation 'tanh': use blocks of two layers or more, another style",
+            "--residual of style 'linear' with blocks of one layer uses neither norm nor "
+            "activation, got activation 'tanh': use blocks of two layers or more, another style",
         ),
         (
             ["run", "--residual", "1", "--width", "3,4"],
@@ -853,7 +853,7 @@ def test_errors_of_a_new_kind_of_network(command, ladder, options, message):
         ),
         (
             ["run", "--residual", "2:last_gain=1e-100", "--gain", "1e-120"],
-            "by 1e-120 times last_gain 1e-100",
+            "from gain 1e-120 times last_gain 1e-100",
         ),
         (
             ["run", "--residual", "1", "--highway", "-1"],
@@ -882,7 +882,7 @@ def test_errors_of_a_new_kind_of_network(command, ladder, options, message):
         ),
         (
             ["run", "--init", "identity"],
-            "--init must not be 'identity' in an MLP, it is for recurrent",
+            "--init must not be 'identity' in an MLP: it is for recurrent",
         ),
         (
             ["run", "--rnn", "--width", "3,4"],
@@ -898,7 +898,7 @@ def test_errors_of_a_new_kind_of_network(command, ladder, options, message):
         (
             ["run", "--init", "torch_default", "--bias-std", "1"],
             "--bias-std must be 0 with init 'torch_default', which draws its own uniform biases, "
-            "got 1.0; for normal biases use init 'lecun_uniform' with the gain",
+            "got 1.0; for normal biases use init 'lecun_uniform' with gain",
         ),
         (
             ["run", "--residual", "1", "--highway"],

@@ -272,7 +272,7 @@ def test_the_studies_of_the_manual():
         ),
         (
             SWEEP + 'init = "identity"',
-            ["sweep[0].init must not be 'identity' in an MLP, "],
+            ["sweep[0].init must not be 'identity' in an MLP: "],
         ),
         (
             SWEEP + "residual = 2",

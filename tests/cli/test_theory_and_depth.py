@@ -185,7 +185,7 @@ def test_depth_prints_curve_critical_depth_and_depth_scale(output):
     assert out.isascii()
     lines = out.splitlines()
     assert lines[0] == "relu, he_normal, matrix-free engine, float32"
-    assert "R = log10(|G_0| / |G_D|) of 2,000 networks a depth" in out
+    assert "R = log10(|G_0| / |G_D|) of 2,000 networks per depth" in out
     table = [line.split() for line in lines if line.strip().startswith(("30 ", "100 ", "200 "))]
     assert len(table) == 3
     for cells in table:
@@ -254,7 +254,7 @@ def test_interrupted_depth(command, monkeypatch):
         (["theory", "--json", "--csv"], "argument --csv: not allowed with argument --json"),
         (
             ["theory", "--norm", "layer", "--width", "1"],
-            "--norm 'layer' makes a layer of a single unit 0: it needs a width of at least 2, got "
+            "--norm 'layer' needs a width of at least 2, because it maps a single unit to 0; got "
             "width 1 in layer 1",
         ),
         (["theory", "--threshold", "2"], "--threshold must be 0 < threshold <= 1, got 2.0"),
@@ -293,7 +293,7 @@ def test_interrupted_depth(command, monkeypatch):
         (["depth", "--first", "3"], "vgsim depth: error: unrecognized arguments: --first 3"),
         (
             ["depth", "--init", "he_uniform", "--engine", "matrix-free"],
-            "needs Gaussian or orthogonal weights, and init 'he_uniform' draws uniform ones",
+            "needs Gaussian or orthogonal weights, and those of init 'he_uniform' are uniform",
         ),
         (
             ["depth", "--loss", "cross_entropy", "--width", "1"],

@@ -1,4 +1,4 @@
-"""Data inputs: what they are scaled to, their identity, and that they are prepared once."""
+"""Data inputs: their scaling, their digest, and that they are prepared once."""
 
 import hashlib
 import weakref
@@ -16,7 +16,7 @@ NETWORK = vgsim.MLP(3, 8)
 
 @pytest.fixture
 def prepared(monkeypatch):
-    """The digests of all data that are prepared."""
+    """A list of the digests of all data that the test prepares."""
     digests = []
     prepare = Data.prepared
 

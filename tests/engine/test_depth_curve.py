@@ -24,12 +24,12 @@ RELU = {"activation": "relu", "init": "he_normal"}
 
 @pytest.fixture(scope="module")
 def relu():
-    """A curve that crosses 1/2 at 83.6 layers, exactly."""
+    """A curve whose exact probability crosses 1/2 at 83.6 layers."""
     return depth_curve(vgsim.MLP(1, 16, **RELU), (10, 30, 100, 200), 4000)
 
 
 def exact_critical_depth(probability, level, low, high):
-    """The root of a probability that is known at every whole depth, linear between two of them."""
+    """Return the depth at which a probability, interpolated between integer depths, is `level`."""
 
     def at(depth):
         below = math.floor(depth)
@@ -146,7 +146,7 @@ def test_critical_depth_of_other_events():
         vgsim.MLP(1, 16, activation="linear", init="lecun_normal", gain=2), (5, 15, 30), 2000
     )
     found = exploding.critical_depth(event="exploding", threshold=1e-3)
-    rate = (math.log(4) - 1 / 16) / math.log(100)  # decades a layer, but for O(1/n^2)
+    rate = (math.log(4) - 1 / 16) / math.log(100)  # decades per layer, up to O(1/n^2)
     assert found.estimate == pytest.approx(3 / rate, rel=0.03)
     sigmoid = depth_curve(vgsim.MLP(1, 64, activation="sigmoid"), (5, 20), 1000)
     underflow = sigmoid.critical_depth(event="underflow", dtype="float16")
@@ -298,7 +298,7 @@ def test_a_curve_of_runs():
         DepthCurve([*runs, other])
     with pytest.raises(ValueError, match="must differ in their depth only, got loss"):
         DepthCurve([runs[0], vgsim.simulate(vgsim.MLP(6, 8), 20, loss="mse")])
-    with pytest.raises(ValueError, match="layer must be one of those recorded"):
+    with pytest.raises(ValueError, match="layer must be one of the recorded layers"):
         DepthCurve([vgsim.simulate(vgsim.MLP(6, 8), 20, layers=(3,))])
 
 

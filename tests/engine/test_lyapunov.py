@@ -1,4 +1,4 @@
-"""Tangents carried forward: autograd, exact laws, one engine against the other, and bits."""
+"""Tangent vectors against autograd, exact laws and the other engine; invariance of their bits."""
 
 import numpy as np
 import pytest
@@ -44,7 +44,7 @@ named = pytest.mark.parametrize("name", NETWORKS)
 
 
 def first_frame(net, batch_size, index, k):
-    """V_0: orthonormal columns of length n_0 B, from the stream of tangents."""
+    """Return V_0: orthonormal columns of length n_0 B, from the stream of tangents."""
     n = net.widths[0]
     quads = -(-n // 4)
     key = network_key(net.canonical_json(), 0)
@@ -70,7 +70,7 @@ def test_equals_autograd(name):
             u = torch.zeros_like(state, requires_grad=True)
             if l == 0:
                 pushed = V
-            else:  # J v is the derivative of Jᵀ u by u
+            else:  # J v is the derivative of Jᵀ u with respect to u
                 (back,) = torch.autograd.grad(state, x, u, create_graph=True)
                 pushed = np.stack(
                     [
@@ -125,7 +125,7 @@ def test_exponents_of_orthogonal_matrices():
 
 
 def test_relu_tangents_have_the_exact_law():
-    """log ‖J u‖² = Σ log[(2/n) χ²_K], K binomial; the same law as the gradient's."""
+    """ln ‖J u‖² = Σ ln[(2/n) χ²_K], K binomial, as for the gradient."""
     n, depth, size = 16, 20, 20_000
     net = vgsim.MLP(depth, n, **RELU, init="lecun_normal", bias_std=0.3)
     found = vgsim.lyapunov(net, size, layers=(depth,)).tangent[:, 0]
@@ -169,7 +169,7 @@ def test_bits(name, dtype, monkeypatch):
 
 
 def test_more_tangents_never_change_the_first():
-    """A triangular R: what follows does not touch the directions before."""
+    """R is triangular: further columns do not change the first."""
     net = mlp(20, 16)
     alone = vgsim.lyapunov(net, 50, engine="dense", dtype="float64").tangent
     among = vgsim.lyapunov(net, 50, k=5, engine="dense", dtype="float64").tangent

@@ -1,4 +1,4 @@
-"""Progress: a bar on a terminal, lines elsewhere, calls, or nothing."""
+"""Progress as a bar on a terminal, as lines elsewhere, by calls, or not at all."""
 
 import contextlib
 import io
@@ -17,7 +17,7 @@ from vgsim._engine.progress import shown
 
 
 class Terminal(io.StringIO):
-    """A stream that says it is a terminal, and what a reader would see on it."""
+    """A stream that claims to be a terminal, with the text visible on its screen."""
 
     def isatty(self):
         return True
@@ -35,7 +35,7 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def as_stderr(monkeypatch):
-    """Put a stream in place of stderr; bars and lines are written to it without waiting."""
+    """Replace stderr by a stream, to which bars and lines are written without delay."""
     seconds = itertools.count()
     monkeypatch.setattr("tqdm.std.time", lambda: float(next(seconds)))
     monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
@@ -140,8 +140,8 @@ def test_the_time_left_is_that_of_the_rest_of_the_work(as_stderr, monkeypatch):
     clock = iter([100.0, 101.0, 102.0, 110.0])
     monkeypatch.setattr(time, "monotonic", lambda: next(clock))
     with shown(True) as show:
-        show(50, 100, 0.5)  # what a store held
-        show(51, 100, 0.51)  # too little to go by
+        show(50, 100, 0.5)  # done in an earlier run of the study
+        show(51, 100, 0.51)  # too little for an estimate
         show(60, 100, 0.6)  # 0.1 of the work in 10 seconds, 0.4 are left
     assert pipe.getvalue().splitlines() == [
         "vgsim: 50 of 100 samples, 50 % of the work",

@@ -1,4 +1,4 @@
-"""The thread of a run: interrupts at any instant, threads that cannot start, processors."""
+"""The thread of a run: interrupts at any instant, failures to start threads, processors."""
 
 import concurrent.futures.thread
 import os
@@ -16,7 +16,7 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="limits and affinitie
 
 
 class Kernel:
-    """Runs until it is cancelled, or has been looked at twice."""
+    """A fake kernel that runs until it is cancelled or has reported twice."""
 
     def __init__(self):
         self.looks = self.done = 0
@@ -38,10 +38,10 @@ class Kernel:
 
 
 def interrupting(number):
-    """A trace function that raises KeyboardInterrupt at so manieth an instant of a run.
+    """A trace function that raises KeyboardInterrupt at the given instant of a run.
 
-    Instants are the lines of our module, and where functions of the pool begin and return, as
-    Python looks for signals there: never between a block and the release of its lock.
+    Instants are the lines of vgsim's module, and calls and returns of functions of the pool, where
+    Python handles signals: never between the end of a block and the release of its lock.
     """
     instants = {run.__file__: ["line"], concurrent.futures.thread.__file__: ["call", "return"]}
     left = number
@@ -59,7 +59,7 @@ def interrupting(number):
 
 
 def interrupted(number):
-    """Whether a run was interrupted at that instant; then its kernel does not run."""
+    """Return whether a run was interrupted at that instant, and check that its kernel has ended."""
     kernel, before = Kernel(), sys.gettrace()
     sys.settrace(interrupting(number))
     try:
@@ -68,7 +68,7 @@ def interrupted(number):
     except KeyboardInterrupt:
         assert kernel.state != "running"
         following = Kernel()
-        execute(following, 1, 1, following.report)  # after all that was left in the queue
+        execute(following, 1, 1, following.report)  # runs after everything in the queue
         assert kernel.state != "running"
         assert following.state == "ended"
         return True
@@ -77,7 +77,7 @@ def interrupted(number):
 
 
 def test_no_kernel_outlives_an_interrupt_at_any_instant(monkeypatch):
-    """First every time in a new thread, then always in the same."""
+    """Once with a new thread for every run, and once with the same thread."""
     monkeypatch.setattr(run, "POLL_SECONDS", 1e-3)
 
     def until_the_end(new_thread):
@@ -115,11 +115,11 @@ def test_threads_that_openmp_could_not_start_are_an_error(monkeypatch):
         with pytest.raises(MemoryError, match="n_threads must be at most 3 here, got 7: .*start"):
             vgsim.simulate(network, 10, n_threads=7)
     assert len(vgsim.simulate(network, 10, n_threads=3)) == 10
-    assert len(vgsim.simulate(network, 10, n_threads=5)) == 10  # two more than there are
+    assert len(vgsim.simulate(network, 10, n_threads=5)) == 10  # two threads more than before
 
 
 def test_a_thread_that_python_cannot_start_is_an_error(monkeypatch):
-    """And what it was to do is not done later."""
+    """Its task is not executed later either."""
     monkeypatch.setattr(run, "_of_caller", threading.local())
 
     def refuse(*_, **__):
@@ -178,10 +178,10 @@ except MemoryError as error:
     ("limit", "word"), [("RLIMIT_AS", "ulimit -v is "), ("RLIMIT_NPROC", "ulimit -u is 30")]
 )
 def test_a_limit_on_threads_is_named(limit, word):
-    """Where OpenMP would end the process."""
+    """OpenMP itself would end the process."""
     message = child(LIMITED, limit)
     assert message.startswith("n_threads must be at most ")
-    assert " here, got 1000: the system lets no more threads start (" in message
+    assert " here, got 1000: the system cannot start more threads (" in message
     assert word in message
 
 
@@ -204,7 +204,7 @@ vgsim.show_config()
 
 @pytest.fixture(scope="module")
 def usual():
-    """What a process without settings of OpenMP prints."""
+    """The output of a process without settings of OpenMP."""
     return child(PROCESSORS).splitlines()
 
 
@@ -223,7 +223,7 @@ def usual():
     ],
 )
 def test_openmp_settings_take_no_processor_away(setting, usual):
-    """Threads are as many as without, and each may run on every processor of this process."""
+    """The settings change neither the number of threads nor the processors they may run on."""
     name, value = setting.split("=")
     processors = sorted(os.sched_getaffinity(0))
     value = value.replace("ALL", " ".join(map(str, processors)))
@@ -236,7 +236,7 @@ def test_openmp_settings_take_no_processor_away(setting, usual):
 
 @linux
 def test_places_that_are_fewer_are_taken():
-    """Who names one processor gets one thread."""
+    """One place gives one thread."""
     first = min(os.sched_getaffinity(0))
     code = "from vgsim._engine.run import thread_count; print(thread_count())"
     assert child(code, OMP_PLACES=f"{{{first}}}") == "1"

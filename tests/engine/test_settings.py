@@ -1,4 +1,4 @@
-"""What a sample depends on beside its network: batch size, loss, engine, data."""
+"""The settings that a sample depends on: batch size, loss, engine, data."""
 
 import numpy as np
 import pandas as pd
@@ -116,7 +116,7 @@ def test_clipped_needs_a_clip(kind, clip):
 @pytest.mark.parametrize(
     ("record", "error", "message"),
     [
-        ("gradient", TypeError, r"got 'gradient'; for one write \('gradient',\)"),
+        ("gradient", TypeError, r"got 'gradient'; for one name write \('gradient',\)"),
         (None, TypeError, "record must be a collection of names out of 'gradient', .*got None"),
         (["loss"], ValueError, "record must be a collection of names out of .*, got 'loss'"),
     ],

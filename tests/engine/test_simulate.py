@@ -80,7 +80,7 @@ def test_no_seed_is_fresh_entropy_that_is_kept():
         ({"layers": (0, 0)}, ValueError, "layers must be distinct"),
         ({"layers": ()}, ValueError, "one or more of them"),
         ({"layers": 3}, TypeError, "layers must be a sequence.*got 3"),
-        ({"record": "gradient"}, TypeError, r"for one write \('gradient',\)"),
+        ({"record": "gradient"}, TypeError, r"for one name write \('gradient',\)"),
         ({"record": ("gradients",)}, ValueError, "'weight_gradient'.*got 'gradients'"),
         ({"n_threads": 0}, ValueError, "n_threads must be an int from 1 to 4096, got 0"),
         ({"n_threads": "2"}, TypeError, "n_threads must be an int from 1 to 4096, got '2'"),
@@ -103,14 +103,14 @@ def test_bad_arguments(arguments, error, message):
 
 
 def test_matrix_free_needs_gaussian_weights():
-    with pytest.raises(ValueError, match="'he_uniform' draws uniform ones; use 'dense' or 'auto'"):
+    with pytest.raises(ValueError, match="'he_uniform' are uniform; use 'dense' or 'auto'"):
         vgsim.simulate(vgsim.MLP(3, 4, init="he_uniform"), 5, engine="matrix-free")
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("engine", ["matrix-free", "dense"])
 def test_data_rows_are_the_inputs(engine, dtype, rng):
-    """The norm of x_0 says which row it was; rows are uniform; scales of any size are exact."""
+    """The norm of x_0 identifies the row; rows are uniform; rows of any scale are exact."""
     exponents = np.array([-200, -30, 0, 1, 2, 30, 200])
     data = rng.standard_normal((7, 8)) * 10.0 ** exponents[:, np.newaxis]
     n = 21_000
@@ -185,7 +185,7 @@ print(work(20_000_000) / part)
 
 
 def test_ctrl_c_is_answered_within_a_lane_group(start_python):
-    """One lane group of this network is the work of 200 of those before."""
+    """One lane group of this network takes as long as 200 of the network before."""
     process = start_python(INTERRUPTED)
     assert process.stdout.readline() == "ready\n"
     time.sleep(0.5)
@@ -209,7 +209,7 @@ print(sorted({name.split(".")[0] for name in set(sys.modules) - before}))
 
 
 def test_import_is_quick_and_light():
-    """No package is loaded that takes long; in processor times of NumPy, as machines differ."""
+    """Import time, relative to that of NumPy, is small, and no heavy package is loaded."""
 
     def once():
         command = [sys.executable, "-c", IMPORT]

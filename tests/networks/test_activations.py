@@ -23,7 +23,7 @@ ALL = [Activation(name) for name in ACTIVATIONS] + [
 every_activation = pytest.mark.parametrize("activation", ALL, ids=repr)
 
 KINKS = [-1.0, -0.0, 0.0, 1.0]
-ROOTS = {"gelu": -0.7517915241404, "silu": -1.2784645427611}  # of the derivative
+ROOTS = {"gelu": -0.7517915241404, "silu": -1.2784645427611}  # roots of the derivatives
 
 
 def points():
@@ -33,7 +33,7 @@ def points():
 
 
 def exact(activation):
-    """φ and φ' as their textbook formulas, naive: cancellation is left to 400 digits."""
+    """Return φ and φ' by textbook formulas; 400 digits make up for cancellation."""
     m, p = mpmath, activation.parameters
     scale, alpha = (
         m.mpf("1.0507009873554804934193349852946"),
@@ -164,7 +164,7 @@ def test_huge_arguments_give_no_nan_and_no_warning(activation):
 )
 @every_activation
 def test_what_decays_smoothly_has_its_logarithm(activation, function, logarithm):
-    """Without it, the twin would take an underflow of φ or φ' for a dead unit."""
+    """Without the logarithm, the twin would take an underflow of φ or φ' for a dead unit."""
     far = np.geomspace(1.0, 1e30, 20_000)
     h = np.concatenate([-far, far])
     y = getattr(activation, function)(h)

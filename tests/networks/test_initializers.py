@@ -1,4 +1,4 @@
-"""Initialisers against PyTorch's draws and Keras' published formulas."""
+"""Initialisers against draws of PyTorch and published formulas of Keras."""
 
 import math
 import pickle

@@ -1,4 +1,4 @@
-"""sweep() is the product of lists, whatever parts a network has."""
+"""sweep() combines lists of values of all fields and of the fields of parts."""
 
 import itertools
 
@@ -81,19 +81,24 @@ def test_parts(fields, expected):
         (MLP, {"gains": [1]}, TypeError, "gains"),
         (MLP, {"gain": [1, -1]}, ValueError, "gain must be .* .in the combination .*gain=-1"),
         (MLP, {"activation": ["tanh", "tann"]}, ValueError, "tann.*activation='tann'"),
-        (MLP, {"residual": None, "residual__every": 2}, TypeError, "residual is given as a whole"),
+        (
+            MLP,
+            {"residual": None, "residual__every": 2},
+            TypeError,
+            "residual must be given as one value or",
+        ),
         (
             MLP,
             {"residual": vgsim.Residual(), "residual__every": 2},
             TypeError,
-            "residual is given as a whole",
+            "residual must be given as one value or by its fields",
         ),
         (MLP, {"activation__slope": 0.1}, TypeError, "activation__slope needs activation"),
         (
             MLP,
             {"norm__eps": 0.1},
             TypeError,
-            "norm__eps must be the field of a part, .* activation, init",
+            "norm__eps must be a field of one of the parts .*activation, init",
         ),
         (MLP, {"clip__most": 0.1}, TypeError, "clip needs one of max_norm and limit, got .'most'"),
         (MLP, {"residual__often": 2}, TypeError, "often.*in the combination"),

@@ -1,7 +1,7 @@
-"""No kernel has lost half its speed, by ratios of processor times taken in turns in this very run.
+"""No kernel is slower than half its reference speed, by ratios of processor times in one run.
 
-After a change that is meant to move them: ``python tests/properties/test_bench_guard.py`` measures
-the ratios anew and writes bench/references.json.
+After an intended change of speed run ``python tests/properties/test_bench_guard.py``, which
+measures the ratios and writes bench/references.json.
 """
 
 import json
@@ -20,7 +20,7 @@ WIDTH, DEPTH, SAMPLES = 128, 250, 128
 DRAWS = SAMPLES * DEPTH * 2 * WIDTH
 LEAST = 0.5
 ROUNDS = 5
-PATIENCE = 4.0  # seconds a busy machine is given
+PATIENCE = 4.0  # seconds for repetitions on a busy machine
 
 
 def generator():
@@ -42,7 +42,7 @@ def dense(law):
 
 
 def numpy_twin():
-    """Norms of the matrix-free passes of as many networks, eight layers deep, in plain NumPy."""
+    """Matrix-free passes of the same number of networks with eight layers, in plain NumPy."""
     rng = np.random.Generator(np.random.Philox(1))
     kept = []
     norm = np.full((SAMPLES, 1), WIDTH**0.5, dtype=np.float32)
@@ -84,7 +84,7 @@ RATIOS = {
 
 
 def measure(best):
-    """Ratios after one more round; `best` keeps the least seconds a draw of each task."""
+    """Return the ratios after one more round; `best` holds the least seconds per draw by task."""
     for name, task in TASKS.items():
         started = time.process_time()  # waiting for a busy processor does not count
         count = task()
@@ -93,7 +93,7 @@ def measure(best):
 
 
 def fallen(ratios, references):
-    """Those that are below half their reference, with both values."""
+    """Return the ratios below half their reference, with both values."""
     return {
         name: (ratio, references[name])
         for name, ratio in ratios.items()

@@ -20,7 +20,7 @@ def blocks(page, language):
 
 
 def commands(page):
-    """The commands of all ```sh blocks, in words, without environment variables and launchers."""
+    """Return the words of all commands in ```sh blocks, without variables and launchers."""
     lines = "".join(blocks(page, "sh")).replace("\\\n", " ").splitlines()
     for line in filter(None, lines):
         lexer = shlex.shlex(line, posix=True, punctuation_chars="&")

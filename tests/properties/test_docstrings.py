@@ -1,4 +1,4 @@
-"""The examples in the docstrings, README.md and docs/ run and print what they show."""
+"""The examples in the docstrings, README.md and docs/ run and print the output shown."""
 
 import doctest
 import importlib.util
@@ -13,7 +13,7 @@ import vgsim
 
 ROOT = Path(__file__).parents[2]
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-NEEDS = {"vgsim._twin.torch": "torch"}  # at import
+NEEDS = {"vgsim._twin.torch": "torch"}  # modules that import an optional package
 MODULES = ["vgsim"] + [
     module.name
     for module in pkgutil.walk_packages(vgsim.__path__, "vgsim.")

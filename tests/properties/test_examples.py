@@ -1,4 +1,4 @@
-"""The scripts of examples/ run, from a checkout as it is."""
+"""The scripts of examples/ run from a plain checkout."""
 
 import contextlib
 import functools
@@ -18,7 +18,7 @@ ARGUMENTS = {"study.py": ("study.sqlite", "100")}
 
 @pytest.fixture(scope="module")
 def printed(tmp_path_factory):
-    """What each script prints, run once; and the folder it ran in."""
+    """The output of each script, run once, and the folder it ran in."""
 
     @functools.cache
     def by(name):

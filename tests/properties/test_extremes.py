@@ -1,4 +1,4 @@
-"""Depths, gains and widths at which ordinary arithmetic under- or overflows."""
+"""Depths, gains and widths at which ordinary arithmetic underflows or overflows."""
 
 import math
 import resource
@@ -18,7 +18,7 @@ LN10 = math.log(10)
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_sigmoid_at_depth_100_000(dtype):
-    """ln ‖G‖² falls by −ln χ₁ = 2.8874 a layer at σ_w = 1 (less 1/n, by the width)."""
+    """ln ‖G‖² falls by −ln χ₁ = 2.8874 per layer at σ_w = 1, up to O(1/n)."""
     depth, n = 100_000, 32
     net = vgsim.MLP(depth, n, activation="sigmoid", init="lecun_normal")
     s = vgsim.simulate(net, 32, layers=(0, depth // 2), dtype=dtype)
@@ -44,7 +44,7 @@ def test_relu_with_gain_3_at_depth_5000():
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("engine", ["matrix-free", "dense"])
 def test_any_gain_of_relu_only_shifts_the_logarithm(engine, dtype, gain):
-    """relu is homogeneous: its gain multiplies every gradient, whatever the exponent."""
+    """ReLU is homogeneous, so the gain multiplies every gradient, at any exponent."""
     depth, kwargs = 50, {"activation": "relu", "init": "he_normal"}
     record = ("gradient", "activation")
     a, b = (
@@ -87,7 +87,7 @@ def test_both_dtypes_say_the_same_when_saturated(activation):
     for column in range(net.depth):
         x, y = a.log10_ratio[:, column], b.log10_ratio[:, column]
         assert stats.ks_2samp(x, y).pvalue > 1e-6, column
-        assert stats.ks_2samp(x, 1.2 * y).pvalue < 1e-6, column  # it would notice 20 % in ln
+        assert stats.ks_2samp(x, 1.2 * y).pvalue < 1e-6, column  # a 20 % change is detected
 
 
 @pytest.mark.parametrize("engine", ["matrix-free", "dense"])
@@ -95,7 +95,7 @@ def test_depth_1_and_width_1(engine):
     """G_0 = w φ'(w x) G_1, all scalars: log10 |G_0/G_1| = log10 |w| for linear."""
     s = vgsim.simulate(vgsim.MLP(1, 1, activation="linear"), 20_000, engine=engine)
     assert list(s.layers) == [0, 1]
-    mean = (-np.euler_gamma - math.log(2)) / 2 / LN10  # of log10 |N(0, 1)|
+    mean = (-np.euler_gamma - math.log(2)) / 2 / LN10  # the mean of log10 |N(0, 1)|
     std = math.pi / math.sqrt(8) / LN10
     assert abs(s.mean(0) - mean) < 5 * std / math.sqrt(20_000)
     assert s.mean(1) == 0
@@ -124,11 +124,11 @@ def test_a_million_tanh_layers_in_600_mib():
 
 
 def test_the_work_of_a_layer_does_not_depend_on_depth():
-    """By processor times, taken in turns, of as many layers in all; they do not rise with the load.
+    """Processor times of the same total number of layers, measured in turns.
 
-    The stored end of a pass is drawn once, the rest of it twice.
+    The layers whose activations are stored are drawn once, the others twice.
     """
-    groups = lanes("float32") * 2**16  # times layers
+    groups = lanes("float32") * 2**16  # samples times layers
     depths = (2**10, 2**12, 2**14, 2**16)
     networks = [vgsim.MLP(depth, 64, init="lecun_normal") for depth in depths]
     times = np.zeros((5, len(depths)))

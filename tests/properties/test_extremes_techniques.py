@@ -82,4 +82,4 @@ def test_no_more_columns_are_kept_than_there_are_units(batch_size, dtype):
         record=("weight_gradient", "update_ratio"),
     )
     log10_norm = samples.weight_gradient - samples.update_ratio - np.log10(network.weight_stds[0])
-    assert np.all(abs(log10_norm[:, 0] - np.log10(7)) < 0.3)  # ‖W_1‖² is χ² of 49
+    assert np.all(abs(log10_norm[:, 0] - np.log10(7)) < 0.3)  # ‖W_1‖² is χ²_49

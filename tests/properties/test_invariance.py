@@ -1,4 +1,4 @@
-"""A sample's bits depend on nothing but what it is: not on threads, splits, columns or machines."""
+"""The bits of a sample do not depend on threads, splits, recorded columns or machines."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ WIDTHS = [5, 7, 3, 8, 1, 4, 9, 6, 7, 5]
 LAYERS = range(len(WIDTHS))
 N, FIRST = 77, 5
 
-# Comfortable, with biases, and scales that leave the range of float32.
+# Ordinary scales, biases, and scales beyond the range of float32.
 SETTINGS = {"plain": {}, "bias": {"bias_std": 0.3, "gain": 1.5}, "huge": {"gain": 1e6}}
 
 
@@ -64,7 +64,7 @@ def test_recording_never_changes_a_sample(engine):
 @pytest.mark.parametrize("engine", ["matrix-free", "dense"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_segments_never_change_a_sample(engine, dtype, activation, setting, monkeypatch):
-    """Whether a forward pass is stored or drawn again, the bits are the same."""
+    """The bits are the same if a forward pass is stored and if it is repeated."""
     net = vgsim.MLP(len(WIDTHS) - 1, WIDTHS, activation=activation, **SETTINGS[setting])
     choice = {"engine": engine, "dtype": dtype}
     expected = bits(simulate(net, **choice))

@@ -1,4 +1,4 @@
-"""The bits of batches and techniques, too, depend on nothing but what a sample is."""
+"""The bits of batches and techniques do not depend on threads, splits, columns or machines."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ N, FIRST = 37, 5
 UNEVEN = [5, 7, 3, 8, 4, 9, 6]
 DATA = np.random.default_rng(0).normal(size=(9, 5))[[0, 1, 2, 3, 4, 5, 6, 6, 2]]
 
-GLOROT = {"init": "glorot_normal"}  # of which the frozen bits are
+GLOROT = {"init": "glorot_normal"}  # the initialiser of the frozen samples
 
 # name: (network, batch size, further choices)
 CASES = {

@@ -15,14 +15,14 @@ SIGMAS = 5
 
 
 def log_square_ratio(samples, layer=0):
-    """ln(‖G_l‖²/‖G_D‖²) of the samples that are not dead."""
+    """Return ln(‖G_l‖²/‖G_D‖²) of the samples that are not dead."""
     column = list(samples.layers).index(layer)
     ratio = samples.log10_ratio[:, column]
     return 2 * math.log(10) * ratio[np.isfinite(ratio)]
 
 
 def relu_moments(n):
-    """Mean and variance a layer of log[(2/n) χ²_K], K ~ Bin(n, ½) given K > 0."""
+    """Return mean and variance of ln[(2/n) χ²_K] per layer, K ~ Bin(n, ½) given K > 0."""
     k = np.arange(1, n + 1)
     weights = stats.binom.pmf(k, n, 0.5)
     weights /= weights.sum()
@@ -32,7 +32,7 @@ def relu_moments(n):
 
 
 def draw_relu(rng, n, depth, size):
-    """Exact draws of log ‖J u‖² in nats, −inf where a layer has no open unit."""
+    """Draw ln ‖J u‖² from its exact law, −inf where a layer has no open unit."""
     open_units = rng.binomial(n, 0.5, (size, depth))
     with np.errstate(divide="ignore"):
         return np.log(2 / n * 2 * rng.standard_gamma(open_units / 2)).sum(axis=1)
@@ -41,7 +41,7 @@ def draw_relu(rng, n, depth, size):
 def assert_mean_and_variance(x, mean, variance, depth):
     n = len(x)
     spread = math.sqrt(variance / n)
-    assert SIGMAS * spread < depth * math.log(1.02)  # 2 % a layer would show
+    assert SIGMAS * spread < depth * math.log(1.02)  # 2 % per layer is detected
     assert abs(x.mean() - mean) < SIGMAS * spread
     kurtosis = np.mean((x - x.mean()) ** 4) / variance**2
     assert abs(x.var() / variance - 1) < SIGMAS * math.sqrt((kurtosis - 1) / n)
@@ -185,7 +185,7 @@ def test_engines_agree_in_law(case, seed):
 
 
 def test_engine_cases_would_notice_two_percent(seed):
-    """The test above fails if one engine's weights are 2 % too large."""
+    """The test above fails if the weights of one engine are 2 % too large."""
     net = ENGINE_CASES["tanh-bias"]
     other = replace(net, gain=1.02 * net.gain)
     a = vgsim.simulate(net, 20_000, seed=seed + 5, layers=(0,)).log10_ratio[:, 0]

@@ -1,7 +1,7 @@
 """The law of batches, normalisation, skips, gates, clipping, losses and orthogonal weights.
 
-One engine against the other, both against PyTorch's own random initialisation and against theory,
-and what happens where numbers lose their digits.
+The engines are compared with each other, with PyTorch's random initialisation and with theory, also
+for collinear columns, which lose digits.
 """
 
 import importlib
@@ -21,7 +21,7 @@ RECORD = ("gradient", "activation", "weight_gradient", "update_ratio")
 
 
 def mlp(depth, width, **fields):
-    """An MLP whose gradient is of a healthy size."""
+    """Return an MLP whose gradient neither vanishes nor explodes."""
     return vgsim.MLP(depth, width, **({"init": "lecun_normal", "gain": 1.2} | fields))
 
 
@@ -111,13 +111,13 @@ def finite(x):
 
 
 def p_value(a, b):
-    """Kolmogorov and Smirnov: do the finite values have one law?"""
+    """Compare the laws of the finite values by the Kolmogorov–Smirnov test."""
     return stats.ks_2samp(finite(a), finite(b), method="asymp").pvalue
 
 
 @pytest.fixture(scope="module")
 def engines(seed):
-    """Name of a case -> its runs by both engines, simulated once."""
+    """Map the name of a case to its runs with both engines, simulated once."""
     runs = {}
 
     def of(name):
@@ -150,7 +150,7 @@ def test_all_p_values_together_are_uniform(engines):
     assert stats.kstest(p, "uniform").pvalue > 1e-3
 
 
-# Changes of 2 to 3 %, and the cases that notice.
+# Changes of 2 to 3 %, and the cases that detect them.
 CHANGES = {
     "bias": {"gain": 1.02 * math.sqrt(2)},
     "orthogonal": {"gain": 1.02 * 1.2},
@@ -241,7 +241,7 @@ def test_pytorch_draws_the_same_law(name, seed):
     assert p_value(weight_gradient, samples.weight_gradient[:, 0]) > P_VALUE
 
 
-# Columns that become collinear in earnest: the rank falls, or nearly so.
+# Columns that become collinear, so that the rank falls, exactly or nearly.
 COLLINEAR = {
     "relu, B = 2": (mlp(400, 16, **RELU), 2),
     "relu, B = 4": (mlp(400, 16, **RELU), 4),
@@ -268,7 +268,7 @@ def test_collinear_columns_do_not_bias(name, seed):
         for i, (engine, dtype) in enumerate(ways)
     )
     a = finite(exact.log10_ratio[:, 0])
-    assert stats.sem(a) < 0.1  # columns that rounding made independent cost some ten decades
+    assert stats.sem(a) < 0.1  # columns made independent by rounding would change about 10 decades
     for other in others:
         b = finite(other.log10_ratio[:, 0])
         assert p_value(a, b) > P_VALUE
@@ -310,7 +310,7 @@ def test_saturated_cross_entropy_is_finite(engine, activation, gain, seed):
     "part", ["weights", "spectrum", "normalisation", "skips", "criticality", "finite_width"]
 )
 def test_theory_holds(part, seed, monkeypatch):
-    """The quick run of ``python -m verification``."""
+    """``python -m verification``, with few samples."""
     monkeypatch.syspath_prepend(ROOT)
     comparisons = importlib.import_module(f"verification.{part}").comparisons(seed, quick=True)
     for comparison in comparisons:

@@ -1,4 +1,4 @@
-"""Odd arguments: every public call takes them or refuses them by name, and never warns."""
+"""Odd arguments: every public call accepts them or refuses them by name, without warnings."""
 
 import decimal
 import fractions
@@ -16,7 +16,7 @@ from vgsim import theory
 
 
 class Raising:
-    """Raises whatever it is asked."""
+    """An object whose every operation raises."""
 
     def __repr__(self):
         raise RuntimeError("repr")
@@ -57,7 +57,7 @@ def deep(levels):
     return nested
 
 
-ODD = {  # functions, as some can be used up
+ODD = {  # functions, because iterators can be used only once
     name: (lambda value=value: value)
     for name, value in {
         "None": None,
@@ -189,7 +189,7 @@ def table():
 
 
 def outcome(call, arguments):
-    """Return None if it is right: taken, or refused by name."""
+    """Return None if the call accepts its argument or refuses it by name."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -200,7 +200,7 @@ def outcome(call, arguments):
         return repr(error)
     except MemoryError as error:
         return None if "are available" in str(error) else repr(error)
-    except IndexError as error:  # of a sequence
+    except IndexError as error:  # sequences raise it
         return None if str(error).startswith("place must be") else repr(error)
     except Exception as error:
         return repr(error)

@@ -1,4 +1,4 @@
-"""Files are written whole or not at all, and only regular ones are read."""
+"""Files are written atomically, and only regular files are read."""
 
 import errno
 import os

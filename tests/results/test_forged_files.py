@@ -1,4 +1,4 @@
-"""Files that no save has written are refused by name, in bounded memory, or hold the same."""
+"""Forged and damaged files are refused by name, in bounded memory, or read as the same content."""
 
 import hashlib
 import io
@@ -20,7 +20,7 @@ DAMAGED = "is damaged, or not an .npz file of vgsim"
 
 
 def sealed(content):
-    """Put the checksum of what comes before its 64 digits at the end."""
+    """Replace the last 64 bytes by the SHA-256 of all bytes before them."""
     return content[:-64] + hashlib.sha256(content[:-64]).hexdigest().encode()
 
 
@@ -31,7 +31,7 @@ def npy(array, version=None):
 
 
 def archive(members, **changes):
-    """A sealed zip file of (name, content); `changes` are lies about the last one."""
+    """Return a zip file of (name, content) with checksum; `changes` falsify its last header."""
     parts, end = [], len(members) - 1
     for place, (name, content) in enumerate(members):
         lies = changes if place == end else {}
@@ -51,7 +51,7 @@ def members_of(content):
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
-    """What was saved, and the bytes of its file, of several kinds."""
+    """Saved objects of several kinds, and the bytes of their files."""
     folder = tmp_path_factory.mktemp("saved")
     networks = vgsim.MLP(5, 4), vgsim.MLP(10, 2, activation="relu"), vgsim.RNN(4, 3)
     rule = vgsim.Precision(0.05, threshold=1e-3)
@@ -71,7 +71,7 @@ def load(path, content):
 
 
 def refused(path, content):
-    """Return the reason, and require that it took no more memory than thrice the file's size."""
+    """Return the reason; check that reading took at most three times the size of the file."""
     path.write_bytes(content)
     tracemalloc.start()
     try:
@@ -239,7 +239,7 @@ def equal(a, b):
 
 @pytest.mark.parametrize("name", ["all", "simulated", "study"])
 def test_altered_bytes_are_noticed(saved, tmp_path, name, seed):
-    """Without the right seal every one is, with it what is accepted can be used and saved."""
+    """Files with a wrong checksum are refused; those accepted with a right one can be used."""
     draw, path = random.Random(f"{name} {seed}"), tmp_path / "x.npz"
     result, whole = saved[name]
     accepted = 0

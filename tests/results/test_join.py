@@ -1,4 +1,4 @@
-"""Parts of a run join to the whole, and nothing else joins."""
+"""Parts of one run can be joined, other samples cannot."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from known_runs import RECORDS, changed, run, same
 @settings(max_examples=50)
 @given(st.lists(st.integers(0, 3), min_size=2, max_size=40), st.permutations(range(4)))
 def test_joined_parts_are_the_whole(part_of, order):
-    """Any split of the indices into up to four parts, interleaved, joined in any order."""
+    """Indices are split into up to four interleaved parts, which are joined in any order."""
     part_of = np.array(part_of)
     parts = [np.flatnonzero(part_of == part) for part in order]
     joined, *others = [run(part, record=RECORDS, dead=[3]) for part in parts if part.size]
@@ -60,11 +60,11 @@ def test_mismatched_runs_are_refused(changes, reason):
     a, b = run(range(4)), changed(run(range(4, 8)), **changes)
     with pytest.raises(ValueError, match="cannot be joined") as caught:
         a + b
-    assert str(caught.value) == f"these samples cannot be joined, they differ in {reason}"
+    assert str(caught.value) == f"these samples cannot be joined: they differ in {reason}"
 
 
 def test_overlapping_runs_are_refused():
-    with pytest.raises(ValueError, match=r"joined, 3 of them are in both: index 5 to 7$"):
+    with pytest.raises(ValueError, match=r"joined: 3 of them are in both, index 5 to 7$"):
         run(range(8)) + run(range(5, 20))
 
 

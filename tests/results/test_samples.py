@@ -1,4 +1,4 @@
-"""What Samples says of arrays that are known: no simulation here."""
+"""Samples of given arrays, without simulation."""
 
 import math
 import statistics
@@ -112,7 +112,10 @@ def test_repr():
         ({"output_gradient": np.full(8, -np.inf)}, "output_gradient must be finite"),
         ({"output_gradient": None}, "output_gradient is missing"),
         ({"rms_min": None}, "rms_min is missing"),
-        ({"dead": [True] + [False] * 7}, "dead must say where gradient is -inf at layer 0"),
+        (
+            {"dead": [True] + [False] * 7},
+            "dead must be True exactly where gradient is",
+        ),
     ],
 )
 def test_inconsistent_arrays_are_refused(changes, message):
@@ -180,7 +183,7 @@ def test_dead_is_known_without_layer_0():
 
 
 def to_bfloat16(x):
-    """Round to the nearest bfloat16, ties to even, subnormal numbers included."""
+    """Round to the nearest bfloat16, ties to even, including subnormal numbers."""
     bits = np.asarray(x, np.float64).astype(np.float32).view(np.uint32).astype(np.uint64)
     rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) & 0xFFFF0000
     return rounded.astype(np.uint32).view(np.float32)
@@ -234,7 +237,7 @@ def test_dead_samples_underflow():
         ({"event": "vanishing", "threshold": 0}, "threshold must be 0 < threshold <= 1, got 0"),
         ({"event": "exploding", "threshold": 1.5}, "threshold must be 0 < threshold <= 1, got 1.5"),
         ({"event": "healthy", "threshold": math.nan}, "threshold must be 0 < threshold <= 1"),
-        ({"event": "vanishing", "layer": 1}, "layer must be one of those recorded, [0, 3, 6]"),
+        ({"event": "vanishing", "layer": 1}, "layer must be one of the recorded layers, [0, 3, 6]"),
         ({"event": "dead", "confidence_level": 1}, "must be a number strictly between"),
         ({"event": "dead", "method": "wald"}, "method must be"),
     ],
@@ -249,16 +252,16 @@ def test_probability_refuses(arguments, message):
 def test_layers_not_recorded_are_refused(layer):
     s = run()
     for use in (s.mean, s.std, s.column):
-        with pytest.raises(ValueError, match=r"those recorded, \[0, 3, 6\], got"):
+        with pytest.raises(ValueError, match=r"the recorded layers, \[0, 3, 6\], got"):
             use(layer)
     for use in (s.quantile, s.cdf):
-        with pytest.raises(ValueError, match=r"those recorded, \[0, 3, 6\], got"):
+        with pytest.raises(ValueError, match=r"the recorded layers, \[0, 3, 6\], got"):
             use(0.5, layer)
 
 
 @pytest.mark.parametrize("layer", [0.0, "0", True, None, np.float64(3), int, np.array([0, 3])])
 def test_layers_are_ints(layer):
-    with pytest.raises(TypeError, match=r"layer must be one of those recorded, \["):
+    with pytest.raises(TypeError, match=r"layer must be one of the recorded layers, \["):
         run().mean(layer)
 
 
@@ -482,7 +485,7 @@ def test_cdf_wants_rows_of_one_length():
 
 
 def test_the_only_recorded_layer_is_named():
-    message = r"layer must be one of those recorded, \[3\], got 0; pass layer=3"
+    message = r"layer must be one of the recorded layers, \[3\], got 0; pass layer=3"
     for method in ("mean", "std"):
         with pytest.raises(ValueError, match=message):
             getattr(run(layers=(3,)), method)()

@@ -1,4 +1,4 @@
-"""Samples come back from files as they went, and nothing else passes for them."""
+"""Samples are unchanged after saving and loading, and other files are refused."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Reports: every format against a reader of its own."""
+"""Reports: every format is parsed by an independent reader."""
 
 import csv
 import io
@@ -115,7 +115,7 @@ def test_summary_has_theory_beside_measurement():
         0,
     )
     found = {name: float(value) for name, value in bottom.items()}
-    # mean and variance a layer, and the tail, of docs/law.md's exact law
+    # mean and variance per layer, and the tail, of the exact law in docs/law.md
     assert found["mean_theory"] == pytest.approx(-8.25402081 / math.log(100))
     assert found["std_theory"] == pytest.approx(math.sqrt(17.74977872) / math.log(100))
     assert found["vanishing_theory"] == pytest.approx(0.094492, abs=1e-6)

@@ -109,7 +109,7 @@ def test_confidence_level_wants_a_number(level):
 
 @given(MANY, ALL_LEVELS)
 def test_the_evidence_at_the_limits(counts, level):
-    """The beta-binomial probability of the count is 1/α times the binomial one."""
+    """At a limit, the beta-binomial probability of the count is 1/α times the binomial one."""
     k, n = counts
     low, high = confidence_sequence(k, n, level)
     evidence = [
@@ -148,12 +148,12 @@ def test_no_events():
 
 
 def test_never_missing_is_a_martingale():
-    """By enumeration of all sequences of 12: the evidence at the true p has the mean 1."""
+    """The likelihood ratio at the true p has mean 1, by enumeration of all 12-sample sequences."""
     p, n = 0.3, 12
     k = np.arange(n + 1)
     evidence = stats.betabinom.pmf(k, n, 0.5, 0.5) / stats.binom.pmf(k, n, p)
     assert evidence @ stats.binom.pmf(k, n, p) == pytest.approx(1)
-    # and the chance of ever missing within n looks, by recursion over the counts, is below α
+    # the probability of ever missing p up to n samples, by recursion over the counts, is below α
     alive = {0: 1.0}
     for look in range(1, n + 1):
         step = {}

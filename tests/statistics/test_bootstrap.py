@@ -71,7 +71,7 @@ def test_many_samples_are_resampled_in_groups(n):
 
 
 def test_columns_are_resampled_alone_or_by_rows():
-    """The difference of a column and its copy is certain if rows are resampled."""
+    """If rows are resampled, the difference of a column and its copy is always 0."""
     x = np.random.default_rng(0).normal(size=500)
 
     def difference(moments):
@@ -125,9 +125,9 @@ def test_very_few_samples_give_numbers(values):
 
 def test_bootstrap_refuses():
     for column in ([1.0], [1.0, -math.inf], [[1.0, 2.0]], []):
-        with pytest.raises(ValueError, match="columns must hold two or more numbers each"):
+        with pytest.raises(ValueError, match="columns must have two or more finite samples each"):
             bootstrap(mean, [column])
-    message = re.escape("columns in pairs must be equally long, got [2, 3]")
+    message = re.escape("columns in pairs must have equal lengths, got [2, 3]")
     with pytest.raises(ValueError, match=message):
         bootstrap(mean, [[1.0, 2.0], [1.0, 2.0, 3.0]], paired=True)
     with pytest.raises(ValueError, match="confidence_level must be"):
@@ -156,7 +156,7 @@ def test_samples_refuse():
         message = f"{name} needs 2 or more samples that are not dead at layer 0, got 1 of 2"
         with pytest.raises(ValueError, match=message):
             getattr(s, name)()
-        with pytest.raises(ValueError, match=r"those recorded, \[0\], got 3; pass layer=0"):
+        with pytest.raises(ValueError, match=r"the recorded layers, \[0\], got 3; pass layer=0"):
             getattr(s, name)(3)
         with pytest.raises(ValueError, match="confidence_level must be a number strictly between"):
             getattr(of_ratios([1.0, 2.0]), name)(confidence_level=2)
@@ -168,7 +168,7 @@ def test_samples_refuse():
 
 
 def test_intervals_of_a_simulation():
-    """A linear network's moments are known: digamma and trigamma."""
+    """The moments of a linear network are digamma and trigamma functions."""
     net = vgsim.MLP(depth=20, width=32, activation="linear", init="lecun_normal")
     s = vgsim.simulate(net, 4000, layers=(0,))
     # ψ(16) − ln 16 and ψ₁(16), times 20, of the natural log of the squared ratio

@@ -1,4 +1,4 @@
-"""How often intervals contain the truth, where it is known: 2,000 experiments each."""
+"""Coverage of the intervals where the true value is known, in 2,000 experiments each."""
 
 from functools import cache
 
@@ -14,18 +14,18 @@ from vgsim._studies.precision import Precision
 
 REPETITIONS = 2000
 
-binomial = cache(probabilities.binomial)  # few counts, seen again and again
+binomial = cache(probabilities.binomial)  # the same few counts occur many times
 
 
 @pytest.fixture(scope="module")
 def experiments():
-    """2,000 experiments of 200 He ReLU networks of width 32 and depth 100: R in each."""
+    """R of 2,000 experiments with 200 He ReLU networks of width 32 and depth 100."""
     return exact_relu.inverse(32, 100)(np.random.default_rng(1).random((REPETITIONS, 200)))
 
 
 @pytest.fixture
 def fewer_resamples(monkeypatch):
-    """Enough for the coverage: their noise is a part of the interval's width."""
+    """Use fewer resamples: their noise is small compared with the width of the interval."""
     monkeypatch.setattr("vgsim._statistics.bootstrap.RESAMPLES", 599)
 
 
@@ -55,7 +55,7 @@ def test_quantile_of_a_relu_network(experiments, x, q):
 
 
 def test_quantile_among_the_dead():
-    """Three in ten at −inf, the rest uniform in (0, 1)."""
+    """Samples of which 30 % are −inf, the others uniform in (0, 1)."""
     rng = np.random.default_rng(3)
     values = np.where(rng.random((REPETITIONS, 300)) < 0.3, -np.inf, rng.random((REPETITIONS, 300)))
     dead = [quantile_interval(row, 0.2) for row in values]
@@ -77,7 +77,7 @@ def test_mean_and_variance_of_a_relu_network(experiments, fewer_resamples):
 
 @pytest.mark.parametrize("paired", [False, True])
 def test_slope(paired, fewer_resamples):
-    """Least squares on means that grow linearly with the depth, from independent columns or not."""
+    """Least squares on means that are linear in the depth, of independent or dependent columns."""
     depths = np.arange(1.0, 6.0)
     weights = (depths - 3) / 10
     rng = np.random.default_rng(4)
@@ -91,7 +91,7 @@ def test_slope(paired, fewer_resamples):
 
 @pytest.mark.parametrize("p", [0.5, 0.1, 0.01])
 def test_confidence_sequence_hardly_ever_misses(p):
-    """Looked at after every 100 samples, up to 100,000."""
+    """The interval is checked after every 100 samples, up to 100,000."""
     from scipy.stats import betabinom, binom
 
     n = np.arange(100, 100_001, 100)

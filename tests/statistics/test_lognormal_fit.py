@@ -1,4 +1,4 @@
-"""The tests of fit against published tables and SciPy, and on samples whose law is known."""
+"""Goodness-of-fit tests against published tables and SciPy, and on samples of known laws."""
 
 import math
 
@@ -51,7 +51,7 @@ def test_null_law_is_that_of_stephens(which, levels, published, n):
 
 
 def test_null_law_of_a_specified_law_is_that_of_stephens():
-    """A² with nothing estimated, case 0."""
+    """A² without estimated parameters (case 0)."""
     found = np.quantile(_null(100, False)[1], [0.9, 0.95, 0.975, 0.99])
     assert found == pytest.approx([1.933, 2.492, 3.070, 3.857], rel=0.05)
 
@@ -139,7 +139,7 @@ def test_relu_simulation():
         assert found.anderson_darling.p_value < 1e-3
         assert found.exact.ks.p_value > 1e-3
         assert found.exact.anderson_darling.p_value > 1e-3
-    with pytest.raises(ValueError, match="needs samples that differ, got .* equal ones"):
+    with pytest.raises(ValueError, match="needs samples that differ, got .* equal samples"):
         s.lognormal_fit(20)
 
 
@@ -185,7 +185,7 @@ def test_fit_refuses():
         of_ratios([*range(7), -math.inf]).lognormal_fit()
     with pytest.raises(ValueError, match="confidence_level must be a number strictly between"):
         of_ratios(range(8)).lognormal_fit(confidence_level=0)
-    with pytest.raises(ValueError, match="needs samples that differ, got 9 equal ones"):
+    with pytest.raises(ValueError, match="needs samples that differ, got 9 equal samples"):
         of_ratios([1.0] * 9).lognormal_fit()
 
 

@@ -1,4 +1,4 @@
-"""Quantiles against sorted order and NumPy, their intervals against enumeration."""
+"""Quantiles against order statistics and NumPy, their intervals against enumeration."""
 
 import math
 import re
@@ -24,7 +24,7 @@ def test_quantile_of_numbers_is_numpys(values, q):
 
 @given(VALUES, st.integers(0, 30), QS)
 def test_quantile_counts_the_dead_as_lowest(values, dead, q):
-    """A number far below the others in place of −inf gives the same, or a far lower quantile."""
+    """With a very low number in place of −inf, the quantile is the same or very low."""
     found = quantile([*values, *[-math.inf] * dead], q)
     lowest = -1e300
     stand_in = np.quantile(np.array([*values, *[lowest] * dead]), q)

@@ -103,7 +103,7 @@ def test_the_layer_is_by_default_the_only_one():
     one = result(NETWORKS["deep"], layers=(7,), thresholds=(1e-3,))
     assert one.probability("vanishing") == one.probability("vanishing", 7, 1e-3)
     assert one.mean() == one.mean(7)
-    with pytest.raises(ValueError, match="layer must be one of those tallied, \\[7\\], got 0"):
+    with pytest.raises(ValueError, match="layer must be one of the tallied layers, \\[7\\], got 0"):
         one.mean(0)
 
 

@@ -335,9 +335,9 @@ def test_a_question_that_was_not_counted_is_refused(rng):
         tally.probability("vanishing", 1)
     with pytest.raises(ValueError, match="one of those counted, 1e-06, 0.001, got 0.5"):
         tally.probability("vanishing", 1, 0.5)
-    with pytest.raises(ValueError, match="layer must be one of those tallied, \\[1, 2\\], got 0"):
+    with pytest.raises(ValueError, match="one of the tallied layers, \\[1, 2\\], got 0"):
         tally.probability("vanishing", threshold=1e-3)
-    with pytest.raises(TypeError, match="layer must be one of those tallied"):
+    with pytest.raises(TypeError, match="layer must be one of the tallied layers"):
         tally.mean(layer="last")
     with pytest.raises(ValueError, match="event must be one of"):
         tally.probability("melting", 1, 1e-3)

@@ -1,4 +1,4 @@
-"""What the theory refuses, by name."""
+"""Arguments that the theory refuses by name."""
 
 import numpy as np
 import pytest
@@ -39,5 +39,5 @@ def test_widths_may_be_an_array():
 
 def test_a_sample_that_does_not_fit_is_refused(monkeypatch):
     monkeypatch.setattr(_checks, "_available", lambda: 1 << 20)
-    with pytest.raises(MemoryError, match="a sample of 20000 needs about .*: draw fewer at once"):
+    with pytest.raises(MemoryError, match="a draw of 20000 samples needs about .*: draw fewer"):
         relu_law(4, 2**32 - 1).sample(20_000, np.random.default_rng(0))

@@ -108,7 +108,7 @@ def test_no_edge_of_chaos(name):
 
 
 def test_jumps_end_at_a_bias():
-    """GELU and SiLU have a critical gain from some bias on, and the jump is as the message says."""
+    """GELU and SiLU have a critical gain above some bias_std; below, the message gives the jump."""
     for name, threshold in (("gelu", 0.415925), ("silu", 0.745081)):
         with pytest.raises(ValueError, match="the fixed point of the variance jumps") as error:
             critical_gain(name, threshold - 1e-3)
@@ -157,7 +157,7 @@ def test_critical_line():
 
 
 def printed(title):
-    """The table under a title of the page: the texts of its cells by activation."""
+    """Return the cells of the table under a title of the page, by activation."""
     text = PAGE.read_text(encoding="utf-8").split(f"**{title}**", 1)[1]
     rows = re.findall(r"^\| (\w+) \|(.*)\|$", text.split("\n\n")[1], re.M)
     return {name: [cell.strip() for cell in cells.split("|")] for name, cells in rows}
@@ -165,7 +165,7 @@ def printed(title):
 
 @pytest.mark.parametrize("name", sorted(ACTIVATIONS))
 def test_printed_table(name):
-    """docs/theory.md prints what the functions give."""
+    """The tables of docs/theory.md agree with the functions."""
     gains, variances, slopes = (
         printed(title)[name] for title in ("Critical gain", "Variance q*", "Slope χ_∥")
     )

@@ -1,4 +1,4 @@
-"""The exact laws: against printed numbers, SciPy's own distributions, and simulated networks."""
+"""The exact laws against published numbers, SciPy's distributions and simulated networks."""
 
 import math
 import time
@@ -104,7 +104,7 @@ def test_one_relu_layer_is_a_mixture_of_chi_squares(width):
 @pytest.mark.parametrize("width", [16, 48, 64, 100])
 @pytest.mark.parametrize("ratio", [-2, -4, -6])
 def test_lower_tail_of_one_layer_against_mpmath(width, ratio):
-    """Far down, layers with one active unit of many prevail, at probabilities like 1e-29."""
+    """In the far lower tail, near 1e-29, layers with a single active unit dominate."""
     s = mpmath.mpf(width) / 2 * mpmath.mpf(10) ** (2 * ratio)
     below = mpmath.mpf(2) ** -width + sum(
         mpmath.binomial(width, k) * mpmath.mpf(2) ** -width
@@ -130,7 +130,7 @@ def test_lower_tail_of_few_layers_against_a_double_sum():
     s = (n / 2) ** 2 * math.exp(x)
     k = np.arange(1, n + 1)
     weight = stats.binom.pmf(k, n, 0.5)
-    u, step = np.linspace(-90, 6, 12_001, retstep=True)  # ln of the first
+    u, step = np.linspace(-90, 6, 12_001, retstep=True)  # ln of the first factor
     first = np.exp(stats.chi2.logpdf(np.exp(u)[:, None], k) + u[:, None]) @ weight
     second = stats.chi2.cdf(s * np.exp(-u)[:, None], k) @ weight
     expected = float(first @ second) * step
@@ -172,7 +172,7 @@ def test_unequal_ends_against_a_known_product():
         s = n_0 / 2 * math.exp(x)
 
         def given(t, s=s):
-            """B = sin² t with t uniform: the share of χ²_2 in one of its two parts."""
+            """B = sin² t with t uniform: the fraction of χ²_2 in one of its two squares."""
             return stats.chi2.cdf(s / math.sin(t) ** 2, n_0) * 2 / math.pi
 
         near = min(math.sqrt(s) / 3, 0.5)
@@ -226,7 +226,7 @@ def test_laws_are_fast(make):
 
 
 def test_wide_layers_are_nearly_normal():
-    """Of 10⁷ units not all numbers of active ones are summed."""
+    """With 10⁷ units, the sum does not run over all numbers of active units."""
     law = relu_law(10**7, 10)
     beta = 5 * 10 / 1e7
     x = -beta / 2 + math.sqrt(beta) * np.linspace(-4, 4, 9)
@@ -311,7 +311,7 @@ def test_leaky_quadrature_against_the_binomial_mixture():
 
 
 def limit_of_wide_layers(variance, n):
-    """The limit of n variance(n), whose error is of order 1/n but for this extrapolation."""
+    """Return the limit of n variance(n), by extrapolation of its error of order 1/n."""
     return 4 * n * variance(2 * n) - n * variance(n)
 
 
@@ -339,7 +339,7 @@ def test_lognormal_constants(make, constant):
     [("linear", 0), ("relu", 3), (vgsim.Activation("leaky_relu", slope=0.25), 2.335640)],
 )
 def test_lognormal_constants_of_orthogonal_weights(activation, constant):
-    """Less 2: they keep the norm, that of χ²_n/n has the variance 2/n."""
+    """The variance is lower by 2/n, that of ln(χ²_n/n): orthogonal matrices keep the norm."""
 
     def variance(n):
         network = vgsim.MLP(1, n, activation=activation, init="orthogonal")
@@ -349,7 +349,7 @@ def test_lognormal_constants_of_orthogonal_weights(activation, constant):
 
 
 def test_the_normal_law_in_the_tails():
-    """How wrong a normal law of the logarithm is, with exact moments and with −β/2 and β."""
+    """The error of a normal law of the logarithm, with exact moments and with −β/2 and β."""
     law, beta = relu_law(32, 100), 5 * 100 / 32
     std = math.sqrt(law.variance)
     up, down = 3 * DECADE, -5 * DECADE
@@ -378,10 +378,10 @@ def test_relu_residual_blocks():
 
 
 def tilted_tail(n, depth, theta, x, size, rng):
-    """P(X > x) of a He ReLU network, or P(X < x) for an x below the mean, and its standard error.
+    """Return P(X > x) of a He ReLU network (P(X < x) for x below the mean) and its standard error.
 
     By importance sampling (Bucklew 2004, chapter 5): layers are drawn from their law times
-    (χ²_K 2/n)^θ, and every sample counts with the weight e^{K(θ) − θX}.
+    (χ²_K 2/n)^θ, and every sample has the weight e^{K(θ) − θX}.
     """
     k = np.arange(1, n + 1)
     log_moment = special.gammaln(k / 2 + theta) - special.gammaln(k / 2) + theta * math.log(4 / n)

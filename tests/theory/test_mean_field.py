@@ -71,7 +71,7 @@ def test_chi_parallel_is_the_slope_of_the_variance_map(name, q):
 
 @pytest.mark.parametrize("name", sorted(ACTIVATIONS))
 def test_the_variance_map_increases(name):
-    """What `fixed_point` rests on."""
+    """The variance map is increasing, as `fixed_point` assumes."""
     slopes = np.array([chi_parallel(name, 1.0, q) for q in np.geomspace(1e-8, 1e8, 200)])
     assert (slopes > 0).all()
 
@@ -84,7 +84,7 @@ def test_gaussian_means_of_powers():
 
 
 def test_gaussian_means_of_selu():
-    """Klambauer et al. 2017: mean 0 and variance 1 are kept."""
+    """SELU keeps mean 0 and variance 1 (Klambauer et al. 2017)."""
     selu = vgsim.Activation("selu")
     assert gaussian_mean(selu.value, 1.0, selu) == pytest.approx(0.0, abs=1e-14)
     assert gaussian_mean(lambda h: selu.value(h) ** 2, 1.0, selu) == pytest.approx(1.0, rel=1e-14)
@@ -193,7 +193,7 @@ def test_fixed_point_is_the_limit_of_the_iteration(name, sigma_w, sigma_b, q_0):
 
 
 def test_half_stable_fixed_point_of_gelu():
-    """It attracts from above alone: the way up ends at a smaller fixed point."""
+    """The point attracts from above only: from below, the variance stops at a smaller one."""
     sigma_w, sigma_b = math.sqrt(1.9830582574), math.sqrt(0.1729223908)
     assert fixed_point("gelu", sigma_w, sigma_b, q_0=10.0) == pytest.approx(3.56155, abs=2e-4)
     assert fixed_point("gelu", sigma_w, sigma_b, q_0=1.0) == pytest.approx(3.0349813, abs=1e-6)
@@ -316,7 +316,7 @@ def test_functions_for_gaussian_means():
 
 
 def slope(network, n_samples, seed):
-    """Mean growth of ln ‖G‖² a layer, far from the input, and its standard error."""
+    """Return the mean growth of ln ‖G‖² per layer, far from the input, and its standard error."""
     s = vgsim.simulate(network, n_samples, seed=seed, layers=[40, 100], engine="matrix-free")
     growth = 2 * math.log(10) * (s.log10_ratio[:, 0] - s.log10_ratio[:, 1]) / 60
     return growth.mean(), growth.std() / math.sqrt(n_samples)
@@ -347,7 +347,7 @@ def test_gradients_grow_by_chi_1_a_layer(name, gain, bias_std, seed):
 
 
 def test_gradients_grow_by_chi_1_a_layer_in_the_limit_of_wide_layers(seed):
-    """Where the correction of order 1/n is large: without it, by two widths."""
+    """The correction of order 1/n is large here; extrapolation from two widths removes it."""
     options = {"activation": "sigmoid", "init": "lecun_normal", "gain": 10.149264}
     (narrow, error), (wide, error_of_wide) = (
         slope(vgsim.MLP(110, n, **options), 600, seed) for n in (256, 512)
@@ -357,7 +357,7 @@ def test_gradients_grow_by_chi_1_a_layer_in_the_limit_of_wide_layers(seed):
 
 
 def test_the_radial_direction_prevails_where_it_decays_slower(seed):
-    """Softplus: far from the loss gradients shrink by χ_∥², not by the smaller χ₁."""
+    """With softplus, gradients far from the output shrink by χ_∥² per layer, not by χ₁ < χ_∥²."""
     options = {"activation": "softplus", "init": "lecun_normal", "gain": 1.4, "bias_std": 0.5}
     net = vgsim.MLP(250, 1024, **options)
     m = mean_field(net)

@@ -1,4 +1,4 @@
-"""Theory beside measurement, at every layer: both must speak of the same thing."""
+"""Theoretical values against measured ones at every layer."""
 
 import math
 import warnings
@@ -11,7 +11,7 @@ from vgsim.theory._prediction import predict
 RELU = {"activation": "relu", "init": "he_normal"}
 SCALED = {"branch": "1/sqrt(blocks)"}
 
-# name: (network, layers, relative slack of mean and standard deviation: what theory leaves out)
+# name: (network, layers, relative tolerance of mean and std for the error of the theory)
 NETWORKS = {
     "relu": (vgsim.MLP(20, 24, **RELU), (0, 7, 19), 0.0),
     "dying": (vgsim.MLP(12, 4, **RELU), (0, 6, 11), 0.0),

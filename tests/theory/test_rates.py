@@ -1,4 +1,4 @@
-"""Finite width, normalised layers, skips and gates: printed numbers and simulated networks."""
+"""Finite width, normalised layers, skips and gates: published numbers and simulated networks."""
 
 import math
 
@@ -83,7 +83,7 @@ def test_rates_are_the_limit_of_the_layers():
     ],
 )
 def test_dense_simulations(network, mean, mean_error, variance, variance_error):
-    """4,000 dense networks each, simulated in NumPy elsewhere."""
+    """Against 4,000 dense networks each, simulated by a separate NumPy program."""
     moments = log_gradient_moments(network)
     assert abs(moments.mean - mean) < 3 * mean_error
     assert abs(moments.variance - variance) < 3 * variance_error
@@ -221,7 +221,7 @@ def test_finite_batches_tend_to_large_ones():
     ids=["layer", "rms", "activated", "linear", "pre", "post", "elu", "highway"],
 )
 def test_mean_growth(network):
-    """Mean field is the limit of wide networks: up to O(depth/width) beside the standard error."""
+    """Mean field holds up to O(depth/width), in addition to the standard error."""
     moments = log_gradient_moments(network)
     x = squared_log_ratio(network, 500)
     mean = math.log(np.exp(x - x.max()).mean()) + x.max()
@@ -254,16 +254,16 @@ def test_residual_variance():
     assert residual_variance(100, 50, 0.0) == pytest.approx(50 * 5 / 100)
     deep, deeper = (residual_variance(8, 2**k, 0.5) for k in (27, 28))  # linear in the depth
     assert deeper == pytest.approx(2 * deep, rel=1e-6)
-    with pytest.raises(ValueError, match="skip must be further from 1"):
+    with pytest.raises(ValueError, match="skip must be less close to 1"):
         residual_variance(8, 2**28, 1 - 1e-9)
     assert residual_variance(8, 2**28, 1.0) == 0
 
 
 @pytest.mark.parametrize(("bias", "mean"), [(0.0, -34.92), (-2.0, -11.93)])
 def test_highway(bias, mean):
-    """Means of dense simulations of width 400, standard error 0.03."""
+    """Against means of dense simulations at width 400, with standard error 0.03."""
     net = vgsim.MLP(50, 400, init="lecun_normal", highway=vgsim.Highway(bias))
-    assert abs(highway_growth(net) - mean) < 0.15  # 50/400 and the error
+    assert abs(highway_growth(net) - mean) < 0.15  # depth/width = 50/400, and the standard error
 
 
 @pytest.mark.parametrize(

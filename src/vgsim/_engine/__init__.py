@@ -1,1 +1,1 @@
-"""The engines: settings, plan and runs of the kernels."""
+"""Simulation: settings, plans and runs of the kernels."""

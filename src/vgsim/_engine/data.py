@@ -1,4 +1,4 @@
-"""Data inputs: a matrix whose rows samples draw, checked, identified and scaled once."""
+"""Data inputs: a matrix from whose rows samples draw, checked, hashed and scaled once."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ ALLOWED = "must be 'normal' or an array of shape (N, n_0)"
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """The rows of a data matrix as the kernels take them, read-only.
+    """The rows of a data matrix in the form that the kernels take; read-only.
 
     Attributes
     ----------
     digest : str
         The identity of the data, "sha256:…" of their shape and values.
     significands : float64 array, shape (N, n_0)
-        Below 1 in each row, so that float32 holds any of them.
+        Absolute values are below 1, within the range of float32.
     exponents : int64 array, shape (N,)
         Row i of the matrix is significands[i] 2^exponents[i].
 
@@ -47,16 +47,16 @@ class Data:
 
     @classmethod
     def prepared(cls, values: NDArray[np.float64], digest: str) -> Data:
-        """Check that a matrix is finite, and scale its rows.
+        """Check that all entries of a matrix are finite, and scale its rows.
 
         Raises
         ------
         ValueError
-            If it is not finite.
+            If an entry is NaN or infinite.
         """
         high, low = values.max(axis=1, initial=0.0), values.min(axis=1, initial=0.0)
         if not (np.isfinite(high).all() and np.isfinite(low).all()):
-            raise value_error("inputs", "must be finite, got NaN or infinity in it")
+            raise value_error("inputs", "must be finite, got NaN or infinity")
         exponents = np.frexp(np.maximum(high, -low))[1]
         significands = np.ldexp(values, -exponents[:, np.newaxis])
         significands.flags.writeable = False
@@ -64,25 +64,25 @@ class Data:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """How many rows, and how wide they are."""
+        """The number of rows and their width, (N, n_0)."""
         rows, width = self.significands.shape
         return rows, width
 
     @property
     def values(self) -> NDArray[np.float64]:
-        """The matrix itself."""
+        """The data matrix."""
         return np.ldexp(self.significands, self.exponents[:, np.newaxis])
 
 
-_last: tuple[weakref.ref[Any], Data] | None = None  # of the object that was given last
+_last: tuple[weakref.ref[Any], Data] | None = None  # the last object given, and its data
 
 
 def checked_data(inputs: object) -> Data:
-    """Return a data matrix prepared.
+    """Return a data matrix in the form that the kernels take.
 
-    What was prepared last is kept as long as the object lives that it was made of, and is found
-    again by its digest: a call with the same data pays for the digest alone, and one with data that
-    were changed in place gets the new ones.
+    The last result is cached while the object it was made from exists, and is returned if the
+    digest is the same. So a repeated call only computes the digest, and data that were changed in
+    place are prepared again.
 
     Raises
     ------
@@ -103,7 +103,7 @@ def checked_data(inputs: object) -> Data:
     allowed = "must be 'normal' or an array of real numbers, of shape (N, n_0)"
     array = real_array("inputs", inputs, allowed)
     if array.ndim != 2 or not 0 < len(array) < 2**32:
-        raise value_error("inputs", f"{ALLOWED} and 1 <= N < 2**32, got shape {array.shape}")
+        raise value_error("inputs", f"{ALLOWED}, 1 <= N < 2**32, got shape {array.shape}")
     values = np.ascontiguousarray(array, dtype="<f8")
     content = hashlib.sha256(repr(values.shape).encode())
     content.update(values.data)
@@ -113,7 +113,7 @@ def checked_data(inputs: object) -> Data:
     data = Data.prepared(values.astype(np.float64, copy=False), digest) if found is None else found
     try:
         _last = weakref.ref(inputs, _forget), data
-    except TypeError:  # a list, of which no weak reference can be had
+    except TypeError:  # lists do not support weak references
         _last = None
     return data
 

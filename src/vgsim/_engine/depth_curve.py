@@ -1,4 +1,4 @@
-"""depth_curve(): the law of the gradient's norm against depth, by one run a depth."""
+"""depth_curve(): the law of the gradient norm against depth, with one run per depth."""
 
 from __future__ import annotations
 
@@ -48,16 +48,16 @@ def depth_curve(
     Parameters
     ----------
     network : MLP or RNN
-        Of equal widths; its own depth (or number of steps) does not count.
+        With equal widths; its own depth or number of steps is ignored.
     depths : iterable of int
         Increasing.
     n_samples : int
-        Networks at each depth, all independent.
+        Samples at each depth; the samples of different depths are independent.
     seed, batch_size, inputs, loss, engine, dtype, n_threads
         As for :func:`simulate`.
     progress : bool or callable, default False
         True shows one progress bar for all depths; a callable is called as
-        ``progress(done, total)``, with the samples of all depths in total.
+        ``progress(done, total)``, with numbers of samples over all depths.
 
     Returns
     -------
@@ -66,8 +66,8 @@ def depth_curve(
     Raises
     ------
     TypeError, ValueError, MemoryError
-        As :func:`simulate`; if the depths are not increasing ints of at least 1; if the network
-        has uneven widths.
+        As :func:`simulate`, and if the depths are not increasing ints >= 1 or the network has
+        unequal widths.
 
     Examples
     --------
@@ -93,7 +93,7 @@ def depth_curve(
     with shown(progress) as show:
 
         def report(done: int) -> None:
-            """Show the samples of all depths, and the fraction of the work that they are."""
+            """Show the number of samples over all depths, and their fraction of the work."""
             behind = len(runs)
             cost = n_samples * sum(costs[:behind]) + done * costs[behind]
             total = n_samples * len(networks)

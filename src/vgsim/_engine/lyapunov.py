@@ -1,4 +1,4 @@
-"""lyapunov(): tangents carried forward through random networks."""
+"""lyapunov(): Lyapunov exponents from tangent vectors propagated forward."""
 
 from __future__ import annotations
 
@@ -37,24 +37,24 @@ Floats = NDArray[np.float64]
 
 
 class Lyapunov:
-    """How much random networks stretch tangents of their input: k directions at many layers.
+    """Stretching of k tangent vectors of the input at the recorded layers of random networks.
 
-    :func:`lyapunov` makes them. J_l = ∂X_l/∂X_0, V_0 is a random frame of k orthonormal tangents,
-    and J_l V_0 = Q_l R_l with positive R_ii. Arrays are read-only.
+    Returned by :func:`lyapunov`. J_l = ∂X_l/∂X_0, the columns of V_0 are k random orthonormal
+    tangent vectors, and J_l V_0 = Q_l R_l is a QR decomposition with R_ii > 0. Arrays are
+    read-only.
 
     Attributes
     ----------
     network : MLP or RNN
     seed : int
     index : int64 array, shape (n,)
-        The number of each sample under that seed.
+        The index of each sample under that seed.
     layers : int64 array, shape (m,)
-        The recorded layers l, in the order asked for.
+        The recorded layers l, in the order of the argument `layers`.
     stretching : float64 array, shape (n, m, k)
-        log10 of R_ii at each of them; −inf where the direction is lost, because all of it died or
-        fewer than i directions are left.
+        log10 R_ii at each layer; −inf if direction i is lost, because J_l V_0 has rank below i.
     tangent : float64 array, shape (n, m)
-        log10 ‖J_l v‖/‖v‖ of the first tangent v: the first of the k.
+        log10 ‖J_l v‖/‖v‖ for the first tangent vector v.
     engine, dtype, inputs : str
     batch_size : int
     provenance : dict of str
@@ -100,7 +100,7 @@ class Lyapunov:
 
     @property
     def tangent(self) -> Floats:
-        """log10 ‖J_l v‖/‖v‖ of the first tangent v, shape (n, m)."""
+        """log10 ‖J_l v‖/‖v‖ for the first tangent vector v, shape (n, m)."""
         return self.stretching[:, :, 0]
 
     def __len__(self) -> int:
@@ -115,14 +115,15 @@ class Lyapunov:
         )
 
     def finite_exponents(self, start: int = 0) -> Floats:
-        """Return the Lyapunov exponents of each network, from one layer to the deepest recorded.
+        """Return the finite-depth Lyapunov exponents of each network, natural logarithms per layer.
 
-        λ_i = (ln R_ii(end) − ln R_ii(start))/(end − start), natural logarithm, a layer.
+        λ_i = (ln R_ii(end) − ln R_ii(start))/(end − start), where `end` is the deepest recorded
+        layer.
 
         Parameters
         ----------
         start : int, default 0
-            A recorded layer; a later one leaves the approach to the stationary state out.
+            A recorded layer; a value above 0 leaves out the initial transient.
 
         Returns
         -------
@@ -146,7 +147,7 @@ class Lyapunov:
         first = plain(start)
         if not isinstance(first, int) or first not in column or first == end:
             problem = (
-                f"must be one of the recorded layers but the deepest, {sorted(column)[:-1]}, "
+                f"must be one of the recorded layers before the deepest, {sorted(column)[:-1]}, "
                 f"got {brief(start)}"
             )
             raise (value_error if isinstance(first, int) else type_error)("start", problem)
@@ -157,10 +158,11 @@ class Lyapunov:
         return np.asarray(np.log(10.0) * grown / (end - first))
 
     def exponents(self, start: int = 0, confidence_level: float = 0.95) -> Estimate:
-        """Estimate the k largest Lyapunov exponents λ_1 ≥ … ≥ λ_k: ln of the norm, a layer.
+        """Estimate the k largest Lyapunov exponents λ_1 ≥ … ≥ λ_k: ln of the norm per layer.
 
-        The mean over networks of :meth:`finite_exponents`, with Student's interval; networks that
-        have lost the direction are left out (−inf there). Twice λ_1 is the growth of ln ‖J v‖².
+        The estimate is the mean of :meth:`finite_exponents` over networks, with Student's interval;
+        networks in which direction i is lost (−inf) are left out of λ_i. ln ‖J v‖² grows by 2 λ_1
+        per layer.
 
         Parameters
         ----------
@@ -171,7 +173,7 @@ class Lyapunov:
         Returns
         -------
         Estimate
-            Arrays of shape (k,).
+            Its fields are arrays of shape (k,).
 
         Raises
         ------
@@ -202,7 +204,7 @@ class Lyapunov:
         if np.any(n < 2):
             raise ValueError(
                 f"exponents need two or more networks that keep all {n.size} directions, got "
-                f"{n.tolist()} of {len(self)}; ask for a smaller k"
+                f"{n.tolist()} of {len(self)}; use a smaller k"
             )
         mean = np.mean(finite, axis=0, where=alive)
         spread = np.std(finite, axis=0, where=alive, ddof=1) / np.sqrt(n)
@@ -210,7 +212,7 @@ class Lyapunov:
         return Estimate(mean, mean - half, mean + half, confidence_level, "Student")
 
     def to_xarray(self) -> xarray.Dataset:
-        """Return the stretching as an xarray Dataset with dimensions sample, layer and direction.
+        """Return the stretching as an xarray.Dataset with dimensions sample, layer and direction.
 
         Raises
         ------
@@ -254,29 +256,29 @@ def lyapunov(
     n_threads: int | None = None,
     progress: Progress = False,
 ) -> Lyapunov:
-    """Carry k random tangents forward through many random networks.
+    """Propagate k random tangent vectors forward through many random networks.
 
-    One forward pass gives ‖J_l v‖/‖v‖ at every layer with its joint law, J_l = ∂X_l/∂X_0, and by
-    a QR decomposition after every layer the stretching of the k leading directions. It answers
-    another question than :func:`simulate`: ‖J v‖ is about signals that go forward, ‖Jᵀ u‖ about
-    gradients that come back.
+    One forward pass gives samples of ‖J_l v‖/‖v‖ at all layers, with J_l = ∂X_l/∂X_0, and, by a QR
+    decomposition after every layer, the stretching of the k leading directions. ‖J v‖ describes
+    perturbations of the input that propagate forward; :func:`simulate` gives ‖Jᵀ u‖, which
+    describes gradients that propagate backward.
 
     Parameters
     ----------
     network : MLP or RNN
-        Without gradient clipping, which has no tangent.
+        Without gradient clipping, which has no effect on the forward pass.
     n_samples : int
-        How many networks, at least 1.
+        Number of networks, at least 1.
     k : int, default 1
-        How many tangents, at most the dimension n_0 B of the input.
+        Number of tangent vectors, at most the dimension n_0 B of the input.
     batch_size : int, default 1
-        More than 1 for batch normalisation only, whose tangents are of the whole batch.
+        More than 1 with batch normalisation only; tangent vectors are then of the whole batch.
     dtype : {"float64", "float32"}
-        Arithmetic of the pass. In float32, a direction that is within 1e-6 of the others counts as
-        lost: with k = n_0 that happens by chance, about once in a million layers.
+        Arithmetic of the pass. In float32, a direction within 1e-6 of the span of the others counts
+        as lost. With k = n_0 this happens by chance about once in a million layers.
     seed, first, inputs, layers, engine, n_threads, progress
-        As for :func:`simulate`. The inputs and, in the engine "dense", the weights are those that
-        :func:`simulate` draws for the same index and dtype.
+        As for :func:`simulate`. The inputs, and with the engine "dense" the weights, are those of
+        :func:`simulate` with the same index and dtype.
 
     Returns
     -------
@@ -291,7 +293,7 @@ def lyapunov(
 
     Notes
     -----
-    The matrix-free engine conditions each W_l on [X V], all that the pass sees of it: docs/law.md.
+    The matrix-free engine draws only the product W_l [X V] of each matrix: see docs/law.md.
 
     Examples
     --------
@@ -322,7 +324,7 @@ def lyapunov(
     require_memory(
         8 * n_samples * len(columns) * k + plan.working_bytes,
         f"this run with {k} tangents",
-        f"lower the number of samples, {n_samples}, that of tangents, {k}, or that of threads, "
+        f"lower the number of samples, {n_samples}, of tangents, {k}, or of threads, "
         f"{threads}, or record fewer of the {len(columns)} layers",
     )
     stretching = np.empty((n_samples, len(columns), k))
@@ -356,10 +358,10 @@ def lyapunov(
 
 
 def _check_tangents(network: Network, batch_size: int) -> None:
-    """Refuse a network that has no tangent, and examples that have nothing to do with another."""
+    """Refuse gradient clipping, and batches of examples that do not act on each other."""
     if network.clip is not None:
         raise value_error(
-            "network", f"must have no clip, which acts on gradients alone, got {network!r}"
+            "network", f"must have no clip, which acts on gradients only, got {network!r}"
         )
     if batch_size > 1 and not network.mixes_examples:
         raise value_error(

@@ -1,7 +1,8 @@
-"""The plan of a run: a network, a batch and their data as the numbers that the kernels take.
+"""The plan of a run: network, batch and data as the arrays and numbers that the kernels take.
 
-A thread works on one group of samples at a time. It stores a whole forward pass where that is small
-enough; else the pass is cut into segments, which are run again from their first activations.
+A thread simulates one group of samples at a time. It stores the whole forward pass if that is small
+enough. Otherwise it stores the activations at the start of each segment, and repeats the forward
+pass of a segment during the backward pass.
 """
 
 from __future__ import annotations
@@ -21,22 +22,22 @@ from vgsim._networks.description import Network
 
 __all__ = ["Plan", "relative_cost"]
 
-WHOLE_BYTES = 24 << 20  # a thread stores a whole forward pass, or the end of it, up to this size,
-ALL_WHOLE_BYTES = 1 << 30  # and all threads together up to this one;
-SEGMENT_BYTES = 1 << 18  # before it, segments of this size, or so large that there are √depth
-LAYER_BYTES = 1 << 10  # of each stored layer, and each example of a batch, beside its units
-PLAN_BYTES = 96  # of each layer, in the arrays of a plan while they are made
-OUTCOME = 3  # numbers that are kept of every layer
-CHUNK_DRAWS = 2_000_000  # random numbers a thread draws between two visits to the queue
+WHOLE_BYTES = 24 << 20  # largest last segment (or whole forward pass) that a thread stores
+ALL_WHOLE_BYTES = 1 << 30  # the same for all threads together
+SEGMENT_BYTES = 1 << 18  # least size of the other segments, of which there are at most √depth
+LAYER_BYTES = 1 << 10  # bytes per stored layer and example, in addition to the units
+PLAN_BYTES = 96  # bytes per layer of the arrays of a plan during their construction
+OUTCOME = 3  # numbers stored per layer
+CHUNK_DRAWS = 2_000_000  # random numbers per chunk of work of a thread
 
 
-# Raw draws of unit scale: U(-1, 1), and N(0, 1) cut at 2, have these standard deviations.
+# Standard deviations of the raw draws: N(0, 1), U(-1, 1), and N(0, 1) truncated to ±2.
 RAW_STD = {"normal": 1.0, "uniform": 3**-0.5, "truncated_normal": 0.87962566103423978}
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How one network is simulated, `threads` groups of samples at a time.
+    """The plan for one network, with `threads` groups of samples at a time.
 
     Examples
     --------
@@ -59,7 +60,7 @@ class Plan:
 
     @property
     def is_plain(self) -> bool:
-        """Whether the short way will do: one input, independent weights, nothing but layers."""
+        """Whether the fused pass applies: one input, independent weights, no techniques."""
         net = self.network
         return (
             not net.shares_weights
@@ -71,7 +72,7 @@ class Plan:
 
     @property
     def columns(self) -> int:
-        """How many vectors each weight matrix takes: the examples and their tangents."""
+        """Number of vectors that each weight matrix multiplies: examples and tangents."""
         return self.settings.batch_size * (1 + self.tangents)
 
     @property
@@ -121,7 +122,7 @@ class Plan:
 
     @property
     def _weight_scales(self) -> NDArray[np.float64]:
-        """Factors of the raw draws of W_1 … W_D."""
+        """Factors of the raw draws of W_1 … W_D; (depth,)."""
         law = self.network.init.distribution
         if law in RAW_STD:
             return self.network.weight_stds / RAW_STD[law]
@@ -129,12 +130,12 @@ class Plan:
 
     @cached_property
     def unit_bytes(self) -> int:
-        """Bytes of one unit of one example of one group of samples."""
+        """Bytes per unit and example of one group of samples."""
         return lanes(self.settings.dtype) * np.dtype(self.settings.dtype).itemsize
 
     @cached_property
     def _layer_bytes(self) -> NDArray[np.int64]:
-        """What a forward pass stores of each layer 1 … D."""
+        """Bytes that a forward pass stores for each layer 1 … D; (depth,)."""
         net, n = self.network, self._widths + 7
         if self.is_plain:
             biased = net.bias_std > 0 or bool(np.any(net.bias_limits > 0))
@@ -146,10 +147,10 @@ class Plan:
 
     @cached_property
     def segment_ends(self) -> NDArray[np.int64]:
-        """Last layer of each segment; a segment holds whole residual blocks."""
+        """Last layer of each segment; segments consist of whole residual blocks."""
         net, depth = self.network, self.network.depth
         every = net.residual.every if net.residual else 1
-        used = np.concatenate([[0], np.cumsum(self._layer_bytes)])[::every]  # by blocks
+        used = np.concatenate([[0], np.cumsum(self._layer_bytes)])[::every]  # per block
         blocks = depth // every
         whole = 0 if self.tangents else min(WHOLE_BYTES, ALL_WHOLE_BYTES // self.threads)
         room = max(SEGMENT_BYTES, int(used[-1] / math.sqrt(blocks)))
@@ -162,7 +163,7 @@ class Plan:
 
     @property
     def working_bytes(self) -> int:
-        """Upper bound of the memory of all threads."""
+        """Upper bound on the working memory of all threads, in bytes."""
         B, ends, widest = self.columns, self.segment_ends, int(self._widths.max()) + 7
         used = np.concatenate([[0], np.cumsum(self._layer_bytes)])
         bytes_ = int(np.diff(used[np.concatenate([[0], ends])]).max())
@@ -170,7 +171,7 @@ class Plan:
             bytes_ += OUTCOME * self.unit_bytes * len(self._widths)
         if (
             self.settings.engine == "dense" or not self.is_plain
-        ):  # activations at the segments' starts
+        ):  # activations at the start of each segment
             bytes_ += B * int((self._widths[ends] + 8).sum()) * self.unit_bytes + 256 * len(ends)
         buffers = 8 if self.is_plain else 16 * B + 16 + 6 * B * B // widest
         if self.network.shares_weights:
@@ -180,7 +181,7 @@ class Plan:
         return self.threads * (bytes_ + buffers * widest * self.unit_bytes)
 
     def chunk(self, n_samples: int) -> int:
-        """How many groups a thread takes at a time: at least four turns for each thread."""
+        """Return the groups of samples per chunk of work, for four or more chunks per thread."""
         draws = 2 * relative_cost(self.network, self.settings.engine, self.columns)
         side = lanes(self.settings.dtype)
         most = n_samples // (4 * side * self.threads)
@@ -188,7 +189,7 @@ class Plan:
 
 
 def relative_cost(network: Network, engine: str, columns: int) -> float:
-    """Return the relative cost of one sample: random numbers, and as many times more for a batch.
+    """Return the relative cost of one sample: random numbers drawn, times 1 + columns/8.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Progress: one bar for everything that takes long, its length the cost of the work."""
+"""Progress bars and lines; the length of a bar is the fraction of the work."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ from vgsim._checks import brief, type_error
 __all__ = ["LINE_SECONDS", "Progress", "Show", "shown"]
 
 Progress = bool | Callable[[int, int], object]
-LINE_SECONDS = 10.0  # between two lines where a bar cannot be redrawn
-FORESEEABLE = 0.05  # of all the work; the time left cannot be told from less
+LINE_SECONDS = 10.0  # seconds between lines where a bar cannot be redrawn
+FORESEEABLE = 0.05  # least fraction of the work from which the time left is estimated
 BAR = "{percentage:3.0f} %|{bar}| {desc} [{elapsed}<{remaining}]"
 
 
 class Show:
-    """Takes how far the work is; this one shows nothing of it."""
+    """Receives the progress of the work; this base class shows nothing."""
 
     def __call__(self, done: int, total: int, fraction: float, words: str = "") -> None:
-        """Show how many samples of how many are done, and which fraction of the work.
+        """Show the samples done, their total and the fraction of the work done.
 
-        `words` stand in place of the samples; a `total` of 0 is not known.
+        `words` replace the numbers of samples; a `total` of 0 means unknown.
         """
 
     def clear(self) -> None:
-        """Make room for other lines on the terminal, until the next call."""
+        """Remove the bar from the terminal until the next call, for other output."""
 
 
 @contextmanager
 def shown(progress: Progress, title: str = "", leave: bool = True) -> Iterator[Show]:
-    """Show progress in the way that is asked for.
+    """Show progress as a bar, as lines or by a callable.
 
     Parameters
     ----------
     progress : bool or callable
-        True is a bar of tqdm on a terminal and in a notebook, and plain lines elsewhere; a callable
+        True shows a tqdm bar on a terminal and in a notebook, and plain lines elsewhere; a callable
         is called as ``progress(done, total)``.
     title : str
-        What is done, in a word or two.
+        The name of the work.
     leave : bool, default True
-        Whether the bar stays when the work is done.
+        Whether the bar remains when the work is done.
 
     Raises
     ------
@@ -76,7 +76,7 @@ def shown(progress: Progress, title: str = "", leave: bool = True) -> Iterator[S
 
 
 class _Call(Show):
-    """Calls what the user gave."""
+    """Calls the callable of the user."""
 
     def __init__(self, call: Callable[[int, int], object]) -> None:
         self._call = call
@@ -86,7 +86,7 @@ class _Call(Show):
 
 
 class _Bar(Show):
-    """A bar of tqdm."""
+    """A tqdm bar."""
 
     def __init__(self, start: str, bar: Any) -> None:
         self._start, self._bar = start, bar
@@ -101,12 +101,12 @@ class _Bar(Show):
 
 
 class _Lines(Show):
-    """A line on stderr now and then."""
+    """Lines on stderr, at most one per LINE_SECONDS."""
 
     def __init__(self, start: str) -> None:
         self._start = start
         self._began = self._last = time.monotonic()
-        self._before: float | None = None  # done already, as of a study that goes on
+        self._before: float | None = None  # fraction done before, in a study that is resumed
 
     def __call__(self, done: int, total: int, fraction: float, words: str = "") -> None:
         now = time.monotonic()

@@ -1,4 +1,4 @@
-"""A warning of networks in which rounding decides the gradient of some samples."""
+"""A warning for networks in which rounding decides the gradient of some samples."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from vgsim._networks.description import Network
 
 __all__ = ["warn_of_rounding"]
 
-ALL_BUT_SHUT = 2.0**-12  # a slope
-ALL_BUT_NONE = 2.0**-10  # a bias beside what it is added to
-RARE = 1e-3
+ALL_BUT_SHUT = 2.0**-12  # smaller slopes below 0 count as 0
+ALL_BUT_NONE = 2.0**-10  # a bias below this fraction of the pre-activation counts as 0
+RARE = 1e-3  # fraction of samples up to which there is no warning
 
 
 def warn_of_rounding(network: Network, batch_size: int, tangents: int) -> None:
@@ -36,14 +36,14 @@ def warn_of_rounding(network: Network, batch_size: int, tangents: int) -> None:
     if share > RARE:
         warnings.warn(
             f"rounding decides the gradient, and whether it is 0, in about {min(share, 1.0):.1%} "
-            f"of the samples of {network!r}: those in which a single unit or example is open in "
-            "some layer; wider layers have fewer of them (docs/law.md, section 11)",
+            f"of the samples of {network!r}: those in which only one unit or example is open in "
+            "some layer; with wider layers there are fewer (docs/law.md, section 11)",
             stacklevel=4,
         )
 
 
 def _share(network: Network, B: int, tangents: int) -> float:
-    """Return about which fraction of the samples is decided by rounding."""
+    """Return an estimate of the fraction of samples whose gradient is decided by rounding."""
     slope = network.activation.slope_below_zero
     if network.norm is None or slope is None or slope >= ALL_BUT_SHUT:
         return 0.0

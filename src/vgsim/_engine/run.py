@@ -1,4 +1,4 @@
-"""One run of the kernels on this machine: memory, threads, interruption, provenance."""
+"""A run of the kernels on this machine: memory, threads, interruption, provenance."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def run(
     threads: int,
     report: Callable[[int], object] | None = None,
 ) -> Samples:
-    """Simulate with checked settings and arguments: plan, estimate memory, run the kernels."""
+    """Simulate with checked arguments: make the plan, check the memory, run the kernels."""
     plan = Plan(network, settings, threads)
     _check_memory(n_samples, len(layers), recorded, plan)
     weight_layers, unit_layers = network.weight_places(layers), layers[layers >= 1]
@@ -104,8 +104,8 @@ def _check_memory(n: int, k: int, recorded: frozenset[str], plan: Plan) -> None:
         results + working,
         f"this run ({results / 2**30:.3g} GiB of results, {working / 2**30:.3g} GiB of "
         f"working memory on {plan.threads} threads)",
-        f"lower the number of samples, {n} (runs from different first indices can be reduced one "
-        f"by one), record fewer of the {k} layers or of the quantities "
+        f"lower the number of samples, {n} (several runs with different `first` can be reduced one "
+        f"after another), record fewer of the {k} layers or of the quantities "
         f"{', '.join(sorted(recorded))}, {fewer}or lower the number of threads",
     )
 
@@ -119,14 +119,14 @@ def thread_count(n_threads: int | None = None) -> int:
     Parameters
     ----------
     n_threads : int, optional
-        Wins if given; at least 1.
+        Takes precedence if given; at least 1.
 
     Returns
     -------
     int
-        `n_threads`, else the first number of OMP_NUM_THREADS, else the processors this process may
-        use: its affinity, or what OMP_PLACES and its like leave of it, within the CPU quota of its
-        control group, and OMP_THREAD_LIMIT.
+        `n_threads`, else the first number of OMP_NUM_THREADS, else the number of processors that
+        this process may use: its affinity, restricted by OMP_PLACES, the CPU quota of its control
+        group and OMP_THREAD_LIMIT.
 
     Raises
     ------
@@ -148,7 +148,7 @@ def thread_count(n_threads: int | None = None) -> int:
 
 
 def _processors(places: int) -> int:
-    """How many processors this process may use; OpenMP binds its threads to `places` of them."""
+    """Return the processors for this process, if OpenMP binds its threads to `places` of them."""
     processors = places or os.cpu_count() or 1
     if not places and hasattr(os, "sched_getaffinity"):
         processors = len(os.sched_getaffinity(0))
@@ -161,24 +161,24 @@ def _processors(places: int) -> int:
 
 
 POLL_SECONDS = 0.1
-SETTLE_SECONDS = 1.0  # in which threads that have ended are gone
-_ran_in: set[int] = set()  # processes
+SETTLE_SECONDS = 1.0  # wait for the system to remove threads that have ended
+_ran_in: set[int] = set()  # ids of processes in which OpenMP has run
 
 
 @dataclass
 class _Kept:
-    """The thread that runs the kernels of one calling thread, and keeps its OpenMP team."""
+    """The thread that runs the kernels for one calling thread, and owns its OpenMP team."""
 
     process: int
     thread: ThreadPoolExecutor
-    team: int = 1  # how many threads it is; OpenMP ends those that a run does not need
+    team: int = 1  # size of the OpenMP team, that of the last run
 
 
 _of_caller = threading.local()
 
 
 def openmp_has_run() -> bool:
-    """Whether OpenMP has run in this process: a child that is forked off it would hang."""
+    """Whether OpenMP has run in this process; a forked child would then hang in OpenMP."""
     return os.getpid() in _ran_in
 
 
@@ -188,17 +188,17 @@ def execute(
     chunk: int,
     report: Callable[[int], object] | None = None,
 ) -> None:
-    """Run the kernel in a thread of its own; this one stays free for Ctrl-C and progress.
+    """Run the kernel in another thread, so that this one can handle Ctrl-C and progress.
 
-    Whatever ends it, at any instant, the kernel has ended before.
+    On return or exception, at any instant, the kernel has ended.
 
     Parameters
     ----------
     run : Run
     threads : int
-        Of OpenMP.
+        Number of OpenMP threads.
     chunk : int
-        How many groups of samples a thread takes at a time.
+        Groups of samples that a thread takes from the queue at a time.
     report : callable, optional
         Called with the number of samples done, a few times a second.
 
@@ -207,7 +207,7 @@ def execute(
     KeyboardInterrupt
         On Ctrl-C, within a second.
     MemoryError
-        If so many threads cannot be started.
+        If that number of threads cannot be started.
     """
     kept = _kept()
 
@@ -233,7 +233,7 @@ def execute(
 
 
 def _kept() -> _Kept:
-    """Return the thread that runs the kernels of this one; a forked process has none yet."""
+    """Return the thread that runs the kernels for this one; start one if this process has none."""
     _ran_in.add(os.getpid())
     kept: _Kept | None = getattr(_of_caller, "kept", None)
     if kept is None or kept.process != os.getpid():
@@ -243,7 +243,7 @@ def _kept() -> _Kept:
 
 
 def _has_ended(kept: _Kept) -> bool:
-    """Wait for all that a thread was given; where it never started, forget it and that."""
+    """Wait until the thread has finished its tasks; return False if it could not be started."""
     try:
         kept.thread.submit(int).result()
     except RuntimeError:
@@ -253,11 +253,11 @@ def _has_ended(kept: _Kept) -> bool:
 
 
 def _startable(count: int) -> int:
-    """Return how many more threads OpenMP can start, up to `count`; where it cannot, it exits."""
+    """Return how many more threads can start, up to `count`: OpenMP exits if one cannot."""
     before = _tasks()
     started = startable(count, _stack_bytes())
     end = time.monotonic() + SETTLE_SECONDS
-    while _tasks() > before and time.monotonic() < end:  # they count until the system forgets them
+    while _tasks() > before and time.monotonic() < end:  # ended threads count for a moment
         time.sleep(1e-4)
     return started
 
@@ -270,14 +270,14 @@ def _tasks() -> int:
 
 
 def _stack_bytes() -> int:
-    """Return the size that OMP_STACKSIZE sets, 0 for the system's."""
+    """Return the stack size in OMP_STACKSIZE, 0 for the default of the system."""
     setting = os.environ.get("OMP_STACKSIZE", "").strip().upper()
     found = re.fullmatch(r"(\d{1,12})\s*([BKMG]?)", setting)
     return int(found[1]) << 10 * "BKMG".index(found[2] or "K") if found else 0
 
 
 def too_few_threads(threads: int, started: int) -> MemoryError:
-    """Return the error of a run for which not enough threads can be started."""
+    """Return the MemoryError of a run for which not enough threads can be started."""
     limits = {}
     for name, kind in (("ulimit -u", resource.RLIMIT_NPROC), ("ulimit -v", resource.RLIMIT_AS)):
         if (soft := resource.getrlimit(kind)[0]) != resource.RLIM_INFINITY:
@@ -287,13 +287,13 @@ def too_few_threads(threads: int, started: int) -> MemoryError:
     found = ", ".join(f"{name} is {value}" for name, value in limits.items()) or "no limit is set"
     return memory_error(
         "n_threads",
-        f"must be at most {started} here, got {threads}: the system lets no more threads start "
+        f"must be at most {started} here, got {threads}: the system cannot start more threads "
         f"({found})",
     )
 
 
 def provenance() -> dict[str, str]:
-    """Return what made a result, as strings: versions, compiler, instruction set, machine."""
+    """Return versions, compiler, instruction set and system, as strings."""
     return {
         "vgsim": __version__,
         "stream_version": str(STREAM_VERSION),
@@ -306,7 +306,7 @@ def provenance() -> dict[str, str]:
 
 
 def show_config() -> None:
-    """Print what was compiled and what is used here.
+    """Print versions, compiler, instruction sets and threads.
 
     Raises
     ------
@@ -328,7 +328,7 @@ def show_config() -> None:
         "compiled for": ", ".join(compiled_isas()),
         "available here": ", ".join(available_isas()),
         "in use": f"{made['isa']} ({lanes('float32')} float32 or "
-        f"{lanes('float64')} float64 samples side by side)",
+        f"{lanes('float64')} float64 samples per vector)",
         "threads": f"{thread_count()} (processors: {_processors(openmp_limits()[0])})",
     }
     for name, value in rows.items():

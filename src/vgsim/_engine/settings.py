@@ -1,4 +1,4 @@
-"""How samples are drawn: seed, batch, data, loss, engine, dtype; and the keys of their streams."""
+"""Settings of a run (seed, batch, data, loss, engine, dtype), and keys of the random numbers."""
 
 from __future__ import annotations
 
@@ -53,17 +53,17 @@ UInt32s = NDArray[np.uint32]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Settings:
-    """How the samples of any network are drawn, checked once: see `Settings.checked`.
+    """The settings with which samples are drawn, for any network: see `Settings.checked`.
 
     Attributes
     ----------
     seed : int
     batch_size : int
     data : Data or None
-        The inputs are its rows, or normal.
+        Inputs are rows of this matrix; None: normal inputs.
     loss, dtype : str
     engine : str
-        "auto" until it is that of a network: see `of`.
+        "auto" is resolved by `of`, for a network.
     """
 
     seed: int
@@ -109,19 +109,19 @@ class Settings:
 
     @property
     def inputs(self) -> str:
-        """The identity of the data, "sha256:…" of their shape and values; "normal" without."""
+        """The identity of the data, "sha256:…" of their shape and values; "normal" if none."""
         return "normal" if self.data is None else self.data.digest
 
     @property
     def identity(self) -> dict[str, Any]:
-        """Everything that a sample depends on beside its network and its index, in plain types."""
+        """All that a sample depends on except its network and index, as JSON types."""
         names = "seed", "engine", "dtype", "batch_size", "loss", "inputs"
         return {name: getattr(self, name) for name in names}
 
     def of(self, network: Network, tangents: int = 0) -> Settings:
-        """Check what only certain networks allow; return the settings with the engine it takes.
+        """Check the settings for a network, and return them with "auto" resolved.
 
-        `tangents` says how many go with each example.
+        `tangents` is the number of tangent vectors per example.
 
         Raises
         ------
@@ -145,14 +145,14 @@ class Settings:
         if B * padded(widest) >= COUNTERS:
             raise value_error(
                 "batch_size",
-                f"must be below {-(-COUNTERS // padded(widest))} at width {widest}, where a batch "
-                f"has 2**32 = {COUNTERS} entries, got {B}",
+                f"must be below {-(-COUNTERS // padded(widest))} at width {widest}, for a batch of "
+                f"fewer than 2**32 = {COUNTERS} entries, got {B}",
             )
         if network.mixes_examples and B == 1:
             raise value_error(
                 "batch_size",
-                "must be at least 2 with norm 'batch', got 1: an example normalised by itself "
-                "alone is always 0, and so is the gradient",
+                "must be at least 2 with norm 'batch', got 1: batch normalisation of a single "
+                "example is always 0, and so is the gradient",
             )
         if self.loss == "cross_entropy" and last < 2:
             raise value_error(
@@ -165,7 +165,7 @@ class Settings:
         return replace(self, engine=self._resolved(network, (1 + tangents) * B))
 
     def _resolved(self, network: Network, columns: int) -> str:
-        """Return the engine that "auto" stands for, by network and number of columns alone."""
+        """Return the engine; "auto" is resolved by network and number of columns only."""
         obstacle = network.matrix_free_obstacle
         if self.engine == "matrix-free" and obstacle:
             raise value_error("engine", f"'matrix-free' {obstacle}; use 'dense' or 'auto'")
@@ -175,16 +175,16 @@ class Settings:
         return "matrix-free" if cheaper else "dense"
 
     def key(self, network: Network) -> UInt32s:
-        """Return the key of the network's random numbers: see `network_key`."""
+        """Return the key of the random numbers of a network: see `network_key`."""
         return network_key(network.canonical_json(), self.seed)
 
 
 def _matrix_free_is_cheaper(network: Network, columns: int) -> bool:
-    """Whether the products of the weight matrices cost less than the matrices: the rule of "auto".
+    """Whether drawing products of the weights costs less than drawing them: the rule of "auto".
 
-    Columns up to 0.4 times the mean width are where both engines were measured to take equally
-    long, over widths from 16 to 512; orthogonal matrices cost so much that their products always
-    cost less.
+    For Gaussian weights both engines were measured to take the same time at 0.4 times the mean
+    width in columns, for widths from 16 to 512. For orthogonal matrices drawing products always
+    costs less.
     """
     if columns == 1 or network.init.distribution == "orthogonal":
         return True
@@ -194,7 +194,7 @@ def _matrix_free_is_cheaper(network: Network, columns: int) -> bool:
 
 
 def _is_normal(inputs: object) -> bool:
-    """Whether inputs are said to be normal."""
+    """Whether `inputs` is "normal"."""
     word = plain(inputs)
     return isinstance(word, str) and word == "normal"
 
@@ -205,7 +205,7 @@ def _entropy() -> int:
 
 
 def checked_seed(seed: object) -> int:
-    """Return a seed, an int of any size from 0 on."""
+    """Return a seed, an int >= 0 of any size."""
     entropy = plain(seed)
     if isinstance(entropy, int) and entropy >= 0:
         return entropy
@@ -214,7 +214,7 @@ def checked_seed(seed: object) -> int:
 
 
 def _check_rows(data: Data, n_0: int, batch_size: int) -> None:
-    """Refuse data of another width than the input's, or of too few rows for a batch."""
+    """Refuse data whose width is not n_0, or with fewer rows than a batch."""
     if data.shape[1] != n_0:
         raise value_error(
             "inputs",
@@ -242,7 +242,7 @@ def checked_layers(layers: Iterable[int], depth: int) -> NDArray[np.int64]:
 
 
 def default_layers(depth: int) -> NDArray[np.int64]:
-    """Return 0, `depth` and a geometric grid between.
+    """Return the default layers: 0, `depth` and a geometric grid between.
 
     Examples
     --------
@@ -265,7 +265,7 @@ def checked_record(record: Collection[str], network: Network) -> frozenset[str]:
     """Return the names of the quantities to record."""
     allowed = f"must be a collection of names out of {listed(RECORDS)}"
     if isinstance(record, str):
-        raise type_error("record", f"{allowed}, got {record!r}; for one write ({record!r},)")
+        raise type_error("record", f"{allowed}, got {record!r}; for one name write ({record!r},)")
     given = checked_items("record", record, allowed)
     names = frozenset(map(plain, given)) & frozenset(RECORDS)
     if unknown := [name for name in given if plain(name) not in names]:
@@ -279,7 +279,7 @@ def checked_record(record: Collection[str], network: Network) -> frozenset[str]:
     return frozenset(map(str, names))
 
 
-STREAM_VERSION = 1  # changes whenever a sample's bits do
+STREAM_VERSION = 1  # raised when any sample of an existing network changes
 STREAMS: dict[str, int] = {
     "input": 0,
     "forward": 1,
@@ -299,7 +299,7 @@ STREAMS: dict[str, int] = {
 
 
 def network_key(canonical_json: str, seed: int) -> UInt32s:
-    """Derive the key of a network's random numbers under a seed.
+    """Return the key of the random numbers of a network under a seed.
 
     Parameters
     ----------
@@ -312,7 +312,7 @@ def network_key(canonical_json: str, seed: int) -> UInt32s:
     -------
     ndarray of uint32, (2,)
         ``SeedSequence(seed, spawn_key=h).generate_state(2)``, with h the first four words
-        (big-endian) of the sha256 of the JSON: networks are independent under one seed.
+        (big-endian) of the sha256 of the JSON. So networks are independent under one seed.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""simulate(): check the arguments of a run, and run it."""
+"""simulate(): check the arguments of a run, and run the kernels."""
 
 from __future__ import annotations
 
@@ -33,46 +33,50 @@ def simulate(
     n_threads: int | None = None,
     progress: Progress = False,
 ) -> Samples:
-    """Run forward and backward passes of many random networks.
+    """Simulate forward and backward passes of many random networks.
 
-    Each sample is one draw of all weights and biases, of the input and of the cotangent G_D.
+    Each sample is one draw of all weights and biases, of the inputs and of the loss, which
+    determines the gradient G_D at the output.
 
     Parameters
     ----------
     network : MLP or RNN
-        The law of the networks.
+        The description of the random networks.
     n_samples : int
-        How many, at least 1.
+        Number of samples, at least 1.
     seed : int or None, default 0
-        Any int ≥ 0. None takes fresh entropy, which `Samples.seed` keeps.
+        Any int ≥ 0. None takes a seed from the operating system, which `Samples.seed` holds.
+        Engines and dtypes under one seed use the same random words for X_0 and G_D, so give each
+        its own seed to compare them statistically.
     first : int, default 0
         Index of the first sample; sample i is the same in every run that contains it.
         first + n_samples ≤ 2**56.
     batch_size : int, default 1
         Inputs B to one network. Norms of activations and gradients run over the whole batch.
     inputs : "normal" or array_like, shape (N, n_0)
-        Law of the inputs X_0: i.i.d. N(0, 1), or uniformly random rows of a data matrix, drawn
-        without replacement within a batch. An `RNN` starts from them. While the array lives, a
-        scaled copy of it is kept for further calls.
+        Law of the inputs X_0 (in an `RNN` the initial states): i.i.d. N(0, 1), or uniformly random
+        rows of a data matrix, drawn without replacement within a batch. A scaled copy of the array
+        is cached while the array exists.
     loss : {"linear", "mse", "cross_entropy"}, default "linear"
         "linear": G_D is i.i.d. N(0, 1). "mse": L = ½ Σ (X_D - T)², T i.i.d. N(0, 1).
-        "cross_entropy": softmax cross-entropy with X_D as logits, summed over the batch, one
+        "cross_entropy": softmax cross-entropy with X_D as logits, summed over the batch, with a
         uniformly random class for each example.
     layers : sequence of int, optional
-        Distinct layers to record, 0 … depth, in the order of the columns wanted. By default 0,
-        depth and a geometric grid between, at most 33.
+        Distinct layers to record, 0 … depth, in the order of the columns of the results. By default
+        0, depth and a geometric grid between, at most 33 layers.
     record : collection of str, default ("gradient",)
-        Of "gradient", "activation", "saturation", "weight_gradient", "update_ratio" and "clipped";
-        see `Samples`. Recording never changes a sample.
+        Quantities to record, out of "gradient", "activation", "saturation", "weight_gradient",
+        "update_ratio" and "clipped"; see `Samples`. Recording never changes a sample.
     engine : {"auto", "matrix-free", "dense"}
         "matrix-free" draws the products of Gaussian or orthogonal weight matrices from their exact
-        joint law; "dense" draws the matrices. "auto" takes the one that costs less, by a fixed rule
-        of network and batch size; other weights, and an `RNN`, are always dense. The engines agree
-        in law, not sample by sample.
+        joint law; "dense" draws the matrices. "auto" chooses the engine with the lower cost, by a
+        fixed rule of network and batch size; for other weights and for an `RNN` it is "dense". The
+        engines agree in law, not sample by sample.
     dtype : {"float32", "float64"}
-        Arithmetic of the passes. Neither underflows or overflows at any depth.
+        Arithmetic of the passes. In both, no norm underflows or overflows at any depth.
     n_threads : int, optional
-        By default OMP_NUM_THREADS, else all processors of this process. Never changes a result.
+        By default OMP_NUM_THREADS, else all processors that this process may use. Never changes a
+        result.
     progress : bool or callable, default False
         True shows a progress bar on a terminal or in a notebook, and plain lines elsewhere; a
         callable is called as ``progress(done, n_samples)`` a few times a second.
@@ -86,13 +90,13 @@ def simulate(
     TypeError, ValueError
         If an argument is of the wrong type or out of range.
     MemoryError
-        If the results or the working memory would not fit, or the system does not let so many
-        threads start; the message says what to change.
+        If results and working memory exceed the available memory, or the system cannot start that
+        number of threads; the message says what to change.
 
     Notes
     -----
     A sample is a pure function of network, batch_size, inputs, loss, engine, dtype, seed, index and
-    the stream version: docs/reproducibility.md. The law is derived in docs/law.md.
+    the stream version: see docs/reproducibility.md. docs/law.md derives the law.
 
     Examples
     --------

@@ -1,1 +1,1 @@
-"""What is simulated: networks, their parts, and sweeps over their fields."""
+"""Descriptions of networks and their parts, and sweeps over their fields."""

@@ -1,7 +1,7 @@
-"""Activation functions: all that Python knows of each is its entry in one table.
+"""Activation functions: one table with an entry for each.
 
-Derivatives are written so that they keep their relative accuracy far into the tails (no
-``1 - y**2``): a smooth activation is then never mistaken for one that has died.
+Derivatives keep their relative accuracy in the tails (no ``1 - y**2``): rounding never makes that
+of a smooth activation 0, which would look like a dead unit.
 """
 
 from __future__ import annotations
@@ -30,25 +30,25 @@ TWO_OVER_SQRT_PI = 2.0 / math.sqrt(math.pi)
 
 @dataclass(frozen=True, kw_only=True)
 class _ActivationEntry(Entry):
-    """One activation; every function takes the parameters in order, after h where it has one.
+    """One activation; each function takes h, if it depends on h, and then the parameters in order.
 
     value, derivative
         φ(h) and φ'(h).
     max_derivative
-        The supremum of |φ'|. This and the slopes may depend on the parameters.
+        The supremum of |φ'|. This and the slopes may be functions of the parameters.
     slope_at_zero, slope_at_infinity
         (left, right) limits of φ(h)/h.
     kinks
-        Where φ, φ' or φ'' jumps: panels of Gaussian means end there.
+        The h at which φ, φ' or φ'' jumps: quadrature panels end there.
     log_value, log_derivative
-        (sign, ln |·|) of φ(h) and φ'(h) where they underflow, anything elsewhere; None if they
-        never do, or are truly 0 there.
+        (sign, ln |·|) of φ(h) and φ'(h), valid where these underflow; None if they never underflow,
+        or are exactly 0 there.
     decay
-        p where φ'(h) falls as |h|^-p, for |h| beyond the range of floats.
+        The power p of φ'(h) ~ |h|^-p, for |h| beyond the range of floats.
     torch
-        φ as a PyTorch module; takes the module torch.nn first.
+        Returns φ as a PyTorch module; its first argument is the module torch.nn.
     textbook_init
-        Name of the initialiser that textbooks pair with it.
+        Name of the initialiser that textbooks use with this activation.
     """
 
     value: Callable[..., Any]
@@ -250,7 +250,7 @@ ACTIVATIONS: dict[str, _ActivationEntry] = {
         slope_at_infinity=_RECTIFIED,
         log_value=lambda h: (1.0, h),
         log_derivative=lambda h: (1.0, h),
-        torch=lambda nn: nn.Softplus(threshold=40.0),  # linear beyond, in float64
+        torch=lambda nn: nn.Softplus(threshold=40.0),  # beyond 40 it equals h in float64
         textbook_init="he_normal",
     ),
     "sigmoid": _ActivationEntry(
@@ -335,8 +335,8 @@ class Activation(Named):
         error function), ``silu``, ``softplus``, ``sigmoid``, ``tanh``, ``hard_tanh``, ``erf`` and
         ``softsign``; all as in PyTorch.
     slope : float, default 0.01
-        ``leaky_relu`` only: φ'(h) for h ≤ 0. Either 0 or from 1e-6 to 1e6; below that, float32
-        could not tell a leaking network from a dead one.
+        ``leaky_relu`` only: φ'(h) for h ≤ 0. Either 0 or from 1e-6 to 1e6; with smaller slopes,
+        float32 could not distinguish a network from a dead one.
     alpha : float, default 1.0
         ``elu`` only: -φ(-∞), from 1e-6 to 1e6.
 
@@ -344,14 +344,14 @@ class Activation(Named):
     ----------
     name : str
     parameters : mapping of str to float
-        Every parameter, defaults filled in.
+        All parameters, including those at their default.
 
     Raises
     ------
     ValueError
-        If the name is unknown or a parameter outside its domain.
+        If the name is unknown or a parameter is outside its domain.
     TypeError
-        If a parameter is of the wrong type, or not one of this activation's.
+        If a parameter is of the wrong type, or does not belong to this activation.
 
     Examples
     --------
@@ -372,28 +372,28 @@ class Activation(Named):
         return ACTIVATIONS[self.name]
 
     def _of(self, entry: Any) -> Any:
-        """Return what the table has, which may depend on the parameters."""
+        """Return an item of the table, evaluated at the parameters if it is a function of them."""
         return entry(*self._values) if callable(entry) else entry
 
     @property
     def textbook_init(self) -> str:
-        """The initialiser that textbooks pair with the activation."""
+        """Name of the initialiser that textbooks use with the activation."""
         return self._law.textbook_init
 
     @property
     def kinks(self) -> tuple[float, ...]:
-        """Where φ, φ' or φ'' jumps."""
+        """The h at which φ, φ' or φ'' jumps."""
         return self._law.kinks
 
     @property
     def slope_below_zero(self) -> float | None:
-        """φ'(h < 0) where φ is linear on either side of 0, with φ'(h > 0) = 1; else None."""
+        """φ'(h) for h < 0 if φ is linear on both sides of 0 with φ'(h > 0) = 1; else None."""
         left, right = self.slope_at_zero
         return left if (left, right) == self.slope_at_infinity and right == 1 else None
 
     @property
     def kernel_parameters(self) -> tuple[float, float]:
-        """The parameters in order, padded with 0.0 to two: what the kernels take."""
+        """The parameters in order, padded with 0.0 to two, as the kernels take them."""
         first, second, *_ = (*(float(value) for value in self._values), 0.0, 0.0)
         return first, second
 
@@ -420,8 +420,8 @@ class Activation(Named):
     def derivative(self, h: ArrayLike) -> Array:
         """φ'(h), elementwise, with full relative accuracy in the tails.
 
-        Where the derivative jumps it is PyTorch's: the left one at 0 for relu (0), leaky_relu
-        (slope), elu (alpha) and selu; 0 at ±1 for hard_tanh.
+        At a jump the value is PyTorch's: at 0 the left derivative of relu (0), leaky_relu (slope),
+        elu (alpha) and selu; at ±1 it is 0 for hard_tanh.
 
         Parameters
         ----------
@@ -442,7 +442,7 @@ class Activation(Named):
 
     @property
     def max_derivative(self) -> float:
-        """The largest (or its supremum) of φ' over all h; "saturated" is relative to it."""
+        """The supremum of |φ'| over all h, relative to which a unit counts as saturated."""
         return float(self._of(self._law.max_derivative))
 
     @property
@@ -459,7 +459,7 @@ class Activation(Named):
 
 
 def as_activation(value: str | Activation) -> Activation:
-    """Return `value` if it is an Activation, or the one of that name with default parameters.
+    """Return `value` if it is an Activation, else the activation of that name with its defaults.
 
     Raises
     ------

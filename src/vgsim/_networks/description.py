@@ -42,24 +42,23 @@ __all__ = [
 ]
 
 SHOWN_WIDTHS = 8
-LISTED_BYTES = 64  # of each layer, in Python lists or arrays over all layers
+LISTED_BYTES = 64  # bytes per layer in Python lists or arrays over all layers
 Get = TypeVar("Get")
 Set = TypeVar("Set")
 T = TypeVar("T")
 
 
 class Field(Generic[Get, Set]):
-    """A field of a description, declared once: its domain, its default, its help.
+    """A field of a description: its domain, default and help, declared once.
 
-    The constructor, the checks, the JSON, sweeps, study files, the command line, tables and labels
-    are made from this.
+    The constructor, checks, JSON, sweeps, study files, command line, tables and labels use it.
 
     Parameters
     ----------
     domain : Domain
-        What is allowed, and its forms.
+        The allowed values, and their forms in JSON and text.
     default : optional
-        What the constructor takes where the field is not given.
+        The value of the field if the constructor gets none.
     implicit : optional
         The value that the canonical JSON leaves out; by default the checked `default`.
     optional : bool, default False
@@ -67,10 +66,10 @@ class Field(Generic[Get, Set]):
     shown : bool, default False
         Whether the repr shows the field at its implicit value too.
     only_with : str, optional
-        The name of another field without which this one has no meaning: labels leave it out then.
+        The name of another field. While that is None, labels leave this one out.
     help, metavar, const, flag
-        For the command line: `const` stands for the value where the option has none, `flag` is its
-        name if it is not called as the field.
+        For the command line: `const` is the value of the option if it is given without one, `flag`
+        its name if that is not the name of the field.
     """
 
     def __init__(
@@ -118,7 +117,7 @@ class Field(Generic[Get, Set]):
         return self.domain.check(self.name, value, _of(self.owner))
 
     def again(self) -> Field[Get, Set]:
-        """Return a field that is declared alike, for another kind of description."""
+        """Return a field with the same declaration, for another kind of description."""
         return copy(self)
 
     @property
@@ -127,7 +126,7 @@ class Field(Generic[Get, Set]):
         return self.default is MISSING
 
     def labels(self, value: Any) -> dict[str, Any]:
-        """Return a value by the names of sweep, those of its parts with two underscores."""
+        """Return a value by the names that sweep uses: ``field``, and ``field__part`` for parts."""
         if isinstance(value, Named):
             label, parts = value.name, value._parameters
         elif isinstance(value, Description):
@@ -138,13 +137,13 @@ class Field(Generic[Get, Set]):
 
 
 def _of(owner: str) -> str:
-    """Name what a field is of, where that is a part of a network."""
+    """Return " of OWNER" for a field of a part of a network, "" for a field of a network."""
     return "" if owner in Description.networks else f" of {owner}"
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(Field,))
 def described(cls: type[T]) -> type[T]:
-    """Make a frozen dataclass of the fields that a class declares."""
+    """Turn a class with `Field` declarations into a frozen dataclass."""
     made: Any = dataclass(frozen=True, repr=False)(cls)
     own_init = made.__init__
 
@@ -155,7 +154,7 @@ def described(cls: type[T]) -> type[T]:
             hint = (
                 f"did you mean {near!r}?" if near else f"the fields are {', '.join(made._fields)}"
             )
-            raise type_error(name, f"is no field of {cls.__name__}; {hint}")
+            raise type_error(name, f"is not a field of {cls.__name__}; {hint}")
         own_init(self, *values, **fields)
 
     made.__init__ = init
@@ -163,7 +162,7 @@ def described(cls: type[T]) -> type[T]:
 
 
 class Description:
-    """A frozen record of fields, identified by its kind and what is not at its default."""
+    """A frozen record of fields, identified by its kind and the fields not at their default."""
 
     networks: ClassVar[dict[str, Any]] = {}  # the kinds of networks by name
     _fields: ClassVar[Mapping[str, Field[Any, Any]]] = {}
@@ -173,7 +172,7 @@ class Description:
         cls._fields = {**cls._fields, **own}
 
     def _values(self) -> dict[str, Any]:
-        """Return every field by name."""
+        """Return all fields by name."""
         return {name: getattr(self, name) for name in self._fields}
 
     def to_dict(self) -> dict[str, Any]:
@@ -199,7 +198,7 @@ class Description:
         Raises
         ------
         TypeError, ValueError
-            If it is of another kind, or has unknown or unacceptable fields.
+            If the kind differs, or a field is unknown, missing or out of its domain.
 
         Examples
         --------
@@ -232,11 +231,11 @@ class Description:
         return cls(**{**left_out, **arguments})
 
     def canonical_json(self) -> str:
-        """Return the identity: :meth:`to_dict` as ASCII JSON, sorted, no spaces.
+        """Return the identity of the description: :meth:`to_dict` as sorted ASCII JSON, no spaces.
 
-        The key of a network's random numbers depends on it, so equal networks share their draws and
-        different ones are independent under one seed. Fields at their default are left out, and
-        `init` exactly where it is "glorot_normal" (in an `RNN` "orthogonal").
+        It determines the key of a network's random numbers. So under one seed equal networks have
+        equal draws, and different networks have independent draws. Fields at their default are left
+        out; `init` is left out if and only if it is "glorot_normal" (in an `RNN` "orthogonal").
 
         Examples
         --------
@@ -247,11 +246,11 @@ class Description:
         return json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"), allow_nan=False)
 
     def _text(self, name: str) -> str:
-        """Return a field, which is not None, as the command line takes it."""
+        """Return a field that is not None as a word of the command line."""
         return self._fields[name].domain.text(getattr(self, name))
 
     def _set(self, **values: Any) -> None:
-        """Replace fields while the description is being made."""
+        """Set fields while the description is being constructed."""
         self.__dict__.update(values)
 
     def _with(self, **changes: Any) -> Self:
@@ -277,13 +276,13 @@ def _shown(json_value: Any, value: Any) -> str:
 
 
 class Network(Description):
-    """What every kind of network offers; the defaults are those of a plain chain of layers.
+    """Interface of all kinds of networks; the defaults are those of a plain chain of layers.
 
-    A kind of network declares its fields, of which the first says how many places there are, and
-    overrides what differs. Everything else in the package reads networks through this.
+    A kind of network declares its fields, the first of which is the number of places, and overrides
+    what differs. The rest of the package uses only this interface.
     """
 
-    place: ClassVar[str] = "layer"  # what the gradient is taken by, in a word
+    place: ClassVar[str] = "layer"  # the name of a place
     flag: ClassVar[str] = ""  # the option of the command line that chooses this kind
     flag_help: ClassVar[str] = ""
     shares_weights: ClassVar[bool] = False  # one set of weights for all places
@@ -306,12 +305,12 @@ class Network(Description):
 
     @classmethod
     def _length(cls) -> str:
-        """Return the name of the field that says how many places there are."""
+        """Return the name of the field that holds the number of places."""
         return next(iter(cls._fields))
 
     @property
     def depth(self) -> int:
-        """How many places there are: how far the gradient goes back."""
+        """The number D of layers or steps."""
         return int(getattr(self, self._length()))
 
     def field(self, name: str) -> Field[Any, Any] | None:
@@ -319,7 +318,7 @@ class Network(Description):
         return self._fields.get(self._length() if name == "depth" else name)
 
     def with_depth(self, depth: int) -> Self:
-        """Return the network with another depth, or number of steps."""
+        """Return the network with another depth or number of steps."""
         return self._with(**{self._length(): depth})
 
     @property
@@ -330,7 +329,7 @@ class Network(Description):
         return (self.width,) * (self.listed_depth() + 1)
 
     def width_at(self, place: int) -> int:
-        """Return n_place, the units of layer `place`; -1 is the last."""
+        """Return n_place, the number of units of layer `place`; -1 is the last."""
         return int(self.width[place] if isinstance(self.width, tuple) else self.width)
 
     @property
@@ -339,7 +338,7 @@ class Network(Description):
         return np.full(self.listed_depth() + 1, self.width, dtype=np.int64)
 
     def listed_depth(self) -> int:
-        """Return the depth; MemoryError if lists over all layers would not fit.
+        """Return the depth; MemoryError if lists over all layers would not fit into memory.
 
         Examples
         --------
@@ -353,7 +352,7 @@ class Network(Description):
         return self.depth
 
     def section(self, first: int, last: int) -> Network:
-        """Return layers `first` + 1 … `last` as a network; ValueError if it has none."""
+        """Return layers `first` + 1 … `last` as a network; ValueError if they form none."""
         raise NotImplementedError
 
     @property
@@ -363,7 +362,7 @@ class Network(Description):
 
     @property
     def matrix_gains(self) -> NDArray[np.float64]:
-        """Factors of the orthogonal (or identity) matrices, where they are such; (depth,)."""
+        """Gains of the matrices, for orthogonal or identity matrices only; (depth,)."""
         raise NotImplementedError
 
     @property
@@ -373,39 +372,39 @@ class Network(Description):
 
     @property
     def is_uniform(self) -> bool:
-        """Whether all layers have the same width, so that other depths make sense."""
+        """Whether all layers have the same width, so that the depth can be changed."""
         return isinstance(self.width, int)
 
     @property
     def techniques(self) -> dict[str, Any]:
-        """What is added to a plain chain of layers: the optional fields that are set, by name."""
+        """The techniques of the network: the optional fields that are set, by name."""
         optional = [name for name, field in self._fields.items() if field.optional]
         return {name: value for name in optional if (value := getattr(self, name)) is not None}
 
     @property
     def mixes_examples(self) -> bool:
-        """Whether the examples of a batch act on each other, so that there must be two or more."""
+        """Whether the examples of a batch act on each other; the batch size is then at least 2."""
         return bool(self.norm == "batch")
 
     @property
     def matrix_free_obstacle(self) -> str | None:
-        """Why the matrix-free engine cannot do the network; None if it can."""
+        """Why the matrix-free engine cannot simulate the network; None if it can."""
         if self.shares_weights:
-            return "needs fresh weights in every layer, and all steps of an RNN share theirs"
+            return "needs independent weights in every layer, and all steps of an RNN share theirs"
         if self.init.distribution not in ("normal", "orthogonal"):
             return (
-                f"needs Gaussian or orthogonal weights, and init {self.init.name!r} draws "
-                f"{self.init.distribution} ones"
+                f"needs Gaussian or orthogonal weights, and those of init {self.init.name!r} are "
+                f"{self.init.distribution}"
             )
         return None
 
     def weight_places(self, layers: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return those of the recorded layers that have weights: l >= 1; [1] if all share them."""
+        """Return the recorded layers that have weights (l >= 1); [1] if all layers share them."""
         return np.ones(1, dtype=np.int64) if self.shares_weights else layers[layers >= 1]
 
     @property
     def labels(self) -> dict[str, Any]:
-        """The kind, the depth and every field, flat: numbers and words, and the widths if many."""
+        """The kind, the depth and all fields as one flat dict of numbers, words and widths."""
         labels: dict[str, Any] = {"kind": type(self).__name__, "depth": self.depth}
         for field in self._fields.values():
             if field.only_with is None or getattr(self, field.only_with) is not None:
@@ -414,7 +413,7 @@ class Network(Description):
 
 
 def checked_network(network: object, argument: str = "network") -> Network:
-    """Return `network` if it is one, or raise a TypeError.
+    """Return `network` if it is a network, or raise a TypeError.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Weight initialisers: names, parameters, laws and standard deviations, in one table."""
+"""Weight initialisers: one table of their names, parameters, laws and standard deviations."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Distribution = Literal["normal", "uniform", "truncated_normal", "orthogonal", "i
 
 @dataclass(frozen=True, kw_only=True)
 class _InitializerEntry(Entry):
-    """One initialiser: the law of a weight, and its standard deviation from fans and parameters."""
+    """One initialiser: the law of a weight and its std as a function of fans and parameters."""
 
     distribution: Distribution
     weight_std: Callable[..., float]
@@ -115,7 +115,7 @@ _ELSEWHERE = {
 
 
 class Initializer(Named):
-    """The law of a weight matrix: i.i.d. weights of mean 0, or a matrix as a whole.
+    """The law of a weight matrix: i.i.d. weights of mean 0, an orthogonal matrix or the identity.
 
     Immutable and hashable.
 
@@ -126,32 +126,33 @@ class Initializer(Named):
         ``glorot_uniform`` (2/(fan_in + fan_out)), ``he_normal``, ``he_uniform`` (2/fan_in),
         ``truncated_normal``, ``normal``, ``uniform``, ``torch_default``, ``orthogonal`` or
         ``identity``. The normal ones are not truncated (as in PyTorch). ``torch_default`` is the
-        reset of ``torch.nn.Linear``: weights and biases uniform on ±1/√fan_in. ``orthogonal`` is
-        uniform over the orthogonal matrices (Haar's measure); a matrix that is not square is a
-        part of a square one, with orthonormal rows or columns, as in PyTorch and Keras.
-        ``identity`` is the unit matrix, in an `RNN` only.
+        law of ``torch.nn.Linear``: weights and biases uniform on ±1/√fan_in. ``orthogonal`` is
+        uniform over the orthogonal matrices (Haar measure); a matrix that is not square is a
+        submatrix of a square one, with orthonormal rows or columns, as in PyTorch and Keras.
+        ``identity`` is the identity matrix, for an `RNN` only.
     std : float
-        ``normal`` only, required: standard deviation of a weight, whatever the width.
+        ``normal`` only, required: standard deviation of a weight, the same at all widths.
     limit : float
         ``uniform`` only, required: weights are uniform on (-limit, limit).
     scale : float, default 1.0
         ``truncated_normal`` only: variance of a weight times the fan.
     mode : {"fan_in", "fan_avg", "fan_out"}, default "fan_in"
-        ``truncated_normal`` only: which fan. The normal is cut at twice its standard deviation,
-        which is widened so that the variance after the cut is scale/fan (Keras' VarianceScaling).
+        ``truncated_normal`` only: the fan in scale/fan, the variance of a weight. The normal law is
+        truncated at ±2 of its standard deviations; scale/fan is the variance after truncation (as
+        in Keras' VarianceScaling).
 
     Attributes
     ----------
     name : str
     parameters : mapping of str to float or str
-        Every parameter, defaults filled in.
+        All parameters, including those at their default.
 
     Raises
     ------
     ValueError
-        If the name is unknown or a parameter outside its domain.
+        If the name is unknown or a parameter is outside its domain.
     TypeError
-        If a parameter is missing, of the wrong type, or not one of this initialiser's.
+        If a parameter is missing, of the wrong type, or does not belong to this initialiser.
 
     Notes
     -----
@@ -174,29 +175,29 @@ class Initializer(Named):
 
     @property
     def distribution(self) -> Distribution:
-        """The law of a weight: "normal", "uniform" or "truncated_normal" (cut at 2σ).
+        """The law of a weight: "normal", "uniform" or "truncated_normal" (at ±2σ).
 
-        Or of the whole matrix: "orthogonal" or "identity".
+        For laws of the whole matrix, "orthogonal" or "identity".
         """
         return INITIALIZERS[self.name].distribution
 
     def weight_std(self, fan_in: int, fan_out: int) -> float:
-        """Return the standard deviation of one weight: after truncation if any, before gain.
+        """Return the standard deviation of one weight, after truncation and without gain.
 
-        That of an entry of an orthogonal matrix is 1/√max(fan_in, fan_out). Of the identity it is
-        the root mean square of all entries.
+        For an orthogonal matrix it is 1/√max(fan_in, fan_out), and for the identity the root mean
+        square of all entries.
         """
         fans = _FAN.check("fan_in", fan_in), _FAN.check("fan_out", fan_out)
         return INITIALIZERS[self.name].weight_std(*fans, *self._values)
 
     def bias_limit(self, fan_in: int) -> float | None:
-        """Return the limit of uniform biases, or None if the initialiser has no law of biases."""
+        """Return the limit of the uniform biases; None if the initialiser has no law of biases."""
         limit = INITIALIZERS[self.name].bias_limit
         return None if limit is None else limit(_FAN.check("fan_in", fan_in))
 
 
 def padded(n: int) -> int:
-    """Return how many draws a column of n numbers takes up: a multiple of 4.
+    """Return the number of draws for a column of n numbers: n rounded up to a multiple of 4.
 
     Examples
     --------
@@ -209,14 +210,14 @@ def padded(n: int) -> int:
 
 def check_matrix(init: Initializer, fan_in: int, fan_out: int) -> None:
     """Refuse a weight matrix with more entries than its stream has random numbers."""
-    if init.distribution == "orthogonal":  # drawn as part of a square one
+    if init.distribution == "orthogonal":  # drawn as a square matrix
         fan_in = fan_out = max(fan_in, fan_out)
     if fan_out * padded(fan_in) >= COUNTERS:
-        square = " (orthogonal ones are drawn square)" if init.name == "orthogonal" else ""
+        square = " (orthogonal matrices are drawn square)" if init.name == "orthogonal" else ""
         raise value_error(
             "width",
             f"must give weight matrices of fewer than 2**32 = {COUNTERS} entries, with rows padded "
-            f"to a multiple of 4, got width {fan_in} before {fan_out}: {fan_out} x "
+            f"to a multiple of 4, got widths {fan_in} and {fan_out} in a row: {fan_out} x "
             f"{padded(fan_in)}{square}",
         )
 
@@ -224,23 +225,23 @@ def check_matrix(init: Initializer, fan_in: int, fan_out: int) -> None:
 def check_weight_std(
     init: Initializer, fan_in: int, fan_out: int, gain: float, last_gain: float = 1.0
 ) -> None:
-    """Refuse weights of a standard deviation that arithmetic has no room for."""
+    """Refuse weights whose standard deviation is outside the range of the arithmetic."""
     for factor, times in ((1.0, ""), (last_gain, f" times last_gain {last_gain!r}")):
         std = gain * init.weight_std(fan_in, fan_out) * factor
         if not MIN_STD <= std <= MAX_STD:
             raise value_error(
                 "gain",
                 f"must give weights of a standard deviation from {MIN_STD} to {MAX_STD}, got {std} "
-                f"by {gain!r}{times} with init {init.name!r}",
+                f"from gain {gain!r}{times} with init {init.name!r}",
             )
 
 
 def check_bias(init: Initializer, bias_std: float) -> None:
-    """Refuse normal biases beside the biases of the initialiser itself."""
+    """Refuse normal biases with an initialiser that has its own law of biases."""
     if init.name == "torch_default" and bias_std > 0:
         raise value_error(
             "bias_std",
             "must be 0 with init 'torch_default', which draws its own uniform biases, "
-            f"got {bias_std!r}; for normal biases use init 'lecun_uniform' with the gain 3**-0.5 = "
-            "0.57735, the same law of weights",
+            f"got {bias_std!r}; for normal biases use init 'lecun_uniform' with gain 3**-0.5 = "
+            "0.57735, which has the same law of weights",
         )

@@ -1,4 +1,4 @@
-"""The multilayer perceptron: its fields, their checks, and the numbers of its layers."""
+"""The multilayer perceptron: its fields, their checks, and the scales of its weights."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ NORM_EPS = 1e-5
 
 
 class _Widths(Domain):
-    """One int for all layers, or all widths n_0 … n_D; equal ones become one int."""
+    """One int for all layers, or the widths n_0 … n_D; equal widths become one int."""
 
     metavar = "N"
 
@@ -73,7 +73,7 @@ class _Widths(Domain):
         return UNITS.parse(text)
 
     def text(self, value: Any) -> str:
-        """Return the width, or all of them."""
+        """Return the width, or all widths separated by commas."""
         return str(value) if isinstance(value, int) else ",".join(map(str, value))
 
 
@@ -86,51 +86,50 @@ class MLP(Network):
     depth : int
         Number D of layers, at least 1.
     width : int or sequence of int
-        Units of every layer, or the depth + 1 widths n_0 … n_D, n_0 that of the input. Equal widths
-        are stored as one int.
+        Units of every layer, or the depth + 1 widths n_0 … n_D, where n_0 is the dimension of the
+        input. Equal widths are stored as one int.
     activation : str or Activation, default "tanh"
-        φ, applied in every layer, the last one too.
+        φ, applied in every layer, including the last: there is no linear read-out.
     init : str or Initializer, default "textbook"
-        The law of the weights. Its fan_in in layer l is n_{l-1}, its fan_out n_l. "textbook" is the
-        initialiser that textbooks pair with the activation: "he_normal" for relu, leaky_relu, elu,
+        The law of the weights; in layer l, fan_in is n_{l-1} and fan_out n_l. "textbook" is the
+        initialiser that textbooks use with the activation: "he_normal" for relu, leaky_relu, elu,
         gelu, silu and softplus, "lecun_normal" for selu, "glorot_normal" for all others.
     gain : float, default 1.0
-        Multiplies the standard deviation of the weights: with ``lecun_normal`` it is σ_w.
+        Factor of the standard deviation of the weights. With ``lecun_normal`` it is σ_w.
     bias_std : float, default 0.0
-        Standard deviation σ_b of the normal biases: 0, or from 1e-200 to 1e200, as that of the
-        weights. ``torch_default`` has its own, uniform law of biases, which `gain` does not scale;
-        bias_std must be 0 there.
+        Standard deviation σ_b of the normal biases: 0, or from 1e-200 to 1e200. It must be 0 with
+        ``torch_default``, whose biases are uniform and not scaled by `gain`.
     norm : {"batch", "layer", "rms"}, optional
         Normalisation of the pre-activations h_l = W_l x_{l-1} + b_l, without affine parameters:
-        "batch" by mean and variance over the batch (which needs a batch_size of 2 or more),
-        "layer" by those over the units, "rms" by the root mean square over the units.
+        "batch" by mean and variance over the batch (batch_size must be 2 or more), "layer" by mean
+        and variance over the units, "rms" by the root mean square over the units.
     norm_eps : float, default 1e-5
-        Added to the variance, or the mean square, under the square root; from 1e-12 to 1. Only with
-        a norm.
+        Added to the variance or the mean square under the square root; from 1e-12 to 1. Only with
+        `norm`.
     residual : Residual, optional
         Skip connections.
     highway : Highway, optional
         Gates. Not together with `residual`.
     clip : ClipNorm or ClipValue, optional
-        Clipping of every G_l, l = depth − 1 … 0, as it arrives.
+        Clipping of every G_l, l = depth − 1 … 0, before it is recorded and propagated.
 
     Attributes
     ----------
     depth, width, activation, init, gain, bias_std, norm, norm_eps, residual, highway, clip
-        As above, normalised: equal networks compare equal and have the same canonical JSON. `init`
-        is the initialiser that "textbook" stands for.
+        As above, in normal form: equal networks compare equal and have the same canonical JSON.
+        `init` is the resolved initialiser, never "textbook".
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is of the wrong type or out of range, or if one would have no effect beside
-        the others; the message says what is allowed.
+        If an argument is of the wrong type or out of range, or would have no effect; the message
+        says what is allowed.
 
     Notes
     -----
-    Weights are of mean 0, and independent but for ``orthogonal`` ones. The critical networks of
-    mean-field theory are those of Poole et al. 2016 and Schoenholz et al. 2017, with σ_w = gain
-    (``lecun_normal``) and σ_b.
+    Weights have mean 0, and are independent unless ``init`` is ``orthogonal``. σ_w = gain (with
+    ``lecun_normal``) and σ_b = bias_std are the parameters of the mean-field theory of Poole et al.
+    2016 and Schoenholz et al. 2017.
 
     Examples
     --------
@@ -164,7 +163,7 @@ class MLP(Network):
         default=TEXTBOOK,
         implicit=Initializer("glorot_normal"),
         shown=True,
-        help="the law of the weights (default: textbook, the one that textbooks pair with the "
+        help="the law of the weights (default: textbook, the one that textbooks use with the "
         "activation)",
     )
     gain: Field[float, float] = Field(
@@ -183,7 +182,7 @@ class MLP(Network):
         Number("from 1e-12 to 1", lambda x: 1e-12 <= x <= 1),
         default=NORM_EPS,
         only_with="norm",
-        help="added to the variance there (default: 1e-5)",
+        help="added to the variance in a norm (default: 1e-5)",
     )
     residual: Field[Residual | None, Residual | None] = Field(
         Described(Residual),
@@ -205,7 +204,7 @@ class MLP(Network):
         Variant(norm=ClipNorm, value=ClipValue),
         default=None,
         optional=True,
-        help="clip the gradient by each layer's output to a norm of at most X, on its way back; "
+        help="clip the gradient with respect to each layer's output to a norm of at most X; "
         "clip its entries to at most X",
     )
 
@@ -217,7 +216,7 @@ class MLP(Network):
                 raise value_error(
                     "width",
                     f"must be an int or the depth + 1 = {self.depth + 1} widths n_0 … n_D, got "
-                    f"{len(self.width)} of them",
+                    f"{len(self.width)} widths",
                 )
             if len(set(self.width)) == 1:
                 self._set(width=self.width[0])
@@ -230,8 +229,8 @@ class MLP(Network):
         if self.init.distribution == "identity":
             raise value_error(
                 "init",
-                f"must not be {self.init.name!r} in an MLP, it is for recurrent networks; with "
-                "residual blocks the skip connections are the identity",
+                f"must not be {self.init.name!r} in an MLP: it is for recurrent networks. For "
+                "identity paths in an MLP use residual=vgsim.Residual()",
             )
         last_gain = self.residual.last_gain if self.residual else 1.0
         for fans in self._fans:
@@ -244,7 +243,7 @@ class MLP(Network):
         if self.norm == "layer" and 1 in self._narrowest:
             raise value_error(
                 "norm",
-                "'layer' makes a layer of a single unit 0: it needs a width of at least 2, "
+                "'layer' needs a width of at least 2, because it maps a single unit to 0; "
                 f"got width 1 in layer {1 + self._narrowest.index(1)}",
             )
 
@@ -278,8 +277,8 @@ class MLP(Network):
             if idle:
                 raise value_error(
                     "residual",
-                    "of style 'linear' with blocks of one layer has neither norm nor activation in "
-                    f"any layer, got {' and '.join(idle)}: use blocks of two layers or more, "
+                    "of style 'linear' with blocks of one layer uses neither norm nor activation, "
+                    f"got {' and '.join(idle)}: use blocks of two layers or more, "
                     "another style, or activation 'linear' without a norm",
                 )
 
@@ -326,7 +325,7 @@ class MLP(Network):
         Raises
         ------
         TypeError, ValueError
-            If not 0 <= first < last <= depth, or one of them is inside a residual block.
+            If not 0 <= first < last <= depth, or `first` or `last` is inside a residual block.
 
         Examples
         --------

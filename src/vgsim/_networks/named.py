@@ -1,4 +1,4 @@
-"""Names out of tables, with the parameters that go with each: activations and initialisers."""
+"""Names from a table with their parameters: activations and initialisers."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ __all__ = ["Entry", "Named"]
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """What a table holds under a name: at least the parameters that go with it, in order."""
+    """An entry of a table; its parameters are in order."""
 
     parameters: Mapping[str, Number | Choice] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, init=False, repr=False)
 class Named:
-    """A name out of the subclass's table with a value for every parameter; immutable."""
+    """A name from the table of the subclass with a value for every parameter; immutable."""
 
     _argument: ClassVar[str]
     _table: ClassVar[Mapping[str, Entry]]
-    _elsewhere: ClassVar[Mapping[str, str]]  # names that others use: ours
+    _elsewhere: ClassVar[Mapping[str, str]]  # names in other libraries, and the name here
 
     name: str
     _values: tuple[float | str, ...]
@@ -60,7 +60,7 @@ class Named:
 
     @classmethod
     def _made(cls, value: Any, given: Mapping[str, Any], others: tuple[str, ...] = ()) -> Any:
-        """Make it of a name and parameters; an instance, or a name of `others`, stays as it is."""
+        """Build from a name and parameters; return an instance or a name in `others` as it is."""
         if isinstance(value, cls) and not given:
             return value
         choices, name = (*others, *cls._table), plain(value)
@@ -96,17 +96,17 @@ class Named:
 
     @property
     def parameters(self) -> Mapping[str, Any]:
-        """Every parameter by name, defaults filled in; read-only."""
+        """All parameters by name, including those at their default; read-only."""
         return MappingProxyType(self._parameters)
 
     def to_json(self) -> str | dict[str, float | str]:
-        """Return the name alone, or a dict of it and the parameters not at their default."""
+        """Return the name, or a dict of the name and the parameters not at their default."""
         changed = self._changed()
         return {"name": self.name, **changed} if changed else self.name
 
     @classmethod
     def from_json(cls, value: Any, others: tuple[str, ...] = ()) -> Any:
-        """Build from what :meth:`to_json` returns; a name of `others` stays a name."""
+        """Build from what :meth:`to_json` returns; return a name in `others` as it is."""
         if isinstance(value, Mapping) and "name" in value:
             given = {str(key): x for key, x in value.items() if key != "name"}
             return cls._made(value["name"], given, others)

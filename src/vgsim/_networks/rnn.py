@@ -1,4 +1,4 @@
-"""A recurrent network, seen through its steps."""
+"""The recurrent network, whose places are its steps."""
 
 from __future__ import annotations
 
@@ -28,9 +28,10 @@ __all__ = ["RNN"]
 class RNN(Network):
     """A recurrent network at random initialisation: x_t = φ(W x_{t-1} + U s_t + b), t = 1 … steps.
 
-    W, U and b are drawn once and are the same at every step; the drive s_t is drawn anew, i.i.d.
-    N(0, 1). The loss acts on the last state alone, so the gradient goes back through all steps.
-    A step is what a layer is in an :class:`MLP`: G_l is the gradient by the state x_l.
+    W, U and b are drawn once and are the same at every step. The drive s_t is drawn anew at every
+    step, i.i.d. N(0, 1). The loss depends on the last state only, so the gradient passes through
+    all steps. Steps take the place of the layers of an :class:`MLP`: G_l = ∂L/∂x_l, with x_l the
+    state after step l.
 
     Parameters
     ----------
@@ -41,22 +42,22 @@ class RNN(Network):
     activation : str or Activation, default "tanh"
         φ.
     init : str or Initializer, default "textbook"
-        The law of the recurrent matrix W: "textbook" is "orthogonal", "identity" is W = gain · I.
+        The law of the recurrent matrix W. "textbook" is "orthogonal"; "identity" is W = gain · I.
     gain : float, default 1.0
-        Multiplies W.
+        Factor of W.
     bias_std : float, default 0.0
-        Standard deviation of the normal biases: 0, or from 1e-200 to 1e200. ``torch_default`` has
-        its own law of biases; bias_std must be 0 there.
+        Standard deviation of the normal biases: 0, or from 1e-200 to 1e200. It must be 0 with
+        ``torch_default``, which has its own law of biases.
     input_std : float, default 0.5
-        U is n × n with i.i.d. normal entries of standard deviation input_std/√n, so that input_std
-        is that of an entry of U s_t: 0 (no drive), or from 1e-200 to 1e200.
+        Standard deviation of an entry of U s_t: 0 (no drive), or from 1e-200 to 1e200. U is n × n
+        with i.i.d. normal entries of standard deviation input_std/√n.
     clip : ClipNorm or ClipValue, optional
-        Clipping of every G_l, l = steps − 1 … 0.
+        Clipping of every G_l, l = steps − 1 … 0, before it is recorded and propagated.
 
     Attributes
     ----------
     steps, width, activation, init, gain, bias_std, input_std, clip
-        As above, normalised: equal networks compare equal and have the same canonical JSON.
+        As above, in normal form: equal networks compare equal and have the same canonical JSON.
 
     Raises
     ------
@@ -78,8 +79,8 @@ class RNN(Network):
     place: ClassVar[str] = "step"
     flag: ClassVar[str] = "rnn"
     flag_help: ClassVar[str] = (
-        "recurrent networks, one weight matrix for all steps: --depth says how many, a layer is a "
-        "step"
+        "recurrent networks, with one weight matrix for all steps: --depth is the number of steps, "
+        "and layers are steps"
     )
     shares_weights: ClassVar[bool] = True
 
@@ -109,12 +110,12 @@ class RNN(Network):
 
     @property
     def weight_std(self) -> float:
-        """Standard deviation of an entry of W, gain included (of "identity": its RMS)."""
+        """Standard deviation of an entry of W, gain included; with "identity", the RMS."""
         return self.gain * self.init.weight_std(self.width, self.width)
 
     @property
     def weight_stds(self) -> NDArray[np.float64]:
-        """That of every step, (steps,)."""
+        """`weight_std` for every step; (steps,)."""
         return np.full(self.listed_depth(), self.weight_std)
 
     @property
@@ -124,10 +125,10 @@ class RNN(Network):
 
     @property
     def bias_limit(self) -> float:
-        """Limit of ``torch_default``'s uniform biases, 0 otherwise."""
+        """Limit of the uniform biases of ``torch_default``, 0 otherwise."""
         return self.init.bias_limit(self.width) or 0.0
 
     @property
     def bias_limits(self) -> NDArray[np.float64]:
-        """That of every step, (steps,)."""
+        """`bias_limit` for every step; (steps,)."""
         return np.full(self.listed_depth(), self.bias_limit)

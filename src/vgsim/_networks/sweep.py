@@ -1,4 +1,4 @@
-"""sweep(): the product of lists over the fields of a network."""
+"""sweep(): all combinations of listed values of the fields of a network."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ __all__ = ["assembled", "sweep"]
 
 
 def sweep(kind: type[Network], **fields: Any) -> list[Network]:
-    """Return networks of one kind with every combination of the listed values.
+    """Return the networks of one kind for all combinations of the listed values.
 
     Parameters
     ----------
     kind : vgsim.MLP or vgsim.RNN
     **fields
-        The fields of `kind`. A list, a range or an array is swept; anything else, a tuple of widths
-        too, is one value. The fields of a part are written with two underscores:
+        The fields of `kind`. A list, a range or an array holds values to combine; anything else,
+        including a tuple of widths, is one value. Fields of a part have two underscores:
         ``residual__every=[1, 2]``, ``highway__gate_bias=[-1, -2]``, ``clip__max_norm=[1, 10]``, or
         ``activation="leaky_relu", activation__slope=[0.01, 0.1]``.
 
     Returns
     -------
     list of networks
-        In the order of nested loops, the first field outermost.
+        In the order of nested loops, with the first field as the outermost loop.
 
     Raises
     ------
     TypeError, ValueError
-        If a list is empty, a field is unknown, or a combination is no network; the message names
-        the combination.
+        If a list is empty, a field is unknown, or a combination is not a valid network; the message
+        names the combination.
 
     Examples
     --------
@@ -69,12 +69,12 @@ def _choices(name: str, value: Any) -> list[Any]:
     if not isinstance(value, (list, range)):
         return [value]
     if not value:
-        raise value_error(name, "is an empty list: a sweep over nothing has no networks")
+        raise value_error(name, "is an empty list: it must have one or more values")
     return list(value)
 
 
 def assembled(kind: type[Network], chosen: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of a network, its parts made of their fields with two underscores.
+    """Return the arguments of a network, with parts built from their ``part__field`` values.
 
     Examples
     --------
@@ -96,12 +96,12 @@ def assembled(kind: type[Network], chosen: Mapping[str, Any]) -> dict[str, Any]:
         if part not in domains:
             raise type_error(
                 f"{part}__{next(iter(fields))}",
-                f"must be the field of a part, which are {', '.join(domains)}",
+                f"must be a field of one of the parts {', '.join(domains)}",
             )
         whole = arguments.get(part)
         if part in arguments and not isinstance(whole, str):
             raise type_error(
-                part, f"is given as a whole and by its fields {list(fields)}: give one"
+                part, f"must be given as one value or by its fields {list(fields)}, not both"
             )
         arguments[part] = domains[part].assembled(part, whole, fields)
     return arguments

@@ -1,4 +1,4 @@
-"""Cures for vanishing and exploding gradients: skip connections, gates and gradient clipping."""
+"""Techniques against vanishing and exploding gradients: skip connections, gates and clipping."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _GATE_BIAS = Number("a number from -1e6 to 1e6", lambda x: abs(x) <= 1e6)
 
 
 class _Branch(Domain):
-    """A number, or the word that says how it depends on the number of blocks."""
+    """A number, or the string "1/sqrt(blocks)"."""
 
     number = Number(
         f"a number of a size from 1e-100 to 1e+100, or {PER_BLOCK!r}",
@@ -42,7 +42,7 @@ class _Branch(Domain):
     )
 
     def check(self, argument: str, value: Any, of: str = "") -> float | str:
-        """Return a float, or the word."""
+        """Return a float, or "1/sqrt(blocks)"."""
         word = plain(value)
         if not isinstance(word, str):
             return self.number.check(argument, value, of)
@@ -53,25 +53,26 @@ class _Branch(Domain):
 
 @described
 class Residual(Description):
-    r"""Skip connections around blocks of layers: with x the input of a block, X = s x + c (…).
+    r"""Skip connections around blocks of layers: X = s x + c f(x), with x the input of a block.
 
     All widths of the network must be equal, and its depth a multiple of `every`.
 
     Parameters
     ----------
     every : int, default 1
-        Number of layers in a block. What follows is about the last layer of each; the others, but
-        for style "pre", are plain.
+        Number of layers in a block.
     skip : float, default 1.0
-        s, which multiplies x; any sign, and 0 is no skip at all.
+        s, the factor of x, of either sign; 0 is no skip connection.
     branch : float or "1/sqrt(blocks)", default 1.0
-        c, which multiplies the branch; any sign, not 0. "1/sqrt(blocks)" is 1/√(depth/every).
+        c, the factor of the branch, of either sign, not 0. "1/sqrt(blocks)" is 1/√(depth/every).
     style : {"activated", "linear", "post", "pre"}, default "activated"
-        "activated": X = s x + c φ(norm(H)). "linear": X = s x + c H, with neither norm nor
-        activation after the last H of the block. "post": X = φ(s x + c norm(H)), as in He et al.
-        2016a. "pre": every layer is H = W φ(norm(x)) + b, and X = s x + c H, as in He et al. 2016b.
+        The output X of the last layer of a block, with pre-activation H. "activated":
+        X = s x + c φ(norm(H)). "linear": X = s x + c H, without norm and activation after H.
+        "post": X = φ(s x + c norm(H)), as in He et al. 2016a. In these styles the other layers of
+        the block are plain layers. "pre": every layer is H = W φ(norm(x)) + b, and X = s x + c H,
+        as in He et al. 2016b.
     last_gain : float, default 1.0
-        Multiplies the weights of each block's last layer.
+        Factor of the weights of the last layer of each block.
 
     Raises
     ------
@@ -105,7 +106,7 @@ class Residual(Description):
     last_gain: Field[float, float] = Field(_POSITIVE, default=1.0)
 
     def branch_scale(self, depth: int) -> float:
-        """Return c, what multiplies the branch, in a network of `depth` layers.
+        """Return c, the factor of the branch, in a network of `depth` layers.
 
         Examples
         --------
@@ -129,7 +130,7 @@ class Highway(Description):
     Parameters
     ----------
     gate_bias : float, default -2.0
-        The bias of every gate, from -1e6 to 1e6: the more negative, the more is carried through.
+        The bias of every gate, from -1e6 to 1e6. The lower it is, the nearer X_l is to X_{l-1}.
 
     Raises
     ------
@@ -152,10 +153,10 @@ class Highway(Description):
 
 @described
 class ClipNorm(Description):
-    """Clipping of the gradient by its norm: a G_l with ‖G_l‖ > max_norm is scaled down to it.
+    """Clipping of the gradient by its norm: G_l is multiplied by min(1, max_norm/‖G_l‖).
 
-    It acts on each G_l, l = depth − 1 … 0, as it arrives: before it is recorded or passed on. The
-    norm is over all units and all examples.
+    It acts on each G_l, l = depth − 1 … 0, before G_l is recorded and propagated. The norm runs
+    over all units and all examples.
 
     Parameters
     ----------
@@ -191,9 +192,9 @@ class ClipNorm(Description):
 
 @described
 class ClipValue(Description):
-    """Clipping of the gradient by value: every entry of G_l is cut to ±limit.
+    """Clipping of the gradient by value: every entry of G_l is clipped to [−limit, limit].
 
-    It acts on each G_l, l = depth − 1 … 0, as it arrives: before it is recorded or passed on.
+    It acts on each G_l, l = depth − 1 … 0, before G_l is recorded and propagated.
 
     Parameters
     ----------
@@ -218,7 +219,7 @@ class ClipValue(Description):
 
     @property
     def bound(self) -> float:
-        """The largest size of an entry."""
+        """The largest absolute value of an entry."""
         return self.limit
 
 
@@ -234,12 +235,12 @@ class Described(Part):
 
     @property
     def allowed(self) -> str:
-        """What is allowed, in words."""
+        """The allowed values, for messages."""
         return f"a vgsim.{self.kind.__name__} or None"
 
     @property
     def kinds(self) -> tuple[type[Description], ...]:
-        """The classes of what is allowed."""
+        """The allowed classes."""
         return (self.kind,)
 
     def check(self, argument: str, value: Any, of: str = "") -> Any:
@@ -249,15 +250,15 @@ class Described(Part):
         return value
 
     def to_json(self, value: Any) -> Any:
-        """Return its kind and fields."""
+        """Return the kind and fields of the part, or None."""
         return None if value is None else value.to_dict()
 
     def from_json(self, value: Any) -> Any:
-        """Build it from its kind and fields."""
+        """Build the part from its kind and fields."""
         return None if value is None else self.kind.from_dict(value)
 
     def parse(self, text: str) -> Any:
-        """Read the first field, and others as ``2:style=pre,skip=0.5``."""
+        """Read the first field and the others, as in ``2:style=pre,skip=0.5``."""
         first, *others = self.kind._fields.values()
         word, given = split_parameters(text, "2:style=pre,skip=0.5")
         known = [field.name for field in others]
@@ -267,18 +268,18 @@ class Described(Part):
         return self.kind(**{first.name: first.domain.parse(word), **given})
 
     def text(self, value: Any) -> str:
-        """Return it as the command line takes it."""
+        """Return the part as a word of the command line."""
         (_, first), *others = value._values().items()
         changed = value.to_dict()
         rest = ",".join(f"{name}={part}" for name, part in others if name in changed)
         return f"{first}:{rest}" if rest else str(first)
 
     def assembled(self, argument: str, whole: Any, parts: Mapping[str, Any]) -> Any:
-        """Make it of its fields, as sweep has them."""
+        """Build the part from its fields."""
         return self.of(argument, parts)
 
     def of(self, argument: str, parts: Mapping[str, Any]) -> Any:
-        """Make it of its fields."""
+        """Build the part from its fields."""
         for name in parts:
             if name not in self.fields:
                 raise type_error(argument, f"has the fields {', '.join(self.fields)}, got {name!r}")
@@ -286,7 +287,7 @@ class Described(Part):
 
 
 class Variant(Described):
-    """A part of one of several kinds, told apart by their only field; each has its own option."""
+    """A part of one of several kinds with one field each; each kind has its own option."""
 
     def __init__(self, **kinds: type[Description]) -> None:
         self.by_suffix = kinds
@@ -294,27 +295,27 @@ class Variant(Described):
 
     @property
     def kinds(self) -> tuple[type[Description], ...]:
-        """The classes of what is allowed."""
+        """The allowed classes."""
         return tuple(self.by_suffix.values())
 
     @property
     def allowed(self) -> str:
-        """What is allowed, in words."""
+        """The allowed values, for messages."""
         return ", ".join(f"a vgsim.{kind.__name__}" for kind in self.kinds) + " or None"
 
     def from_json(self, value: Any) -> Any:
-        """Build it from its kind and fields."""
+        """Build the part from its kind and fields."""
         kinds = {kind.__name__: kind for kind in self.kinds}
         name = value.get("kind") if isinstance(value, Mapping) else None
         known = kinds.get(str(name), self.kinds[0])
         return None if value is None else known.from_dict(value)
 
     def text(self, value: Any) -> str:
-        """Return the value of its only field."""
+        """Return the value of the only field of the part."""
         return str(value.bound)
 
     def of(self, argument: str, parts: Mapping[str, Any]) -> Any:
-        """Make it of its only field."""
+        """Build the part from its only field."""
         names = dict(zip(self.fields, self.kinds, strict=True))
         if len(parts) != 1 or next(iter(parts)) not in names:
             raise type_error(argument, f"needs one of {' and '.join(names)}, got {list(parts)}")

@@ -1,1 +1,1 @@
-"""What a run gives: samples, curves, tables and files."""
+"""Results of runs: samples, curves, tables and files."""

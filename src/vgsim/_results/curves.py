@@ -1,4 +1,4 @@
-"""Curves: the law of R_l = log10(‖G_l‖ / ‖G_D‖) at several places, in the order of their number."""
+"""Curves: the law of R_l = log10(‖G_l‖ / ‖G_D‖) at several places, in increasing order."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _SHARE = Number("a number from 0 to 1", lambda q: 0 <= q <= 1)
 
 
 class Curve:
-    """What a depth curve and a profile share: columns of R at k places.
+    """Base of depth curves and layer profiles: columns of R at k places.
 
-    Subclasses say which sample and layer each place is, and how far apart they are.
+    Subclasses define the samples and the layer of each place, and its distance D − l.
     """
 
     _place = "depth"
@@ -54,12 +54,12 @@ class Curve:
         Returns
         -------
         Estimate
-            Of arrays of shape (k,); each interval holds by itself.
+            Its fields are arrays of shape (k,); the intervals are pointwise.
 
         Raises
         ------
         TypeError, ValueError
-            If an argument is unknown or does not belong to the event.
+            If an argument is unknown or does not apply to the event.
 
         Examples
         --------
@@ -75,7 +75,7 @@ class Curve:
         return _stacked(found)
 
     def quantile(self, q: float, confidence_level: float = 0.95) -> Estimate:
-        """Estimate a quantile of R at every place; dead samples count as −inf.
+        """Estimate a quantile of R, in decades, at every place; dead samples count as −inf.
 
         Parameters
         ----------
@@ -86,12 +86,12 @@ class Curve:
         Returns
         -------
         Estimate
-            Of arrays of shape (k,), in decades; the limits are order statistics.
+            Its fields are arrays of shape (k,), in decades; the limits are order statistics.
 
         Raises
         ------
         TypeError, ValueError
-            If an argument is no number between 0 and 1.
+            If an argument is not a number between 0 and 1.
 
         Examples
         --------
@@ -116,12 +116,13 @@ class Curve:
         Returns
         -------
         Estimate
-            Of arrays of shape (k,), in decades; intervals of the bootstrap.
+            Its fields are arrays of shape (k,), in decades; bootstrap intervals.
 
         Raises
         ------
         TypeError, ValueError
-            If fewer than two samples are alive somewhere, or the level is not between 0 and 1.
+            If at some place fewer than two samples are not dead, or the level is not between 0
+            and 1.
 
         Examples
         --------
@@ -142,12 +143,13 @@ class Curve:
         Returns
         -------
         Estimate
-            Of arrays of shape (k,), in squared decades; intervals of the bootstrap.
+            Its fields are arrays of shape (k,), in squared decades; bootstrap intervals.
 
         Raises
         ------
         TypeError, ValueError
-            If fewer than two samples are alive somewhere, or the level is not between 0 and 1.
+            If at some place fewer than two samples are not dead, or the level is not between 0
+            and 1.
 
         Examples
         --------
@@ -159,10 +161,10 @@ class Curve:
         return _stacked([s.variance_interval(layer, confidence_level) for s, layer in self._points])
 
     def depth_scale(self, confidence_level: float = 0.95) -> DepthScale:
-        """Fit how fast mean and variance of ln(‖G_l‖²/‖G_D‖²) change with the distance D − l.
+        """Estimate the growth per layer of mean and variance of ln(‖G_l‖²/‖G_D‖²).
 
-        Weighted least squares with an intercept, intervals by the bootstrap. Places where the
-        distance is 0, or fewer than two samples are alive, are left out.
+        Weighted least squares against the distance D − l with an intercept, and bootstrap
+        intervals. Places at distance 0, or where fewer than two samples are not dead, are left out.
 
         Parameters
         ----------
@@ -175,7 +177,7 @@ class Curve:
         Raises
         ------
         TypeError, ValueError
-            If fewer than two places are left, or the level is no number between 0 and 1.
+            If fewer than two places are left, or the level is not a number between 0 and 1.
 
         Examples
         --------
@@ -191,7 +193,7 @@ class Curve:
         }
         if len(columns) < 2:
             raise ValueError(
-                f"depth_scale needs two or more {self._place}s before the last layer with two or "
+                f"depth_scale needs two or more {self._place}s before the last, each with two or "
                 f"more samples that are not dead, got {len(columns)}"
             )
         return fit_depth_scale(
@@ -209,7 +211,7 @@ class Curve:
         method: str = "wilson",
         theory: bool = True,
     ) -> str:
-        """Write the curve as a table: the probability of an event, mean and standard deviation.
+        """Return the curve as a table: the probability of an event, mean and std of R.
 
         Parameters
         ----------
@@ -218,7 +220,7 @@ class Curve:
         event, threshold, dtype, confidence_level, method
             As for :meth:`Samples.probability`.
         theory : bool, default True
-            Whether to put beside each measured number what the theory says, where there is one.
+            Whether to add columns of theoretical values, where a theory applies.
 
         Returns
         -------
@@ -275,7 +277,7 @@ class Curve:
         return columns
 
     def _moments(self, confidence_level: float) -> dict[str, Estimate]:
-        """Return mean and std at every place, NaN where fewer than two samples are alive."""
+        """Return mean and std at every place, NaN where fewer than two samples are not dead."""
         parts = np.full((3, len(self._points), 2), np.nan)
         for place, ratio in enumerate(self._ratios()):
             if np.count_nonzero(ratio > -np.inf) >= 2:
@@ -313,7 +315,7 @@ class Curve:
 
 
 def _stacked(found: Sequence[Estimate] | Sequence[Probability]) -> Estimate:
-    """Return estimates at k places as one of arrays."""
+    """Return estimates at k places as one Estimate of arrays of shape (k,)."""
     estimate, low, high = np.array([[e.estimate, e.low, e.high] for e in found]).T
     return Estimate(estimate, low, high, found[0].confidence_level, found[0].method)
 
@@ -321,7 +323,7 @@ def _stacked(found: Sequence[Estimate] | Sequence[Probability]) -> Estimate:
 class LayerProfile(Curve):
     """The law of R_l = log10(‖G_l‖ / ‖G_D‖) against the layer l, from one run.
 
-    The same networks are behind every layer: estimates of different layers are dependent.
+    Estimates at different layers come from the same networks, so they are dependent.
 
     Attributes
     ----------

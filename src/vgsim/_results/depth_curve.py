@@ -26,22 +26,23 @@ __all__ = ["DepthCurve"]
 class DepthCurve(Curve):
     """The law of R_0 = log10(‖G_0‖ / ‖G_D‖) against the depth D, from independent runs.
 
-    :func:`depth_curve` makes it; so does ``DepthCurve(runs)`` from runs of one network at
+    Returned by :func:`depth_curve`. ``DepthCurve(runs)`` makes one from runs of one network at
     increasing depths.
 
     Attributes
     ----------
     network : MLP or RNN
-        At the greatest depth.
+        The network at the greatest depth.
     depths : int64 array, shape (k,)
     n_samples : int
-        Networks at each depth; of runs of different lengths the least.
+        Number of samples at each depth; the smallest if it varies.
     samples : list of k Samples
 
     Raises
     ------
     TypeError, ValueError
-        If the runs differ in more than their depth, which must increase, or lack layer 0.
+        If the runs differ in more than their depth, do not have increasing depths, or did not
+        record layer 0.
 
     Examples
     --------
@@ -80,13 +81,13 @@ class DepthCurve(Curve):
         confidence_level: float = 0.95,
         method: str = "wilson",
     ) -> Estimate:
-        """Estimate the depth where the probability of an event rises to a level.
+        """Estimate the depth at which the probability of an event rises to a level.
 
-        Between neighbouring depths the level's quantile of R is interpolated, its mean and variance
-        linearly in depth: exact for a log-normal norm whose logarithm has mean and variance linear
-        in depth, and good to first order in the skewness. On a grid so coarse that they are not
-        linear between two depths the interval does not know the error of interpolation. For "dead",
-        the logarithm of the surviving fraction is linear.
+        Between neighbouring depths, the quantile of R at the level is interpolated with mean and
+        variance of R linear in the depth. This is exact if the norm is log-normal and these are
+        linear, and accurate to first order in the skewness. The interval does not include the error
+        of this interpolation, which matters on a coarse grid of depths. For "dead", the logarithm
+        of the fraction of networks that are not dead is interpolated linearly.
 
         Parameters
         ----------
@@ -98,15 +99,15 @@ class DepthCurve(Curve):
         Returns
         -------
         Estimate
-            The first depth where the probability rises to the level, a float, and the hull of the
-            depths where the band of intervals contains the level. Its ends are 0 and ∞ where the
-            depths do not reach far enough.
+            The first depth at which the probability rises to the level, a float. The limits are
+            the smallest and the largest depth at which the confidence band contains the level, 0
+            and ∞ if these are outside the simulated depths.
 
         Raises
         ------
         TypeError, ValueError
             If an argument is unknown or out of range, or the probability does not rise to the
-            level between two of the depths; the message says what it is at the first and the last.
+            level within the depths; the message shows it at the first and the last depth.
 
         Examples
         --------
@@ -152,7 +153,7 @@ class DepthCurve(Curve):
         some = self.samples[0]
         shortest = self.network.with_depth(int(self.depths[0]))
         return (
-            f"R = log10(|G_0| / |G_D|) of {self.n_samples:,} networks a depth, "
+            f"R = log10(|G_0| / |G_D|) of {self.n_samples:,} networks per depth, "
             f"{shortest!r} and deeper{some._batch}, seed {some.seed}\n"
             f"{event_in_words(event, threshold, dtype)}; "
             f"{100 * confidence_level:g} % intervals ({method}, bootstrap); "
@@ -160,7 +161,7 @@ class DepthCurve(Curve):
         )
 
     def to_dataframe(self) -> pandas.DataFrame:
-        """Return every sample as a row of a ``pandas.DataFrame``, with the index depth and sample.
+        """Return a ``pandas.DataFrame`` with one row per sample and the index (depth, sample).
 
         Raises
         ------
@@ -180,9 +181,9 @@ class DepthCurve(Curve):
         return pandas.concat(frames, keys=self.depths.tolist(), names=[self._place])
 
     def to_xarray(self) -> xarray.Dataset:
-        """Return everything as an ``xarray.Dataset`` with dimensions depth and sample.
+        """Return all samples as an ``xarray.Dataset`` with dimensions depth and sample.
 
-        Where a depth has fewer samples, or other indices, values are missing (NaN).
+        Values are missing (NaN) where a depth has no sample with that index.
 
         Raises
         ------
@@ -206,7 +207,7 @@ class DepthCurve(Curve):
 
 
 def _check_runs(runs: Sequence[Samples]) -> None:
-    """Refuse runs that are no curve."""
+    """Refuse runs that differ in more than their depth."""
     for run in runs:
         if not isinstance(run, Samples):
             raise type_error("samples", f"must be vgsim.Samples, got {brief(run)}")

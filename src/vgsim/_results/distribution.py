@@ -1,4 +1,4 @@
-"""What samples of the log10 gradient ratio say of its distribution."""
+"""Statistics of samples of the log10 gradient ratio."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 
 
 class Distribution:
-    """The distribution of R_l = log10(‖G_l‖ / ‖G_D‖), of which a subclass has samples."""
+    """The distribution of R_l = log10(‖G_l‖ / ‖G_D‖); subclasses hold the samples."""
 
     network: Network
     seed: int
@@ -30,30 +30,30 @@ class Distribution:
     layers: NDArray[np.int64]
 
     def __len__(self) -> int:
-        """How many samples there are."""
+        """Return the number of samples."""
         raise NotImplementedError
 
     def _quantity(self, event: str, name: str, layer: int) -> Floats:
-        """Return the quantity of an event's condition at one layer, shape (n,)."""
+        """Return the quantity that defines an event at one layer, shape (n,)."""
         raise NotImplementedError
 
     def _ratio(self, layer: int) -> Floats:
-        """R_l of one layer, shape (n,), −inf where dead; refuses a layer that was not recorded."""
+        """R_l of one layer, shape (n,), −inf where dead; ValueError if it was not recorded."""
         raise NotImplementedError
 
     @property
     def _batch(self) -> str:
-        """Batch size and loss, in words, where they are not the usual ones."""
+        """Batch size and loss for titles, "" if they are the defaults."""
         size = f", batches of {self.batch_size}" if self.batch_size > 1 else ""
         return size + (f", loss {self.loss!r}" if self.loss != "linear" else "")
 
     def column(self, layer: int) -> int:
-        """Return which column of the (n, k) arrays holds a layer.
+        """Return the column of a layer in the (n, k) arrays.
 
         Raises
         ------
         TypeError, ValueError
-            If `layer` is not an int, or not one of those recorded.
+            If `layer` is not an int, or was not recorded.
 
         Examples
         --------
@@ -79,19 +79,18 @@ class Distribution:
         event : str
             "vanishing": ‖G_l‖/‖G_D‖ < threshold. "exploding": ‖G_l‖/‖G_D‖ > 1/threshold.
             "healthy": neither. "dead": G_l = 0 exactly; it counts as vanishing too.
-            "underflow", "overflow": stored in `dtype`, the gradient would be lost somewhere between
-            the last layer and layer l, because the RMS of an entry falls below half the smallest
-            subnormal number, or exceeds the largest finite one.
+            "underflow", "overflow": the RMS of the entries of one of G_l … G_D is below half the
+            smallest subnormal number of `dtype`, or above its largest finite number.
         layer : int, default 0
-            The layer l, one of those recorded: layer 0, the input, only if it was.
+            The layer l, which must have been recorded; 0 is the input.
         threshold : float, default 1e-6
             For vanishing, exploding and healthy; 0 < threshold <= 1.
         dtype : {"float16", "bfloat16", "float32"} or the NumPy dtype
-            For underflow and overflow, which need it.
+            Required for underflow and overflow.
         confidence_level : float, default 0.95
         method : {"wilson", "exact", "anytime"}, default "wilson"
-            The interval: Wilson's, the exact one of Clopper and Pearson, or the wider one that
-            stays valid if the number of samples was chosen by looking at them.
+            The interval: Wilson, Clopper–Pearson ("exact"), or a wider interval ("anytime") that
+            stays valid if the number of samples depends on the samples, as with a stop rule.
 
         Returns
         -------
@@ -101,7 +100,7 @@ class Distribution:
         Raises
         ------
         TypeError, ValueError
-            If an argument is none of the above, or does not belong to the event.
+            If an argument is none of the above, or does not apply to the event.
         AttributeError
             If the run did not record "gradient".
 
@@ -124,8 +123,8 @@ class Distribution:
     def quantile(self, q: ArrayLike, layer: int = 0) -> float | Floats:
         """Return quantiles of R_l = log10(‖G_l‖ / ‖G_D‖); dead samples count as −inf.
 
-        Linear interpolation between order statistics, NumPy's default; with any weight on a dead
-        sample the quantile is −inf.
+        Linear interpolation between order statistics, as NumPy's default; between a dead sample and
+        another the quantile is −inf.
 
         Parameters
         ----------
@@ -160,7 +159,7 @@ class Distribution:
         Raises
         ------
         ValueError
-            If all samples are dead there, or the layer was not recorded.
+            If all samples are dead at layer l, or the layer was not recorded.
 
         Examples
         --------
@@ -174,12 +173,12 @@ class Distribution:
     def std(self, layer: int = 0) -> float:
         """Return the standard deviation of R_l over the samples that are not dead at layer l.
 
-        The sum of squares is divided by their number less one.
+        The sum of squares is divided by the number of these samples minus 1.
 
         Raises
         ------
         ValueError
-            If fewer than two samples are alive there, or the layer was not recorded.
+            If fewer than two samples are not dead at layer l, or the layer was not recorded.
 
         Examples
         --------
@@ -191,7 +190,7 @@ class Distribution:
         return float(self._living("std", layer, 2).std(ddof=1))
 
     def cdf(self, x: ArrayLike, layer: int = 0) -> float | Floats:
-        """Return the fraction of samples with R_l <= x; the dead ones are at −inf.
+        """Return the fraction of samples with R_l <= x; dead samples count as −inf.
 
         Parameters
         ----------
@@ -225,10 +224,10 @@ class Distribution:
     def quantile_interval(
         self, q: ArrayLike, layer: int = 0, confidence_level: float = 0.95
     ) -> Estimate:
-        """Estimate quantiles of R_l, with intervals between order statistics.
+        """Estimate quantiles of R_l, with order statistics as limits of the intervals.
 
-        They hold whatever the law, and cover at least as often as `confidence_level` says. Dead
-        samples count as −inf.
+        For every law of R_l the coverage is at least `confidence_level`. Dead samples count as
+        −inf.
 
         Parameters
         ----------
@@ -236,18 +235,18 @@ class Distribution:
             Between 0 and 1.
         layer : int, default 0
         confidence_level : float, default 0.95
-            Between 0 and 1; for each quantile by itself.
+            Between 0 and 1; of each interval separately.
 
         Returns
         -------
         Estimate
-            Of floats, or of arrays of the shape of `q`. A limit is infinite where the samples are
-            too few for it.
+            Its fields are floats, or arrays of the shape of `q`. A limit is infinite if there are
+            too few samples.
 
         Raises
         ------
         TypeError, ValueError
-            If `q` or the level is no number between 0 and 1, or the layer was not recorded.
+            If `q` or the level is not a number between 0 and 1, or the layer was not recorded.
 
         Examples
         --------
@@ -262,8 +261,8 @@ class Distribution:
     def mean_interval(self, layer: int = 0, confidence_level: float = 0.95) -> Estimate:
         """Estimate the mean of R_l over the samples that are not dead, by the bootstrap.
 
-        SciPy's bootstrap, bias-corrected and accelerated; from more than 200 samples it resamples
-        200 groups of them. The same samples give the same interval.
+        SciPy's bootstrap with bias correction and acceleration (BCa), with a fixed seed. More than
+        200 samples are resampled as 200 groups.
 
         Parameters
         ----------
@@ -295,7 +294,7 @@ class Distribution:
     def variance_interval(self, layer: int = 0, confidence_level: float = 0.95) -> Estimate:
         """Estimate the variance of R_l over the samples that are not dead, by the bootstrap.
 
-        As :meth:`mean_interval`; the estimate is the square of :meth:`std`.
+        The method is that of :meth:`mean_interval`; the estimate is the square of :meth:`std`.
 
         Parameters
         ----------
@@ -329,25 +328,25 @@ class Distribution:
     def lognormal_fit(
         self, layer: int = 0, confidence_level: float = 0.95
     ) -> lognormal_fit.LogNormalFit:
-        """Compare the law of ‖G_l‖/‖G_D‖ with a log-normal one, and with the exact one if known.
+        """Compare the law of ‖G_l‖/‖G_D‖ with a log-normal law, and with the exact law if known.
 
         Parameters
         ----------
         layer : int, default 0
         confidence_level : float, default 0.95
-            Of the moments' intervals; between 0 and 1.
+            Between 0 and 1, of the intervals of the moments.
 
         Returns
         -------
         LogNormalFit
-            Moments of ln(‖G_l‖²/‖G_D‖²) over the samples that are not dead, and the tests of
-            Kolmogorov and Smirnov (in Lilliefors's form) and of Anderson and Darling.
+            Moments of ln(‖G_l‖²/‖G_D‖²) over the samples that are not dead, and the
+            Kolmogorov–Smirnov (Lilliefors) and Anderson–Darling tests.
 
         Raises
         ------
         TypeError, ValueError
-            If fewer than eight samples are alive there or all are equal, the layer was not
-            recorded, or the level is no number between 0 and 1.
+            If fewer than eight samples are not dead at layer l or all are equal, the layer was not
+            recorded, or the level is not a number between 0 and 1.
 
         Examples
         --------
@@ -363,7 +362,7 @@ class Distribution:
         return lognormal_fit.fit(living, ratio.size - living.size, confidence_level, law)
 
     def _living(self, name: str, layer: int, needed: int) -> Floats:
-        """R_l of the samples that are not dead, of which `name` needs some; shape (n_alive,)."""
+        """R_l of the samples that are not dead, shape (m,); ValueError if m < `needed`."""
         ratio = self._ratio(layer)
         living = ratio[ratio > -np.inf]
         require_living(name, needed, living.size, ratio.size, layer)

@@ -1,4 +1,4 @@
-"""What can become of a gradient: the conditions of the events, and their checks."""
+"""The events of a gradient, such as vanishing: their conditions and checks."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ __all__ = [
     "require_living",
 ]
 
-LOG10_RANGE = {  # of half the smallest subnormal number, and of the largest finite one
+LOG10_RANGE = {  # log10 of half the smallest subnormal number, and of the largest finite number
     "float16": (-25 * math.log10(2), math.log10(65504)),
     "bfloat16": (-134 * math.log10(2), math.log10((2 - 2**-7) * 2.0**127)),
     "float32": (-150 * math.log10(2), math.log10((2 - 2**-23) * 2.0**127)),
@@ -47,9 +47,10 @@ class Condition(NamedTuple):
     quantity
         "ratio", R_l = log10(‖G_l‖/‖G_D‖), or "rms_min" or "rms_max" of `Samples`.
     holds
-        Where the event happened, of an array of the quantity.
+        Maps an array of the quantity to a bool array: whether the event happened.
     distance
-        How far from the event, in the quantity's decades: negative where it happened.
+        Maps an array of the quantity to its distance from the bound of the event, in decades:
+        negative where the event happened.
     """
 
     quantity: str
@@ -58,7 +59,7 @@ class Condition(NamedTuple):
 
 
 def condition(event: str, threshold: float = THRESHOLD, dtype: str | None = None) -> Condition:
-    """Return the condition of an event, which `checked_event` allows.
+    """Return the condition of an event that has passed `checked_event`.
 
     Examples
     --------
@@ -87,7 +88,7 @@ def condition(event: str, threshold: float = THRESHOLD, dtype: str | None = None
 
 
 def column_of(layer: int, layers: NDArray[np.int64], done: str) -> int:
-    """Return the place of a layer among those recorded, or tallied: `done` says which.
+    """Return the index of a layer in `layers`; `done` is "recorded" or "tallied", for messages.
 
     Examples
     --------
@@ -96,7 +97,7 @@ def column_of(layer: int, layers: NDArray[np.int64], done: str) -> int:
     >>> column_of(10, np.array([0, 10]), "recorded")
     1
     """
-    problem = f"must be one of those {done}, {layers.tolist()}, got {brief(layer)}"
+    problem = f"must be one of the {done} layers, {layers.tolist()}, got {brief(layer)}"
     if not isinstance(wanted := plain(layer), int):
         raise type_error("layer", problem)
     found = np.flatnonzero(layers == wanted)
@@ -107,7 +108,7 @@ def column_of(layer: int, layers: NDArray[np.int64], done: str) -> int:
 
 
 def require_living(name: str, needed: int, living: int, n: int, layer: int) -> None:
-    """Refuse a statistic that needs more samples than are not dead at a layer.
+    """Raise ValueError if fewer samples than a statistic needs are not dead at a layer.
 
     Examples
     --------
@@ -126,7 +127,7 @@ def require_living(name: str, needed: int, living: int, n: int, layer: int) -> N
 def checked_event(
     event: object, threshold: object = THRESHOLD, dtype: object = None
 ) -> tuple[str, float, str | None]:
-    """Return an event, its threshold and its dtype by name, each of its own kind and the event's.
+    """Return an event, its threshold and the name of its dtype; refuse those that do not apply.
 
     Examples
     --------
@@ -154,7 +155,7 @@ def checked_event(
 
 
 def event_in_words(event: str, threshold: float, dtype: DTypeLike | None) -> str:
-    """Say what an event is, in decades of R.
+    """Return the definition of an event for titles, with R in decades.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Files of any kind: written whole or not at all, and read only if they are regular ones."""
+"""Files: atomic writing, and reading of regular files only."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ __all__ = ["check_new", "check_writable", "regular", "whole"]
 
 @contextmanager
 def whole(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give the name under which to write what shall be at `path`, whole or not at all.
+    """Write a file atomically: yield a temporary path, and rename that file to `path` at the end.
 
-    It is a hidden name beside `path`. After the block that file is flushed to the disk and
-    renamed, and its folder is flushed: a reader never sees half of it, and an interruption leaves
-    what was there before.
+    The temporary file is hidden and in the folder of `path`. After the block it is flushed to disk
+    and renamed, and the folder is flushed. A reader never sees an incomplete file, and an
+    interruption leaves the previous file in place.
 
     Parameters
     ----------
@@ -32,9 +32,9 @@ def whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     Raises
     ------
     TypeError, ValueError
-        If `path` is no path, or names a folder.
+        If `path` is not a path, or is a folder.
     OSError
-        If the file cannot be written; it names `path`.
+        If the file cannot be written; the error names `path`.
 
     Examples
     --------
@@ -56,22 +56,22 @@ def whole(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def check_new(path: Path) -> None:
-    """Refuse a path, the argument `out`, where something is already."""
+    """Refuse a path, the argument `out`, at which a file or folder exists."""
     if path.exists() or path.is_symlink():
         raise value_error(
-            "out", f"{path} exists, and is not overwritten: remove it or name another"
+            "out", f"{path} exists, and is not overwritten: remove it or choose another path"
         )
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:
-    """Refuse a path that `whole` could not write now; nothing is left behind.
+    """Refuse a path to which `whole` could not write now; leave no file behind.
 
     Raises
     ------
     TypeError, ValueError
-        If `path` is no path, or names a folder.
+        If `path` is not a path, or is a folder.
     OSError
-        If no file can be made there.
+        If no file can be created there.
 
     Examples
     --------
@@ -85,14 +85,14 @@ def check_writable(path: str | os.PathLike[str]) -> None:
 
 
 def regular(path: str | os.PathLike[str]) -> BinaryIO:
-    """Open a regular file for reading; a pipe or a device, which may have no end, is refused.
+    """Open a regular file for reading; refuse pipes and devices, which may be endless.
 
     Raises
     ------
     TypeError, ValueError
-        If `path` is no path, or there is no regular file.
+        If `path` is not a path, or not a regular file.
     OSError
-        If it cannot be read.
+        If the file cannot be read.
 
     Examples
     --------
@@ -103,7 +103,7 @@ def regular(path: str | os.PathLike[str]) -> BinaryIO:
     """
     text = _text(path)
     mode = os.stat(text).st_mode
-    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # a folder is an OSError of open
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # open refuses a folder
         raise value_error("path", f"must name a regular file, got {brief(text)}")
     return open(text, "rb")
 
@@ -126,7 +126,7 @@ def _text(path: object) -> str:
 
 @contextmanager
 def _temporary(path: Path) -> Iterator[Path]:
-    """Name a file beside `path` that is gone at the end; an OSError is about `path`."""
+    """Yield a temporary path beside `path`, deleted at the end; an OSError names `path`."""
     temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
         yield temporary
@@ -138,12 +138,12 @@ def _temporary(path: Path) -> Iterator[Path]:
 
 
 def _flush(path: Path) -> None:
-    """Flush a file, or which files a folder holds, to the disk."""
+    """Flush a file, or the entries of a folder, to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno != errno.EINVAL or not path.is_dir():  # some file systems flush no folders
+        if error.errno != errno.EINVAL or not path.is_dir():  # not supported by all file systems
             raise
     finally:
         os.close(descriptor)

@@ -1,4 +1,4 @@
-"""Arrays in the labelled containers of others: xarray and pandas."""
+"""Results as xarray datasets and pandas data frames."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ __all__ = ["attributes", "dataset", "frame", "imported"]
 
 Variables = Mapping[str, tuple[tuple[str, ...], Any, str, str]]  # dimensions, array, meaning, units
 COORDINATES = {
-    "sample": "number of the sample under its seed",
+    "sample": "index of the sample under its seed",
     "layer": "layer l, 0 is the input",
     "weight_layer": "layer l of W_l",
     "saturation_layer": "layer l with units, 1 or more",
-    "direction": "number of the direction, 1 is the one that is stretched most",
+    "direction": "number of the direction; direction 1 is stretched most",
 }
 
 
 def imported(module: str, what: str) -> Any:
-    """Return a module of a package that is needed for `what`.
+    """Import an optional module that is needed for `what`.
 
     Raises
     ------
     ImportError
-        If it is not installed; the message says what to install.
+        If it is not installed; the message names the package to install.
 
     Examples
     --------
@@ -54,7 +54,7 @@ def dataset(
     ----------
     variables : mapping of str to (dimensions, array, meaning, units)
     coordinates : mapping of str to array
-        Values along dimensions out of `COORDINATES`.
+        Values along dimensions named in `COORDINATES`.
     attributes : mapping of str to str or number
 
     Examples
@@ -82,10 +82,10 @@ def dataset(
 def frame(
     variables: Variables, index: Any, layers: Any, shared: bool, attributes: Mapping[str, Any]
 ) -> pandas.DataFrame:
-    """Return arrays of samples and layers as a tidy ``pandas.DataFrame``: a row a pair.
+    """Return arrays as a tidy ``pandas.DataFrame``: one row per sample and layer.
 
-    What belongs to a sample, or to weights that all layers share, is repeated in each of its rows;
-    what layer 0 has not is missing there.
+    Values per sample, and those of weights that all layers share, are repeated in all rows of the
+    sample. Values that layer 0 does not have are missing (NaN).
     """
     library = imported("pandas", "to_dataframe")
     shape = len(index), layers.size
@@ -105,7 +105,7 @@ def frame(
 
 
 def attributes(made: Any, names: Iterable[str]) -> dict[str, Any]:
-    """Return what made a result, flat and as strings and numbers, as netCDF wants attributes."""
+    """Return the named attributes and the provenance of a result as flat netCDF attributes."""
     values = {name: getattr(made, name) for name in names}
     return {
         "network": made.network.canonical_json(),

@@ -1,4 +1,4 @@
-"""Files of arrays with a JSON header: .npz without pickle and compression, under a seal."""
+"""Files of arrays with a JSON header: .npz without pickle or compression, with a SHA-256."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from vgsim._results import files
 __all__ = ["VERSION", "array_of", "read", "write"]
 
 VERSION = 2
-SEAL = 64  # bytes at the end, the comment of the zip file: SHA-256, in hex, of all before them
-END = struct.Struct("<4s18x")  # of a zip file, before its comment
-MEMBER = struct.Struct("<4s2x2H16x2H")  # flags, method, lengths of the name and of what follows it
-SIZES = struct.Struct("<4x2Q")  # of a member, and of its bytes in the file
+SEAL = 64  # length of the comment of the zip file: the SHA-256, in hex, of all bytes before it
+END = struct.Struct("<4s18x")  # the end record of a zip file, without its comment
+MEMBER = struct.Struct("<4s2x2H16x2H")  # flags, method, lengths of the name and the extra field
+SIZES = struct.Struct("<4x2Q")  # sizes of a member, uncompressed and in the file
 KIND = re.compile(r"[\w.]{1,80}")
 NPY = re.compile(
     rb"\x93NUMPY\x01\x00..{'descr': '([<>|][biufS]\d{1,9})', 'fortran_order': (True|False), "
@@ -35,25 +35,25 @@ NPY = re.compile(
 def write(
     path: str | os.PathLike[str], kind: str, header: Mapping[str, Any], arrays: Mapping[str, Any]
 ) -> None:
-    """Write `arrays` and a JSON `header` to `path`, whole or not at all: see `files.whole`.
+    """Write `arrays` and a JSON `header` to `path` atomically: see `files.whole`.
 
     Parameters
     ----------
     path : path-like
-        Taken as it is: no ending is added.
+        Used unchanged: no ending is added.
     kind : str
-        What the file holds; `read` asks for it.
+        The type of the contents, which `read` checks.
     header : mapping
-        Anything JSON can say.
+        JSON types.
     arrays : mapping of str to array
-        Named as ``numpy.load(path)`` will show them, beside "header".
+        By the names that ``numpy.load(path)`` shows, in addition to "header".
 
     Raises
     ------
     TypeError, ValueError
-        If `path` is no path, or names a folder.
+        If `path` is not a path, or is a folder.
     OSError
-        If the file cannot be written; it names `path`.
+        If the file cannot be written; the error names `path`.
 
     Examples
     --------
@@ -83,13 +83,13 @@ def write(
 def read(
     path: str | os.PathLike[str], *kinds: str
 ) -> tuple[str, dict[str, Any], dict[str, NDArray[Any]]]:
-    """Read what `write` wrote; memory is taken for what the file really holds.
+    """Read a file that `write` wrote; memory is allocated for its actual size only.
 
     Parameters
     ----------
     path : path-like
     *kinds : str
-        What the file may hold.
+        The allowed types of the contents.
 
     Returns
     -------
@@ -101,12 +101,12 @@ def read(
     Raises
     ------
     TypeError
-        If `path` is no path.
+        If `path` is not a path.
     OSError
         If the file cannot be read.
     ValueError
-        If it is damaged, of another kind, or of another version of the format. Who forges a file
-        can seal it too: what the header and the arrays say is not checked here.
+        If the file is damaged, of another kind, or of another version of the format. The SHA-256
+        does not detect forgery, and the contents of header and arrays are not checked here.
     """
     with files.regular(path) as file:
         try:
@@ -114,7 +114,7 @@ def read(
             header = _parsed(arrays.pop("header").item().decode("ascii"))
             found, version = header.pop("format"), header.pop("version")
             if not KIND.fullmatch(found) or type(version) is not int:
-                raise ValueError("it does not say what it holds, in which format")
+                raise ValueError("the header has no kind and format version")
         except (LookupError, TypeError, AttributeError, ValueError, RecursionError) as error:
             raise ValueError(f"{path} is damaged, or not an .npz file of vgsim") from error
     if found not in kinds:
@@ -125,12 +125,12 @@ def read(
 
 
 def array_of(content: bytes) -> NDArray[Any]:
-    """Return the array of numbers, or the bytes, of an .npy file; it is read-only.
+    """Return the read-only array of numbers or bytes of an .npy file.
 
     Raises
     ------
     ValueError
-        If it is anything else, or of another size than its header says.
+        If the file holds anything else, or its size differs from that in its header.
 
     Examples
     --------
@@ -144,23 +144,23 @@ def array_of(content: bytes) -> NDArray[Any]:
     """
     match = NPY.match(content)
     if match is None:
-        raise ValueError("no header of an array of numbers")
+        raise ValueError("it has no header of an array of numbers")
     try:
         dtype = np.dtype(match[1].decode())
     except TypeError as error:
-        raise ValueError("no numbers of a known kind") from error
+        raise ValueError("its dtype is unknown") from error
     shape = [int(size) for size in match[3].split(b",") if size]
     if dtype.itemsize * math.prod(shape) != len(content) - match.end():
-        raise ValueError(f"not the size of an array of shape {shape}")
+        raise ValueError(f"its size is not that of an array of shape {shape}")
     array: NDArray[Any] = np.ndarray(math.prod(shape), dtype, content, match.end())
     return array.reshape(shape, order="F" if match[2] == b"True" else "C")
 
 
 def _arrays(file: BinaryIO, end: int) -> dict[str, NDArray[Any]]:
-    """Return the members of a zip file, whose comment begins at `end`, if they are as written."""
+    """Return the members of a zip file whose comment begins at `end`; refuse a damaged file."""
     file.seek(max(0, end - END.size))
     if not file.read(4) == b"PK\x05\x06" or _digest(file, end) != file.read():
-        raise ValueError("it is not sealed")
+        raise ValueError("its SHA-256 is missing or wrong")
     file.seek(0)
     found: dict[str, NDArray[Any]] = {}
     while (head := file.read(MEMBER.size)).startswith(b"PK\x03\x04"):
@@ -168,15 +168,15 @@ def _arrays(file: BinaryIO, end: int) -> dict[str, NDArray[Any]]:
         name, extra = file.read(length).decode("ascii"), file.read(further)
         size, stored = SIZES.unpack(extra) if len(extra) == SIZES.size else (0, -1)
         if flags or method or size != stored or size > end - file.tell():
-            raise ValueError(f"{name} is not stored as it is")
+            raise ValueError(f"{name} is compressed or encrypted")
         if name in found or not name.endswith(".npy"):
-            raise ValueError(f"{name} is there twice, or no array")
+            raise ValueError(f"{name} occurs twice, or is not an array")
         found[name] = array_of(file.read(size))
     return {name.removesuffix(".npy"): array for name, array in found.items()}
 
 
 def _digest(file: BinaryIO, end: int) -> bytes:
-    """Return the SHA-256, in hex, of what comes before `end`, and stay there."""
+    """Return the SHA-256, in hex, of the bytes before `end`; the file position is then `end`."""
     digest, left = hashlib.sha256(), end
     file.seek(0)
     while left > 0 and (block := file.read(min(left, 2**20))):
@@ -186,10 +186,10 @@ def _digest(file: BinaryIO, end: int) -> bytes:
 
 
 def _parsed(text: str) -> dict[str, Any]:
-    """Read JSON in which nothing is NaN or infinite, and no name is there twice."""
+    """Parse a JSON object without NaN, infinity and duplicate names."""
     header = json.loads(text, parse_constant=_refused, object_pairs_hook=_once)
     if not isinstance(header, dict):
-        raise ValueError("the header is no JSON object")
+        raise ValueError("the header is not a JSON object")
     return header
 
 
@@ -199,5 +199,5 @@ def _refused(constant: str) -> None:
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found := dict(pairs)) < len(pairs):
-        raise ValueError("a name is there twice")
+        raise ValueError("a name occurs twice")
     return found

@@ -1,4 +1,4 @@
-"""The quantities that a run records: what each array holds, and which values are possible."""
+"""The quantities that a run records: dimensions, meaning and allowed values of each array."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from vgsim._networks.description import Network
 __all__ = ["DTYPES", "QUANTITIES", "RECORDS", "Quantity", "check_values"]
 
 
-_DECADES = 2.0**48  # more than 2**32 layers can make of float64 numbers
+_DECADES = 2.0**48  # bound on |log10| of any norm: 2**32 layers of factors in the float64 range
 _FINITE = (-_DECADES, _DECADES)
 _FRACTION = (0.0, 1.0)
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """What an array of `Samples` holds."""
+    """Description of an array of `Samples`."""
 
     dims: tuple[str, ...]
-    record: str | None  # the name that asks for it; None: always there
+    record: str | None  # the name in simulate's record; None: always recorded
     units: str
     meaning: str
-    values: tuple[float, float] = (-np.inf, _DECADES)  # possible: from, to
-    dtype: type[np.bool_] | type[np.float64] | None = np.float64  # None: as it came
-    kernel: str = ""  # its name in the kernels, where that is another
+    values: tuple[float, float] = (-np.inf, _DECADES)  # smallest and largest allowed value
+    dtype: type[np.bool_] | type[np.float64] | None = np.float64  # None: that of the kernel
+    kernel: str = ""  # its name in the kernels, if different
 
 
 _EACH = ("sample",)
@@ -41,7 +41,7 @@ QUANTITIES = {
     "dead": Quantity(_EACH, None, "1", "whether G_0 is exactly zero", _FRACTION, np.bool_),
     "gradient": Quantity(_LAYER, "gradient", "log10", "log10 of the norm of G_l"),
     "rms_min": Quantity(
-        _LAYER, "gradient", "log10", "log10 of the least RMS of G_l, ..., G_D", dtype=None
+        _LAYER, "gradient", "log10", "log10 of the smallest RMS of G_l, ..., G_D", dtype=None
     ),
     "rms_max": Quantity(
         _LAYER, "gradient", "log10", "log10 of the largest RMS of G_l, ..., G_D", _FINITE, None
@@ -53,20 +53,20 @@ QUANTITIES = {
         _UNITS, "saturation", "1", "fraction of units with |phi'| < 0.05 max |phi'|", _FRACTION
     ),
     "weight_gradient": Quantity(
-        _WEIGHTS, "weight_gradient", "log10", "log10 of the norm of the gradient by W_l"
+        _WEIGHTS, "weight_gradient", "log10", "log10 of the norm of dL/dW_l"
     ),
     "update_ratio": Quantity(
         _WEIGHTS,
         "update_ratio",
         "log10",
-        "log10 of the norm of the gradient by W_l over the norm of W_l",
+        "log10 of the norm of dL/dW_l over the norm of W_l",
     ),
     "clipped": Quantity(
         _LAYER, "clipped", "1", "fraction of the entries of G_l that were clipped", _FRACTION
     ),
 }
 RECORDS = tuple(dict.fromkeys(q.record for q in QUANTITIES.values() if q.record))
-DTYPES: dict[str, tuple[Any, ...]] = {  # of the arrays of a file
+DTYPES: dict[str, tuple[Any, ...]] = {  # allowed dtypes of the arrays of a file
     "index": (np.int64,),
     "layers": (np.int64,),
     **{name: (q.dtype,) if q.dtype else (np.float32, np.float64) for name, q in QUANTITIES.items()},
@@ -76,7 +76,7 @@ DTYPES: dict[str, tuple[Any, ...]] = {  # of the arrays of a file
 def check_values(
     network: Network, layers: NDArray[np.int64], arrays: Mapping[str, NDArray[Any]]
 ) -> None:
-    """Refuse values, in arrays that `Samples` allows, that no network can have given."""
+    """Refuse values that no network can produce, in arrays of valid shapes and dtypes."""
     for name, array in arrays.items():
         low, high = QUANTITIES[name].values
         numbers = array.view(np.uint8) if array.dtype == np.bool_ else array
@@ -90,7 +90,7 @@ def check_values(
     if network.residual is None and np.any(closed & ~dead):
         raise ValueError("gradient must be finite where a sample is not dead")
     if np.any(gradient[:, layers == network.depth] != arrays["output_gradient"][:, np.newaxis]):
-        raise ValueError("gradient must be output_gradient at the last layer")
+        raise ValueError("gradient must equal output_gradient at the last layer")
     least, most = arrays["rms_min"], arrays["rms_max"]
     if np.any(least > most) or np.any(closed & (least > -np.inf)):
-        raise ValueError("rms_min must not be above rms_max, and -inf where gradient is")
+        raise ValueError("rms_min must be at most rms_max, and -inf where gradient is -inf")

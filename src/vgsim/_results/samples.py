@@ -1,4 +1,4 @@
-"""Samples: the raw results of one run, labelled by sample and layer."""
+"""Samples: the results of one run by sample and layer."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ A = TypeVar("A", bound=NDArray[Any])
 
 
 class Recorded(Generic[A]):
-    """An attribute of `Samples` that is there if the run recorded it."""
+    """An attribute of `Samples` that exists if the run recorded it."""
 
     def __init__(self, doc: str) -> None:
         self.__doc__ = doc
@@ -59,24 +59,25 @@ IDENTITY = ("network", "seed", "engine", "dtype", "batch_size", "loss", "inputs"
 
 
 class Samples(Distribution):
-    """The raw results of one run: n random networks, seen at k layers.
+    """The results of one run: n random networks, recorded at k layers.
 
-    :func:`simulate` and :func:`load` make them. G_l is the gradient of the loss by the output X_l
-    of layer l (X_0: the input), in an `RNN` by the state after step l; norms and means are over all
-    units and all examples of a batch. Arrays are read-only; logarithms are decimal.
+    Returned by :func:`simulate` and :func:`load`. G_l = ∂L/∂X_l, where X_l is the output of layer l
+    (in an `RNN` the state after step l) and X_0 the input. Norms and means run over all units and
+    all examples of a batch. Arrays are read-only; logarithms are decimal.
 
     Attributes
     ----------
     network : MLP or RNN
     seed : int
     index : int64 array, shape (n,)
-        The number of each sample under that seed, increasing.
+        The index of each sample under that seed, increasing.
     layers : int64 array, shape (k,)
-        The recorded layers l, in the order asked for.
+        The recorded layers l, in the order of the argument `layers`.
     weight_layers : int64 array, shape (k',)
-        Those with l >= 1, which have weights W_l. In an `RNN` always [1]: all steps share one W.
+        The recorded layers l >= 1, which have weights W_l. In an `RNN` always [1]: all steps share
+        one W.
     saturation_layers : int64 array, shape (k'',)
-        Those with l >= 1, which have units; the same as weight_layers but in an `RNN`.
+        The recorded layers l >= 1, which have units. Differs from weight_layers in an `RNN` only.
     gradient : float64 array, shape (n, k)
         log10 ‖G_l‖; −inf in a dead network.
     output_gradient : float64 array, shape (n,)
@@ -84,34 +85,34 @@ class Samples(Distribution):
     log10_ratio : float64 array, shape (n, k)
         R_l = gradient − output_gradient.
     rms_min, rms_max : float array, shape (n, k)
-        log10 of the smallest and the largest RMS of an entry of G_l … G_D.
+        log10 of the smallest and of the largest root mean square of the entries of G_l … G_D.
     activation : float64 array, shape (n, k)
-        log10 of the RMS of X_l.
+        log10 of the root mean square of the entries of X_l.
     saturation : float64 array, shape (n, k'')
-        Fraction of the units of layer l, in all examples, where ``|φ'| < 0.05 max |φ'|``.
+        Fraction of the units of layer l, over all examples, with ``|φ'| < 0.05 max |φ'|``.
     weight_gradient, update_ratio : float64 array, shape (n, k')
         log10 ‖∂L/∂W_l‖_F, and log10 of ‖∂L/∂W_l‖_F / ‖W_l‖_F.
     clipped : float64 array, shape (n, k)
-        Fraction of the entries of G_l that gradient clipping cut: with `ClipNorm` 0 or 1. Always 0
-        at the last layer, whose G_D is given. Only in a network with `clip`.
+        Fraction of the entries of G_l that were clipped; 0 or 1 with `ClipNorm`. Always 0 at the
+        last layer, as G_D is not clipped. Only in a network with `clip`.
     dead : bool array, shape (n,)
-        Whether G_0 is exactly zero, because every path is closed.
+        Whether G_0 is exactly 0, because every path from the output to the input is closed.
     n_dead : int
-        How many samples are dead.
+        Number of dead samples.
     record : tuple of str
-        Which of the quantities "gradient" (with rms_min and rms_max), "activation", "saturation",
-        "weight_gradient", "update_ratio" and "clipped" were recorded. The others raise
-        AttributeError.
+        The recorded quantities, out of "gradient" (with rms_min and rms_max), "activation",
+        "saturation", "weight_gradient", "update_ratio" and "clipped". Attributes of quantities that
+        were not recorded raise AttributeError.
     engine, dtype, loss, inputs : str, batch_size : int
         `inputs` is "normal", or "sha256:…" of the data matrix.
     provenance : dict of str, elapsed : float
-        Versions, instruction set, compiler; seconds of computation.
+        Versions, instruction set and compiler; wall time of the computation in seconds.
 
     Notes
     -----
-    ``a + b`` joins two runs of the same network and seed into one, sorted by index. Everything
-    that changes a sample must agree, the recorded layers and quantities too, and no index may be
-    in both: the ValueError says what is in the way. ``sum(parts)`` joins several.
+    ``a + b`` joins two runs of the same network and seed into one, sorted by index. All settings
+    that change a sample must agree, as must the recorded layers and quantities, and no index may
+    occur in both; otherwise a ValueError names the difference. ``sum(parts)`` joins several runs.
 
     Examples
     --------
@@ -124,9 +125,9 @@ class Samples(Distribution):
     """
 
     output_gradient = Recorded[Floats]("log10 ‖G_D‖, shape (n,).")
-    dead = Recorded[NDArray[np.bool_]]("Whether G_0 is exactly zero, shape (n,).")
+    dead = Recorded[NDArray[np.bool_]]("Whether G_0 is exactly 0, shape (n,).")
     gradient = Recorded[Floats]("log10 ‖G_l‖, shape (n, k).")
-    rms_min = Recorded[NDArray[Any]]("log10 of the least RMS of G_l … G_D, shape (n, k).")
+    rms_min = Recorded[NDArray[Any]]("log10 of the smallest RMS of G_l … G_D, shape (n, k).")
     rms_max = Recorded[NDArray[Any]]("log10 of the largest RMS of G_l … G_D, shape (n, k).")
     activation = Recorded[Floats]("log10 of the RMS of X_l, shape (n, k).")
     saturation = Recorded[Floats]("Fraction of saturated units, shape (n, k'').")
@@ -179,7 +180,7 @@ class Samples(Distribution):
 
     @property
     def n_dead(self) -> int:
-        """How many samples are dead."""
+        """The number of dead samples."""
         return int(np.count_nonzero(self.dead))
 
     @property
@@ -205,9 +206,9 @@ class Samples(Distribution):
         return self.gradient[:, self.column(layer)] - self.output_gradient
 
     def _quantity(self, event: str, name: str, layer: int) -> Floats:
-        """Return the quantity of an event's condition at one layer, shape (n,)."""
+        """Return the quantity that defines an event at one layer, shape (n,)."""
         if event == "dead" and layer == 0:
-            return np.where(self.dead, -np.inf, 0.0)  # known without a recorded layer
+            return np.where(self.dead, -np.inf, 0.0)  # layer 0 need not be recorded
         if name == "ratio":
             return self._ratio(layer)
         return cast(Floats, getattr(self, name)[:, self.column(layer)])
@@ -241,7 +242,7 @@ class Samples(Distribution):
         return summary.summarise(self, threshold, confidence_level, method)
 
     def profile(self) -> curves.LayerProfile:
-        """Return the ratio against layer: its mean, variance and depth scale along the network.
+        """Return the law of R_l against the layer l: mean, variance, depth scale.
 
         Raises
         ------
@@ -255,18 +256,18 @@ class Samples(Distribution):
         >>> import vgsim
         >>> net = vgsim.MLP(depth=50, width=32, activation="sigmoid")
         >>> scale = vgsim.simulate(net, 1000).profile().depth_scale()
-        >>> round(scale.slope.estimate, 1)  # of ln ‖G‖² a layer
+        >>> round(scale.slope.estimate, 1)  # of ln ‖G‖² per layer
         -2.9
         """
-        _ = self.gradient  # an AttributeError if it was not recorded
+        _ = self.gradient  # AttributeError if it was not recorded
         return curves.LayerProfile(self)
 
     def to_xarray(self) -> xarray.Dataset:
-        """Return everything as an ``xarray.Dataset``.
+        """Return all recorded quantities as an ``xarray.Dataset``.
 
-        Its dimensions are sample (labelled by index), layer, and weight_layer and saturation_layer,
-        the recorded layers with weights and with units; each variable has its long_name and units,
-        and the dataset has the parameters and the provenance as attrs.
+        Its dimensions are sample (with the index as coordinate), layer, weight_layer and
+        saturation_layer. Each variable has a long_name and units; parameters and provenance are the
+        attributes of the dataset.
 
         Raises
         ------
@@ -289,11 +290,10 @@ class Samples(Distribution):
         return labelled.dataset(self._variables(), coordinates, self._attributes())
 
     def to_dataframe(self) -> pandas.DataFrame:
-        """Return everything as a tidy ``pandas.DataFrame``: one row a sample and layer.
+        """Return all recorded quantities as a tidy ``pandas.DataFrame``: one row per sample, layer.
 
-        What belongs to the sample is repeated in each of its rows, as is what belongs to the one
-        weight matrix of an `RNN`; what belongs to the units or weights of a layer is missing
-        (pandas' NaN) at layer 0.
+        Values per sample, and those of the weight matrix of an `RNN`, are repeated in all rows of
+        the sample. Values of units or weights are missing (NaN) at layer 0.
 
         Raises
         ------
@@ -313,7 +313,7 @@ class Samples(Distribution):
         )
 
     def _variables(self) -> dict[str, tuple[tuple[str, ...], Any, str, str]]:
-        """Every recorded quantity, and R_l: dimensions, array, meaning, units."""
+        """All recorded quantities and R_l: dimensions, array, meaning, units."""
         found = {
             name: (QUANTITIES[name].dims, array, QUANTITIES[name].meaning, QUANTITIES[name].units)
             for name, array in self._arrays.items()
@@ -328,16 +328,15 @@ class Samples(Distribution):
         return labelled.attributes(self, IDENTITY[1:])
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write everything to an .npz file, which :func:`load` and ``numpy.load`` read.
+        """Write all results to an .npz file, which :func:`load` and ``numpy.load`` read.
 
-        Written beside `path` and renamed, so that the file is whole or not there; a file that was
-        there before is replaced. No pickle. The last 64 bytes are the SHA-256 of all others, which
-        :func:`load` checks.
+        Writing is atomic, and replaces an existing file. The file has no pickle. Its last 64 bytes
+        are the SHA-256 of all other bytes, which :func:`load` checks.
 
         Raises
         ------
         TypeError, ValueError, OSError
-            If `path` is not a str or path-like, names a folder, or cannot be written.
+            If `path` is not a str or path-like, is a folder, or cannot be written.
 
         Examples
         --------
@@ -354,7 +353,7 @@ class Samples(Distribution):
         npz.write(path, KIND, self._header(), arrays)
 
     def _header(self) -> dict[str, Any]:
-        """Return, as JSON types, what a file says beside the arrays."""
+        """Return the header of a file, as JSON types."""
         header = {name: getattr(self, name) for name in (*IDENTITY, "provenance", "elapsed")}
         network, seed = self.network.canonical_json(), operator.index(self.seed)
         return header | {"network": network, "seed": seed}
@@ -370,11 +369,11 @@ class Samples(Distribution):
             if x != y
         )
         if differences:
-            raise ValueError(f"these samples cannot be joined, they differ in {differences}")
+            raise ValueError(f"these samples cannot be joined: they differ in {differences}")
         common = np.intersect1d(self.index, other.index, assume_unique=True)
         if common.size:
             raise ValueError(
-                f"these samples cannot be joined, {common.size} of them are in both: "
+                f"these samples cannot be joined: {common.size} of them are in both, "
                 f"index {common[0]} to {common[-1]}"
             )
         index = np.concatenate([self.index, other.index])
@@ -393,7 +392,7 @@ class Samples(Distribution):
         )
 
     def _identity(self) -> dict[str, object]:
-        """Return what two runs must have in common to be joined."""
+        """Return the settings that must be equal in two runs that are joined."""
         return {
             **{name: getattr(self, name) for name in IDENTITY},
             "layers": self.layers.tolist(),
@@ -413,7 +412,7 @@ def _read_only(values: ArrayLike, dtype: Any) -> NDArray[Any]:
 
 
 def merged_provenance(a: Mapping[str, str], b: Mapping[str, str]) -> dict[str, str]:
-    """Return both provenances; where they differ, both values, in alphabetical order."""
+    """Merge two provenances; different values are joined in alphabetical order."""
     merged = {**a, **b}
     for name in a.keys() & b.keys():
         if a[name] != b[name]:
@@ -427,7 +426,7 @@ def _check_arrays(
     layers: NDArray[np.int64],
     arrays: Mapping[str, NDArray[Any]],
 ) -> None:
-    """Refuse arrays, named as in `QUANTITIES`, that no run can have recorded."""
+    """Refuse arrays, by the names in `QUANTITIES`, that no run can have recorded."""
     if index.ndim != 1 or not index.size or index[0] < 0 or np.any(index[1:] <= index[:-1]):
         raise ValueError("index must be a vector of increasing ints >= 0, at least one")
     if index[-1] >= INDICES:
@@ -442,7 +441,7 @@ def _check_arrays(
     }
     for name, quantity in QUANTITIES.items():
         if (name in arrays) != (quantity.record is None or quantity.record in arrays):
-            raise ValueError(f"{name} is missing, or there without {quantity.record}")
+            raise ValueError(f"{name} is missing, or given without {quantity.record}")
         if name not in arrays:
             continue
         shape = tuple(sizes[dim] for dim in quantity.dims)
@@ -455,4 +454,4 @@ def _check_arrays(
     if "gradient" in arrays:
         closed = np.isneginf(arrays["gradient"][:, layers == 0])
         if np.any(closed != arrays["dead"][:, np.newaxis]):
-            raise ValueError("dead must say where gradient is -inf at layer 0")
+            raise ValueError("dead must be True exactly where gradient is -inf at layer 0")

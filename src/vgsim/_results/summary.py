@@ -1,4 +1,4 @@
-"""The summary of a run by layer: data that print as a table."""
+"""The summary of a run by layer, which prints as a table."""
 
 from __future__ import annotations
 
@@ -24,22 +24,23 @@ from vgsim._results.tables import (
 from vgsim._statistics.binomial import checked_interval
 from vgsim.theory._prediction import Prediction, predict
 
-MOMENT_DECIMALS = 3  # of mean and std
+MOMENT_DECIMALS = 3  # printed decimals of mean and std
 
 
 class Summary(dict[str, NDArray[Any]]):
-    """A dict of columns, one entry a recorded layer, that prints as a table.
+    """A dict of columns with one entry per recorded layer, which prints as a table.
 
-    The columns are layer; vanishing, exploding and dead, each with its _low and _high; mean and
-    std over the samples that are not dead; q05, median and q95 over all of them. mean and std are
-    masked arrays, masked where too few samples are alive. ``pandas.DataFrame(summary)`` works.
+    The columns are layer; the probabilities vanishing, exploding and dead, each with its limits
+    _low and _high; mean and std of R_l over the samples that are not dead; the quantiles q05,
+    median and q95 of R_l over all samples. mean and std are masked arrays, masked where too few
+    samples are not dead. ``pandas.DataFrame(summary)`` works.
 
     Attributes
     ----------
     title : str
-        What was summarised.
+        The lines above the table.
     n : int
-        From how many samples.
+        Number of samples.
 
     Examples
     --------
@@ -55,15 +56,15 @@ class Summary(dict[str, NDArray[Any]]):
     _predictions: Callable[[], list[Prediction]]
 
     def table(self, format: str = "text", theory: bool = True) -> str:
-        """Write the summary as a table, with theory beside measurement.
+        """Return the summary as a table, with theoretical values.
 
         Parameters
         ----------
         format : {"text", "markdown", "latex", "csv"}, default "text"
             LaTeX needs the package booktabs; only CSV has all digits.
         theory : bool, default True
-            Whether to put beside probabilities, mean and std what the theory says: "-" where there
-            is none.
+            Whether to add columns of theoretical probabilities, mean and std: "-" where no theory
+            applies.
 
         Returns
         -------

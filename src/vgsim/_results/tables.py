@@ -1,4 +1,4 @@
-"""Columns of numbers as tables: text, Markdown, LaTeX, CSV, or records for JSON."""
+"""Tables of columns of numbers as text, Markdown, LaTeX, CSV, or records for JSON."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ QUANTILES = {"q05": 0.05, "median": 0.5, "q95": 0.95}
 
 
 def decimals(n: int) -> int:
-    """Return how many decimals of a probability estimated from `n` samples are worth printing.
+    """Return the number of decimals to print of a probability estimated from `n` samples.
 
     Examples
     --------
@@ -45,7 +45,7 @@ def decimals(n: int) -> int:
 
 
 def number_decimals(value: float) -> int:
-    """Return how many decimals of a number are printed: some four digits of it.
+    """Return the number of decimals that shows about four digits of a number.
 
     Examples
     --------
@@ -58,7 +58,7 @@ def number_decimals(value: float) -> int:
 
 
 def seconds_cell(seconds: float) -> str:
-    """Return a duration in five columns where they suffice.
+    """Return a duration in seconds as text, in five characters if they suffice.
 
     Examples
     --------
@@ -79,7 +79,7 @@ def seconds_cell(seconds: float) -> str:
 
 FORMATS = ("text", "markdown", "latex", "csv")
 _FORMAT = Choice(FORMATS)
-PRINTED = 6  # most decimals of an estimate
+PRINTED = 6  # largest number of decimals of an estimate
 LATEX_SPECIAL = {character: f"\\{character}" for character in "&%$#_{}"} | {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -92,19 +92,20 @@ LATEX_SPECIAL = {character: f"\\{character}" for character in "&%$#_{}"} | {
 
 @dataclass(frozen=True)
 class Column:
-    """A named column of numbers or words, perhaps with the limits of their intervals.
+    """A named column of numbers or words, with or without limits of their intervals.
 
     Attributes
     ----------
     name : str
-        For programs: in CSV and JSON; its limits are name_low and name_high.
+        The name in CSV and JSON; the limits are name_low and name_high.
     heading : str
-        For readers.
+        The heading in text, Markdown and LaTeX.
     values : sequence of float, int, str or None
-        None, or NaN: not known.
+        None and NaN are unknown values.
     low, high : sequence of float or None, optional
+        Limits of the intervals.
     decimals : sequence of int, optional
-        Of each printed number; by default six significant digits are printed.
+        Printed decimals of each number; by default six significant digits.
     latex : str, optional
         The heading in LaTeX; by default `heading`, escaped.
     """
@@ -119,16 +120,16 @@ class Column:
 
 
 def report(columns: Sequence[Column], format: str = "text", title: str = "") -> str:
-    r"""Write columns of one length as a table.
+    r"""Return columns of equal length as a table.
 
     Parameters
     ----------
     columns : sequence of Column
     format : {"text", "markdown", "latex", "csv"}, default "text"
-        LaTeX needs the package booktabs. Only CSV has all digits; there an unknown value is empty,
-        and limits are columns of their own.
+        LaTeX needs the package booktabs. Only CSV has all digits; in it, unknown values are empty
+        and limits are separate columns.
     title : str, optional
-        Lines above the table: in LaTeX as comments, in CSV left out.
+        Lines above the table; comments in LaTeX, omitted in CSV.
 
     Returns
     -------
@@ -188,7 +189,7 @@ def check_format(format: object) -> None:
 
 
 def decimals_for(low: float | None, high: float | None) -> int:
-    """Return how many decimals of an estimate its interval bears: half of it is 3 to 30 units.
+    """Return the decimals at which half the interval is 3 to 30 units of the last decimal.
 
     Examples
     --------
@@ -209,9 +210,9 @@ def estimated(
     theory: Sequence[float | None] | None = None,
     decimals: int | None = None,
 ) -> list[Column]:
-    """Return the column of an estimate along a curve and, with the same decimals, of a theory.
+    """Return columns of an estimate along a curve and of theoretical values, if given.
 
-    The decimals are by default what the intervals bear. NaN becomes None.
+    Both have the same decimals, by default those of `decimals_for`. NaN becomes None.
 
     Examples
     --------
@@ -239,7 +240,7 @@ def estimated(
 
 
 def records(columns: Sequence[Column]) -> list[dict[str, Any]]:
-    """Return the rows as dicts, with the limits of intervals under names of their own.
+    """Return the rows as dicts, with the limits of intervals as name_low and name_high.
 
     Examples
     --------
@@ -256,7 +257,7 @@ def records(columns: Sequence[Column]) -> list[dict[str, Any]]:
 
 
 def jsonable(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a row with None for what JSON has no number for.
+    """Return a row with None in place of NaN and infinity, which JSON does not have.
 
     Examples
     --------
@@ -271,7 +272,7 @@ def jsonable(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _number(column: Column, row: int, value: Any) -> str:
-    """One number of a column as a reader wants it."""
+    """Return one number of a column as text."""
     if value is None or value != value:
         return "-"
     if isinstance(value, str):
@@ -285,7 +286,7 @@ def _number(column: Column, row: int, value: Any) -> str:
 
 
 def _cells(column: Column, number: Callable[[Column, int, Any], str], mark: str) -> list[str]:
-    """All cells of a column; `mark` stands around an interval."""
+    """Return all cells of a column; `mark` encloses an interval."""
     cells = []
     for row, value in enumerate(column.values):
         cell = number(column, row, value)
@@ -344,7 +345,7 @@ def _latex(columns: Sequence[Column], title: str) -> str:
 
 
 def _math(column: Column, row: int, value: Any) -> str:
-    """One number in math mode, or a word escaped."""
+    """Return a number in math mode, or an escaped word."""
     if value is None or value != value:
         return "--"
     if isinstance(value, str):

@@ -1,1 +1,1 @@
-"""Statistics: estimates and intervals, fits, depth scales."""
+"""Statistics: estimates and confidence intervals, fits, depth scales."""

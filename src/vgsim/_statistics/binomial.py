@@ -1,4 +1,4 @@
-"""A probability from how often an event happened: Wilson, exact and anytime-valid intervals."""
+"""Estimates of a probability from counts: Wilson, exact and anytime-valid intervals."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class Probability:
     low, high : float
         Limits of the two-sided interval, ``0 <= low <= estimate <= high <= 1``.
     events : int
-        How often the event happened.
+        Number of samples in which the event happened.
     n : int
-        Among how many independent samples.
+        Number of independent samples.
     confidence_level : float
         The nominal coverage of the interval.
     method : {"wilson", "exact", "anytime"}
-        How the interval was made.
+        Method of the interval.
 
     Examples
     --------
@@ -55,12 +55,12 @@ class Probability:
 
 
 def checked_interval(confidence_level: object, method: object) -> tuple[float, str]:
-    """Return a confidence level and a method; refuse a level outside (0, 1), an unknown method.
+    """Return the confidence level as a float and the method as a string.
 
     Raises
     ------
     TypeError, ValueError
-        Naming the argument, the value and the choices.
+        If the level is outside (0, 1) or the method is unknown.
 
     Examples
     --------
@@ -75,7 +75,7 @@ def checked_interval(confidence_level: object, method: object) -> tuple[float, s
 def binomial(
     events: int, n: int, confidence_level: float = 0.95, method: str = "wilson"
 ) -> Probability:
-    """Estimate a probability from how often an event happened.
+    """Estimate a probability from the number of samples in which an event happened.
 
     Parameters
     ----------
@@ -86,8 +86,8 @@ def binomial(
     method : {"wilson", "exact", "anytime"}, default "wilson"
         "wilson" inverts the score test: its mean coverage is nominal. "exact" inverts the binomial
         law: its coverage is never below nominal, so the interval is a little wider. "anytime" is
-        one of a sequence of intervals that all cover at once, wider still: the only one that
-        stays valid if `n` was chosen by looking at the events (:class:`vgsim.Precision` does).
+        the interval of a confidence sequence, wider still: the only one that stays valid if `n`
+        depends on the events, as with a stop rule (:class:`vgsim.Precision`).
 
     Returns
     -------
@@ -123,7 +123,7 @@ def binomial(
 
 
 def _counts(events: object, n: object, least: int) -> tuple[int, int]:
-    """Return how often an event happened in how many samples, `least` of them or more."""
+    """Return both counts as ints; refuse them unless 0 <= events <= n and n >= least."""
     k, size = plain(events), plain(n)
     error: Callable[[str, str], Exception] = type_error
     if isinstance(k, int) and isinstance(size, int):
@@ -142,12 +142,12 @@ def confidence_sequence(events: int, n: int, confidence_level: float = 0.95) -> 
     """Return the interval at `n` of an anytime-valid confidence sequence for a probability.
 
     With probability `confidence_level` or more, the intervals at n = 1, 2, 3, … all contain the
-    true probability. So one may look at any time, stop for any reason, and go on later.
+    true probability. So the interval stays valid under every stop rule, and when sampling resumes.
 
-    It holds all p against which the evidence is less than 1 / (1 − confidence_level), measured by
-    the likelihood of the samples averaged over the prior Beta(½, ½), divided by that at p. At the
-    true p this ratio is a martingale that starts at 1; by Ville's inequality it ever reaches 1/α
-    with probability α at most.
+    With α = 1 − confidence_level, the interval consists of all p at which a likelihood ratio is
+    below 1/α: that of the samples averaged over the prior Beta(½, ½), divided by that at p. At the
+    true p this ratio is a martingale that starts at 1. By Ville's inequality the probability that
+    it ever reaches 1/α is at most α.
 
     Parameters
     ----------
@@ -159,8 +159,7 @@ def confidence_sequence(events: int, n: int, confidence_level: float = 0.95) -> 
     Returns
     -------
     low, high : float
-        ``0 <= low <= events / n <= high <= 1``; a function of the arguments, not of the order of
-        the events.
+        ``0 <= low <= events / n <= high <= 1``.
 
     Raises
     ------
@@ -185,7 +184,7 @@ def confidence_sequence(events: int, n: int, confidence_level: float = 0.95) -> 
     log_least += math.log1p(-confidence_level)
 
     def excess(p: float) -> float:
-        """How far p is outside: ln of the evidence against it, less its bound."""
+        """Return ln(likelihood ratio) − ln(1/α) at p: positive outside the interval."""
         missed = n - events
         return (
             log_least
@@ -193,7 +192,7 @@ def confidence_sequence(events: int, n: int, confidence_level: float = 0.95) -> 
             - (missed * math.log1p(-p) if missed else 0.0)
         )
 
-    # Beyond these, one factor of the likelihood suffices to exclude p.
+    # Brackets: outside them one factor of the likelihood alone excludes p.
     low = math.exp(log_least / events) if events else 0.0
     high = -math.expm1(log_least / (n - events)) if events < n else 1.0
     if events:
@@ -208,7 +207,7 @@ def _log_beta(a: float, b: float) -> float:
 
 
 def _root(excess: Callable[[float], float], outside: float, inside: float) -> float:
-    """Return where `excess` changes its sign: at `outside` if only rounding makes it < 0 there."""
+    """Return the root of `excess`; `outside` if rounding makes `excess` negative there."""
     if excess(outside) <= 0:
         return outside
     from scipy.optimize import brentq

@@ -1,4 +1,4 @@
-"""Bootstrap intervals of moments, from sums of powers over groups of samples."""
+"""Bootstrap intervals for functions of moments, from sums of powers over groups of samples."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ POWERS = np.arange(5)
 
 
 class Moments(NamedTuple):
-    """Moments of k columns, each field of shape (..., k) with resamples in front.
+    """Moments of k columns; each field has shape (..., k), with resamples on the leading axes.
 
     Attributes
     ----------
     n : float64 array
-        How many samples count.
+        Number of samples that are not −inf.
     mean : float64 array
     variance : float64 array
         The sum of squares divided by n − 1.
     skewness, kurtosis : float64 array
-        Third and fourth standardised moment about the mean; the kurtosis is the excess over a
-        normal law's, so that both are 0 there. Both 0 where all samples are equal.
+        Third and fourth standardised central moments; the kurtosis is the excess kurtosis, 0 for a
+        normal law. Both are 0 if all samples are equal.
 
     Examples
     --------
@@ -50,7 +50,7 @@ class Moments(NamedTuple):
 def power_sums(values: Floats, groups: int, centre: float) -> Floats:
     """Return the sums of (x − centre)^0 … (x − centre)^4 over groups of consecutive samples.
 
-    The groups' sizes differ by one at most; samples at −inf are left out of every sum.
+    The sizes of the groups differ by at most one; samples at −inf are left out of every sum.
 
     Returns
     -------
@@ -76,15 +76,15 @@ def power_sums(values: Floats, groups: int, centre: float) -> Floats:
 
 
 def moments(sums: Floats, centres: Floats) -> Moments:
-    """Return the moments of columns with given sums of powers.
+    """Return the moments of columns from their sums of powers.
 
     Parameters
     ----------
     sums : float64 array, shape (..., k, 5)
-        Of the 0th to the 4th power of the difference from the column's centre. An empty column has
-        the mean at its centre.
+        Sums of the 0th to the 4th power of the difference from the centre of the column. The mean
+        of an empty column is its centre.
     centres : float64 array, shape (k,)
-        Near the means, so that nothing cancels.
+        Values close to the means, which avoids cancellation.
 
     Examples
     --------
@@ -110,7 +110,7 @@ def moments(sums: Floats, centres: Floats) -> Moments:
 
 GROUPS = 200
 RESAMPLES = 1999
-BATCH = 250  # resamples at a time
+BATCH = 250  # resamples computed at a time
 
 
 def bootstrap(
@@ -122,36 +122,36 @@ def bootstrap(
 ) -> Estimate:
     """Estimate a function of the moments of columns, with its bootstrap interval.
 
-    SciPy's bootstrap with bias correction and acceleration (BCa), 1999 resamples. What is resampled
-    are groups of consecutive samples, by the sums of their powers: up to 200 samples each is a
-    group, more are split into 200. So a million samples cost no more than a thousand, and the
-    result depends on nothing but the arguments.
+    The interval is that of SciPy's bootstrap with bias correction and acceleration (BCa), with 1999
+    resamples. Up to 200 samples are resampled one by one; more are split into 200 groups of
+    consecutive samples, which are resampled by their sums of powers. So the cost of resampling does
+    not grow with the number of samples.
 
     Parameters
     ----------
     statistic : callable
-        Takes `Moments`, each of whose fields n, mean, variance, skewness, kurtosis has the shape
-        (..., k), a column each, and returns an array of shape (...) or (..., j).
+        Takes `Moments`, with fields of shape (..., k), and returns an array of shape (...) or
+        (..., j).
     columns : sequence of k array_like, each of shape (n_i,)
-        Independent samples: numbers, or −inf for the dead, which count in no moment. Two or more
-        in each column are numbers.
+        Independent samples: finite, or −inf for dead samples, which are left out of all moments.
+        Each column needs at least two finite samples.
     confidence_level : float, default 0.95
         Between 0 and 1.
     paired : bool, default False
-        Whether row i of every column is the same sample, so that rows are resampled. If not, the
-        columns are resampled independently.
+        Whether row i of all columns belongs to the same sample. If so, rows are resampled,
+        otherwise the columns independently.
     seed : int, default 0
-        Of the resampling.
+        Seed of the resampling.
 
     Returns
     -------
     Estimate
-        Of floats, or of arrays of shape (j,).
+        Its fields are floats, or arrays of shape (j,).
 
     Raises
     ------
     ValueError
-        If a column has fewer than two numbers, or paired columns differ in length.
+        If a column has fewer than two finite samples, or paired columns differ in length.
 
     References
     ----------
@@ -169,10 +169,10 @@ def bootstrap(
     arrays = [np.asarray(column, dtype=np.float64) for column in columns]
     for array in arrays:
         if array.ndim != 1 or np.count_nonzero(array > -np.inf) < 2:
-            raise value_error("columns", "must hold two or more numbers each, for a bootstrap")
+            raise value_error("columns", "must have two or more finite samples each")
     if paired and len({array.size for array in arrays}) > 1:
         raise value_error(
-            "columns", f"must be equally long, got {[a.size for a in arrays]}", " in pairs"
+            "columns", f"must have equal lengths, got {[a.size for a in arrays]}", " in pairs"
         )
     from scipy import stats
 
@@ -185,7 +185,7 @@ def bootstrap(
     sizes = [len(s) for s in (sums[:1] if paired else sums)]
 
     def of_groups(*drawn: NDArray[Any], axis: int) -> Floats:
-        """Return the statistic of groups with the numbers `drawn`, along the last axis."""
+        """Return the statistic of the groups whose indices, on the last axis, are `drawn`."""
         times = [_times_drawn(which, size) for which, size in zip(drawn, sizes, strict=True)]
         if paired:
             times *= len(sums)
@@ -207,14 +207,14 @@ def bootstrap(
     tails = [(1 - confidence_level) / 2, (1 + confidence_level) / 2]
     percentiles = np.quantile(found.bootstrap_distribution, tails, axis=-1)
     limits = np.stack(found.confidence_interval)
-    limits = np.where(np.isnan(limits), percentiles, limits)  # all resamples alike: no BCa
+    limits = np.where(np.isnan(limits), percentiles, limits)  # BCa is NaN for equal resamples
     values = np.stack([of_groups(*groups, axis=-1), *limits])
     estimate, low, high = values.tolist() if values.ndim == 1 else values
     return Estimate(estimate, low, high, confidence_level, "bootstrap")
 
 
 def _times_drawn(drawn: NDArray[Any], groups: int) -> Floats:
-    """Return how often each group was drawn, shape (..., groups)."""
+    """Return the number of times each group was drawn, shape (..., groups)."""
     rows = drawn.reshape(-1, drawn.shape[-1]).astype(np.intp)
     offsets = np.arange(len(rows))[:, np.newaxis] * groups
     counts = np.bincount((rows + offsets).ravel(), minlength=len(rows) * groups)

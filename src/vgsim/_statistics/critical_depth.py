@@ -1,9 +1,10 @@
-"""Where the probability of an event crosses a level between measured depths.
+"""The depth at which the probability of an event crosses a level, interpolated between depths.
 
 The event is X < 0. Its probability crosses the level p where the p-quantile of X crosses 0, and a
-quantile varies more evenly with depth than a probability: between neighbouring depths it is taken
-as m + z s, with the mean m and the variance s² linear in the depth, and z the normal quantile of p
-among the living. Exact for a normal X, and to first order in the skewness of a sum over layers.
+quantile is smoother in the depth than a probability. Between neighbouring depths the quantile is
+interpolated as m + z s, with the mean m and the variance s² linear in the depth, and z the normal
+quantile that belongs to p among the samples that are not dead. This is exact if X is normal, and
+exact to first order in the skewness if X is a sum over layers.
 """
 
 from __future__ import annotations
@@ -27,13 +28,14 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Margin:
-    """How far the level's quantile of X is below 0 at one depth: positive where P is above it.
+    """Minus the quantile of X at the level, at one depth: positive if P is above the level.
 
     Attributes
     ----------
     estimate, low, high : float
+        The margin and its confidence interval.
     z, std : float
-        The margin is taken as a part linear in the depth less z times std, whose square is linear.
+        For interpolation: margin + z · std and std² are linear in the depth.
     """
 
     estimate: float
@@ -44,11 +46,11 @@ class Margin:
 
 
 def margin(values: Floats, level: float, confidence_level: float, method: str) -> Margin:
-    """Return the margin of one depth from values of X, which may be infinite.
+    """Return the margin at one depth from samples of X, which may be infinite.
 
-    Its interval is made of order statistics: that of the probability has its lower limit above the
-    level if and only if ``low > 0``, and its upper limit at or above it if and only if
-    ``high > 0``.
+    The limits of its interval are order statistics. ``low > 0`` if and only if the lower limit of
+    the interval of the probability is above the level, and ``high > 0`` if and only if the upper
+    limit is at or above the level.
 
     Examples
     --------
@@ -76,7 +78,7 @@ def margin(values: Floats, level: float, confidence_level: float, method: str) -
 
 @lru_cache(maxsize=256)
 def _counts(n: int, level: float, confidence_level: float, method: str) -> tuple[int, int]:
-    """How many events put the upper limit at or above the level, and the lower one above it."""
+    """Return the least counts at which the upper limit is >= level, and the lower one > level."""
 
     def interval(events: int) -> Probability:
         return binomial(events, n, confidence_level, method)
@@ -88,7 +90,7 @@ def _counts(n: int, level: float, confidence_level: float, method: str) -> tuple
 
 
 def margin_of_probability(level: float, estimate: float, low: float, high: float) -> Margin:
-    """Return the margin where there is no X: by −ln(1 − P), linear in the depth for dead networks.
+    """Return the margin for "dead", from −ln(1 − P), which is linear in the depth.
 
     Examples
     --------
@@ -102,7 +104,7 @@ def margin_of_probability(level: float, estimate: float, low: float, high: float
 
 
 def crossing(depths: Sequence[int], margins: Sequence[Margin]) -> tuple[float | None, float, float]:
-    """Return the depth where the probability first rises to the level, and its interval.
+    """Return the first depth at which the probability rises to the level, and its interval.
 
     Parameters
     ----------
@@ -113,10 +115,11 @@ def crossing(depths: Sequence[int], margins: Sequence[Margin]) -> tuple[float | 
     Returns
     -------
     estimate : float or None
-        None where it never does.
+        None if it never does.
     low, high : float
-        The hull of the depths where the band of intervals contains the level: 0 and ∞ where the
-        measured depths do not reach, a measured depth where nothing is known between two.
+        The smallest and the largest depth at which the confidence band contains the level. They
+        are 0 and ∞ where this is beyond the measured depths, and a measured depth where the band
+        cannot be interpolated.
 
     Examples
     --------
@@ -151,14 +154,14 @@ def crossing(depths: Sequence[int], margins: Sequence[Margin]) -> tuple[float | 
 def _between(
     depths: Sequence[int], values: Floats, margins: Sequence[Margin], i: int
 ) -> tuple[float, float]:
-    """Where `values` cross 0 between depths i and i + 1: a point twice, or both ends if unknown."""
+    """Return the zero of `values` between depths i and i + 1, twice; both depths if unknown."""
     from scipy.optimize import brentq
 
     (a, b), two = (float(depth) for depth in depths[i : i + 2]), margins[i : i + 2]
     even = [value + m.z * m.std for value, m in zip(values[i : i + 2], two, strict=True)]
 
     def at(depth: float) -> float:
-        """Return the margin at a depth between."""
+        """Return the margin at a depth between the two."""
 
         def linear(first: float, last: float) -> float:
             return first + (last - first) * (depth - a) / (b - a)
@@ -168,7 +171,7 @@ def _between(
 
     if not np.all(np.isfinite(even)):
         return a, b
-    if at(a) >= 0 or at(b) <= 0:  # an end itself, but for rounding
+    if at(a) >= 0 or at(b) <= 0:  # the zero is at a depth, up to rounding
         return (a, a) if at(a) >= 0 else (b, b)
     depth = float(brentq(at, a, b))
     return depth, depth

@@ -1,4 +1,4 @@
-"""How fast the logarithm of the gradient's norm changes with depth."""
+"""Growth rates per layer of the logarithm of the gradient norm."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class DepthScale:
-    """Growth rates of ln(‖G_0‖²/‖G_D‖²) in the depth D, natural logarithms of the squared norm.
+    """Growth rates of X = ln(‖G_0‖²/‖G_D‖²) per layer: natural logarithm, squared norm.
 
     Attributes
     ----------
     slope : Estimate
-        Of its mean over networks that are not dead: negative where the gradient vanishes. In
-        mean-field theory ln χ₁.
+        Slope of the mean of X against depth, over networks that are not dead: negative if the
+        gradient vanishes. In mean-field theory it is ln χ₁.
     depth_scale : Estimate
-        1/|slope|: after how many layers the squared norm has changed e-fold, ξ_∇ in mean-field
-        theory. The upper limit is infinite where the interval of the slope contains 0.
+        1/|slope|, the number of layers in which the squared norm changes e-fold; ξ_∇ in mean-field
+        theory. The upper limit is infinite if the interval of the slope contains 0.
     variance_growth : Estimate
-        The slope of its variance over networks that are not dead.
+        Slope of the variance of X against depth, over networks that are not dead.
 
     Examples
     --------
@@ -62,8 +62,8 @@ def fit_depth_scale(
 ) -> DepthScale:
     """Fit lines to mean and variance of columns of R by weighted least squares, with intercepts.
 
-    The weights are the inverse variances of the sample means, and those of the sample variances of
-    normal columns. Intervals are of the bootstrap.
+    The weights are the inverse variances of the sample means and, for normal columns, of the sample
+    variances. Intervals come from the bootstrap.
 
     Examples
     --------
@@ -94,7 +94,7 @@ def fit_depth_scale(
 
 
 def slope_row(x: Sequence[int], weights: Floats) -> Floats:
-    """Return the row that takes values at x to the slope of their weighted least-squares line.
+    """Return the vector whose product with values at x is their weighted least-squares slope.
 
     Examples
     --------

@@ -14,17 +14,17 @@ Value = float | NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Estimate:
-    """An estimated number and its two-sided confidence interval, or arrays of them along a curve.
+    """An estimated number and its two-sided confidence interval, or arrays of both along a curve.
 
     Attributes
     ----------
     estimate : float or float64 array
     low, high : float or float64 array
-        Limits of the interval, of the shape of `estimate`. Along a curve each holds by itself.
+        Limits of the interval, of the shape of `estimate`. Along a curve they are pointwise.
     confidence_level : float
         The nominal coverage.
     method : str
-        How the interval was made.
+        Method of the interval.
 
     Examples
     --------
@@ -50,7 +50,7 @@ LEVEL = Number("a number strictly between 0 and 1", lambda level: 0 < level < 1)
 
 
 def checked_level(confidence_level: object) -> float:
-    """Return a confidence level as a float; refuse one outside (0, 1).
+    """Return a confidence level as a float; ValueError outside (0, 1).
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""How well a log-normal law, or the exact one, fits the norm of the gradient."""
+"""Goodness of fit of a log-normal law, and of the exact law, to the gradient norm."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vgsim._statistics.estimate import Estimate
 Floats = NDArray[np.float64]
 NULL_SAMPLES = 9999
 NULL_SIZE = 100
-NODES = 257  # where an exact law is worked out: its logarithm is smooth between them
+NODES = 257  # points at which an exact law is computed; its logarithm is interpolated
 
 
 class Law(Protocol):
@@ -41,10 +41,10 @@ class GoodnessOfFit:
     Attributes
     ----------
     distance : float
-        Between the empirical distribution function and that of the law: its largest difference D
-        (Kolmogorov–Smirnov) or the weighted mean square A² (Anderson–Darling).
+        Distance between the empirical distribution function and that of the law: the largest
+        difference D (Kolmogorov–Smirnov) or the weighted mean square A² (Anderson–Darling).
     p_value : float
-        The probability of as large a distance if the law holds.
+        The probability of at least this distance if the law holds.
 
     Examples
     --------
@@ -62,7 +62,7 @@ class GoodnessOfFit:
 
 @dataclass(frozen=True)
 class ExactFit:
-    """The two tests against the exact law, none of whose parameters is estimated.
+    """The two tests against the exact law, which has no estimated parameters.
 
     Attributes
     ----------
@@ -81,32 +81,31 @@ class ExactFit:
 
 @dataclass(frozen=True)
 class LogNormalFit:
-    """How the law of the gradient's norm compares with a log-normal one; prints as a report.
+    """Comparison of the law of the gradient norm with a log-normal law; prints as a report.
 
-    :meth:`Samples.lognormal_fit` makes it. All is of X = ln(‖G_l‖²/‖G_D‖²), the natural logarithm
-    of the squared ratio, 2 ln 10 times R_l, over the samples that are not dead. If the norm is
-    log-normal, X is normal.
+    Returned by :meth:`Samples.lognormal_fit`. All fields describe X = ln(‖G_l‖²/‖G_D‖²) = 2 ln 10 ·
+    R_l, the natural logarithm of the squared ratio, over the samples that are not dead. If the norm
+    is log-normal, X is normal.
 
     Attributes
     ----------
     mean, variance, skewness, kurtosis : Estimate
-        The kurtosis is the excess over a normal law's. The intervals are from SciPy's bootstrap
-        (BCa), for all four.
+        Moments of X with intervals of SciPy's bootstrap (BCa). The kurtosis is the excess kurtosis,
+        0 for a normal law.
     n : int
-        How many samples are not dead.
+        Number of samples that are not dead.
     n_dead : int
-        How many are, and were left out.
+        Number of dead samples, which are left out.
     ks, anderson_darling : GoodnessOfFit
         Tests of normality of X with mean and variance estimated from the same samples: those of
-        Lilliefors, and of Anderson and Darling (Stephens's case 3). The law of the distances under
-        normality depends on n alone; it comes from 9,999 simulated normal samples of that size,
-        of 100 for larger n, from where on Stephens's factors account for n. So a p-value is
-        never below 1e-4.
+        Lilliefors, and of Anderson and Darling (Stephens's case 3). The null law of the distances
+        depends on n only. It comes from 9,999 simulated normal data sets of size n; above n = 100,
+        they have size 100 and Stephens's factors account for n. So a p-value is never below 1e-4.
     exact : ExactFit or None
-        The same tests against the exact law of X given that the sample is not dead, where
-        ``vgsim.theory.exact_law`` knows it, with a linear loss and batches of one. Nothing is
-        estimated, so the p-value of `ks` is Kolmogorov's; that of `anderson_darling` is again from
-        simulation.
+        The same tests against the exact law of X given that the sample is not dead, if
+        ``vgsim.theory.exact_law`` has it and the loss is linear and the batch size 1. As no
+        parameter is estimated, the p-value of `ks` is Kolmogorov's; that of `anderson_darling` is
+        simulated.
 
     References
     ----------
@@ -147,17 +146,17 @@ class LogNormalFit:
 def fit(
     log10_ratio: Floats, n_dead: int, confidence_level: float = 0.95, law: Law | None = None
 ) -> LogNormalFit:
-    """Compare the law of finite samples of R with a normal one, and with `law` if given.
+    """Compare the law of finite samples of R with a normal law, and with `law` if given.
 
     Parameters
     ----------
     log10_ratio : float64 array, shape (n,)
-        Of the samples that are not dead.
+        R of the samples that are not dead.
     n_dead : int
-        How many others there were.
+        Number of dead samples.
     confidence_level : float, default 0.95
     law : Law, optional
-        Of 2 ln(10) R.
+        The law of 2 ln(10) R.
 
     Returns
     -------
@@ -189,7 +188,7 @@ def fit(
 
     x = np.sort(DECADE * log10_ratio)
     if x[0] == x[-1]:
-        raise ValueError(f"lognormal_fit needs samples that differ, got {x.size} equal ones")
+        raise ValueError(f"lognormal_fit needs samples that differ, got {x.size} equal samples")
     found = bootstrap(
         lambda m: np.stack([m.mean, m.variance, m.skewness, m.kurtosis], axis=-1)[..., 0, :],
         [DECADE * log10_ratio],
@@ -206,7 +205,7 @@ def fit(
 
 
 def _log_tails(law: Law, x: Floats) -> tuple[Floats, Floats]:
-    """Return ln P(X <= x) and ln P(X > x), given X > −inf, at many x in increasing order."""
+    """Return ln P(X <= x) and ln P(X > x), given X > −inf, at increasing x."""
     from scipy.interpolate import CubicSpline
 
     grid = np.linspace(x[0], x[-1], NODES)
@@ -217,7 +216,7 @@ def _log_tails(law: Law, x: Floats) -> tuple[Floats, Floats]:
 
 
 def _tests(log_cdf: Floats, log_sf: Floats, estimated: bool) -> tuple[GoodnessOfFit, GoodnessOfFit]:
-    """Return both tests from the logarithm of the law's cdf and sf at the ordered samples."""
+    """Return both tests from ln cdf and ln sf of the law at the ordered samples."""
     n = log_cdf.size
     ks, anderson_darling = (float(distance) for distance in _distances(log_cdf, log_sf))
     null = _null(min(n, NULL_SIZE), estimated)
@@ -244,7 +243,7 @@ def _distances(log_cdf: Floats, log_sf: Floats) -> tuple[Floats, Floats]:
 
 @lru_cache(maxsize=8)
 def _null(n: int, estimated: bool) -> tuple[Floats, Floats]:
-    """Return both distances of normal samples of size n, by Stephens's factors, in order."""
+    """Return both distances, sorted, of simulated normal data sets, scaled to size n."""
     from scipy.special import log_ndtr
 
     z = np.random.default_rng(0).standard_normal((NULL_SAMPLES, n))
@@ -267,6 +266,6 @@ def _ad_factor(n: int) -> float:
 
 
 def _fraction_beyond(null: Floats, distance: float) -> float:
-    """Return the p-value of a distance among simulated ones, itself counted."""
+    """Return the p-value of a distance: its rank among the simulated distances and itself."""
     beyond = null.size - int(np.searchsorted(null, distance, side="left"))
     return (1 + beyond) / (1 + null.size)

@@ -1,4 +1,4 @@
-"""Quantiles of samples that may be −inf, with intervals between order statistics."""
+"""Quantiles of samples that may be −inf, with intervals from order statistics."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from vgsim._statistics.estimate import Estimate, checked_level
 def quantile(values: ArrayLike, q: ArrayLike) -> float | NDArray[np.float64]:
     """Return quantiles of values that may be −inf.
 
-    The definition is NumPy's and R's default (type 7 of Hyndman and Fan, The American Statistician
-    50 (1996) 361): linear interpolation between the order statistics at rank ``q (n - 1)``. With
-    any weight on a −inf the quantile is −inf, so none is NaN and they never decrease with `q`.
+    The definition is the default of NumPy and R (type 7 of Hyndman and Fan, The American
+    Statistician 50 (1996) 361): linear interpolation between the order statistics at rank
+    ``q (n - 1)``. Between −inf and a number the result is −inf. So no quantile is NaN, and
+    quantiles never decrease with `q`.
 
     Parameters
     ----------
     values : array_like, shape (n,)
-        Numbers or −inf, n >= 1.
+        Finite or −inf, n >= 1.
     q : array_like
         Probabilities between 0 and 1, of any shape.
 
@@ -30,7 +31,7 @@ def quantile(values: ArrayLike, q: ArrayLike) -> float | NDArray[np.float64]:
     Raises
     ------
     TypeError
-        If `q` is not a number or numbers.
+        If `q` is not a number or an array of numbers.
     ValueError
         If a q lies outside [0, 1].
 
@@ -52,7 +53,7 @@ def quantile(values: ArrayLike, q: ArrayLike) -> float | NDArray[np.float64]:
 def interpolated(
     rank: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]
 ) -> float | NDArray[np.float64]:
-    """Return what lies between the order statistics below and above a rank; −inf stays.
+    """Interpolate between the order statistics below and above a rank; −inf if the lower is −inf.
 
     Examples
     --------
@@ -68,7 +69,7 @@ def interpolated(
 
 
 def checked_quantile(q: ArrayLike) -> NDArray[np.float64]:
-    """Return probabilities between 0 and 1, or raise what `quantile` says.
+    """Return probabilities as a float64 array; refuse those outside [0, 1] as `quantile` does.
 
     Examples
     --------
@@ -86,30 +87,29 @@ def checked_quantile(q: ArrayLike) -> NDArray[np.float64]:
 def quantile_interval(values: ArrayLike, q: ArrayLike, confidence_level: float = 0.95) -> Estimate:
     """Estimate quantiles of the law that independent samples come from.
 
-    The limits are order statistics. The number of samples at or below the quantile of a continuous
-    law is Binomial(n, q), whatever the law; with ties, as among samples at −inf, the interval only
-    covers more often. Each tail has at most half of what the level leaves, so the coverage is never
-    below nominal.
+    The limits are order statistics. For every continuous law, the number of samples at or below the
+    q-quantile is Binomial(n, q); ties, as among samples at −inf, can only raise the coverage. Each
+    tail has probability at most (1 − confidence_level)/2, so the coverage is never below nominal.
 
     Parameters
     ----------
     values : array_like, shape (n,)
-        Independent samples: numbers or −inf, n >= 1.
+        Independent samples, finite or −inf, n >= 1.
     q : float or array_like
         Between 0 and 1, of any shape.
     confidence_level : float, default 0.95
-        Between 0 and 1; for each quantile by itself.
+        Between 0 and 1; of each interval separately.
 
     Returns
     -------
     Estimate
-        Of floats, or of arrays of the shape of `q`. The estimate is NumPy's quantile, with any
-        weight on a −inf it is −inf. A limit is infinite where the samples are too few for it.
+        Its fields are floats, or arrays of the shape of `q`. The estimate is that of `quantile`.
+        A limit is infinite if there are too few samples.
 
     Raises
     ------
     TypeError, ValueError
-        If `q`, `values` or `confidence_level` is none of these.
+        If `q`, `values` or `confidence_level` is of the wrong type or out of range.
 
     References
     ----------
@@ -124,13 +124,13 @@ def quantile_interval(values: ArrayLike, q: ArrayLike, confidence_level: float =
     confidence_level = checked_level(confidence_level)
     values, q = np.asarray(values, dtype=np.float64), checked_numbers("q", q)
     if values.ndim != 1 or not values.size or np.isnan(values).any():
-        raise value_error("values", "must be a vector of one or more numbers or -inf, none NaN")
+        raise value_error("values", "must be a vector of one or more numbers or -inf, without NaN")
     from scipy.stats import binom
 
     estimate = quantile(values, q)
     tail = (1 - confidence_level) / 2
     low, high = binom.ppf(tail, values.size, q), binom.isf(tail, values.size, q) + 1
-    ranks = np.stack([low, high]).astype(np.intp)  # from 1; 0 and n + 1 are infinitely far
+    ranks = np.stack([low, high]).astype(np.intp)  # 1 … n; 0 stands for −∞, n + 1 for ∞
     bounded = np.concatenate([[-np.inf], np.sort(values), [np.inf]])
     limits = bounded[np.clip(ranks, 0, values.size + 1)]
     low, high = np.minimum(limits[0], estimate), np.maximum(limits[1], estimate)

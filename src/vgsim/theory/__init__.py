@@ -1,8 +1,8 @@
 """Theory of vanishing and exploding gradients: mean field, exact laws, finite width.
 
-Logarithms are natural and of the SQUARED norm here, as in the literature: the log10 of a ratio of
-norms, which `vgsim.Samples` holds, is such a number divided by 2 ln 10. (The one exception are the
-Lyapunov exponents of `newman_exponents`, which are of norms.)
+As in the literature, logarithms are natural and of the SQUARED norm here. Divide by 2 ln 10 for the
+log10 of a ratio of norms, as in `vgsim.Samples`. The only exception is `newman_exponents`, whose
+Lyapunov exponents are natural logarithms of norms.
 
 >>> from vgsim.theory import critical_gain
 >>> print(f"{critical_gain('tanh', bias_std=0.1):.6f}")

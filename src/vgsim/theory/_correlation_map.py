@@ -1,9 +1,9 @@
-"""The correlation map: how the correlation of two inputs changes from layer to layer.
+"""The correlation map: the correlation of two inputs from layer to layer.
 
 Two pre-activations u, v ~ N(0, q) with correlation c ≥ 0 are √c w + √(1-c) z with a common w and
-independent z. So E φ(u) φ(v) is the mean over w of (E φ given w)², and 1 - c' is proportional to
-the mean of the variance of φ given w: a form that loses no digits as c → 1. The mean of φ given w
-is smooth in w, on the scale √(1-c) next to a kink, which the panels of the quadrature follow.
+independent z. So E φ(u) φ(v) = E_w (E[φ | w])², and 1 - c' is proportional to E_w Var[φ | w], a
+form without cancellation as c → 1. E[φ | w] is smooth in w, next to a kink on the scale √(1-c),
+which determines the panels of the quadrature.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ CRITICAL = 1e-6  # |slope - 1| below which a fixed point counts as marginal
 def correlation_map(
     activation: str | Activation, sigma_w: float, sigma_b: float, q: float, c: float
 ) -> float:
-    """Return c' = (σ_w² E φ(u)φ(v) + σ_b²)/q', the correlation of two inputs one layer on.
+    """Return c' = (σ_w² E φ(u)φ(v) + σ_b²)/q', the correlation of two inputs in the next layer.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def correlation_map(
     sigma_w, sigma_b : float
         Standard deviation of a weight times √fan_in, and of a bias.
     q : float
-        Variance of u and of v, finite and > 0; q' is that of the next ones.
+        Variance of u and of v, finite and > 0; q' is that in the next layer.
     c : float
         Correlation of u and v, from 0 to 1.
 
@@ -73,10 +73,10 @@ def correlation_map(
 def correlation_fixed_point(
     activation: str | Activation, sigma_w: float, sigma_b: float, q: float
 ) -> tuple[float, float]:
-    """Return c*, the limit of the correlation from any 0 ≤ c < 1, and the slope of the map there.
+    """Return c*, the limit of the correlation from any 0 ≤ c < 1, and the slope of the map at c*.
 
-    The map is a power series in c with coefficients ≥ 0, hence convex, and 1 is mapped to 1. So
-    c* = 1 where the slope at 1 is at most 1, and it is the only other fixed point otherwise.
+    The map is a power series in c with coefficients ≥ 0, hence convex, and maps 1 to 1. So c* = 1
+    if the slope at 1 is at most 1. Otherwise c* is the only other fixed point.
 
     Parameters
     ----------
@@ -84,12 +84,12 @@ def correlation_fixed_point(
     sigma_w, sigma_b : float
         Standard deviation of a weight times √fan_in, and of a bias.
     q : float
-        A fixed point of the variance map; for 0 and infinity the limit of the map is taken.
+        A fixed point of the variance map; at 0 and infinity the limit of the map is used.
 
     Returns
     -------
     c_star, slope : float
-        (nan, 1.0) where every correlation is kept (linear without bias; tanh with q* = 0).
+        (nan, 1.0) if every c is a fixed point (linear without bias; tanh with q* = 0).
 
     Examples
     --------
@@ -128,8 +128,8 @@ def correlation_fixed_point(
 
 
 def _ends(phi: Activation, sigma_w: float, sigma_b: float, q: float) -> tuple[float, float]:
-    """Value of the map at c = 0 and its slope at c = 1."""
-    if q == 0 or math.isinf(q):  # φ is its slopes, and the bias negligible beside q, or 0
+    """Return the value of the map at c = 0 and its slope at c = 1."""
+    if q == 0 or math.isinf(q):  # φ is piecewise linear, and the bias 0 or negligible
         left, right = phi.slope_at_zero if q == 0 else phi.slope_at_infinity
         return (right - left) ** 2 / (math.pi * (left**2 + right**2)), 1.0
     mean = gaussian_mean(phi.value, q, phi)
@@ -140,7 +140,7 @@ def _ends(phi: Activation, sigma_w: float, sigma_b: float, q: float) -> tuple[fl
 def _given_common(
     f: Callable[[Array], Array], phi: Activation, q: float, d: float
 ) -> tuple[Array, Array, Array]:
-    """Weights of the common w, and mean and variance of f given w; h ~ N(0, q), c = 1 - d."""
+    """Return weights of the nodes w, and mean and variance of f(h) given w; c = 1 - d."""
     own, common = math.sqrt(q * d), math.sqrt(q * (1.0 - d))
     w, weights = np.zeros(1), np.ones(1)
     if common > 0:

@@ -1,4 +1,4 @@
-"""Where gradients keep their norm: critical gains, the critical line, the edge of chaos."""
+"""Networks in which gradients keep their norm: critical gain, critical line, edge of chaos."""
 
 from __future__ import annotations
 
@@ -27,22 +27,23 @@ __all__ = [
 Array = NDArray[np.float64]
 
 _BIAS_STD = Number("0, or from 1e-6 to 1e6", lambda x: x == 0 or 1e-6 <= x <= 1e6)
-STEP = 1.02  # from one gain to the next in the search
-EXACT = 1e-12  # in χ
-JUMP = 1e-6  # in χ
+STEP = 1.02  # ratio of successive gains in the search
+EXACT = 1e-12  # |χ₁ − 1| up to which a candidate is the critical gain
+JUMP = 1e-6  # |χ₁ − 1| above which χ₁ has jumped past 1
 
 
 class CriticalGain(float):
-    """A gain with χ₁ = 1, a float; what :func:`critical_gain` returns.
+    """A gain with χ₁ = 1, a float; the result of :func:`critical_gain`.
 
     Attributes
     ----------
     activation : Activation
     bias_std : float
     q_star : float
-        The fixed point of the variance there; infinity where the gain is a limit.
+        The fixed point of the variance at this gain; infinity if the gain is a limit.
     chi_parallel : float
-        Slope of the variance map there. At 1 the variance settles slower than exponentially.
+        Slope of the variance map at q_star. If it is 1, the variance converges more slowly than
+        exponentially.
 
     Examples
     --------
@@ -74,7 +75,7 @@ class CriticalGain(float):
 
 @dataclass(frozen=True, eq=False)
 class CriticalLine:
-    """Critical gains against the standard deviation of biases; what :func:`critical_line` returns.
+    """Critical gains against the standard deviation of biases: result of :func:`critical_line`.
 
     Attributes
     ----------
@@ -97,7 +98,7 @@ class CriticalLine:
 
 @dataclass(frozen=True)
 class CriticalPoint:
-    """A gain and bias with χ₁ = χ_∥ = 1; what :func:`edge_of_chaos` returns.
+    """A gain and a bias_std with χ₁ = χ_∥ = 1; the result of :func:`edge_of_chaos`.
 
     Attributes
     ----------
@@ -121,11 +122,11 @@ class CriticalPoint:
 
 
 def critical_gain(activation: str | Activation, bias_std: float = 0.0) -> CriticalGain:
-    """Return the smallest gain at which gradients stop vanishing in a wide, deep network.
+    """Return the smallest gain at which gradients do not vanish in a wide, deep network.
 
-    That is the smallest σ_w at which χ₁, taken at the fixed point of the variance that is reached
-    from q = 1, is 1: `gain` of an `MLP` with ``init="lecun_normal"`` (divide by √2 for
-    ``he_normal``).
+    This is the smallest σ_w with χ₁ = 1 at the fixed point of the variance that is reached from
+    q = 1. It is the `gain` of an `MLP` with ``init="lecun_normal"`` (for ``he_normal`` divide it by
+    √2).
 
     Parameters
     ----------
@@ -136,15 +137,16 @@ def critical_gain(activation: str | Activation, bias_std: float = 0.0) -> Critic
     Returns
     -------
     CriticalGain
-        A float, with `q_star` and `chi_parallel`. `q_star` is infinite where the gain is a limit,
-        above which the variance grows without bound: of softplus, and of ReLU, leaky ReLU and
-        linear networks, in which without biases every variance is fixed at the gain itself.
+        A float, with `q_star` and `chi_parallel`. `q_star` is infinite if the variance grows
+        without bound above this gain: with softplus, ReLU, leaky ReLU and linear networks (at the
+        critical gain and without biases, the last three keep every variance).
 
     Raises
     ------
     TypeError, ValueError
         If an argument is of the wrong type or out of range, or if there is no such gain: with GELU
-        and SiLU, up to a certain bias_std, the fixed point jumps and χ₁ with it, past 1.
+        and SiLU and small bias_std, the fixed point jumps as a function of the gain, and χ₁ jumps
+        past 1.
 
     Examples
     --------
@@ -182,9 +184,9 @@ def critical_gain(activation: str | Activation, bias_std: float = 0.0) -> Critic
 
 
 def _gains(phi: Activation) -> Iterator[float]:
-    """Ever larger gains from where χ₁ = 1 is first possible, denser towards exact candidates.
+    """Yield increasing gains from the smallest with χ₁ = 1 possible, denser towards candidates.
 
-    Those are where χ₁ = 1 at q = 0 and at q = ∞. χ₁ may reach 1 shortly before.
+    Candidates are the gains with χ₁ = 1 at q = 0 and at q = ∞; χ₁ may reach 1 shortly before them.
     """
     limits = [
         1.0 / math.sqrt(square)
@@ -207,12 +209,12 @@ def _no_gain(phi: Activation, bias_std: float, gain: float) -> str:
         f"{phi.name!r} has no critical gain with biases of standard deviation {bias_std!r}: at the "
         f"gain {gain:.6f} the fixed point of the variance jumps from q* = {before:.6g} to "
         f"{after:.6g}, and chi_1 from {chi(phi, low, before):.6f} to {chi(phi, high, after):.6f}; "
-        "a larger standard deviation may do"
+        "with a larger standard deviation of the biases there may be one"
     )
 
 
 def critical_line(activation: str | Activation, bias_std: ArrayLike) -> CriticalLine:
-    """Return the critical gain for each of many standard deviations of the biases.
+    """Return the critical gain as a function of the standard deviation of the biases.
 
     Parameters
     ----------
@@ -228,7 +230,7 @@ def critical_line(activation: str | Activation, bias_std: ArrayLike) -> Critical
     Raises
     ------
     TypeError, ValueError
-        As :func:`critical_gain` does, if one of them has none.
+        As :func:`critical_gain`, if there is no critical gain for one of them.
 
     Examples
     --------
@@ -253,12 +255,12 @@ def critical_line(activation: str | Activation, bias_std: ArrayLike) -> Critical
 
 
 def edge_of_chaos(activation: str | Activation) -> CriticalPoint:
-    """Return the gain and bias with χ₁ = χ_∥ = 1: no depth scale for signal and gradient alike.
+    """Return the gain and bias_std with χ₁ = χ_∥ = 1: both depth scales are infinite.
 
-    With tanh and whatever else bends down from a slope at 0 this is q* = 0, without bias. With
-    ReLU, leaky ReLU and linear every q is such a fixed point without bias, and q* = 1 is returned.
-    With GELU and SiLU it is a point with biases and q* > 0, and the fixed point attracts from one
-    side alone (that of GELU from above: starting at q = 1 one does not get there).
+    For tanh and others with φ(0) = 0 and |φ(h)| below the tangents at 0, q* = 0 without biases.
+    For ReLU, leaky ReLU and linear without biases every q is a fixed point; q* = 1 is returned. For
+    GELU and SiLU the point has biases and q* > 0, and the fixed point attracts from one side only
+    (with GELU from above, so it is not reached from q = 1).
 
     Parameters
     ----------

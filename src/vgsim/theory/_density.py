@@ -1,8 +1,8 @@
-"""Densities of sums of independent numbers, by convolution on grids: nothing cancels.
+"""Densities of sums of independent variables, by convolution on grids without cancellation.
 
-Everything added is positive, so the relative accuracy is that of single densities wherever one
-looks, in both tails. Densities that are smooth on the scale σ are known from their values at
-points σ/3 apart, by the trapezoidal rule to some 1e-15; in between, their logarithm is a spline.
+All terms of the sums are positive, so the relative accuracy is that of a single density, in both
+tails too. On a grid of step σ/3, the trapezoidal rule integrates a density that is smooth on the
+scale σ with an error of about 1e-15. Between grid points, the logarithm is a spline.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ __all__ = ["Density"]
 
 Floats = NDArray[np.float64]
 
-LEAST = -140.0  # log of the density, relative to the largest, where a grid ends
-FINENESS = 3.0  # points to a standard deviation of what is smooth, at least
-SLOWEST = 0.125  # step for one number, whose Fourier transform falls as exp(−π|ω|/2) at least
+LEAST = -140.0  # ln of the density, relative to its maximum, at the ends of a grid
+FINENESS = 3.0  # least number of points per standard deviation of the smoothing normal law
+SLOWEST = 0.125  # step for one term, whose Fourier transform falls at least as exp(−π|ω|/2)
 DEGREE = 7
-REFINED = 16  # steps of one law in those of the other, up to which they are made the same
-BLOCK = 2**21  # array elements at once
+REFINED = 16  # largest ratio of two steps at which the coarse grid is refined to the fine one
+BLOCK = 2**21  # array elements processed at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,9 +40,10 @@ class Density:
     step : float
         A power of two.
     smoothness : float
-        The variance of the narrowest normal law that the density is spread by.
+        The density is smooth on the scale of the standard deviation of a normal law with this
+        variance.
     terms : int
-        How many numbers were added.
+        Number of terms of the sum.
     shift : float
     """
 
@@ -64,7 +65,7 @@ class Density:
         return cls(np.exp(factor.log_density(x)), first, step, smoothness)._trimmed()
 
     def _trimmed(self) -> Density:
-        """Leave out the ends where nothing is, and every other point where that is enough."""
+        """Remove negligible ends, and every other point while the grid stays fine enough."""
         values, first, step = self.values, self.first, self.step
         while 2.0 * step <= _step(self.smoothness, self.terms):
             values, first, step = values[first % 2 :: 2], (first + 1) // 2, 2.0 * step
@@ -74,7 +75,7 @@ class Density:
         return replace(self, values=values, first=first + int(kept[0]), step=step)
 
     def _refined(self, step: float) -> Density:
-        """Return the density on more points."""
+        """Return the density on a finer grid."""
         ratio = round(self.step / step)
         if ratio == 1:
             return self
@@ -83,7 +84,7 @@ class Density:
         return replace(self, values=np.exp(self._log(x)), first=first, step=step)
 
     def power(self, count: int) -> Density:
-        """Return the density of the sum of `count` such numbers."""
+        """Return the density of the sum of `count` independent copies."""
         total, square = None, self
         while True:
             if count % 2:
@@ -95,7 +96,7 @@ class Density:
             square = square + square
 
     def __add__(self, other: Density) -> Density:
-        """Return the density of the sum of two independent numbers."""
+        """Return the density of the sum of two independent variables."""
         fine, coarse = sorted((self, other), key=lambda density: density.step)
         smoothness, terms = fine.smoothness + coarse.smoothness, fine.terms + coarse.terms
         if fine.step < coarse.step / REFINED:
@@ -107,11 +108,11 @@ class Density:
         return Density(values, first, fine.step, smoothness, terms)._trimmed()
 
     def shifted(self, by: float) -> Density:
-        """Return the density of the number and a constant."""
+        """Return the density of the variable plus a constant."""
         return replace(self, shift=self.shift + by)
 
     def weakened(self, share: Share) -> Density:
-        """Return the density of the number and an independent ln V."""
+        """Return the density of the variable plus an independent ln V."""
         std = math.sqrt(self.smoothness)
         if share.slope > 0:
             return self.smeared(*share.components(std))._trimmed()
@@ -126,7 +127,7 @@ class Density:
         return replace(self, values=values, first=start)._trimmed()
 
     def smeared(self, place: Floats, log_weight: Floats) -> Density:
-        """Return the sum of densities that begin at each place, with these weights; not trimmed."""
+        """Return the mixture of copies shifted by `place`, with these weights; not trimmed."""
         order = np.argsort(place)
         places, weights = place[order], np.exp(log_weight[order])
         low, high = self.points[0], self.points[-1]
@@ -146,40 +147,40 @@ class Density:
 
     @cached_property
     def points(self) -> Floats:
-        """Where the values are, but for the shift."""
+        """The grid points, without the shift."""
         return self.step * np.arange(self.first, self.first + self.values.size, dtype=np.float64)
 
     @cached_property
     def _log(self) -> Any:
-        """The logarithm of the density, as a spline."""
+        """The natural logarithm of the density, as a spline."""
         from scipy.interpolate import make_interp_spline
 
         return make_interp_spline(self.points, np.log(self.values), k=DEGREE)
 
     @cached_property
     def _cumulative(self) -> tuple[Floats, Floats]:
-        """The probability below each point, and the one above."""
+        """The probabilities below and above each grid point."""
         cells = self._cell(self.points[:-1], self.points[1:])
         below = np.concatenate([[0.0], np.cumsum(cells)])
         above = np.concatenate([np.cumsum(cells[::-1])[::-1], [0.0]])
         return below / below[-1], above / below[-1]
 
     def _cell(self, low: Floats, high: Floats) -> Floats:
-        """Return the probability between two points less than a step apart."""
+        """Return the probability between two points that are less than a step apart."""
         x, weights = np.polynomial.legendre.leggauss(10)
         half = (high - low)[:, None] / 2.0
         inner = np.exp(self._log((low + high)[:, None] / 2.0 + half * x))
         return np.asarray((half * inner) @ weights)
 
     def pdf(self, x: Floats) -> Floats:
-        """Return the density at each x; 0 beyond the points."""
+        """Return the density at each x; 0 outside the grid."""
         x = x - self.shift
         out, inside = np.zeros(x.shape), (x >= self.points[0]) & (x <= self.points[-1])
         out[inside] = np.exp(self._log(x[inside]))
         return out
 
     def tails(self, x: Floats) -> tuple[Floats, Floats]:
-        """Return the probabilities below and above each x, both with their full accuracy."""
+        """Return the probabilities below and above each x, both with full relative accuracy."""
         x = np.clip(x - self.shift, self.points[0], self.points[-1])
         cell = np.clip(((x - self.points[0]) / self.step).astype(int), 0, self.values.size - 2)
         low, high = self.points[cell], self.points[cell + 1]
@@ -189,7 +190,7 @@ class Density:
         return np.where(low_half, below, 1.0 - above), np.where(low_half, 1.0 - below, above)
 
     def quantile(self, below: float, above: float) -> float:
-        """Return the x with that probability below it and above, the two adding to 1."""
+        """Return the x with the given probabilities below and above it, which add to 1."""
         from scipy.optimize import brentq
 
         side = 0 if below < above else 1
@@ -202,20 +203,20 @@ class Density:
             return float(self.tails(np.array([x]))[side][0]) - wanted
 
         gaps = [gap(x) for x in ends]
-        if gaps[0] * gaps[1] >= 0:  # at a point, or beyond them all
+        if gaps[0] * gaps[1] >= 0:  # x is a grid point, or outside the grid
             return float(ends[int(abs(gaps[1]) < abs(gaps[0]))])
         return float(brentq(gap, *ends, xtol=1e-13, rtol=1e-14))
 
 
 def _step(smoothness: float, terms: int) -> float:
-    """Return the largest power of two that is fine enough."""
+    """Return the largest power of two that is a sufficiently small step."""
     return float(
         2.0 ** math.floor(math.log2(min(math.sqrt(smoothness) / FINENESS, SLOWEST * terms)))
     )
 
 
 def _reach(factor: Mixture, side: int) -> float:
-    """Return a point from which on, to that side, the density of ln S is negligible."""
+    """Return a point beyond which, to the left (side < 0) or right, the density is negligible."""
     modes = factor.log_scale + np.log(factor.dof)
     end = float(modes.min() if side < 0 else modes.max())
     step = math.sqrt(factor.narrowest)

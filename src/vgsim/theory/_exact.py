@@ -1,4 +1,4 @@
-"""Networks of independent layers, piecewise linear: which have an exactly known law, and it."""
+"""Exact laws of the gradient norm in piecewise linear networks with independent layers."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _STD = Number("from 1e-300 to 1e300", lambda x: 1e-300 <= x <= 1e300)
 
 @dataclass(frozen=True)
 class Widths:
-    """n_0, n_D, and how many of n_1 … n_D there are of each."""
+    """n_0, n_D, and the number of layers 1 … D of each width."""
 
     first: int
     last: int
@@ -50,12 +50,12 @@ class Widths:
 
     @classmethod
     def of(cls, widths: Sequence[int]) -> Widths:
-        """Return those of n_0 … n_D."""
+        """Return the counts of the widths n_0 … n_D."""
         return cls(widths[0], widths[-1], Counter(widths[1:]))
 
     @classmethod
     def checked(cls, width: int | Sequence[int], depth: int | None) -> Widths:
-        """Return those that the arguments of a law mean."""
+        """Return the widths given by the arguments `width` and `depth` of a law."""
         most = COUNTERS - 1
         if depth is not None:
             depth = checked_int("depth", depth, 1, most)
@@ -75,19 +75,19 @@ class Widths:
         return cls(width, width, {width: depth})
 
     def critical(self, power: float) -> float:
-        """Return Σ ln s_l² of weights of variance power/n_{l-1}."""
+        """Return Σ ln s_l², with weights of variance s_l² = power/n_{l-1}."""
         total = sum(count * math.log(power / n) for n, count in self.counts.items())
         return total + math.log(self.last / self.first)
 
 
 def layered_law(widths: Widths, factor: Callable[[int], Mixture], log_scale: float) -> ProductLaw:
-    """Return the law of a network of independent layers whose factors have these widths."""
+    """Return the law of a network of independent layers; `factor` maps a width to its factor."""
     factors = [(factor(n), count) for n, count in widths.counts.items()]
     return ProductLaw(factors, log_scale, widths.first, widths.last)
 
 
 def piecewise_linear(slope: float) -> Callable[[int], Mixture]:
-    """Return the factor of slope 1 above 0 and `slope` below, by width."""
+    """Return the map from width to factor, for slopes 1 above 0 and `slope` below."""
     if slope == 0:
         return relu_factor
     if abs(slope) == 1:
@@ -98,15 +98,16 @@ def piecewise_linear(slope: float) -> Callable[[int], Mixture]:
 def relu_law(width: int | Sequence[int], depth: int | None = None) -> ProductLaw:
     """Return the exact law of a ReLU network with ``he_normal`` weights.
 
-    X = Σ_l ln[(2/n) χ²_{K_l}], the K_l ~ Binomial(n, ½) independent: for a batch of one, normal
-    cotangents and biases of any symmetric law. It is also the law of ln ‖J u‖², u a unit vector.
+    X = ln(‖G_0‖²/‖G_D‖²) = Σ_l ln[(2/n) χ²_{K_l}], with independent K_l ~ Binomial(n, ½). It holds
+    for batch size 1, a normal G_D and biases of any symmetric law. It is also the law of ln ‖J u‖²
+    for a unit vector u.
 
     Parameters
     ----------
     width : int or sequence of int
         Units of every layer, or the depth + 1 widths n_0 … n_D.
     depth : int
-        Number of layers D; may be left out with a sequence.
+        Number of layers D; optional if `width` is a sequence.
 
     Returns
     -------
@@ -119,8 +120,8 @@ def relu_law(width: int | Sequence[int], depth: int | None = None) -> ProductLaw
 
     Notes
     -----
-    Every layer multiplies the mean square by 1 and adds a variance of about 5/n, so X is nearly
-    normal with mean −½ Σ 5/n_l and variance Σ 5/n_l (Hanin and Nica 2020).
+    Every layer multiplies E‖G‖² by 1 and adds about 5/n to the variance of X. So X is nearly normal
+    with mean −½ Σ 5/n_l and variance Σ 5/n_l (Hanin and Nica 2020).
 
     References
     ----------
@@ -178,7 +179,7 @@ def leaky_relu_law(
     width, depth
         As in :func:`relu_law`.
     slope : float, default 0.01
-        0 (that is ReLU), or from 1e-6 to 1e6.
+        0 (ReLU), or from 1e-6 to 1e6.
 
     Returns
     -------
@@ -191,8 +192,8 @@ def leaky_relu_law(
 
     Notes
     -----
-    A factor is χ²_n times an independent number between slope² and 1 whose density is a mixture of
-    beta densities; Gauss-Legendre quadrature over it is good to some 1e-12.
+    A factor is χ²_n times an independent variable between slope² and 1, whose density is a mixture
+    of beta densities. Gauss-Legendre quadrature over it has an error of about 1e-12.
 
     Examples
     --------
@@ -210,13 +211,13 @@ def leaky_relu_law(
 def linear_residual_law(width: int, depth: int, branch: float = 1.0) -> ProductLaw:
     """Return the exact law of x' = x + a G x, G with weights of variance 1/n: Σ ln[(a²/n) χ'²_n].
 
-    χ'²_n is a chi-square of noncentrality n/a².
+    χ'²_n is a noncentral chi-square with n degrees of freedom and noncentrality n/a².
 
     Parameters
     ----------
     width, depth : int
     branch : float, default 1.0
-        a, of a size from √(n/1e7) to 1e100.
+        a, with |a| from √(n/1e7) to 1e100.
 
     Returns
     -------
@@ -258,9 +259,9 @@ def _linear_residual(network: Network) -> bool:
 
 
 def _obstacle(network: Network) -> str | None:
-    """Return why the network has no exact law here, or None."""
+    """Return why no exact law of the network is known, or None."""
     if network.shares_weights:
-        return "an RNN shares its weights between the steps"
+        return "all steps of an RNN share their weights"
     if network.init.distribution != "normal":
         return f"the init {network.init.name!r} does not draw independent normal weights"
     if network.activation.slope_below_zero is None:
@@ -269,17 +270,17 @@ def _obstacle(network: Network) -> str | None:
         if name != "residual":
             return f"the {name} {value!r} makes the layers depend on each other"
         if not _linear_residual(network):
-            return f"skips must be around each layer of a linear network, got {value!r}"
+            return f"skip connections must be around each layer of a linear network, got {value!r}"
     return None
 
 
 def exact_law(network: Network) -> ProductLaw:
-    """Return the exact law of ln(‖G_0‖²/‖G_D‖²), for networks that have one.
+    """Return the exact law of ln(‖G_0‖²/‖G_D‖²), for networks whose exact law is known.
 
-    Those are MLPs with independent normal weights of any scale, any widths and any normal biases,
-    with activation linear, relu or leaky_relu; and linear networks with skip connections around
-    each layer. For a batch of one and the linear loss (a normal cotangent, independent of the
-    network); the law does not depend on the input.
+    These are MLPs with independent normal weights, any gain, widths and normal biases, and
+    activation linear, relu or leaky_relu; and linear networks with skip connections around each
+    layer. The law holds for batch size 1 and the linear loss (G_D normal and independent of the
+    network), and does not depend on the input.
 
     Parameters
     ----------
@@ -299,9 +300,9 @@ def exact_law(network: Network) -> ProductLaw:
     Notes
     -----
     With S_j = χ²_K + slope² χ²_{n−K}, K ~ Binomial(n_j, ½), all independent, and s_l the standard
-    deviation of the weights, ‖G_0‖²/‖G_D‖² is Π s_l² S_D T / χ²_{n_D} · S_{D−1} … S_1 in law,
-    where T ~ χ²_{n_0} and S_D/χ²_{n_D} is independent of its denominator: for n_0 = n_D just
-    Π s_l² S_l.
+    deviation of the weights, ‖G_0‖²/‖G_D‖² has the law of Π_l s_l² · S_1 … S_{D−1} S_D T/χ²_{n_D},
+    where T ~ χ²_{n_0} and S_D/χ²_{n_D} is independent of χ²_{n_D}. For n_0 = n_D this is
+    Π_l s_l² S_l.
 
     References
     ----------
@@ -341,7 +342,8 @@ def _skipped(noncentrality: float, n: int) -> Mixture:
     if noncentrality > 1e7:
         raise value_error(
             "network",
-            "has no exact law: the skip connection outweighs its branch more than 1e7 times",
+            "has no exact law: (skip/branch)² over the variance of a weight must be at most 1e7, "
+            f"got {noncentrality:.3g}",
         )
     return noncentral_factor(n, noncentrality)
 
@@ -349,9 +351,9 @@ def _skipped(noncentrality: float, n: int) -> Mixture:
 def newman_exponents(width: int, std: float = 1.0) -> Floats:
     """Return the Lyapunov exponents of products of n × n matrices of independent N(0, std²).
 
-    λ_i = ln std + ½ [ln 2 + ψ((n − i + 1)/2)], i = 1 … n: the growth a layer of the ith singular
-    value of a deep linear network, as depth → ∞. In natural logarithms, of the singular values and
-    so of norms, not of their squares as everywhere else in this module.
+    λ_i = ln std + ½ [ln 2 + ψ((n − i + 1)/2)], i = 1 … n: the growth per layer of ln σ_i, with σ_i
+    the ith singular value of a deep linear network, as depth → ∞. Natural logarithms of norms, not
+    of squared norms as elsewhere in this package.
 
     Parameters
     ----------

@@ -26,11 +26,11 @@ class LogGradientMoments:
     ----------
     mean : float
     variance : float or None
-        None where only the mean is known.
+        None if only the mean is known.
     exact : bool
-        Whether both hold exactly; otherwise up to what `source` leaves out.
+        Whether both are exact; otherwise they hold in the approximation named by `source`.
     source : str
-        Where the numbers come from.
+        The theory that gives the numbers.
 
     Examples
     --------
@@ -60,25 +60,26 @@ class LogGradientMoments:
 def log_gradient_moments(
     network: Network, batch_size: float | None = None, layer: int = 0
 ) -> LogGradientMoments:
-    """Return mean and variance of ln(‖G_l‖²/‖G_D‖²), as far as theory knows them.
+    """Return mean and variance of ln(‖G_l‖²/‖G_D‖²) over networks that are not dead.
 
-    For the linear loss and normal inputs, and a batch of one but with batch normalisation.
+    They hold for the linear loss, normal inputs and, except with batch normalisation, batch size 1.
 
-    - linear, relu, leaky_relu with independent normal weights, or orthogonal ones and equal widths:
-      exact.
-    - Any other plain network: mean field and its first correction in 1/width, see Notes. The
-      correction is that of normal weights; of uniform ones the mean is off by some 0.1/n a layer.
-    - norm, residual, highway: the mean of wide networks, which is ln E(‖G_l‖²/‖G_D‖²); no variance.
-      With batch normalisation the width must be much larger than the batch.
+    - linear, relu, leaky_relu with independent normal weights, or with orthogonal weights and equal
+      widths: exact.
+    - Any other network without techniques: mean field with the first correction in 1/width, see
+      Notes. The correction is that of normal weights; with uniform weights the error of the mean is
+      about 0.1/n per layer.
+    - norm, residual, highway: the limit of infinite width ln E(‖G_l‖²/‖G_D‖²); no variance. With
+      batch normalisation the width must be much larger than the batch size.
 
     Parameters
     ----------
     network : MLP
     batch_size : int or inf, optional
-        For batch normalisation, which needs it: more than 3, and finite only with linear and relu;
-        otherwise 1.
+        Required with batch normalisation: more than 3, and finite with linear and relu only.
+        Without batch normalisation it must be 1.
     layer : int, default 0
-        l, from 0 to depth − 1; with residual blocks, where one begins.
+        l, from 0 to depth − 1; with residual blocks, the input of a block.
 
     Returns
     -------
@@ -93,22 +94,22 @@ def log_gradient_moments(
 
     Notes
     -----
-    Batch normalisation multiplies the squared gradient by :func:`normalisation_rate` a layer, but
-    for the first layer, which divides by the variance of the input and not of activations, and the
-    last, as G_D does not add to 0 over the batch and loses that part: from the first layer on it
-    has grown by rate^(D−1) E φ'² (B−2)/(B−3) in all.
+    Batch normalisation multiplies the squared gradient by :func:`normalisation_rate` per layer,
+    except in two layers. The first layer divides by the variance of the input, not of activations.
+    The last layer also removes the mean of G_D over the batch. So for l = 0 the growth is
+    rate^(D−1) E φ'² (B−2)/(B−3).
 
-    For a smooth φ and width n, in the limit of depth, the variance a layer is
+    For a smooth φ and width n, at large depth, the variance per layer is
     (1/n)[A + 2kc/(1 − χ_∥) + k²s/(1 − χ_∥)²] with A = 3 E φ'⁴/(E φ'²)² − 1, k = d ln E φ'²/dq,
-    s = σ_w⁴ Var φ² and c = σ_w²(E φ²φ'²/E φ'² − E φ²): a sum over n units fluctuates (A), and so
-    does the variance q of the pre-activations, which it carries along (k). The mean a layer is
-    ln χ₁ − A/2n + k E δq + ½ (ln E φ'²)'' Var δq + 2 k q E ρ², where δq = q − q* has the variance
-    s/(n(1 − χ_∥²)) and the mean ½ F'' Var δq/(1 − χ_∥), F the variance map, and ρ, the correlation
-    of the tangent vector's pre-activations with the network's, has
-    E ρ² = σ_w⁴ E φ²φ'²/(n q (χ₁ − χ_∥²)). All this is carried from layer to layer, so that the
-    first layers, where q is not yet q*, are right as well. The rest is O(depth/n²): over 200 layers
-    of tanh, 0.2 of 11 at width 32 and less than 0.03 at width 100. Where the corrections are not
-    small, as near χ_∥ = 1, a ValueError says so.
+    s = σ_w⁴ Var φ² and c = σ_w²(E φ²φ'²/E φ'² − E φ²). A comes from sums over n units, and k from
+    fluctuations of the variance q of the pre-activations. The mean per layer is
+    ln χ₁ − A/2n + k E δq + ½ (ln E φ'²)'' Var δq + 2 k q E ρ². Here δq = q − q* has the variance
+    s/(n(1 − χ_∥²)) and the mean ½ F'' Var δq/(1 − χ_∥), with F the variance map. ρ, the correlation
+    of the pre-activations of the tangent vector with those of the network, has
+    E ρ² = σ_w⁴ E φ²φ'²/(n q (χ₁ − χ_∥²)). The code propagates these terms from layer to layer,
+    which includes the first layers, where q is not yet q*. The error is O(depth/n²): for 200 layers
+    of tanh, 0.2 of 11 at width 32, and less than 0.03 at width 100. If the corrections are not
+    small, as near χ_∥ = 1, a ValueError is raised.
 
     References
     ----------
@@ -161,7 +162,7 @@ def log_gradient_moments(
 
 
 def _checked_batch(network: Network, batch_size: float | None) -> float:
-    """Return the batch size, 1 if it is left out."""
+    """Return the batch size; None is 1 without batch normalisation."""
     if network.norm == "batch":
         if batch_size is None:
             raise value_error(
@@ -172,13 +173,14 @@ def _checked_batch(network: Network, batch_size: float | None) -> float:
     if size != 1:
         raise value_error(
             "batch_size",
-            f"must be 1 without batch normalisation (batches have no theory), got {batch_size}",
+            f"must be 1 without batch normalisation (there is no theory for batches), got "
+            f"{batch_size}",
         )
     return size
 
 
 def _wide(mean: float, source: str) -> LogGradientMoments:
-    """Return a mean without a variance."""
+    """Return the moments of a theory of infinite width: a mean without a variance."""
     return LogGradientMoments(float(mean), None, False, f"{source}, infinite width")
 
 
@@ -192,10 +194,12 @@ def _exact(network: Network) -> bool:
 
 
 def _plain(network: Network, what: str) -> Network:
-    """Return the network if it is a plain MLP, or say what is in the way."""
+    """Return the network if it is an MLP without techniques, else raise ValueError."""
     if network.shares_weights:
         raise value_error(
-            "network", f"must be an MLP for {what}, an RNN shares its weights: {network}"
+            "network",
+            f"must be an MLP for {what}, because all steps of an RNN share their weights, got "
+            f"{network!r}",
         )
     for name, value in network.techniques.items():
         raise value_error("network", f"must have no {name} for {what}, got {value!r}")
@@ -203,7 +207,7 @@ def _plain(network: Network, what: str) -> Network:
 
 
 def _piecewise_linear(network: Network) -> LogGradientMoments:
-    """Return the moments of a piecewise linear network whose weights are not independent normal."""
+    """Return the moments of a piecewise linear network without independent normal weights."""
     slope = network.activation.slope_below_zero
     assert slope is not None
     log_scale = 2.0 * float(np.log(network.weight_stds).sum())
@@ -214,7 +218,7 @@ def _piecewise_linear(network: Network) -> LogGradientMoments:
     n, depth = network.width, network.depth
     if not isinstance(n, int):
         raise value_error("network", f"must have equal widths with orthogonal weights, got {n}")
-    # O keeps the norm that independent weights multiply by χ²_n/n, and all directions are uniform.
+    # Independent normal weights are an orthogonal matrix, which keeps the norm, times √(χ²_n/n).
     _, mean, variance = linear_factor(n).cumulants(0.0)
     mean = law.mean - depth * (mean - math.log(n))
     return LogGradientMoments(mean, max(law.variance - depth * variance, 0.0), True, "exact law")

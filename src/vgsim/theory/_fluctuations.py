@@ -19,14 +19,15 @@ from vgsim.theory._variance_map import fixed_point, layer_variances
 __all__ = ["finite_width_rates", "smooth_moments"]
 
 Floats = NDArray[np.float64]
-SMALLEST = 1e-30  # of the variance of pre-activations, and the inverse of the largest
+SMALLEST = 1e-30  # least variance of pre-activations; the largest is 1/SMALLEST
 
 
 @dataclass(frozen=True)
 class _Layer:
-    """Gaussian means at the variance q of its pre-activations.
+    """Gaussian means at the variance q of the pre-activations of a layer.
 
-    Derivatives by q are by Stein's lemma: d/dq E f = E f He_2(z)/2q, d²/dq² E f = E f He_4(z)/4q².
+    Derivatives with respect to q are d/dq E f = E f He_2(z)/2q and d²/dq² E f = E f He_4(z)/4q²,
+    by Stein's lemma.
     """
 
     square: float  # E φ², with its first two derivatives by q
@@ -40,7 +41,7 @@ class _Layer:
     both: float  # E φ² φ'²
 
 
-@lru_cache(maxsize=4096)  # the theory of every layer of a network asks for the layers below it
+@lru_cache(maxsize=4096)  # the moments at every layer of a network share their layers
 def _layer(phi: Activation, q: float) -> _Layer:
     """Return the means at q."""
 
@@ -72,10 +73,10 @@ def _layer(phi: Activation, q: float) -> _Layer:
 def finite_width_rates(
     activation: str | Activation, sigma_w: float, sigma_b: float = 0.0
 ) -> tuple[float, float]:
-    """Return what a width n adds to the mean of ln ‖J u‖², and its variance: a layer, times n.
+    """Return the 1/n corrections of mean and variance of ln ‖J u‖² per layer, times the width n.
 
-    That is, E ln ‖J u‖² ~ D (ln χ₁ + mean/n) and Var ln ‖J u‖² ~ D variance/n in a deep network
-    at the fixed point that q = 1 leads to.
+    E ln ‖J u‖² ~ D (ln χ₁ + mean/n) and Var ln ‖J u‖² ~ D variance/n in a deep network at the fixed
+    point that is reached from q = 1.
 
     Parameters
     ----------
@@ -90,12 +91,12 @@ def finite_width_rates(
     Raises
     ------
     ValueError
-        If χ_∥ >= 1, or χ_∥² >= χ₁, at the fixed point, where there is no such law; or if the fixed
-        point is 0 or infinite, where the network is piecewise linear.
+        If χ_∥ >= 1 or χ_∥² >= χ₁ at the fixed point, where this expansion does not exist, or if the
+        fixed point is 0 or infinite, where the network is piecewise linear.
 
     Notes
     -----
-    See :func:`log_gradient_moments`, which also has the first layers.
+    See :func:`log_gradient_moments`, which includes the first layers.
 
     Examples
     --------
@@ -108,15 +109,16 @@ def finite_width_rates(
     q = fixed_point(phi, sigma_w, sigma_b)
     if q == 0 or math.isinf(q):
         raise value_error(
-            "sigma_w", f"must lead to a finite variance of pre-activations, it tends to {q}"
+            "sigma_w",
+            f"must give pre-activations a finite variance > 0, it tends to {q}",
         )
     w, m = sigma_w**2, _layer(phi, q)
     chi_1, parallel = w * m.slope, w * m.square_1
     if not (parallel < 1 - 1e-9 and parallel**2 < chi_1):
         raise value_error(
             "sigma_w",
-            "must let fluctuations decay, with χ_∥ < 1 and χ_∥² < χ₁, got a χ_∥ of "
-            f"{parallel:.6g} and a χ₁ of {chi_1:.6g}",
+            "must give χ_∥ < 1 and χ_∥² < χ₁, so that fluctuations decay, got χ_∥ = "
+            f"{parallel:.6g} and χ₁ = {chi_1:.6g}",
         )
     k = m.slope_1 / m.slope
     own = 3.0 * m.slope_fourth / m.slope**2 - 1.0
@@ -132,10 +134,10 @@ def finite_width_rates(
 
 
 def smooth_moments(network: Network, *, finite: bool, first: int = 0) -> tuple[float, float]:
-    """Return mean and variance by mean field, with its first correction in 1/width if `finite`.
+    """Return mean and variance of ln(‖G_first‖²/‖G_D‖²) by mean field.
 
-    They are of the layers above `first`, of ln(‖G_first‖²/‖G_D‖²). The state before layer l: q, its
-    bias and variance, its covariance with the log norm of the tangent vector so far, and E ρ².
+    If `finite`, they include the first correction in 1/width. The state before layer l consists of
+    q, its bias and variance, its covariance with the log norm of the tangent vector, and E ρ².
     """
     phi, widths = network.activation, network.widths
     power, bias_variance = layer_variances(network)
@@ -150,7 +152,7 @@ def smooth_moments(network: Network, *, finite: bool, first: int = 0) -> tuple[f
         m = _layer(phi, q)
         k = m.slope_1 / m.slope
         curvature = m.slope_2 / m.slope - k * k
-        if l == first + 1:  # a tangent vector of any direction
+        if l == first + 1:  # the tangent vector has a random direction
             covariance, aligned = 0.0, max(1.0 - bias_variance[l - 1] / q, 0.0) / widths[l - 1]
         if l > first:
             mean += math.log(power[l - 1] * m.slope)
@@ -169,7 +171,7 @@ def smooth_moments(network: Network, *, finite: bool, first: int = 0) -> tuple[f
         bias = parallel * bias + w * m.square_2 * spread / 2.0
         spread = parallel**2 * spread + w * w * (m.fourth - m.square**2) / n
         aligned = (aligned * parallel**2 * q + w * w * m.both / n) / (q_next * w * m.slope)
-        # An activation is piecewise linear near 0 and near infinity, and only ratios matter there.
+        # φ is piecewise linear near 0 and near infinity, where only ratios matter.
         inside = min(max(q_next, SMALLEST), 1.0 / SMALLEST) / q_next
         bias, covariance, spread = bias * inside, covariance * inside, spread * inside**2
         q_next *= inside
@@ -191,16 +193,16 @@ def _check_small(
     shift: float,
     sum_variance: float,
 ) -> None:
-    """Refuse where what is taken to be a small correction is not; limits found by simulation."""
+    """Raise ValueError if a correction is not small; the limits were found by simulation."""
     std = math.sqrt(spread)
     effect = abs(k) * std
     cause = None
     if sum_variance > 0.3:
-        cause = f"the squared gradient norm fluctuates by {math.sqrt(sum_variance):.2g} of itself"
+        cause = f"the std of the squared gradient norm is {math.sqrt(sum_variance):.2g} of its mean"
     elif abs(2.0 * q * k * aligned) > 0.05:
         cause = f"the gradient aligns with the activations, to a squared cosine of {aligned:.2g}"
     elif abs(shift) > 0.025 or (std > q and effect > 0.005):
-        cause = f"the variance of the pre-activations fluctuates by {std / q:.2g} of itself"
+        cause = f"the std of the variance of the pre-activations is {std / q:.2g} of its mean"
     if cause:
         raise value_error(
             "network",

@@ -1,8 +1,8 @@
-"""Gaussian means E f(h), good to some 1e-13: Gauss-Legendre panels that end at every kink.
+"""Gaussian means E f(h) with an error of about 1e-13: Gauss-Legendre panels between kinks.
 
-A panel is never longer than twice the standard deviation of h, nor than its distance from the
-nearest kink (from 0 for a smooth activation, whose scale is 1): f may be steep on the scale 1 while
-h is spread over many decades. All nodes are evaluated at once.
+A panel is at most as long as twice the standard deviation of h, and as its distance from the
+nearest kink (from 0 for a smooth activation, whose scale is 1), because f may vary on the scale 1
+while h spans many decades. All nodes are evaluated at once.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ __all__ = ["checked_variance", "gaussian_mean", "kinks", "nodes"]
 
 Array = NDArray[np.float64]
 
-REACH = 12.0  # standard deviations; the density beyond is below 1e-31
+REACH = 12.0  # range of the quadrature in standard deviations; the density beyond is below 1e-31
 _VARIANCE = Number("at least 0", lambda q: q >= 0)
-TINY, HUGE = 1e-300, 1e150  # stand for 0 and infinity, on either side
+TINY, HUGE = 1e-300, 1e150  # |h| at which the limits h → 0 and h → ∞ are evaluated
 
 
 def gaussian_mean(
@@ -31,18 +31,18 @@ def gaussian_mean(
     variance: float,
     activation: str | Activation | None = None,
 ) -> float:
-    """Return E f(h) for h ~ N(0, variance), to a relative error of some 1e-13.
+    """Return E f(h) for h ~ N(0, variance), with a relative error of about 1e-13.
 
     Parameters
     ----------
     f : callable
-        Takes a float64 array and returns one of its shape, elementwise, or one number; of at most
-        polynomial growth, and smooth on the scale 1 but for the kinks of `activation`.
+        Takes a float64 array and returns an array of the same shape, elementwise, or one number. It
+        grows at most polynomially, and is smooth on the scale 1 except at kinks of `activation`.
     variance : float
-        At least 0. At 0 the mean of f(0-) and f(0+) is returned, at infinity that of f(-1e150) and
-        f(1e150): the limit wherever f has one on either side.
+        At least 0. At 0 the result is the mean of f(0-) and f(0+), at infinity the mean of
+        f(-1e150) and f(1e150), which is the limit if f has limits on both sides.
     activation : str or Activation, optional
-        Whose value or derivative f is made of: its kinks are taken into account.
+        The activation in f, whose kinks the panels avoid.
 
     Returns
     -------
@@ -51,7 +51,7 @@ def gaussian_mean(
     Raises
     ------
     TypeError, ValueError
-        If the variance is no number of at least 0, or f returns an array of another shape.
+        If the variance is not a number >= 0, or f returns an array of another shape.
 
     Examples
     --------
@@ -73,20 +73,20 @@ def gaussian_mean(
 
 
 def checked_variance(argument: str, value: object) -> float:
-    """Return a number of at least 0, maybe infinite."""
+    """Return a variance as a float >= 0, which may be infinite."""
     if isinstance(value, float) and math.isinf(value) and value > 0:
         return math.inf
     return _VARIANCE.check(argument, value)
 
 
 def kinks(activation: str | Activation | None) -> tuple[float, ...]:
-    """Where φ or φ' jumps; (0.0,), harmlessly, for a smooth one."""
+    """Return the h at which φ or φ' jumps; (0.0,) for a smooth φ."""
     return (activation is not None and as_activation(activation).kinks) or (0.0,)
 
 
 @cache
 def _legendre() -> tuple[Array, Array]:
-    """Nodes and weights on (-1, 1)."""
+    """Return Gauss-Legendre nodes and weights on (-1, 1)."""
     x, w = np.polynomial.legendre.leggauss(16)
     return x, w
 
@@ -94,7 +94,7 @@ def _legendre() -> tuple[Array, Array]:
 def nodes(
     mean: ArrayLike, std: ArrayLike, centres: tuple[float, ...], scale: float = 0.5
 ) -> tuple[Array, Array]:
-    """Nodes h and weights of means over N(mean, std²): N of them along a new last axis.
+    """Return N nodes h and weights of means over N(mean, std²), along a new last axis.
 
     `scale` is the length of the panels next to the centres.
     """

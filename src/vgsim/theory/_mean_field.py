@@ -1,4 +1,4 @@
-"""Mean field: what happens to signals and gradients in an infinitely wide network."""
+"""Mean-field theory: signals and gradients in networks of infinite width."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ __all__ = ["MeanField", "mean_field"]
 
 @dataclass(frozen=True)
 class MeanField:
-    """What :func:`mean_field` returns.
+    """The mean-field theory of a network; the result of :func:`mean_field`.
 
     Attributes
     ----------
     activation : Activation
     sigma_w, sigma_b : float
-        Standard deviation of a weight times √fan_in, and of a bias (with an RNN's drive).
+        Standard deviation of a weight times √fan_in, and of a bias (in an RNN with the drive).
     q_star : float
-        Variance of the pre-activations far from the input; 0 and infinity are possible.
+        Variance of the pre-activations in the limit of depth, from 0 to infinity.
     chi_1 : float
-        χ₁ = σ_w² E φ'²: growth of E ‖G‖² from a layer to the one before.
+        χ₁ = σ_w² E φ'²: growth of E ‖G‖² from a layer to the one below.
     chi_parallel : float
         Slope of the variance map at q*.
     c_star : float
-        Correlation of two inputs far from the input; nan where every correlation is kept.
+        Correlation of two inputs in the limit of depth; nan if every correlation is a fixed point.
     chi_c : float
         Slope of the correlation map at c*.
     xi_q, xi_c, xi_grad : float
-        Layers in which the distance of q from q*, that of c from c*, and E ‖G‖² (natural units, of
-        the squared norm), change e-fold: 1/|ln χ|, infinite where χ = 1.
+        Number of layers in which q − q*, c − c* and E ‖G‖² change e-fold: 1/|ln χ|, infinite if
+        χ = 1. xi_grad is of the squared norm.
     phase : {"ordered", "critical", "chaotic"}
         Gradients vanish (χ₁ < 1), keep their norm (|χ₁ - 1| ≤ 1e-6) or explode (χ₁ > 1).
 
@@ -65,18 +65,19 @@ class MeanField:
 def mean_field(network: Network, q_0: float = 1.0) -> MeanField:
     """Return the mean-field theory of a network: fixed points, slopes, depth scales, phase.
 
-    Poole et al. 2016 and Schoenholz et al. 2017. It is exact for infinite width, at a fixed depth;
-    what a finite width adds is in :func:`log_gradient_moments`. The laws of weights and biases
-    matter by their variances alone. An RNN is taken as if its weights were drawn anew at each step,
-    and its drive counts as a bias (the same for two inputs): in reality they are shared.
+    The theory is that of Poole et al. 2016 and Schoenholz et al. 2017. It is exact for infinite
+    width at a fixed depth; :func:`log_gradient_moments` has corrections for finite width. It
+    depends on the laws of weights and biases through their variances only. For an RNN it is an
+    approximation: weights, which all steps share, are treated as independent at every step, and the
+    drive as a bias that is equal for two inputs.
 
     Parameters
     ----------
     network : MLP or RNN
         Without norm, residual, highway and clip, and with the same σ_w and σ_b in every layer.
     q_0 : float, default 1.0
-        Variance of the pre-activations to start from; it matters where the variance map has more
-        than one fixed point.
+        Initial variance of the pre-activations; it selects the fixed point if the variance map has
+        more than one.
 
     Returns
     -------
@@ -87,14 +88,14 @@ def mean_field(network: Network, q_0: float = 1.0) -> MeanField:
     TypeError
         If `network` is neither an MLP nor an RNN.
     ValueError
-        If the network has something that this theory is not for; the message says what.
+        If the theory does not apply to the network; the message says why.
 
     Notes
     -----
-    ‖G‖² grows by χ₁ a layer as the width goes to infinity at a fixed depth. Its part along the
-    signal itself, of order 1/n at first, grows by χ_∥²; where χ_∥² > χ₁ (in the ordered phase:
-    softplus, and GELU and SiLU below a jump of q*) it prevails from some ln(n)/ln(χ_∥²/χ₁) layers
-    on.
+    ‖G‖² grows by χ₁ per layer as the width goes to infinity at a fixed depth. Its component along
+    the signal, initially of order 1/n, grows by χ_∥². If χ_∥² > χ₁ (in the ordered phase: softplus,
+    and GELU and SiLU below a jump of q*), this component dominates after about
+    ln(n)/ln(χ_∥²/χ₁) layers.
 
     Examples
     --------
@@ -138,14 +139,14 @@ def mean_field(network: Network, q_0: float = 1.0) -> MeanField:
 
 
 def _depth_scale(slope: float) -> float:
-    """1/|ln slope|; infinite at 1, up to rounding, and 0 at 0."""
+    """Return 1/|ln slope|: infinite at 1, up to rounding, and 0 at 0."""
     if slope <= 0:
         return 0.0
     return math.inf if abs(slope - 1.0) <= 1e-12 else 1.0 / abs(math.log(slope))
 
 
 def _sigmas(network: Network) -> tuple[float, float]:
-    """σ_w and σ_b, if they are the same in every layer."""
+    """Return σ_w and σ_b; ValueError if they differ between layers."""
     if network.init.distribution == "identity":
         raise value_error(
             "network", "must have random weights for a mean field, got the init 'identity'"

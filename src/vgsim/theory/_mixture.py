@@ -1,4 +1,4 @@
-"""One layer's exact factor of the squared gradient norm: a mixture of scaled chi-squares."""
+"""The exact factor of one layer to the squared gradient norm: a mixture of scaled chi-squares."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ __all__ = ["Mixture", "leaky_factor", "linear_factor", "noncentral_factor", "rel
 Floats = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, int], Floats]
 
-NEGLIGIBLE = 1e-60  # components of less weight are left out
-ALL = 10_000  # so many components are all taken; of more, 20 to a standard deviation
-BLOCK = 2**21  # array elements at once
-LOWEST = -180.0  # of ln(S/χ²_n)
+NEGLIGIBLE = 1e-60  # components with smaller weights are left out
+ALL = 10_000  # up to this number all components are used; above, 20 per standard deviation
+BLOCK = 2**21  # array elements processed at once
+LOWEST = -180.0  # least value of ln(S/χ²_n)
 LN_2 = math.log(2.0)
 
 
 @dataclass(frozen=True, eq=False)
 class Mixture:
-    """The law of S = v χ²_k, where the component (k, ln v) is drawn with its weight, given S > 0.
+    """The law of S = v χ²_k given S > 0, where (k, ln v) is a random component.
 
     Attributes
     ----------
     dof, log_scale, log_weight : float64 array, shape (m,)
         k, ln v and the logarithm of the weight of each component.
     draw : callable
-        ``draw(rng, size)`` gives samples of S, zeros where it is zero.
+        ``draw(rng, size)`` returns samples of S, including zeros.
     zero_probability : float
         P(S = 0).
     draw_share : callable, optional
-        Draws S/χ²_n, which lies between 0 and 1 (slopes squared) and is independent of χ²_n, where
-        S is made of χ²_n by weakening some of its n parts.
+        Draws S/χ²_n, if S is χ²_n with some of its n squares multiplied by a squared slope. The
+        ratio is independent of χ²_n.
     share : Share, optional
-        The law of ln(S/χ²_n), where S is not χ²_n itself.
+        The law of ln(S/χ²_n), if S is not χ²_n itself.
     width : int
         n.
     """
@@ -53,11 +53,11 @@ class Mixture:
 
     @property
     def edge(self) -> float:
-        """θ > −edge is where E S^θ is finite."""
+        """E S^θ is finite for θ > −edge."""
         return float(self.dof.min(initial=math.inf)) / 2.0
 
     def cumulants(self, theta: float) -> tuple[float, float, float]:
-        """Return ln E S^θ and its first two derivatives by θ: mean and variance, tilted by θ."""
+        """Return ln E S^θ and its first two derivatives with respect to θ."""
         from scipy.special import gammaln, polygamma, psi
 
         half = self.dof / 2.0
@@ -74,14 +74,14 @@ class Mixture:
 
     @property
     def narrowest(self) -> float:
-        """The least variance of ln S in one component."""
+        """The smallest variance of ln S within a component."""
         from scipy.special import polygamma
 
         return float(polygamma(1, self.dof.max() / 2.0))
 
     def log_density(self, x: Floats) -> Floats:
         """Return the logarithm of the density of ln S."""
-        half = self.dof / 2.0  # about ln k, where ln χ²_k has its mode, nothing cancels
+        half = self.dof / 2.0  # expanded about the mode ln k of ln χ²_k, without cancellation
         start = 0.5 * np.log(half / (2.0 * math.pi)) - stirling(half) + self.log_weight
         centre = self.log_scale + np.log(self.dof)
         out = np.empty(x.shape)
@@ -95,7 +95,7 @@ class Mixture:
 
 
 def _chi_square(rng: np.random.Generator, dof: NDArray[np.int64]) -> Floats:
-    """Draw χ² numbers; 0 where dof is 0."""
+    """Draw χ² variates, 0 where dof is 0."""
     return 2.0 * rng.standard_gamma(dof / 2.0)
 
 
@@ -141,10 +141,10 @@ def _log_binomial(n: int, k: Floats) -> Floats:
 
 
 def _few(centre: float, std: float, low: float, high: float) -> tuple[Floats, float]:
-    """Return the integers from low to high, or equally spaced ones near the centre; the spacing.
+    """Return the integers from low to high, or a spaced subset near the centre, and the spacing.
 
-    A sum of what is as smooth as a normal law is the same to some 1e-80 over every tenth of a
-    standard deviation.
+    For a summand as smooth as a normal law, a sum at steps of a tenth of a standard deviation has
+    an error of about 1e-80.
     """
     if high - low <= ALL:
         return np.arange(low, high + 1.0), 1.0
@@ -171,7 +171,7 @@ def relu_factor(n: int) -> Mixture:
 
 
 def _normalised(log_weight: Floats) -> Floats:
-    """Return the logarithms of weights that add to 1."""
+    """Return the logarithms of the weights, normalised to sum 1."""
     from scipy.special import logsumexp
 
     return np.asarray(log_weight - logsumexp(log_weight))
@@ -182,14 +182,14 @@ class Share:
     """The law of ln V, V = (χ²_K + slope² χ²_{n−K})/χ²_n, K ~ Binomial(n, ½), given V > 0.
 
     V = slope² + (1 − slope²) B with B ~ Beta(K/2, (n−K)/2). With B = sin² t the density in t is
-    analytic, and Gauss-Legendre panels in t make it components.
+    analytic; Gauss-Legendre nodes in t are the components.
     """
 
     n: int
     slope: float
 
     def log_density(self, t: Floats) -> Floats:
-        """Return the logarithm of the density of t, without what is at the ends."""
+        """Return the logarithm of the density of t, without the atoms at its ends."""
         from scipy.special import betaln, logsumexp
 
         n, out = self.n, np.full(t.shape, -np.inf)
@@ -208,12 +208,12 @@ class Share:
         return out
 
     def components(self, std: float, lowest: float = LOWEST) -> tuple[Floats, Floats]:
-        """Return ln V and log weights, for means of what is smooth on the scale std in ln V."""
+        """Return ln V and log weights, for means of functions of ln V smooth on the scale std."""
         n, slope = self.n, self.slope
         nodes, gauss = np.polynomial.legendre.leggauss(16)
         most = math.pi / 2.0
         middle, reach = most / 2.0, 40.0 / math.sqrt(n)
-        # ln V = 2 ln hypot(slope cos t, sin t) has a scale of its own near t = 0, or π/2
+        # ln V = 2 ln hypot(slope cos t, sin t) varies on another scale near t = 0, or π/2
         small, large = sorted((slope, 1.0))
         ratio = small / large
         least = max(ratio, math.exp(lowest / 2.0))
@@ -238,9 +238,9 @@ class Share:
         return place[kept], log_weight[kept]
 
     def split(self, std: float, step: float) -> tuple[Floats, Floats, int, Floats]:
-        """Return components near 0, and `first` and the probabilities of (first + i) step below.
+        """Return components for ln V near 0, and `first` and probabilities at (first + i) step.
 
-        Only for slope 0, where ln V has no end; the two parts go over into each other smoothly.
+        For slope 0 only, where ln V has no lower bound. A smooth cut-off separates the two parts.
         """
         from scipy.special import log_ndtr
 
@@ -248,7 +248,7 @@ class Share:
         border = -8.0 * scale
 
         def far(u: Floats, side: float) -> Floats:
-            """Logarithm of the part that is far, and for side −1 of the one that is near."""
+            """Return the logarithm of the cut-off of the far part, for side −1 of the near part."""
             return np.asarray(log_ndtr(side * (border - u) / scale))
 
         if border - 12.0 * scale < LOWEST:
@@ -284,7 +284,7 @@ def leaky_factor(n: int, slope: float) -> Mixture:
 
 
 def noncentral_factor(n: int, noncentrality: float) -> Mixture:
-    """Return the law of χ²_n with a noncentrality: of χ²_{n+2J}, J ~ Poisson(noncentrality/2)."""
+    """Return the law of noncentral χ²_n: that of χ²_{n+2J}, J ~ Poisson(noncentrality/2)."""
     from scipy.special import gammaln
 
     mean = noncentrality / 2.0

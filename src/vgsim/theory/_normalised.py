@@ -28,16 +28,16 @@ def unit_means(activation: Activation, variance: float = 1.0) -> tuple[float, fl
 def normalisation_rate(
     norm: str, activation: str | Activation, batch_size: float = math.inf
 ) -> float:
-    """Return the growth of the squared gradient norm, a layer, with normalised pre-activations.
+    """Return the growth of the squared gradient norm per layer, with normalised pre-activations.
 
-    For width → ∞, without bias, and norm_eps = 0. The scale of the weights is without effect.
+    For width → ∞, without biases, and norm_eps = 0. The scale of the weights has no effect.
 
     Parameters
     ----------
     norm : {"batch", "layer", "rms"}
     activation : str or Activation
     batch_size : int or inf, default inf
-        For batch normalisation: B > 3, and finite only with linear and relu. The width must be
+        For batch normalisation: B > 3, and finite with linear and relu only. The width must be
         much larger than B.
 
     Returns
@@ -52,8 +52,8 @@ def normalisation_rate(
     Notes
     -----
     Layer and RMS normalisation: E φ'²/E φ² with a standard normal argument. Batch normalisation of
-    large batches: E φ'²/Var φ; it explodes whatever φ, as E φ'² > Var φ by Poincaré's inequality
-    for all but the linear one.
+    large batches: E φ'²/Var φ. This is above 1 for every nonlinear φ, by Poincaré's inequality
+    E φ'² > Var φ, so the gradient explodes.
 
     References
     ----------
@@ -88,14 +88,14 @@ def normalisation_rate(
 
 
 def checked_batch_size(batch_size: object) -> float:
-    """Return an int of more than 3, or infinity."""
+    """Return a batch size > 3 or infinity."""
     if isinstance(batch_size, float) and math.isinf(batch_size) and batch_size > 0:
         return math.inf
     return _BATCH_SIZE.check("batch_size", batch_size)
 
 
 def _batch_relu(b: float) -> float:
-    """Return the growth for relu, from the symmetric fixed point of the batch's Gram matrix."""
+    """Return the growth for relu, from the symmetric fixed point of the Gram matrix of a batch."""
     c = -1.0 / (b - 1.0)  # cosine between two examples after normalisation
     both_on = 0.25 + math.asin(c) / (2.0 * math.pi)
     share = (b - 1.0) / b
@@ -128,17 +128,16 @@ def normalised_growth(network: Network, batch_size: float, layer: int = 0) -> fl
 def _batch_growth(network: Network, batch_size: float, layer: int) -> float:
     """Return ln(‖G_l‖²/‖G_D‖²) with batch normalisation.
 
-    It is the rate in every layer but for the first and the last. The first one divides by the
-    variance over the batch of normal inputs, 1, the others by that of activations. Back through a
-    layer comes a gradient that adds to 0 over the batch; G_D is one that does not, and loses
-    another part of itself.
+    It is the rate per layer, except in the first and the last layer. The first layer divides by the
+    variance of the normal inputs, 1, the others by that of activations. A gradient that has passed
+    a layer has mean 0 over the batch. G_D does not, so the last layer also removes its mean.
     """
     phi, b = network.activation, batch_size
     rate = normalisation_rate("batch", phi, b)
     mean, square, slope = unit_means(phi)
     if math.isinf(b):
         last, variance = slope, square - mean * mean
-    else:  # the rate is that of linear or relu
+    else:  # normalisation_rate allows linear and relu only
         c = -1.0 / (b - 1.0)
         variance = 1.0 - c if phi.slope_below_zero == 1 else (1.0 - _arc_cosine(c)) / 2.0
         last = slope * (b - 2.0) / (b - 3.0)

@@ -1,4 +1,4 @@
-"""Residual blocks x' = φ(s x + c H): mean field with the law of a unit on a grid."""
+"""Residual blocks x' = φ(s x + c H): mean-field theory with the law of a unit on a grid."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vgsim.theory._normalised import unit_means
 __all__ = ["post_growth"]
 
 Floats = NDArray[np.float64]
-REACH = 8.0  # standard deviations of the grid on either side
+REACH = 8.0  # range of the grid in standard deviations, on either side
 POINTS = 400
 NO_GRID = (
     "has weights too large or too small, or a branch too weak beside the skip, for a grid: no "
@@ -27,7 +27,7 @@ NO_GRID = (
 class _Block:
     """A block: weights on the grid of y = s x + c H, and E[· | y before] as a matrix."""
 
-    step: Floats  # (points before, points): probability to go from one to the other
+    step: Floats  # transition probabilities, (points before, points)
     slope: Floats  # φ'(y)²
     branch: float  # c² Π σ_w² E φ'²
     law: Floats  # probability of each point
@@ -36,11 +36,11 @@ class _Block:
 def post_growth(network: Network, powers: list[float], biases: list[float]) -> float:
     """Return ln E(‖G_0‖²/‖G_D‖²).
 
-    The skip path multiplies the slopes of one and the same unit in all blocks, so its law matters,
-    not its mean square alone. Forward: the law of y = s φ(y') + c H, H normal, on a grid.
+    The skip path multiplies the slopes of the same unit in all blocks, so the joint law of these is
+    needed, not only their mean square. Forward: the law of y = s φ(y') + c H, H normal, on a grid.
     Backward: E[g² | y].
     """
-    with np.errstate(all="ignore"):  # what leaves the range of floats is refused
+    with np.errstate(all="ignore"):  # overflow is refused below
         return _post_growth(_forward(network, powers, biases), _skip(network))
 
 
@@ -67,13 +67,13 @@ def _axis(std: float) -> Floats:
 
 
 def _gauss(h: Floats) -> Floats:
-    """Return the normal law on its own axis, with the standard deviation of its reach."""
+    """Return a normal law on a grid that reaches REACH standard deviations."""
     density = np.exp(-0.5 * (h * REACH / h[-1]) ** 2)
     return np.asarray(density / density.sum())
 
 
 def _forward(network: Network, powers: list[float], biases: list[float]) -> list[_Block]:
-    """Carry the law of a unit forward."""
+    """Propagate the law of a unit forward; return one `_Block` per block."""
     assert network.residual is not None
     every, skip = network.residual.every, network.residual.skip
     branch = network.residual.branch_scale(network.depth)
@@ -102,13 +102,13 @@ def _forward(network: Network, powers: list[float], biases: list[float]) -> list
 
 
 def _transition(centre: Floats, std: float) -> tuple[Floats, Floats]:
-    """Return a grid of y = centre + std z and the probabilities to go to its points."""
+    """Return a grid of y = centre + std z and the transition probabilities to its points."""
     low, high = centre.min() - REACH * std, centre.max() + REACH * std
     if not (std > 0 and math.isfinite(high - low)):
         raise value_error("network", NO_GRID)
     points = math.ceil(min(max(POINTS, (high - low) / (0.4 * std)), 4 * POINTS))
     y = np.linspace(low, high, points)
-    y += 0.5 * (y[1] - y[0]) - y[np.argmin(np.abs(y))]  # 0, where φ may have a kink, is in between
+    y += 0.5 * (y[1] - y[0]) - y[np.argmin(np.abs(y))]  # 0, a possible kink, is between two points
     kernel = np.exp(-0.5 * ((y - centre[:, None]) / std) ** 2)
     total = kernel.sum(axis=1, keepdims=True)
     if not total.min() > 0:

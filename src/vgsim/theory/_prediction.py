@@ -1,4 +1,4 @@
-"""What the theory says of R_l = log10(‖G_l‖ / ‖G_D‖), to stand beside a measurement."""
+"""Theoretical values of R_l = log10(‖G_l‖ / ‖G_D‖), for comparison with measurements."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ __all__ = ["Prediction", "law_above", "predict"]
 
 @dataclass(frozen=True)
 class Prediction:
-    """Mean, standard deviation and probabilities of R_l in theory, as far as there is one.
+    """Theoretical mean, standard deviation and probabilities of R_l, where a theory applies.
 
     Attributes
     ----------
     mean, std : float or None
-        Of R_l, a decimal logarithm, over networks that are not dead.
+        Mean and standard deviation of R_l, in decades, over networks that are not dead.
     law : exact law of ln(‖G_l‖²/‖G_D‖²), or None
     source : str
-        Where the numbers come from; if there are none, why.
+        The theory that gives the numbers; if there are none, the reason.
     dead_below : float
-        The probability that G_l is dead because of a layer up to l, which the law leaves out.
+        The probability that the network is dead because of a layer 1 … l, which `law` leaves out.
     """
 
     mean: float | None = None
@@ -37,9 +37,9 @@ class Prediction:
     dead_below: float = 0.0
 
     def probability(self, event: str, threshold: float) -> float | None:
-        """Return the probability of an event: by the exact law, or by a normal law of R_l.
+        """Return the probability of an event, from the exact law or from a normal law of R_l.
 
-        None where neither is known, and for the events "underflow" and "overflow".
+        None if neither is known, and for the events "underflow" and "overflow".
 
         Examples
         --------
@@ -71,14 +71,14 @@ def predict(
     loss: str = "linear",
     inputs: str = "normal",
 ) -> Prediction:
-    """Return what the theory says of R_l.
+    """Return the theoretical values of R_l.
 
     Parameters
     ----------
     network : MLP or RNN
     layer : int, default 0
     batch_size, loss, inputs
-        As `Samples` has them: there is theory of single inputs and linear losses only.
+        As in `Samples`; the theory applies to batch size 1 and the linear loss only.
 
     Returns
     -------
@@ -93,16 +93,14 @@ def predict(
     >>> print(f"{theory.mean:.4f} {theory.std:.4f} {theory.probability('vanishing', 1e-3):.4f}")
     -1.7923 0.9149 0.0945
     >>> predict(network, batch_size=8).source
-    'the theory is of one input to a network, not of batch size 8'
+    'the theory is for batch size 1, not 8'
     """
     if layer == network.depth:
         return Prediction(0.0, 0.0, None, "R_D is 0")
     if batch_size > 1 and not network.mixes_examples:
-        return Prediction(
-            source=f"the theory is of one input to a network, not of batch size {batch_size}"
-        )
+        return Prediction(source=f"the theory is for batch size 1, not {batch_size}")
     if loss != "linear":
-        return Prediction(source=f"the theory is of a linear loss, not of {loss!r}")
+        return Prediction(source=f"the theory is for the linear loss, not {loss!r}")
     if network.shares_weights:
         return Prediction(source="there is no theory of the moments of an RNN")
     try:
@@ -113,7 +111,7 @@ def predict(
         std = math.sqrt(law.variance) / DECADE
         return Prediction(law.mean / DECADE, std, law, "exact law", _dead_below(network, layer))
     if inputs != "normal":
-        return Prediction(source="the theory is of normal inputs")
+        return Prediction(source="the theory is for normal inputs")
     try:
         size = None if batch_size == 1 else batch_size
         found = log_gradient_moments(network, size, layer)
@@ -123,9 +121,9 @@ def predict(
 
 
 def _dead_below(network: Network, layer: int) -> float:
-    """Return the probability that some layer up to l is dead, and with it all of the network.
+    """Return the probability that one of the layers 1 … l, and so the whole network, is dead.
 
-    Only without biases: then a dead ReLU layer leaves nothing to the layers above it either.
+    For ReLU without biases; then the output of a dead layer and of all layers above it is 0.
     """
     dies = network.activation.slope_below_zero == 0
     if not dies or network.bias_std > 0 or network.residual is not None or layer == 0:
@@ -143,9 +141,9 @@ def _normal_cdf(x: float, std: float) -> float:
 def law_above(
     network: Network, layer: int, batch_size: int = 1, loss: str = "linear"
 ) -> Law | None:
-    """Return the exact law of ln(‖G_l‖²/‖G_D‖²), or None where it is not known.
+    """Return the exact law of ln(‖G_l‖²/‖G_D‖²), or None if it is not known.
 
-    It is that of the network above layer l, given that the whole network is alive.
+    It is the law of the layers above l, given that the layers up to l are not dead.
 
     Examples
     --------

@@ -31,7 +31,7 @@ __all__ = ["ProductLaw", "Sum"]
 Floats = NDArray[np.float64]
 
 
-SAMPLE_BYTES = 64  # of each drawn number, while it is drawn
+SAMPLE_BYTES = 64  # working memory per sample
 _SHARE = Number("more than 0 and at most 1", lambda x: 0 < x <= 1)
 _THETA = Number("a number from -1e200 to 1e200", lambda x: abs(x) <= 1e200)
 _SCALE = Number("a number from -1e100 to 1e100", lambda x: abs(x) <= 1e100)
@@ -41,16 +41,17 @@ _EVENT = Choice((*RELATIVE, "dead"))
 class Sum:
     """X = log_scale + Σ ln S_l, a sum of independent terms.
 
-    With n_in ≠ n_out, ln S_D is replaced by ln(S_D/χ²_{n_out}), where S_D is χ²_{n_out} with some
-    of its parts weakened and the ratio is independent of it, and ln χ²_{n_in} is added.
+    If n_in ≠ n_out, ln S_D is replaced by ln(S_D/χ²_{n_out}) + ln χ²_{n_in}. Here S_D is χ²_{n_out}
+    with some of its squares multiplied by a squared slope, and S_D/χ²_{n_out} is independent of
+    χ²_{n_out}.
 
     Attributes
     ----------
     factors : tuple of (Mixture, int)
-        The laws of S_l and how often each occurs.
+        The laws of S_l and the number of times each occurs.
     log_scale : float
     ends : tuple of Mixture, or None
-        χ²_{n_in} and χ²_{n_out} where they are not the same.
+        χ²_{n_in} and χ²_{n_out} if n_in ≠ n_out.
     edge : float
         E e^{θX} is finite for θ > −edge.
     """
@@ -66,7 +67,7 @@ class Sum:
 
     @property
     def last(self) -> Mixture:
-        """The law of S_D, where the ends are not the same."""
+        """The law of S_D, if n_in ≠ n_out."""
         assert self.ends
         return next(f for f, _ in self.factors if f.width == self.ends[1].width)
 
@@ -100,23 +101,23 @@ class Sum:
 
 
 class ProductLaw:
-    """The law of X = ln(‖G_0‖²/‖G_D‖²) where it is a sum of independent terms of known law.
+    """The law of X = ln(‖G_0‖²/‖G_D‖²), if X is a sum of independent terms of known law.
 
-    Made by :func:`relu_law`, :func:`linear_law`, :func:`leaky_relu_law` and :func:`exact_law`.
+    Returned by :func:`relu_law`, :func:`linear_law`, :func:`leaky_relu_law` and :func:`exact_law`.
 
     Attributes
     ----------
     mean, variance : float
-        Of X in natural logarithms, given that the network is not dead. Divide the mean by 2 ln 10
-        and the variance by (2 ln 10)² for those of R = log10(‖G_0‖/‖G_D‖).
+        Mean and variance of X, a natural logarithm, given that the network is not dead. Divide the
+        mean by 2 ln 10 and the variance by (2 ln 10)² for those of R = log10(‖G_0‖/‖G_D‖).
     dead_probability : float
         P(X = −∞).
 
     Notes
     -----
-    The density of X is a convolution of those of the terms, on a grid; all that is added is
-    positive, so the relative error is some 1e-9 or less down to probabilities of 1e-45, in both
-    tails. Probabilities below some 1e-55 come out as 0. The grid is kept, for later calls.
+    The density of X is the convolution of those of the terms, on a grid. All terms are positive, so
+    the relative error is about 1e-9 or less down to probabilities of 1e-45, in both tails.
+    Probabilities below about 1e-55 are returned as 0. The grid is cached for later calls.
 
     References
     ----------
@@ -140,7 +141,7 @@ class ProductLaw:
         n_in: int = 1,
         n_out: int = 1,
     ) -> None:
-        """Make the law of X = log_scale + Σ ln S_l, with unequal ends as in `Sum`."""
+        """Make the law of X = log_scale + Σ ln S_l; `ends` as in `Sum`."""
         given = checked_items("factors", factors, "must be pairs of a Mixture and an int")
         for i, pair in enumerate(given):
             if not (isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], Mixture)):
@@ -173,7 +174,7 @@ class ProductLaw:
         return alive * below + dead, alive * above
 
     def cdf(self, x: ArrayLike) -> Floats | float:
-        """P(X <= x), X the natural logarithm of the SQUARED ratio; dead networks count.
+        """P(X <= x), X the natural logarithm of the SQUARED ratio; dead networks have X = −∞.
 
         Parameters
         ----------
@@ -186,7 +187,7 @@ class ProductLaw:
         Raises
         ------
         TypeError, ValueError
-            If x is not of real numbers, or has a nan.
+            If x is not an array of real numbers, or has a NaN.
 
         Examples
         --------
@@ -198,7 +199,7 @@ class ProductLaw:
         return _like(values, self._tails(values.ravel())[0])
 
     def sf(self, x: ArrayLike) -> Floats | float:
-        """P(X > x) = 1 − cdf(x), accurate where it is small; see :meth:`cdf`."""
+        """P(X > x) = 1 − cdf(x), with full relative accuracy; see :meth:`cdf`."""
         values = checked_numbers("x", x)
         return _like(values, self._tails(values.ravel())[1])
 
@@ -222,16 +223,16 @@ class ProductLaw:
         return self.cdf(_natural(ratio))
 
     def sf_log10(self, ratio: ArrayLike) -> Floats | float:
-        """P(R > ratio) = 1 − cdf_log10(ratio), accurate where it is small."""
+        """P(R > ratio) = 1 − cdf_log10(ratio), with full relative accuracy."""
         return self.sf(_natural(ratio))
 
     def probability(self, event: str = "vanishing", threshold: float = 1e-6) -> float:
-        """Return the probability that R < log10(threshold), or > −log10(threshold).
+        """Return the probability of an event of R = log10(‖G_0‖/‖G_D‖).
 
         Parameters
         ----------
         event : {"vanishing", "exploding", "healthy", "dead"}
-            As in `Samples.probability`; a dead network has vanished too.
+            As in `Samples.probability`; dead networks count as vanishing.
         threshold : float, default 1e-6
             More than 0, at most 1.
 
@@ -254,7 +255,7 @@ class ProductLaw:
         return {"vanishing": vanishing, "exploding": exploding, "healthy": rest}[event]
 
     def quantile(self, q: ArrayLike) -> Floats | float:
-        """Return the x with P(X <= x) = q, 0 < q < 1; −inf up to the dead_probability.
+        """Return the x with P(X <= x) = q, 0 < q < 1; −inf for q up to dead_probability.
 
         Parameters
         ----------
@@ -267,7 +268,7 @@ class ProductLaw:
         Raises
         ------
         TypeError, ValueError
-            If q is not of real numbers, or one is out of range.
+            If q is not a number or an array of numbers, or out of range.
 
         Examples
         --------
@@ -281,14 +282,14 @@ class ProductLaw:
         return _like(values, np.array([self._quantile(float(p)) for p in values.flat]))
 
     def _quantile(self, q: float) -> float:
-        """Return one quantile."""
+        """Return the quantile at one q."""
         if q <= self.dead_probability:
             return -math.inf
         alive = 1.0 - self.dead_probability
         return self._density.quantile((q - self.dead_probability) / alive, (1.0 - q) / alive)
 
     def log_moment(self, theta: float) -> float:
-        """Return ln E (‖G_0‖/‖G_D‖)^{2 theta}, a dead network counting as 0.
+        """Return ln E (‖G_0‖/‖G_D‖)^{2 theta}; the ratio of dead networks is 0.
 
         Raises
         ------
@@ -308,7 +309,7 @@ class ProductLaw:
         return self._terms.cumulants(theta)[0] + math.log1p(-self.dead_probability)
 
     def moment(self, k: float) -> float:
-        """Return E (‖G_0‖²/‖G_D‖²)^k; infinite past the range of floats.
+        """Return E (‖G_0‖²/‖G_D‖²)^k; infinity if it exceeds the range of floats.
 
         Examples
         --------
@@ -320,7 +321,7 @@ class ProductLaw:
         return math.exp(log) if log < 709.0 else math.inf
 
     def sample(self, size: int, rng: np.random.Generator) -> Floats:
-        """Draw X independently.
+        """Draw independent samples of X.
 
         Parameters
         ----------
@@ -340,7 +341,7 @@ class ProductLaw:
         size = checked_int("size", size, 0, 2**31)
         if not isinstance(rng, np.random.Generator):
             raise type_error("rng", f"must be a numpy.random.Generator, got {brief(rng)}")
-        require_memory(SAMPLE_BYTES * size, f"a sample of {size}", "draw fewer at once")
+        require_memory(SAMPLE_BYTES * size, f"a draw of {size} samples", "draw fewer at a time")
         total = np.full(size, self._terms.log_scale)
         draws = {factor.draw: count for factor, count in self._terms.factors}
         if self._terms.ends:
@@ -356,11 +357,11 @@ class ProductLaw:
 
 
 def _natural(ratio: ArrayLike) -> Floats:
-    """Return X of a ratio of norms in decades."""
+    """Return X = 2 ln 10 · R of a ratio R in decades."""
     with np.errstate(over="ignore"):
         return np.asarray(DECADE * checked_numbers("ratio", ratio))
 
 
 def _like(shaped: Floats, values: Floats) -> Floats | float:
-    """Return the values in a shape, or as a float if it is ()."""
+    """Return the values in the shape of `shaped`, as a float if that is ()."""
     return float(values[0]) if shaped.ndim == 0 else values.reshape(shaped.shape)

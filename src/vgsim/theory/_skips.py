@@ -1,4 +1,4 @@
-"""Residual and highway networks: mean growth of the gradient, variances."""
+"""Residual and highway networks: mean growth of the gradient, and variances."""
 
 from __future__ import annotations
 
@@ -26,16 +26,20 @@ __all__ = [
 
 _BRANCH = Number("of a size from 1e-3 to 1e3", lambda a: 1e-3 <= abs(a) <= 1e3)
 _SKIP = Number("from 0 to 1", lambda s: 0 <= s <= 1)
-MOST = 10**7  # summands
-SCALE = 1e200  # beyond, an activation is as good as linear on either side
+MOST = 10**7  # largest number of summands
+SCALE = 1e200  # beyond ±SCALE every activation counts as linear
 
 
 def residual_growth(network: Network) -> float:
     """Return ln E(‖G_0‖²/‖G_D‖²) of a residual network, in the limit of infinite width.
 
-    By mean field: the mean and the mean square of a unit go from block to block, and each block
-    multiplies the mean squared gradient by s² + c² Π_l σ_w² E φ'². Style "post" needs the law of a
-    unit, which is computed on a grid, to some 1e-3.
+    In mean-field theory, the mean and the mean square of a unit follow a recursion from block to
+    block, and each block multiplies the mean squared gradient by s² + c² Π_l σ_w² E φ'². Style
+    "post" needs the law of a unit, which is computed on a grid with an error of about 1e-3.
+
+    The limit is that of infinite width at a fixed depth. Corrections are largest with style
+    "activated" and large branches: for 20 ReLU layers of width 256 (He, every=1, branch=1) the
+    measured mean of R is 3.4 decades (width 1024: 3.2), and this limit gives 3.0.
 
     Parameters
     ----------
@@ -45,12 +49,12 @@ def residual_growth(network: Network) -> float:
     Returns
     -------
     float
-        Where the norm of the gradient does not fluctuate much, also the mean of the logarithm.
+        ln E(‖G_0‖²/‖G_D‖²). If the norm fluctuates little, it is also the mean of the logarithm.
 
     Raises
     ------
     ValueError
-        If the network has no residual, or something that this theory is not for.
+        If the network has no residual, or the theory does not apply to it.
 
     References
     ----------
@@ -111,7 +115,7 @@ def _check_limit(network: Network) -> None:
 
 
 def _normed_means(network: Network, phi: Activation, variance: float) -> tuple[float, float, float]:
-    """Return E φ, E φ² and E φ'² (by the unnormalised argument) of a N(0, variance) unit."""
+    """Return E φ, E φ² and E φ'², the derivative by h, for h ~ N(0, variance) before the norm."""
     if network.norm is None:
         return unit_means(phi, variance)
     scale = variance + network.norm_eps
@@ -123,8 +127,8 @@ def highway_growth(network: Network) -> float:
     """Return ln E(‖G_0‖²/‖G_D‖²) of a highway network, in the limit of infinite width.
 
     Each layer multiplies the mean squared gradient by
-    E(1 − T)² + σ_w² E T² E φ'² + σ_T² E T'² E(Y − x)²: the path that is carried through, the
-    transformed one, and the one through the gate.
+    E(1 − T)² + σ_w² E T² E φ'² + σ_T² E T'² E(Y − x)²: the terms of the skip path, the transform
+    path and the path through the gate.
 
     Parameters
     ----------
@@ -138,7 +142,7 @@ def highway_growth(network: Network) -> float:
     Raises
     ------
     ValueError
-        If the network has no highway, or something that this theory is not for.
+        If the network has no highway, or the theory does not apply to it.
 
     References
     ----------
@@ -176,7 +180,7 @@ def highway_growth(network: Network) -> float:
 
 
 def tanh_residual_exponent(sigma_w: float = 1.0, sigma_v: float = 1.0) -> float:
-    """Return a in ln E(‖G_0‖²/‖G_D‖²) ~ a √blocks, for blocks x + V tanh(W x).
+    """Return a in ln E(‖G_0‖²/‖G_D‖²) ~ a √blocks, for blocks x' = x + V tanh(W x).
 
     Parameters
     ----------
@@ -203,16 +207,16 @@ def tanh_residual_exponent(sigma_w: float = 1.0, sigma_v: float = 1.0) -> float:
 
 
 def relu_residual_moments(width: int, branch: float = 1.0) -> tuple[float, float]:
-    """Return mean and variance, a block, of ln ‖J u‖² for x' = x + a V relu(W x); exact.
+    """Return the exact mean and variance per block of ln ‖J u‖² for x' = x + a V relu(W x).
 
-    W has weights of variance 2/n and V of 1/n. The factor of a block is (1 + r g)² + r² χ²_{n−1},
-    r² = (a²/n)(2/n) χ²_K, and E ‖J u‖² = (1 + a²)^blocks.
+    W has weights of variance 2/n, and V of 1/n. The factor of a block is (1 + r g)² + r² χ²_{n−1}
+    with r² = (a²/n)(2/n) χ²_K and g ~ N(0, 1), and E ‖J u‖² = (1 + a²)^blocks.
 
     Parameters
     ----------
     width : int
     branch : float, default 1.0
-        a, of a size from 1e-3 to 1e3.
+        a, with |a| from 1e-3 to 1e3.
 
     Returns
     -------
@@ -225,8 +229,9 @@ def relu_residual_moments(width: int, branch: float = 1.0) -> tuple[float, float
 
     Notes
     -----
-    Given r the factor is r² times a chi-square of noncentrality 1/r², whose log has its mean and
-    variance by a Poisson mixture; over r by the trapezoidal rule with the density of ln χ²_K.
+    Given r the factor is r² times a chi-square of noncentrality 1/r². Mean and variance of its
+    logarithm come from a Poisson mixture, and their means over r from the trapezoidal rule with the
+    density of ln χ²_K.
 
     Examples
     --------
@@ -237,13 +242,13 @@ def relu_residual_moments(width: int, branch: float = 1.0) -> tuple[float, float
     """
     n = checked_int("width", width, 1, 100_000)
     branch = _BRANCH.check("branch", branch)
-    law = relu_law(n, 1)  # of ln[(2/n) χ²_K]
+    law = relu_law(n, 1)  # the law of ln[(2/n) χ²_K]
     std = math.sqrt(law.variance)
     step = std / 6.0
     x = law.mean + step * np.arange(-60 if n > 20 else -240, 55)
     weight = law.pdf(x) * step
     moments = np.array([_block_moments(n, r) for r in branch * branch / n * np.exp(x)])
-    mean = float(weight @ moments[:, 0])  # a dead branch leaves a factor of 1
+    mean = float(weight @ moments[:, 0])  # with a dead branch the factor is 1
     second = float(weight @ (moments[:, 1] + moments[:, 0] ** 2))
     return mean, second - mean * mean
 
@@ -257,7 +262,7 @@ def _block_moments(n: int, r_square: float) -> tuple[float, float]:
 
 
 def residual_variance(width: int, depth: int, skip: float) -> float:
-    """Return Var ln ‖z‖² at the last of the layers z' = α z + λ √(2/n) W relu(z), α² + λ² = 1.
+    """Return Var ln ‖z‖² after `depth` layers z' = α z + λ √(2/n) W relu(z), α² + λ² = 1.
 
     Parameters
     ----------
@@ -269,7 +274,7 @@ def residual_variance(width: int, depth: int, skip: float) -> float:
     -------
     float
         (1/n)[L(4α²λ² + 2λ⁴) + 3λ⁴ Σ_{l,m} ρ(α^|l−m|)], with
-        ρ(c) = (2/3π)[(1 + 2c²) arcsin c + 3c √(1 − c²)]: of first order in depth/width.
+        ρ(c) = (2/3π)[(1 + 2c²) arcsin c + 3c √(1 − c²)], to first order in depth/width.
 
     Raises
     ------
@@ -292,8 +297,8 @@ def residual_variance(width: int, depth: int, skip: float) -> float:
     branch = 1.0 - skip * skip
     kept = depth if skip == 1 else 1 if skip == 0 else math.ceil(-50.0 / math.log(skip))
     if branch and min(depth, kept) > MOST:
-        raise value_error("skip", f"must be further from 1 at a depth of {depth}, got {skip!r}")
-    distance = np.arange(min(depth, kept) if branch else 1)  # beyond, ρ is less than 1e-21
+        raise value_error("skip", f"must be less close to 1 at depth {depth}, got {skip!r}")
+    distance = np.arange(min(depth, kept) if branch else 1)  # ρ < 1e-21 at larger distances
     c = skip**distance
     rho = 2.0 / (3.0 * math.pi) * ((1 + 2 * c * c) * np.arcsin(c) + 3 * c * np.sqrt(1 - c * c))
     pairs = float(rho @ np.where(distance == 0, depth, 2.0 * (depth - distance)))

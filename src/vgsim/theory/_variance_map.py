@@ -29,13 +29,13 @@ SIGMA_W = Number("from 1e-100 to 1e100", lambda x: 1e-100 <= x <= 1e100)
 SIGMA_B = Number("0, or from 1e-100 to 1e100", lambda x: x == 0 or 1e-100 <= x <= 1e100)
 _Q_0 = Number("from 1e-20 to 1e20", lambda x: 1e-20 <= x <= 1e20)
 
-ROUNDING = 1e-13  # in ln(q'/q): less is 0
-TOUCHING = 1e-9  # in ln(q'/q): the map touches the diagonal; to pass takes some 1e5 layers
-LARGEST = 1e300  # a fixed point beyond counts as infinite
+ROUNDING = 1e-13  # |ln(q'/q)| that counts as 0
+TOUCHING = 1e-9  # |ln(q'/q)| at which the map touches the diagonal; passing takes 1e5 layers
+LARGEST = 1e300  # larger fixed points count as infinite
 
 
 def layer_variances(network: Network, most: float = 1e50) -> tuple[Array, Array]:
-    """Return σ_w² and σ_b² of every layer; refuse σ above `most` or below its inverse.
+    """Return σ_w² and σ_b² of every layer, (depth,) each; refuse σ outside [1/most, most].
 
     Examples
     --------
@@ -60,7 +60,7 @@ def layer_variances(network: Network, most: float = 1e50) -> tuple[Array, Array]
 
 
 def variance_map(activation: str | Activation, sigma_w: float, sigma_b: float, q: float) -> float:
-    """Return the variance of the next pre-activation, σ_w² E φ(h)² + σ_b² with h ~ N(0, q).
+    """Return the variance of the next pre-activations, σ_w² E φ(h)² + σ_b² with h ~ N(0, q).
 
     Raises
     ------
@@ -79,7 +79,7 @@ def variance_map(activation: str | Activation, sigma_w: float, sigma_b: float, q
 
 
 def chi(activation: str | Activation, sigma_w: float, q: float) -> float:
-    """Return χ₁ = σ_w² E φ'(h)², h ~ N(0, q): the growth of the squared gradient norm a layer.
+    """Return χ₁ = σ_w² E φ'(h)², h ~ N(0, q): the growth of the squared gradient norm per layer.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def chi(activation: str | Activation, sigma_w: float, q: float) -> float:
 def chi_parallel(activation: str | Activation, sigma_w: float, q: float) -> float:
     """Return χ_∥ = dq'/dq = σ_w² E[φ'(h)² + φ(h) φ''(h)], the slope of the variance map.
 
-    By Stein's lemma it is σ_w² E[h φ(h) φ'(h)]/q, which needs no φ''.
+    By Stein's lemma it is σ_w² E[h φ(h) φ'(h)]/q, which does not contain φ''.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ def chi_parallel(activation: str | Activation, sigma_w: float, q: float) -> floa
     phi, sigma_w = as_activation(activation), SIGMA_W.check("sigma_w", sigma_w)
     q = checked_variance("q", q)
     if math.isnan(phi.slope_at_zero[0]):
-        q = max(q, 1e-10)  # φ(0) ≠ 0: h φ φ'/q has no limit but in the mean
+        q = max(q, 1e-10)  # if φ(0) ≠ 0, h φ φ'/q diverges at 0 though its mean converges
     if q == 0 or math.isinf(q):
         return sigma_w**2 * gaussian_mean(lambda h: phi.value(h) / h * phi.derivative(h), q)
     return sigma_w**2 * gaussian_mean(lambda h: h * phi.value(h) * phi.derivative(h), q, phi) / q
@@ -149,11 +149,11 @@ def chi_parallel(activation: str | Activation, sigma_w: float, q: float) -> floa
 def fixed_point(
     activation: str | Activation, sigma_w: float, sigma_b: float = 0.0, q_0: float = 1.0
 ) -> float:
-    """Return q*, where the variance of the pre-activations settles in a deep, wide network.
+    """Return q*, the limit of the variance of the pre-activations in a deep, wide network.
 
     It is the limit of q_0, q_1, … under the variance map. The map increases with q for every
-    activation here, so that limit is the first fixed point above q_0 if q_1 > q_0, and the first
-    one below otherwise; no iteration is needed.
+    activation here. So the limit is the first fixed point above q_0 if q_1 > q_0, and otherwise the
+    first below; no iteration is needed.
 
     Parameters
     ----------
@@ -163,12 +163,12 @@ def fixed_point(
     sigma_b : float, default 0.0
         Standard deviation of a bias, 0 or from 1e-100 to 1e100.
     q_0 : float, default 1.0
-        Variance to start from, from 1e-20 to 1e20.
+        Initial variance, from 1e-20 to 1e20.
 
     Returns
     -------
     float
-        q*, maybe 0 or infinity; q_0 itself where it is a fixed point (ReLU with σ_w = √2).
+        q*, from 0 to infinity; q_0 itself if it is a fixed point (ReLU with σ_w = √2).
 
     Raises
     ------
@@ -177,7 +177,7 @@ def fixed_point(
 
     Notes
     -----
-    Where the map touches the diagonal (to 1e-9), that point is returned.
+    If the map touches the diagonal (within 1e-9), the point of contact is returned.
 
     Examples
     --------
@@ -231,7 +231,7 @@ def fixed_point(
 
 @lru_cache(maxsize=64)
 def _mean_squares(phi: Activation) -> tuple[Array, Array]:
-    """E φ(h)² on a grid of ln q from 1e-20 to 1e20, fine where φ bends; increasing."""
+    """Return increasing ln q for q from 1e-20 to 1e20, denser where φ bends, and E φ(h)²."""
     fine = np.linspace(-3.0, 3.0, 1201)
     coarse = np.linspace(3.0, 20.0, 341)[1:]
     ln_q = math.log(10.0) * np.concatenate([-coarse[::-1], fine, coarse])
