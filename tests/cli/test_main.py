@@ -1075,3 +1075,11 @@ def test_decimals_of_numbers(value, decimals):
 )  # fmt: skip
 def test_seconds_cells(seconds, cell):
     assert seconds_cell(seconds) == cell
+
+
+def test_warnings_are_lines(command):
+    options = "--norm", "layer", "--width", 6, "--clip-value", 0.1, "--depth", 5, "--samples", 10
+    code, _, err = command("run", "--activation", "relu", *options)
+    assert code == 0
+    (line,) = err.splitlines()
+    assert line.startswith("vgsim run: warning: rounding decides the gradient")

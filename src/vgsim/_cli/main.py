@@ -6,7 +6,9 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from vgsim._cli import depth, options, replay, run, study_options, theory
@@ -146,7 +148,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if unknown:
             given.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
         command = f"vgsim {given.command}"
-        given.function(given)
+        with _warnings(command):
+            given.function(given)
         sys.stdout.flush()
     except SystemExit as end:
         return int(end.code or 0)
@@ -163,6 +166,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{command}: interrupted", file=sys.stderr)
         return 130
     return 0
+
+
+@contextmanager
+def _warnings(command: str) -> Iterator[None]:
+    """Print each warning, for example of damaged blocks, once, as a line on stderr."""
+    printed = set()
+
+    def line(message: Warning | str, *_: Any, **__: Any) -> None:
+        if (text := f"{command}: warning: {message}") not in printed:
+            printed.add(text)
+            print(text, file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = line
+        yield
 
 
 def _said(error: Exception, given: argparse.Namespace) -> str:

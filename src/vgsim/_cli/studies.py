@@ -8,7 +8,6 @@ import signal
 import sys
 import threading
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -34,7 +33,7 @@ def collect(options: argparse.Namespace) -> None:
     began = time.monotonic()
     if options.out is not None:
         check_new(options.out)
-    with _termination_interrupts(), _warnings(options), executor_of(options.executor) as executor:
+    with _termination_interrupts(), executor_of(options.executor) as executor:
         try:
             spec = read_study(options.study, needs_stop=options.max_seconds is None)
         except StudyFileError as error:
@@ -82,9 +81,8 @@ def show(options: argparse.Namespace) -> None:
 
 def merge(options: argparse.Namespace) -> None:
     """Merge several stores into one, and print what each added."""
-    with _warnings(options):
-        merged = merging.merge(options.stores, options.out)
-        found = read_studies(options.out)
+    merged = merging.merge(options.stores, options.out)
+    found = read_studies(options.out)
     for source in merged:
         print(f"{source.path} added {source.samples:,} samples", end="")
         print(f"; {_blocks(source.overlapping)} existed already" if source.overlapping else "")
@@ -114,8 +112,7 @@ def export(options: argparse.Namespace) -> None:
 
 def _chosen(options: argparse.Namespace) -> Found:
     """Return the studies of a store with the layers and thresholds of the options."""
-    with _warnings(options):
-        found = read_studies(options.store, options.method == "anytime")
+    found = read_studies(options.store, options.method == "anytime")
     chosen = [
         study
         for study in found.studies
@@ -184,19 +181,6 @@ def _blocks(count: int) -> str:
 
 def _networks(count: int) -> str:
     return f"{count:,} network{'s' if count != 1 else ''}"
-
-
-@contextmanager
-def _warnings(options: argparse.Namespace) -> Iterator[None]:
-    """Print warnings, for example of damaged blocks, as lines on stderr."""
-
-    def line(message: Warning | str, *_: Any, **__: Any) -> None:
-        print(f"vgsim {options.command}: warning: {message}", file=sys.stderr)
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", UserWarning)
-        warnings.showwarning = line
-        yield
 
 
 def _fail(options: argparse.Namespace, lines: str) -> NoReturn:

@@ -124,7 +124,7 @@ def _read(path: str | os.PathLike[str], whole: bool) -> tuple[Any, int, list[Any
     """Return the row of COUNTED, the number of active runs, their speeds and the last write."""
     with Reader(path, whole) as store:
         (counted,) = store.file.all(COUNTED)
-        runs = store.runs_at_work()
+        runs = store.file.runs_at_work()
         speeds = store.file.all(
             "SELECT samples, work, seen - began FROM runs "
             f"WHERE id IN ({', '.join(map(str, runs))}) AND seen > began"

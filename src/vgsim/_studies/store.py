@@ -36,7 +36,6 @@ CHUNK = 4096  # largest number of blocks read at a time
 CHUNK_COUNTS = 2**16  # and of their rows of counts
 ALL = -1  # stands for all blocks of a task
 SEEN_SECONDS = 10.0  # interval at which an active run updates its column `seen`
-LOST_SECONDS = 60.0  # after which a run without an update counts as lost
 
 
 COLUMNS = ("task", "labels", "cost", "checksum", "max_samples", "rules")
@@ -98,7 +97,7 @@ class Reader:
         self.left_out: set[tuple[int, int]] = set()
         try:
             # Not while other processes write: they would wait until all pages are read.
-            if whole and not self.runs_at_work() and (trouble := file.damage()):
+            if whole and not self.file.runs_at_work(self._run) and (trouble := file.damage()):
                 self._note("damaged pages or rows", trouble)
                 file.salvage(write)
             if whole:
@@ -163,21 +162,6 @@ class Reader:
             else:
                 found += [made] if made not in found else []
         return found
-
-    def runs_at_work(self) -> list[int]:
-        """Return the ids of other runs that wrote recently and whose processes exist."""
-        host = os.uname().nodename
-        return [
-            key
-            for key, where, pid in self.file.all(
-                "SELECT id, host, pid FROM runs WHERE id != ? AND ended IS NULL "
-                "AND abs(seen - ?) < ?",
-                self._run,
-                time.time(),
-                LOST_SECONDS,
-            )
-            if where != host or _exists(pid)
-        ]
 
     def check_stream(self) -> None:
         """Raise ValueError if the store has samples of another stream version."""
@@ -418,7 +402,7 @@ class Store(Reader):
         """
         key = self._key(task)
         if self._at_work is None:
-            self._at_work = self.runs_at_work()
+            self._at_work = self.file.runs_at_work(self._run)
         for theirs, until in self.file.all(
             'SELECT first, "end" FROM claims WHERE task = ? AND first < ? AND "end" > ? '
             f"AND run IN ({', '.join(map(str, self._at_work))}) "
@@ -506,14 +490,3 @@ class Store(Reader):
         if task.digest not in self._ids and (key := super()._key(task)):
             self._ids[task.digest] = key
         return self._ids.get(task.digest, 0)
-
-
-def _exists(pid: int) -> bool:
-    """Return whether this machine has a process with the given id."""
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -47,6 +47,7 @@ __all__ = [
 
 BUSY_SECONDS = 2.0  # wait for a lock inside SQLite, where Ctrl-C has no effect
 PATIENCE_SECONDS = 3600.0  # wait for a lock of another program, in all
+LOST_SECONDS = 60.0  # after which a run without an update counts as lost
 WARN_SECONDS = 30.0  # wait after which a warning is given
 TROUBLES = {  # message of SQLite: error number and advice
     "database or disk is full": (ENOSPC, "no space is left: free some; stored blocks are safe"),
@@ -239,6 +240,21 @@ class StoreFile:
         if write:
             self._connect("rw")
 
+    def runs_at_work(self, but: int = 0) -> list[int]:
+        """Return the ids of runs, except `but`, that wrote recently and whose process exists."""
+        host = os.uname().nodename
+        return [
+            key
+            for key, where, pid in self.all(
+                "SELECT id, host, pid FROM runs WHERE id != ? AND ended IS NULL "
+                "AND abs(seen - ?) < ?",
+                but,
+                time.time(),
+                LOST_SECONDS,
+            )
+            if where != host or _exists(pid)
+        ]
+
     @contextmanager
     def attachable(self) -> Iterator[Path]:
         """Yield the path of a file with these rows, for ATTACH; a copy if they were salvaged."""
@@ -293,6 +309,17 @@ def _show_labels(connection: sqlite3.Connection, names: Iterable[str]) -> None:
         columns = (f"json_extract(labels, '$.{name}') AS {name}" for name in labels)
         connection.execute("DROP VIEW IF EXISTS results")
         connection.execute(VIEW.format(labels=",\n  ".join(columns)))
+
+
+def _exists(pid: int) -> bool:
+    """Return whether this machine has a process with the given id."""
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def local_path(path: object, argument: str = "store") -> Path:
