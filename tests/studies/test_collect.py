@@ -1,5 +1,6 @@
 """A study has the counts of the samples of simulate, however it was run or interrupted."""
 
+import itertools
 import multiprocessing
 import signal
 import subprocess
@@ -8,6 +9,7 @@ import textwrap
 import time
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -206,11 +208,15 @@ def test_rules_stop_alike_whatever_the_cuts(rng):
 
 
 @pytest.mark.parametrize("executor", [None, ThreadPoolExecutor(2)])
-def test_max_seconds(executor):
+def test_max_seconds(executor, monkeypatch):
+    """By a clock that goes on by 0.01 s whenever the scheduler looks at it."""
+    ticks = itertools.count()
+    clock = SimpleNamespace(monotonic=lambda: 0.01 * next(ticks), sleep=time.sleep)
+    monkeypatch.setattr("vgsim._studies.scheduler.time", clock)
+    monkeypatch.setattr("vgsim._studies.scheduler.UNIT_BLOCKS", 1)
     network = vgsim.MLP(200, 32)
-    started = time.monotonic()
-    study = collected([network, NETS[0]], max_seconds=0.6, executor=executor)
-    assert time.monotonic() - started > 0.3
+    study = collected([network, NETS[0]], max_seconds=1.0, executor=executor)
+    assert clock.monotonic() > 1.0
     assert min(result.n for result in study) >= 1000
     assert study[0].n % 1000 == 0
     assert study[0].tally == counted(network, study[0].n)
