@@ -12,9 +12,9 @@
 
    In the tails of a smooth activation φ or φ' underflows although it is not 0. There
    tail_NAME(t, excess, p) gives the signs and base-2 logarithms of φ(h) and φ'(h) at
-   h = t 2^excess, where excess ≠ 0 only if E was clipped. It is used for the samples in which all units of the layer are in a tail
-   (vg_layer.h). Activations whose φ and φ' are exactly 0 there, or never underflow, have no tail
-   function.
+   h = t 2^excess, where excess ≠ 0 only if E was clipped. It is used for the samples in which all
+   units of the layer are in a tail (vg_layer.h). Activations whose φ and φ' are exactly 0 there, or
+   never underflow, have no tail function.
 
    To add an activation, write its two functions and add its line to VG_ACTIVATIONS. */
 #ifndef VG_ACTIVATION_H

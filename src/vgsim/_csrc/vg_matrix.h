@@ -190,7 +190,8 @@ static void subtract_product(const V *a, int64_t a_stride, int64_t p, factors c,
 }
 
 /* A matrix that is used many times is stored in bands of 8 rows, with w(i, j) at
-   (i − i % 8) m + 8 j + i % 8, so that it is read sequentially. The last band is filled up with rows of zeros. */
+   (i − i % 8) m + 8 j + i % 8, so that it is read sequentially. The last band is
+   filled up with rows of zeros. */
 #define BAND_ROWS 8
 
 INLINE int64_t band_size(int64_t n, int64_t m) { return (n + BAND_ROWS - 1) / BAND_ROWS * BAND_ROWS * m; }
@@ -244,10 +245,10 @@ static void sweep(const V *a, int64_t stride, int64_t p, int64_t n, I chosen, V 
 
 /* Orthonormalises the columns `from` … `to` − 1 of q against each other and against the earlier
    columns, which are orthonormal or zero: X = Q R, with r(j, b − from) at
-   j · (to − from) + b − from unless r is NULL. A column whose residual is less than ENOUGH times its norm is swept twice.
-   If the residual then is at most `tolerance` ‖x‖, or if the rank has reached `dimension`, the
-   column is dropped: q and its row of R are 0 (docs/law.md). `work` has room for 2 PANEL (to + 1)
-   vectors. */
+   j · (to − from) + b − from unless r is NULL. A column whose residual is less than
+   ENOUGH times its norm is swept twice. If the residual then is at most `tolerance` ‖x‖, or if the
+   rank has reached `dimension`, the column is dropped: q and its row of R are 0 (docs/law.md).
+   `work` has room for 2 PANEL (to + 1) vectors. */
 static void orthonormalise_in(int64_t dimension, V *q, int64_t stride, int64_t n, int64_t from, int64_t to,
                               real tolerance, V *r, V *work)
 {

@@ -1,5 +1,5 @@
 /* The general pass: batches, normalisation, skips, gates, clipping, orthogonal and recurrent
-   weights. Its state for one lane group, and the arrays of each layer kept for the backward pass. */
+   weights. Its state for one lane group, and the arrays of each layer for the backward pass. */
 #ifndef VG_PASS_H
 #define VG_PASS_H
 

@@ -1,8 +1,8 @@
 /* Tangent mode: V_l = ∂X_l/∂X_0 · V_0, for a random orthonormal V_0 of k tangents, is computed
    forward with X_l. The pass depends on W through W [X V] only, so the matrix-free law is exact
    without a backward pass. After every layer, or every residual block, V = Q R is factorised
-   and V ← Q. The products of the R_ii over the layers are the stretching of the k leading directions;
-   that of R_11 is ‖J v‖/‖v‖. */
+   and V ← Q. The products of the R_ii over the layers are the stretching of the k leading
+   directions; that of R_11 is ‖J v‖/‖v‖. */
 #ifndef VG_TANGENT_H
 #define VG_TANGENT_H
 
