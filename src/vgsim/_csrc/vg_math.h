@@ -1,4 +1,5 @@
-/* exp, log, erfc and related functions by polynomials, equal bits on every instruction set. */
+/* exp, log, erfc and related functions by polynomials, with equal bits on all
+   instruction sets. */
 #ifndef VG_MATH_H
 #define VG_MATH_H
 

@@ -22,7 +22,7 @@ ALL_BUT_SHUT = 2.0**-12  # relative to the steepest slope
 
 
 class Along:
-    """G_l · X_l of the examples of a layer: `product`."""
+    """G_l · X_l of the examples of one layer, in the attribute `product`."""
 
     product: Scaled
 
