@@ -1,4 +1,4 @@
-"""The kernels' random numbers and activations, by instruction set, against independent answers."""
+"""Random numbers and activations of the kernels of each instruction set, against other code."""
 
 import math
 from pathlib import Path
@@ -73,7 +73,7 @@ def test_draws_have_the_same_bits_on_every_instruction_set():
 def kernel_normals(request):
     """Fifty million normals of one dtype, by the fastest instruction set, in arrays of equal size.
 
-    They fit into a cache: most of the time of whole arrays is that of fresh memory.
+    Each array fits in the cache. With one large array, most of the time would be allocation.
     """
     return [_kernels.draws(KEY, 1, l, 9, "normal", 250_000, request.param) for l in range(200)]
 
@@ -128,7 +128,7 @@ def test_samples_and_layers_and_streams_are_not_correlated():
     assert np.abs(correlations).max() < 5 / math.sqrt(n)
 
 
-# Accuracy relative to the largest of what enters: the float32 exponentials round their argument.
+# Relative accuracy. It includes the rounding of the arguments of exponentials.
 ACTIVATION_TOLERANCE = {"float32": 2e-6, "float64": 4e-15}
 POINTS = [0.0, *np.geomspace(1e-8, 30, 60)]
 
@@ -156,7 +156,7 @@ def test_activation_equals_the_table(isa, name, dtype):
 @pytest.mark.parametrize("exponent", [-(2**20), -300, -90, -40, 40, 90, 300, 2**20])
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_activation_in_scaled_units(isa, name, exponent, dtype):
-    """φ(ĥ 2^E) at exponents that no float holds: its limits at 0 and infinity."""
+    """φ(ĥ 2^E) beyond the exponents of floating-point numbers: the limits at 0 and infinity."""
     activation = Activation(name)
     parameters = activation.kernel_parameters
     at_zero = activation.value(0.0)
@@ -191,7 +191,7 @@ def test_registry_of_activations_is_the_kernels():
 
 
 def test_a_plan_refuses_what_it_does_not_know():
-    """An output that no kernel writes would be handed back as it was allocated."""
+    """An output that no kernel writes would be returned uninitialised."""
     fields = plan_of(vgsim.MLP(3, 4)).fields | {"first": 0, "count": 1, "n_columns": 0}
     fields |= {"column": None, "output_gradient": np.empty(1), "dead": np.empty(1, np.bool_)}
     key = np.zeros(2, np.uint32)

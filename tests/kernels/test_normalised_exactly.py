@@ -1,7 +1,7 @@
 """Narrow normalised networks against mpmath in 120 digits, on the same draws.
 
-Where one unit is open, or all examples of a batch but one are equal, the textbook's formula is a
-difference of equal numbers: what is left of it is rounding, or 0.
+If only one unit is open, or all examples of a batch but one are equal, the usual formula is a
+difference of equal numbers, and in floating point its result is a rounding error or 0.
 """
 
 from functools import cache
@@ -21,7 +21,7 @@ tanh = np.vectorize(mpmath.tanh, otypes=[object])
 
 
 class Normalised:
-    """φ(norm(h)), and back, by the textbook."""
+    """φ(norm(h)), forward and backward, by the usual formulas."""
 
     def __init__(self, network, h):
         name, norm = network.activation.name, network.norm
@@ -51,7 +51,7 @@ def log10_norm(a):
 
 @cache
 def exact(network, index, **choice):
-    """log10 ‖G_l‖ and log10 ‖∂L/∂W_l‖ of a sample, by the textbook."""
+    """log10 ‖G_l‖ and log10 ‖∂L/∂W_l‖ of a sample, by the usual formulas."""
     sample = vgsim.replay(network, 0, index, **choice)
     with mpmath.workdps(120):
         W, x, g = (
@@ -73,7 +73,7 @@ def exact(network, index, **choice):
 
 
 def assert_exact(network, n_samples, *, worst, dtype, **choice):
-    """Deaths of all samples, and the gradients of those that they leave the least of."""
+    """Check the samples with the smallest gradients, and some dead ones."""
     record, layers = ("gradient", "weight_gradient"), range(network.depth + 1)
     samples = vgsim.simulate(
         network, n_samples, dtype=dtype, layers=layers, record=record, **choice
@@ -101,7 +101,7 @@ def test_relu(isa, width, norm, B, engine, dtype):
     assert_exact(network, 400, worst=2, batch_size=B, engine=engine, dtype=dtype)
 
 
-UNEVEN = [1, 4, 3, 5, 2, 4, 3]  # one input, and two units below wider layers
+UNEVEN = [1, 4, 3, 5, 2, 4, 3]  # with one input, and with a layer of two units below a wider layer
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -137,7 +137,7 @@ CLIP = {"clip": vgsim.ClipNorm(1e-3)}
 @pytest.mark.parametrize("technique", [*BLOCKS, CLIP], ids=str)
 @pytest.mark.filterwarnings("ignore:rounding decides")
 def test_techniques(isa, technique, norm, engine, dtype):
-    """The kernels against the twin, which is held against mpmath above."""
+    """The kernels against the twin, which the tests above compare with mpmath."""
     network = vgsim.MLP(DEPTH, 4, activation="relu", init="he_normal", norm=norm, **technique)
     choice = {"batch_size": 3, "engine": engine, "dtype": dtype}
     samples = vgsim.simulate(network, 400, layers=range(DEPTH + 1), **choice)

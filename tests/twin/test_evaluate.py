@@ -1,4 +1,4 @@
-"""evaluate against PyTorch's autograd, closed forms and the scalings that it must obey."""
+"""evaluate against PyTorch's autograd, closed forms and scaling laws."""
 
 import importlib.util
 import math
@@ -25,7 +25,7 @@ def activation_of(case):
 
 
 def frozen_network(case):
-    """The network, weights, biases, input and cotangent of a frozen case."""
+    """The network, weights, biases, input and output gradient of a stored case."""
     stored = {name: FROZEN[f"{case}.{name}"] for name in ("widths", "weights", "biases")}
     widths = [int(n) for n in stored["widths"]]
     weights, biases, at, from_bias = [], [], 0, 0
@@ -38,7 +38,7 @@ def frozen_network(case):
 
 
 def random_network(activation, widths, *, seed, std=1.0, bias_std=0.0):
-    """A network and the arrays that evaluate takes, weights of variance std² / n_{l-1}."""
+    """The arguments of evaluate, with weights of variance std² / n_{l-1}."""
     rng = np.random.default_rng(seed)
     net = vgsim.MLP(len(widths) - 1, widths, activation=activation)
     pairs = list(pairwise(widths))
@@ -356,7 +356,7 @@ def test_biases_may_be_missing_in_a_single_layer():
         (
             {"inputs": np.ones((2, 3))},
             ValueError,
-            r"output_gradient must have a column.*got 1 and 3 columns",
+            r"output_gradient must have one column per example.*got 1 and 3 columns",
         ),
         ({"inputs": ["a", "b"]}, TypeError, "inputs must be an array of real numbers"),
         ({"inputs": [1j, 2]}, TypeError, "inputs must be an array of real numbers"),

@@ -52,7 +52,7 @@ def test_the_oracle_has_clipped_and_unclipped_gradients():
 
 
 def cases():
-    """Every combination of what can be combined, with activations, batches and losses in turn."""
+    """All combinations of techniques, with activations, batch sizes and losses in turn."""
     activations, batches = cycle(ACTIVATIONS), cycle([3, 2, 5, 1, 8])
     losses, biased = cycle(["linear", "mse", "cross_entropy"]), cycle([True, False, True])
     clips = cycle([None, ("norm", 0.4), None, None, ("value", 0.1)])
@@ -109,7 +109,7 @@ def test_the_cases_cover_the_choices():
     assert {case.batch for case in cases_ if case.norm == "batch"} >= {3, 4, 5}
 
 
-# What autograd does not say
+# Properties that autograd does not show
 
 
 @pytest.fixture

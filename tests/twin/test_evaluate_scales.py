@@ -1,4 +1,4 @@
-"""evaluate far beyond float64: norms, skips, clipping and columns of any scale, by closed forms."""
+"""evaluate beyond the range of float64, against closed forms: norms, skips, clipping, columns."""
 
 import math
 

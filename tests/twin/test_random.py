@@ -1,4 +1,4 @@
-"""The NumPy generator: published answers, a second implementation, and the laws it promises."""
+"""The NumPy generator against published answers, a second implementation and its laws."""
 
 import math
 from pathlib import Path
@@ -92,7 +92,7 @@ def test_a_longer_draw_begins_with_the_shorter(draw, dtype):
     ],
 )
 def test_golden_keys(text, seed, key):
-    """Samples hang on these: they must never change."""
+    """All samples depend on these keys, which must never change."""
     result = network_key(text, seed)
     assert result.dtype == np.uint32
     assert [f"{word:08x}" for word in result] == list(key)
@@ -165,7 +165,7 @@ def normal_draws(request, key):
 
 @pytest.fixture(scope="module")
 def normal_squares(normal_draws):
-    """Their squares, less the mean."""
+    """The squares of the normals, minus 1."""
     return normal_draws**2 - 1
 
 
@@ -187,7 +187,7 @@ def test_moments_of_normals_to_the_eighth(normal_draws):
 def test_tail_counts_of_normals(normal_draws, edge):
     expected = N * math.erfc(edge / math.sqrt(2))
     bound = 5 * math.sqrt(expected)
-    assert N * math.erfc(edge / 1.02 / math.sqrt(2)) > expected + bound  # 2 % wider: caught
+    assert N * math.erfc(edge / 1.02 / math.sqrt(2)) > expected + bound  # 2 % wider would fail
     upper, lower = np.count_nonzero(normal_draws > edge), np.count_nonzero(normal_draws < -edge)
     assert abs(upper + lower - expected) < bound
     assert abs(upper - lower) < bound
@@ -221,7 +221,7 @@ def test_neighbouring_streams_layers_samples_and_keys_are_uncorrelated(key, seed
 
 
 def law_of_words(monkeypatch, blocks, draw, dtype):
-    """What `draw` makes of given words, (n, 4)."""
+    """Return the result of `draw` for given words, (n, 4)."""
     blocks = np.array(blocks, dtype=np.uint32)
     monkeypatch.setattr(_random, "philox4x32", lambda counter, key: blocks)
     per_block = 2 if draw is normals and dtype == "float64" else 4
@@ -267,7 +267,7 @@ def test_radius_has_its_law_in_the_last_cells_of_the_tail(monkeypatch, dtype):
 
 @pytest.mark.parametrize(("dtype", "angle_bits"), [("float32", 29), ("float64", 20)])
 def test_angle_covers_the_circle_evenly(monkeypatch, dtype, angle_bits):
-    """The top three bits of its word name the octant, the lowest `angle_bits` lead the angle."""
+    """Top three bits of the word: octant. Lowest `angle_bits` bits: leading bits of the angle."""
     octants, cells = 8, 2**12
     octant, cell = np.divmod(np.arange(octants * cells, dtype=np.uint32), np.uint32(cells))
     step = 2**angle_bits // cells

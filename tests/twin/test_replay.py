@@ -1,4 +1,4 @@
-"""Replayed weights: the products that the matrix-free engine draws, and i.i.d. entries."""
+"""Replayed weights: they have the products of the matrix-free engine, and i.i.d. entries."""
 
 import math
 import sys
@@ -25,7 +25,7 @@ def draws(net, seed, index):
 
 
 def plain_matrix_free(net, seed, index):
-    """The matrix-free engine in plain float64, layer by layer from the first to the last."""
+    """The matrix-free engine in plain float64, layer by layer."""
     draw, phi, n = draws(net, seed, index), net.activation, net.widths
     x, layers = draw("input", 0, n[0]), []
     for l, s in enumerate(net.weight_stds, start=1):

@@ -1,4 +1,4 @@
-"""Replayed batches: explicit weights have the products that were drawn, and their law."""
+"""Replayed batches: explicit weights have the products that were drawn, and the right law."""
 
 import math
 
@@ -42,7 +42,7 @@ def passes(monkeypatch):
 )
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_explicit_weights_run_as_the_products_did(network, choice, dtype, passes):
-    """In float32 a column is dropped when 1e-6 of it is left; its products are then as near."""
+    """In float32 columns with a residual below 1e-6 are dropped, which changes products by 1e-6."""
     tolerance = 1e-9 if dtype == "float64" else 1e-3
     choice = choice | {"engine": "matrix-free", "dtype": dtype}
     for index in range(4):
@@ -60,7 +60,7 @@ def test_explicit_weights_run_as_the_products_did(network, choice, dtype, passes
 @pytest.mark.parametrize("epsilon", [2.0**-52, 2.0**-23])
 @pytest.mark.parametrize("distance", 10.0 ** np.arange(-17, 0))
 def test_columns_that_are_nearly_parallel(epsilon, distance, rng):
-    """Two passes keep even a column of which almost nothing is left orthogonal to the others."""
+    """Two sweeps make even a column with a tiny residual orthogonal to the others."""
     A = rng.normal(size=(12, 5))
     across = A[:, 2] - A[:, :2] @ np.linalg.lstsq(A[:, :2], A[:, 2])[0]
     A[:, 2] = A[:, 0] - A[:, 1]
@@ -76,14 +76,14 @@ def test_columns_that_are_nearly_parallel(epsilon, distance, rng):
 
 
 def gram_schmidt(A):
-    """Q and R with R's diagonal positive, of columns that are independent."""
+    """Q and R, with the diagonal of R positive, of linearly independent columns."""
     Q, R = np.linalg.qr(A)
     sign = np.sign(np.diagonal(R))
     return Q * sign, R * sign[:, np.newaxis]
 
 
 def columns_of(net, seed, index):
-    """Column b of n rows starts at b p, with p the next multiple of 4."""
+    """Column b starts at draw b p, with p the number of rows rounded up to a multiple of 4."""
     key = network_key(net.canonical_json(), seed)
 
     def draw(stream, layer, n, B):
@@ -173,7 +173,7 @@ def test_the_matrix_free_engine_in_plain_float64(net, B, loss):
 
 
 def moments_of_normals(entries):
-    """Standard normal to 5 sigma in four moments, and by Kolmogorov and Smirnov."""
+    """Check four moments of standard normals within 5 sigma, and a Kolmogorov-Smirnov test."""
     N = entries.size
     for power, (mean, variance) in enumerate([(0, 1), (1, 2), (0, 15), (3, 96)], start=1):
         assert abs((entries**power).mean() - mean) < 5 * math.sqrt(variance / N), power
@@ -254,7 +254,7 @@ def test_orthogonal_weights_are_uniform(name, engine, seed):
         tall = O if n >= m else O.transpose(0, 2, 1)
         gram = tall.transpose(0, 2, 1) @ tall
         np.testing.assert_allclose(gram, np.broadcast_to(np.eye(min(n, m)), gram.shape), atol=1e-13)
-        # The square of an entry is Beta(1/2, (N - 1)/2); one entry a matrix, as they depend.
+        # The square of an entry is Beta(1/2, (N - 1)/2). Entries are dependent: one per matrix.
         squares.append(stats.beta.cdf(O[:, n // 2, m // 2] ** 2, 0.5, (N - 1) / 2))
         x = np.array([sample.inputs[:, 0] for sample in samples])
         if l == 0:
@@ -339,7 +339,7 @@ def test_recurrent_networks_are_drawn(name, seed):
 )
 @ENGINES
 def test_the_gradient_of_a_loss_is_that_of_the_outputs(net, loss, engine):
-    """Outputs less targets: the targets are the same whatever the weights."""
+    """X_D = G_D + T for the mean-square loss, with the targets T that are drawn here."""
     if isinstance(net, vgsim.RNN) and engine == "matrix-free":
         engine = "auto"
     sample = vgsim.replay(net, 2, 4, batch_size=3, loss=loss, engine=engine, dtype="float64")
@@ -350,7 +350,7 @@ def test_the_gradient_of_a_loss_is_that_of_the_outputs(net, loss, engine):
 
 
 def test_a_saturated_cross_entropy_underflows_in_the_array_alone(passes):
-    """Where the class leads by millions, G_D is 0 in float64, and its logarithm is that lead."""
+    """If the logit of the class leads by millions, G_D is 0 in float64, and log ‖G_D‖ finite."""
     net = vgsim.MLP(4, 5, activation="linear", init="lecun_normal", gain=30.0)
     sizes = []
     for index in range(40):

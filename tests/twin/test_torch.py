@@ -1,4 +1,4 @@
-"""The PyTorch module of a network: numbers against frozen autograd, structure, hooks."""
+"""The PyTorch module of a network: its values against stored autograd results, structure, hooks."""
 
 import copy
 import pickle
@@ -26,7 +26,7 @@ def example_rows(columns):
 
 
 def gradients(built, inputs, output_gradient):
-    """G_0 … G_D, by the states that the module keeps."""
+    """G_0 … G_D, by autograd with respect to the attribute `states`."""
     outputs = built(example_rows(inputs))
     return torch.autograd.grad(outputs, built.states, torch.tensor(output_gradient.T))
 

@@ -1,4 +1,4 @@
-"""The kernels against the readable twin: simulate against replay and evaluate, by sample."""
+"""The kernels against the twin: simulate against replay and evaluate, sample by sample."""
 
 import numpy as np
 import pytest
@@ -8,10 +8,10 @@ from vgsim._networks.activations import ACTIVATIONS
 from vgsim._networks.initializers import INITIALIZERS
 
 RECORD = ("gradient", "weight_gradient", "update_ratio", "activation", "saturation")
-WIDTHS = [6, 9, 5, 8, 1, 7, 4]  # a layer of one unit among them
+WIDTHS = [6, 9, 5, 8, 1, 7, 4]  # with a layer of one unit
 GAINS = {"sigmoid": 3.0, "tanh": 1.1, "softsign": 1.3, "erf": 0.9, "selu": 1.0, "elu": 1.1}
 REQUIRED = {"normal": {"std": 0.4}, "uniform": {"limit": 0.7}}
-IN_MLP = [name for name in INITIALIZERS if name != "identity"]  # that one is for an RNN
+IN_MLP = [name for name in INITIALIZERS if name != "identity"]  # identity: RNN only
 GAUSSIAN = [
     name
     for name in INITIALIZERS
@@ -20,7 +20,7 @@ GAUSSIAN = [
 
 
 def cases():
-    """Every activation in both engines, and among them every initialiser that the engine takes."""
+    """Every activation with both engines, and every initialiser that an engine supports."""
     for engine, inits in {"matrix-free": GAUSSIAN, "dense": IN_MLP}.items():
         for number, activation in enumerate(ACTIVATIONS):
             name = inits[number % len(inits)]
@@ -32,7 +32,7 @@ def cases():
 
 
 def twins_of(net, n_samples, *, seed=7, first=0, inputs="normal", **choice):
-    """Samples, and (kernel, twin) of every recorded quantity of every layer."""
+    """Samples, and pairs (kernel, twin) of every recorded quantity of every layer."""
     layers = range(net.depth + 1)
     samples = vgsim.simulate(
         net,
@@ -56,7 +56,7 @@ def twins_of(net, n_samples, *, seed=7, first=0, inputs="normal", **choice):
 
 
 def assert_twins(net, n_samples, *, tolerance, **choice):
-    """Every recorded quantity of every layer, sample by sample."""
+    """Compare every recorded quantity of every layer, sample by sample."""
     samples, pairs = twins_of(net, n_samples, **choice)
     for name, pair in pairs.items():
         np.testing.assert_allclose(*pair, rtol=1e-14, atol=tolerance, err_msg=name)
@@ -149,7 +149,7 @@ LIMIT = 3.23e8  # norms saturate at some factor times 10^±323228419
 
 
 def assert_twins_up_to_the_limit(net, n_samples, *, tolerance, **choice):
-    """Twins relative to max(1, |value|); what has saturated has done so in both."""
+    """Compare relative to max(1, |value|); saturated values must be saturated in both."""
     samples, pairs = twins_of(net, n_samples, **choice)
     for name, pair in pairs.items():
         assert np.abs(pair).max() < 1.001 * LIMIT, name
@@ -170,7 +170,7 @@ def assert_twins_up_to_the_limit(net, n_samples, *, tolerance, **choice):
 )
 @pytest.mark.parametrize("activation", [*SATURATED, vgsim.Activation("elu", alpha=1e6)], ids=str)
 def test_kernel_equals_twin_at_extreme_scales(engine, dtype, tolerance, scales, activation):
-    """In float32 a unit with h = ‖h‖/100 has lost 1e-5 of h, and softsign's slope is h^-2."""
+    """In float32 h of a unit with h = ‖h‖/100 has an error of 1e-5; softsign has the slope h^-2."""
     for width in (1, 2, 8):
         net = vgsim.MLP(3, width, activation=activation, **scales)
         assert_twins_up_to_the_limit(net, 4, tolerance=tolerance, engine=engine, dtype=dtype)

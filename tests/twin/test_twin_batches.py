@@ -1,4 +1,4 @@
-"""The kernels against the readable twin, for batches and everything that is not a plain MLP."""
+"""The kernels against the twin, for batches and for all networks except plain MLPs."""
 
 import numpy as np
 import pytest
@@ -10,8 +10,8 @@ RECORD = ("gradient", "weight_gradient", "update_ratio", "activation", "saturati
 N = 20
 
 
-# Columns that depend on others to rounding: on which side of 8 ε the rest of one falls is rounding
-# too, and a kept one is another direction. The law does not mind, a single sample does.
+# Cases with columns that are linearly dependent up to rounding. Rounding decides whether such a
+# column has a residual below 8 ε and is dropped. This changes single samples, but not their law.
 ON_THE_EDGE = (
     "rank",
     "rows of all sizes",
@@ -19,9 +19,9 @@ ON_THE_EDGE = (
     "parallel rows",
     "layer norm",
     "batch norm of two",
-    "post",  # behind batch normalisation gradients add up to 0 over the batch
+    "post",  # with batch normalisation the gradients of a batch add up to 0
 )
-STEEP = ("saturated sigmoid",)  # h is some 10^4, and so are its rounding errors
+STEEP = ("saturated sigmoid",)  # |h| is about 10^4, which magnifies its rounding errors
 
 
 @pytest.mark.parametrize(

@@ -1,18 +1,22 @@
-/* Activations in scaled units: h = ĥ 2^E, E an integer a lane; all of one activation is in one place.
+/* Activations of scaled numbers h = ĥ 2^E, with one integer E per lane.
 
-   phi_NAME(h, g, p, &slope) returns ŷ and φ'(h), where φ(h) = ŷ 2^e and e follows from the kind:
+   phi_NAME(ĥ, g, p, &slope) returns ŷ and sets slope to φ'(h). Here φ(h) = ŷ 2^e, and the kind of
+   the activation determines e and ŷ, with t = ĥ 2^E:
 
-     homogeneous  e = E            φ(ĥ); or an ĥ times a bounded factor of t
-     saturating   e = min(E, 0)    φ(t) 2^-e: odd and bounded, φ(h) ~ h at 0
-     bounded      e = 0            φ(t)
-     rising       e = max(E, 0)    φ(0) > 0, and ~ h at infinity
+     homogeneous  e = E            ŷ = φ(ĥ), or ĥ times a bounded function of t
+     saturating   e = min(E, 0)    ŷ = φ(t) 2^-e: φ is odd and bounded, and φ(h) ~ h at 0
+     bounded      e = 0            ŷ = φ(t)
+     rising       e = max(E, 0)    ŷ = φ(t) 2^-e: φ(0) > 0, and φ(h) ~ h at infinity
 
-   with t = ĥ 2^E, E cut to ±60; beyond, the tails take over where it matters.
+   In t, E is clipped to ±60. Where larger |E| matters, the tail functions are used.
 
-   Smooth activations have tails in which φ or φ' underflows although it is not 0. tail_NAME(t, excess, p)
-   gives sign and log2 of both at h = t 2^excess (excess ≠ 0 only where E was cut), and is used for samples
-   all of whose units are out there (vg_layer.h). Exact ones, whose φ and φ' are truly 0 there, have no
-   tail. To add an activation write its two functions and add its line to VG_ACTIVATIONS. */
+   In the tails of a smooth activation φ or φ' underflows although it is not 0. There
+   tail_NAME(t, excess, p) gives the signs and base-2 logarithms of φ(h) and φ'(h) at
+   h = t 2^excess, where excess ≠ 0 only if E was clipped. It is used for the samples in which all
+   units of the layer are in a tail (vg_layer.h). Activations whose φ and φ' are exactly 0 there, or
+   never underflow, have no tail function.
+
+   To add an activation, write its two functions and add its line to VG_ACTIVATIONS. */
 #ifndef VG_ACTIVATION_H
 #define VG_ACTIVATION_H
 
@@ -40,7 +44,7 @@ typedef struct {
     V in;  /* 2^E: t = ĥ in */
     V out; /* 2^-E */
     V cap; /* 2^-min(E, 0) */
-    V excess; /* E less what it was cut to */
+    V excess; /* E minus the clipped E */
 } gauge;
 
 typedef struct {
@@ -115,7 +119,7 @@ PHI(hard_tanh)
     return vmin(vmax(t, splat(-1)), splat(1)) * g->cap;
 }
 
-/* ELU: h, and α (eʰ − 1) below 0. SELU: the same times λ. */
+/* ELU: h for h > 0, else α (eʰ − 1). SELU: λ times ELU. */
 
 INLINE V exponential_linear(V h, const gauge *g, real positive, real negative, V *slope)
 {
@@ -151,7 +155,7 @@ TAIL(selu)
     return exponential_linear_tail(t, excess, SELU_LAMBDA, SELU_LAMBDA * SELU_ALPHA);
 }
 
-/* σ(t) = 1/(1 + e^-t), with e^-|t| and 1 − σ. */
+/* Returns σ(t) = 1/(1 + e^-t); sets complement to 1 − σ(t) and decay to e^-|t|. */
 
 INLINE V logistic(V t, V *complement, V *decay)
 {
@@ -246,7 +250,7 @@ TAIL(softsign)
     return (tail){log2_size(t, excess) + log2_inverse, sign_of(t), 2 * log2_inverse, splat(1)};
 }
 
-/* erf by its own polynomial up to 1, beyond as 1 − exp(−t²) erfcx(t). */
+/* erf t for t ≥ 0: a polynomial for t < 1, else 1 − exp(−t²) erfcx(t). */
 
 #define TWO_OVER_ROOT_PI ((real)1.1283791670955126)
 
@@ -273,7 +277,8 @@ TAIL(erf)
                   vlog2(splat(TWO_OVER_ROOT_PI)) - t * t * LOG2_E, splat(1)};
 }
 
-/* GELU: h Φ(h), slope Φ + h φ, with the lower tail Φ(−a) = φ(a) m(a), m Mills' ratio. */
+/* GELU: h Φ(h) with the slope Φ(h) + h Φ'(h), Φ the normal distribution function. For a ≥ 0,
+   Φ(−a) = Φ'(a) m(a) with Mills' ratio m. */
 
 #define ROOT_HALF_PI ((real)1.2533141373155003)
 #define INVERSE_ROOT_TWO_PI ((real)0.3989422804014327)

@@ -1,5 +1,5 @@
-/* The general pass, forward: from X_{l-1} to X_l, a segment of layers at a time. Tangents, if any, are carried
-   beside the examples: X' = ∂X_l/∂X_0 · V. */
+/* The general pass, forward: from X_{l-1} to X_l, for one segment of layers at a time. The columns
+   of tangents X' = ∂X_l/∂X_0 · V, if there are any, follow those of the examples. */
 #ifndef VG_AHEAD_H
 #define VG_AHEAD_H
 
@@ -7,7 +7,7 @@
 #include "vg_units.h"
 #include "vg_weights.h"
 
-/* X_0: N(0, 1), or rows of the data drawn without replacement. */
+/* X_0: N(0, 1) entries, or rows of the data, drawn without replacement. */
 static void draw_inputs(pass *p, columns *all)
 {
     const vg_plan *plan = p->b.plan;
@@ -36,8 +36,8 @@ static void draw_inputs(pass *p, columns *all)
     normalise_columns(x);
 }
 
-/* h ← s h + c ζ + d u, normalised: the weights' product, a bias that all examples share, and the drive. Of
-   tangents h' ← s h'. */
+/* h ← s h + c ζ + d u, normalised: the product with the weights, the bias ζ, which is the same for
+   all examples, and the drive u. For tangents h' ← s h'. */
 static void complete_products(const vg_plan *plan, columns *h, scaled s, scaled c, const V *zeta, scaled d,
                               const V *drive, int64_t drive_stride)
 {
@@ -62,8 +62,8 @@ static void complete_products(const vg_plan *plan, columns *h, scaled s, scaled 
     }
 }
 
-/* Ĥ and its tangents: the derivative of normalisation is a symmetric matrix, so what takes cotangents back
-   takes tangents forward. */
+/* h ← Ĥ, and the tangents of H ← those of Ĥ. The derivative of normalisation is a symmetric matrix,
+   so the function that propagates cotangents backward also propagates tangents forward. */
 static void normalise_all(pass *p, columns *h, deviations s)
 {
     const vg_plan *plan = p->b.plan;
@@ -76,7 +76,7 @@ static void normalise_all(pass *p, columns *h, deviations s)
     }
 }
 
-/* h ← H_l; a bias that batch normalisation would cancel is left out. */
+/* h ← H_l, without the bias if batch normalisation would cancel it. */
 static void pre_activations(pass *p, int64_t index, step *t, columns *h)
 {
     const vg_plan *plan = p->b.plan;
@@ -101,7 +101,8 @@ static void pre_activations(pass *p, int64_t index, step *t, columns *h)
 
 #define SHUT ((real)0x1p-20)
 
-/* Where even the widest gate is all but shut, gate ← σ(±t) 2^-e by logarithms; returns e, else 0. */
+/* In samples whose largest gate value, `widest`, is below SHUT: gate ← σ(sign h_T) 2^-e, computed
+   by logarithms. Returns e there, and 0 in the other samples. */
 static I gates_by_logarithms(const columns *h, int64_t b, V sign, V widest, V *gate)
 {
     const V *v = column(h, b);
@@ -116,7 +117,7 @@ static I gates_by_logarithms(const columns *h, int64_t b, V sign, V widest, V *g
     return e;
 }
 
-/* Of one example T = σ(h_T) into `open`, 1 − T into `closed`, each times 2 to an exponent. */
+/* The gate values of one example: T = open 2^of_open and 1 − T = closed 2^of_closed, T = σ(h_T). */
 typedef struct {
     V *open, *closed;
     I of_open, of_closed;
@@ -136,8 +137,8 @@ static gates open_gate(const columns *h, int64_t b, V *open, V *closed)
                    gates_by_logarithms(h, b, minus, least, closed)};
 }
 
-/* T ∘ (1 − T) ∘ (Y − X) ∘ h_T' + T ∘ Y' + (1 − T) ∘ X': of example b the k-th tangent X' of X, which still is
-   the gate's input. */
+/* X' ← T ∘ (1 − T) ∘ (Y − X) ∘ h_T' + T ∘ Y' + (1 − T) ∘ X' for the k-th tangent of example b. X is
+   still the input of the gate. */
 static void pass_tangent(pass *p, const step *t, int64_t k, int64_t b, gates t_b, const columns *y,
                          columns *x)
 {
@@ -224,7 +225,7 @@ static void layer_ahead(pass *p, int64_t index, step *t)
 
 #define STEPS_AT_ONCE 8
 
-/* drive ← U s_t for the steps of a segment; U's rows are drawn once, and used while they are at hand. */
+/* drive ← U s_t for all steps of a segment. Each row of U is drawn once per segment. */
 static void draw_drive(pass *p, int64_t begin, int64_t end)
 {
     const vg_plan *plan = p->b.plan;
@@ -258,8 +259,8 @@ static void record_activations(const pass *p, int64_t index)
                  over_root(norm_of_columns(&x), plan->widths[index] * plan->batch));
 }
 
-/* Runs the layers of a segment from its start. The first time it also records the activations and leaves
-   the next segment's start. */
+/* Runs the layers of a segment from the activations at its start. The first time, it also records
+   the activations and stores those at the start of the next segment. */
 static int segment_ahead(pass *p, int64_t segment, int first_time)
 {
     const vg_plan *plan = p->b.plan;

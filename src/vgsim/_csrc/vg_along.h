@@ -1,18 +1,18 @@
-/* The cotangent along X. A layer that normalises every example's W x, without a bias, hardly notices the size
-   of x:
+/* The component of the cotangent along X, under layer and RMS normalisation (docs/law.md). If layer
+   l + 1 normalises W x without a bias, its output hardly depends on the norm of x:
 
      G_l · X_l = Δ_{l+1} · H_{l+1} = (D_{l+1} · Ĥ_{l+1}) ε/(var + ε)
 
-   for each example, D the cotangent of Ĥ: far less than ‖G_l‖ ‖X_l‖, and rounding is all that the sum of its
-   terms would give. If φ is of degree one, D_l · Ĥ_l = G_l · X_l, so that it is known from the output down as a
-   product. It matters where D_l has no other part: where one unit i is open, D_l = (G_l · X_l)/ĥ_i e_i; where a
-   layer has one unit, G_l = (G_l · X_l)/x. (docs/law.md) */
+   for each example, with D the cotangent of Ĥ. This is much smaller than ‖G_l‖ ‖X_l‖, so a sum of
+   its terms would be rounding error. If φ is of degree one, D_l · Ĥ_l = G_l · X_l, and G_l · X_l is
+   computed from the output down as a product. It is needed where D_l has no other component: if
+   only unit i is open, D_l = (G_l · X_l)/ĥ_i e_i; if a layer has one unit, G_l = (G_l · X_l)/x. */
 #ifndef VG_ALONG_H
 #define VG_ALONG_H
 
 #include "vg_loss.h"
 
-#define MOST_UNITS 48 /* of more, one alone is open with probability n 2^-n: never */
+#define MOST_UNITS 48 /* in wider layers the probability n 2^-n of one open unit is negligible */
 
 INLINE int has_narrow_layers(const vg_plan *plan)
 {
@@ -21,8 +21,9 @@ INLINE int has_narrow_layers(const vg_plan *plan)
     return 0;
 }
 
-/* Whether G_l · X_l of layer `index` is known like that: what W of the next one takes goes nowhere else, or round
-   a block of style "post" (with "pre": what W of layer `index` takes). */
+/* Whether G_l · X_l, l = `index`, can be computed from layer l + 1: its operand must have no other
+   use, except as the input of a residual block of style "post". With "pre", X_l stands for the
+   operand of W_l. */
 static int is_scale_free(const vg_plan *plan, int64_t index)
 {
     int pre = plan->skip == VG_PRE, post = plan->skip == VG_POST && index > 0;
@@ -35,14 +36,14 @@ static int is_scale_free(const vg_plan *plan, int64_t index)
 
 INLINE int is_of_degree_one(const pass *p) { return p->b.phi->kind == HOMOGENEOUS && !p->b.phi->has_tail; }
 
-/* Whether Ĥ is what φ takes. */
+/* Whether φ acts on Ĥ itself. */
 INLINE int takes_normal(const vg_plan *plan, int64_t index)
 {
     return plan->skip != VG_POST || !block_ends(plan, index);
 }
 
-/* Whether a layer has two units, Ĥ = (ĥ, −ĥ), below a wider one, and φ is odd or of degree one: then D too is known
-   by G · X alone. */
+/* Whether a layer has two units, Ĥ = (ĥ, −ĥ), below a layer of another width, and φ is odd or of
+   degree one: then G · X determines D as well. */
 static int is_pair(const pass *p, int64_t index)
 {
     const vg_plan *plan = p->b.plan;
@@ -51,7 +52,7 @@ static int is_pair(const pass *p, int64_t index)
     return is_scale_free(plan, index) && (is_of_degree_one(p) || p->b.phi->kind == SATURATING);
 }
 
-/* p->along ← G_{index−1} · X_{index−1}, where d is the cotangent of layer `index`'s Ĥ. */
+/* p->along ← G_{index−1} · X_{index−1}, where d is the cotangent of Ĥ of layer `index`. */
 static void find_along(pass *p, int64_t index, const step *t, const columns *d)
 {
     const vg_plan *plan = p->b.plan;
@@ -67,10 +68,11 @@ static void find_along(pass *p, int64_t index, const step *t, const columns *d)
     }
 }
 
-#define ALL_BUT_SHUT ((real)0x1p-12) /* beside the steepest slope */
+#define ALL_BUT_SHUT ((real)0x1p-12) /* relative to the steepest slope */
 
-/* Column b of d ← (G·X)/ĥ_i e_i in the samples of which one unit i alone is open, with φ' in p->b.d. A slope that
-   is all but 0 leaves the others a part. */
+/* Column b of d ← (G·X)/ĥ_i e_i in the samples in which only unit i is open, with φ' in p->b.d.
+   With a leaky slope close to 0 the other units keep their small components, and
+   d_i = (G·X − Σ_{j≠i} d_j ĥ_j)/ĥ_i. */
 static void lone_unit(pass *p, const step *t, int64_t b, columns *d)
 {
     int64_t n = d->rows;
@@ -122,7 +124,8 @@ static void pair_of_units(pass *p, const step *t, int64_t b, columns *d)
     normalise_column(d, b, choose(some | (d->exponent[b] == LOWEST), v[0] * v[0] + v[1] * v[1], splat(1)));
 }
 
-/* p->along ← its sum with the product of p->skip, what of G goes round the block that t begins. */
+/* Adds p->skip · X to p->along: p->skip is the part of G that the skip connection of the block
+   carries. */
 static void add_skip_along(pass *p, const step *t)
 {
     restore_operand(p, t, &p->other);
@@ -136,7 +139,7 @@ static void add_skip_along(pass *p, const step *t)
     }
 }
 
-/* g ← (G·X)/x where a layer of one unit, whose W is t's, has been reached. */
+/* g ← (G·X)/x, where x, the operand of the step t, has one unit. */
 static void lone_layer(pass *p, const step *t, columns *g)
 {
     restore_operand(p, t, &p->other);

@@ -30,9 +30,9 @@ enum {
 
 enum { VG_OK = 0, VG_CANCELLED = 1 };
 
-/* What to simulate and where to write it. Layer arrays are indexed by l = 0 … depth. A column is the
-   place of a layer among the recorded ones, or -1. Output pointers of quantities that are not
-   recorded are NULL. All outputs are row-major, one row a sample, first row = sample `first`. */
+/* What to simulate and where to write it. Layer arrays are indexed by l = 0 … depth. A column is
+   the place of a layer among the recorded ones, or -1. Output pointers of quantities that are not
+   recorded are NULL. All outputs are row-major with one row per sample; row 0 is sample `first`. */
 typedef struct {
     int64_t depth;
     const int64_t *widths;       /* n_0 … n_D */
@@ -42,9 +42,9 @@ typedef struct {
     int activation;
     double parameters[2];
     double saturated_below;      /* |φ'| below this counts as saturated */
-    int plain;                   /* one input a network and none of what follows: the short way */
+    int plain; /* one input, none of the techniques below: run_block (vg_kernel.h) */
     int64_t batch;
-    int64_t tangents; /* carried forward beside the batch, in the place of a backward pass; 0: none */
+    int64_t tangents; /* if > 0, they replace the backward pass */
     int norm;
     double norm_epsilon;
     int skip; /* a style of residual blocks, or VG_HIGHWAY */
@@ -54,8 +54,8 @@ typedef struct {
     int clip;
     double clip_at;
     int loss;
-    int recurrent; /* one weight matrix for all layers, which are steps */
-    double input_scale; /* of the drive's weights */
+    int recurrent; /* an RNN: one weight matrix for all layers, which are its steps */
+    double input_scale; /* standard deviation of the entries of U */
     uint32_t key[2];
     const double *inputs; /* rows × n_0 significands, or NULL for N(0, 1) */
     const int64_t *input_exponents;
@@ -69,34 +69,35 @@ typedef struct {
     double *gradient, *rms_min, *rms_max, *output_gradient;
     uint8_t *dead;
     double *activation_rms, *saturation, *weight_gradient, *update_ratio, *clipped;
-    double *stretching; /* n_columns × tangents numbers a sample */
+    double *stretching; /* n_columns × tangents values per sample */
     const volatile int *cancelled;
 } vg_plan;
 
 typedef struct {
     int lanes, n_activations;
-    const char *const *activation_names; /* an activation is known by its place here */
+    const char *const *activation_names; /* the index in this list identifies an activation */
     size_t (*scratch_bytes)(const vg_plan *plan);
     /* Simulates the samples of the lane group `group` (indices group·lanes … + lanes - 1) that lie
        in [first, first + count). `scratch` is 64-byte aligned and belongs to the calling thread. */
     int (*run)(const vg_plan *plan, uint64_t group, void *scratch);
-    /* Raw draws of one sample: words, and values of a law (VG_NORMAL, …) as double. */
+    /* Raw draws of one sample: random words, and values of a law (VG_NORMAL, …) as double. */
     void (*words)(const uint32_t key[2], uint32_t stream, uint32_t layer, uint64_t index, uint32_t block,
                   int64_t count, uint32_t *out);
     void (*draws)(const uint32_t key[2], uint32_t stream, uint32_t layer, uint64_t index, int law,
                   int64_t count, double *out);
-    /* Fills a block of `units` normals for every lane of each group: the generator alone, for benches. */
+    /* Draws `units` normals per lane, layer and group: the generator alone, for benchmarks. */
     double (*generate)(const uint32_t key[2], uint64_t groups, int64_t layers, int64_t units, void *scratch);
-    /* φ and φ' of one activation at h · 2^exponent: out[0] 2^out[2] is the value, out[1] the slope. */
+    /* φ and φ' of one activation at h · 2^exponent: the value is out[0] 2^out[2],
+       the slope out[1]. */
     void (*activation)(int activation, const double parameters[2], double h, int64_t exponent, double out[3]);
 } vg_kernel;
 
 /* Scalar double arithmetic shared by all kernels; compiled once, at the baseline. */
-double vg_log10(double significand, int64_t exponent); /* log10(significand · 2^exponent); -inf at 0 */
+double vg_log10(double significand, int64_t exponent); /* of significand · 2^exponent; -inf at 0 */
 double vg_chi_square(const uint32_t key[2], uint32_t layer, uint64_t index, double degrees_of_freedom);
 
 /* Dispatch. */
-void vg_clean_registers(void); /* before the work of a thread */
+void vg_clean_registers(void); /* to be called by each thread before it runs kernels */
 int vg_isa_count(void);
 const char *vg_isa_name(int isa);
 int vg_isa_supported(int isa);

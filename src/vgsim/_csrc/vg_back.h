@@ -25,7 +25,8 @@ static void through_units(pass *p, int64_t index, const columns *g, const step *
     if (counts_saturation(p->b.plan, index)) record_saturation(&p->b, index, saturated);
 }
 
-/* A highway layer: delta ← φ'(h) ∘ T ∘ G, skip ← (1 − T) ∘ G, gate_delta ← G ∘ (Y − X) ∘ T ∘ (1 − T). */
+/* A highway layer: delta ← φ'(h) ∘ T ∘ G, skip ← (1 − T) ∘ G,
+   gate_delta ← G ∘ (Y − X) ∘ T ∘ (1 − T). */
 static void through_gates(pass *p, int64_t index, const step *t)
 {
     columns *g = &p->g, *x = &p->frame, *on = &p->other, *round = &p->skip, *gate = &p->gate_delta;
@@ -62,8 +63,8 @@ static void through_gates(pass *p, int64_t index, const step *t)
     if (counts_saturation(p->b.plan, index)) record_saturation(&p->b, index, saturated);
 }
 
-/* The root of a sum of squares beside 4^e, the largest of some terms. If they cancel to the last bit, then what
-   rounding may have left of them. */
+/* √(square 4^e), where 4^e is the size of the largest term. If the terms cancelled to exactly 0,
+   the size of their rounding error instead. */
 static scaled root_of_sum(V square, I some, I e)
 {
     return root(choose((square == 0) & some, splat(EPSILON * EPSILON), square), e);
@@ -99,7 +100,8 @@ static V rank_of(const V *r, int64_t count)
     return rank;
 }
 
-/* What Z and N show of ‖W‖²: the squares of the columns that count, N's less its part in the span of X. */
+/* The part of ‖W‖² that Z and N determine: the squares of their columns, without the dropped ones,
+   and without the component of N in the span of X. */
 static V seen_square(pass *p, const step *t, int64_t n)
 {
     int64_t count = p->batch, m = t->operand.rows;
@@ -116,7 +118,8 @@ static V seen_square(pass *p, const step *t, int64_t n)
     return seen;
 }
 
-/* Records ‖∂L/∂W_l‖, and over ‖W_l‖: W's product with Δ has just been made. */
+/* Records ‖∂L/∂W_l‖ and ‖∂L/∂W_l‖/‖W_l‖. Called after weights_backward, whose coordinates of Δ it
+   uses. */
 static void record_weights(pass *p, int64_t index, step *t, const columns *delta)
 {
     const vg_plan *plan = p->b.plan;
@@ -124,7 +127,7 @@ static void record_weights(pass *p, int64_t index, step *t, const columns *delta
     if (at < 0 || plan->recurrent || !(plan->weight_gradient || plan->update_ratio)) return;
     scaled gradient;
     columns x = t->operand;
-    if (t->is_grouped) { /* the sums meet one example each, the deviations none */
+    if (t->is_grouped) { /* a group contributes its sum of Δ times the x of its leader */
         x.exponent = p->other.exponent;
         for (int64_t b = 0; b < count; b++)
             x.exponent[b] = choose_int(t->group[b] == splat_int(b), t->operand.exponent[b], LOWEST);
@@ -166,7 +169,7 @@ static void record_weights(pass *p, int64_t index, step *t, const columns *delta
     }
 }
 
-/* ∂L/∂W += Δ_t X_{t-1}ᵀ, all under one exponent. */
+/* ∂L/∂W ← ∂L/∂W + Δ_t X_{t-1}ᵀ, with one exponent for the whole matrix. */
 static void add_weight_gradient(pass *p, const step *t, columns *delta)
 {
     columns *total = &p->weight_gradient;
@@ -207,7 +210,7 @@ static void record_recurrent_weights(pass *p)
             vg_log10(plan->weight_scale[1], 0);
 }
 
-/* The layer below is long out of the caches. */
+/* Prefetches the arrays of the layer below, which are no longer in the caches. */
 static void fetch_ahead(const pass *p, const step *t)
 {
     for (int64_t b = 0; b < p->batch && p->batch < 4; b++)
@@ -273,7 +276,7 @@ static void layer_back(pass *p, int64_t index, step *t)
     if (begins) add_scaled(g, one, g, one, &p->skip);
 }
 
-/* Clips and records G_l; sums over groups are kept. */
+/* Clips and records G_l. With groups, p->g keeps the sums and deviations (vg_groups.h). */
 static void arrive_at(pass *p, int64_t index)
 {
     columns *g = &p->g, *sums = &p->other;

@@ -4,7 +4,8 @@
 
 #include "vg_forward.h"
 
-/* ‖∂L/∂W‖/‖W‖ of layer `index`; the matrix-free engine draws the part of ‖W‖² that no product showed. */
+/* Records ‖∂L/∂W‖/‖W‖ of layer `index`. The matrix-free engine draws the part of ‖W‖² that the two
+   products do not determine. */
 static void record_update_ratio(const block *b, int64_t index, int64_t column)
 {
     const vg_plan *plan = b->plan;
@@ -22,7 +23,8 @@ static void record_update_ratio(const block *b, int64_t index, int64_t column)
     }
 }
 
-/* g ← what came through the weights above layer `index`, G_l = scale (g + along ŷ). */
+/* g ← the product with W_{l+1}ᵀ without its part along ŷ, or the cotangent of the loss at l = D:
+   G_l = scale (g + along ŷ), l = `index`. */
 static void arrive(block *b, int64_t index)
 {
     const vg_plan *plan = b->plan;
@@ -39,7 +41,8 @@ static void arrive(block *b, int64_t index)
         matrix_free_backward(b, index + 1);
 }
 
-/* The part along ŷ, where Σ ŷ² = square and Σ ŷ g = dot; then ‖W_{l+1}‖ is known too. */
+/* Sets `along`, where Σ ŷ² = square and Σ ŷ g = dot, and records the update ratio of the
+   layer above. */
 static void align(block *b, int64_t index, V square, V dot)
 {
     const vg_plan *plan = b->plan;
@@ -50,7 +53,7 @@ static void align(block *b, int64_t index, V square, V dot)
     if (column >= 0) record_update_ratio(b, index + 1, column);
 }
 
-/* Records ‖G_l‖, where Σ ĝ² = square, and the extremes of RMS(G) so far. */
+/* Records ‖G_l‖, where Σ ĝ² = square, and the extremes of RMS(G) from layer D down to l. */
 static void record_cotangent(block *b, int64_t index, V square)
 {
     const vg_plan *plan = b->plan;
@@ -89,7 +92,8 @@ static void record_saturation(const block *b, int64_t index, I count)
             (double)count[k] / (double)units;
 }
 
-/* ĝ ← g + along ŷ; δ ← φ' ĝ, in place of φ'; for samples of which nothing is left, by logarithms. */
+/* ĝ ← g + along ŷ; δ ← φ' ĝ, in the array of φ'. Samples in which δ underflows are computed by
+   logarithms. */
 static void through_activation(block *b, int64_t index, const layer *l)
 {
     const vg_plan *plan = b->plan;
@@ -97,7 +101,7 @@ static void through_activation(block *b, int64_t index, const layer *l)
     if (plan->saturation && plan->saturation_column[index] >= 0)
         record_saturation(b, index, saturated_units(b, n));
     V *restrict y = b->y, *restrict d = b->d, *restrict g = b->g;
-    const V *next = l->raw - (l->zeta ? 2 : 1) * n; /* about where the layer below is */
+    const V *next = l->raw - (l->zeta ? 2 : 1) * n; /* near the layer below */
     V along = b->along, square = {0}, delta_square = {0}, z_delta = {0};
     for (int64_t i = 0; i < n; i++) {
         V cotangent = g[i] + along * y[i], delta = d[i] * cotangent;
@@ -134,7 +138,7 @@ static void through_activation(block *b, int64_t index, const layer *l)
         record_log10(b, plan->weight_gradient, plan->n_weight_columns, column, b->weight_gradient);
 }
 
-/* From G_l to δ_l for the layers of a segment, the last first; the segment's forward pass is at hand. */
+/* From G_l to δ_l for the layers of a segment, last layer first, after forward_segment. */
 static int backward_segment(block *b, int64_t segment)
 {
     int64_t begin = segment ? b->plan->segment_ends[segment - 1] : 0;

@@ -1,11 +1,11 @@
-/* What one lane group of samples carries through a run, and how it is written down. */
+/* The state of one lane group of samples during a run, and how results are recorded. */
 #ifndef VG_BLOCK_H
 #define VG_BLOCK_H
 
 #include "vg_draws.h"
 #include "vg_layer.h"
 
-/* Scratch memory, handed out in order; without a base it is only measured. */
+/* Scratch memory, allocated in order. If base is NULL, only the size is computed. */
 typedef struct {
     size_t bytes;
     char *base;
@@ -24,20 +24,20 @@ typedef struct {
     real parameters[2];
     sample_keys keys;
     int64_t first_row; /* output row of lane 0; may lie outside 0 … count − 1 */
-    outcome *outcomes; /* of layers 0 … D, the input's first */
+    outcome *outcomes; /* of layers 0 … D; layer 0 is the input */
     layer *layers;  /* of the current segment */
-    V *store;       /* their raw products and biases */
+    V *store;       /* raw products and biases of these layers */
     V **checkpoints; /* dense: x̂ at the start of each segment */
     V *x;           /* dense: the current x̂ with 1 ≤ ‖x̂‖ < 2, x = x̂ 2^k, k the exponent of ‖x‖ */
     V *input;       /* x_0 = input 2^e */
-    V *y, *d, *g;   /* of the current layer: ŷ; φ', then δ; ĝ less its part `along`, then ĝ */
+    V *y, *d, *g;   /* of the current layer: ŷ; φ', then δ; ĝ without its part along ŷ, then ĝ */
     V along;        /* matrix-free: the part of ĝ along ŷ */
     V across_square; /* matrix-free: ‖(I − x̂ x̂ᵀ) z'‖² */
     V *outgoing;    /* dense: δ̂ with 1 ≤ ‖δ̂‖ < 2 */
     scaled scale;   /* G = scale ĝ */
-    scaled delta;   /* ‖δ‖ (matrix-free), or δ over δ̂ (dense) */
+    scaled delta;   /* ‖δ‖ (matrix-free), or δ/δ̂ (dense) */
     V alignment;    /* z·δ/‖δ‖ (matrix-free) */
-    scaled rms_min, rms_max; /* of RMS(G) from layer D down */
+    scaled rms_min, rms_max; /* extremes of RMS(G) from layer D down to the current one */
     scaled weight_gradient;  /* ‖∂L/∂W_l‖ and Σ z_l², kept until ‖W_l‖ is known */
     V z_square;
 } block;
@@ -66,16 +66,16 @@ INLINE scaled over_root(scaled norm, int64_t count)
     return scaled_product(norm, scaled_number(__builtin_sqrt(1.0 / (double)count)));
 }
 
-/* value · 2^-E as a plain number; below 2^-100 it makes no difference beside what set E. */
+/* a · 2^-E as a plain number. The exponent is clipped to ±100: below, a does not change the sum. */
 INLINE V against(scaled a, I exponent)
 {
     I e = imin(imax(a.exponent - exponent, splat_int(-100)), splat_int(100));
     return a.value * power_of_two(e);
 }
 
-#define PLAIN_EXPONENT 8 /* scales within 2^±8 stay in the significand: E = 0 */
+#define PLAIN_EXPONENT 8 /* scales from 2^-8 to 2^8 stay in the significand: E = 0 */
 
-/* Walks over the lanes that are samples of this run. */
+/* Loops over the lanes that are samples of this run. */
 #define FOR_SAMPLES(b, lane)                 \
     for (int lane = 0; lane < LANES; lane++) \
         if ((uint64_t)((b)->first_row + lane) < (uint64_t)(b)->plan->count)

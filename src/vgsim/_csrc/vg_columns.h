@@ -1,5 +1,5 @@
-/* A batch of vectors, one column an example, each with its own exponent: x_b = v_b 2^e_b. Normalised means
-   1 ≤ ‖v_b‖ < 2, up to rounding, or v_b = 0 and e_b at its lowest. */
+/* A batch of vectors, one column per example, each with its own exponent: x_b = v_b 2^e_b.
+   Normalised means 1 ≤ ‖v_b‖ < 2 up to rounding, or v_b = 0 and e_b = LOWEST. */
 #ifndef VG_COLUMNS_H
 #define VG_COLUMNS_H
 
@@ -19,16 +19,16 @@ typedef struct {
 
 #define LOWEST splat_int(-EXPONENT_LIMIT)
 
-/* The exponent of a column that is not zero. */
+/* The exponent e of a nonzero column, saturated and above LOWEST. */
 INLINE I above_lowest(I e) { return imax(saturate(e), LOWEST + 1); }
 
-/* The exponent of a product: 0 has the lowest, whatever its factor. */
+/* The exponent of a product: LOWEST if a factor is 0. */
 INLINE I product_exponent(I a, I b)
 {
     return choose_int((a == LOWEST) | (b == LOWEST), LOWEST, saturate(a + b));
 }
 
-/* 2^e for e ≤ 0, and 0 far below: beside a number of size 1 it makes no difference. */
+/* 2^e for e ≤ 0, and 0 for e < FAR_BELOW: added to a number of size 1, it would change nothing. */
 #define FAR_BELOW (-(int)(EXP2_LIMIT * 0.8))
 
 INLINE V beside(I e) { return choose(e < FAR_BELOW, splat(0), power_of_two(imax(e, splat_int(FAR_BELOW)))); }
@@ -37,7 +37,7 @@ INLINE I exponent_or_lowest(scaled a) { return choose_int(a.value != 0, a.expone
 
 INLINE V *column(const columns *x, int64_t b) { return x->v + b * x->stride; }
 
-/* The sign of a number goes with its value: a factor of a column may be negative. */
+/* x as a scaled number whose value may be negative. */
 INLINE scaled signed_number(double x)
 {
     scaled a = scaled_number(x < 0 ? -x : x);
@@ -45,7 +45,7 @@ INLINE scaled signed_number(double x)
     return a;
 }
 
-/* x of any sign, times 2^e. */
+/* x 2^e for x of either sign. */
 INLINE scaled signed_normalised(V x, I e)
 {
     scaled a = normalised(vabs(x), e);
@@ -99,7 +99,7 @@ INLINE I common_exponent(const columns *x)
     return e;
 }
 
-/* 2^(e_b − E), for columns beside the one that set E. */
+/* 2^(e_b − E), the factor of column b under the common exponent E. */
 INLINE V relative_size(const columns *x, int64_t b, I exponent) { return beside(x->exponent[b] - exponent); }
 
 /* The Frobenius norm. */

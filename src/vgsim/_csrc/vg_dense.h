@@ -1,4 +1,4 @@
-/* The dense engine: real weight matrices, generated inside both products and never stored.
+/* The dense engine: weight matrices, generated inside both products and never stored.
 
    Element (i, j) of a layer is draw j of row i; every row starts a new quad. */
 #ifndef VG_DENSE_H
@@ -68,7 +68,7 @@ INLINE V square_norm(int law, const stream *s, int64_t rows, int64_t columns)
 #define FOR_EACH_LAW(law, call) \
     (law == VG_NORMAL ? call(VG_NORMAL) : law == VG_UNIFORM ? call(VG_UNIFORM) : call(VG_TRUNCATED_NORMAL))
 
-/* raw ← W x̂ over the weight scale. The columns of x̂ up to a whole quad are 0. */
+/* raw ← W x̂ / weight scale. The entries of x̂ beyond the last, up to a whole quad, are 0. */
 static scaled dense_forward(block *b, int64_t index, const V *x, layer *l)
 {
     stream s = open_stream(&b->keys, VG_STREAM_FORWARD, (uint32_t)index);
@@ -80,7 +80,7 @@ static scaled dense_forward(block *b, int64_t index, const V *x, layer *l)
     return scaled_product(scaled_number(b->plan->weight_scale[index]), x_scale);
 }
 
-/* ĝ ← Wᵀ δ̂ over the weight scale, W of layer `index`. */
+/* ĝ ← Wᵀ δ̂ / weight scale, W of layer `index`. */
 static void dense_backward(block *b, int64_t index)
 {
     stream s = open_stream(&b->keys, VG_STREAM_FORWARD, (uint32_t)index);
@@ -90,7 +90,7 @@ static void dense_backward(block *b, int64_t index)
 #undef CALL
 }
 
-/* ‖W‖² over the weight scale squared. */
+/* ‖W‖² / (weight scale)². */
 static V dense_weight_square(const block *b, int64_t index)
 {
     stream s = open_stream(&b->keys, VG_STREAM_FORWARD, (uint32_t)index);

@@ -39,8 +39,8 @@ static const struct {
 #endif
 };
 
-/* What other code left in the upper halves of the vector registers, or a new thread inherited, slows the
-   instructions of the baseline down to a third. */
+/* Clears the upper halves of the vector registers. If earlier code left them set, baseline
+   instructions run about three times as slowly. */
 void vg_clean_registers(void)
 {
 #if defined(__x86_64__)

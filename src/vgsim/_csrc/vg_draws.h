@@ -1,7 +1,9 @@
-/* Raw draws of a stream, in quads of four consecutive values: N(0, 1), U(−1, 1), N(0, 1) cut at 2.
+/* Raw draws of a stream, in quads of four consecutive values: N(0, 1), U(−1, 1), N(0, 1) truncated
+   to ±2.
 
-   Normals are Box-Muller pairs with the angle in the first octant; an exchange and two signs, each a
-   random bit, fill the circle. So both sine and cosine keep full relative accuracy and no normal is 0.
+   Normals are Box-Muller pairs with the angle in the first octant. Three random bits exchange the
+   two values and set their signs, which covers the circle. So sine and cosine have full relative
+   accuracy, and no normal is 0.
 
      32 bits: radius from 31 bits (up to 6.66), angle from 29 bits; a block of four words is a quad.
      64 bits: radius from 52 bits (up to 8.57), angle from 52 bits; a block of four words is a pair.
@@ -17,14 +19,14 @@
 /* Quads drawn side by side, so that their chains of dependent operations overlap. */
 #define QUADS 2
 
-/* From the words of `count` pairs their radius u in (0, 1), their angle x π/4 with x in (0, 1), and
-   three random bits at the top of `bits`: sign, sign, exchange. */
+/* The random numbers of one pair: u in (0, 1) for the radius, x in (0, 1) for the angle x π/4, and
+   the top three bits of `bits`: sign, sign, exchange. */
 typedef struct {
     V u, x;
     U bits;
 } polar;
 
-/* z = √(−2 ln u) (cos θ, sin θ), θ = x π/4, 0 < x < 1; then exchanged and signed by three bits. */
+/* z ← √(−2 ln u) (cos θ, sin θ), θ = x π/4, exchanged and signed as the three bits say. */
 INLINE void normal_pairs(const polar *p, int count, V *z)
 {
     V radius[2 * QUADS], cosine[2 * QUADS], sine[2 * QUADS];
@@ -83,7 +85,7 @@ INLINE void uniforms(const stream *s, uint32_t quad, int quads, V *v)
 
 #else
 
-/* (k + ½) 2^-52 for the low 52 bits k: 1 + k 2^-52 by its bits, less 1 − 2^-53, exactly. */
+/* (k + ½) 2^-52 for the low 52 bits k, exactly: 1 + k 2^-52, from its bits, minus 1 − 2^-53. */
 INLINE V unit_interval(U bits) { return (V)((bits & 0xfffffffffffff) | 0x3ff0000000000000) - (1 - 0x1p-53); }
 
 INLINE void normals(const stream *s, uint32_t quad, int quads, V *z)
@@ -103,7 +105,7 @@ INLINE void uniforms(const stream *s, uint32_t quad, int quads, V *v)
 {
     W word[QUADS][4];
     philox(s, quad, quads, word);
-    for (int k = 0; k < 4 * quads; k++) { /* 2^52 + (w + 2^31) by its bits, less 2^52 + 2^31 */
+    for (int k = 0; k < 4 * quads; k++) { /* 2^52 + (w + 2^31), from its bits, minus 2^52 + 2^31 */
         U shifted = ((word[k / 4][k % 4] ^ 0x80000000) & 0xffffffff) | 0x4330000000000000;
         v[k] = (((V)shifted - (0x1p52 + 0x1p31)) + 0.5) * 0x1p-31;
     }
@@ -133,7 +135,7 @@ INLINE void draw(int law, const stream *s, uint32_t quad, int quads, V *v)
         truncated_normals(s, quad, quads, v);
 }
 
-/* `count` values from `quad` on, and further to a whole quad. */
+/* `count` values from `quad` on, rounded up to whole quads. */
 INLINE void fill_from(int law, const stream *s, int64_t quad, int64_t count, V *out)
 {
     int64_t i = 0;

@@ -1,4 +1,4 @@
-/* The forward pass, a segment of layers at a time. */
+/* The forward pass of plain networks, one segment of layers at a time. */
 #ifndef VG_FORWARD_H
 #define VG_FORWARD_H
 
@@ -10,7 +10,7 @@ INLINE void zero_to_whole_quad(V *v, int64_t n)
     for (int64_t i = n; i < whole_quads(n); i++) v[i] = splat(0);
 }
 
-/* x_0: N(0, 1) or a random row of the data. */
+/* x_0: N(0, 1) entries, or a random row of the data. */
 static void draw_input(block *b)
 {
     const vg_plan *plan = b->plan;
@@ -70,8 +70,8 @@ static void draw_layer(block *b, int64_t index, layer *l, const V *x)
     l->gauge = gauge_of(l->exponent);
 }
 
-/* Draws the layers of a segment. The first time φ is applied too, and unless it is the last segment,
-   whose backward pass is next, products of the matrix-free engine are not kept. */
+/* Draws the layers of a segment. The first time, φ is also applied, and products are kept for the
+   last segment only, because its backward pass is next. */
 static int forward_segment(block *b, int64_t segment, int first_time)
 {
     const vg_plan *plan = b->plan;

@@ -1,8 +1,9 @@
-/* Equal examples under batch normalisation. Examples of which no unit is open are equal from there on, and the
-   sum of their cotangents alone goes further down. If all but one are equal, normalisation leaves next to
-   nothing of that sum, while its terms are as large as any. So in a sample with equal examples the last one of
-   each group, its leader, has the sum of the group's cotangents in the place of its own, and the others have
-   their deviations from its mean. (docs/law.md) */
+/* Equal examples under batch normalisation (docs/law.md). Examples with no open unit in a layer are
+   equal in all later layers, and only the sum of their cotangents affects the layers below. If all
+   but one example are equal, normalisation makes this sum very small although its terms are not.
+   Therefore each group of equal examples has a leader, its last example. The leader's column holds
+   the sum of the group's cotangents, and the other columns hold their deviations from the mean of
+   the group. */
 #ifndef VG_GROUPS_H
 #define VG_GROUPS_H
 
@@ -24,7 +25,7 @@ static void copy_groups(const vg_plan *plan, I *to, const I *from)
     for (int64_t b = 0; b < plan->batch; b++) to[b] = from[b];
 }
 
-/* The groups of what W takes: those that were, and the examples that have become 0. */
+/* The groups of the operands of W: the previous groups, and the group of examples with X = 0. */
 static void find_groups(pass *p, step *t)
 {
     const vg_plan *plan = p->b.plan;
@@ -39,7 +40,7 @@ static void find_groups(pass *p, step *t)
     t->is_grouped = any(some);
 }
 
-/* h ← that of its leader, in every bit. */
+/* h of each example ← h of its leader, so that equal examples agree in every bit. */
 static void equalise(const step *t, columns *h)
 {
     for (int64_t b = 0; b < h->count && t->is_grouped; b++)
@@ -53,7 +54,7 @@ static void equalise(const step *t, columns *h)
         }
 }
 
-/* x_b ← x_b + factor x_c in the samples `led`. */
+/* x_b ← x_b + factor x_c in the samples of the mask `led`. */
 static void add_multiple(columns *x, int64_t b, int64_t c, I led, V factor)
 {
     if (!any(led)) return;
@@ -82,14 +83,14 @@ static void add_means(columns *x, const I *group, V sign)
                          sign / vmax(led_by(group, x->count, c), splat(1)));
 }
 
-/* From cotangents to sums and deviations. */
+/* Cotangents ← sums and deviations. */
 static void gather(columns *x, const I *group)
 {
     add_to_leaders(x, group, splat(1));
     add_means(x, group, splat(-1));
 }
 
-/* And back. */
+/* Sums and deviations ← cotangents: the inverse of gather. */
 static void spread(columns *x, const I *group)
 {
     add_means(x, group, splat(1));

@@ -1,7 +1,8 @@
-/* A kernel: everything for one instruction set and one real type, behind one exported table. */
+/* A kernel: all code for one instruction set and one real type, exported as one table of functions.
+   Plain networks are run by run_block, all others by run_pass (vg_back.h). */
 #include "vg_back.h"
 
-/* Places a block's arrays in the scratch memory, or only measures them. */
+/* Places the arrays of a block in the scratch memory, or only computes their size. */
 static void place_block(block *b, arena *a)
 {
     const vg_plan *plan = b->plan;
@@ -71,8 +72,8 @@ static int run_block(const vg_plan *plan, uint64_t group, void *scratch)
     return status;
 }
 
-/* The caller's rounding mode must not reach the results. Subnormal numbers, on which nothing rests, are
-   flushed to zero: some processors are slow on them. */
+/* Sets the default rounding mode, so that results do not depend on the caller's. Subnormal numbers,
+   on which no result depends, are flushed to zero because some processors are slow on them. */
 static int run(const vg_plan *plan, uint64_t group, void *scratch)
 {
 #if defined(__SSE2__)

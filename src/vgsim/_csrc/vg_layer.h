@@ -1,18 +1,18 @@
-/* One layer of units: raw products and biases in, activations, slopes and their sums out. */
+/* One layer of units: from raw products and biases to activations, slopes and their sums. */
 #ifndef VG_LAYER_H
 #define VG_LAYER_H
 
 #include "vg_activation.h"
 #include "vg_api.h"
 
-/* What the forward pass found of a layer: with it nobody needs to apply φ again to go on from there. */
+/* Results of φ on a layer in the forward pass, which later stages need. */
 typedef struct {
     V square;         /* Σ ŷ² */
     I value_exponent; /* x = ŷ 2^e */
-    I in_tail;        /* samples whose every φ underflows: ŷ by logarithms */
+    I in_tail;        /* samples in which φ of all units underflows: ŷ is computed by logarithms */
 } outcome;
 
-/* h_i = ĥ_i 2^E, ĥ_i = a raw_i + c ζ_i: raw is Wx over its scale, ζ the raw bias (NULL where there is none). */
+/* h_i = ĥ_i 2^E, ĥ_i = a raw_i + c ζ_i: raw is W x divided by its scale, ζ the raw bias or NULL. */
 typedef struct {
     int64_t width;
     V *raw, *zeta;
@@ -22,7 +22,7 @@ typedef struct {
     scaled input_norm; /* ‖x_{l-1}‖ */
 } layer;
 
-/* Whether a Σ ŷ² or Σ δ̂² has lost something to underflow, or to the cut of a large E. */
+/* Whether Σ ŷ² or Σ δ̂² has lost terms by underflow, or because a large E was clipped. */
 #if VG_BITS == 32
 #define TINY 0x1p-80f
 #else
@@ -43,8 +43,8 @@ INLINE V pre_activation(const layer *l, int64_t i, int biased)
 typedef V phi_function(V, const gauge *, parameters, V *);
 typedef tail tail_function(V, V, parameters);
 
-/* What holds for all lanes and is known when a loop is compiled. */
-enum { BIASED = 1, PLAIN = 2 }; /* a bias; E = 0 */
+/* Properties of all lanes that are constants of a compiled loop. */
+enum { BIASED = 1, PLAIN = 2 }; /* has a bias; E = 0 */
 
 INLINE gauge gauge_for(const layer *l, int known)
 {
@@ -85,7 +85,8 @@ INLINE tail tail_at(const layer *l, int64_t i, parameters p, tail_function f)
     return f(h * l->gauge.in, l->gauge.excess, p);
 }
 
-/* For samples in the mask, y ← φ(h) 2^-e by logarithms, with e the integer part of max log2 |φ| if e is not given. */
+/* For samples in the mask, y ← φ(h) 2^-e by logarithms. If e is not `known`, it is set to the
+   integer part of max log2 |φ|. */
 INLINE void tail_values(const layer *l, parameters p, I mask, I *e, int known, V *y, tail_function f)
 {
     V limit = splat(-EXPONENT_LIMIT), top = limit;
@@ -103,7 +104,8 @@ INLINE void tail_values(const layer *l, parameters p, I mask, I *e, int known, V
     }
 }
 
-/* For samples in the mask, delta ← φ'(h) g 2^-e by logarithms; returns e, the integer part of max log2 |φ' g|. */
+/* For samples in the mask, delta ← φ'(h) g 2^-e by logarithms; returns e, the integer part of
+   max log2 |φ' g|. */
 INLINE I tail_cotangents(const layer *l, parameters p, I mask, const V *g, V *delta, tail_function f)
 {
     V limit = splat(-EXPONENT_LIMIT), top = limit;
@@ -180,7 +182,7 @@ static outcome forward_through(const activation *phi, parameters p, const layer 
     return o;
 }
 
-/* Fills y again as forward_through had it, and d; returns Σ y g. */
+/* Computes y again, as forward_through did, and d = φ'(h); returns Σ y g. */
 static V recall(const activation *phi, parameters p, const layer *l, outcome o, V *y, V *d, const V *g)
 {
     V dot = phi->recall(l, p, y, d, g);

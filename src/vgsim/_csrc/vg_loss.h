@@ -1,11 +1,13 @@
-/* The cotangent of the last layer, G_D = ∂L/∂X_D, for each loss; and clipping of the cotangents below it. */
+/* The cotangent of the last layer, G_D = ∂L/∂X_D, for each loss; and clipping of the cotangents
+   below it. */
 #ifndef VG_LOSS_H
 #define VG_LOSS_H
 
 #include "vg_ahead.h"
 
-/* Softmax less the class, G_j = p_j, G_y = −Σ_{j≠y} p_j, under a scale of its own: with m the largest logit
-   but z_y, w_j = exp(z_j − m) and S = Σ_{j≠y} w_j, p_j = w_j/(S + exp(z_y − m)). */
+/* Softmax minus the one-hot class y: G_j = p_j for j ≠ y, and G_y = −Σ_{j≠y} p_j, free of
+   cancellation. With m the largest logit except z_y, w_j = exp(z_j − m) and S = Σ_{j≠y} w_j:
+   p_j = w_j/(S + exp(z_y − m)). */
 static void cross_entropy(pass *p, int64_t b, columns *g)
 {
     int64_t n = g->rows;
@@ -27,8 +29,7 @@ static void cross_entropy(pass *p, int64_t b, columns *g)
         sum += choose(true_class == splat(j), splat(0), w);
         v[j] = w;
     }
-    V ahead =
-        vmin(vmax(margin, splat(0)) * LOG2_E, splat(EXPONENT_LIMIT)); /* log2 of what e^margin divides by */
+    V ahead = vmin(vmax(margin, splat(0)) * LOG2_E, splat(EXPONENT_LIMIT)); /* log2 e^margin */
     V whole = __builtin_convertvector(__builtin_convertvector(ahead, I), V);
     V behind = vexp(vmax(vmin(margin, splat(0)), splat(-EXP2_LIMIT)));
     V least = vexp2(vmax(-ahead, splat(-EXP2_LIMIT)));
@@ -60,7 +61,7 @@ static void draw_cotangent(pass *p)
     if (plan->loss == VG_MSE) add_scaled(g, scaled_number(1), &p->x, signed_number(-1), g);
 }
 
-/* v 2^e within ±4, in two steps: v is 0 or no smaller than 2^-EXP2_LIMIT. */
+/* v 2^e clipped to ±4, in two steps, for v = 0 or |v| ≥ 2^-EXP2_LIMIT. */
 INLINE V shifted(V v, I e)
 {
     I most = splat_int((int)EXP2_LIMIT), none = splat_int(0);
@@ -69,7 +70,8 @@ INLINE V shifted(V v, I e)
     return vmin(vmax(v * power_of_two(rest), splat(-4)), splat(4));
 }
 
-/* Cuts every entry of g beyond ±τ; returns how many were. Only columns that have one are touched. */
+/* Clips the entries of g to ±τ and returns how many were clipped. Columns without any do not
+   change. */
 static I clip_values(columns *g, scaled limit)
 {
     I cut = {0};
@@ -92,7 +94,8 @@ static I clip_values(columns *g, scaled limit)
     return cut;
 }
 
-/* Scales g, and `along`, to the norm τ where g's own is larger; returns where. ½ ≤ ‖v_b‖ < 4 afterwards. */
+/* Scales g to the norm τ in the samples in which its norm is larger, and `along` and `sums` by the
+   same factor; returns the mask of these samples. Afterwards ½ ≤ ‖v_b‖ < 4. */
 static I clip_norm(columns *g, scaled limit, scaled *along, columns *sums)
 {
     scaled norm = norm_of_columns(g);
@@ -107,7 +110,7 @@ static I clip_norm(columns *g, scaled limit, scaled *along, columns *sums)
     return clips;
 }
 
-/* Clips G_l as it arrives and records which part of it. */
+/* Clips G_l and records the fraction of its entries that were clipped. */
 static void clip(pass *p, int64_t index)
 {
     const vg_plan *plan = p->b.plan;

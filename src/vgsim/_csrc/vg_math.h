@@ -1,4 +1,5 @@
-/* exp, log, erfc and friends by polynomials, the same bits on every instruction set. */
+/* exp, log, erfc and related functions by polynomials, with equal bits on all
+   instruction sets. */
 #ifndef VG_MATH_H
 #define VG_MATH_H
 
@@ -6,7 +7,7 @@
 #include "vg_vec.h"
 
 #if VG_BITS == 32
-#define ROUNDER 0x1.8p23f /* adding it rounds to an integer, which is left in the low bits */
+#define ROUNDER 0x1.8p23f /* x + ROUNDER has the integer nearest to x in its low bits */
 #define LN2_HIGH 0x1.62e4p-1f
 #define LN2_LOW 0x1.7f7d1cp-20f
 #define EXP2_LIMIT 125.0f
@@ -22,7 +23,7 @@
 
 #define POLYNOMIAL(x, name) polynomial(x, COEFFICIENTS(name), sizeof COEFFICIENTS(name) / sizeof(real))
 
-/* c_0 + c_1 x + …, in pairs, pairs of pairs, … (Estrin): the chain of dependent operations is short. */
+/* c_0 + c_1 x + … by Estrin's scheme, whose chain of dependent operations is short. */
 INLINE V polynomial(V x, const real *c, int count)
 {
     V term[32];
@@ -35,8 +36,8 @@ INLINE V polynomial(V x, const real *c, int count)
     return term[0];
 }
 
-/* 2^u = scale + tail with scale = 2^round(u), for u ≤ 0 or a little more; u is cut at −EXP2_LIMIT. So
-   2^u − 1 = (scale − 1) + tail to rounding. */
+/* 2^u = scale + tail with scale = 2^round(u), for u ≤ 0 or slightly above; u is clipped below at
+   −EXP2_LIMIT. Hence 2^u − 1 = (scale − 1) + tail up to rounding. */
 INLINE V exp2_parts(V u, V *tail)
 {
     u = vmax(u, splat(-EXP2_LIMIT));
@@ -52,7 +53,7 @@ INLINE V vexp2(V u)
     return scale + tail;
 }
 
-/* Its relative error grows as |t| times that of t: no faster than that of rounding t. */
+/* The relative error grows as ε |t|, which is also the effect of rounding t. */
 INLINE V vexp(V t) { return vexp2(t * LOG2_E); }
 
 /* log(1 + f) for √½ − 1 ≤ f ≤ √2 − 1. */

@@ -1,19 +1,21 @@
-/* Linear algebra in lanes: every element is a vector, one matrix a lane. A matrix is its columns, column
-   b at v + b · stride. The order of each sum depends on the shapes alone, so tiles may be of any size.
+/* Linear algebra on lanes: every element is a vector, with one matrix per lane. A matrix is stored
+   by columns, column b at v + b · stride. The order of each sum depends on the shapes only, so
+   results do not depend on the size of the tiles.
 
-   Rows beyond the last one, up to a whole quad, may hold anything: they meet no other row. */
+   Rows beyond the last one, up to a whole quad, may have any values: no result depends on them. */
 #ifndef VG_MATRIX_H
 #define VG_MATRIX_H
 
 #include "vg_block.h"
 
 #if VG_BYTES == 64
-#define TILE 4 /* 16 sums in 32 registers */
+#define TILE 4 /* 16 sums; there are 32 registers */
 #else
-#define TILE 2 /* 8 in 16 */
+#define TILE 2 /* 8 sums; there are 16 registers */
 #endif
 
-/* Columns of whole quads, and not a multiple of 8 vectors apart: they would share the cache's sets. */
+/* Whole quads, but no multiple of 8 vectors, so that columns do not fall into the same sets of the
+   cache. */
 INLINE int64_t stride_of(int64_t rows) { return whole_quads(rows) | 4; }
 
 /* a · b in four partial sums. */
@@ -28,7 +30,7 @@ INLINE V dot_product(const V *a, const V *b, int64_t n)
     return (sum[0] + sum[2]) + (sum[1] + sum[3]);
 }
 
-/* out(j, k) ← a_j · b_k of p × q columns, or added where `more` says so; p q ≤ 16. */
+/* out(j, k) ← a_j · b_k for p × q columns, added to out(j, k) if `more`; p q ≤ 16. */
 INLINE void inner_tile(const V *a, int64_t a_stride, int p, const V *b, int64_t b_stride, int q, int64_t n,
                        int more, V *out, int64_t out_stride)
 {
@@ -61,7 +63,7 @@ INLINE void inner_tiles(const V *a, int64_t a_stride, int64_t p, const V *b, int
         inner_tile(a + j * a_stride, a_stride, 1, b, b_stride, q, n, more, out + j * out_stride, out_stride);
 }
 
-#define ROWS 64 /* of a tile's columns, that stay in the L1 cache */
+#define ROWS 64 /* of the columns of a tile, few enough for the L1 cache */
 
 /* out ← AᵀB: A has p columns, B has q; out(j, k) at j · out_stride + k. */
 static void inner(const V *a, int64_t a_stride, int64_t p, const V *b, int64_t b_stride, int64_t q, int64_t n,
@@ -120,7 +122,7 @@ INLINE void add_tile(const V *a, int64_t a_stride, int64_t p, factors c, V sign,
         for (int k = 0; k < q; k++) out[k * out_stride + i] = sum[i * TILE + k];
 }
 
-/* One column: out += Σ_j a_j c_j, `count` columns of A in one go. */
+/* out ← Σ_j a_j c_j over `count` columns of A, plus the old out if `more`. */
 INLINE void add_some_columns(const V *a, int64_t a_stride, int count, factors c, V sign, int more, int64_t n,
                              V *out)
 {
@@ -149,7 +151,7 @@ INLINE void add_columns(const V *a, int64_t a_stride, int64_t p, factors c, V si
 #undef NEXT
 }
 
-#define BAND 16 /* rows of A that stay in the L1 cache while C goes by */
+#define BAND 16 /* rows of A that stay in the L1 cache for all columns of C */
 
 INLINE void any_product(const V *a, int64_t a_stride, int64_t p, factors c, U sign, int more, int64_t q,
                         int64_t n, V *out, int64_t out_stride)
@@ -166,7 +168,7 @@ INLINE void any_product(const V *a, int64_t a_stride, int64_t p, factors c, U si
                     out + k * out_stride);
 }
 
-/* A has p columns of n rows, C and out have q columns; p > 0. out ← A C: */
+/* out ← A C: A has p > 0 columns of n rows, C and out have q columns. */
 static void product(const V *a, int64_t a_stride, int64_t p, factors c, int64_t q, int64_t n, V *out,
                     int64_t out_stride)
 {
@@ -187,8 +189,9 @@ static void subtract_product(const V *a, int64_t a_stride, int64_t p, factors c,
     any_product(a, a_stride, p, c, SIGN_BIT, 1, q, n, out, out_stride);
 }
 
-/* A matrix that is used again and again lies in bands of 8 rows, w(i, j) at (i − i % 8) m + 8 j + i % 8: one
-   stream of memory. The last band is filled up with rows of zeros. */
+/* A matrix that is used many times is stored in bands of 8 rows, with w(i, j) at
+   (i − i % 8) m + 8 j + i % 8, so that it is read sequentially. The last band is
+   filled up with rows of zeros. */
 #define BAND_ROWS 8
 
 INLINE int64_t band_size(int64_t n, int64_t m) { return (n + BAND_ROWS - 1) / BAND_ROWS * BAND_ROWS * m; }
@@ -217,7 +220,8 @@ static void add_band(const V *w, int64_t m, const V *c, V *restrict out)
 
 #define PANEL 4
 
-/* Of a column that depends on those before nothing is left but rounding. A random frame depends on nothing. */
+/* Tolerances: a column whose residual is below ROUNDING times its norm is only rounding error.
+   Random columns are independent, so none of them is dropped. */
 #if VG_BITS == 32
 #define ROUNDING 0x1p-20f /* 8 ε */
 #else
@@ -225,7 +229,7 @@ static void add_band(const V *w, int64_t m, const V *c, V *restrict out)
 #endif
 #define RANDOM 0
 
-/* v ← v − A Aᵀv in the samples `chosen`, and c ← c + Aᵀv; A has p columns. */
+/* v ← v − A Aᵀv and c ← c + Aᵀv in the samples `chosen`; A has p columns. */
 static void sweep(const V *a, int64_t stride, int64_t p, int64_t n, I chosen, V *v, V *c, V *more)
 {
     if (!p) return;
@@ -237,13 +241,14 @@ static void sweep(const V *a, int64_t stride, int64_t p, int64_t n, I chosen, V 
     add_columns(a, stride, p, (factors){more, 1, 0}, (V)SIGN_BIT, 1, n, v);
 }
 
-#define ENOUGH ((real)0.125) /* what must be left of a column's norm for one sweep to do */
+#define ENOUGH ((real)0.125) /* one sweep does if the residual is a larger part of the norm */
 
-/* Orthonormalises columns from … to − 1 of q against the columns before, which are orthonormal or zero, and
-   one another: X = Q R, with r(j, b − from) at j · (to − from) + b − from, unless r is NULL. A column of which
-   little is left is swept twice; one of which no more than `tolerance` ‖x‖ is left then, or that finds their
-   space of `dimension` full, is dropped: q = 0, and so is its row of R (docs/law.md). `work` has room for
-   2 PANEL (to + 1). */
+/* Orthonormalises the columns `from` … `to` − 1 of q against each other and against the earlier
+   columns, which are orthonormal or zero: X = Q R, with r(j, b − from) at
+   j · (to − from) + b − from unless r is NULL. A column whose residual is less than
+   ENOUGH times its norm is swept twice. If the residual then is at most `tolerance` ‖x‖, or if the
+   rank has reached `dimension`, the column is dropped: q and its row of R are 0 (docs/law.md).
+   `work` has room for 2 PANEL (to + 1) vectors. */
 static void orthonormalise_in(int64_t dimension, V *q, int64_t stride, int64_t n, int64_t from, int64_t to,
                               real tolerance, V *r, V *work)
 {

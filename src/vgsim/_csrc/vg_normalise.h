@@ -1,14 +1,16 @@
-/* Normalisation: Ĥ = (H − mean)/√(var + ε), with mean and biased variance of each unit over the batch, or of
-   each example over the units; RMS normalisation leaves the mean out. With D the cotangent of Ĥ, less its
-   mean, and D = A + k Ĥ, A orthogonal to Ĥ,
+/* Normalisation: Ĥ = (H − mean)/√(var + ε), with the mean and the biased variance of each unit over
+   the batch, or of each example over the units; in RMS normalisation mean = 0. Let D be the
+   cotangent of Ĥ minus its mean, and D = A + k Ĥ with A orthogonal to Ĥ. Then
 
      Δ = (A + k Ĥ ε/(var + ε))/√(var + ε).
 
-   Means and A are taken out twice, so that what they leave is exact beside its own size. With two examples
-   (two units; one without the mean) A = 0 and Δ = D ε/(var + ε)^{3/2}.
+   The mean and the component along Ĥ are subtracted twice, so that the rounding error is small
+   relative to the remainder. With one degree of freedom, that is with two examples (two units; in
+   RMS normalisation one unit), A = 0 and Δ = D ε/(var + ε)^{3/2}.
 
-   H = v 2^E: var̂ is the variance of v and ε̂ = ε 2^-2c, with c = E cut to ±NORM_CUT. Below it ε is all that
-   counts, Ĥ = H/√ε; above it nothing of ε is left but what keeps 0/0 away. */
+   H = v 2^E: var̂ is the variance of v and ε̂ = ε 2^-2c, with c = E clipped to ±NORM_CUT. Below
+   −NORM_CUT var is negligible and Ĥ = H/√ε; above NORM_CUT ε is negligible, and ε̂ only prevents
+   0/0. */
 #ifndef VG_NORMALISE_H
 #define VG_NORMALISE_H
 
@@ -22,7 +24,7 @@
 #define ONE_LESS 0x1p-53
 #endif
 
-/* What the backward pass needs: 1/√(var̂ + ε̂) of each unit and one E, or both of each example. */
+/* For the backward pass: 1/√(var̂ + ε̂) of each unit and one E (batch), or both per example. */
 typedef struct {
     V *inverse;
     I *exponent;
@@ -42,7 +44,7 @@ INLINE I normal_exponent(I e) { return imin(saturate(e) + NORM_CUT, splat_int(0)
 /* The exponent of 1/√(var + ε). */
 INLINE I inverse_exponent(I e) { return -imax(e, splat_int(-NORM_CUT)); }
 
-/* ε/(var + ε) beside ε/(var̂ + ε̂) 2^-2c, or where E > 0 beside ε/(var̂ + ε̂): for one degree of freedom. */
+/* ε/(var + ε) = share_of_one · 2^share_exponent. */
 INLINE V share_of_one(double epsilon, V inverse, I e)
 {
     I half = -imin(cut_exponent(e), splat_int(0));
@@ -68,10 +70,10 @@ INLINE V total(const V *v, int64_t n)
     return (sum[0] + sum[2]) + (sum[1] + sum[3]);
 }
 
-/* With one degree of freedom |ĥ| < 1, and rounding must not shut a hard tanh. */
+/* With one degree of freedom |ĥ| < 1. This must hold after rounding too: hard_tanh'(±1) = 0. */
 INLINE V below_one(V v) { return with_sign(vmin(vabs(v), splat(1 - ONE_LESS)), v); }
 
-/* 2^e_b of Ĥ as a plain factor. */
+/* 2^e as a plain factor, with e clipped to ±100. */
 INLINE V plain_size(I e) { return power_of_two(imin(imax(e, splat_int(-100)), splat_int(100))); }
 
 static void normalise_over_batch(columns *h, double epsilon, deviations s, V *mean)
@@ -117,9 +119,8 @@ static void normalise_over_batch(columns *h, double epsilon, deviations s, V *me
 
 INLINE V over_or_none(V a, V b) { return choose(b > 0, a / b, splat(0)); }
 
-/* In a sample of which some examples are equal, one of a group, its leader, has the sum of their cotangents, and
-   the others their deviations from its mean: group[b] is the leader of example b. How many a leader leads, else
-   0. */
+/* The number of examples in the group of `leader`, or 0 if it is not a leader. group[b] is the
+   leader of example b; its column has the sum of the cotangents of the group (vg_groups.h). */
 INLINE V led_by(const I *group, int64_t count, int64_t leader)
 {
     V size = {0};
@@ -127,7 +128,8 @@ INLINE V led_by(const I *group, int64_t count, int64_t leader)
     return size;
 }
 
-/* d ← Δ, from Ĥ and its cotangent d; group is NULL where all examples differ. `work` has room for 4 n. */
+/* d ← Δ, from Ĥ and its cotangent d. group is NULL if all examples differ. `work` has room
+   for 4 n vectors. */
 INLINE void back_over_groups(const columns *h, columns *d, double epsilon, deviations s, V *work,
                              const I *group)
 {
@@ -140,7 +142,7 @@ INLINE void back_over_groups(const columns *h, columns *d, double epsilon, devia
         I leads = group[b] == splat_int(b);
         leaders += choose(leads, one, splat(0));
         of_sums = imax(of_sums, choose_int(leads, d->exponent[b], LOWEST));
-        two = leaders == 2; /* different examples: again one degree of freedom */
+        two = leaders == 2; /* with two different examples there is one degree of freedom */
     }
     for (int64_t i = 0; i < n; i++) square[i] = k[i] = splat(0);
     for (int64_t b = 0; b < count; b++) {

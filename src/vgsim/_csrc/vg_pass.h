@@ -1,11 +1,11 @@
-/* The general pass: batches, normalisation, skips, gates, clipping, orthogonal and recurrent weights. What
-   one lane group carries through it, and what the backward pass needs of each layer. */
+/* The general pass: batches, normalisation, skips, gates, clipping, orthogonal and recurrent
+   weights. Its state for one lane group, and the arrays of each layer for the backward pass. */
 #ifndef VG_PASS_H
 #define VG_PASS_H
 
 #include "vg_normalise.h"
 
-/* How φ took an example, and what it found. */
+/* The argument of φ for one example, and the result. */
 typedef struct {
     layer taken;
     outcome found;
@@ -13,45 +13,45 @@ typedef struct {
 
 /* One layer of the current segment. */
 typedef struct {
-    columns operand; /* what W takes, as its orthonormal Q (matrix-free), or itself */
+    columns operand; /* of W: its orthonormal Q (matrix-free), or X itself (dense) */
     V *r;            /* matrix-free: R, the operand is Q R 2^e */
     V *z, *gate_z;   /* matrix-free: raw products with Q */
-    columns h;       /* Ĥ, or H where nothing normalises it */
-    columns taken;   /* style "post": what φ takes, s x + c Ĥ; else Ĥ itself */
+    columns h;       /* Ĥ, or H without normalisation */
+    columns taken;   /* argument of φ: s x + c Ĥ with style "post", else Ĥ */
     columns gate;    /* highway: W_T x + b_T */
-    unit *units;     /* of each example */
+    unit *units;     /* one per example */
     deviations deviation;
-    I *group; /* of the examples that W takes, and whether some are equal (vg_groups.h) */
+    I *group; /* leaders of the operands, and whether some are equal (vg_groups.h) */
     int is_grouped;
 } step;
 
 typedef struct {
     block b;
-    int64_t batch;      /* columns that W takes: the examples, and behind them their tangents */
+    int64_t batch;      /* number of operands of W: the examples, then their tangents */
     step *steps;        /* of the current segment */
     columns *starts;    /* the activations from which each segment can be run again */
     columns x;          /* current activations */
-    columns skip;       /* input of the current block; on the way back, what of G goes round it */
+    columns skip;       /* input of the block; backward, the part of G that the skip carries */
     columns g, delta;   /* cotangents of X_l and H_l */
-    int is_narrow;      /* some layer may have one open unit */
-    scaled *along;      /* normalised examples: G_l · X_l of each (vg_along.h) */
+    int is_narrow;      /* whether some layer has at most MOST_UNITS units */
+    scaled *along;      /* G_l · X_l of each example (vg_along.h) */
     I *group, *start_groups; /* of the current examples; at the start of each segment */
-    const I *grouped;        /* of G's examples, or NULL */
-    columns gate_delta; /* highway: of W_T x + b_T */
+    const I *grouped;        /* groups of the columns of G, or NULL */
+    columns gate_delta; /* highway: cotangent of W_T x + b_T */
     columns other;      /* a second term of a sum */
-    columns basis, frame; /* two batches of orthonormal columns each: of W's output side, of its input side */
-    V *coordinates; /* of Δ in that basis: 2 B × B */
-    V *small, *work; /* 2 B × B; what orthonormalise needs */
+    columns basis, frame; /* 2 B orthonormal columns each: of W's outputs, of its inputs */
+    V *coordinates; /* of Δ in that basis, 2 B × B */
+    V *small, *work; /* scratch: 2 B × B; of orthonormalise */
     V *zeta; /* raw biases */
-    V *mean; /* what normalisation needs */
-    arena tape; /* where the steps lie */
+    V *mean; /* scratch of normalisation */
+    arena tape; /* memory of the steps */
     columns signal, drive; /* recurrent: s_t and U s_t of all steps of the segment */
-    scaled *stretched; /* each tangent, so far; room for a copy */
-    int64_t dimension; /* of the space that is left to the tangents */
-    V *rows; /* dense: some rows of W at a time, */
-    V *matrix; /* or all of them, in bands: orthogonal, recurrent */
-    V *vectors; /* from which an orthogonal one is made */
-    columns weight_gradient; /* recurrent: ∂L/∂W by rows, under one exponent */
+    scaled *stretched; /* product of the R_ii of each tangent, and room for a copy */
+    int64_t dimension; /* of the space of the tangents */
+    V *rows; /* dense: some rows of W */
+    V *matrix; /* dense, orthogonal or recurrent: all of W, in bands */
+    V *vectors; /* Gaussian vectors from which an orthogonal W is made */
+    columns weight_gradient; /* recurrent: ∂L/∂W by rows, with one exponent */
     I gradient_exponent;
 } pass;
 
@@ -59,10 +59,10 @@ INLINE int is_orthogonal(const vg_plan *plan) { return plan->weight_law == VG_OR
 
 INLINE int is_matrix_free(const vg_plan *plan) { return plan->engine == VG_MATRIX_FREE; }
 
-/* How many columns W takes. */
+/* The number of operands of W. */
 INLINE int64_t columns_of(const vg_plan *plan) { return plan->batch * (1 + plan->tangents); }
 
-/* Of all columns the examples, k = 0, or the k-th tangent, one column an example. */
+/* The columns of the examples, k = 0, or of their k-th tangents. */
 INLINE columns part(const vg_plan *plan, const columns *x, int64_t k)
 {
     int64_t b = k * plan->batch;
@@ -73,7 +73,7 @@ INLINE columns examples(const vg_plan *plan, const columns *x) { return part(pla
 
 #define ROWS_AT_ONCE BAND_ROWS /* of W */
 
-/* Whether all of W is stored. */
+/* Whether W is stored as a whole. */
 INLINE int has_matrix(const vg_plan *plan)
 {
     return !is_matrix_free(plan) && (plan->recurrent || is_orthogonal(plan));
@@ -82,7 +82,7 @@ INLINE int has_matrix(const vg_plan *plan)
 INLINE int64_t rows_out(const vg_plan *plan, int64_t index) { return plan->widths[index]; }
 INLINE int64_t rows_in(const vg_plan *plan, int64_t index) { return plan->widths[index - 1]; }
 
-/* The rows of the vectors that W's columns and rows are part of. */
+/* The length of vectors of `rows` entries when an orthogonal W is embedded in a square matrix. */
 INLINE int64_t embedded_rows(const vg_plan *plan, int64_t index, int64_t rows)
 {
     int64_t n = rows_out(plan, index), m = rows_in(plan, index);
@@ -139,7 +139,7 @@ static void place_step(const vg_plan *plan, int64_t index, step *t, arena *a)
     if (a->base) *t = s;
 }
 
-/* Places a pass's arrays in the scratch memory, or only measures them. */
+/* Places the arrays of a pass in the scratch memory, or only computes their size. */
 static void place_pass(pass *p, arena *a)
 {
     const vg_plan *plan = p->b.plan;
@@ -197,7 +197,7 @@ static void place_pass(pass *p, arena *a)
     a->bytes += most_bytes;
 }
 
-/* Lays out the steps of a segment. */
+/* Places the arrays of the steps of a segment. */
 static void place_segment(pass *p, int64_t begin, int64_t end)
 {
     arena tape = p->tape;

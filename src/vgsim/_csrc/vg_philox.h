@@ -1,10 +1,11 @@
-/* Philox4x32-10 (Salmon, Moraes, Dror & Shaw, SC'11), one counter a lane.
+/* Philox4x32-10 (Salmon, Moraes, Dror & Shaw, SC'11), one counter per lane.
 
-   A 32-bit word lives in the low half of a 64-bit slot, so that a round is two widening products, two
-   shifts and two three-way XORs; what is left in the high halves does no harm. With 32-bit lanes the
-   even and the odd lanes are two vectors of slots. The counter is (block, layer, index low, stream << 24 |
-   index high). Lane groups are aligned, so all lanes share `index high`; then the first round and half of
-   the second are the same for all blocks of a layer, or for all lanes, and leave the inner loop. */
+   A 32-bit word is the low half of a 64-bit slot, so that a round is two widening products, two
+   shifts and two three-way XORs. The high halves are ignored. With 32-bit lanes, the even and the
+   odd lanes are two vectors of slots. The counter is (block, layer, index low, stream << 24 | index
+   high). Lane groups are aligned, so `index high` is the same for all lanes. Hence the first round
+   and half of the second are the same for all blocks of a layer or for all lanes, and are computed
+   outside the inner loop. */
 #ifndef VG_PHILOX_H
 #define VG_PHILOX_H
 
@@ -30,7 +31,7 @@ typedef struct {
 typedef struct {
     const sample_keys *keys;
     uint32_t c3;           /* stream << 24 | index high */
-    W a[PARTS], b[PARTS], c[PARTS]; /* the lane-dependent parts of the state after two rounds */
+    W a[PARTS], b[PARTS], c[PARTS]; /* parts of the state in round two that depend on the lane */
 } stream;
 
 INLINE void open_samples(sample_keys *keys, const uint32_t key[2], uint64_t first_index)
@@ -60,8 +61,9 @@ INLINE stream open_stream(const sample_keys *keys, uint32_t stream_id, uint32_t 
     return s;
 }
 
-/* The words of `blocks` consecutive blocks, side by side, so that their long chains overlap: word k of
-   block b in the lanes of part p is word[b · PARTS + p][k]. Only the low half of each slot counts. */
+/* The words of `blocks` consecutive blocks, computed together so that their chains of dependent
+   operations overlap. Word k of block b, for the lanes of part p, is the low half of the slots of
+   word[b · PARTS + p][k]. */
 INLINE void philox(const stream *s, uint32_t block, int blocks, W word[][4])
 {
     const sample_keys *keys = s->keys;

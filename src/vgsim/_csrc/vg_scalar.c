@@ -1,5 +1,5 @@
-/* The scalar double arithmetic around the kernels: logarithms of records, and χ² draws. Compiled once,
-   at the baseline, by + − × ÷ √ alone, so that every instruction set records the same bits. */
+/* Scalar double arithmetic: logarithms of recorded values, and χ² draws. Compiled once, at the
+   baseline, from + − × ÷ √ only, so that the same bits are recorded on every instruction set. */
 #include "vg_api.h"
 #include "vg_coefficients.h"
 
@@ -79,7 +79,8 @@ static double normal(const uint32_t w[4])
     return angle >> 63 ? -r * z : r * z;
 }
 
-/* χ² by Marsaglia & Tsang (ACM TOMS 26, 2000) on the shape a = ν/2; for ν = 1 on a + 1, times U^(1/a). */
+/* χ² with ν degrees of freedom, by Marsaglia & Tsang (ACM TOMS 26, 2000) for the shape a = ν/2. For
+   ν = 1 the draw has the shape a + 1 and is multiplied by U^(1/a). */
 double vg_chi_square(const uint32_t key[2], uint32_t layer, uint64_t index, double degrees_of_freedom)
 {
     if (degrees_of_freedom <= 0) return 0;

@@ -1,13 +1,15 @@
-/* Tangent mode: V_l = ∂X_l/∂X_0 · V_0 for a random frame V_0 of k tangents, forward beside X_l. The pass sees
-   W through W [X V] alone, so the law is exact without a backward pass. After every layer, or residual block,
-   V = Q R, and Q goes on: the products of the R_ii are the stretching of the k leading directions, and that of
-   R_11 is ‖J v‖/‖v‖. */
+/* Tangent mode: V_l = ∂X_l/∂X_0 · V_0, for a random orthonormal V_0 of k tangents, is computed
+   forward with X_l. The pass depends on W through W [X V] only, so the matrix-free law is exact
+   without a backward pass. After every layer, or every residual block, V = Q R is factorised
+   and V ← Q. The products of the R_ii over the layers are the stretching of the k leading
+   directions; that of R_11 is ‖J v‖/‖v‖. */
 #ifndef VG_TANGENT_H
 #define VG_TANGENT_H
 
 #include "vg_ahead.h"
 
-/* V = Q R: x keeps Q, and `stretched` takes the R_ii in. A tangent of all examples is one vector. */
+/* V = Q R: x ← Q, stretched_i ← stretched_i R_ii. One tangent is the vector of its columns of all
+   examples. */
 static void orthonormalise_tangents(pass *p, columns *x, scaled *stretched)
 {
     const vg_plan *plan = p->b.plan;
@@ -37,8 +39,8 @@ static void record_stretching(const pass *p, int64_t index, const scaled *stretc
                      plan->column[index] * plan->tangents + j, stretched[j]);
 }
 
-/* What layer `index` leaves: its units, less a direction for every mean that normalisation takes out. A skip
-   connection goes past all that. */
+/* Reduces the dimension of the space of tangents to that of layer `index`: its units, minus one for
+   each mean that normalisation subtracts. Skip connections restore these directions. */
 static void narrow(pass *p, int64_t index)
 {
     const vg_plan *plan = p->b.plan;
@@ -48,8 +50,9 @@ static void narrow(pass *p, int64_t index)
     if (room < p->dimension) p->dimension = room;
 }
 
-/* At layer `index`. Inside a residual block the tangents that go round it wait for those that go through:
-   all stay as they are, and a copy is measured. */
+/* Orthonormalises the tangents at layer `index` and records the stretching. Inside a residual block
+   a copy is used, because p->skip still has the tangents at the input of the block, in the same
+   frame. */
 static void measure_tangents(pass *p, int64_t index)
 {
     const vg_plan *plan = p->b.plan;
@@ -66,7 +69,7 @@ static void measure_tangents(pass *p, int64_t index)
     if (plan->column[index] >= 0) record_stretching(p, index, stretched);
 }
 
-/* X_0, and V_0: a frame that is uniform on the sphere. */
+/* V_0: k orthonormal tangents, uniformly distributed. */
 static void draw_tangents(pass *p)
 {
     const vg_plan *plan = p->b.plan;

@@ -1,10 +1,11 @@
-/* φ on columns: forward, backward, and forward on tangents. */
+/* φ on columns: forward, backward, and forward for tangents. */
 #ifndef VG_UNITS_H
 #define VG_UNITS_H
 
 #include "vg_groups.h"
 
-/* How φ takes a column: scales within 2^±PLAIN_EXPONENT go into the values. */
+/* Column b of h as the argument of φ. An exponent within ±PLAIN_EXPONENT becomes a factor of the
+   values. */
 static layer view_of(const columns *h, int64_t b)
 {
     I e = h->exponent[b], plain = (e >= -PLAIN_EXPONENT) & (e <= PLAIN_EXPONENT), none = e == LOWEST;
@@ -16,7 +17,7 @@ static layer view_of(const columns *h, int64_t b)
     return l;
 }
 
-/* Example b of out ← φ'(h) ∘ g, normalised, with φ'(h) in p->b.d; h is what φ took. */
+/* Example b of out ← φ'(h) ∘ g, normalised, with φ'(h) in p->b.d and h the argument of φ. */
 static void times_slope(pass *p, const unit *t, int64_t b, const columns *g, columns *out)
 {
     const activation *phi = p->b.phi;
@@ -38,14 +39,14 @@ static void times_slope(pass *p, const unit *t, int64_t b, const columns *g, col
     normalise_column(out, b, square);
 }
 
-/* The same, from what is kept of the forward pass. Leaves φ(h) in y and φ'(h) in d. */
+/* Example b of out ← φ'(h) ∘ g, normalised; φ(h) and φ'(h) go into p->b.y and p->b.d. */
 static void through_unit(pass *p, const unit *t, int64_t b, const columns *g, columns *out)
 {
     recall(p->b.phi, p->b.parameters, &t->taken, t->found, p->b.y, p->b.d, column(g, b));
     times_slope(p, t, b, g, out);
 }
 
-/* y ← φ(h), normalised, and tangents y' ← φ'(h) ∘ h'. */
+/* y ← φ(h), normalised, and for tangents y' ← φ'(h) ∘ h'. */
 static void activate_columns(pass *p, const columns *h, unit *units, columns *y)
 {
     const vg_plan *plan = p->b.plan;

@@ -1,5 +1,5 @@
-/* Vectors of the native width whose lanes are different samples. Everything is +, −, ×, ÷, √, integer
-   operations and selections, so that a lane holds the same bits on every instruction set. */
+/* Vectors of the native width whose lanes are different samples. Only +, −, ×, ÷, √, integer
+   operations and selections are used, so that a lane has the same bits on every instruction set. */
 #ifndef VG_VEC_H
 #define VG_VEC_H
 
@@ -131,11 +131,11 @@ typedef struct {
     I exponent;
 } scaled;
 
-#define EXPONENT_LIMIT ((1 << 30) - 256) /* so that a sum of two, and a little more, fits in 32 bits */
+#define EXPONENT_LIMIT ((1 << 30) - 256) /* a sum of two exponents fits in 32 bits */
 
 INLINE I saturate(I e) { return imin(imax(e, splat_int(-EXPONENT_LIMIT)), splat_int(EXPONENT_LIMIT)); }
 
-/* x ≥ 0, times 2^exponent. Below the smallest normal number x counts as zero. */
+/* x 2^exponent for x ≥ 0. An x below the smallest normal number counts as zero. */
 INLINE scaled normalised(V x, I exponent)
 {
     I bits = (I)x, some = (bits >> SIGNIFICAND_BITS) > 0;

@@ -1,4 +1,4 @@
-/* The two products with W_l, of all examples at once, in whichever way W_l is there.
+/* The two products with W_l, for all examples at once, for each engine and law of W_l.
 
    Gaussian, matrix-free: X = Q R, Δ = Q_g R_g, Z and N with entries N(0, 1):
      forward    W X  = s Z R
@@ -6,14 +6,15 @@
    Orthogonal, matrix-free: Z and F orthonormal, F also to Q; Δ = Z P + Q_g R_g:
      forward    W X  = s Z R
      backward   WᵀΔ  = s [ Q P + F R_g ]
-   Dense: rows of W, a few at a time, drawn again for every product, or stored. (docs/law.md) */
+   Dense: W is stored, or a few of its rows at a time are drawn again for every product.
+   The formulas are derived in docs/law.md. */
 #ifndef VG_WEIGHTS_H
 #define VG_WEIGHTS_H
 
 #include "vg_dense.h"
 #include "vg_pass.h"
 
-/* Which matrix on the operand of a layer: W, or the gate's. */
+/* The matrix that acts on the operand of a layer: W, or W_T of the gate. */
 typedef struct {
     uint32_t forward, backward;
     V *z;
@@ -26,7 +27,7 @@ INLINE matrix gate_of(const step *t)
     return (matrix){VG_STREAM_GATE_FORWARD, VG_STREAM_GATE_BACKWARD, t->gate_z};
 }
 
-/* Normal columns of `rows` rows, one after the other in the stream. */
+/* Columns of `rows` normals, consecutive in the stream. */
 static void draw_columns(const block *b, uint32_t stream_id, int64_t index, int64_t rows, int64_t count, V *v,
                          int64_t stride)
 {
@@ -63,7 +64,7 @@ static void triangular_product(const V *a, int64_t stride, const V *r, int64_t c
     }
 }
 
-/* The operand itself: Q R again, or what is stored. */
+/* x ← the operand itself: Q R, or the stored X. */
 static void restore_operand(const pass *p, const step *t, columns *x)
 {
     copy_columns(x, &t->operand);
@@ -71,7 +72,7 @@ static void restore_operand(const pass *p, const step *t, columns *x)
     triangular_product(t->operand.v, t->operand.stride, t->r, p->batch, x->rows, x);
 }
 
-/* Rows of W from row i on, drawn, stride_of(columns) apart. */
+/* p->rows ← rows of W from row i on, stride_of(columns) apart. */
 static void draw_rows(const pass *p, const stream *s, int64_t i, int64_t rows, int64_t columns)
 {
     int64_t quads = whole_quads(columns) / 4, stride = stride_of(columns);
@@ -82,7 +83,8 @@ static void draw_rows(const pass *p, const stream *s, int64_t i, int64_t rows, i
     }
 }
 
-/* All of W, in bands: orthogonal (Gram-Schmidt on the rows of a Gaussian matrix), the identity, or i.i.d. */
+/* All of W, in bands: orthogonal (Gram-Schmidt on the rows of a Gaussian matrix), the identity, or
+   i.i.d. */
 static void make_matrix(pass *p, uint32_t stream_id, int64_t index)
 {
     const vg_plan *plan = p->b.plan;
@@ -105,7 +107,7 @@ static void make_matrix(pass *p, uint32_t stream_id, int64_t index)
     }
 }
 
-/* out ← W x, with W's rows drawn as they are used, or with all of W at hand. */
+/* out ← W x, with W from p->matrix, or with its rows drawn as they are used. */
 static void dense_product(pass *p, const stream *s, const columns *x, columns *out)
 {
     int64_t m = x->rows, n = out->rows, stride = stride_of(m);
@@ -124,7 +126,7 @@ static void dense_product(pass *p, const stream *s, const columns *x, columns *o
     }
 }
 
-/* The operand of layer `index` is ready: makes it orthonormal where only its directions matter. */
+/* Matrix-free: the operand X = Q R of layer `index` is replaced by Q, and t->r ← R. */
 static void open_operand(pass *p, int64_t index, step *t)
 {
     const vg_plan *plan = p->b.plan;
@@ -135,7 +137,7 @@ static void open_operand(pass *p, int64_t index, step *t)
     orthonormalise(x->v, x->stride, rows, 0, p->batch, ROUNDING, t->r, p->work);
 }
 
-/* out ← W X over the weight scale, example b times 2^-e_b. */
+/* out ← W X / weight scale, with the exponents of X. */
 static void weights_forward(pass *p, int64_t index, step *t, matrix w, columns *out)
 {
     const vg_plan *plan = p->b.plan;
@@ -212,7 +214,8 @@ static void dense_transposed(pass *p, int64_t index, matrix w, const columns *de
     }
 }
 
-/* out ← WᵀΔ, normalised. The matrix-free engine leaves Δ's coordinates, and N in p->frame. */
+/* out ← WᵀΔ, normalised. The matrix-free engine also leaves the coordinates of Δ in p->coordinates,
+   and N in p->frame. */
 static void weights_backward(pass *p, int64_t index, step *t, matrix w, const columns *delta, columns *out)
 {
     const vg_plan *plan = p->b.plan;

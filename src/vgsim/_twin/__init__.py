@@ -1,1 +1,1 @@
-"""The readable second implementation: evaluate, replay, PyTorch."""
+"""The twin, a second implementation in readable NumPy: evaluate, replay, PyTorch."""

@@ -1,11 +1,11 @@
-"""G · X of every example, where a normalisation leaves next to nothing of it.
+"""G · X of every example, under layer and RMS normalisation.
 
-A layer that normalises W x, without a bias, hardly notices the size of x:
+If layer l + 1 normalises W x without a bias, its output hardly depends on the norm of x:
 
     G_l · X_l = Δ_{l+1} · H_{l+1} = (D_{l+1} · Ĥ_{l+1}) ε/(v + ε)
 
-for each example, D the gradient by Ĥ. The terms of the sum are far larger, and cancel. If φ is of
-degree one, D_l · Ĥ_l = G_l · X_l, which is thus known from the output down as a product.
+for each example, with D = ∂L/∂Ĥ. The terms of the sum G_l · X_l are much larger and cancel. If φ
+is of degree one, D_l · Ĥ_l = G_l · X_l, so G_l · X_l is computed from the output down as a product.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ from vgsim._twin.scaled import Scaled, activated, chosen, scaled
 
 __all__ = ["Along"]
 
-ALL_BUT_SHUT = 2.0**-12  # beside the steepest slope
+ALL_BUT_SHUT = 2.0**-12  # relative to the steepest slope
 
 
 class Along:
-    """G_l · X_l of the examples of a layer: `product`."""
+    """G_l · X_l of the examples of one layer, in the attribute `product`."""
 
     product: Scaled
 
     def follow(self, above: Along | None, d: Scaled, h: Scaled, share: Scaled) -> None:
-        """Take G · X from D · Ĥ, known or d · h, and the share ε/(v + ε) that is left of it."""
+        """Set G · X = (D · Ĥ) share with share = ε/(v + ε); D · Ĥ is that of `above`, or d · h."""
         self.product = (above.product if above else _dot(d, h)) * share
 
     def add(self, g: Scaled, x: Scaled) -> None:
-        """Add what another part of G_l brings."""
+        """Add g · x, where g is another term of G_l."""
         self.product = self.product + _dot(g, x)
 
     def clip(self, before: Scaled, after: Scaled) -> None:
-        """Follow G_l, whose norm has been clipped."""
+        """Scale G · X as clipping has scaled the norm of G_l."""
         self.product = rescaling(before, after) * self.product
 
     def of_lone_units(self, d: Scaled, phi: Activation, h: Scaled) -> Scaled:
-        """D with (D · Ĥ)/ĥ_i in the examples of which one unit i alone is open."""
+        """D, with D_i from D · Ĥ in the examples in which only unit i is open."""
         slope = np.abs(phi.derivative(h.clipped))
         is_open = slope >= ALL_BUT_SHUT * max(1.0, *phi.slope_at_zero)
         lone = np.sum(is_open, axis=0) == 1
@@ -52,7 +52,7 @@ class Along:
         return chosen(lone, others + own, d)
 
     def of_pairs(self, d: Scaled, phi: Activation, h: Scaled) -> Scaled:
-        """D = (D · Ĥ) Ĥ/‖Ĥ‖² where Ĥ = (ĥ, -ĥ) and φ is odd or of degree one."""
+        """D = (D · Ĥ) Ĥ/‖Ĥ‖² for Ĥ = (ĥ, -ĥ), where φ is odd or of degree one."""
         square = _dot(h, h)
         some = square.mantissa[0] != 0
         share = h.mantissa / np.where(some, square.mantissa, 1.0)
@@ -64,12 +64,12 @@ class Along:
         return chosen(some, own, d)
 
     def over(self, x: Scaled, g: Scaled) -> Scaled:
-        """G of a layer of one unit; `g` where its x is zero."""
+        """G = (G · X)/x of a layer of one unit, or `g` where x is zero."""
         some = x.mantissa[0] != 0
         own = self.product.mantissa / np.where(some, x.mantissa, 1.0)
         return chosen(some, scaled(own, self.product.exponent - x.exponent), g)
 
 
 def _dot(a: Scaled, b: Scaled) -> Scaled:
-    """Multiply column by column: a · b."""
+    """Return the dot products a · b, column by column."""
     return scaled(np.sum(a.mantissa * b.mantissa, axis=0, keepdims=True), a.exponent + b.exponent)

@@ -1,4 +1,4 @@
-"""Clipping of a gradient, at any scale."""
+"""Clipping of gradients of any scale."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ __all__ = ["clipped", "rescaling"]
 
 
 def clipped(clip: Clip | None, g: Scaled) -> tuple[Scaled, float]:
-    """Return the clipped gradient, and how much of it was: a fraction of its entries."""
+    """Return the clipped gradient, and the fraction of its entries that were clipped."""
     if clip is None:
         return g, 0.0
     return (_clipped_norm if clip.by == "norm" else _clipped_value)(clip.bound, g)
 
 
 def rescaling(before: Scaled, after: Scaled) -> Scaled:
-    """Return the factor from one norm to the other, as a column of one."""
+    """Return ‖after‖/‖before‖ as a column with one entry."""
     (size, e), (new_size, new_e) = before.norm, after.norm
     return scaled(np.array([[new_size / size]]), new_e - e)
 
 
 def _clipped_norm(max_norm: float, g: Scaled) -> tuple[Scaled, float]:
-    """Scale g to the norm max_norm if it is longer."""
+    """Scale g to the norm max_norm if its norm is larger."""
     size, e = g.norm
     with np.errstate(over="ignore"):
         if shifted(size, e) <= max_norm:
@@ -35,7 +35,7 @@ def _clipped_norm(max_norm: float, g: Scaled) -> tuple[Scaled, float]:
 
 
 def _clipped_value(limit: float, g: Scaled) -> tuple[Scaled, float]:
-    """Cut the entries to ±limit = ±m 2^e; a column where none is beyond stays as it is."""
+    """Clip the entries to ±limit = ±m 2^e; columns without larger entries do not change."""
     m, e = math.frexp(limit)
     with np.errstate(over="ignore"):
         entries = shifted(g.mantissa, g.exponent - e)

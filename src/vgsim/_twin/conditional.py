@@ -1,7 +1,7 @@
-"""Matrices drawn only as far as they are multiplied: the matrix-free engine, readable.
+"""Weight matrices of the matrix-free engine: products first, then the matrix given its products.
 
-A forward pass asks a weight matrix for W X alone, the backward pass for Wᵀ Δ alone. Both products
-are drawn here with exactly their joint law, and at the end the matrix itself, given both.
+The forward pass uses a weight matrix only in W X, and the backward pass only in Wᵀ Δ. Here both
+products are drawn with exactly their joint law, and afterwards the matrix conditioned on both.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ RANK_TOLERANCE = 8.0  # times the machine epsilon, relative to the column
 
 @dataclass(eq=False)
 class ConditionalGaussian:
-    """W, n × m with i.i.d. entries N(0, s²): ask for W @ X, then W.T @ Δ, then W.explicit.
+    """W, n × m with i.i.d. entries N(0, s²): first W @ X, then W.T @ Δ, then W.explicit.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class ConditionalGaussian:
         Standard normals: N = W̃ᵀ Q_g / s, with W̃ an independent copy of W and Q_g the
         orthonormalised columns of Δ.
     epsilon : float
-        Machine epsilon in the rule by which columns count as linearly dependent.
+        Machine epsilon for the test of linear dependence in :func:`orthonormalised`.
 
     Examples
     --------
@@ -65,7 +65,7 @@ class ConditionalGaussian:
 
     @property
     def T(self) -> Transpose:
-        """What Wᵀ Δ is asked from."""
+        """Wᵀ."""
         return Transpose(self)
 
     def _transposed_times(self, Delta: Scaled) -> Scaled:
@@ -83,24 +83,24 @@ class ConditionalGaussian:
 
     @property
     def rest_shape(self) -> tuple[int, int]:
-        """The shape of M, which `explicit` takes: (n, m)."""
+        """The shape (n, m) of the argument of `explicit`."""
         return len(self.Q_g), len(self.Q)
 
     @property
     def degrees(self) -> int:
-        """Degrees of freedom (n - r_g)(m - r) that both products leave to W."""
+        """Degrees of freedom of W given both products, (n - r_g)(m - r)."""
         return (len(self.Q_g) - _rank(self.Q_g)) * (len(self.Q) - _rank(self.Q))
 
     @property
     def is_multiplied(self) -> bool:
-        """Whether X and Δ both differ from zero: otherwise the gradient by W is zero."""
+        """Whether X and Δ are both nonzero; otherwise ∂L/∂W is zero."""
         return bool(self.Q.any() and self.Q_g.any())
 
     def explicit(self, rest: Array, square: float | None = None) -> Array:
         """W / s = Z Qᵀ + (Q_g Nᵀ + (I - Q_g Q_gᵀ) M)(I - Q Qᵀ), from M of standard normals.
 
-        The squared norm of the last term is χ² distributed, with `degrees` degrees of freedom, and
-        independent of its direction; if `square` is given, it is scaled to that.
+        The squared norm of the last term has the χ² law with `degrees` degrees of freedom and is
+        independent of the direction of the term. If `square` is given, the term is scaled to it.
         """
         free = rest - self.Q_g @ (self.Q_g.T @ rest)
         free -= (free @ self.Q) @ self.Q.T
@@ -112,9 +112,9 @@ class ConditionalGaussian:
 
 @dataclass(eq=False)
 class ConditionalHaar:
-    """W = γ O, or a corner n × m of it, with O uniform over the orthogonal matrices.
+    """W is an n × m corner of γ O, with O uniform over the orthogonal matrices.
 
-    O has N = max(n, m) rows.
+    O is N × N with N = max(n, m).
 
     Parameters
     ----------
@@ -123,9 +123,9 @@ class ConditionalHaar:
     shape : tuple of int
         (n, m).
     forward, backward : ndarray, (N, B)
-        Standard normals: Z_u = O Q and F = Oᵀ Q_g are made of them by Gram-Schmidt.
+        Standard normals, from which Gram-Schmidt makes Z_u = O Q and F = Oᵀ Q_g.
     epsilon : float
-        As of :class:`ConditionalGaussian`.
+        As in :class:`ConditionalGaussian`.
 
     Examples
     --------
@@ -161,7 +161,7 @@ class ConditionalHaar:
 
     @property
     def T(self) -> Transpose:
-        """What Wᵀ Δ is asked from."""
+        """Wᵀ."""
         return Transpose(self)
 
     def _transposed_times(self, Delta: Scaled) -> Scaled:
@@ -175,7 +175,7 @@ class ConditionalHaar:
 
     @property
     def rest_shape(self) -> tuple[int, int]:
-        """The shape of what `explicit` takes, square: N - r - r_g are left to O."""
+        """The shape (k, k) of the argument of `explicit`, with k = N - r - r_g."""
         left = len(self.Q) - _rank(self.Q) - _rank(self.Q_g)
         return left, left
 
@@ -193,7 +193,7 @@ class ConditionalHaar:
 
 @dataclass(eq=False)
 class Transpose:
-    """Wᵀ, to be multiplied by Δ; T is W."""
+    """Wᵀ, which can be multiplied by Δ; its transpose T is W."""
 
     T: ConditionalGaussian | ConditionalHaar
 
@@ -202,23 +202,23 @@ class Transpose:
 
 
 def orthonormalised(A: Array, epsilon: float, against: Array | None = None) -> tuple[Array, Array]:
-    """Orthonormalise the columns of A in their order, after those of `against`.
+    """Orthonormalise the columns of A in order, against those of `against` and each other.
 
     Parameters
     ----------
     A : ndarray, (n, k)
     epsilon : float
-        A column of which no more than 8 epsilon of its norm is left is dropped, and so is any
-        after the n-th that was kept.
+        A column is dropped if the norm of its residual is at most 8 epsilon times its norm, or
+        if n columns have been kept already.
     against : ndarray, (n, j), optional
         Columns that are orthonormal or zero; none by default.
 
     Returns
     -------
     Q : ndarray, (n, k)
-        Orthonormal columns, orthogonal to `against`; a dropped one is zero.
+        Orthonormal columns, orthogonal to `against`; dropped columns are zero.
     R : ndarray, (j + k, k)
-        A = [against, Q] R, but for dropped columns: their rows of R are zero.
+        A = [against, Q] R, up to the residuals of dropped columns, whose rows of R are zero.
 
     Examples
     --------
@@ -253,7 +253,9 @@ def orthonormalised(A: Array, epsilon: float, against: Array | None = None) -> t
 
 
 def complement(Q: Array) -> Array:
-    """Return an orthonormal basis of what is orthogonal to the columns of Q, orthonormal or zero.
+    """Return an orthonormal basis of the orthogonal complement of Q.
+
+    The columns of Q are orthonormal or zero.
 
     Examples
     --------
@@ -267,7 +269,7 @@ def complement(Q: Array) -> Array:
 
 
 def _sizes(X: Scaled) -> Array:
-    """Norms of the columns without their exponents, 1 for those that are zero."""
+    """Norms of the columns of the mantissa; 1 for zero columns."""
     size = np.array([np.linalg.norm(x) for x in X.mantissa.T])
     return np.where(size > 0, size, 1.0)
 
@@ -277,5 +279,5 @@ def _rank(Q: Array) -> int:
 
 
 def _padded(X: Array, n: int) -> Array:
-    """X with zeros below it, n rows in all."""
+    """X with rows of zeros appended, n rows in total."""
     return np.pad(X, ((0, n - len(X)), (0, 0)))

@@ -1,7 +1,7 @@
 """All random numbers of one sample as NumPy arrays, in the layout that the kernels use.
 
-Column b of a matrix with n rows is the draws b p … b p + n - 1 of its stream, with p the next
-multiple of 4; the rows of a dense weight matrix likewise.
+Column b of a matrix with n rows consists of the draws b p … b p + n - 1 of its stream, where p is n
+rounded up to a multiple of 4. Row i of a dense weight matrix is laid out in the same way.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _LAWS = {
 
 @dataclass(frozen=True)
 class Draws:
-    """The random numbers of the sample `index` under `key`, with the laws of `dtype`.
+    """The random numbers of the sample `index` under `key`, as the kernels of `dtype` draw them.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ class Draws:
         return (word * np.uint64(n) >> np.uint64(32)).astype(np.int64)
 
     def bias(self, layer: int, n: int, std: float, limit: float) -> Array:
-        """b: uniform on ±limit, or normal, or zero."""
+        """b: uniform on (-limit, limit) if limit > 0, normal if std > 0, else zero."""
         if limit > 0:
             return limit * self(uniforms, "bias", layer, n)
         if std > 0:
@@ -85,8 +85,8 @@ class Draws:
     ) -> Array:
         """Draw a weight matrix of the dense engine, (n, m), with entries of standard deviation std.
 
-        "orthogonal": a multiple of a corner of a Haar matrix, whose rows are what Gram and Schmidt
-        make of the normal columns of the stream. "identity": a multiple of the identity.
+        "orthogonal": a multiple of a corner of a Haar matrix, whose rows are the normal columns of
+        the stream after Gram-Schmidt. "identity": a multiple of the identity.
         """
         N = max(n, m)
         if distribution == "identity":
@@ -103,7 +103,10 @@ class Draws:
         return M.reshape(n, m)
 
     def chi_square(self, layer: int, degrees: int) -> float:
-        """χ² by the rejection method of Marsaglia and Tsang (2000), boosted for one degree."""
+        """χ² by the rejection method of Marsaglia and Tsang (2000).
+
+        With one degree of freedom the shape a + 1 is drawn and multiplied by U^(1/a), a = 1/2.
+        """
         if degrees == 0:
             return 0.0
         boosted = degrees == 1
@@ -123,17 +126,17 @@ class Draws:
     def _rows(
         self, law: Callable[..., Array], stream: str, layer: int, count: int, length: int
     ) -> Array:
-        """`count` rows, each of which starts a new quad of draws."""
+        """`count` rows; each row starts a new group of four draws."""
         padded = -(-length // 4) * 4
         return self(law, stream, layer, count * padded).reshape(count, padded)[:, :length]
 
 
 def orthogonal_factor(A: Array) -> Array:
-    """Return what Gram and Schmidt make of the columns of A: Q with R's diagonal positive."""
+    """Return Q of A = Q R with the diagonal of R positive, as by Gram-Schmidt on the columns."""
     Q, R = np.linalg.qr(A)
     return np.asarray(Q * np.where(np.diagonal(R) < 0, -1.0, 1.0))
 
 
 def _log_uniform(bits: int) -> float:
-    """Return ln of the uniform on (0, 1) that 52 bits stand for."""
+    """Return ln u of the uniform u = (bits + 1/2) 2^-52."""
     return math.log((bits + 0.5) * 2.0**-52)

@@ -1,6 +1,6 @@
-"""One network, given by its weights: every quantity that vgsim records, in readable NumPy.
+"""All recorded quantities of one network with given weights, in readable NumPy.
 
-This is the definition that the kernels are tested against. It knows nothing of them.
+The kernels are tested against this definition, which does not use them.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    r"""What :func:`evaluate` returns: one network's forward and backward pass.
+    r"""The result of :func:`evaluate`: the forward and backward pass of one network.
 
-    With G_l = ∂L/∂X_l and k recorded layers, k' of them weight layers (l ≥ 1); norms are over all
-    units and examples, and -inf is the logarithm of an exact zero.
+    G_l = ∂L/∂X_l; k is the number of recorded layers and k' the number of recorded weight layers
+    (l ≥ 1). Norms run over all units and examples; the logarithm of an exact zero is -inf.
 
     Attributes
     ----------
     layers : ndarray of int, (k,)
-        The recorded layers, in the order asked for. In an RNN a layer is a step.
+        The recorded layers, in the order of the argument `layers`. In an RNN a layer is a step.
     weight_layers : ndarray of int, (k',)
         The recorded layers l ≥ 1, in the same order; [1] for an RNN, which has one matrix.
     gradient : ndarray, (k,)
@@ -46,14 +46,14 @@ class Evaluation:
     weight_gradient : ndarray, (k',)
         log10 ‖∂L/∂W_l‖ (Frobenius); in an RNN ∂L/∂W is a sum over all steps.
     update_ratio : ndarray, (k',)
-        log10 (‖∂L/∂W_l‖ / ‖W_l‖); +inf where W_l is zero and its gradient is not.
+        log10 (‖∂L/∂W_l‖ / ‖W_l‖); +inf if W_l is zero and its gradient is not.
     activation : ndarray, (k,)
         log10 of the root mean square of X_l.
     saturation : ndarray, (k',)
-        Fraction of units and examples of layer l with \|φ'\| < 0.05 max \|φ'\|; 0 in a layer
-        without activation. One for each recorded step l ≥ 1 of an RNN.
+        Fraction of the units of layer l, in all examples, with \|φ'\| < 0.05 max \|φ'\|; 0 in a
+        layer without activation. In an RNN one value for each recorded step l ≥ 1.
     clipped : ndarray, (k,)
-        Fraction of the entries of G_l that were clipped: with ClipNorm 0 or 1. 0 at l = D.
+        Fraction of the entries of G_l that were clipped; with ClipNorm 0 or 1. It is 0 at l = D.
     dead : bool
         Whether G_0 is exactly zero: every path is closed.
 
@@ -109,12 +109,12 @@ def evaluate(
     drive: ArrayLike | None = None,
     layers: Iterable[int] | None = None,
 ) -> Evaluation:
-    r"""Run one network forward and backward on weights that you give.
+    r"""Run one network with given weights forward and backward.
 
-    Of `network` only the architecture is used: how many layers, of which widths and of which kind.
-    What belongs to the law of its weights, such as the initialiser and the gains, is not.
-    Arrays carry a binary exponent a column beside their mantissas, so that no depth and no scale of
-    the weights underflows or overflows.
+    Only the architecture of `network` is used: the number, widths and kinds of its layers. The law
+    of its weights, such as the initialiser and the gains, is not used. Arrays are stored as
+    mantissas with one binary exponent per column, so that nothing underflows or overflows at any
+    depth or scale of the weights.
 
     Parameters
     ----------
@@ -123,17 +123,17 @@ def evaluate(
     weights : sequence of D arrays
         W_1 … W_D, of shape (n_l, n_{l-1}). For an RNN: [W], of shape (n, n).
     biases : sequence of D arrays or None
-        b_1 … b_D, of shape (n_l,); None for no bias, in a single layer or altogether. For an
-        RNN: [b].
+        b_1 … b_D, of shape (n_l,). None for no bias, as an element or instead of the sequence.
+        For an RNN: [b].
     inputs : array_like, (n_0,) or (n_0, B)
-        X_0, an example a column.
+        X_0, one column per example.
     output_gradient : array_like, (n_D,) or (n_D, B)
         G_D = ∂L/∂X_D, not all zero.
     gate_weights : sequence of D arrays, optional
-        W_T of every layer, as `weights`: what a network with `highway` needs, and only that. Its
-        gate bias is that of `network`.
+        W_T of every layer, with the shapes of `weights`. Required for a network with `highway`,
+        and not allowed for others. The gate bias is that of `network`.
     input_weights : array_like, (n, n), optional
-        U of an RNN; without it there is no drive.
+        U of an RNN; if None, there is no drive.
     drive : array_like, (steps, n) or (steps, n, B), optional
         s_1 … s_steps of an RNN, if `input_weights` is given.
     layers : iterable of distinct ints, optional
@@ -146,8 +146,8 @@ def evaluate(
     Raises
     ------
     TypeError, ValueError
-        If an array does not fit the network or is not finite, is missing or has no use there, or
-        a layer is not one of it.
+        If an array has the wrong shape, is not finite, is missing or is not used by the network,
+        or if a layer is out of range.
 
     See Also
     --------
@@ -158,9 +158,9 @@ def evaluate(
     A plain layer, forward: H_l = W_l X_{l-1} + b_l and X_l = φ(H_l); backward: Δ_l = φ'(H_l) ∘ G_l
     and G_{l-1} = W_lᵀ Δ_l, with ∂L/∂W_l = Δ_l X_{l-1}ᵀ.
 
-    The \|log2\| of any norm saturates at 2^30 - 256, here as in :func:`simulate`: a log10 of about
-    ±323 million means that much or more. Only exponential tails far out get there, such as the
-    slope of tanh at h = 10^9.
+    The \|log2\| of any norm saturates at 2^30 - 256, as in :func:`simulate`: a log10 of about
+    ±323 million means this value or beyond. Only exponential tails reach it, such as the slope of
+    tanh at h = 10^9.
 
     Examples
     --------
@@ -187,7 +187,7 @@ def evaluate(
     if g.shape[1] != x.shape[1]:
         raise value_error(
             "output_gradient",
-            "must have a column for each example, as inputs have: "
+            "must have one column per example, as inputs have: "
             f"got {g.shape[1]} and {x.shape[1]} columns",
         )
     if not g.any():
@@ -296,14 +296,14 @@ def _drive(
 
 
 def _refuse(where: str, **arguments: object) -> None:
-    """Refuse what has no use there."""
+    """Raise an error for arguments that the network does not use."""
     for argument, value in arguments.items():
         if value is not None:
             raise value_error(argument, f"must be None: {where} has no use for it")
 
 
 def _per_layer(network: Network, argument: str, must_hold: str, arrays: Iterable[T]) -> list[T]:
-    """Return as many arrays as there are layers, or the only one of a recurrent network."""
+    """Return one array per layer, or the one array of a recurrent network."""
     count, allowed = network.depth, f"depth = {network.depth} arrays"
     if network.shares_weights:
         count, allowed = 1, "1 array, the same at every step"
@@ -326,7 +326,7 @@ def _matrix(argument: str, value: ArrayLike, shape: tuple[int, int], symbols: st
 def _columns(
     argument: str, value: ArrayLike, symbol: str, n: int, count: int | None = None
 ) -> Array:
-    """Return an array of `n` rows, of `count` columns or of any number."""
+    """Return an array of `n` rows and `count` columns, or any number of columns if it is None."""
     columns = _finite(argument, value)
     if columns.ndim == 1:
         columns = columns[:, np.newaxis]
@@ -342,5 +342,5 @@ def _columns(
 def _finite(argument: str, value: ArrayLike) -> Array:
     array = real_array(argument, value, "must be an array of real numbers")
     if not np.all(np.isfinite(array)):
-        raise value_error(argument, "must be finite, got NaN or infinity in it")
+        raise value_error(argument, "must be finite, got NaN or infinity")
     return array.copy()

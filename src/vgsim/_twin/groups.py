@@ -1,9 +1,10 @@
 """Equal examples under batch normalisation.
 
-Examples of which no unit is open are equal from there on, and the sum of their gradients alone goes
-further down. If all examples but one are equal, normalisation leaves next to nothing of that sum,
-while its terms are as large as any. So of every group of equal examples the last one, its leader,
-has the sum of the gradients in the place of its own, and the others their deviations from its mean.
+Examples with no open unit in a layer are equal in all later layers, and only the sum of their
+gradients affects the layers below. If all but one example are equal, normalisation makes this sum
+very small although its terms are not. Therefore each group of equal examples has a leader, its last
+example. The leader's column holds the sum of the gradients of the group, and the other columns hold
+their deviations from the mean of the group.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ __all__ = ["Groups"]
 
 
 class Groups:
-    """The groups of equal examples that a layer takes.
+    """The groups of equal examples among the inputs of a layer.
 
     Parameters
     ----------
     before : Groups or None
-        Those of the layer below.
+        The groups of the layer below, or None for the first layer.
 
     Examples
     --------
@@ -47,25 +48,25 @@ class Groups:
         self.before = before
 
     def find(self, x: Scaled) -> None:
-        """Group the examples that were equal before, and those that have become zero."""
+        """Group the examples that were equal in the layer below, and those with x = 0."""
         dead = np.flatnonzero(~np.any(x.mantissa, axis=0))
         self.leader = self.before.leader.copy() if self.before else np.arange(x.mantissa.shape[1])
         self.leader[dead] = dead.max(initial=0)
 
     @property
     def sizes(self) -> Array:
-        """How many examples are led by each: 0 if it is no leader."""
+        """The number of examples in the group of each leader; 0 for other examples."""
         return np.bincount(self.leader, minlength=self.leader.size).astype(float)
 
     def __bool__(self) -> bool:
         return bool(np.any(self.sizes != 1))
 
     def equalised(self, u: Scaled) -> Scaled:
-        """All of a group as its leader."""
+        """Every example replaced by its leader."""
         return Scaled(u.mantissa[:, self.leader], u.exponent[self.leader])
 
     def leaders_alone(self, x: Scaled) -> Scaled:
-        """Set the others to zero."""
+        """Set the columns of all but the leaders to zero."""
         return Scaled(np.where(self.sizes > 0, x.mantissa, 0.0), x.exponent)
 
     def gather(self, g: Scaled) -> Scaled:
@@ -89,7 +90,7 @@ class Groups:
         return _joined(columns)
 
     def _groups(self) -> list[tuple[int, list[int]]]:
-        """Leaders of others, and the others."""
+        """List the groups of at least two examples: the leader, and the other examples."""
         return [
             (c, [int(b) for b in np.flatnonzero(self.leader == c) if b != c])
             for c in np.flatnonzero(self.sizes > 1).tolist()

@@ -1,7 +1,7 @@
 """The kinds of layers, forward and backward: the formulas of the networks that vgsim simulates.
 
-Calling a layer on the states X_0 … X_{l-1} below it gives X_l. Its `back` takes G_l = ∂L/∂X_l and
-gives the parts of which the gradients below are the sums.
+A layer, called with the states X_0 … X_{l-1} below it, returns X_l. Its method `back` takes
+G_l = ∂L/∂X_l and returns the terms that it contributes to the gradients below.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ __all__ = [
 ]
 
 States = Sequence[Scaled]
-Parts = list[tuple[int, Scaled]]  # parts of gradients, each with how many layers down it arrives
-SATURATED = 0.05  # of the steepest slope: below it a unit counts as saturated
+Parts = list[tuple[int, Scaled]]  # terms of gradients, and how many layers down they belong
+SATURATED = 0.05  # fraction of the steepest slope below which a unit counts as saturated
 ODD = ("tanh", "erf", "softsign", "hard_tanh")
 LINEAR, SIGMOID = Activation("linear"), Activation("sigmoid")
 
 
 class Matrix(Protocol):
-    """Weights, known by their products with columns."""
+    """A weight matrix, used in products with columns only."""
 
     def __matmul__(self, columns: Scaled, /) -> Scaled:
         """W X."""
@@ -51,7 +51,7 @@ class Matrix(Protocol):
 class Affine:
     """H = W X + b."""
 
-    groups: Groups | None = None  # of equal examples, under batch normalisation
+    groups: Groups | None = None  # of equal examples under batch normalisation
 
     def __init__(self, W: Matrix, b: Scaled | None) -> None:
         self.W, self.b = W, b
@@ -106,9 +106,9 @@ class Nonlinearity:
 class Layer:
     """X_l = φ(norm(W X_{l-1} + b))."""
 
-    below: Along | None = None  # G_{l-1} · X_{l-1}, if it is known by the normalisation alone
-    above: Along | None = None  # D · Ĥ, of φ of degree one
-    is_pair = False  # of two units, below a wider layer
+    below: Along | None = None  # G_{l-1} · X_{l-1}, if the normalisation determines it
+    above: Along | None = None  # D · Ĥ = G_l · X_l, if φ is of degree one
+    is_pair = False  # whether the layer has two units and the next one is wider
     is_last = False
 
     def __init__(
@@ -121,11 +121,11 @@ class Layer:
         return self.phi(self.norm(self.affine(below[-1])))
 
     def back(self, g: Scaled) -> Parts:
-        """Parts of the gradients below, given G_l."""
+        """Terms of the gradients below, given G_l."""
         return [(1, self._through_weights(self._through_norm(self._through_phi(g))))]
 
     def _through_phi(self, g: Scaled) -> Scaled:
-        """Gradient by what φ takes."""
+        """Gradient with respect to the argument of φ, given G_l."""
         d = self.phi.back(g)
         if self.above and self.is_pair:
             return self.above.of_pairs(d, self.phi.phi, self.phi.h)
@@ -139,7 +139,7 @@ class Layer:
         return below
 
     def _through_norm(self, d: Scaled) -> Scaled:
-        """∂L/∂(what is normalised), given d = ∂L/∂Ĥ."""
+        """Gradient with respect to the input of the normalisation, given d = ∂L/∂Ĥ."""
         if self.below and isinstance(self.norm, Normalisation):
             of_degree_one = self.phi.phi.slope_below_zero is not None
             above = self.above if of_degree_one and not isinstance(self, PostActivated) else None
@@ -158,7 +158,7 @@ class PreActivated(Layer):
         return self.affine(self.phi(self.norm(below[-1])))
 
     def back(self, g: Scaled) -> Parts:
-        """Parts of the gradients below, given G_l."""
+        """Terms of the gradients below, given G_l."""
         return [(1, self._through_norm(self._through_phi(self.affine.back(g))))]
 
 
@@ -174,7 +174,7 @@ class PostActivated(Layer):
         return self.phi(self.s * below[-self.every] + self.c * self.norm(self.affine(below[-1])))
 
     def back(self, g: Scaled) -> Parts:
-        """Parts of the gradients below, given G_l."""
+        """Terms of the gradients below, given G_l."""
         d = self._through_phi(g)
         return [
             (self.every, self.s * d),
@@ -183,7 +183,7 @@ class PostActivated(Layer):
 
 
 class Skip(Layer):
-    """X_l = s X_{l-every} + c F, with F what a layer of another kind gives."""
+    """X_l = s X_{l-every} + c F, with F the output of another layer."""
 
     def __init__(self, layer: Layer, every: int, s: float, c: float) -> None:
         super().__init__(layer.affine, layer.norm, layer.phi)
@@ -194,12 +194,12 @@ class Skip(Layer):
         return self.s * below[-self.every] + self.c * self.layer(below)
 
     def back(self, g: Scaled) -> Parts:
-        """Parts of the gradients below, given G_l."""
+        """Terms of the gradients below, given G_l."""
         return [*self.layer.back(self.c * g), (self.every, self.s * g)]
 
 
 class Gated(Layer):
-    """X_l = T ∘ Y + (1 - T) ∘ X_{l-1}, Y what a plain layer gives, T = σ(W_T X_{l-1} + b_T)."""
+    """X_l = T ∘ Y + (1 - T) ∘ X_{l-1}, with Y of a plain layer and T = σ(W_T X_{l-1} + b_T)."""
 
     def __init__(self, layer: Layer, gate: Affine) -> None:
         super().__init__(layer.affine, layer.norm, layer.phi)
@@ -216,7 +216,7 @@ class Gated(Layer):
         return self.open * y + self.shut * x
 
     def back(self, g: Scaled) -> Parts:
-        """Parts of the gradients below, given G_l."""
+        """Terms of the gradients below, given G_l."""
         through_gate = self.gate.back(self.sigmoid.back(self.difference * g))
         return [*super().back(self.open * g), (1, through_gate), (1, self.shut * g)]
 
@@ -227,7 +227,7 @@ def mlp_layers(
     biases: Sequence[Scaled | None],
     gate_weights: Sequence[Matrix] | None,
 ) -> list[Layer]:
-    """Return the layers 1 … D of an MLP; every bias is a column."""
+    """Return the layers 1 … D of an MLP. Biases are given as columns."""
     residual, highway = network.residual, network.highway
     style = residual.style if residual else None
     layers = []
@@ -236,7 +236,7 @@ def mlp_layers(
         bare = ends_block and style == "linear"
         norm = None if bare else network.norm
         if norm == "batch" and style != "pre":
-            b = None  # the mean takes it away, exactly
+            b = None  # subtracting the mean cancels it exactly
         layer = (PreActivated if style == "pre" else Layer)(
             Affine(W, b),
             normalisation(norm, network.norm_eps),
@@ -255,7 +255,7 @@ def mlp_layers(
 
 
 def _link(network: Network, layers: Sequence[Layer]) -> None:
-    """Find the layers of which the input goes nowhere else and is normalised."""
+    """Set `groups`, `below`, `above` and `is_pair` of the layers of normalised networks."""
     if network.clip and network.clip.by == "value":
         return
     if network.norm == "batch" and not (network.residual or network.highway):
@@ -287,7 +287,7 @@ def _link(network: Network, layers: Sequence[Layer]) -> None:
 def rnn_layers(
     network: Network, W: Matrix, b: Scaled | None, U: Matrix | None, drive: Iterable[Scaled]
 ) -> list[Layer]:
-    """Return the steps 1 … D of a recurrent network: layers with one W, and biases U s_t + b."""
+    """Return the steps 1 … D of a recurrent network: layers with one W and biases U s_t + b."""
     terms: Iterable[Scaled | None] = [b] * network.depth
     if U is not None:
         terms = [U @ s_t if b is None else U @ s_t + b for s_t in drive]
@@ -307,7 +307,7 @@ def forward(layers: Iterable[Layer], x: Scaled) -> list[Scaled]:
 def backward(
     layers: Sequence[Layer], g: Scaled, clip: Clip | None
 ) -> tuple[list[Scaled], list[float]]:
-    """Return G_0 … G_D, each clipped as it arrives, and the fractions of them that were."""
+    """Return the clipped G_0 … G_D and the fractions of their entries that were clipped."""
     gradients, fractions = [g], [0.0]
     arrived: dict[int, Scaled] = {}
     for l in range(len(layers), 0, -1):

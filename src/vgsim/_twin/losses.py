@@ -1,4 +1,4 @@
-"""The gradient G_D = ∂L/∂X_D by the outputs, for every loss, at any scale of the outputs."""
+"""The output gradient G_D = ∂L/∂X_D of every loss, for outputs of any scale."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ __all__ = ["cross_entropy_gradient", "output_gradient"]
 
 
 def output_gradient(loss: str, outputs: Scaled, draws: Draws, depth: int) -> Scaled:
-    """G_D of one sample, whose outputs X_D are (n_D, B).
+    """G_D of one sample with outputs X_D of shape (n_D, B).
 
     "linear": i.i.d. N(0, 1). "mse": X_D - T, with targets T i.i.d. N(0, 1). "cross_entropy":
-    softmax(X_D) less 1 at a uniformly random class of every example.
+    softmax(X_D) - Y, with Y the one-hot vectors of uniformly random classes.
     """
     n, B = outputs.mantissa.shape
     if loss == "linear":
@@ -26,10 +26,11 @@ def output_gradient(loss: str, outputs: Scaled, draws: Draws, depth: int) -> Sca
 
 
 def cross_entropy_gradient(logits: Scaled, classes: NDArray[np.int64]) -> Scaled:
-    """softmax(logits) - 1 at the class, column by column; it does not vanish by saturation.
+    """softmax(logits) - Y, with Y the one-hot classes, without underflow by saturation.
 
-    With a the largest logit but that of the class y, every p_j with j ≠ y is exp(z_j - a) times
-    a common factor, 1/(Σ_{j≠y} exp(z_j - a) + exp(z_y - a)), and the gradient at y is -Σ_{j≠y} p_j.
+    In each column, let y be the class and a the largest logit except that of y. Each p_j with j ≠ y
+    is exp(z_j - a) times a common factor, 1/(Σ_{j≠y} exp(z_j - a) + exp(z_y - a)), and the gradient
+    at y is -Σ_{j≠y} p_j.
 
     Examples
     --------

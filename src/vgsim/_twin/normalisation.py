@@ -1,4 +1,4 @@
-"""Batch, layer and RMS normalisation, forward and backward, at any scale of what they normalise."""
+"""Batch, layer and RMS normalisation, forward and backward, for inputs of any scale."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class Unnormalised:
 
 
 class Normalisation:
-    """Ĥ = C/√(v + ε), C the deviations of a group from its mean, v their mean square.
+    """Ĥ = C/√(v + ε), with C the deviations of a group from its mean and v their mean square.
 
-    A group is the units of an example ("layer"), or a unit's values over the batch ("batch"). In
-    "rms" it is the units of an example and C = H, uncentred.
+    A group consists of the units of one example ("layer"), or of the values of one unit over the
+    batch ("batch"). In "rms" it consists of the units of one example, and C = H without centring.
     """
 
     def __init__(self, kind: str, eps: float) -> None:
@@ -43,7 +43,7 @@ class Normalisation:
         v = shifted(np.mean(C.mantissa**2, axis=0), 2 * (C.exponent - k))
         self.v_eps = v + shifted(self.eps, -2 * k)
         normal = C.mantissa / np.sqrt(self.v_eps)
-        if len(normal) - self.centred == 1:  # |ĥ| < 1, and rounding must not shut a hard tanh
+        if len(normal) - self.centred == 1:  # |ĥ| < 1 after rounding too: hard_tanh'(±1) = 0
             limit = shifted(BELOW_ONE, k - C.exponent)
             normal = np.minimum(np.maximum(normal, -limit), limit)
         self.h = self._groups(scaled(normal, C.exponent - k))
@@ -55,10 +55,11 @@ class Normalisation:
         return scaled((self.eps / self.v_eps)[np.newaxis], -2 * self.k)
 
     def back(self, d: Scaled, groups: Groups | None = None) -> Scaled:
-        """∂L/∂H, given d = ∂L/∂Ĥ; or the sums and deviations of equal examples, given theirs.
+        """∂L/∂H, given d = ∂L/∂Ĥ; both as sums and deviations if `groups` is given.
 
-        The part of d - mean(d) along C is shrunk by ε/(v + ε), the part across C is not, and both
-        are divided by √(v + ε). With one degree of freedom nothing is across.
+        The component of d - mean(d) along C is multiplied by ε/(v + ε), and then both this and the
+        component orthogonal to C are divided by √(v + ε). With one degree of freedom the orthogonal
+        component is zero.
         """
         if groups is None:
             return self._groups(self._back(self._groups(d), self.c.mantissa))
@@ -69,25 +70,25 @@ class Normalisation:
             part = transposed(Scaled(d.mantissa[:, columns], d.exponent[columns]))
             if columns is leads:
                 part = self._back(part, self.c.mantissa[leads], sizes[leads, np.newaxis])
-            else:  # deviations are across
+            else:  # deviations are orthogonal to C
                 part = scaled(part.mantissa / np.sqrt(self.v_eps), part.exponent - self.k)
             back = transposed(part)
             result[:, columns], exponent[columns] = back.mantissa, back.exponent
         return Scaled(result, exponent)
 
     def _back(self, d: Scaled, C: Array, sizes: Array | float = 1.0) -> Scaled:
-        """∂L/∂H by groups; each of C stands for `sizes` of its kind, and d is a sum over them."""
+        """∂L/∂H of each group; row i of C stands for sizes[i] equal rows, and d_i is their sum."""
         d = self._deviations(d, sizes)
         freedom = len(C) - self.centred
         along = d.mantissa if freedom == 1 else _part_along(C, d.mantissa, sizes)
         rest = d.mantissa - along
-        across = scaled(rest - _part_along(C, rest, sizes), d.exponent)  # exact beside its own size
+        across = scaled(rest - _part_along(C, rest, sizes), d.exponent)  # subtracted twice
         shrunk = scaled(along * (self.eps / self.v_eps), d.exponent - 2 * self.k)
         total = across + shrunk
         return scaled(total.mantissa / np.sqrt(self.v_eps), total.exponent - self.k)
 
     def _groups(self, a: Scaled) -> Scaled:
-        """Bring the groups into the columns, and back."""
+        """Return `a` with the groups as columns, or a result with the examples as columns again."""
         return transposed(a) if self.over_batch else a
 
     def _deviations(self, a: Scaled, sizes: Array | float = 1.0) -> Scaled:
@@ -95,18 +96,18 @@ class Normalisation:
         if not self.centred:
             return a
         deviations, count = a.mantissa, np.sum(sizes * np.ones((len(a.mantissa), 1)))
-        for _ in range(2):  # exact beside their own size
+        for _ in range(2):  # the second time removes the rounding error of the first
             deviations = deviations - sizes * (np.sum(deviations, axis=0) / count)
         return scaled(deviations, a.exponent)
 
 
 def _part_along(C: Array, d: Array, sizes: Array | float) -> Array:
-    """Project every column of d on that of C."""
+    """Project every column of d onto that of C."""
     square = np.sum(sizes * C * C, axis=0)
     factor = np.sum(C * d, axis=0) / np.where(square > 0, square, 1.0)
     return np.asarray(sizes * C * factor)
 
 
 def normalisation(kind: str | None, eps: float) -> Normalisation | Unnormalised:
-    """Return the normalisation of that name, or none."""
+    """Return the normalisation `kind`, or the identity for None."""
     return Unnormalised() if kind is None else Normalisation(kind, eps)

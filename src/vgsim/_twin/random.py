@@ -6,10 +6,11 @@ A block b of a stream has the counter
 
     (b, layer, index & 0xffffffff, stream << 24 | index >> 32)
 
-Normals are Box and Muller's, with an angle in (0, π/4) and the octant from three further bits.
-Their resolution and tail depend on the dtype: float32 takes the radius from 31 bits and reaches
-6.66 standard deviations, float64 from 52 bits and reaches 8.57. Arithmetic here is in float64
-after the last rounding that the law prescribes, so kernels agree to rounding, not to the bit.
+Normals are drawn by Box-Muller, with an angle in (0, π/4) and the octant from three more bits.
+Their resolution and largest value depend on the dtype: in float32 the radius has 31 bits and
+reaches 6.66 standard deviations, in float64 it has 52 bits and reaches 8.57. After the roundings
+that belong to the definition this module computes in float64, so it agrees with the kernels up to
+rounding.
 """
 
 from __future__ import annotations
@@ -77,13 +78,13 @@ def words(key: Any, stream: str | int, layer: int, index: int, count: int) -> UI
     key : array_like of uint32, (2,)
         See :func:`network_key`.
     stream : str or int
-        A name or number out of `STREAMS`.
+        A name or number in `STREAMS`.
     layer : int
         From 0 to 2**32 - 1.
     index : int
         Index of the sample, from 0 to 2**56 - 1.
     count : int
-        Not negative; up to 2**32 blocks, of 4 words each.
+        From 0 to 4 * 2**32: at most 2**32 blocks of 4 words.
 
     Returns
     -------
@@ -92,7 +93,7 @@ def words(key: Any, stream: str | int, layer: int, index: int, count: int) -> UI
     Raises
     ------
     ValueError
-        If the stream is unknown or a number out of range.
+        If the stream is unknown or another argument is out of range.
 
     Examples
     --------
@@ -106,14 +107,16 @@ def words(key: Any, stream: str | int, layer: int, index: int, count: int) -> UI
 def normals(
     key: Any, stream: str | int, layer: int, index: int, count: int, dtype: DTypeLike
 ) -> Floats:
-    """Draw the first `count` standard normals of a stream: 4 a block in float32, 2 in float64.
+    """Draw the first `count` standard normals of a stream.
+
+    A block gives 4 normals in float32 and 2 in float64.
 
     Parameters
     ----------
     key, stream, layer, index, count
-        As of :func:`words`.
+        As in :func:`words`.
     dtype : {"float32", "float64"}
-        Whose law; the result is always float64.
+        The dtype of the kernels whose normals these are; the result is always float64.
 
     Returns
     -------
@@ -121,8 +124,8 @@ def normals(
 
     Notes
     -----
-    A pair is r(c, s) with r = √(-2 ln u) and (c, s) the cosine and sine of an angle in (0, π/4),
-    swapped and signed by three bits of their own. G. E. P. Box and M. E. Muller, 1958.
+    A pair is r (c, s) with r = √(-2 ln u) and (c, s) the cosine and sine of an angle in (0, π/4);
+    three separate bits swap c and s and set their signs. G. E. P. Box and M. E. Muller, 1958.
 
     Examples
     --------
@@ -155,10 +158,10 @@ def normals(
 def uniforms(
     key: Any, stream: str | int, layer: int, index: int, count: int, dtype: DTypeLike
 ) -> Floats:
-    """Draw the first `count` uniforms on (-1, 1) of a stream, 4 a block in either dtype.
+    """Draw the first `count` uniforms on (-1, 1) of a stream, 4 per block in either dtype.
 
-    Midpoints of 2**24 equal cells in float32, of 2**32 in float64: symmetric about 0, and never
-    0 or ±1. Parameters as of :func:`normals`.
+    The values are the midpoints of 2**24 equal cells in float32, of 2**32 in float64: symmetric
+    about 0, and never 0 or ±1. Parameters as in :func:`normals`.
 
     Returns
     -------
@@ -179,10 +182,10 @@ def uniforms(
 def truncated_normals(
     key: Any, stream: str | int, layer: int, index: int, count: int, dtype: DTypeLike
 ) -> Floats:
-    """Draw the first `count` standard normals conditioned on |z| < 2, 4 a block in either dtype.
+    """Draw the first `count` standard normals conditioned on |z| < 2.
 
-    z = Φ⁻¹((1 + v erf √2)/2) of the uniform v on (-1, 1): standard deviation 0.87962566103423978.
-    Parameters as of :func:`normals`.
+    z = Φ⁻¹((1 + v erf √2)/2) with v uniform on (-1, 1); its standard deviation is
+    0.87962566103423978. A block gives 4 values in either dtype. Parameters as in :func:`normals`.
 
     Returns
     -------

@@ -1,8 +1,8 @@
-"""One simulated sample again, as explicit weights.
+"""One simulated sample as explicit weights.
 
-The dense engine draws its weight matrices, so here they are simply drawn. The matrix-free engine
-draws only the products of each matrix; the rest of the matrix is drawn here, from a stream of its
-own, so that the matrix has its law and exactly these products.
+For the dense engine the weight matrices are drawn again. For the matrix-free engine, which draws
+only the products of each matrix, the products are drawn again, and then the matrix conditioned on
+its products, with random numbers of a separate stream.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Conditional = ConditionalGaussian | ConditionalHaar
 
 @dataclass(frozen=True, eq=False)
 class Replay:
-    """What :func:`replay` returns: one sample as arrays, all float64.
+    """The result of :func:`replay`: one sample as float64 arrays.
 
     Attributes
     ----------
@@ -42,14 +42,14 @@ class Replay:
     inputs : ndarray, (n_0, B)
         X_0.
     weights : list of ndarray
-        W_1 … W_D, of shape (n_l, n_{l-1}); of an RNN [W], (n, n).
+        W_1 … W_D, of shape (n_l, n_{l-1}). For an RNN: [W], of shape (n, n).
     biases : list of ndarray
-        b_1 … b_D, of shape (n_l,), zeros where the network has none; of an RNN [b].
+        b_1 … b_D, of shape (n_l,); zeros if the network has no biases. For an RNN: [b].
     output_gradient : ndarray, (n_D, B)
-        G_D = ∂L/∂X_D. Where cross-entropy is saturated beyond the range of float64, it is 0 here,
-        though not in :func:`simulate`.
+        G_D = ∂L/∂X_D. A cross-entropy gradient below the range of float64 is 0 here, but not in
+        :func:`simulate`.
     gate_weights : list of ndarray or None
-        Highway networks: the gates' matrices W_T, one a layer, of shape (n_l, n_{l-1}).
+        Highway networks: the matrices W_T of the gates, one per layer, of shape (n_l, n_{l-1}).
     input_weights : ndarray or None
         RNN: U, (n, n).
     drive : ndarray or None
@@ -83,16 +83,16 @@ class Replay:
     def to_torch(self) -> torch.nn.Module:
         """Build a PyTorch module in float64 with these weights and biases.
 
-        Needs the package torch, which is imported here only.
+        Requires the package torch.
 
         Returns
         -------
         torch.nn.Module
-            As ever in PyTorch, examples are rows: it takes (B, n_0) and gives (B, n_D). A plain
-            MLP is a ``Sequential`` of ``Linear`` layers, without bias if the network has none, each
-            followed by the activation. After a forward pass its attribute ``states`` is the list of
-            X_0 … X_D, by which ``torch.autograd.grad`` gives the gradients G_l, clipped if the
-            network has `clip`.
+            A module from inputs (B, n_0) to outputs (B, n_D), with examples as rows. A plain MLP is
+            a ``Sequential`` of ``Linear`` layers, without bias if the network has none, each
+            followed by the activation. After a forward pass the attribute ``states`` is the list
+            X_0 … X_D. ``torch.autograd.grad`` with respect to ``states`` gives the gradients G_l,
+            clipped if the network has `clip`.
 
         Raises
         ------
@@ -134,22 +134,22 @@ def replay(
     engine: str = "auto",
     dtype: DTypeLike = "float32",
 ) -> Replay:
-    """Turn one simulated sample into the explicit network that it is.
+    """Return one simulated sample as explicit weights, biases, inputs and output gradient.
 
     :func:`evaluate`, or PyTorch's autograd on :meth:`Replay.to_torch`, then gives the numbers that
-    :func:`simulate` recorded at this index: to rounding, where rounding errors do not grow with
-    depth as they do in a chaotic network, and where no input of a batch depends on the others to
-    rounding (docs/law.md, section 11).
+    :func:`simulate` recorded at this index, up to rounding. The exceptions are networks in which
+    rounding errors grow with depth, such as chaotic ones, and batches with inputs that are linearly
+    dependent up to rounding (docs/law.md, section 11).
 
     Parameters
     ----------
     network : MLP or RNN
     seed : int, default 0
-        As given to :func:`simulate`; its provenance has it.
+        As given to :func:`simulate`; it is part of the provenance of the samples.
     index : int, default 0
-        Which sample, from 0 to 2**56 - 1.
+        Index of the sample, from 0 to 2**56 - 1.
     batch_size, inputs, loss, engine, dtype
-        As given to :func:`simulate`: a sample depends on them.
+        As given to :func:`simulate`; the sample depends on them.
 
     Returns
     -------
@@ -160,23 +160,23 @@ def replay(
     TypeError, ValueError
         If an argument is of the wrong type or out of range.
     MemoryError
-        If the weights would not fit.
+        If the weights would not fit in memory.
 
     Notes
     -----
     With Q and Q_g the orthonormalised columns of X_{l-1} and Δ_l = ∂L/∂H_l, the matrix-free engine
-    draws the Gaussian products Z = W Q / s and N = Wᵀ Q_g / s, of which it uses (I - Q Qᵀ) N alone.
+    draws the Gaussian products Z = W Q / s and N = Wᵀ Q_g / s; of N it uses only (I - Q Qᵀ) N.
     With M a Gaussian matrix,
 
         W = s [Z Qᵀ + (Q_g Nᵀ + (I - Q_g Q_gᵀ) M) (I - Q Qᵀ)]
 
-    has independent entries N(0, s²) and exactly these products. Its last term is scaled to the norm
-    that entered ‖W‖ in "update_ratio". Orthogonal weights are γ O, where
+    has independent entries N(0, s²) and exactly these products. The term with M is scaled to the
+    norm that is part of ‖W‖ in "update_ratio". Orthogonal weights are γ O, where
 
         O = Z_u Qᵀ + Q_g Fᵀ + A O' Bᵀ
 
-    with Z_u = O Q, with Q_g made of what Δ_l has across Z_u, with F = Oᵀ Q_g, with A and B bases of
-    the orthogonal complements of [Z_u, Q_g] and [Q, F], and with O' a random orthogonal matrix.
+    with Z_u = O Q, Q_g the orthonormalised component of Δ_l orthogonal to Z_u, F = Oᵀ Q_g, A and B
+    bases of the orthogonal complements of [Z_u, Q_g] and [Q, F], and O' a random orthogonal matrix.
 
     Examples
     --------
@@ -217,7 +217,7 @@ def replay(
 
 
 def _dense(network: Network, draw: Draws, X: Array, loss: str) -> Replay:
-    """Draw an MLP by its matrices."""
+    """Draw an MLP of the dense engine."""
 
     def matrices(stream: str) -> list[Array]:
         law, widths = network.init.distribution, network.widths
@@ -234,7 +234,7 @@ def _dense(network: Network, draw: Draws, X: Array, loss: str) -> Replay:
 
 
 def _matrix_free(network: Network, draw: Draws, X: Array, loss: str) -> Replay:
-    """Draw an MLP by the products of its matrices, then the matrices given their products."""
+    """Draw the products of the matrices of an MLP, then the matrices given their products."""
     layers_and_stds = list(enumerate(network.weight_stds.tolist(), start=1))
     B = X.shape[1]
     W = [_conditional(network, draw, l, s, B, "") for l, s in layers_and_stds]
@@ -253,7 +253,7 @@ def _matrix_free(network: Network, draw: Draws, X: Array, loss: str) -> Replay:
 def _conditional(
     network: Network, draw: Draws, l: int, s: float, B: int, prefix: str
 ) -> Conditional:
-    """W_l, or its gate's matrix, as it is before it has been multiplied."""
+    """W_l, or W_T of its gate, before it has been multiplied."""
     n, m = network.width_at(l), network.width_at(l - 1)
     epsilon = float(np.finfo(draw.dtype).eps)
     if network.init.distribution == "orthogonal":
@@ -265,7 +265,7 @@ def _conditional(
 
 
 def _explicit(A: Conditional, draw: Draws, l: int, prefix: str) -> Array:
-    """Return a matrix given its products; the norm of W_l itself is part of the sample."""
+    """Return a matrix given its products; W_l has the norm that was recorded in the sample."""
     rest = draw.rest(prefix + "replay_rest", l, *A.rest_shape)
     if isinstance(A, ConditionalHaar):
         return A.explicit(rest)
@@ -324,7 +324,7 @@ def _plain(G: Scaled) -> Array:
 
 
 def _require_memory(network: Network, B: int, engine: str) -> None:
-    """Refuse a replay of which the arrays would not fit."""
+    """Raise an error if the arrays of a replay would not fit in memory."""
     widths = network.width_array.astype(np.float64)
     sizes = widths[1:] * widths[:-1]
     if network.shares_weights:

@@ -1,10 +1,10 @@
-"""Arrays that neither underflow nor overflow: float64 mantissas and binary exponents beside them.
+"""Arrays that neither underflow nor overflow: float64 mantissas with binary exponents.
 
-A gradient that crosses 100,000 sigmoid layers has a norm near 10^-130,000, but its direction and
-its logarithm are perfectly ordinary. So it is carried as mantissa · 2^exponent, the largest
-component in [1/2, 1). Every column of a batch, an example, has an exponent of its own: one that is
-2^-2000 of another still has its own gradient. A weight matrix has one exponent altogether.
-The exponents saturate where the kernels' do.
+After 100,000 sigmoid layers a gradient has a norm near 10^-130,000, but its direction and its
+logarithm are ordinary numbers. So it is stored as mantissa · 2^exponent with the largest component
+of the mantissa in [1/2, 1). Each column of a batch, that is each example, has its own exponent, so
+that columns of very different norms keep their accuracy. A weight matrix has one exponent.
+Exponents saturate at the same limit as in the kernels.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ __all__ = [
 Array = NDArray[np.float64]
 LOG10_2 = math.log10(2.0)
 LN_2 = math.log(2.0)
-MODERATE = 500  # within 2^±500 an activation is evaluated in plain float64, beyond by its slopes
-EXPONENT_LIMIT = 2**30 - 256  # the kernels': the sum of two exponents fits 32 bits
-TINY = -900  # where all of a column is below 2^TINY, its tail is evaluated by logarithms
+MODERATE = 500  # φ is evaluated in plain float64 within 2^±500, beyond by its slopes
+EXPONENT_LIMIT = 2**30 - 256  # as in the kernels: the sum of two exponents fits in 32 bits
+TINY = -900  # columns below 2^TINY are evaluated by logarithms
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,8 @@ class Scaled:
     mantissa
         (n, B), or (n,) for a single column.
     exponent
-        Integers, one a column, of shape (B,) or (); in a matrix one altogether, of shape (). That
-        of zeros is the lowest.
+        Integers, one per column, of shape (B,) or (); a single one for a matrix, of shape (). The
+        exponent of zeros is -EXPONENT_LIMIT.
     """
 
     mantissa: Array
@@ -70,29 +70,29 @@ class Scaled:
         return scaled(mantissa * self.mantissa, self.exponent + exponent)
 
     def __matmul__(self, columns: Scaled) -> Scaled:
-        """Multiply a matrix and columns."""
+        """Multiply a matrix by columns."""
         return scaled(self.mantissa @ columns.mantissa, self.exponent + columns.exponent)
 
     @property
     def T(self) -> Scaled:
-        """The transpose of a matrix; for that of columns see `transposed`."""
+        """The transpose of a matrix; `transposed` is that of columns."""
         return Scaled(self.mantissa.T, self.exponent)
 
     @property
     def norm(self) -> tuple[float, int]:
-        """(size, e): the Euclidean (Frobenius) norm of the whole is size · 2^e, size ≥ 1/2 or 0."""
+        """(size, e): the Frobenius norm of the array is size · 2^e, with size ≥ 1/2 or 0."""
         e = int(np.max(self.exponent))
         return float(np.linalg.norm(shifted(self.mantissa, self.exponent - e))), e
 
     @property
     def log10_norm(self) -> float:
-        """log10 of the norm of the whole; -inf for zero."""
+        """log10 of the Frobenius norm; -inf for zero."""
         size, e = self.norm
         return math.log10(size) + e * LOG10_2 if size > 0 else -math.inf
 
     @property
     def clipped(self) -> Array:
-        """The array in plain float64: components cut at ±2^500, exponents at -500."""
+        """The array in plain float64: components clipped to ±2^500, exponents to at least -500."""
         with np.errstate(over="ignore"):
             plain = shifted(self.mantissa, np.maximum(self.exponent, -MODERATE))
         cut: Array = _within(2.0**MODERATE, plain)
@@ -100,7 +100,7 @@ class Scaled:
 
     @property
     def log_cut(self) -> Array:
-        """Natural logarithm, at least 0, of the factors by which `clipped` cut components."""
+        """Natural logarithms, at least 0, of the factors by which `clipped` reduces components."""
         with np.errstate(divide="ignore"):
             log2 = np.log2(np.abs(self.mantissa)) + (self.exponent - MODERATE)
         log: Array = np.maximum(LN_2 * log2, 0.0)
@@ -108,9 +108,9 @@ class Scaled:
 
 
 def scaled(values: Array, exponent: Any = 0, *, axis: int | None = 0) -> Scaled:
-    """``values * 2.0**exponent``, the largest component of every column brought into [1/2, 1).
+    """``values * 2.0**exponent``, with the largest mantissa of every column in [1/2, 1).
 
-    With ``axis=None``, the largest of all: a matrix.
+    With ``axis=None`` the largest mantissa of the whole array is in [1/2, 1), as for a matrix.
     """
     largest, shift = np.frexp(np.abs(values).max(axis=axis))
     exponent = _within(EXPONENT_LIMIT, exponent + shift.astype(np.int64))
@@ -124,7 +124,7 @@ def shifted(values: Array | float, exponent: Any) -> Array:
 
 
 def transposed(a: Scaled) -> Scaled:
-    """Transpose columns: what were rows get an exponent each."""
+    """Transpose columns: each row becomes a column with its own exponent."""
     mantissa, exponent = (array.T for array in np.frexp(a.mantissa))
     exponent = np.where(mantissa != 0, exponent + a.exponent[:, np.newaxis], -EXPONENT_LIMIT)
     common = np.max(exponent, axis=0)
@@ -132,9 +132,9 @@ def transposed(a: Scaled) -> Scaled:
 
 
 def outer(a: Scaled, b: Scaled) -> Scaled:
-    """Multiply to the matrix a bᵀ, the sum over the columns of both.
+    """Return the matrix a bᵀ, a sum over the columns of both.
 
-    If they cancel to the last bit, one element is what rounding may have left of them.
+    If the terms cancel to exactly 0, one element is set to the size of their rounding error.
     """
     some = np.any(a.mantissa, axis=0) & np.any(b.mantissa, axis=0)
     exponent = np.where(some, a.exponent + b.exponent, -2 * EXPONENT_LIMIT)
@@ -147,7 +147,7 @@ def outer(a: Scaled, b: Scaled) -> Scaled:
 
 
 def activated(activation: Activation, h: Scaled) -> Scaled:
-    """φ(h): beyond 2^±500 by its slopes at zero and at infinity, where they are not flat."""
+    """φ(h). Beyond 2^±500 it is h times the slope of φ at zero or infinity, if that is not 0."""
     law, t = ACTIVATIONS[activation.name], h.clipped
     plain = activation.value(t)
     value = scaled(plain)
@@ -181,7 +181,7 @@ def backpropagated(activation: Activation, h: Scaled, g: Scaled) -> Scaled:
 
 
 def _by_logarithms(values: Array, tail: Tail, factor: Scaled) -> Scaled:
-    """Multiply values ∘ factor, with (sign, ln |value|) from `tail` where a value underflowed."""
+    """Return values ∘ factor; where a value underflowed, `tail` gives its sign and logarithm."""
     with np.errstate(divide="ignore"):
         underflowed = np.abs(values) < 2.0 ** (TINY - 50)
         log2 = np.where(underflowed, tail[1] / LN_2, np.log2(np.abs(values)))
@@ -192,12 +192,12 @@ def _by_logarithms(values: Array, tail: Tail, factor: Scaled) -> Scaled:
 
 
 def _within(limit: float, values: Any) -> Any:
-    """Cut values to ±limit; np.clip takes three times as long."""
+    """Clip values to ±limit; np.clip takes three times as long."""
     return np.minimum(np.maximum(values, -limit), limit)
 
 
 def chosen(columns: Any, a: Scaled, b: Scaled) -> Scaled:
-    """Take the columns of `a` where `columns` is true, those of `b` elsewhere."""
+    """Return the columns of `a` where `columns` is true, and those of `b` elsewhere."""
     return Scaled(
         np.where(columns, a.mantissa, b.mantissa), np.where(columns, a.exponent, b.exponent)
     )

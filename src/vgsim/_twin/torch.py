@@ -1,4 +1,4 @@
-"""One network as a PyTorch module in float64, made of standard modules where there are any."""
+"""One network as a PyTorch module in float64, built from standard modules where they exist."""
 
 from __future__ import annotations
 
@@ -37,14 +37,15 @@ def module(
     network : MLP or RNN
         The architecture.
     weights, biases, gate_weights, input_weights, drive
-        As :func:`vgsim.evaluate` takes them. Biases that are zero are left out.
+        As in :func:`vgsim.evaluate`. Biases that are all zero are left out.
 
     Returns
     -------
     torch.nn.Module
-        It takes (B, n_0) and gives (B, n_D). Its attribute ``states`` is the list X_0 … X_D of the
-        last forward pass; by these ``torch.autograd.grad`` gives G_0 … G_D (by X_0 if the input
-        requires a gradient). Clipping acts in the backward pass, by hooks on these tensors.
+        A module from inputs (B, n_0) to outputs (B, n_D). Its attribute ``states`` is the list
+        X_0 … X_D of the last forward pass, and ``torch.autograd.grad`` with respect to it gives
+        G_0 … G_D (G_0 if the input requires a gradient). Hooks on these tensors clip the gradients
+        in the backward pass.
     """
     b = [None] * len(weights) if biases is None else biases
     built: nn.Module
@@ -68,23 +69,23 @@ class Residual(nn.Module):  # type: ignore[misc]
         self.block, self.skip, self.branch = block, skip, branch
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Give the states after the block."""
+        """Return the output of the block."""
         return self.skip * x + self.branch * self.block(x)
 
     def extra_repr(self) -> str:
-        """Show what PyTorch does not."""
+        """Show the constants in the repr."""
         return f"skip={self.skip}, branch={self.branch}"
 
 
 class Highway(nn.Module):  # type: ignore[misc]
-    """T y + (1 - T) x, y = layer(x), T = σ(gate(x))."""
+    """T y + (1 - T) x with y = layer(x) and T = σ(gate(x))."""
 
     def __init__(self, layer: nn.Module, gate: nn.Module) -> None:
         super().__init__()
         self.layer, self.gate = layer, gate
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Give the states after the layer."""
+        """Return the output of the layer."""
         h = self.gate(x)
         return torch.sigmoid(h) * self.layer(x) + torch.sigmoid(-h) * x
 
@@ -106,7 +107,7 @@ class Recurrent(nn.Module):  # type: ignore[misc]
         self.register_buffer("drive", drive)  # (steps, B, n)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Give x_steps."""
+        """Return x_steps."""
         for t in range(self.steps):
             h = self.recurrent(x)
             if self.input is not None:
@@ -115,12 +116,12 @@ class Recurrent(nn.Module):  # type: ignore[misc]
         return x
 
     def extra_repr(self) -> str:
-        """Show what PyTorch does not."""
+        """Show the constants in the repr."""
         return f"steps={self.steps}"
 
 
 class States(list[Any]):
-    """X_0 … X_D of the last forward pass, kept by hooks; copies and pickles are empty."""
+    """X_0 … X_D of the last forward pass, appended by hooks; copies and pickles are empty."""
 
     def __init__(self, clip: Clip | None, depth: int) -> None:
         self.clip, self.depth = clip, depth
@@ -129,16 +130,16 @@ class States(list[Any]):
         return States, (self.clip, self.depth)
 
     def begin(self, _: nn.Module, inputs: tuple[torch.Tensor]) -> torch.Tensor:
-        """Keep X_0, and return what the layers above take in its place."""
+        """Append X_0, and return the tensor that the layers above use."""
         self.clear()
         return self.keep(inputs[0].view_as(inputs[0]))
 
     def append_output(self, _: nn.Module, inputs: object, output: torch.Tensor) -> torch.Tensor:
-        """Keep X_l, and return what the layers above take in its place."""
+        """Append X_l, and return the tensor that the layers above use."""
         return self.keep(output)
 
     def keep(self, x: torch.Tensor) -> torch.Tensor:
-        """Keep x and return it, or a view by which the gradient of x arrives clipped."""
+        """Append x and return it, or a view of it with a hook that clips the gradient of x."""
         below_top = len(self) < self.depth
         self.append(x)
         if self.clip is None or not below_top or not x.requires_grad:
@@ -164,7 +165,7 @@ def _mlp(
     biases: Sequence[Array | None],
     gate_weights: Sequence[Array] | None,
 ) -> tuple[nn.Sequential, list[nn.Module]]:
-    """Return the module, and those of which the outputs are X_1 … X_D."""
+    """Return the module, and its submodules with the outputs X_1 … X_D."""
     residual, highway = network.residual, network.highway
     every = residual.every if residual else 1
     modules: list[nn.Module] = []
