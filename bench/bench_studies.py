@@ -34,9 +34,9 @@ TASKS = 1000  # in a store
 
 def measure(quick: bool) -> dict:
     return {
-        "overhead": overhead(*(20_000, 3) if quick else (200_000, 9)),
+        "overhead": overhead(*(20_000, 3) if quick else (200_000, 5)),
         "memory": memory((10**5, 10**6) if quick else (10**5, 10**6, 10**7)),
-        "collector": collector(2000 if quick else 100_000),
+        "collector": collector(2000 if quick else 50_000),
         "store": store(),
     }
 
@@ -159,7 +159,7 @@ def collector(blocks: int) -> list[dict]:
 def collected(where: str, make, blocks: int, unit: int) -> dict:
     """Return the times of a study of ten networks, with and without a store."""
     networks = vgsim.sweep(vgsim.MLP, depth=range(100, 110), width=128)
-    most = min(blocks, 10_000 * unit)
+    most = min(blocks, 1000 * unit)
     seconds, units = {}, 0
     for kind in ("memory", "store"):
         with tempfile.TemporaryDirectory() as folder:
