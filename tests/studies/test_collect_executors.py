@@ -241,8 +241,9 @@ def test_data_are_sent_where_they_cannot_be_lent(drawn, monkeypatch, lending):
     assert with_data == 0 if lending else 2 <= with_data <= 4
 
 
-def test_threads_of_a_pool_have_the_data(drawn):
+def test_threads_of_a_pool_have_the_data(drawn, monkeypatch):
     """Threads share the data of the process, and keep them only during the study."""
+    monkeypatch.setattr(carried, "_kept", None)  # data that other tests brought here
     with ThreadPoolExecutor(2) as executor:
         assert vgsim.collect(narrow, **on_data, executor=executor) == drawn
     assert carried._kept is None
