@@ -59,6 +59,7 @@ TABULATED = ("vanishing", "exploding", "dead")  # events with columns in tables
 THRESHOLD = 1e-6
 MOST_SHOWN = 200  # largest number of characters of a value in a message
 BYTES = (bytes, bytearray, memoryview)
+MOST_UNASKED = 1 << 20  # bytes: `require_memory` does not ask the system about less
 
 
 def value_error(argument: str, problem: str, of: str = "") -> ValueError:
@@ -222,16 +223,16 @@ class Number(Domain):
     def check(self, argument: str, value: object, of: str = "") -> float:
         """Return `value` as a float."""
         number = plain(value)
-        problem = f"must be {self.allowed}, got {brief(value)}"
-        if number is None or isinstance(number, str):
-            raise type_error(argument, problem, of)
-        try:
-            number = float(number) + 0.0  # -0.0 becomes 0.0
-        except OverflowError:
-            number = math.inf
-        if not (math.isfinite(number) and self.accepts(number)):
-            raise value_error(argument, problem, of)
-        return number
+        wrong: Callable[..., Exception] = type_error
+        if number is not None and not isinstance(number, str):
+            try:
+                number = float(number) + 0.0  # -0.0 becomes 0.0
+            except OverflowError:
+                number = math.inf
+            if math.isfinite(number) and self.accepts(number):
+                return number
+            wrong = value_error
+        raise wrong(argument, f"must be {self.allowed}, got {brief(value)}", of)
 
     def parse(self, text: str) -> float:
         """Read a number."""
@@ -472,6 +473,8 @@ def check_threshold(threshold: object, argument: str = "threshold") -> float:
 
 def require_memory(needed: int, what: str, remedy: str) -> None:
     """Raise MemoryError, with the remedy, if fewer than `needed` bytes are available for `what`."""
+    if needed < MOST_UNASKED:  # the query would take longer than the work
+        return
     available = _available()
     if available is not None and needed > available:
         raise MemoryError(
