@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -14,6 +14,7 @@ from numpy.typing import DTypeLike, NDArray
 from vgsim._checks import INDICES, value_error
 from vgsim._results.events import LOG10_RANGE, condition
 from vgsim._results.samples import Samples
+from vgsim._studies.possible import check_events, refuse
 from vgsim._studies.tally import (
     BINS,
     COUNTED,
@@ -30,6 +31,7 @@ __all__ = ["BLOCK", "LIMBS", "SQUARE_LIMBS", "Blocks"]
 
 BLOCK = 1000
 LIMB_BITS = 16
+OF = " of blocks"  # in messages
 LIMBS = 4  # in q = round(2^32 R)
 SQUARE_LIMBS = 2 * LIMBS - 1
 LARGEST = 2.0**31  # bound on |R|: q has 64 bits
@@ -292,8 +294,6 @@ class Blocks(Counts):
                 raise ValueError(f"{name} of blocks must have shape {shape}, got {got}")
         layers = self.layers.tolist()
         first, count, last = self.first, self.count, self.first + self.count - 1
-        alive = count[:, np.newaxis] - self.dead
-        n = count[:, np.newaxis, np.newaxis]
         possible = {
             "layers": k > 0 and min(layers) >= 0 and len(set(layers)) == k,
             "thresholds": self.thresholds == checked_thresholds(self.thresholds),
@@ -306,31 +306,20 @@ class Blocks(Counts):
             "entries": self.entries.min(initial=0) >= 0
             and self.bins.shape == self.counts.shape == (self.entries.sum(),),
         }
-        _refuse(possible)
+        refuse(possible, OF)
+        check_events(self, count, OF)
+        alive = count[:, np.newaxis] - self.dead
+        limbs = alive[..., np.newaxis]
         possible = {
-            "dead": np.all((self.dead >= 0) & (alive >= 0)),
-            "vanishing": np.all(
-                (self.vanishing >= self.dead[..., np.newaxis]) & (self.vanishing <= n)
-            ),
-            "exploding": np.all(
-                (self.exploding >= 0) & (self.exploding <= n - np.clip(self.vanishing, 0, n))
-            ),
-            "underflow": np.all((self.underflow >= 0) & (self.underflow <= n)),
-            "overflow": np.all((self.overflow >= 0) & (self.overflow <= n)),
-            "sums": np.all(np.abs(self.sums) <= alive[..., np.newaxis] << LIMB_BITS),
-            "squares": np.all(np.abs(self.squares) <= alive[..., np.newaxis] << 2 * LIMB_BITS + 2),
-            "counts": np.all((self.counts >= 1) & (self.counts <= BLOCK)),
+            "sums": np.abs(self.sums) <= limbs << LIMB_BITS,
+            "squares": np.abs(self.squares) <= limbs << 2 * LIMB_BITS + 2,
+            "counts": (self.counts >= 1) & (self.counts <= BLOCK),
         }
-        _refuse(possible)
+        refuse(possible, OF)
         cell = np.repeat(np.arange(m * k), self.entries.ravel())
         inside = np.bincount(cell, self.counts, m * k)
         same = np.diff(cell) == 0
-        _refuse(
-            {
-                "counts": np.array_equal(inside, alive.ravel()),
-                "bins": np.all(np.diff(self.bins)[same] > 0),
-            }
-        )
+        refuse({"counts": inside == alive.ravel(), "bins": np.diff(self.bins)[same] > 0}, OF)
         return self
 
     def __eq__(self, other: object) -> bool:
@@ -346,13 +335,6 @@ class Blocks(Counts):
 
 BY_BLOCK = ("first", "count", *COUNTED, "sums", "squares", "entries")
 COLUMNS = (*BY_BLOCK, "bins", "counts")
-
-
-def _refuse(possible: Mapping[str, object]) -> None:
-    """Raise ValueError for the first array whose check failed."""
-    for name, holds in possible.items():
-        if not holds:
-            raise ValueError(f"{name} of blocks cannot come from samples")
 
 
 def _integers(limbs: Integers) -> tuple[int, ...]:

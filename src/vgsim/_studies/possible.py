@@ -1,4 +1,4 @@
-"""Consistency check of a tally that was read from a file."""
+"""Consistency checks of counts that were read from a file."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from vgsim._studies.tally import BINS, FRACTION_BITS, Tally
+from vgsim._studies.tally import BINS, FRACTION_BITS, Counts, Integers, Tally
 
-__all__ = ["check_tally", "refuse"]
+__all__ = ["check_events", "check_tally", "refuse"]
 
 MOST_BINS = 2**31 * BINS  # bins on each side of zero: |R| < 2**31
 UNIT = 2**FRACTION_BITS // BINS  # width of a bin in units of q
@@ -31,19 +31,7 @@ def check_tally(tally: Tally) -> None:
     Traceback (most recent call last):
     ValueError: squares cannot come from samples
     """
-    n, dead, vanishing, exploding = tally.n, tally.dead, tally.vanishing, tally.exploding
-    refuse(
-        {
-            "dead": (dead >= 0) & (dead <= n),
-            "exploding": (exploding >= 0) & (exploding <= n),
-            "vanishing": (vanishing >= dead[:, np.newaxis]) & (vanishing <= n - exploding),
-            "underflow": (tally.underflow >= dead[:, np.newaxis]) & (tally.underflow <= n),
-            "overflow": (tally.overflow >= 0) & (tally.overflow <= n),
-            "the order of underflow": np.diff(tally.underflow)
-            <= 0,  # by increasing range of the format
-            "the order of overflow": np.diff(tally.overflow) <= 0,
-        }
-    )
+    check_events(tally, tally.n)
     levels = np.array([math.log10(threshold) * BINS for threshold in tally.thresholds])
     alive = (tally.n - tally.dead).tolist()
     columns = zip(alive, tally.sums, tally.squares, tally.histogram, strict=True)
@@ -61,7 +49,8 @@ def check_tally(tally: Tally) -> None:
             past[np.searchsorted(bins, [np.floor(level), np.floor(level) + 1])]
             for level in (levels, -levels)
         )
-        low, high = vanishing[column] - dead[column], exploding[column]
+        dead, high = tally.dead[column], tally.exploding[column]
+        low = tally.vanishing[column] - dead
         reach = max(map(abs, bins[[0, -1]].tolist())) + 1 if bins.size else 0
         exact: Any = np.int64 if living * reach**2 < 2**63 else object
         b, m = bins.astype(exact), counts.astype(exact)
@@ -78,7 +67,47 @@ def check_tally(tally: Tally) -> None:
         )
 
 
-def refuse(possible: Mapping[str, ArrayLike]) -> None:
+def check_events(counts: Counts, samples: int | Integers, of: str = "") -> None:
+    """Raise ValueError if events cannot have happened so often among so many samples.
+
+    Parameters
+    ----------
+    counts : Counts
+    samples : int or int64 array
+        Of the shape of the leading axes of `counts`.
+    of : str
+        What the counts are of, for messages.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> from vgsim._studies.possible import check_events
+    >>> from vgsim._studies.tally import Tally
+    >>> check_events(Tally.empty((0,), (1e-6,)), 10)
+    >>> check_events(Tally.empty((0,), (1e-6,)), -1)
+    Traceback (most recent call last):
+    ValueError: dead cannot come from samples
+    """
+    vanishing, exploding = counts.vanishing, counts.exploding
+    underflow, overflow = counts.underflow, counts.overflow
+    n = np.asarray(samples)[..., np.newaxis]
+    dead, every = counts.dead[..., np.newaxis], n[..., np.newaxis]
+    refuse(
+        {
+            "dead": (counts.dead >= 0) & (counts.dead <= n),
+            "exploding": (exploding >= 0) & (exploding <= every),
+            "vanishing": (vanishing >= dead) & (vanishing <= every - exploding),
+            "underflow": (underflow >= dead) & (underflow <= every),
+            "overflow": (overflow >= 0) & (overflow <= every),
+            # by increasing range of the format
+            "the order of underflow": np.diff(underflow) <= 0,
+            "the order of overflow": np.diff(overflow) <= 0,
+        },
+        of,
+    )
+
+
+def refuse(possible: Mapping[str, ArrayLike], of: str = "") -> None:
     """Raise a ValueError that names the first condition that does not hold everywhere.
 
     Examples
@@ -90,4 +119,4 @@ def refuse(possible: Mapping[str, ArrayLike]) -> None:
     """
     for name, holds in possible.items():
         if not np.all(holds):
-            raise ValueError(f"{name} cannot come from samples")
+            raise ValueError(f"{name}{of} cannot come from samples")
