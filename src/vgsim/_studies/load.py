@@ -87,7 +87,7 @@ def read_studies(path: str | os.PathLike[str], watched: bool = False) -> Found:
             alike = found.setdefault((task.layers, task.thresholds), {})
             other = alike.get(key := (task.network, *task.setting.values()))
             alike[key] = result if other is None else other + result
-        made = reduce(merged_provenance, store.provenance) if store.provenance else {}
+        made: dict[str, str] = reduce(merged_provenance, store.provenance, {})
     studies = [Study(alike.values(), made) for alike in found.values()]
     return Found([_watched(study) for study in studies] if watched else studies, store.damaged)
 

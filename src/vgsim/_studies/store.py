@@ -352,14 +352,14 @@ class Store(Reader):
         target = max_samples, json.dumps([asdict(rule) for rule in rules])
         left = iter(tasks)
         while some := list(islice(left, CHUNK)):
-            rows = [(*task_row(task), *target) for task in some]
+            shown = [labels(task) for task in some]
+            rows = [(*task_row(*one), *target) for one in zip(some, shown, strict=True)]
             with self.transaction():
                 if not self._run:
                     self._begin_run()
                 self._check_tasks([row[0] for row in rows])
                 self.file.many(ENTER, rows)
-                names = {name: None for task in some for name in labels(task)}
-                self.file.show_labels(names)
+                self.file.show_labels(dict.fromkeys(name for own in shown for name in own))
 
     def _check_tasks(self, digests: Sequence[str]) -> None:
         """Warn of tasks whose descriptions were altered; the caller enters them again."""

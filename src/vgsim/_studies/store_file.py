@@ -136,9 +136,8 @@ class StoreFile:
                 "use the vgsim that made it"
             )
         found = self.all("SELECT name, sql FROM sqlite_master WHERE type IN ('table', 'index')")
-        if (
-            not {**TABLES, **INDEXES}.items() <= dict(found).items()
-        ):  # further tables and indexes are allowed
+        ours = {**TABLES, **INDEXES}  # further tables and indexes are allowed
+        if not ours.items() <= dict(found).items():
             raise ValueError(f"{self.path} is damaged beyond reading: its tables were altered")
 
     def close(self) -> None:
@@ -369,9 +368,9 @@ def labels(task: Task) -> dict[str, Any]:
     return known | {"seed": task.seed if task.seed < 2**63 else str(task.seed)}
 
 
-def task_row(task: Task) -> tuple[str, str, str, float, bytes]:
-    """Return digest, description, labels, cost and checksum of a task."""
-    columns = task.digest, task.json, json.dumps(labels(task)), task.cost
+def task_row(task: Task, shown: dict[str, Any]) -> tuple[str, str, str, float, bytes]:
+    """Return digest, description, labels, cost and checksum of a task with the labels `shown`."""
+    columns = task.digest, task.json, json.dumps(shown), task.cost
     return (*columns, checksum(*columns))
 
 
