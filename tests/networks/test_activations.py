@@ -123,6 +123,13 @@ def test_same_as_pytorch_with_its_derivative_at_the_kinks(activation):
     )
 
 
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_is_odd(name):
+    phi, h = Activation(name), points()
+    odd = np.array_equal(phi.value(-h), -phi.value(h))
+    assert ACTIVATIONS[name].is_odd == odd
+
+
 @every_activation
 def test_max_derivative_is_the_supremum(activation):
     h = np.concatenate([np.linspace(-50.0, 50.0, 2_000_001), KINKS])

@@ -36,6 +36,8 @@ class _ActivationEntry(Entry):
         φ(h) and φ'(h).
     max_derivative
         The supremum of |φ'|. This and the slopes may be functions of the parameters.
+    is_odd
+        Whether φ(-h) = -φ(h).
     slope_at_zero, slope_at_infinity
         (left, right) limits of φ(h)/h.
     kinks
@@ -54,6 +56,7 @@ class _ActivationEntry(Entry):
     value: Callable[..., Any]
     derivative: Callable[..., Any]
     max_derivative: float | Callable[..., float]
+    is_odd: bool = False
     slope_at_zero: Slopes | Callable[..., Slopes]
     slope_at_infinity: Slopes | Callable[..., Slopes]
     kinks: tuple[float, ...] = ()
@@ -171,6 +174,7 @@ ACTIVATIONS: dict[str, _ActivationEntry] = {
         value=lambda h: h.copy(),
         derivative=np.ones_like,
         max_derivative=1.0,
+        is_odd=True,
         slope_at_zero=(1.0, 1.0),
         slope_at_infinity=(1.0, 1.0),
         torch=lambda nn: nn.Identity(),
@@ -268,6 +272,7 @@ ACTIVATIONS: dict[str, _ActivationEntry] = {
         value=np.tanh,
         derivative=_tanh_derivative,
         max_derivative=1.0,
+        is_odd=True,
         slope_at_zero=(1.0, 1.0),
         slope_at_infinity=_BOUNDED,
         log_derivative=lambda h: (1.0, math.log(4.0) - 2.0 * np.abs(h)),
@@ -278,6 +283,7 @@ ACTIVATIONS: dict[str, _ActivationEntry] = {
         value=lambda h: np.clip(h, -1.0, 1.0),
         derivative=lambda h: np.where(np.abs(h) < 1.0, 1.0, 0.0),
         max_derivative=1.0,
+        is_odd=True,
         slope_at_zero=(1.0, 1.0),
         slope_at_infinity=_BOUNDED,
         kinks=(-1.0, 1.0),
@@ -288,6 +294,7 @@ ACTIVATIONS: dict[str, _ActivationEntry] = {
         value=_erf,
         derivative=_erf_derivative,
         max_derivative=TWO_OVER_SQRT_PI,
+        is_odd=True,
         slope_at_zero=(TWO_OVER_SQRT_PI, TWO_OVER_SQRT_PI),
         slope_at_infinity=_BOUNDED,
         log_derivative=lambda h: (1.0, math.log(TWO_OVER_SQRT_PI) - h * h),
@@ -298,6 +305,7 @@ ACTIVATIONS: dict[str, _ActivationEntry] = {
         value=lambda h: h / (1.0 + np.abs(h)),
         derivative=lambda h: (1.0 + np.abs(h)) ** -2.0,
         max_derivative=1.0,
+        is_odd=True,
         slope_at_zero=(1.0, 1.0),
         slope_at_infinity=_BOUNDED,
         log_derivative=lambda h: (1.0, -2.0 * np.log1p(np.abs(h))),

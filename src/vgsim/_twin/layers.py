@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
-from vgsim._networks.activations import Activation
+from vgsim._networks.activations import ACTIVATIONS, Activation
 from vgsim._networks.description import Network
 from vgsim._networks.techniques import Clip
 from vgsim._twin.along import Along
@@ -33,7 +33,6 @@ __all__ = [
 States = Sequence[Scaled]
 Parts = list[tuple[int, Scaled]]  # terms of gradients, and how many layers down they belong
 SATURATED = 0.05  # fraction of the steepest slope below which a unit counts as saturated
-ODD = ("tanh", "erf", "softsign", "hard_tanh")
 LINEAR, SIGMOID = Activation("linear"), Activation("sigmoid")
 
 
@@ -280,7 +279,7 @@ def _link(network: Network, layers: Sequence[Layer]) -> None:
         pair = network.norm == "layer" and network.widths[l] == 2 < network.widths[l + 1]
         pair &= not (style == "post" and begins)
         phi = network.activation
-        if l and (phi.slope_below_zero is not None or (pair and phi.name in ODD)):
+        if l and (phi.slope_below_zero is not None or (pair and ACTIVATIONS[phi.name].is_odd)):
             layers[l - 1].above, layers[l - 1].is_pair = layer.below, pair
 
 
