@@ -22,6 +22,7 @@ from vgsim._checks import (
     value_error,
 )
 from vgsim._networks.named import Named
+from vgsim._networks.operations import Program
 
 if TYPE_CHECKING:
     from typing_extensions import Self, dataclass_transform
@@ -298,6 +299,7 @@ class Network(Description):
     highway: Any = None
     clip: Any = None
     input_std: Any = 0.0
+    tokens: Any = 1  # columns per sequence
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -350,6 +352,11 @@ class Network(Description):
             LISTED_BYTES * self.depth, f"a list of {self.depth} {self.place}s", "lower the depth"
         )
         return self.depth
+
+    @property
+    def program(self) -> Program:
+        """The operations of all places."""
+        raise NotImplementedError
 
     def section(self, first: int, last: int) -> Network:
         """Return layers `first` + 1 … `last` as a network; ValueError if they form none."""

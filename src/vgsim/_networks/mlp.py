@@ -33,6 +33,8 @@ from vgsim._networks.initializers import (
     check_matrix,
     check_weight_std,
 )
+from vgsim._networks.mlp_operations import mlp_program
+from vgsim._networks.operations import Program
 from vgsim._networks.techniques import (
     Clip,
     ClipNorm,
@@ -288,6 +290,11 @@ class MLP(Network):
         if isinstance(self.width, tuple):
             return set(pairwise(self.width))
         return {(self.width, self.width)}
+
+    @cached_property
+    def program(self) -> Program:
+        """The operations of all layers."""
+        return mlp_program(self)
 
     @cached_property
     def weight_stds(self) -> NDArray[np.float64]:

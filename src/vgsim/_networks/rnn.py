@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -19,6 +20,8 @@ from vgsim._networks.initializers import (
     check_weight_std,
 )
 from vgsim._networks.mlp import MLP, TEXTBOOK, UNITS
+from vgsim._networks.mlp_operations import rnn_program
+from vgsim._networks.operations import Program
 from vgsim._networks.techniques import Clip
 
 __all__ = ["RNN"]
@@ -107,6 +110,11 @@ class RNN(Network):
         check_bias(self.init, self.bias_std)
         check_matrix(self.init, self.width, self.width)
         check_weight_std(self.init, self.width, self.width, self.gain)
+
+    @cached_property
+    def program(self) -> Program:
+        """The operations of all steps."""
+        return rnn_program(self)
 
     @property
     def weight_std(self) -> float:

@@ -1,0 +1,119 @@
+"""The operations of the layers of an MLP and of the steps of an RNN."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vgsim._networks.operations import (
+    Activate,
+    Bias,
+    Body,
+    Copy,
+    Drive,
+    Mix,
+    Normalise,
+    Operation,
+    Program,
+    Shift,
+    Sum,
+    Weights,
+)
+
+if TYPE_CHECKING:
+    from vgsim._networks.mlp import MLP
+    from vgsim._networks.rnn import RNN
+
+__all__ = ["mlp_program", "rnn_program"]
+
+X, SKIP, GATE = 0, 1, 2  # registers
+
+
+def mlp_program(net: MLP) -> Program:
+    """Return the operations of an MLP: one body for each kind of layer and pair of widths.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> from vgsim._networks.mlp_operations import mlp_program
+    >>> net = vgsim.MLP(6, 8, residual=vgsim.Residual(3))
+    >>> [[type(o).__name__ for o in body] for body in mlp_program(net).bodies]
+    [['Copy', 'Weights', 'Activate'], ['Weights', 'Activate'], ['Weights', 'Activate', 'Sum']]
+    """
+    widths = net.width_array
+    layer = np.arange(net.depth)
+    begins = ends = np.zeros(net.depth, dtype=bool)
+    if net.residual:
+        begins = layer % net.residual.every == 0
+        ends = (layer + 1) % net.residual.every == 0
+    keys = ((widths[1:] << 32 | widths[:-1]) << 2) | begins.astype(np.int64) << 1 | ends
+    _, first, order = np.unique(keys, return_index=True, return_inverse=True)
+    rank = np.argsort(np.argsort(first))  # bodies in the order in which they appear
+    shapes = [
+        (int(widths[l + 1]), int(widths[l]), bool(begins[l]), bool(ends[l])) for l in np.sort(first)
+    ]
+    return Program(
+        bodies=tuple(_layer(net, *shape) for shape in shapes),
+        order=rank[order.ravel()],
+        widths=widths,
+        resting=np.concatenate([[True], ends if net.residual else ~ends]),
+    )
+
+
+def _layer(net: MLP, n: int, m: int, begins: bool, ends: bool) -> Body:
+    """Return the operations of a layer from m to n units, first or last in its residual block."""
+    residual = net.residual
+    style = residual.style if residual else None
+    last_gain = residual.last_gain if residual and ends else 1.0
+    std = net.gain * net.init.weight_std(m, n) * last_gain
+    norm = [Normalise(X, net.norm, net.norm_eps)] if net.norm else []
+    units: list[Operation] = [*norm, Activate(X, net.activation)]
+    bare = ends and style == "linear"
+    affine: list[Operation] = [Weights(X, X, (n, m), net.init.distribution, std, "weight")]
+    limit = net.init.bias_limit(m) or 0.0
+    if net.bias_std > 0 or limit > 0:
+        cancels = net.norm == "batch" and style != "pre" and not bare
+        affine.append(Bias(X, n, net.bias_std, limit, "bias", cancels))
+    sums: list[Operation] = []
+    if residual and ends:
+        sums = [Sum(X, SKIP, residual.skip, residual.branch_scale(net.depth))]
+    copies: list[Operation] = [Copy(X, SKIP)] if begins else []
+    if net.highway:
+        gate = Weights(X, GATE, (n, m), net.init.distribution, std, "gate", recorded=False)
+        mixed = [*affine, *units, Mix(X, SKIP, GATE)]
+        return (Copy(X, SKIP), gate, Shift(GATE, net.highway.gate_bias), *mixed)
+    if style == "pre":
+        return (*copies, *units, *affine, *sums)
+    if bare:
+        return (*copies, *affine, *sums)
+    if style == "post":
+        return (*copies, *affine, *norm, *sums, Activate(X, net.activation))
+    return (*copies, *affine, *units, *sums)
+
+
+def rnn_program(net: RNN) -> Program:
+    """Return the operations of an RNN: one body for all steps, with shared matrices.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> from vgsim._networks.mlp_operations import rnn_program
+    >>> [type(operation).__name__ for operation in rnn_program(vgsim.RNN(5, 8)).bodies[0]]
+    ['Weights', 'Drive', 'Activate']
+    """
+    n = net.width
+    std = net.gain * net.init.weight_std(n, n)
+    body: list[Operation] = [
+        Weights(X, X, (n, n), net.init.distribution, std, "weight", shared=True)
+    ]
+    if net.bias_std > 0 or net.bias_limit > 0:
+        body.append(Bias(X, n, net.bias_std, net.bias_limit, "bias", shared=True))
+    if net.input_std > 0:
+        body.append(Drive(X, n, net.input_std / n**0.5))
+    return Program(
+        bodies=((*body, Activate(X, net.activation)),),
+        order=np.zeros(net.depth, dtype=np.int64),
+        widths=net.width_array,
+        resting=np.ones(net.depth + 1, dtype=bool),
+    )

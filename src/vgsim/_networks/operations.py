@@ -1,0 +1,225 @@
+"""The list of operations of a network, which the kernels, the twin and PyTorch's modules follow.
+
+An operation acts on registers: batches of columns, numbered from 0. At the start of place l
+register 0 holds X_{l-1}, at its end X_l. The other registers hold the input of a skip connection,
+the argument of a gate, or the queries and keys of attention.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vgsim._networks.activations import Activation
+
+__all__ = [
+    "Activate",
+    "Attend",
+    "Bias",
+    "Copy",
+    "Drive",
+    "Mask",
+    "Mix",
+    "Normalise",
+    "Operation",
+    "Program",
+    "Shift",
+    "Sum",
+    "Weights",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """target ← W source. W is n × m = `shape`, of a law and a standard deviation of its entries.
+
+    `recorded`: whether the matrix is among those of "weight_gradient" and "update_ratio". `shared`:
+    whether it is the same matrix at all places.
+    """
+
+    source: int
+    target: int
+    shape: tuple[int, int]
+    law: str
+    std: float
+    name: str
+    recorded: bool = True
+    shared: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Bias:
+    """register ← register + b, the same b for all columns.
+
+    The entries of b are uniform on ±limit if limit > 0, else normal. `cancels`: whether batch
+    normalisation, which follows, removes b exactly.
+    """
+
+    register: int
+    rows: int
+    std: float
+    limit: float
+    name: str
+    cancels: bool = False
+    shared: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """register ← register + value, in every entry."""
+
+    register: int
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Drive:
+    """register ← register + U s_t, U with entries of standard deviation std, s_t of N(0, 1)."""
+
+    register: int
+    rows: int
+    std: float
+
+
+@dataclass(frozen=True, slots=True)
+class Normalise:
+    """register ← its normalisation: "batch" over the columns, "layer" or "rms" over the units."""
+
+    register: int
+    kind: str
+    eps: float
+
+
+@dataclass(frozen=True, slots=True)
+class Activate:
+    """register ← φ(register), elementwise."""
+
+    register: int
+    activation: Activation
+
+
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """register ← m ∘ register/(1 − rate), m of Bernoulli(1 − rate) entries."""
+
+    register: int
+    rows: int
+    rate: float
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """target ← source; the gradient of the source is the sum of both."""
+
+    source: int
+    target: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """register ← skip · other + branch · register."""
+
+    register: int
+    other: int
+    skip: float
+    branch: float
+
+
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """register ← T ∘ register + (1 − T) ∘ other, with T = σ(gate)."""
+
+    register: int
+    other: int
+    gate: int
+
+
+@dataclass(frozen=True, slots=True)
+class Attend:
+    """register ← softmax attention of queries and keys, with the values in the register."""
+
+    register: int
+    query: int
+    key: int
+    heads: int
+    causal: bool
+
+
+Operation = Weights | Bias | Shift | Drive | Normalise | Activate | Mask | Copy | Sum | Mix | Attend
+Body = tuple[Operation, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """The operations of all places of a network.
+
+    Attributes
+    ----------
+    bodies : tuple of tuple of Operation
+        The distinct lists of operations.
+    order : ndarray of int, (depth,)
+        The body of each place 1 … depth.
+    widths : ndarray of int, (depth + 1,)
+        The units of X_0 … X_depth.
+    resting : ndarray of bool, (depth + 1,)
+        Whether register 0 is the only one in use after place l, so that the rest of the network
+        depends on X_l alone.
+    tokens : int
+        Columns per sequence.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> program = vgsim.MLP(3, 8).program
+    >>> program.order
+    array([0, 0, 0])
+    >>> [type(operation).__name__ for operation in program.bodies[0]]
+    ['Weights', 'Activate']
+    """
+
+    bodies: tuple[Body, ...]
+    order: NDArray[np.int64]
+    widths: NDArray[np.int64]
+    resting: NDArray[np.bool_]
+    tokens: int = 1
+
+    def at(self, place: int) -> Body:
+        """Return the operations of a place 1 … depth."""
+        return self.bodies[self.order[place - 1]]
+
+    @cached_property
+    def counts(self) -> NDArray[np.int64]:
+        """How many places have each body."""
+        return np.bincount(self.order, minlength=len(self.bodies))
+
+    def of(self, kind: type[Operation]) -> Counter[Operation]:
+        """Return the operations of one kind, with the number of their places."""
+        found: Counter[Operation] = Counter()
+        for body, count in zip(self.bodies, self.counts.tolist(), strict=True):
+            for operation in body:
+                if isinstance(operation, kind):
+                    found[operation] += count
+        return found
+
+    def numbers(self, kind: type[Operation]) -> NDArray[np.int64]:
+        """Return the number of operations of a kind before each place; (depth + 1,).
+
+        The draws of a matrix, of its bias and of a mask have a stream of their own, which is
+        counted from 1. Shared matrices do not count.
+        """
+        own = [
+            sum(isinstance(o, kind) and not getattr(o, "shared", False) for o in body)
+            for body in self.bodies
+        ]
+        return np.concatenate([[0], np.cumsum(np.array(own, dtype=np.int64)[self.order])])
+
+    @property
+    def matrix_counts(self) -> NDArray[np.int64]:
+        """The number of recorded matrices of each place 1 … depth; (depth,)."""
+        own = [sum(isinstance(o, Weights) and o.recorded for o in body) for body in self.bodies]
+        return np.array(own, dtype=np.int64)[self.order]
