@@ -7,9 +7,11 @@ COMPILER: str
 ENGINES: dict[str, int]
 LAWS: dict[str, int]
 NORMS: dict[str | None, int]
-SKIPS: dict[str | None, int]
 CLIPS: dict[str | None, int]
 LOSSES: dict[str, int]
+KINDS: dict[str, int]
+FLAGS: dict[str, int]
+OPERATION: np.dtype[np.void]
 ACTIVATIONS: tuple[str, ...]
 
 def compiled_isas() -> tuple[str, ...]: ...
@@ -43,6 +45,7 @@ class Run:
     def __init__(self, dtype: str, key: NDArray[np.uint32], **fields: Any) -> None: ...
     @property
     def scratch_bytes(self) -> int: ...
+    def body_bytes(self, body: int) -> int: ...
     @property
     def done(self) -> int: ...
     def cancel(self) -> None: ...

@@ -6,7 +6,7 @@ import numpy as np
 
 cimport numpy as cnp
 from cython.parallel cimport parallel, prange
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free
 
 cnp.import_array()
@@ -24,41 +24,70 @@ cdef extern from "vg_api.h" nogil:
         VG_BATCH_NORM
         VG_LAYER_NORM
         VG_RMS_NORM
-        VG_NO_SKIP
-        VG_ACTIVATED
-        VG_LINEAR
-        VG_POST
-        VG_PRE
-        VG_HIGHWAY
         VG_NO_CLIP
         VG_CLIP_NORM
         VG_CLIP_VALUE
         VG_LINEAR_LOSS
         VG_MSE
         VG_CROSS_ENTROPY
+        VG_BASIS
+        VG_WEIGHTS
+        VG_BIAS
+        VG_SHIFT
+        VG_DRIVE
+        VG_NORM
+        VG_ACTIVATE
+        VG_MASK
+        VG_COPY
+        VG_SUM
+        VG_MIX
+        VG_ATTEND
+        VG_TRANSIENT
+        VG_COPIES
+        VG_ADDS
+        VG_RECORDED
+        VG_SHARED
+        VG_CAUSAL
+        VG_KNOWN
+        VG_FOLLOWS
+        VG_LONE
+        VG_PAIR
         VG_OK
         VG_CANCELLED
+
+    ctypedef struct vg_operation:
+        int32_t kind, flags
+        int32_t target, source, gate
+        int32_t law, distance, heads
+        int64_t number
+        int64_t rows, columns, room
+        double scale, factor
+        double parameters[2]
+        double saturated_below
 
     ctypedef struct vg_plan:
         int64_t depth
         const int64_t *widths
+        int engine, plain
         const double *weight_scale
         const double *bias_scale
-        int engine, weight_law, bias_law
+        int weight_law, bias_law
         int activation
         double parameters[2]
         double saturated_below
-        int plain
-        int64_t batch, tangents
-        int norm
-        double norm_epsilon
-        int skip
-        int64_t every
-        double identity, branch, gate_bias
+        const vg_operation *operations
+        int64_t n_bodies
+        const int64_t *bodies
+        const int64_t *order
+        const int64_t *matrices
+        const int64_t *masks
+        const uint8_t *resting
+        int64_t registers, widest, most_rows, most_columns
+        int stores, drives, grouped
+        int64_t batch, tokens, tangents
         int clip
         double clip_at
-        int loss, recurrent
-        double input_scale
+        int loss
         uint32_t key[2]
         const double *inputs
         const int64_t *input_exponents
@@ -81,6 +110,8 @@ cdef extern from "vg_api.h" nogil:
         double *weight_gradient
         double *update_ratio
         double *clipped
+        double *activation_correlation
+        double *gradient_correlation
         double *stretching
         const int *cancelled
 
@@ -88,6 +119,7 @@ cdef extern from "vg_api.h" nogil:
         int lanes, n_activations
         const char *const *activation_names
         size_t (*scratch_bytes)(const vg_plan *plan) noexcept nogil
+        size_t (*body_bytes)(const vg_plan *plan, int64_t body) noexcept nogil
         int (*run)(const vg_plan *plan, uint64_t group, void *scratch) noexcept nogil
         void (*words)(const uint32_t *key, uint32_t stream, uint32_t layer, uint64_t index,
                       uint32_t block, int64_t count, uint32_t *out) noexcept nogil
@@ -194,15 +226,44 @@ LAWS = {
     "identity": VG_IDENTITY,
 }
 NORMS = {None: VG_NO_NORM, "batch": VG_BATCH_NORM, "layer": VG_LAYER_NORM, "rms": VG_RMS_NORM}
-SKIPS = {
-    None: VG_NO_SKIP,
-    "activated": VG_ACTIVATED,
-    "linear": VG_LINEAR,
-    "post": VG_POST,
-    "pre": VG_PRE,
-    "highway": VG_HIGHWAY,
-}
 CLIPS = {None: VG_NO_CLIP, "norm": VG_CLIP_NORM, "value": VG_CLIP_VALUE}
+KINDS = {
+    "basis": VG_BASIS,
+    "weights": VG_WEIGHTS,
+    "bias": VG_BIAS,
+    "shift": VG_SHIFT,
+    "drive": VG_DRIVE,
+    "norm": VG_NORM,
+    "activate": VG_ACTIVATE,
+    "mask": VG_MASK,
+    "copy": VG_COPY,
+    "sum": VG_SUM,
+    "mix": VG_MIX,
+    "attend": VG_ATTEND,
+}
+FLAGS = {
+    "transient": VG_TRANSIENT,
+    "copies": VG_COPIES,
+    "adds": VG_ADDS,
+    "recorded": VG_RECORDED,
+    "shared": VG_SHARED,
+    "causal": VG_CAUSAL,
+    "known": VG_KNOWN,
+    "follows": VG_FOLLOWS,
+    "lone": VG_LONE,
+    "pair": VG_PAIR,
+}
+OPERATION = np.dtype(
+    [
+        *((name, np.int32) for name in ("kind", "flags", "target", "source", "gate")),
+        *((name, np.int32) for name in ("law", "distance", "heads")),
+        *((name, np.int64) for name in ("number", "rows", "columns", "room")),
+        *((name, np.float64) for name in ("scale", "factor")),
+        ("parameters", np.float64, 2),
+        ("saturated_below", np.float64),
+    ]
+)
+assert OPERATION.itemsize == sizeof(vg_operation)
 LOSSES = {"linear": VG_LINEAR_LOSS, "mse": VG_MSE, "cross_entropy": VG_CROSS_ENTROPY}
 ACTIVATIONS = tuple(
     vg_kernel_of(0, 32).activation_names[i].decode()
@@ -345,42 +406,50 @@ cdef class Run:
         self.plan.key[0], self.plan.key[1] = key
         self.plan.depth = fields.pop("depth")
         self.plan.widths = integers(fields.pop("widths"))
-        self.plan.weight_scale = reals(fields.pop("weight_scale"))
-        self.plan.bias_scale = reals(fields.pop("bias_scale"))
         self.plan.engine = ENGINES[fields.pop("engine")]
-        self.plan.weight_law = LAWS[fields.pop("weight_law")]
-        self.plan.bias_law = LAWS[fields.pop("bias_law")]
-        self.plan.activation = ACTIVATIONS.index(fields.pop("activation"))
-        self.plan.parameters[0], self.plan.parameters[1] = fields.pop("parameters")
-        self.plan.saturated_below = fields.pop("saturated_below")
         self.plan.plain = fields.pop("plain")
+        self.plan.weight_scale = reals(fields.pop("weight_scale", None))
+        self.plan.bias_scale = reals(fields.pop("bias_scale", None))
+        self.plan.weight_law = LAWS[fields.pop("weight_law", "normal")]
+        self.plan.bias_law = LAWS[fields.pop("bias_law", "normal")]
+        self.plan.activation = ACTIVATIONS.index(fields.pop("activation", "linear"))
+        self.plan.parameters[0], self.plan.parameters[1] = fields.pop("parameters", (0.0, 0.0))
+        self.plan.saturated_below = fields.pop("saturated_below", 0.0)
+        cdef cnp.ndarray operations = fields.pop("operations", None)
+        if operations is not None:
+            assert operations.dtype == OPERATION and operations.flags.c_contiguous
+            self.plan.operations = <const vg_operation *>cnp.PyArray_DATA(operations)
+        bodies = fields.pop("bodies", None)
+        self.plan.bodies = integers(bodies)
+        self.plan.n_bodies = 0 if bodies is None else len(bodies) - 1
+        self.plan.order = integers(fields.pop("order", None))
+        self.plan.matrices = integers(fields.pop("matrices", None))
+        self.plan.masks = integers(fields.pop("masks", None))
+        self.plan.resting = flags(fields.pop("resting", None))
+        self.plan.registers = fields.pop("registers", 0)
+        self.plan.widest = fields.pop("widest", 0)
+        self.plan.most_rows, self.plan.most_columns = fields.pop("stored_shape", (0, 0))
+        self.plan.stores = fields.pop("stores", False)
+        self.plan.drives = fields.pop("drives", False)
+        self.plan.grouped = fields.pop("grouped", False)
         self.plan.batch = fields.pop("batch")
+        self.plan.tokens = fields.pop("tokens")
         self.plan.tangents = fields.pop("tangents")
-        self.plan.norm = NORMS[fields.pop("norm")]
-        self.plan.norm_epsilon = fields.pop("norm_epsilon")
-        self.plan.skip = SKIPS[fields.pop("skip")]
-        self.plan.every = fields.pop("every")
-        self.plan.identity = fields.pop("identity")
-        self.plan.branch = fields.pop("branch")
-        self.plan.gate_bias = fields.pop("gate_bias")
         self.plan.clip = CLIPS[fields.pop("clip")]
         self.plan.clip_at = fields.pop("clip_at")
         self.plan.loss = LOSSES[fields.pop("loss")]
-        self.plan.recurrent = fields.pop("recurrent")
-        self.plan.input_scale = fields.pop("input_scale")
-        inputs = fields.pop("inputs")
-        self.plan.inputs = reals(inputs)
+        self.plan.inputs = reals(fields.pop("inputs"))
         self.plan.input_exponents = integers(fields.pop("input_exponents"))
-        self.plan.rows = 0 if inputs is None else len(inputs)
-        self.plan.first = fields.pop("first")
-        self.plan.count = fields.pop("count")
+        self.plan.rows = fields.pop("rows")
+        self.plan.first = fields.pop("first", 0)
+        self.plan.count = fields.pop("count", 0)
         segment_ends = fields.pop("segment_ends")
         self.plan.segment_ends = integers(segment_ends)
         self.plan.n_segments = len(segment_ends)
-        self.plan.n_columns = fields.pop("n_columns")
+        self.plan.n_columns = fields.pop("n_columns", 0)
         self.plan.n_weight_columns = fields.pop("n_weight_columns", 0)
         self.plan.n_saturation_columns = fields.pop("n_saturation_columns", 0)
-        self.plan.column = integers(fields.pop("column"))
+        self.plan.column = integers(fields.pop("column", None))
         self.plan.weight_column = integers(fields.pop("weight_column", None))
         self.plan.saturation_column = integers(fields.pop("saturation_column", None))
         self.plan.gradient = reals(fields.pop("gradient", None))
@@ -392,9 +461,10 @@ cdef class Run:
         self.plan.weight_gradient = reals(fields.pop("weight_gradient", None))
         self.plan.update_ratio = reals(fields.pop("update_ratio", None))
         self.plan.clipped = reals(fields.pop("clipped", None))
+        self.plan.activation_correlation = reals(fields.pop("activation_correlation", None))
+        self.plan.gradient_correlation = reals(fields.pop("gradient_correlation", None))
         self.plan.stretching = reals(fields.pop("stretching", None))
-        cdef cnp.ndarray dead = fields.pop("dead", None)
-        self.plan.dead = NULL if dead is None else <uint8_t *>cnp.PyArray_DATA(dead)
+        self.plan.dead = flags(fields.pop("dead", None))
         self.plan.cancelled = &self.cancelled_flag
         if fields:
             raise TypeError(f"a plan has no {', '.join(fields)}")
@@ -403,6 +473,10 @@ cdef class Run:
     def scratch_bytes(self):
         """Working memory of one thread, in bytes."""
         return self.kernel.scratch_bytes(&self.plan)
+
+    def body_bytes(self, int64_t body):
+        """Bytes that a place with this body stores in the forward pass."""
+        return self.kernel.body_bytes(&self.plan, body)
 
     @property
     def done(self):
@@ -455,3 +529,10 @@ cdef const int64_t *integers(cnp.ndarray array) except? NULL:
         return NULL
     assert array.dtype == np.int64 and array.flags.c_contiguous
     return <const int64_t *>cnp.PyArray_DATA(array)
+
+
+cdef uint8_t *flags(cnp.ndarray array) except? NULL:
+    if array is None:
+        return NULL
+    assert array.dtype == np.bool_ and array.flags.c_contiguous
+    return <uint8_t *>cnp.PyArray_DATA(array)

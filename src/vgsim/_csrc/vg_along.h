@@ -10,60 +10,28 @@
 #ifndef VG_ALONG_H
 #define VG_ALONG_H
 
-#include "vg_loss.h"
+#include "vg_weights.h"
 
-#define MOST_UNITS 48 /* in wider layers the probability n 2^-n of one open unit is negligible */
+/* The argument of φ for one column, and the result. */
+typedef struct {
+    layer taken;
+    outcome found;
+} unit;
 
-INLINE int has_narrow_layers(const vg_plan *plan)
+/* ACTIVATE: the argument, and the array of the output. */
+typedef struct {
+    columns h, out;
+    unit *each; /* one per column */
+} units;
+
+/* p->along ← the product at the input of a normalisation, where d is the gradient of Ĥ. */
+static void follow(pass *p, const vg_operation *o, const columns *h, deviations s, const columns *d)
 {
-    for (int64_t l = 0; l <= plan->depth; l++)
-        if (plan->widths[l] <= MOST_UNITS) return 1;
-    return 0;
-}
-
-/* Whether G_l · X_l, l = `index`, can be computed from layer l + 1: its operand must have no other
-   use, except as the input of a residual block of style "post". With "pre", X_l stands for the
-   operand of W_l. */
-static int is_scale_free(const vg_plan *plan, int64_t index)
-{
-    int pre = plan->skip == VG_PRE, post = plan->skip == VG_POST && index > 0;
-    if (plan->norm != VG_LAYER_NORM && plan->norm != VG_RMS_NORM) return 0;
-    if (plan->skip == VG_HIGHWAY || plan->clip == VG_CLIP_VALUE) return 0;
-    if (index < pre || index == plan->depth) return 0;
-    return (post || !block_begins(plan, index + 1)) && !is_bare(plan, index + 1) &&
-           plan->bias_scale[pre ? index : index + 1] == 0;
-}
-
-INLINE int is_of_degree_one(const pass *p) { return p->b.phi->kind == HOMOGENEOUS && !p->b.phi->has_tail; }
-
-/* Whether φ acts on Ĥ itself. */
-INLINE int takes_normal(const vg_plan *plan, int64_t index)
-{
-    return plan->skip != VG_POST || !block_ends(plan, index);
-}
-
-/* Whether a layer has two units, Ĥ = (ĥ, −ĥ), below a layer of another width, and φ is odd or of
-   degree one: then G · X determines D as well. */
-static int is_pair(const pass *p, int64_t index)
-{
-    const vg_plan *plan = p->b.plan;
-    if (plan->norm != VG_LAYER_NORM || plan->widths[index] != 2 || !takes_normal(plan, index)) return 0;
-    if (index == plan->depth || plan->widths[index + 1] == 2) return 0;
-    return is_scale_free(plan, index) && (is_of_degree_one(p) || p->b.phi->kind == SATURATING);
-}
-
-/* p->along ← G_{index−1} · X_{index−1}, where d is the cotangent of Ĥ of layer `index`. */
-static void find_along(pass *p, int64_t index, const step *t, const columns *d)
-{
-    const vg_plan *plan = p->b.plan;
-    int known = is_of_degree_one(p) && is_scale_free(plan, index) && takes_normal(plan, index);
-    if (!p->is_narrow || !is_scale_free(plan, index - 1)) return;
-    if (!is_of_degree_one(p) && plan->widths[index - 1] > 2) return;
     for (int64_t b = 0; b < p->batch; b++) {
-        scaled product = p->along[b], share = share_of_epsilon(plan->norm_epsilon, t->deviation, b);
-        if (!known)
-            product = signed_normalised(dot_product(column(&t->h, b), column(d, b), d->rows),
-                                        saturate(t->h.exponent[b] + d->exponent[b]));
+        scaled product = p->along[b], share = share_of_epsilon(o->parameters[0], s, b);
+        if (!(o->flags & VG_KNOWN))
+            product = signed_normalised(dot_product(column(h, b), column(d, b), d->rows),
+                                        saturate(h->exponent[b] + d->exponent[b]));
         p->along[b] = signed_normalised(product.value * share.value, product.exponent + share.exponent);
     }
 }
@@ -73,12 +41,12 @@ static void find_along(pass *p, int64_t index, const step *t, const columns *d)
 /* Column b of d ← (G·X)/ĥ_i e_i in the samples in which only unit i is open, with φ' in p->b.d.
    With a leaky slope close to 0 the other units keep their small components, and
    d_i = (G·X − Σ_{j≠i} d_j ĥ_j)/ĥ_i. */
-static void lone_unit(pass *p, const step *t, int64_t b, columns *d)
+static void lone_unit(pass *p, const vg_operation *o, const units *t, int64_t b, columns *d)
 {
     int64_t n = d->rows;
-    real leak = p->b.parameters[0], least = ALL_BUT_SHUT * (leak > 1 ? leak : 1);
+    real leak = (real)o->parameters[0], least = ALL_BUT_SHUT * (leak > 1 ? leak : 1);
     if ((n > 1 && leak >= least && leak * ALL_BUT_SHUT <= 1)) return;
-    const V *slope = p->b.d, *h = column(&t->taken, b);
+    const V *slope = p->b.d, *h = column(&t->h, b);
     V *v = column(d, b);
     I open = {0};
     for (int64_t i = 0; i < n; i++) open -= slope[i] >= least;
@@ -94,7 +62,7 @@ static void lone_unit(pass *p, const step *t, int64_t b, columns *d)
         most = vmax(most, vabs(other));
     }
     I of_rest = choose_int(most > 0, d->exponent[b], LOWEST),
-      e = saturate(p->along[b].exponent - t->taken.exponent[b]);
+      e = saturate(p->along[b].exponent - t->h.exponent[b]);
     I some = (at != 0) & (p->along[b].value != 0), of_own = choose_int(some, e, LOWEST),
       top = imax(of_rest, of_own);
     V inverse = choose(some, 1 / at, splat(0));
@@ -110,45 +78,45 @@ static void lone_unit(pass *p, const step *t, int64_t b, columns *d)
 }
 
 /* Column b of d ← (D·Ĥ) Ĥ/‖Ĥ‖² in a layer of two units, with φ in p->b.y and φ' in p->b.d. */
-static void pair_of_units(pass *p, const step *t, int64_t b, columns *d)
+static void pair_of_units(pass *p, const activation *phi, const units *t, int64_t b, columns *d)
 {
     const V *h = column(&t->h, b);
     V *v = column(d, b), square = h[0] * h[0] + h[1] * h[1], turn = splat(1);
     I some = (square > 0) & (p->along[b].value != 0), e = p->along[b].exponent;
-    if (!is_of_degree_one(p)) { /* φ'(ĥ) ĥ/φ(ĥ) */
+    if (phi->kind == SATURATING) { /* φ'(ĥ) ĥ/φ(ĥ) */
         turn = p->b.d[0] * h[0] / choose(some, p->b.y[0], splat(1));
-        e = saturate(e + t->h.exponent[b] - t->units[b].found.value_exponent);
+        e = saturate(e + t->h.exponent[b] - t->each[b].found.value_exponent);
     }
     for (int i = 0; i < 2; i++) v[i] = choose(some, p->along[b].value * turn * (h[i] / square), v[i]);
     d->exponent[b] = choose_int(some, saturate(e - t->h.exponent[b]), d->exponent[b]);
     normalise_column(d, b, choose(some | (d->exponent[b] == LOWEST), v[0] * v[0] + v[1] * v[1], splat(1)));
 }
 
-/* Adds p->skip · X to p->along: p->skip is the part of G that the skip connection of the block
-   carries. */
-static void add_skip_along(pass *p, const step *t)
+/* Adds round · X to p->along, where X is copied and then multiplied by a matrix, and `round` is the
+   gradient of the copy. */
+static void add_along(pass *p, const columns *round, const void *slot)
 {
-    restore_operand(p, t, &p->other);
+    columns *x = &p->other;
+    restore_operand(p, slot, x);
     for (int64_t b = 0; b < p->batch; b++) {
-        V sum = dot_product(column(&p->skip, b), column(&p->other, b), p->skip.rows);
-        scaled own = p->along[b],
-               round = signed_normalised(sum, saturate(p->skip.exponent[b] + p->other.exponent[b]));
-        I e = imax(exponent_or_lowest(own), exponent_or_lowest(round));
-        V f = beside(exponent_or_lowest(own) - e), g = beside(exponent_or_lowest(round) - e);
-        p->along[b] = signed_normalised(own.value * f + round.value * g, e);
+        V sum = dot_product(column(round, b), column(x, b), x->rows);
+        scaled own = p->along[b], more = signed_normalised(sum, saturate(round->exponent[b] + x->exponent[b]));
+        I e = imax(exponent_or_lowest(own), exponent_or_lowest(more));
+        V f = beside(exponent_or_lowest(own) - e), g = beside(exponent_or_lowest(more) - e);
+        p->along[b] = signed_normalised(own.value * f + more.value * g, e);
     }
 }
 
-/* g ← (G·X)/x, where x, the operand of the step t, has one unit. */
-static void lone_layer(pass *p, const step *t, columns *g)
+/* g ← (G·X)/x, where x, the operand of W, has one unit. */
+static void lone_operand(pass *p, const operand *of, columns *g)
 {
-    restore_operand(p, t, &p->other);
+    columns *x = &p->other;
+    restore_operand(p, of, x);
     for (int64_t b = 0; b < p->batch; b++) {
-        V x = column(&p->other, b)[0], *v = column(g, b);
-        I some = (x != 0) & (p->along[b].value != 0);
-        v[0] = choose(some, p->along[b].value / x, v[0]);
-        g->exponent[b] =
-            choose_int(some, saturate(p->along[b].exponent - p->other.exponent[b]), g->exponent[b]);
+        V value = column(x, b)[0], *v = column(g, b);
+        I some = (value != 0) & (p->along[b].value != 0);
+        v[0] = choose(some, p->along[b].value / value, v[0]);
+        g->exponent[b] = choose_int(some, saturate(p->along[b].exponent - x->exponent[b]), g->exponent[b]);
         normalise_column(g, b, choose(some | (g->exponent[b] == LOWEST), v[0] * v[0], splat(1)));
     }
 }

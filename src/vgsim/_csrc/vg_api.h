@@ -9,7 +9,6 @@
 enum { VG_MATRIX_FREE = 0, VG_DENSE = 1 };
 enum { VG_NORMAL = 0, VG_UNIFORM = 1, VG_TRUNCATED_NORMAL = 2, VG_ORTHOGONAL = 3, VG_IDENTITY = 4 };
 enum { VG_NO_NORM = 0, VG_BATCH_NORM = 1, VG_LAYER_NORM = 2, VG_RMS_NORM = 3 };
-enum { VG_NO_SKIP = 0, VG_ACTIVATED = 1, VG_LINEAR = 2, VG_POST = 3, VG_PRE = 4, VG_HIGHWAY = 5 };
 enum { VG_NO_CLIP = 0, VG_CLIP_NORM = 1, VG_CLIP_VALUE = 2 };
 enum { VG_LINEAR_LOSS = 0, VG_MSE = 1, VG_CROSS_ENTROPY = 2 };
 
@@ -18,57 +17,105 @@ enum {
     VG_STREAM_FORWARD = 1,
     VG_STREAM_BACKWARD = 2,
     VG_STREAM_BIAS = 3,
-    VG_STREAM_GATE_FORWARD = 4,
-    VG_STREAM_GATE_BACKWARD = 5,
     VG_STREAM_COTANGENT = 6,
     VG_STREAM_TARGETS = 7,
     VG_STREAM_NORM = 9,
     VG_STREAM_INPUT_WEIGHTS = 10,
     VG_STREAM_DRIVE = 11,
-    VG_STREAM_TANGENT = 13
+    VG_STREAM_TANGENT = 13,
+    VG_STREAM_MASK = 14
 };
 
 enum { VG_OK = 0, VG_CANCELLED = 1 };
 
-/* What to simulate and where to write it. Layer arrays are indexed by l = 0 … depth. A column is
-   the place of a layer among the recorded ones, or -1. Output pointers of quantities that are not
+/* The operations of composed networks. Their functions are listed in vg_operations.h. */
+enum {
+    VG_BASIS,    /* factorises X = Q R in register `source` for the matrices that multiply it */
+    VG_WEIGHTS,  /* target ← W source */
+    VG_BIAS,     /* target ← target + scale ζ, the same ζ for all columns */
+    VG_SHIFT,    /* target ← target + scale */
+    VG_DRIVE,    /* target ← target + scale U s_t */
+    VG_NORM,     /* target ← its normalisation */
+    VG_ACTIVATE, /* target ← φ(target) */
+    VG_MASK,     /* target ← scale m ∘ target, m of zeros and ones */
+    VG_COPY,     /* target ← source */
+    VG_SUM,      /* target ← factor source + scale target */
+    VG_MIX,      /* target ← σ(gate) ∘ target + σ(−gate) ∘ source */
+    VG_ATTEND,   /* target ← softmax attention with queries `source`, keys `gate`, values target */
+    VG_OPERATIONS
+};
+
+enum {
+    VG_TRANSIENT = 1, /* the output is not used in the backward pass */
+    VG_COPIES = 2,    /* saves a copy, because its register is changed or used elsewhere */
+    VG_ADDS = 4,      /* the gradient of `source` has other terms */
+    VG_RECORDED = 8,  /* a matrix of "weight_gradient" and "update_ratio" */
+    VG_SHARED = 16,   /* one matrix or bias for all places */
+    VG_CAUSAL = 32,
+    VG_KNOWN = 64,     /* G · X is known at the output (vg_along.h) … */
+    VG_FOLLOWS = 128,  /* … and needed at the input */
+    VG_LONE = 256,     /* determines the gradient of a single unit from it */
+    VG_PAIR = 512      /* or of a pair of units */
+};
+
+typedef struct {
+    int32_t kind, flags;
+    int32_t target, source, gate; /* registers */
+    int32_t law;      /* of the weights or biases; of the norm; the activation */
+    int32_t distance; /* number of operations since the operand was factorised */
+    int32_t heads;
+    int64_t number;   /* of the draws, counted in the place from 1 */
+    int64_t rows, columns; /* of W, or units of the target */
+    int64_t room;     /* rows of the array of the output */
+    double scale, factor;
+    double parameters[2]; /* of φ; ε of a norm; a mask keeps words from parameters[0] on */
+    double saturated_below; /* |φ'| below this counts as saturated */
+} vg_operation;
+
+/* What to simulate and where to write it. Arrays of places are indexed by l = 0 … depth. A column
+   is the place of l among the recorded ones, or -1. Output pointers of quantities that are not
    recorded are NULL. All outputs are row-major with one row per sample; row 0 is sample `first`. */
 typedef struct {
     int64_t depth;
     const int64_t *widths;       /* n_0 … n_D */
+    int engine;
+    int plain; /* one column, weights and φ only: run_block (vg_kernel.h), with the next six fields */
     const double *weight_scale;  /* factor of the raw draws of W_l; entry 0 unused */
     const double *bias_scale;    /* factor of the raw draws of b_l, 0 where there is none */
-    int engine, weight_law, bias_law;
+    int weight_law, bias_law;
     int activation;
     double parameters[2];
-    double saturated_below;      /* |φ'| below this counts as saturated */
-    int plain; /* one input, none of the techniques below: run_block (vg_kernel.h) */
-    int64_t batch;
+    double saturated_below;
+    const vg_operation *operations;
+    int64_t n_bodies;
+    const int64_t *bodies;       /* first operation of each body, and the end of the last */
+    const int64_t *order;        /* the body of place l at l − 1 */
+    const int64_t *matrices, *masks; /* numbers of matrices and of masks before place l, at l − 1 */
+    const uint8_t *resting;      /* whether only register 0 is in use after place l */
+    int64_t registers, widest;   /* `widest`: most rows of a register */
+    int64_t most_rows, most_columns; /* of a matrix that the dense engine stores; 0: none */
+    int stores, drives;          /* shares weights: an RNN; has a drive */
+    int grouped;                 /* tells equal columns apart (vg_groups.h) */
+    int64_t batch;               /* columns: sequences times tokens */
+    int64_t tokens;
     int64_t tangents; /* if > 0, they replace the backward pass */
-    int norm;
-    double norm_epsilon;
-    int skip; /* a style of residual blocks, or VG_HIGHWAY */
-    int64_t every; /* layers in a block */
-    double identity, branch; /* factors of a block's input and of its branch */
-    double gate_bias;
     int clip;
     double clip_at;
     int loss;
-    int recurrent; /* an RNN: one weight matrix for all layers, which are its steps */
-    double input_scale; /* standard deviation of the entries of U */
     uint32_t key[2];
-    const double *inputs; /* rows × n_0 significands, or NULL for N(0, 1) */
+    const double *inputs; /* rows × tokens × n_0 significands, or NULL for N(0, 1) */
     const int64_t *input_exponents;
     int64_t rows;
     uint64_t first;
     int64_t count;
     int64_t n_segments;
-    const int64_t *segment_ends; /* last layer of each segment, ascending, the last is depth */
+    const int64_t *segment_ends; /* last place of each segment, ascending, the last is depth */
     int64_t n_columns, n_weight_columns, n_saturation_columns;
     const int64_t *column, *weight_column, *saturation_column;
     double *gradient, *rms_min, *rms_max, *output_gradient;
     uint8_t *dead;
     double *activation_rms, *saturation, *weight_gradient, *update_ratio, *clipped;
+    double *activation_correlation, *gradient_correlation;
     double *stretching; /* n_columns × tangents values per sample */
     const volatile int *cancelled;
 } vg_plan;
@@ -77,6 +124,7 @@ typedef struct {
     int lanes, n_activations;
     const char *const *activation_names; /* the index in this list identifies an activation */
     size_t (*scratch_bytes)(const vg_plan *plan);
+    size_t (*body_bytes)(const vg_plan *plan, int64_t body); /* that a place stores */
     /* Simulates the samples of the lane group `group` (indices group·lanes … + lanes - 1) that lie
        in [first, first + count). `scratch` is 64-byte aligned and belongs to the calling thread. */
     int (*run)(const vg_plan *plan, uint64_t group, void *scratch);
@@ -94,6 +142,7 @@ typedef struct {
 
 /* Scalar double arithmetic shared by all kernels; compiled once, at the baseline. */
 double vg_log10(double significand, int64_t exponent); /* of significand · 2^exponent; -inf at 0 */
+double vg_power_of_two(int64_t exponent); /* clipped to ±1000 */
 double vg_chi_square(const uint32_t key[2], uint32_t layer, uint64_t index, double degrees_of_freedom);
 
 /* Dispatch. */

@@ -13,7 +13,9 @@ static void record_update_ratio(const block *b, int64_t index, int64_t column)
     double s = plan->weight_scale[index];
     double unseen = (double)(plan->widths[index] - 1) * (double)(plan->widths[index - 1] - 1);
     V seen = b->z_square + b->across_square;
-    if (dense) seen = dense_weight_square(b, index);
+    if (dense)
+        seen = dense_weight_square(b, plan->weight_law, (uint32_t)index, plan->widths[index],
+                                   plan->widths[index - 1]);
     FOR_SAMPLES(b, k) {
         uint64_t sample = plan->first + (uint64_t)(b->first_row + k);
         double square = seen[k] + (dense ? 0 : vg_chi_square(plan->key, (uint32_t)index, sample, unseen));
@@ -75,21 +77,22 @@ static void record_cotangent(block *b, int64_t index, V square)
         FOR_SAMPLES(b, k) plan->dead[b->first_row + k] = norm.value[k] == 0;
 }
 
-INLINE I saturated_units(const block *b, int64_t width)
+INLINE I saturated_units(const block *b, int64_t width, double below)
 {
     I count = {0};
-    for (int64_t i = 0; i < width; i++) count -= vabs(b->d[i]) < (real)b->plan->saturated_below;
+    for (int64_t i = 0; i < width; i++) count -= vabs(b->d[i]) < (real)below;
     return count;
 }
 
-static void record_saturation(const block *b, int64_t index, I count)
+/* Records the fraction of saturated units, 0 where there are none. */
+static void record_saturation(const block *b, int64_t index, I count, int64_t units)
 {
     const vg_plan *plan = b->plan;
-    int64_t column = plan->saturation_column[index], units = plan->widths[index] * plan->batch;
+    int64_t column = plan->saturation_column[index];
     if (!plan->saturation || column < 0) return;
     FOR_SAMPLES(b, k)
         plan->saturation[(b->first_row + k) * plan->n_saturation_columns + column] =
-            (double)count[k] / (double)units;
+            (double)count[k] / (double)(units ? units : 1);
 }
 
 /* ĝ ← g + along ŷ; δ ← φ' ĝ, in the array of φ'. Samples in which δ underflows are computed by
@@ -99,7 +102,7 @@ static void through_activation(block *b, int64_t index, const layer *l)
     const vg_plan *plan = b->plan;
     int64_t n = l->width, column = plan->weight_column[index];
     if (plan->saturation && plan->saturation_column[index] >= 0)
-        record_saturation(b, index, saturated_units(b, n));
+        record_saturation(b, index, saturated_units(b, n, b->plan->saturated_below), n);
     V *restrict y = b->y, *restrict d = b->d, *restrict g = b->g;
     const V *next = l->raw - (l->zeta ? 2 : 1) * n; /* near the layer below */
     V along = b->along, square = {0}, delta_square = {0}, z_delta = {0};

@@ -33,6 +33,9 @@ INLINE I product_exponent(I a, I b)
 
 INLINE V beside(I e) { return choose(e < FAR_BELOW, splat(0), power_of_two(imax(e, splat_int(FAR_BELOW)))); }
 
+/* 2^e as a plain factor, with e clipped to ±100. */
+INLINE V plain_size(I e) { return power_of_two(imin(imax(e, splat_int(-100)), splat_int(100))); }
+
 INLINE I exponent_or_lowest(scaled a) { return choose_int(a.value != 0, a.exponent, LOWEST); }
 
 INLINE V *column(const columns *x, int64_t b) { return x->v + b * x->stride; }
@@ -145,6 +148,23 @@ static void scale_columns(columns *x, scaled a)
         x->exponent[b] = choose_int((a.value != 0) & (x->exponent[b] != LOWEST),
                                     above_lowest(x->exponent[b] + a.exponent), LOWEST);
     }
+}
+
+/* The mean cosine over the pairs of nonzero columns; 0 if there are none. With unit columns u_b,
+   Σ_{b≠c} u_b · u_c = ‖Σ u_b‖² − Σ ‖u_b‖². `sum` has room for a column. */
+static V mean_cosine(const columns *x, V *sum)
+{
+    V count = splat(0);
+    for (int64_t i = 0; i < x->rows; i++) sum[i] = splat(0);
+    for (int64_t b = 0; b < x->count; b++) {
+        const V *v = column(x, b);
+        V square = square_of(x, b), inverse = choose(square > 0, 1 / vsqrt(square), splat(0));
+        count += choose(square > 0, splat(1), splat(0));
+        for (int64_t i = 0; i < x->rows; i++) sum[i] += v[i] * inverse;
+    }
+    V pairs = count * (count - 1), total = dot_product(sum, sum, x->rows) - count;
+    V mean = total / choose(pairs > 0, pairs, splat(1));
+    return choose(pairs > 0, vmin(vmax(mean, splat(-1)), splat(1)), splat(0));
 }
 
 #endif

@@ -91,12 +91,11 @@ static void dense_backward(block *b, int64_t index)
 }
 
 /* ‖W‖² / (weight scale)². */
-static V dense_weight_square(const block *b, int64_t index)
+static V dense_weight_square(const block *b, int law, uint32_t number, int64_t rows, int64_t columns)
 {
-    stream s = open_stream(&b->keys, VG_STREAM_FORWARD, (uint32_t)index);
-    int64_t rows = b->plan->widths[index], columns = b->plan->widths[index - 1];
+    stream s = open_stream(&b->keys, VG_STREAM_FORWARD, number);
 #define CALL(law) square_norm(law, &s, rows, columns)
-    return FOR_EACH_LAW(b->plan->weight_law, CALL);
+    return FOR_EACH_LAW(law, CALL);
 #undef CALL
 }
 

@@ -72,6 +72,16 @@ INLINE void normals(const stream *s, uint32_t quad, int quads, V *z)
     normal_pairs(p, 2 * quads, z);
 }
 
+/* keep ← 1 for each of four words of at least `least`, else 0. */
+INLINE void keep_words(const stream *s, uint32_t quad, uint32_t least, V *keep)
+{
+    W word[PARTS][4];
+    U w[4];
+    philox(s, quad, 1, word);
+    lane_words(word, w);
+    for (int k = 0; k < 4; k++) keep[k] = choose((I)(w[k] >= least), splat(1), splat(0));
+}
+
 INLINE void uniforms(const stream *s, uint32_t quad, int quads, V *v)
 {
     W word[QUADS * PARTS][4];
@@ -99,6 +109,14 @@ INLINE void normals(const stream *s, uint32_t quad, int quads, V *z)
         p[k] = (polar){unit_interval(radius >> 12), unit_interval(angle), angle};
     }
     normal_pairs(p, 2 * quads, z);
+}
+
+INLINE void keep_words(const stream *s, uint32_t quad, uint32_t least, V *keep)
+{
+    W word[1][4];
+    philox(s, quad, 1, word);
+    for (int k = 0; k < 4; k++)
+        keep[k] = choose((I)((word[0][k] & 0xffffffff) >= least), splat(1), splat(0));
 }
 
 INLINE void uniforms(const stream *s, uint32_t quad, int quads, V *v)

@@ -7,13 +7,8 @@
 #ifndef VG_GROUPS_H
 #define VG_GROUPS_H
 
+#include "vg_normalise.h"
 #include "vg_pass.h"
-
-INLINE int has_groups(const vg_plan *plan)
-{
-    return plan->norm == VG_BATCH_NORM && plan->skip == VG_NO_SKIP && plan->clip != VG_CLIP_VALUE &&
-           plan->batch > 2;
-}
 
 static void no_groups(const vg_plan *plan, I *group)
 {
@@ -25,27 +20,26 @@ static void copy_groups(const vg_plan *plan, I *to, const I *from)
     for (int64_t b = 0; b < plan->batch; b++) to[b] = from[b];
 }
 
-/* The groups of the operands of W: the previous groups, and the group of examples with X = 0. */
-static void find_groups(pass *p, step *t)
+/* The groups of the columns of x: the previous groups, and the group of columns that are 0. */
+static void find_groups(pass *p, const columns *x, I *group, int *is_grouped)
 {
     const vg_plan *plan = p->b.plan;
     I last = {0}, some = {0};
-    if (!has_groups(plan)) return;
     for (int64_t b = 0; b < plan->batch; b++)
-        last = choose_int(p->x.exponent[b] == LOWEST, splat_int(b), last);
+        last = choose_int(x->exponent[b] == LOWEST, splat_int(b), last);
     for (int64_t b = 0; b < plan->batch; b++) {
-        t->group[b] = p->group[b] = choose_int(p->x.exponent[b] == LOWEST, last, p->group[b]);
+        group[b] = p->group[b] = choose_int(x->exponent[b] == LOWEST, last, p->group[b]);
         some |= p->group[b] != splat_int(b);
     }
-    t->is_grouped = any(some);
+    *is_grouped = any(some);
 }
 
 /* h of each example ← h of its leader, so that equal examples agree in every bit. */
-static void equalise(const step *t, columns *h)
+static void equalise(const I *group, columns *h)
 {
-    for (int64_t b = 0; b < h->count && t->is_grouped; b++)
+    for (int64_t b = 0; b < h->count; b++)
         for (int64_t c = b + 1; c < h->count; c++) {
-            I led = t->group[b] == splat_int(c);
+            I led = group[b] == splat_int(c);
             if (!any(led)) continue;
             V *v = column(h, b);
             const V *u = column(h, c);

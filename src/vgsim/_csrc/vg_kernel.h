@@ -1,6 +1,6 @@
 /* A kernel: all code for one instruction set and one real type, exported as one table of functions.
-   Plain networks are run by run_block, all others by run_pass (vg_back.h). */
-#include "vg_back.h"
+   Plain networks are run by run_block, all others by run_pass (vg_walk.h). */
+#include "vg_walk.h"
 
 /* Places the arrays of a block in the scratch memory, or only computes their size. */
 static void place_block(block *b, arena *a)
@@ -161,6 +161,7 @@ const vg_kernel PASTE(vg_kernel_, VG_ISA, VG_BITS) = {LANES,
                                                       sizeof activations / sizeof activations[0],
                                                       activation_names,
                                                       scratch_bytes,
+                                                      body_bytes,
                                                       run,
                                                       words,
                                                       draws,

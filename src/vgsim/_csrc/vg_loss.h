@@ -3,7 +3,7 @@
 #ifndef VG_LOSS_H
 #define VG_LOSS_H
 
-#include "vg_ahead.h"
+#include "vg_pass.h"
 
 /* Softmax minus the one-hot class y: G_j = p_j for j ≠ y, and G_y = −Σ_{j≠y} p_j, free of
    cancellation. With m the largest logit except z_y, w_j = exp(z_j − m) and S = Σ_{j≠y} w_j:
@@ -46,19 +46,19 @@ static void cross_entropy(pass *p, int64_t b, columns *g)
 static void draw_cotangent(pass *p)
 {
     const vg_plan *plan = p->b.plan;
-    columns *g = &p->g;
+    columns *g = &p->g[0], *x = &p->x[0];
     int64_t n = plan->widths[plan->depth];
     g->rows = n;
     if (plan->loss == VG_CROSS_ENTROPY) {
-        copy_columns(g, &p->x);
+        copy_columns(g, x);
         for (int64_t b = 0; b < p->batch; b++) cross_entropy(p, b, g);
         return;
     }
-    draw_columns(&p->b, plan->loss == VG_MSE ? VG_STREAM_TARGETS : VG_STREAM_COTANGENT, plan->depth, n,
-                 p->batch, g->v, g->stride);
+    draw_columns(&p->b, plan->loss == VG_MSE ? VG_STREAM_TARGETS : VG_STREAM_COTANGENT,
+                 (uint32_t)plan->depth, n, p->batch, g->v, g->stride);
     for (int64_t b = 0; b < p->batch; b++) g->exponent[b] = splat_int(0);
     normalise_columns(g);
-    if (plan->loss == VG_MSE) add_scaled(g, scaled_number(1), &p->x, signed_number(-1), g);
+    if (plan->loss == VG_MSE) add_scaled(g, scaled_number(1), x, signed_number(-1), g);
 }
 
 /* v 2^e clipped to ±4, in two steps, for v = 0 or |v| ≥ 2^-EXP2_LIMIT. */
@@ -118,9 +118,9 @@ static void clip(pass *p, int64_t index)
     I cut = {0};
     double whole = plan->clip == VG_CLIP_NORM ? 1 : (double)(plan->widths[index] * p->batch);
     if (index < plan->depth && plan->clip == VG_CLIP_NORM)
-        cut = -clip_norm(&p->g, scaled_number(plan->clip_at), p->along, p->grouped ? &p->other : NULL);
+        cut = -clip_norm(&p->g[0], scaled_number(plan->clip_at), p->along, p->grouped ? &p->sums : NULL);
     if (index < plan->depth && plan->clip == VG_CLIP_VALUE)
-        cut = clip_values(&p->g, scaled_number(plan->clip_at));
+        cut = clip_values(&p->g[0], scaled_number(plan->clip_at));
     if (plan->clipped && at >= 0)
         FOR_SAMPLES(&p->b, k)
             plan->clipped[(p->b.first_row + k) * plan->n_columns + at] = (double)cut[k] / whole;

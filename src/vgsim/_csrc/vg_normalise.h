@@ -73,9 +73,6 @@ INLINE V total(const V *v, int64_t n)
 /* With one degree of freedom |ĥ| < 1. This must hold after rounding too: hard_tanh'(±1) = 0. */
 INLINE V below_one(V v) { return with_sign(vmin(vabs(v), splat(1 - ONE_LESS)), v); }
 
-/* 2^e as a plain factor, with e clipped to ±100. */
-INLINE V plain_size(I e) { return power_of_two(imin(imax(e, splat_int(-100)), splat_int(100))); }
-
 static void normalise_over_batch(columns *h, double epsilon, deviations s, V *mean)
 {
     int64_t n = h->rows, count = h->count;
@@ -258,22 +255,22 @@ static void back_over_units(const columns *h, columns *d, int centred, double ep
 }
 
 /* h ← Ĥ. */
-static void normalise(const vg_plan *plan, columns *h, deviations s, V *mean)
+static void normalise(int kind, double epsilon, columns *h, deviations s, V *mean)
 {
-    if (plan->norm == VG_BATCH_NORM)
-        normalise_over_batch(h, plan->norm_epsilon, s, mean);
+    if (kind == VG_BATCH_NORM)
+        normalise_over_batch(h, epsilon, s, mean);
     else
-        normalise_over_units(h, plan->norm == VG_LAYER_NORM, plan->norm_epsilon, s);
+        normalise_over_units(h, kind == VG_LAYER_NORM, epsilon, s);
 }
 
 /* d ← Δ. */
-static void back_through_norm(const vg_plan *plan, const columns *h, columns *d, deviations s, V *mean,
+static void back_through_norm(int kind, double epsilon, const columns *h, columns *d, deviations s, V *mean,
                               const I *group)
 {
-    if (plan->norm == VG_BATCH_NORM)
-        back_over_batch(h, d, plan->norm_epsilon, s, mean, group);
+    if (kind == VG_BATCH_NORM)
+        back_over_batch(h, d, epsilon, s, mean, group);
     else
-        back_over_units(h, d, plan->norm == VG_LAYER_NORM, plan->norm_epsilon, s);
+        back_over_units(h, d, kind == VG_LAYER_NORM, epsilon, s);
 }
 
 #endif

@@ -46,6 +46,13 @@ double vg_log10(double significand, int64_t exponent)
     return (double)(e + exponent) * LOG10_2 + m * LOG10_E;
 }
 
+double vg_power_of_two(int64_t exponent)
+{
+    int64_t e = exponent < -1000 ? -1000 : exponent > 1000 ? 1000 : exponent;
+    both u = {.bits = (uint64_t)(e + 1023) << 52};
+    return u.real;
+}
+
 static void philox(const uint32_t key[2], uint32_t block, uint32_t layer, uint64_t index, uint32_t c[4])
 {
     uint32_t k0 = key[0], k1 = key[1];

@@ -6,7 +6,7 @@
 #ifndef VG_TANGENT_H
 #define VG_TANGENT_H
 
-#include "vg_ahead.h"
+#include "vg_pass.h"
 
 /* V = Q R: x ← Q, stretched_i ← stretched_i R_ii. One tangent is the vector of its columns of all
    examples. */
@@ -39,66 +39,53 @@ static void record_stretching(const pass *p, int64_t index, const scaled *stretc
                      plan->column[index] * plan->tangents + j, stretched[j]);
 }
 
-/* Reduces the dimension of the space of tangents to that of layer `index`: its units, minus one for
-   each mean that normalisation subtracts. Skip connections restore these directions. */
-static void narrow(pass *p, int64_t index)
+/* Reduces the dimension of the space of tangents to that of the current place: its units, minus one
+   for each mean that normalisation subtracts. Skip connections restore these directions. */
+static void narrow(pass *p, const vg_operation *first, const vg_operation *end)
 {
     const vg_plan *plan = p->b.plan;
-    int64_t n = plan->widths[index], room = n * plan->batch;
-    if (plan->skip == VG_NO_SKIP && plan->norm == VG_LAYER_NORM) room -= plan->batch;
-    if (plan->skip == VG_NO_SKIP && plan->norm == VG_BATCH_NORM) room -= n;
-    if (room < p->dimension) p->dimension = room;
+    int64_t batch = plan->batch, least = plan->widths[p->place] * batch;
+    int skips = !(plan->resting[p->place] && plan->resting[p->place - 1]);
+    for (const vg_operation *o = first; o < end; o++) skips |= o->kind == VG_COPY;
+    for (const vg_operation *o = first; o < end && !skips; o++) {
+        int64_t room = least;
+        if (o->kind == VG_WEIGHTS) room = o->rows * batch;
+        if (o->kind == VG_NORM && o->law == VG_LAYER_NORM) room = (o->rows - 1) * batch;
+        if (o->kind == VG_NORM && o->law == VG_BATCH_NORM) room = o->rows * (batch - 1);
+        if (room < least) least = room;
+    }
+    if (least < p->dimension) p->dimension = least;
 }
 
-/* Orthonormalises the tangents at layer `index` and records the stretching. Inside a residual block
-   a copy is used, because p->skip still has the tangents at the input of the block, in the same
-   frame. */
-static void measure_tangents(pass *p, int64_t index)
+/* Orthonormalises the tangents at the current place and records the stretching. Inside a residual
+   block a copy is used, because another register has the tangents at the input of the block, in the
+   same frame. */
+static void measure_tangents(pass *p)
 {
     const vg_plan *plan = p->b.plan;
-    columns *x = &p->x;
+    columns *x = &p->x[0];
     scaled *stretched = p->stretched, *copied = p->stretched + plan->tangents;
-    if (plan->skip != VG_NO_SKIP && plan->skip != VG_HIGHWAY && !block_ends(plan, index)) {
-        if (plan->column[index] < 0) return;
+    if (!plan->resting[p->place]) {
+        if (plan->column[p->place] < 0) return;
         copy_columns(&p->other, x);
         x = &p->other;
         stretched = __builtin_memcpy(copied, stretched, (size_t)plan->tangents * sizeof(scaled));
     }
-    narrow(p, index);
     orthonormalise_tangents(p, x, stretched);
-    if (plan->column[index] >= 0) record_stretching(p, index, stretched);
+    if (plan->column[p->place] >= 0) record_stretching(p, p->place, stretched);
 }
 
 /* V_0: k orthonormal tangents, uniformly distributed. */
 static void draw_tangents(pass *p)
 {
     const vg_plan *plan = p->b.plan;
-    columns first = part(plan, &p->x, 1);
-    draw_columns(&p->b, VG_STREAM_TANGENT, 0, p->x.rows, plan->tangents * plan->batch, first.v, first.stride);
-    for (int64_t b = plan->batch; b < p->batch; b++) p->x.exponent[b] = splat_int(0);
-    p->dimension = p->x.rows * plan->batch;
-    orthonormalise_tangents(p, &p->x, p->stretched);
+    columns *x = &p->x[0], first = part(plan, x, 1);
+    draw_columns(&p->b, VG_STREAM_TANGENT, 0, x->rows, plan->tangents * plan->batch, first.v, first.stride);
+    for (int64_t b = plan->batch; b < p->batch; b++) x->exponent[b] = splat_int(0);
+    p->dimension = x->rows * plan->batch;
+    orthonormalise_tangents(p, x, p->stretched);
     for (int64_t j = 0; j < plan->tangents; j++) p->stretched[j] = (scaled){splat(1), splat_int(0)};
-}
-
-static int run_tangents(pass *p)
-{
-    const vg_plan *plan = p->b.plan;
-    copy_columns(&p->x, &p->starts[0]);
-    draw_tangents(p);
     if (plan->column[0] >= 0) record_stretching(p, 0, p->stretched);
-    for (int64_t segment = 0, begin = 0; segment < plan->n_segments; segment++) {
-        int64_t end = plan->segment_ends[segment];
-        place_segment(p, begin, end);
-        if (plan->recurrent && plan->input_scale > 0) draw_drive(p, begin, end);
-        for (int64_t index = begin + 1; index <= end && !cancelled(&p->b); index++) {
-            layer_ahead(p, index, &p->steps[index - begin - 1]);
-            measure_tangents(p, index);
-            record_activations(p, index);
-        }
-        begin = end;
-    }
-    return cancelled(&p->b) ? VG_CANCELLED : VG_OK;
 }
 
 #endif

@@ -1,8 +1,8 @@
-/* φ on columns: forward, backward, and forward for tangents. */
+/* The operation ACTIVATE: φ on columns, forward, backward, and forward for tangents. */
 #ifndef VG_UNITS_H
 #define VG_UNITS_H
 
-#include "vg_groups.h"
+#include "vg_along.h"
 
 /* Column b of h as the argument of φ. An exponent within ±PLAIN_EXPONENT becomes a factor of the
    values. */
@@ -17,10 +17,10 @@ static layer view_of(const columns *h, int64_t b)
     return l;
 }
 
-/* Example b of out ← φ'(h) ∘ g, normalised, with φ'(h) in p->b.d and h the argument of φ. */
-static void times_slope(pass *p, const unit *t, int64_t b, const columns *g, columns *out)
+/* Column b of out ← φ'(h) ∘ g, normalised, with φ'(h) in p->b.d and h the argument of φ. */
+static void times_slope(pass *p, const activation *phi, const real *parameters, const unit *t, int64_t b,
+                        const columns *g, columns *out)
 {
-    const activation *phi = p->b.phi;
     const layer *l = &t->taken;
     const V *u = column(g, b), *d = p->b.d;
     V *v = column(out, b), square = {0};
@@ -31,7 +31,7 @@ static void times_slope(pass *p, const unit *t, int64_t b, const columns *g, col
     }
     I lost = -phi->has_tail & has_lost(square, l->exponent) & (g->exponent[b] != LOWEST);
     if (any(lost)) {
-        e = phi->tail_cotangents(l, p->b.parameters, lost, u, v);
+        e = phi->tail_cotangents(l, parameters, lost, u, v);
         square = choose(lost, dot_product(v, v, g->rows), square);
     }
     out->rows = g->rows;
@@ -39,32 +39,54 @@ static void times_slope(pass *p, const unit *t, int64_t b, const columns *g, col
     normalise_column(out, b, square);
 }
 
-/* Example b of out ← φ'(h) ∘ g, normalised; φ(h) and φ'(h) go into p->b.y and p->b.d. */
-static void through_unit(pass *p, const unit *t, int64_t b, const columns *g, columns *out)
+static void store_units(const pass *p, const vg_operation *o, void *slot, arena *a)
 {
-    recall(p->b.phi, p->b.parameters, &t->taken, t->found, p->b.y, p->b.d, column(g, b));
-    times_slope(p, t, b, g, out);
+    units *t = slot;
+    *t = (units){.h = p->x[o->target], .out = take_output(p, o, a)};
+    t->each = take(a, (size_t)p->b.plan->batch * sizeof(unit));
 }
 
-/* y ← φ(h), normalised, and for tangents y' ← φ'(h) ∘ h'. */
-static void activate_columns(pass *p, const columns *h, unit *units, columns *y)
+/* target ← φ(target), and for tangents y' ← φ'(h) ∘ h'. */
+static void units_ahead(pass *p, const vg_operation *o, void *slot)
 {
     const vg_plan *plan = p->b.plan;
-    y->rows = h->rows;
+    const activation *phi = &activations[o->law];
+    real parameters[2] = {(real)o->parameters[0], (real)o->parameters[1]};
+    units *t = slot;
+    const columns *h = &t->h;
+    columns *y = &p->x[o->target];
+    *y = t->out;
     for (int64_t b = 0; b < plan->batch; b++) {
         layer l = view_of(h, b);
-        outcome found = forward_through(p->b.phi, p->b.parameters, &l, column(y, b));
-        units[b] = (unit){l, found};
+        outcome found = forward_through(phi, parameters, &l, column(y, b));
+        t->each[b] = (unit){l, found};
         y->exponent[b] = found.value_exponent;
         normalise_column(y, b, found.square);
+        if (plan->tangents) recall(phi, parameters, &l, found, p->b.y, p->b.d, column(h, b));
         for (int64_t k = 1; k <= plan->tangents; k++) {
             columns from = part(plan, h, k), to = part(plan, y, k);
-            if (k == 1)
-                through_unit(p, &units[b], b, &from, &to);
-            else
-                times_slope(p, &units[b], b, &from, &to);
+            times_slope(p, phi, parameters, &t->each[b], b, &from, &to);
         }
     }
+}
+
+/* g ← φ'(h) ∘ g. */
+static void units_back(pass *p, const vg_operation *o, void *slot)
+{
+    const activation *phi = &activations[o->law];
+    real parameters[2] = {(real)o->parameters[0], (real)o->parameters[1]};
+    units *t = slot;
+    columns *g = &p->g[o->target], *out = &p->spare;
+    for (int64_t b = 0; b < p->batch; b++) {
+        unit *u = &t->each[b];
+        recall(phi, parameters, &u->taken, u->found, p->b.y, p->b.d, column(g, b));
+        times_slope(p, phi, parameters, u, b, g, out);
+        if (o->flags & VG_LONE) lone_unit(p, o, t, b, out);
+        if (o->flags & VG_PAIR) pair_of_units(p, phi, t, b, out);
+        if (p->b.plan->saturation) p->saturated += saturated_units(&p->b, g->rows, o->saturated_below);
+    }
+    p->units += p->batch * o->rows;
+    exchange(g, out);
 }
 
 #endif

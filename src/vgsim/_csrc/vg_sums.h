@@ -1,0 +1,156 @@
+/* The operations COPY, SUM, MASK, BIAS, SHIFT and DRIVE: what is added, and what is set to 0. */
+#ifndef VG_SUMS_H
+#define VG_SUMS_H
+
+#include "vg_along.h"
+
+typedef struct {
+    columns out;
+} copied;
+
+static void store_nothing(const pass *p, const vg_operation *o, void *slot, arena *a)
+{
+    UNUSED(p), UNUSED(o), UNUSED(slot), UNUSED(a);
+}
+
+static void nothing_back(pass *p, const vg_operation *o, void *slot) { UNUSED(p), UNUSED(o), UNUSED(slot); }
+
+static void store_copy(const pass *p, const vg_operation *o, void *slot, arena *a)
+{
+    *(copied *)slot = (copied){take_output(p, o, a)};
+}
+
+static void copy_ahead(pass *p, const vg_operation *o, void *slot)
+{
+    p->x[o->target] = ((copied *)slot)->out;
+    copy_columns(&p->x[o->target], &p->x[o->source]);
+}
+
+static void copy_back(pass *p, const vg_operation *o, void *slot)
+{
+    scaled one = scaled_number(1);
+    columns *g = &p->g[o->source], *round = &p->g[o->target];
+    if (o->flags & VG_FOLLOWS) add_along(p, round, (char *)slot + SLOT_BYTES);
+    add_scaled(g, one, g, one, round);
+}
+
+/* target ← factor source + scale target. The array of the source takes the sum. */
+static void sum_ahead(pass *p, const vg_operation *o, void *slot)
+{
+    columns *x = &p->x[o->source];
+    UNUSED(slot);
+    add_scaled(x, signed_number(o->factor), x, signed_number(o->scale), &p->x[o->target]);
+    p->x[o->target] = *x;
+}
+
+static void sum_back(pass *p, const vg_operation *o, void *slot)
+{
+    columns *g = &p->g[o->target], *round = &p->g[o->source];
+    UNUSED(slot);
+    copy_columns(round, g);
+    scale_columns(round, signed_number(o->factor));
+    scale_columns(g, signed_number(o->scale));
+    normalise_columns(g);
+}
+
+/* x ← scale m ∘ x with the mask m: a word of the stream for each entry, column by column. An entry
+   is kept if its word is at least parameters[0]. */
+static void mask_columns(const pass *p, const vg_operation *o, columns *x)
+{
+    int64_t batch = p->b.plan->batch, quads = whole_quads(x->rows) / 4;
+    stream s = open_stream(&p->b.keys, VG_STREAM_MASK, mask_number(p, o));
+    scaled scale = scaled_number(o->scale);
+    for (int64_t b = 0; b < batch; b++) {
+        for (int64_t q = 0; q < quads; q++)
+            keep_words(&s, (uint32_t)(b * quads + q), (uint32_t)o->parameters[0], p->raw + 4 * q);
+        for (int64_t c = b; c < x->count; c += batch) {
+            V *v = column(x, c), square = {0};
+            for (int64_t i = 0; i < x->rows; i++) {
+                v[i] *= p->raw[i];
+                square += v[i] * v[i];
+            }
+            x->exponent[c] = saturate(x->exponent[c] + scale.exponent);
+            normalise_times(x, c, square, scale.value);
+        }
+    }
+}
+
+static void mask_ahead(pass *p, const vg_operation *o, void *slot)
+{
+    UNUSED(slot);
+    mask_columns(p, o, &p->x[o->target]);
+}
+
+static void mask_back(pass *p, const vg_operation *o, void *slot)
+{
+    UNUSED(slot);
+    mask_columns(p, o, &p->g[o->target]);
+}
+
+/* The examples of the target ← target + c u, normalised, with one u for all columns if stride = 0. */
+static void add_vector(pass *p, const vg_operation *o, scaled c, const V *u, int64_t stride)
+{
+    columns *h = &p->x[o->target];
+    for (int64_t b = 0; b < p->b.plan->batch; b++, u += stride) {
+        I of_h = h->exponent[b], e = imax(of_h, exponent_or_lowest(c));
+        V f = beside(of_h - e), *v = column(h, b), square = {0}, factor = against(c, e);
+        for (int64_t i = 0; i < h->rows; i++) {
+            V sum = f * v[i] + factor * u[i];
+            v[i] = sum;
+            square += sum * sum;
+        }
+        h->exponent[b] = e;
+        normalise_column(h, b, square);
+    }
+}
+
+static void bias_ahead(pass *p, const vg_operation *o, void *slot)
+{
+    stream s = open_stream(&p->b.keys, VG_STREAM_BIAS, matrix_number(p, o));
+    UNUSED(slot);
+    fill(o->law, &s, o->rows, p->raw);
+    add_vector(p, o, scaled_number(o->scale), p->raw, 0);
+}
+
+static void shift_ahead(pass *p, const vg_operation *o, void *slot)
+{
+    UNUSED(slot);
+    for (int64_t i = 0; i < p->x[o->target].rows; i++) p->raw[i] = splat(1);
+    add_vector(p, o, signed_number(o->scale), p->raw, 0);
+}
+
+static void drive_ahead(pass *p, const vg_operation *o, void *slot)
+{
+    const V *u = column(&p->drive, (p->place - p->begin - 1) * p->b.plan->batch);
+    UNUSED(slot);
+    add_vector(p, o, scaled_number(o->scale), u, p->drive.stride);
+}
+
+#define STEPS_AT_ONCE 8
+
+/* p->drive ← U s_t for all steps of a segment. Each row of U is drawn once per segment. */
+static void draw_drive(pass *p, int64_t begin, int64_t end)
+{
+    const vg_plan *plan = p->b.plan;
+    int64_t n = plan->widths[0], count = (end - begin) * plan->batch, quads = whole_quads(n) / 4;
+    columns *s = &p->signal;
+    stream of_weights = open_stream(&p->b.keys, VG_STREAM_INPUT_WEIGHTS, 1);
+    for (int64_t l = begin + 1; l <= end; l++)
+        draw_columns(&p->b, VG_STREAM_DRIVE, (uint32_t)l, n, plan->batch,
+                     column(s, (l - begin - 1) * plan->batch), s->stride);
+    for (int64_t i = 0; i < n && !cancelled(&p->b); i += ROWS_AT_ONCE) {
+        int64_t w = n - i < ROWS_AT_ONCE ? n - i : ROWS_AT_ONCE;
+        V product[ROWS_AT_ONCE * STEPS_AT_ONCE];
+        for (int64_t k = 0; k < w; k++)
+            fill_from(VG_NORMAL, &of_weights, (i + k) * quads, n, p->rows + k * s->stride);
+        for (int64_t b = 0; b < count; b += STEPS_AT_ONCE) {
+            int64_t q = count - b < STEPS_AT_ONCE ? count - b : STEPS_AT_ONCE;
+            inner(p->rows, s->stride, w > 1 ? w : 2, column(s, b), s->stride, q, n, product, STEPS_AT_ONCE);
+            for (int64_t c = 0; c < q; c++)
+                for (int64_t k = 0; k < w; k++)
+                    column(&p->drive, b + c)[i + k] = product[k * STEPS_AT_ONCE + c];
+        }
+    }
+}
+
+#endif

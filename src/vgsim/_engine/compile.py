@@ -1,0 +1,330 @@
+"""From a network's list of operations to the arrays that the kernels walk.
+
+The kernels store as little as possible on the way forward. So the compiler decides which operation
+may work in place, what must be copied, and where the product G · X of narrow normalised networks is
+carried (docs/law.md).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vgsim._kernels import ACTIVATIONS, FLAGS, KINDS, LAWS, NORMS, OPERATION
+from vgsim._networks.activations import ACTIVATIONS as LAWS_OF_PHI
+from vgsim._networks.activations import Activation
+from vgsim._networks.operations import (
+    Activate,
+    Attend,
+    Bias,
+    Body,
+    Copy,
+    Drive,
+    Mask,
+    Mix,
+    Normalise,
+    Operation,
+    Program,
+    Shift,
+    Sum,
+    Weights,
+)
+
+__all__ = ["RAW_STD", "Compiled", "saturation_limit", "weight_scale"]
+
+# Standard deviations of the raw draws: N(0, 1), U(-1, 1), and N(0, 1) truncated to ±2.
+RAW_STD = {"normal": 1.0, "uniform": 3**-0.5, "truncated_normal": 0.87962566103423978}
+SATURATED = 0.05  # fraction of the steepest slope below which a unit counts as saturated
+MOST_UNITS = 48  # in wider layers the probability n 2^-n of one open unit is negligible
+WORDS = 2**32
+
+# φ of degree one: φ'(h) h = φ(h).
+DEGREE_ONE = ("linear", "relu", "leaky_relu")
+ODD = tuple(name for name, law in LAWS_OF_PHI.items() if law.is_odd)
+Step = dict[str, Any]  # the fields of an operation of the kernels
+
+
+@dataclass(frozen=True)
+class _Ahead:
+    """What the backward pass knows at the end of a place.
+
+    `known`: whether G · X is known. `rows`: units of the normalisation from which it follows.
+    """
+
+    known: bool = False
+    rows: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Compiled:
+    """A program for the kernels.
+
+    Parameters
+    ----------
+    program : Program
+    columns : int
+        Columns of a register, without tangents.
+    stores_matrices : bool
+        Whether the engine is the dense one.
+    clips_values : bool
+        Whether the entries of the gradients are clipped.
+    """
+
+    program: Program
+    columns: int
+    stores_matrices: bool
+    clips_values: bool
+
+    @cached_property
+    def fields(self) -> dict[str, Any]:
+        """The fields of vg_plan that describe the operations, by name."""
+        bodies, order = self._variants()
+        every = [step for body in bodies for step in body]
+        operations = np.zeros(len(every), dtype=OPERATION)
+        for name in OPERATION.names or ():
+            operations[name] = [step[name] for step in every]
+        program = self.program
+        stored = [o.shape for o in program.of(Weights) if self._is_stored(o)]
+        return {
+            "operations": operations,
+            "bodies": np.cumsum([0, *map(len, bodies)], dtype=np.int64),
+            "order": order,
+            "matrices": np.ascontiguousarray(program.numbers(Weights)[:-1]),
+            "masks": np.ascontiguousarray(program.numbers(Mask)[:-1]),
+            "resting": program.resting,
+            "registers": 1 + max(max(s["target"], s["source"], s["gate"]) for s in every),
+            "widest": max(int(program.widths.max()), *(s["room"] for s in every)),
+            "stored_shape": tuple(map(max, zip(*stored, strict=True))) if stored else (0, 0),
+            "stores": any(o.shared for o in program.of(Weights)),
+            "drives": bool(program.of(Drive)),
+            "grouped": self._is_grouped,
+        }
+
+    def _is_stored(self, weights: Weights) -> bool:
+        return self.stores_matrices and (weights.shared or weights.law == "orthogonal")
+
+    @cached_property
+    def _is_grouped(self) -> bool:
+        """Whether equal columns are told apart: only in chains with batch normalisation."""
+        if self.columns <= 2 or self.clips_values:
+            return False
+        chain = [Weights, Normalise, Activate]
+        for body in self.program.bodies:
+            if [type(o) for o in body if not isinstance(o, Bias)] != chain:
+                return False
+            if any(isinstance(o, Normalise) and o.kind != "batch" for o in body):
+                return False
+        return True
+
+    @property
+    def _follows(self) -> bool:
+        """Whether G · X is carried: in narrow networks with layer or RMS normalisation."""
+        norms = self.program.of(Normalise)
+        narrow = min([*(o.shape[0] for o in self.program.of(Weights)), *self.program.widths])
+        kinds = {o.kind for o in norms if isinstance(o, Normalise)}
+        return bool(kinds & {"layer", "rms"}) and narrow <= MOST_UNITS and not self.clips_values
+
+    def _variants(self) -> tuple[list[list[Step]], NDArray[np.int64]]:
+        """Return the compiled bodies, one for each width of the input, and that of each place."""
+        program = self.program
+        keys = program.order << 32 | program.widths[:-1]
+        distinct, order = np.unique(keys, return_inverse=True)
+        bodies = [
+            _compiled(program.bodies[int(key) >> 32], int(key) & (WORDS - 1)) for key in distinct
+        ]
+        if not self._follows:
+            return bodies, np.ascontiguousarray(order.ravel(), dtype=np.int64)
+        found: dict[tuple[int, bool, _Ahead], tuple[int, _Ahead]] = {}
+        variants: list[list[Step]] = []
+        ahead, places = _Ahead(), order.ravel().tolist()
+        for l in range(len(places) - 1, -1, -1):
+            own = places[l]
+            after_units = l > 0 and bodies[places[l - 1]][-1]["name"] == "activate"
+            key = own, after_units, ahead
+            if key not in found:
+                variants.append([dict(step) for step in bodies[own]])
+                found[key] = len(variants) - 1, _follow(variants[-1], ahead, after_units)
+            places[l], ahead = found[key]
+        return variants, np.array(places, dtype=np.int64)
+
+
+def saturation_limit(activation: Activation) -> float:
+    """Return the slope below which a unit counts as saturated."""
+    return SATURATED * float(activation.max_derivative)
+
+
+def weight_scale(o: Weights) -> float:
+    """Return the factor of the raw draws of a matrix, or the gain of an orthogonal matrix."""
+    if o.law in RAW_STD:
+        return o.std / RAW_STD[o.law]
+    return o.std * math.sqrt(max(o.shape))
+
+
+def _compiled(body: Body, width: int) -> list[Step]:
+    """Compile the operations of a place whose input has `width` units."""
+    steps: list[Step] = []
+    rows = {0: width, 1: width}  # of the registers; 1 is the input of a block of several places
+    basis: dict[int, int] = {}  # where the operand in a register was factorised
+    number = masks = last = 0  # of matrices, of masks; where an operand was factorised last
+    for o in body:
+        if isinstance(o, Bias) and o.cancels:
+            continue
+        if isinstance(o, Weights):
+            if o.source not in basis:
+                last = basis[o.source] = len(steps)
+                steps.append(_step("basis", target=-1, source=o.source))
+            operand = steps[basis[o.source]]
+            own = max(o.shape) if o.law == "orthogonal" else o.shape[1]
+            operand["columns"] = operand["room"] = max(operand["columns"], own)
+            number = 1 if o.shared else number + 1
+        masks += isinstance(o, Mask)
+        step = _translated(o, rows)
+        step["number"] = masks if isinstance(o, Mask) else number
+        step["distance"] = len(steps) - (basis[o.source] if isinstance(o, Weights) else last)
+        steps.append(step)
+        rows[step["target"]] = step["rows"]
+        basis.pop(step["target"], None)
+    _store_little(steps)
+    return steps
+
+
+def _step(kind: str, **fields: Any) -> Step:
+    step = {name: 0 for name in OPERATION.names or ()} | {"parameters": (0.0, 0.0)}
+    return step | {"kind": KINDS[kind], "name": kind} | fields
+
+
+def _translated(o: Operation, rows: Mapping[int, int]) -> Step:
+    """Return the step of one operation; `rows` are those of the registers."""
+    match o:
+        case Weights(source, target, (n, m), law, _, _, recorded, shared):
+            flags = FLAGS["recorded"] * recorded | FLAGS["shared"] * shared
+            flags |= FLAGS["adds"] * (source != target)
+            fields = {"source": source, "law": LAWS[law], "columns": m, "scale": weight_scale(o)}
+            return _step("weights", target=target, rows=n, flags=flags, **fields)
+        case Bias(register, n, std, limit, _, _, shared):
+            law, flags = LAWS["uniform" if limit > 0 else "normal"], FLAGS["shared"] * shared
+            scale = limit or std
+            return _step("bias", target=register, rows=n, law=law, scale=scale, flags=flags)
+        case Shift(register, value):
+            return _step("shift", target=register, rows=rows[register], scale=value)
+        case Drive(register, n, std):
+            return _step("drive", target=register, rows=n, scale=std)
+        case Normalise(register, kind, eps):
+            fields = {"law": NORMS[kind], "parameters": (eps, 0.0)}
+            return _step("norm", target=register, rows=rows[register], **fields)
+        case Activate(register, phi):
+            fields = {"law": ACTIVATIONS.index(phi.name), "parameters": phi.kernel_parameters}
+            fields["saturated_below"] = saturation_limit(phi)
+            return _step("activate", target=register, rows=rows[register], **fields)
+        case Mask(register, n, rate):
+            least = min(round(rate * WORDS), WORDS - 1)
+            fields = {"scale": 1.0 / (1.0 - rate), "parameters": (float(least), 0.0)}
+            return _step("mask", target=register, rows=n, **fields)
+        case Copy(source, target):
+            return _step("copy", target=target, source=source, rows=rows[source])
+        case Sum(register, other, skip, branch):
+            fields = {"source": other, "factor": skip, "scale": branch}
+            return _step("sum", target=register, rows=rows[register], **fields)
+        case Mix(register, other, gate):
+            return _step("mix", target=register, source=other, gate=gate, rows=rows[register])
+        case Attend(register, query, key, heads, causal):
+            fields = {"source": query, "gate": key, "heads": heads}
+            fields["flags"] = FLAGS["causal"] * causal
+            return _step("attend", target=register, rows=rows[register], **fields)
+
+
+IN_PLACE = ("bias", "shift", "drive", "mask", "norm")
+OUTPUTS = ("weights", "activate", "copy", "attend")  # take an array for their output
+
+
+def _store_little(steps: Sequence[Step]) -> None:
+    """Set the flags "copies" and "transient", and the rows of each array."""
+    for i, step in enumerate(steps):
+        register, rest = step["target"], steps[i + 1 :]
+        step["room"] = max(step["room"], step["rows"])
+        if step["name"] == "basis" and _changes_or_lasts(rest, step["source"], by_weights=True):
+            step["flags"] |= FLAGS["copies"]
+        if step["name"] == "norm" and _changes_or_lasts(rest, register, by_weights=False):
+            step["flags"] |= FLAGS["copies"]
+        if step["name"] in OUTPUTS:
+            step["room"] = max([step["room"], *(s["room"] for s in rest if s["name"] == "basis")])
+        if step["name"] in ("weights", "activate", "attend"):
+            chain = [s for s in rest if register in (s["target"], s["source"])]
+            while chain and chain[0]["name"] in IN_PLACE[:4] and chain[0]["target"] == register:
+                chain.pop(0)
+            if chain and chain[0]["name"] == "sum" and chain[0]["target"] == register:
+                step["flags"] |= FLAGS["transient"]
+
+
+def _changes_or_lasts(rest: Iterable[Step], register: int, by_weights: bool) -> bool:
+    """Whether the array of a register is changed, or used after the place, if it is saved as it is.
+
+    `by_weights`: it has been factorised, so that only products with matrices may use it.
+    """
+    for s in rest:
+        reads = s["source"] == register and s["name"] in ("weights", "copy", "basis")
+        if by_weights:
+            if s["name"] == "weights" and reads:
+                if s["target"] == register:
+                    return False
+                continue
+            if register in (s["target"], s["source"]) and s["name"] != "weights":
+                return True
+            continue
+        if s["name"] == "activate" and s["target"] == register:
+            return False
+        if s["name"] == "sum" and s["target"] == register:
+            return False
+        if s["name"] == "copy" and reads:
+            continue
+        if register in (s["target"], s["source"], s["gate"] if s["name"] in GATED else -1):
+            return True
+    return True
+
+
+GATED = ("mix", "attend")
+
+
+def _follow(steps: Sequence[Step], ahead: _Ahead, after_units: bool) -> _Ahead:
+    """Set the flags of G · X, from the last operation back; return what is known before the first.
+
+    `after_units`: whether the place before ends with an activation.
+    """
+    for i in range(len(steps) - 1, -1, -1):
+        step = steps[i]
+        name, before = step["name"], steps[i - 1]["name"] if i else ""
+        if name in ("basis", "mask") or (step["target"] != 0 and name in ("bias", "shift")):
+            continue
+        if name == "norm" and step["law"] != NORMS["batch"]:
+            step["flags"] |= FLAGS["follows"] | FLAGS["known"] * ahead.known
+            ahead = _Ahead(True, step["rows"])
+        elif name == "weights" and step["source"] == step["target"] == 0:
+            if ahead.known and step["columns"] == 1:
+                step["flags"] |= FLAGS["lone"]
+        elif name == "activate" and ahead.known:
+            phi = ACTIVATIONS[step["law"]]
+            degree_one = phi in DEGREE_ONE
+            pair = (
+                step["rows"] == 2 != ahead.rows
+                and before == "norm"
+                and steps[i - 1]["law"] == NORMS["layer"]
+            )
+            if pair and (degree_one or phi in ODD):
+                step["flags"] |= FLAGS["pair"]
+            elif degree_one and step["rows"] <= MOST_UNITS:
+                step["flags"] |= FLAGS["lone"]
+            ahead = ahead if degree_one else _Ahead()
+        elif name == "copy" and step["source"] == 0 and ahead.known:
+            useful = before == "activate" if i else after_units
+            useful = useful and steps[i + 1]["name"] == "basis" and steps[i + 1]["source"] == 0
+            step["flags"] |= FLAGS["follows"] * useful
+            ahead = ahead if useful else _Ahead()
+        else:
+            ahead = _Ahead()
+    return ahead
