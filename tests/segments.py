@@ -11,6 +11,6 @@ def plan_of(network, threads=1, **choice):
 
 def cut_into_segments(monkeypatch, whole, size, stored):
     """Limit the stored fractions of a pass of the plan `stored`: its end, and one segment."""
-    total = int(stored._layer_bytes.sum())
+    total = int(stored._place_bytes.sum())
     monkeypatch.setattr(plan, "WHOLE_BYTES", int(whole * total))
     monkeypatch.setattr(plan, "SEGMENT_BYTES", max(1, int(size * total)))

@@ -136,8 +136,9 @@ static int segment_ahead(pass *p, int64_t segment, int first_time)
     arena tape = p->tape;
     p->begin = begin;
     p->x[0] = take_columns(&tape, plan->widest, p->batch, p->batch);
-    copy_columns(&p->x[0], &p->starts[plan->tangents ? 0 : segment]);
-    copy_groups(plan, p->group, p->start_groups + segment * plan->batch);
+    int64_t start = plan->tangents ? 0 : segment, next = plan->tangents ? 0 : segment + 1;
+    copy_columns(&p->x[0], &p->starts[start]);
+    copy_groups(plan, p->group, p->start_groups + start * plan->batch);
     if (plan->drives) draw_drive(p, begin, end);
     for (p->place = begin + 1; p->place <= end; p->place++) {
         if (cancelled(&p->b)) return VG_CANCELLED;
@@ -154,11 +155,9 @@ static int segment_ahead(pass *p, int64_t segment, int first_time)
         }
         if (first_time) record_activations(p);
     }
-    if (plan->tangents)
-        copy_columns(&p->starts[0], &p->x[0]);
-    else if (first_time && segment + 1 < plan->n_segments) {
-        copy_columns(&p->starts[segment + 1], &p->x[0]);
-        copy_groups(plan, p->start_groups + (segment + 1) * plan->batch, p->group);
+    if (first_time && segment + 1 < plan->n_segments) {
+        copy_columns(&p->starts[next], &p->x[0]);
+        copy_groups(plan, p->start_groups + next * plan->batch, p->group);
     }
     return cancelled(&p->b) ? VG_CANCELLED : VG_OK;
 }

@@ -178,7 +178,7 @@ def _compiled(body: Body, width: int) -> list[Step]:
         if isinstance(o, Weights):
             if o.source not in basis:
                 last = basis[o.source] = len(steps)
-                steps.append(_step("basis", target=-1, source=o.source))
+                steps.append(_step("basis", target=-1, source=o.source, rows=o.shape[1]))
             operand = steps[basis[o.source]]
             own = max(o.shape) if o.law == "orthogonal" else o.shape[1]
             operand["columns"] = operand["room"] = max(operand["columns"], own)
@@ -240,20 +240,22 @@ def _translated(o: Operation, rows: Mapping[int, int]) -> Step:
 
 
 IN_PLACE = ("bias", "shift", "drive", "mask", "norm")
-OUTPUTS = ("weights", "activate", "copy", "attend")  # take an array for their output
 
 
 def _store_little(steps: Sequence[Step]) -> None:
-    """Set the flags "copies" and "transient", and the rows of each array."""
+    """Set the flags "copies" and "transient", and the rows of each array.
+
+    An orthogonal matrix with more rows than columns has its operand in a longer array.
+    """
     for i, step in enumerate(steps):
         register, rest = step["target"], steps[i + 1 :]
         step["room"] = max(step["room"], step["rows"])
-        if step["name"] == "basis" and _changes_or_lasts(rest, step["source"], by_weights=True):
-            step["flags"] |= FLAGS["copies"]
+        if step["name"] == "basis":
+            embedded = step["columns"] > step["rows"]
+            if embedded or _changes_or_lasts(rest, step["source"], by_weights=True):
+                step["flags"] |= FLAGS["copies"]
         if step["name"] == "norm" and _changes_or_lasts(rest, register, by_weights=False):
             step["flags"] |= FLAGS["copies"]
-        if step["name"] in OUTPUTS:
-            step["room"] = max([step["room"], *(s["room"] for s in rest if s["name"] == "basis")])
         if step["name"] in ("weights", "activate", "attend"):
             chain = [s for s in rest if register in (s["target"], s["source"])]
             while chain and chain[0]["name"] in IN_PLACE[:4] and chain[0]["target"] == register:
