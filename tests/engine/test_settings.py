@@ -1,16 +1,20 @@
 """The settings that a sample depends on: batch size, loss, engine, data."""
 
+import math
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from vgsim import MLP, RNN, ClipNorm, ClipValue
+from vgsim import MLP, RNN, ClipNorm, ClipValue, Highway, Residual, simulate
 from vgsim._engine.settings import Settings, checked_record
-from vgsim._results.samples import RECORDS
+from vgsim._results.quantities import CORRELATIONS, RECORDS
 
 NORMAL = MLP(4, 100)
 UNIFORM = MLP(4, 100, init="he_uniform")
 ORTHOGONAL = MLP(4, 100, init="orthogonal")
+ONE, PAIR = Settings.checked(), Settings.checked(batch_size=2)
 
 
 @pytest.mark.parametrize(
@@ -36,10 +40,23 @@ def test_engines(network, batch_size, engine, resolved):
     assert settings.of(network).engine == resolved
 
 
-def test_the_rule_of_auto_sees_the_mean_width():
-    settings = Settings.checked(batch_size=40)
-    assert settings.of(MLP(2, [10, 190, 100])).engine == "matrix-free"
-    assert settings.of(MLP(2, [10, 190, 97])).engine == "dense"
+@pytest.mark.parametrize(
+    "network",
+    [
+        MLP(2, [10, 190, 100]),
+        MLP(3, [300, 20, 20, 5]),
+        MLP(4, 70, residual=Residual(2)),
+        MLP(5, 33, highway=Highway()),
+        MLP(1, [1, 1000]),
+    ],
+)
+def test_the_rule_of_auto_compares_the_numbers_drawn(network):
+    """Engines cost the same at 0.4 times the entries of the matrices over their mean sides."""
+    sides = [(n, m) for m, n in pairwise(network.widths)]
+    most = 0.4 * sum(n * m for n, m in sides) / sum((n + m) / 2 for n, m in sides)
+    for columns in {1, math.floor(most), math.floor(most) + 1, 1000} - {0}:
+        engine = "matrix-free" if columns <= max(most, 1) else "dense"
+        assert Settings.checked(batch_size=columns).of(network).engine == engine
 
 
 @pytest.mark.parametrize("loss", ["linear", "mse", "cross_entropy"])
@@ -107,10 +124,20 @@ def test_a_batch_draws_rows_without_replacement():
 @pytest.mark.parametrize("clip", [ClipNorm(1.0), ClipValue(1.0)])
 @pytest.mark.parametrize("kind", [MLP, RNN])
 def test_clipped_needs_a_clip(kind, clip):
-    assert checked_record(RECORDS, kind(4, 8, clip=clip)) == frozenset(RECORDS)
+    assert checked_record(RECORDS, kind(4, 8, clip=clip), PAIR) == frozenset(RECORDS)
     with pytest.raises(ValueError, match="record 'clipped' needs a network with gradient"):
-        checked_record(["gradient", "clipped"], kind(4, 8))
-    assert checked_record((), kind(4, 8)) == frozenset()
+        checked_record(["gradient", "clipped"], kind(4, 8), ONE)
+    assert checked_record((), kind(4, 8), ONE) == frozenset()
+
+
+@pytest.mark.parametrize("name", CORRELATIONS)
+def test_correlations_need_two_columns(name):
+    assert checked_record([name], NORMAL, PAIR) == {name}
+    with pytest.raises(ValueError, match=f"record '{name}' is over pairs of columns") as caught:
+        checked_record(["gradient", name], NORMAL, ONE)
+    assert caught.value.argument == "record"
+    with pytest.raises(ValueError, match=f"record '{name}' is over pairs of columns"):
+        simulate(NORMAL, 1, record=[name])
 
 
 @pytest.mark.parametrize(
@@ -123,7 +150,7 @@ def test_clipped_needs_a_clip(kind, clip):
 )
 def test_record(record, error, message):
     with pytest.raises(error, match=message):
-        checked_record(record, NORMAL)
+        checked_record(record, NORMAL, ONE)
 
 
 @pytest.mark.parametrize(
@@ -132,8 +159,16 @@ def test_record(record, error, message):
         ("inputs", np.ma.masked_array(np.ones((2, 2)), np.eye(2) > 0), "got a masked array"),
         ("inputs", [np.ma.masked_array([1.0, 2.0], [True, False])], "got a masked array"),
         ("inputs", np.array([[np.longdouble("1e4000"), 1.0]]), "within the range of float64"),
-        ("inputs", np.ones((2, 2), dtype="m8[s]"), "real numbers, of shape (N, n_0), got "),
-        ("inputs", bytearray(b"ab"), "real numbers, of shape (N, n_0), got bytearray"),
+        (
+            "inputs",
+            np.ones((2, 2), dtype="m8[s]"),
+            "real numbers, of shape (N, n_0), with tokens (N, tokens, n_0), got ",
+        ),
+        (
+            "inputs",
+            bytearray(b"ab"),
+            "real numbers, of shape (N, n_0), with tokens (N, tokens, n_0), got bytearray",
+        ),
         ("dtype", ">f4", "must be 'float32' or 'float64', got '>f4'"),
         ("dtype", np.dtype(">f8"), "must be 'float32' or 'float64', got dtype"),
         ("dtype", np.array(1.0), "must be 'float32' or 'float64', got array"),
@@ -159,8 +194,8 @@ def test_a_dtype_in_all_its_forms(dtype):
 @pytest.mark.parametrize("record", [{}, {"gradient": 1}, b"gradient", np.array("gradient"), [b"a"]])
 def test_records_that_are_no_names(record):
     with pytest.raises((ValueError, TypeError), match="record must be a collection of names out"):
-        checked_record(record, MLP(4, 8))
+        checked_record(record, MLP(4, 8), ONE)
 
 
 def test_a_record_may_be_an_array_of_names():
-    assert checked_record(np.array(["gradient"]), MLP(4, 8)) == {"gradient"}
+    assert checked_record(np.array(["gradient"]), MLP(4, 8), ONE) == {"gradient"}

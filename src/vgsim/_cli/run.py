@@ -63,8 +63,8 @@ def run(options: argparse.Namespace) -> None:
     depth = min(network.depth for network in networks)
     checked_int("layer", options.layer, 0, depth, f"depth = {depth}")
     checked_layers(list(dict.fromkeys([options.layer, *(options.layers or ())])), depth)
-    for network in networks:
-        checked_record(options.record or (), network)
+    for network, own in zip(networks, settings, strict=True):
+        checked_record(options.record or (), network, own)
     files = _files(options, networks, settings)
     results = simulations(options, networks, settings, files)
     parts = {"json": _json, "csv": _csv}.get(options.format, _tables)(options, results)
