@@ -159,7 +159,7 @@ def simulations(
     first = checked_int("first", options.first, 0, 2**56 - n, f"2**56 - {n}")
     threads = thread_count(options.threads)
     every = list(zip(networks, settings, files, strict=True))
-    costs = [relative_cost(network, own.engine, own.batch_size) for network, own, _ in every]
+    costs = [relative_cost(network, own.engine, own.columns(network)) for network, own, _ in every]
     on_terminal = sys.stderr is not None and sys.stderr.isatty()
     with shown(on_terminal, leave=False) as show:
 

@@ -88,7 +88,7 @@ def depth_curve(
     every = [settings.of(net) for net in networks]
     n_samples = checked_int("n_samples", n_samples, 1, INDICES, "2**56")
     threads = thread_count(n_threads)
-    costs = [relative_cost(n, s.engine, s.batch_size) for n, s in zip(networks, every, strict=True)]
+    costs = [relative_cost(n, s.engine, s.columns(n)) for n, s in zip(networks, every, strict=True)]
     runs: list[Samples] = []
     with shown(progress) as show:
 

@@ -31,7 +31,7 @@ class DepthCurve(Curve):
 
     Attributes
     ----------
-    network : MLP or RNN
+    network : MLP, RNN or Sequential
         The network at the greatest depth.
     depths : int64 array, shape (k,)
     n_samples : int

@@ -21,6 +21,7 @@ __all__ = ["table"]
 
 DECIMALS = 2  # of statistics of R
 WIDE = 100
+LONGEST = 120  # characters of a value in the title
 
 
 def table(study: Sequence[Result], format: str = "text") -> str:
@@ -67,6 +68,12 @@ def table(study: Sequence[Result], format: str = "text") -> str:
     return report(columns, format, _title(common, thresholds))
 
 
+def _short(value: object) -> str:
+    """Return a value as text, without the middle of a long one, such as a list of layers."""
+    text = str(value)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 20]}...{text[-17:]}"
+
+
 def _estimated(rows: list[dict[str, Any]], event: str, name: str, heading: str) -> Column:
     """Return the column of a probability; the width of its interval gives the decimals."""
     values, low, high = ([row[f"{event}{end}"] for row in rows] for end in ("", "_low", "_high"))
@@ -77,7 +84,7 @@ def _estimated(rows: list[dict[str, Any]], event: str, name: str, heading: str) 
 def _title(common: dict[str, list[Any]], thresholds: list[float]) -> str:
     """Return the fields that all networks have in common, and the meaning of the columns."""
     words = ", ".join(
-        f"{name} {values[0]}"
+        f"{name} {_short(values[0])}"
         for name, values in common.items()
         if name not in ("steps", "stream_version") and None not in values
     )

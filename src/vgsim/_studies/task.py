@@ -26,7 +26,7 @@ class Task:
 
     Attributes
     ----------
-    network : MLP or RNN
+    network : MLP, RNN or Sequential
     seed : int
     batch_size : int
     loss : str
@@ -115,7 +115,8 @@ class Task:
     def labels(self) -> dict[str, Any]:
         """Fields of the network and settings by name, as numbers, strings or a tuple of widths.
 
-        The parameters of a field are prefixed by its name: activation__slope, residual__every.
+        The parameters of a field are prefixed by its name: activation__slope, residual__every. A
+        list of layers is JSON.
 
         Examples
         --------
@@ -126,7 +127,12 @@ class Task:
         >>> labels["kind"], labels["depth"], labels["activation"], labels["residual__every"]
         ('MLP', 100, 'tanh', 2)
         """
-        return self.network.labels | self.setting
+        labels = self.network.labels | self.setting
+        for name, value in labels.items():
+            if not isinstance(value, (bool, int, float, str, tuple, type(None))):
+                field = self.network.field(name)
+                labels[name] = _compact(value if field is None else field.domain.to_json(value))
+        return labels
 
     @property
     def columns(self) -> dict[str, Any]:
@@ -151,7 +157,7 @@ class Task:
     @cached_property
     def json(self) -> str:
         """:meth:`to_dict` as sorted ASCII JSON without spaces."""
-        return json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return _compact(self.to_dict())
 
     @cached_property
     def digest(self) -> str:
@@ -169,7 +175,7 @@ class Task:
     @cached_property
     def cost(self) -> float:
         """Relative cost of one sample."""
-        return relative_cost(self.network, self.engine, self.batch_size)
+        return relative_cost(self.network, self.engine, self.settings(None).columns(self.network))
 
     def to_dict(self) -> dict[str, Any]:
         """Return every field as JSON types.
@@ -232,6 +238,11 @@ def checked_thresholds(thresholds: Iterable[float]) -> tuple[float, ...]:
     if not chosen or len(set(chosen)) < len(chosen):
         raise value_error("thresholds", f"{allowed}, at least one, got {brief(list(chosen))}")
     return chosen
+
+
+def _compact(value: Any) -> str:
+    """Return sorted ASCII JSON without spaces."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def _is_digest(text: object) -> bool:
