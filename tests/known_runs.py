@@ -30,7 +30,7 @@ def run(index=range(8), *, layers=LAYERS, record=("gradient",), dead=(), network
     is_dead = np.isin(index, dead)
     output = noise.sum(axis=1)
     gradient = np.where(
-        is_dead[:, None] & (layers < DEPTH), -np.inf, output[:, None] + noise * (DEPTH - layers)
+        is_dead[:, None] & (layers < network.depth), -np.inf, output[:, None] + noise * (network.depth - layers)
     )
     units = np.cos(index[:, None] + layers[layers >= 1])
     weights = np.cos(index[:, None] + network.weight_places(layers))
@@ -42,7 +42,7 @@ def run(index=range(8), *, layers=LAYERS, record=("gradient",), dead=(), network
         "saturation": abs(units),
         "weight_gradient": weights - 1,
         "update_ratio": weights - 2,
-        "clipped": np.where(layers < DEPTH, abs(noise) / 3, 0.0),
+        "clipped": np.where(layers < network.depth, abs(noise) / 3, 0.0),
         "activation_correlation": np.cos(3 * noise),
         "gradient_correlation": np.where(np.isneginf(gradient), 0.0, -abs(noise)),
     }

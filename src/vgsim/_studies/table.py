@@ -21,7 +21,6 @@ __all__ = ["table"]
 
 DECIMALS = 2  # of statistics of R
 WIDE = 100
-LONGEST = 120  # characters of a value in the title
 
 
 def table(study: Sequence[Result], format: str = "text") -> str:
@@ -40,7 +39,7 @@ def table(study: Sequence[Result], format: str = "text") -> str:
     places = [(i, layer) for i, result in enumerate(study) for layer in result.task.layers]
     found = {x: [statistics(study[i], layer, x) for i, layer in places] for x in thresholds}
     rows = next(iter(found.values()), [])
-    labels, apart = label_columns(study), differing(study)
+    labels, apart = label_columns(study, printed=True), differing(study)
     columns = [
         Column(name, name, [values[i] for i, _ in places])
         for name, values in labels.items()
@@ -68,12 +67,6 @@ def table(study: Sequence[Result], format: str = "text") -> str:
     return report(columns, format, _title(common, thresholds))
 
 
-def _short(value: object) -> str:
-    """Return a value as text, without the middle of a long one, such as a list of layers."""
-    text = str(value)
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 20]}...{text[-17:]}"
-
-
 def _estimated(rows: list[dict[str, Any]], event: str, name: str, heading: str) -> Column:
     """Return the column of a probability; the width of its interval gives the decimals."""
     values, low, high = ([row[f"{event}{end}"] for row in rows] for end in ("", "_low", "_high"))
@@ -84,7 +77,7 @@ def _estimated(rows: list[dict[str, Any]], event: str, name: str, heading: str) 
 def _title(common: dict[str, list[Any]], thresholds: list[float]) -> str:
     """Return the fields that all networks have in common, and the meaning of the columns."""
     words = ", ".join(
-        f"{name} {_short(values[0])}"
+        f"{name} {values[0]}"
         for name, values in common.items()
         if name not in ("steps", "stream_version") and None not in values
     )

@@ -115,8 +115,7 @@ class Task:
     def labels(self) -> dict[str, Any]:
         """Fields of the network and settings by name, as numbers, strings or a tuple of widths.
 
-        The parameters of a field are prefixed by its name: activation__slope, residual__every. A
-        list of layers is JSON.
+        The parameters of a field are prefixed by its name: activation__slope, residual__every.
 
         Examples
         --------
@@ -127,16 +126,13 @@ class Task:
         >>> labels["kind"], labels["depth"], labels["activation"], labels["residual__every"]
         ('MLP', 100, 'tanh', 2)
         """
-        labels = self.network.labels | self.setting
-        for name, value in labels.items():
-            if not isinstance(value, (bool, int, float, str, tuple, type(None))):
-                field = self.network.field(name)
-                labels[name] = _compact(value if field is None else field.domain.to_json(value))
-        return labels
+        return self.network.labels | self.setting
 
     @property
     def columns(self) -> dict[str, Any]:
         """`labels` as numbers, strings and None; several widths are JSON in `widths`.
+
+        A list of layers is JSON, too: the one in the JSON of the network.
 
         Examples
         --------
@@ -145,6 +141,8 @@ class Task:
         >>> columns = Task(vgsim.MLP(2, [4, 5, 6])).columns
         >>> columns["width"], columns["widths"]
         (None, '[4, 5, 6]')
+        >>> Task(vgsim.Sequential(8, [vgsim.Linear(), "relu"])).columns["layers"]
+        '[{"kind":"Linear"},"relu"]'
         """
         found: dict[str, Any] = {}
         for name, value in self.labels.items():
@@ -152,6 +150,10 @@ class Task:
             found[name] = None if several else value
             if name == "width":
                 found["widths"] = json.dumps(value) if several else None
+        for name, field in self.network._fields.items():
+            if isinstance(found.get(name), str):
+                described = field.domain.to_json(getattr(self.network, name))
+                found[name] = _compact(described) if isinstance(described, list) else found[name]
         return found
 
     @cached_property
