@@ -30,7 +30,9 @@ def run(index=range(8), *, layers=LAYERS, record=("gradient",), dead=(), network
     is_dead = np.isin(index, dead)
     output = noise.sum(axis=1)
     gradient = np.where(
-        is_dead[:, None] & (layers < network.depth), -np.inf, output[:, None] + noise * (network.depth - layers)
+        is_dead[:, None] & (layers < network.depth),
+        -np.inf,
+        output[:, None] + noise * (network.depth - layers),
     )
     units = np.cos(index[:, None] + layers[layers >= 1])
     weights = np.cos(index[:, None] + network.weight_places(layers))

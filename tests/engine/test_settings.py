@@ -153,7 +153,8 @@ def test_sequences_of_another_shape(shape):
 
 @pytest.mark.parametrize("network", [MLP(2, 3), RNN(2, 3), Sequential(3, ["relu"])])
 def test_rows_for_networks_without_tokens(network):
-    with pytest.raises(ValueError, match=r"of shape \(N, n_0\) with n_0 = 3, got shape \(5, 4, 3\)"):
+    message = r"of shape \(N, n_0\) with n_0 = 3, got shape \(5, 4, 3\)"
+    with pytest.raises(ValueError, match=message):
         Settings.checked(inputs=np.ones((5, 4, 3))).of(network)
     one = Settings.checked(inputs=np.ones((5, 1, 3)), batch_size=5).of(network)
     assert one.inputs == Settings.checked(inputs=np.ones((5, 3))).inputs
