@@ -3,11 +3,21 @@
 import numpy as np
 
 import vgsim
-from vgsim._results.samples import QUANTITIES, Samples
+from vgsim._results.quantities import CORRELATIONS, QUANTITIES
+from vgsim._results.samples import Samples
 
 DEPTH = 6
 LAYERS = (0, 3, 6)
-RECORDS = ("gradient", "activation", "saturation", "weight_gradient", "update_ratio", "clipped")
+RECORDS = (
+    "gradient",
+    "activation",
+    "saturation",
+    "weight_gradient",
+    "update_ratio",
+    "clipped",
+    "activation_correlation",
+    "gradient_correlation",
+)
 
 
 def run(index=range(8), *, layers=LAYERS, record=("gradient",), dead=(), network=None, **changes):
@@ -20,7 +30,9 @@ def run(index=range(8), *, layers=LAYERS, record=("gradient",), dead=(), network
     is_dead = np.isin(index, dead)
     output = noise.sum(axis=1)
     gradient = np.where(
-        is_dead[:, None] & (layers < DEPTH), -np.inf, output[:, None] + noise * (DEPTH - layers)
+        is_dead[:, None] & (layers < network.depth),
+        -np.inf,
+        output[:, None] + noise * (network.depth - layers),
     )
     units = np.cos(index[:, None] + layers[layers >= 1])
     weights = np.cos(index[:, None] + network.weight_places(layers))
@@ -32,7 +44,9 @@ def run(index=range(8), *, layers=LAYERS, record=("gradient",), dead=(), network
         "saturation": abs(units),
         "weight_gradient": weights - 1,
         "update_ratio": weights - 2,
-        "clipped": np.where(layers < DEPTH, abs(noise) / 3, 0.0),
+        "clipped": np.where(layers < network.depth, abs(noise) / 3, 0.0),
+        "activation_correlation": np.cos(3 * noise),
+        "gradient_correlation": np.where(np.isneginf(gradient), 0.0, -abs(noise)),
     }
     wanted = {name: a for name, a in recorded.items() if QUANTITIES[name].record in record}
     arguments = {
@@ -44,7 +58,7 @@ def run(index=range(8), *, layers=LAYERS, record=("gradient",), dead=(), network
         "dead": is_dead,
         "engine": "matrix-free",
         "dtype": "float32",
-        "batch_size": 1,
+        "batch_size": 2 if set(CORRELATIONS) & set(record) else 1,
         "loss": "linear",
         "inputs": "normal",
         "provenance": {"vgsim": "0.1", "isa": "avx2"},

@@ -54,6 +54,34 @@ def test_the_digest_is_that_of_shape_and_values(given):
     assert checked_data(given).digest == f"sha256:{digest}"
 
 
+def test_sequences_are_rows_by_token(rng):
+    sequences = rng.normal(size=(5, 3, 8)) * 10.0 ** rng.integers(-200, 200, size=(5, 3, 1))
+    found = checked_data(sequences)
+    assert (found.shape, found.rows, found.tokens, found.width) == ((5, 3, 8), 5, 3, 8)
+    assert np.array_equal(found.values, sequences)
+    rows = checked_data(sequences.reshape(15, 8))
+    assert np.array_equal(found.significands, rows.significands)
+    assert np.array_equal(found.exponents, rows.exponents)
+    assert found.significands.flags.c_contiguous
+    digest = hashlib.sha256(b"(5, 3, 8)" + sequences.astype("<f8").tobytes()).hexdigest()
+    assert found.digest == f"sha256:{digest}" != rows.digest
+
+
+def test_sequences_of_one_token_are_a_matrix(matrix):
+    found = checked_data(matrix[:, np.newaxis])
+    assert found.shape == (50, 8)
+    assert found.digest == checked_data(matrix).digest
+
+
+@pytest.mark.parametrize("shape", [(3,), (0, 2), (0, 2, 2), (3, 0, 2), (3, 2, 2, 2), ()])
+def test_other_shapes_are_refused(shape):
+    message = (
+        r"inputs must be 'normal' or an array of shape \(N, n_0\), with tokens \(N, tokens, n_0"
+    )
+    with pytest.raises(ValueError, match=message):
+        checked_data(np.zeros(shape))
+
+
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf, np.longdouble("1e4000")])
 def test_every_number_must_be_finite(wrong):
     matrix = np.zeros((5, 8), dtype=np.longdouble)

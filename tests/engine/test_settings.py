@@ -1,16 +1,35 @@
 """The settings that a sample depends on: batch size, loss, engine, data."""
 
+import math
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from vgsim import MLP, RNN, ClipNorm, ClipValue
+from vgsim import (
+    MLP,
+    RNN,
+    Attention,
+    ClipNorm,
+    ClipValue,
+    Dropout,
+    Gate,
+    Highway,
+    Linear,
+    Norm,
+    Residual,
+    Sequential,
+    Skip,
+    simulate,
+)
 from vgsim._engine.settings import Settings, checked_record
-from vgsim._results.samples import RECORDS
+from vgsim._results.quantities import CORRELATIONS, RECORDS
 
 NORMAL = MLP(4, 100)
 UNIFORM = MLP(4, 100, init="he_uniform")
 ORTHOGONAL = MLP(4, 100, init="orthogonal")
+ONE, PAIR = Settings.checked(), Settings.checked(batch_size=2)
 
 
 @pytest.mark.parametrize(
@@ -36,10 +55,109 @@ def test_engines(network, batch_size, engine, resolved):
     assert settings.of(network).engine == resolved
 
 
-def test_the_rule_of_auto_sees_the_mean_width():
-    settings = Settings.checked(batch_size=40)
-    assert settings.of(MLP(2, [10, 190, 100])).engine == "matrix-free"
-    assert settings.of(MLP(2, [10, 190, 97])).engine == "dense"
+@pytest.mark.parametrize(
+    "network",
+    [
+        MLP(2, [10, 190, 100]),
+        MLP(3, [300, 20, 20, 5]),
+        MLP(4, 70, residual=Residual(2)),
+        MLP(5, 33, highway=Highway()),
+        MLP(1, [1, 1000]),
+    ],
+)
+def test_the_rule_of_auto_compares_the_numbers_drawn(network):
+    """Engines cost the same at 0.4 times the entries of the matrices over their mean sides."""
+    sides = [(n, m) for m, n in pairwise(network.widths)]
+    most = 0.4 * sum(n * m for n, m in sides) / sum((n + m) / 2 for n, m in sides)
+    for columns in {1, math.floor(most), math.floor(most) + 1, 1000} - {0}:
+        engine = "matrix-free" if columns <= max(most, 1) else "dense"
+        assert Settings.checked(batch_size=columns).of(network).engine == engine
+
+
+LAYERS = [
+    Linear(30),
+    Skip([Norm("layer"), Linear(120), "gelu", Linear(30)]),
+    Gate([Linear(), "tanh"]),
+    "relu",
+    Attention(3),
+    Linear(10),
+]
+SHAPES = [(30, 20), (120, 30), (30, 120), (30, 30), (30, 30), *4 * [(30, 30)], (10, 30)]
+
+
+@pytest.mark.parametrize("tokens", [1, 2, 7])
+def test_the_rule_of_auto_is_over_all_matrices_and_columns(tokens):
+    network = Sequential(20, LAYERS, tokens=tokens)
+    entries, sides = sum(n * m for n, m in SHAPES), sum((n + m) / 2 for n, m in SHAPES)
+    for batch_size in range(1, 40):
+        columns = batch_size * tokens
+        engine = "matrix-free" if columns == 1 or columns * sides <= 0.4 * entries else "dense"
+        assert Settings.checked(batch_size=batch_size).of(network).engine == engine
+        assert Settings.checked(batch_size=batch_size).columns(network) == columns
+
+
+def test_tangents_are_columns_of_the_rule():
+    network = Sequential(20, LAYERS, tokens=2)
+    assert PAIR.of(network).engine == PAIR.of(network, tangents=2).engine == "matrix-free"
+    assert PAIR.of(network, tangents=3).engine == "dense"
+
+
+@pytest.mark.parametrize(
+    ("layers", "engine"),
+    [
+        ([Linear(), Linear(init="orthogonal")], "matrix-free"),
+        ([Linear(), Linear(init="he_uniform")], "dense"),
+        ([Linear(init="orthogonal"), Gate(["relu"], init="he_uniform")], "dense"),
+        (["tanh", Dropout(0.1)], "matrix-free"),
+        ([Linear()], "dense"),
+    ],
+)
+def test_the_rule_of_auto_for_mixed_matrices(layers, engine):
+    assert Settings.checked(batch_size=1000).of(Sequential(8, layers)).engine == engine
+
+
+def test_the_largest_batch_of_sequences():
+    network = Sequential(5, [Skip([Linear(1001), "relu", Linear(5)])], tokens=3)
+    most = (2**32 - 1) // (1004 * 3)
+    assert Settings.checked(batch_size=most).of(network).engine == "dense"
+    message = f"batch_size must be below {most + 1} at width 1001 and 3 tokens, .* got {most + 1}"
+    with pytest.raises(ValueError, match=message):
+        Settings.checked(batch_size=most + 1).of(network)
+
+
+def test_batch_normalisation_of_tokens():
+    layers = [Skip([Linear(), Norm("batch")])]
+    assert ONE.of(Sequential(4, layers, tokens=2)).batch_size == 1
+    with pytest.raises(ValueError, match="batch_size must be at least 2 with norm 'batch'"):
+        ONE.of(Sequential(4, layers))
+
+
+def test_a_batch_draws_sequences(rng):
+    network = Sequential(3, [Linear(), "relu"], tokens=4)
+    data = rng.normal(size=(5, 4, 3))
+    settings = Settings.checked(inputs=data, batch_size=5).of(network)
+    assert (settings.data.shape, settings.data.rows) == ((5, 4, 3), 5)
+    assert settings.inputs == settings.identity["inputs"] == settings.data.digest
+    with pytest.raises(ValueError, match=r"at least batch_size = 6 sequences.*shape \(5, 4, 3\)"):
+        Settings.checked(inputs=data, batch_size=6).of(network)
+
+
+@pytest.mark.parametrize("shape", [(20, 3), (5, 2, 3), (5, 4, 4), (5, 3, 4), (5, 1, 3)])
+def test_sequences_of_another_shape(shape):
+    network = Sequential(3, ["relu"], tokens=4)
+    message = r"of shape \(N, tokens, n_0\) with tokens = 4 and n_0 = 3, got shape"
+    with pytest.raises(ValueError, match=message) as caught:
+        Settings.checked(inputs=np.ones(shape)).of(network)
+    assert caught.value.argument == "inputs"
+
+
+@pytest.mark.parametrize("network", [MLP(2, 3), RNN(2, 3), Sequential(3, ["relu"])])
+def test_rows_for_networks_without_tokens(network):
+    message = r"of shape \(N, n_0\) with n_0 = 3, got shape \(5, 4, 3\)"
+    with pytest.raises(ValueError, match=message):
+        Settings.checked(inputs=np.ones((5, 4, 3))).of(network)
+    one = Settings.checked(inputs=np.ones((5, 1, 3)), batch_size=5).of(network)
+    assert one.inputs == Settings.checked(inputs=np.ones((5, 3))).inputs
 
 
 @pytest.mark.parametrize("loss", ["linear", "mse", "cross_entropy"])
@@ -107,10 +225,22 @@ def test_a_batch_draws_rows_without_replacement():
 @pytest.mark.parametrize("clip", [ClipNorm(1.0), ClipValue(1.0)])
 @pytest.mark.parametrize("kind", [MLP, RNN])
 def test_clipped_needs_a_clip(kind, clip):
-    assert checked_record(RECORDS, kind(4, 8, clip=clip)) == frozenset(RECORDS)
+    assert checked_record(RECORDS, kind(4, 8, clip=clip), PAIR) == frozenset(RECORDS)
     with pytest.raises(ValueError, match="record 'clipped' needs a network with gradient"):
-        checked_record(["gradient", "clipped"], kind(4, 8))
-    assert checked_record((), kind(4, 8)) == frozenset()
+        checked_record(["gradient", "clipped"], kind(4, 8), ONE)
+    assert checked_record((), kind(4, 8), ONE) == frozenset()
+
+
+@pytest.mark.parametrize("name", CORRELATIONS)
+def test_correlations_need_two_columns(name):
+    assert checked_record([name], NORMAL, PAIR) == {name}
+    with pytest.raises(ValueError, match=f"record '{name}' is over pairs of columns") as caught:
+        checked_record(["gradient", name], NORMAL, ONE)
+    assert caught.value.argument == "record"
+    sequences = Sequential(3, ["relu"], tokens=2)
+    assert checked_record([name], sequences, ONE) == {name}
+    with pytest.raises(ValueError, match=f"record '{name}' is over pairs of columns"):
+        simulate(NORMAL, 1, record=[name])
 
 
 @pytest.mark.parametrize(
@@ -123,7 +253,7 @@ def test_clipped_needs_a_clip(kind, clip):
 )
 def test_record(record, error, message):
     with pytest.raises(error, match=message):
-        checked_record(record, NORMAL)
+        checked_record(record, NORMAL, ONE)
 
 
 @pytest.mark.parametrize(
@@ -132,8 +262,16 @@ def test_record(record, error, message):
         ("inputs", np.ma.masked_array(np.ones((2, 2)), np.eye(2) > 0), "got a masked array"),
         ("inputs", [np.ma.masked_array([1.0, 2.0], [True, False])], "got a masked array"),
         ("inputs", np.array([[np.longdouble("1e4000"), 1.0]]), "within the range of float64"),
-        ("inputs", np.ones((2, 2), dtype="m8[s]"), "real numbers, of shape (N, n_0), got "),
-        ("inputs", bytearray(b"ab"), "real numbers, of shape (N, n_0), got bytearray"),
+        (
+            "inputs",
+            np.ones((2, 2), dtype="m8[s]"),
+            "real numbers, of shape (N, n_0), with tokens (N, tokens, n_0), got ",
+        ),
+        (
+            "inputs",
+            bytearray(b"ab"),
+            "real numbers, of shape (N, n_0), with tokens (N, tokens, n_0), got bytearray",
+        ),
         ("dtype", ">f4", "must be 'float32' or 'float64', got '>f4'"),
         ("dtype", np.dtype(">f8"), "must be 'float32' or 'float64', got dtype"),
         ("dtype", np.array(1.0), "must be 'float32' or 'float64', got array"),
@@ -159,8 +297,8 @@ def test_a_dtype_in_all_its_forms(dtype):
 @pytest.mark.parametrize("record", [{}, {"gradient": 1}, b"gradient", np.array("gradient"), [b"a"]])
 def test_records_that_are_no_names(record):
     with pytest.raises((ValueError, TypeError), match="record must be a collection of names out"):
-        checked_record(record, MLP(4, 8))
+        checked_record(record, MLP(4, 8), ONE)
 
 
 def test_a_record_may_be_an_array_of_names():
-    assert checked_record(np.array(["gradient"]), MLP(4, 8)) == {"gradient"}
+    assert checked_record(np.array(["gradient"]), MLP(4, 8), ONE) == {"gradient"}

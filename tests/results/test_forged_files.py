@@ -201,6 +201,12 @@ FORGED = {
     "layers": [lambda x: x + 1, lambda x: x * 0, lambda x: x - 1, lambda x: x.astype("i4")],
     "saturation": [lambda x: put(x, 7.0), lambda x: put(x, -np.inf), lambda x: x.T],
     "clipped": [lambda x: put(x, -0.1), lambda x: put(x, 1.1)],
+    "activation_correlation": [lambda x: put(x, -1.1), lambda x: put(x, 1.1), lambda x: x[:, 1:]],
+    "gradient_correlation": [
+        lambda x: put(x, np.nan),
+        lambda x: put(x, -0.5, 6),  # of a dead sample
+        lambda x: x.astype("f4"),
+    ],
     "gradient": [
         lambda x: put(x, np.nan),
         lambda x: put(x, -np.inf),

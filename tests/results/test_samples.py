@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import vgsim
-from known_runs import LAYERS, RECORDS, changed, of_ratios, run
+from known_runs import LAYERS, RECORDS, changed, of_ratios, run, same
 from vgsim._results.events import condition
 from vgsim._results.samples import QUANTITIES
 
@@ -44,6 +44,58 @@ def test_all_steps_of_a_recurrent_network_share_one_matrix(layers):
     message = r"weight_gradient must have shape \(8, 1\), got \(8, 2\)"
     with pytest.raises(ValueError, match=message):
         changed(s, weight_gradient=np.zeros((8, 2)))
+
+
+BLOCK = vgsim.Skip([vgsim.Linear(), "relu"])
+COMPOSED = vgsim.Sequential(4, ["tanh", BLOCK, "relu", BLOCK] * 2, tokens=3)
+UNWEIGHTED = vgsim.Sequential(4, ["tanh", vgsim.Norm("rms"), "relu"] * 2)
+CASES = [
+    (COMPOSED, (0, 3, 4, 8, 2), [4, 8, 2]),
+    (COMPOSED, (5, 3), []),
+    (UNWEIGHTED, (6, 0, 3), []),
+    (UNWEIGHTED, (0,), []),
+]
+
+
+@pytest.mark.parametrize(("network", "layers", "weight_layers"), CASES)
+def test_layers_without_matrices_have_no_weight_column(network, layers, weight_layers, tmp_path):
+    records = [record for record in RECORDS if record != "clipped"]
+    s = run(network=network, layers=layers, record=records)
+    assert s.weight_layers.tolist() == weight_layers
+    assert s.saturation_layers.tolist() == [l for l in layers if l]
+    assert s.weight_gradient.shape == s.update_ratio.shape == (8, len(weight_layers))
+    with pytest.raises(ValueError, match="weight_gradient must have shape"):
+        changed(s, weight_gradient=np.zeros((8, len(layers) + 1)))
+    s.save(tmp_path / "run.npz")
+    assert same(vgsim.load(tmp_path / "run.npz"), s)
+    parts = [run(index, network=network, layers=layers, record=records) for index in ([0, 2], [1])]
+    assert same(parts[0] + parts[1], run(range(3), network=network, layers=layers, record=records))
+    assert len(s.summary()["layer"]) == len(layers)
+
+
+@pytest.mark.parametrize(("network", "layers", "weight_layers"), CASES)
+def test_containers_of_composed_networks(network, layers, weight_layers, tmp_path):
+    pandas = pytest.importorskip("pandas")
+    xarray = pytest.importorskip("xarray")
+    records = [record for record in RECORDS if record != "clipped"]
+    s = run(network=network, layers=layers, record=records)
+    frame = s.to_dataframe()
+    for row, sample in enumerate(s.index):
+        for column, layer in enumerate(layers):
+            at = frame.loc[(sample, layer)]
+            assert at["gradient_correlation"] == s.gradient_correlation[row, column]
+            if layer in weight_layers:
+                assert at["update_ratio"] == s.update_ratio[row, weight_layers.index(layer)]
+            else:
+                assert pandas.isna(at["update_ratio"])
+            assert pandas.isna(at["saturation"]) == (layer == 0)
+    data = s.to_xarray()
+    assert data.weight_layer.values.tolist() == weight_layers
+    assert data.activation_correlation.attrs["units"] == "1"
+    pytest.importorskip("h5netcdf")
+    data.to_netcdf(tmp_path / "run.nc", engine="h5netcdf")
+    with xarray.open_dataset(tmp_path / "run.nc", engine="h5netcdf") as read:
+        assert read.identical(data)
 
 
 @pytest.mark.parametrize("missing", [r for r in RECORDS if r != "gradient"])

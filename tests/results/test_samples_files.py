@@ -14,7 +14,9 @@ from vgsim._results import npz
 from vgsim._results.samples import KIND
 
 
-@pytest.mark.parametrize("record", [(), *[RECORDS[:k] for k in range(1, 7)], RECORDS[3:]])
+@pytest.mark.parametrize(
+    "record", [(), *[RECORDS[:k] for k in range(1, len(RECORDS) + 1)], RECORDS[3:]]
+)
 def test_save_and_load(tmp_path, record):
     path = tmp_path / "run.npz"
     s = run(record=record, dead=[2])
@@ -195,3 +197,32 @@ def test_a_folder_is_no_file(path, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="path must name a file, got"):
         run().save(path)
     assert os.listdir(tmp_path) == ["folder"]
+
+
+@pytest.mark.parametrize("what", ["samples", "study"])
+def test_files_of_another_stream_version_are_refused(what, tmp_path):
+    path, network = tmp_path / "old.npz", vgsim.MLP(3, 4)
+    if what == "samples":
+        made = vgsim.simulate(network, 5)
+    else:
+        made = vgsim.collect([network], max_samples=1000)
+    made.provenance["stream_version"] = "1"
+    made.save(path)
+    with pytest.raises(ValueError, match="has samples of stream version 1") as caught:
+        vgsim.load(path)
+    assert str(caught.value).startswith(f"{path} has samples of stream version 1, made by vgsim ")
+    assert str(caught.value).endswith("use the vgsim that made it")
+
+
+def test_samples_without_a_stream_are_read(tmp_path):
+    """Their provenance says nothing of a stream version: they may come from another program."""
+    made = run()
+    assert "stream_version" not in made.provenance
+    made.save(tmp_path / "other.npz")
+    assert same(vgsim.load(tmp_path / "other.npz"), made)
+
+
+def test_correlations_of_one_column_are_refused(tmp_path):
+    changed(run(record=RECORDS), batch_size=1).save(tmp_path / "run.npz")
+    with pytest.raises(ValueError, match="'activation_correlation' is over pairs of columns"):
+        vgsim.load(tmp_path / "run.npz")

@@ -13,9 +13,9 @@ lendable = pytest.mark.skipif(
 )
 
 
-@pytest.fixture
-def data(rng):
-    return checked_data(rng.normal(size=(300, 7)))
+@pytest.fixture(params=[(300, 7), (100, 3, 7)], ids=["rows", "sequences"])
+def data(rng, request):
+    return checked_data(rng.normal(size=request.param))
 
 
 @lendable
@@ -23,7 +23,7 @@ def test_what_is_lent_has_the_same_bits(data):
     lent = Lent(data)
     found = lent.reference.data()
     lent.close()
-    assert (found.digest, found.shape) == (data.digest, data.shape)
+    assert (found.digest, found.shape, found.tokens) == (data.digest, data.shape, data.tokens)
     assert np.array_equal(found.significands, data.significands)
     assert np.array_equal(found.exponents, data.exponents)
     assert not found.significands.flags.writeable

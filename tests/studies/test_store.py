@@ -15,6 +15,7 @@ import pytest
 
 import vgsim
 from stored_studies import NET, OTHER, TASK, held, make_store, sql, tally, write
+from vgsim._engine.settings import STREAM_VERSION
 from vgsim._studies.merge import merge
 from vgsim._studies.status import status
 from vgsim._studies.store import Reader, Store
@@ -213,17 +214,30 @@ def test_newer_format(path, start):
         start(path)
 
 
-def test_other_stream_version(path, tmp_path):
+def test_a_store_of_another_stream_version_is_refused(path, tmp_path):
     ((key, made),) = sql(path, "SELECT key, provenance FROM runs")
-    made = json.dumps(json.loads(made) | {"stream_version": "99"})
+    made = json.dumps(json.loads(made) | {"stream_version": "1", "vgsim": "0.0.9"})
     sql(path, "UPDATE runs SET provenance = ?, checksum = ?", made, checksum(key, made))
-    message = "stream version 99, this vgsim has version .*: the store can be read, but not"
-    with pytest.raises(ValueError, match=message):
-        Store(path)
-    with pytest.raises(ValueError, match=message):
-        merge([path], tmp_path / "merged")
+    before = path.read_bytes()
+    sound = make_store(tmp_path / "sound", (0, 1000))
+    network = vgsim.MLP(3, 4)
+    for use in (
+        Store,
+        Reader,
+        vgsim.load,
+        status,
+        lambda path: merge([path], tmp_path / "merged"),
+        lambda path: merge([sound], path),
+        lambda path: vgsim.collect([network], max_samples=1000, store=path),
+    ):
+        with pytest.raises(ValueError, match="has samples of stream version 1") as caught:
+            use(path)
+        message = str(caught.value)
+        assert message.startswith(f"{path} has samples of stream version 1, made by vgsim 0.0.9; ")
+        assert f"this vgsim draws those of version {STREAM_VERSION}" in message
+        assert message.endswith("use the vgsim that made it")
+    assert path.read_bytes() == before
     assert not (tmp_path / "merged").exists()
-    assert held(path) == tally(0, 5000)
 
 
 # Several processes.

@@ -63,8 +63,8 @@ def run(options: argparse.Namespace) -> None:
     depth = min(network.depth for network in networks)
     checked_int("layer", options.layer, 0, depth, f"depth = {depth}")
     checked_layers(list(dict.fromkeys([options.layer, *(options.layers or ())])), depth)
-    for network in networks:
-        checked_record(options.record or (), network)
+    for network, own in zip(networks, settings, strict=True):
+        checked_record(options.record or (), network, own)
     files = _files(options, networks, settings)
     results = simulations(options, networks, settings, files)
     parts = {"json": _json, "csv": _csv}.get(options.format, _tables)(options, results)
@@ -159,7 +159,7 @@ def simulations(
     first = checked_int("first", options.first, 0, 2**56 - n, f"2**56 - {n}")
     threads = thread_count(options.threads)
     every = list(zip(networks, settings, files, strict=True))
-    costs = [relative_cost(network, own.engine, own.batch_size) for network, own, _ in every]
+    costs = [relative_cost(network, own.engine, own.columns(network)) for network, own, _ in every]
     on_terminal = sys.stderr is not None and sys.stderr.isatty()
     with shown(on_terminal, leave=False) as show:
 

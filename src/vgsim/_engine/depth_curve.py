@@ -47,10 +47,12 @@ def depth_curve(
 
     Parameters
     ----------
-    network : MLP or RNN
-        With equal widths; its own depth or number of steps is ignored.
+    network : MLP, RNN or Sequential
+        With equal widths; its own depth or number of steps is ignored. Of a `Sequential`, the
+        layers that its list repeats are repeated more or less often; the last of them must have as
+        many units as the input.
     depths : iterable of int
-        Increasing.
+        Increasing. Of a `Sequential`, multiples of the number of layers that are repeated.
     n_samples : int
         Samples at each depth; the samples of different depths are independent.
     seed, batch_size, inputs, loss, engine, dtype, n_threads
@@ -66,8 +68,8 @@ def depth_curve(
     Raises
     ------
     TypeError, ValueError, MemoryError
-        As :func:`simulate`, and if the depths are not increasing ints >= 1 or the network has
-        unequal widths.
+        As :func:`simulate`, and if the depths are not increasing ints >= 1, the network has unequal
+        widths, or it cannot have one of the depths.
 
     Examples
     --------
@@ -80,15 +82,21 @@ def depth_curve(
     """
     network = checked_network(network)
     if not network.is_uniform:
-        raise value_error("network", f"must have equal widths, one int as width, got {network!r}")
-    networks = [network.with_depth(depth) for depth in _checked_depths(depths)]
+        first, last = network.width_at(0), network.width_at(-1)
+        sizes = f" with {first} units at the input and {last} at the output" * (first != last)
+        raise value_error(
+            "network",
+            "must have equal widths, one int as width, or layers that can be repeated, with as "
+            f"many units at the output as at the input, got {network!r}{sizes}",
+        )
+    networks = [_at_depth(network, depth) for depth in _checked_depths(depths)]
     settings = Settings.checked(
         seed=seed, batch_size=batch_size, inputs=inputs, loss=loss, engine=engine, dtype=dtype
     )
     every = [settings.of(net) for net in networks]
     n_samples = checked_int("n_samples", n_samples, 1, INDICES, "2**56")
     threads = thread_count(n_threads)
-    costs = [relative_cost(n, s.engine, s.batch_size) for n, s in zip(networks, every, strict=True)]
+    costs = [relative_cost(n, s.engine, s.columns(n)) for n, s in zip(networks, every, strict=True)]
     runs: list[Samples] = []
     with shown(progress) as show:
 
@@ -103,6 +111,16 @@ def depth_curve(
             layers, recorded = np.zeros(1, dtype=np.int64), frozenset(["gradient"])
             runs.append(run(net, own, 0, n_samples, layers, recorded, threads, report))
     return DepthCurve(runs)
+
+
+def _at_depth(network: Network, depth: int) -> Network:
+    """Return the network with another depth; errors of the depth name `depths`."""
+    try:
+        return network.with_depth(depth)
+    except ValueError as error:
+        if getattr(error, "argument", None) != "depth":
+            raise
+        raise value_error("depths", vars(error)["problem"]) from error
 
 
 def _checked_depths(depths: Iterable[int]) -> list[int]:

@@ -15,8 +15,8 @@ ALL_BUT_NONE = 2.0**-10  # a bias below this fraction of the pre-activation coun
 RARE = 1e-3  # fraction of samples up to which there is no warning
 
 
-def warn_of_rounding(network: Network, batch_size: int, tangents: int) -> None:
-    """Warn if rounding decides the gradient of more than 0.1 % of the samples.
+def warn_of_rounding(network: Network, columns: int, tangents: int) -> None:
+    """Warn if rounding decides the gradient of more than 0.1 % of the samples of a batch.
 
     The fraction is estimated as in docs/law.md, section 11.
 
@@ -32,7 +32,7 @@ def warn_of_rounding(network: Network, batch_size: int, tangents: int) -> None:
     >>> str(caught[0].message)[:52]
     'rounding decides the gradient, and whether it is 0, '
     """
-    share = _share(network, batch_size, tangents)
+    share = _share(network, columns, tangents)
     if share > RARE:
         warnings.warn(
             f"rounding decides the gradient, and whether it is 0, in about {min(share, 1.0):.1%} "

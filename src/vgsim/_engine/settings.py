@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -26,7 +26,8 @@ from vgsim._engine.data import Data, checked_data
 from vgsim._engine.rounding import warn_of_rounding
 from vgsim._networks.description import Network, checked_network
 from vgsim._networks.initializers import padded
-from vgsim._results.samples import RECORDS
+from vgsim._networks.operations import Weights
+from vgsim._results.quantities import CORRELATIONS, RECORDS
 
 __all__ = [
     "DTYPES",
@@ -38,6 +39,7 @@ __all__ = [
     "checked_layers",
     "checked_record",
     "default_layers",
+    "foreign_stream",
     "network_key",
     "places",
 ]
@@ -59,8 +61,9 @@ class Settings:
     ----------
     seed : int
     batch_size : int
+        Examples, or sequences of the network's `tokens` columns.
     data : Data or None
-        Inputs are rows of this matrix; None: normal inputs.
+        Inputs are rows of this matrix, or sequences of this array; None: normal inputs.
     loss, dtype : str
     engine : str
         "auto" is resolved by `of`, for a network.
@@ -138,31 +141,42 @@ class Settings:
         >>> Settings.checked(batch_size=100).of(vgsim.MLP(10, 100)).engine
         'dense'
         """
-        network, B = checked_network(network), self.batch_size
-        width = network.width
-        widest = width if isinstance(width, int) else max(width)
-        first, last = (width, width) if isinstance(width, int) else (width[0], width[-1])
-        if B * padded(widest) >= COUNTERS:
-            raise value_error(
-                "batch_size",
-                f"must be below {-(-COUNTERS // padded(widest))} at width {widest}, for a batch of "
-                f"fewer than 2**32 = {COUNTERS} entries, got {B}",
-            )
-        if network.mixes_examples and B == 1:
+        columns = self.columns(checked_network(network))
+        self._check_entries(network, columns)
+        if network.mixes_examples and columns == 1:
             raise value_error(
                 "batch_size",
                 "must be at least 2 with norm 'batch', got 1: batch normalisation of a single "
                 "example is always 0, and so is the gradient",
             )
-        if self.loss == "cross_entropy" and last < 2:
+        if self.loss == "cross_entropy" and (last := network.width_at(-1)) < 2:
             raise value_error(
-                "loss", "'cross_entropy' needs 2 outputs (classes) or more, got width 1"
+                "loss", f"'cross_entropy' needs 2 outputs (classes) or more, got width {last}"
             )
         if self.data is not None:
-            _check_rows(self.data, first, B)
+            _check_data(self.data, network, self.batch_size)
         if network.norm is not None:
-            warn_of_rounding(network, B, tangents)
-        return replace(self, engine=self._resolved(network, (1 + tangents) * B))
+            warn_of_rounding(network, columns, tangents)
+        return replace(self, engine=self._resolved(network, (1 + tangents) * columns))
+
+    def columns(self, network: Network) -> int:
+        """Return the columns of a batch: batch_size times the tokens of a sequence."""
+        return int(self.batch_size * network.tokens)
+
+    def _check_entries(self, network: Network, columns: int) -> None:
+        """Refuse batches of 2**32 entries or more, at any place or inside it."""
+        sides = {network.width_at(0)}
+        if columns > 1:  # a network bounds its matrices, and so one column
+            sides.add(int(network.program.widths.max()))
+            sides.update(side for weights, _ in _matrices(network) for side in weights.shape)
+        widest, tokens = max(sides), network.tokens
+        if columns * padded(widest) >= COUNTERS:
+            raise value_error(
+                "batch_size",
+                f"must be below {-(-COUNTERS // (tokens * padded(widest)))} at width {widest}"
+                + (f" and {tokens} tokens" if tokens > 1 else "")
+                + f", for a batch of fewer than 2**32 = {COUNTERS} entries, got {self.batch_size}",
+            )
 
     def _resolved(self, network: Network, columns: int) -> str:
         """Return the engine; "auto" is resolved by network and number of columns only."""
@@ -182,15 +196,26 @@ class Settings:
 def _matrix_free_is_cheaper(network: Network, columns: int) -> bool:
     """Whether drawing products of the weights costs less than drawing them: the rule of "auto".
 
-    For Gaussian weights both engines were measured to take the same time at 0.4 times the mean
-    width in columns, for widths from 16 to 512. For orthogonal matrices drawing products always
-    costs less.
+    An n × m Gaussian matrix has n m entries, and its products n + m numbers a column, forward and
+    backward. Both engines were measured to take the same time at 0.4 times the mean width in
+    columns, for widths from 16 to 512. For orthogonal matrices drawing products always costs less.
     """
-    if columns == 1 or network.init.distribution == "orthogonal":
+    if columns == 1:
         return True
-    width = network.width
-    mean = width if isinstance(width, int) else sum(width) / len(width)
-    return columns <= 0.4 * mean
+    entries = products = 0
+    for weights, count in _matrices(network):
+        if weights.law == "orthogonal":
+            return True
+        n, m = weights.shape
+        entries += count * n * m
+        products += count * (n + m)
+    return not products or columns <= 0.4 * (2 * entries / products)
+
+
+def _matrices(network: Network) -> list[tuple[Weights, int]]:
+    """Return the kinds of matrices of a network, with the number of places of each."""
+    found = network.program.of(Weights).items()
+    return [(weights, count) for weights, count in found if isinstance(weights, Weights)]
 
 
 def _is_normal(inputs: object) -> bool:
@@ -213,19 +238,22 @@ def checked_seed(seed: object) -> int:
     raise (value_error if isinstance(entropy, int) else type_error)("seed", problem)
 
 
-def _check_rows(data: Data, n_0: int, batch_size: int) -> None:
-    """Refuse data whose width is not n_0, or with fewer rows than a batch."""
-    if data.shape[1] != n_0:
+def _check_data(data: Data, network: Network, batch_size: int) -> None:
+    """Refuse data of another shape than the network's input, or with fewer rows than a batch."""
+    n_0, tokens = network.width_at(0), network.tokens
+    if (data.width, data.tokens) != (n_0, tokens):
+        shape, sizes = "(N, n_0)", f"n_0 = {n_0}"
+        if tokens > 1:
+            shape, sizes = "(N, tokens, n_0)", f"tokens = {tokens} and n_0 = {n_0}"
         raise value_error(
             "inputs",
-            f"must be 'normal' or an array of shape (N, n_0) with n_0 = {n_0}, "
-            f"got shape {data.shape}",
+            f"must be 'normal' or an array of shape {shape} with {sizes}, got shape {data.shape}",
         )
-    if data.shape[0] < batch_size:
+    if data.rows < batch_size:
         raise value_error(
             "inputs",
-            f"must have at least batch_size = {batch_size} rows, drawn without replacement, "
-            f"got shape {data.shape}",
+            f"must have at least batch_size = {batch_size} {'sequences' if tokens > 1 else 'rows'},"
+            f" drawn without replacement, got shape {data.shape}",
         )
 
 
@@ -261,7 +289,7 @@ def places(columns: NDArray[np.int64], depth: int) -> NDArray[np.int64]:
     return found
 
 
-def checked_record(record: Collection[str], network: Network) -> frozenset[str]:
+def checked_record(record: Collection[str], network: Network, settings: Settings) -> frozenset[str]:
     """Return the names of the quantities to record."""
     allowed = f"must be a collection of names out of {listed(RECORDS)}"
     if isinstance(record, str):
@@ -276,26 +304,55 @@ def checked_record(record: Collection[str], network: Network) -> frozenset[str]:
             "'clipped' needs a network with gradient clipping, by norm or by value, "
             f"got {network!r}",
         )
+    if settings.columns(network) == 1 and (pairs := names & frozenset(CORRELATIONS)):
+        raise value_error(
+            "record",
+            f"{min(map(str, pairs))!r} is over pairs of columns: it needs a batch_size of at least "
+            "2, or a network with tokens, got one column",
+        )
     return frozenset(map(str, names))
 
 
-STREAM_VERSION = 1  # raised when any sample of an existing network changes
+STREAM_VERSION = 2  # raised when any sample of an existing network changes
 STREAMS: dict[str, int] = {
     "input": 0,
     "forward": 1,
     "backward": 2,
     "bias": 3,
-    "gate_forward": 4,
-    "gate_backward": 5,
     "cotangent": 6,
     "targets": 7,
     "replay_rest": 8,
     "norm": 9,
     "input_weights": 10,
     "drive": 11,
-    "gate_replay_rest": 12,
     "tangent": 13,
+    "mask": 14,
 }
+
+
+def foreign_stream(made_by: Mapping[str, str]) -> str | None:
+    """Return why samples with this provenance are refused: another stream version; else None.
+
+    Samples without a stream version, which vgsim did not draw, are allowed.
+
+    Examples
+    --------
+    >>> from vgsim._engine.settings import foreign_stream
+    >>> print(foreign_stream({"vgsim": "0.1.0", "stream_version": "1"}))
+    has samples of stream version 1, made by vgsim 0.1.0; this vgsim draws those of version 2, \
+which are other samples, so the two cannot be compared, joined or continued: use the vgsim that \
+made it
+    >>> foreign_stream({"stream_version": "2"})
+    """
+    version = made_by.get("stream_version", str(STREAM_VERSION))
+    if version == str(STREAM_VERSION):
+        return None
+    maker = f", made by vgsim {made_by['vgsim']}" if "vgsim" in made_by else ""
+    return (
+        f"has samples of stream version {version}{maker}; this vgsim draws those of version "
+        f"{STREAM_VERSION}, which are other samples, so the two cannot be compared, joined or "
+        "continued: use the vgsim that made it"
+    )
 
 
 def network_key(canonical_json: str, seed: int) -> UInt32s:

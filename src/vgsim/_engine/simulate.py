@@ -40,7 +40,7 @@ def simulate(
 
     Parameters
     ----------
-    network : MLP or RNN
+    network : MLP, RNN or Sequential
         The description of the random networks.
     n_samples : int
         Number of samples, at least 1.
@@ -52,21 +52,24 @@ def simulate(
         Index of the first sample; sample i is the same in every run that contains it.
         first + n_samples ≤ 2**56.
     batch_size : int, default 1
-        Inputs B to one network. Norms of activations and gradients run over the whole batch.
-    inputs : "normal" or array_like, shape (N, n_0)
+        Inputs B to one network: examples, or sequences if the network has `tokens`. Norms of
+        activations and gradients run over all columns of the batch, which are B · tokens.
+    inputs : "normal" or array_like, shape (N, n_0), with tokens (N, tokens, n_0)
         Law of the inputs X_0 (in an `RNN` the initial states): i.i.d. N(0, 1), or uniformly random
-        rows of a data matrix, drawn without replacement within a batch. A scaled copy of the array
-        is cached while the array exists.
+        rows of a data matrix, with tokens sequences of an array, drawn without replacement within
+        a batch. A scaled copy of the array is cached while the array exists.
     loss : {"linear", "mse", "cross_entropy"}, default "linear"
         "linear": G_D is i.i.d. N(0, 1). "mse": L = ½ Σ (X_D - T)², T i.i.d. N(0, 1).
         "cross_entropy": softmax cross-entropy with X_D as logits, summed over the batch, with a
-        uniformly random class for each example.
+        uniformly random class for each column.
     layers : sequence of int, optional
         Distinct layers to record, 0 … depth, in the order of the columns of the results. By default
         0, depth and a geometric grid between, at most 33 layers.
     record : collection of str, default ("gradient",)
         Quantities to record, out of "gradient", "activation", "saturation", "weight_gradient",
-        "update_ratio" and "clipped"; see `Samples`. Recording never changes a sample.
+        "update_ratio", "clipped" (for a network with `clip`), "activation_correlation" and
+        "gradient_correlation" (for two or more columns); see `Samples`. Recording never changes a
+        sample.
     engine : {"auto", "matrix-free", "dense"}
         "matrix-free" draws the products of Gaussian or orthogonal weight matrices from their exact
         joint law; "dense" draws the matrices. "auto" chooses the engine with the lower cost, by a
@@ -113,7 +116,7 @@ def simulate(
     first = checked_int("first", first, 0, INDICES - n_samples, "2**56 - n_samples")
     depth = network.depth
     columns = default_layers(depth) if layers is None else checked_layers(layers, depth)
-    recorded = checked_record(record, network)
+    recorded = checked_record(record, network, settings)
     threads = thread_count(n_threads)
     if progress is False:
         return run(network, settings, first, n_samples, columns, recorded, threads)

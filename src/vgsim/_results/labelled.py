@@ -18,8 +18,8 @@ Variables = Mapping[str, tuple[tuple[str, ...], Any, str, str]]  # dimensions, a
 COORDINATES = {
     "sample": "index of the sample under its seed",
     "layer": "layer l, 0 is the input",
-    "weight_layer": "layer l of W_l",
-    "saturation_layer": "layer l with units, 1 or more",
+    "weight_layer": "layer l with matrices",
+    "saturation_layer": "layer l, 1 or more",
     "direction": "number of the direction; direction 1 is stretched most",
 }
 
@@ -80,24 +80,29 @@ def dataset(
 
 
 def frame(
-    variables: Variables, index: Any, layers: Any, shared: bool, attributes: Mapping[str, Any]
+    variables: Variables,
+    index: Any,
+    layers: Any,
+    places: Mapping[str, Any],
+    attributes: Mapping[str, Any],
 ) -> pandas.DataFrame:
     """Return arrays as a tidy ``pandas.DataFrame``: one row per sample and layer.
 
-    Values per sample, and those of weights that all layers share, are repeated in all rows of the
-    sample. Values that layer 0 does not have are missing (NaN).
+    `places` has the layers along each dimension of some of the layers, in the order of `layers`;
+    values that the other layers do not have are missing (NaN). Values per sample, and those along
+    any other dimension, which have one entry, are repeated in all rows of the sample.
     """
     library = imported("pandas", "to_dataframe")
     shape = len(index), layers.size
     rows = library.MultiIndex.from_product([index, layers], names=["sample", "layer"])
     columns = {}
     for name, (dims, array, _, _) in variables.items():
-        if dims == ("sample",) or (shared and dims == ("sample", "weight_layer")):
-            array = np.broadcast_to(array.reshape(-1, 1), shape)
-        elif dims != ("sample", "layer"):
+        if dims[-1] in places:
             wide = np.full(shape, np.nan)
-            wide[:, layers >= 1] = array
+            wide[:, np.isin(layers, places[dims[-1]])] = array
             array = wide
+        elif dims[-1] != "layer":
+            array = np.broadcast_to(array.reshape(-1, 1), shape)
         columns[name] = array.ravel()
     found: pandas.DataFrame = library.DataFrame(columns, rows)
     found.attrs = dict(attributes)

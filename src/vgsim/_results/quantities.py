@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from vgsim._networks.description import Network
 
-__all__ = ["DTYPES", "QUANTITIES", "RECORDS", "Quantity", "check_values"]
+__all__ = ["CORRELATIONS", "DTYPES", "QUANTITIES", "RECORDS", "Quantity", "check_values"]
 
 
 _DECADES = 2.0**48  # bound on |log10| of any norm: 2**32 layers of factors in the float64 range
 _FINITE = (-_DECADES, _DECADES)
 _FRACTION = (0.0, 1.0)
+_COSINE = (-1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -53,18 +54,32 @@ QUANTITIES = {
         _UNITS, "saturation", "1", "fraction of units with |phi'| < 0.05 max |phi'|", _FRACTION
     ),
     "weight_gradient": Quantity(
-        _WEIGHTS, "weight_gradient", "log10", "log10 of the norm of dL/dW_l"
+        _WEIGHTS,
+        "weight_gradient",
+        "log10",
+        "log10 of the norm of dL/dW_l, over all matrices of the layer",
     ),
     "update_ratio": Quantity(
         _WEIGHTS,
         "update_ratio",
         "log10",
-        "log10 of the norm of dL/dW_l over the norm of W_l",
+        "log10 of the norm of dL/dW_l over the norm of W_l, over all matrices of the layer",
     ),
     "clipped": Quantity(
         _LAYER, "clipped", "1", "fraction of the entries of G_l that were clipped", _FRACTION
     ),
+    "activation_correlation": Quantity(
+        _LAYER,
+        "activation_correlation",
+        "1",
+        "mean cosine over the pairs of columns of X_l",
+        _COSINE,
+    ),
+    "gradient_correlation": Quantity(
+        _LAYER, "gradient_correlation", "1", "mean cosine over the pairs of columns of G_l", _COSINE
+    ),
 }
+CORRELATIONS = ("activation_correlation", "gradient_correlation")  # need two or more columns
 RECORDS = tuple(dict.fromkeys(q.record for q in QUANTITIES.values() if q.record))
 DTYPES: dict[str, tuple[Any, ...]] = {  # allowed dtypes of the arrays of a file
     "index": (np.int64,),
@@ -83,11 +98,15 @@ def check_values(
         if not np.all(((numbers >= max(low, -high)) | (numbers == low)) & (numbers <= high)):
             finite = f", finite from {-high:g} on" if low == -np.inf else ""
             raise ValueError(f"{name} must be from {low:g} to {high:g}{finite}")
+    for name, size in zip(CORRELATIONS, ("activation", "gradient"), strict=True):
+        if {name, size} <= arrays.keys() and np.any(arrays[name][np.isneginf(arrays[size])] != 0):
+            raise ValueError(f"{name} must be 0 where {size} is -inf")
     if "gradient" not in arrays:
         return
     gradient, dead = arrays["gradient"], arrays["dead"][:, np.newaxis]
     closed = np.isneginf(gradient)
-    if network.residual is None and np.any(closed & ~dead):
+    alive = np.flatnonzero(np.any(closed & ~dead, axis=0))
+    if alive.size and np.any(network.program.resting[layers[alive]]):
         raise ValueError("gradient must be finite where a sample is not dead")
     if np.any(gradient[:, layers == network.depth] != arrays["output_gradient"][:, np.newaxis]):
         raise ValueError("gradient must equal output_gradient at the last layer")

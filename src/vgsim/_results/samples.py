@@ -62,22 +62,23 @@ class Samples(Distribution):
     """The results of one run: n random networks, recorded at k layers.
 
     Returned by :func:`simulate` and :func:`load`. G_l = ∂L/∂X_l, where X_l is the output of layer l
-    (in an `RNN` the state after step l) and X_0 the input. Norms and means run over all units and
-    all examples of a batch. Arrays are read-only; logarithms are decimal.
+    (in an `RNN` the state after step l, in a `Sequential` the output of the l-th element) and X_0
+    the input. Norms and means run over all units and all columns of a batch: its examples, or the
+    tokens of its sequences. Arrays are read-only; logarithms are decimal.
 
     Attributes
     ----------
-    network : MLP or RNN
+    network : MLP, RNN or Sequential
     seed : int
     index : int64 array, shape (n,)
         The index of each sample under that seed, increasing.
     layers : int64 array, shape (k,)
         The recorded layers l, in the order of the argument `layers`.
     weight_layers : int64 array, shape (k',)
-        The recorded layers l >= 1, which have weights W_l. In an `RNN` always [1]: all steps share
-        one W.
+        The recorded layers l >= 1 that have matrices: all of them, but in a `Sequential` those
+        whose element has one or more. In an `RNN` always [1]: all steps share one W.
     saturation_layers : int64 array, shape (k'',)
-        The recorded layers l >= 1, which have units. Differs from weight_layers in an `RNN` only.
+        The recorded layers l >= 1.
     gradient : float64 array, shape (n, k)
         log10 ‖G_l‖; −inf in a dead network.
     output_gradient : float64 array, shape (n,)
@@ -89,22 +90,29 @@ class Samples(Distribution):
     activation : float64 array, shape (n, k)
         log10 of the root mean square of the entries of X_l.
     saturation : float64 array, shape (n, k'')
-        Fraction of the units of layer l, over all examples, with ``|φ'| < 0.05 max |φ'|``.
+        Fraction of the units of layer l, over all columns, with ``|φ'| < 0.05 max |φ'|``. In a
+        `Sequential` over all activations of the element; 0 if it has none.
     weight_gradient, update_ratio : float64 array, shape (n, k')
-        log10 ‖∂L/∂W_l‖_F, and log10 of ‖∂L/∂W_l‖_F / ‖W_l‖_F.
+        log10 ‖∂L/∂W_l‖_F, and log10 of ‖∂L/∂W_l‖_F / ‖W_l‖_F. If a layer has several matrices,
+        each norm is the root of the sum of their squares.
     clipped : float64 array, shape (n, k)
         Fraction of the entries of G_l that were clipped; 0 or 1 with `ClipNorm`. Always 0 at the
         last layer, as G_D is not clipped. Only in a network with `clip`.
+    activation_correlation, gradient_correlation : float64 array, shape (n, k)
+        Mean cosine over the pairs of columns of X_l, and of G_l as propagated (after clipping).
+        Pairs with a zero column are left out; 0 where no pair is left. Only for two or more
+        columns: a batch of examples, or a network with tokens.
     dead : bool array, shape (n,)
         Whether G_0 is exactly 0, because every path from the output to the input is closed.
     n_dead : int
         Number of dead samples.
     record : tuple of str
         The recorded quantities, out of "gradient" (with rms_min and rms_max), "activation",
-        "saturation", "weight_gradient", "update_ratio" and "clipped". Attributes of quantities that
-        were not recorded raise AttributeError.
+        "saturation", "weight_gradient", "update_ratio", "clipped", "activation_correlation" and
+        "gradient_correlation". Attributes of quantities that were not recorded raise
+        AttributeError.
     engine, dtype, loss, inputs : str, batch_size : int
-        `inputs` is "normal", or "sha256:…" of the data matrix.
+        `inputs` is "normal", or "sha256:…" of the data. `batch_size` counts examples, or sequences.
     provenance : dict of str, elapsed : float
         Versions, instruction set and compiler; wall time of the computation in seconds.
 
@@ -134,6 +142,8 @@ class Samples(Distribution):
     weight_gradient = Recorded[Floats]("log10 ‖∂L/∂W_l‖_F, shape (n, k').")
     update_ratio = Recorded[Floats]("log10 of ‖∂L/∂W_l‖_F / ‖W_l‖_F, shape (n, k').")
     clipped = Recorded[Floats]("Fraction of clipped entries of G_l, shape (n, k).")
+    activation_correlation = Recorded[Floats]("Mean cosine of columns of X_l, shape (n, k).")
+    gradient_correlation = Recorded[Floats]("Mean cosine of columns of G_l, shape (n, k).")
 
     def __init__(
         self,
@@ -293,7 +303,8 @@ class Samples(Distribution):
         """Return all recorded quantities as a tidy ``pandas.DataFrame``: one row per sample, layer.
 
         Values per sample, and those of the weight matrix of an `RNN`, are repeated in all rows of
-        the sample. Values of units or weights are missing (NaN) at layer 0.
+        the sample. Values of units or weights are missing (NaN) at layer 0, and those of weights
+        at layers without matrices.
 
         Raises
         ------
@@ -307,9 +318,11 @@ class Samples(Distribution):
         >>> s.to_dataframe().index.names
         FrozenList(['sample', 'layer'])
         """
-        shared = self.network.shares_weights
+        places = {"saturation_layer": self.saturation_layers}
+        if not self.network.shares_weights:
+            places["weight_layer"] = self.weight_layers
         return labelled.frame(
-            self._variables(), self.index, self.layers, shared, self._attributes()
+            self._variables(), self.index, self.layers, places, self._attributes()
         )
 
     def _variables(self) -> dict[str, tuple[tuple[str, ...], Any, str, str]]:

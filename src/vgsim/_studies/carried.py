@@ -9,6 +9,7 @@ submitted again together with the data, which the worker keeps.
 
 from __future__ import annotations
 
+import math
 import mmap
 import os
 import stat
@@ -37,7 +38,7 @@ class Reference:
     """Digest, shape and shared-memory path of data; a unit of work carries it instead of them."""
 
     digest: str
-    shape: tuple[int, int]
+    shape: tuple[int, ...]
     path: str
 
     def data(self) -> Data:
@@ -48,7 +49,8 @@ class Reference:
         DataMissingError
             If the path does not hold them.
         """
-        rows, width = self.shape
+        *rows_and_tokens, width = self.shape
+        rows = math.prod(rows_and_tokens)
         try:
             found = os.stat(self.path)  # on another machine, the path may be another file or a pipe
             if not stat.S_ISREG(found.st_mode) or found.st_size != HEADER + 8 * rows * (width + 1):
@@ -61,7 +63,8 @@ class Reference:
             raise DataMissingError from None
         significands = np.frombuffer(memory, np.float64, rows * width, HEADER)
         exponents = np.frombuffer(memory, np.int64, rows, HEADER + significands.nbytes)
-        return Data(self.digest, significands.reshape(self.shape), exponents)
+        tokens = self.shape[1] if len(self.shape) == 3 else 1
+        return Data(self.digest, significands.reshape(rows, width), exponents, tokens)
 
 
 class Lent:

@@ -16,11 +16,12 @@ __all__ = ["PER_THRESHOLD", "differing", "label_columns", "level", "statistics",
 PER_THRESHOLD = ("vanishing", "exploding")
 
 
-def label_columns(study: Sequence[Result]) -> dict[str, list[Any]]:
+def label_columns(study: Sequence[Result], printed: bool = False) -> dict[str, list[Any]]:
     """Return the labels of the tasks as columns; None where a network has no such field.
 
     Columns without any value are left out. If a network has several widths, its `width` is None and
-    its `widths` are all of them, as JSON. A column with any string has strings only.
+    its `widths` are all of them, as JSON. Lists of layers are JSON, or short if they are `printed`.
+    A column with any string has strings only.
 
     Examples
     --------
@@ -36,6 +37,9 @@ def label_columns(study: Sequence[Result]) -> dict[str, list[Any]]:
     ([8, None], [None, '[4, 5, 6]'], [None, 'layer'], False)
     """
     rows = [result.task.columns for result in study]
+    if printed:
+        for result, row in zip(study, rows, strict=True):
+            row.update((k, v) for k, v in result.task.labels.items() if isinstance(v, str))
     names = dict.fromkeys(name for row in rows for name in row)
     fields = [name for name in names if name not in SETTING]
     columns = {name: [row.get(name) for row in rows] for name in (*fields, *SETTING)}

@@ -13,7 +13,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from vgsim._checks import RELATIVE, Number
-from vgsim._engine.settings import checked_record
+from vgsim._engine.settings import checked_record, foreign_stream
 from vgsim._networks.description import network_from_json
 from vgsim._results import npz
 from vgsim._results.quantities import DTYPES, check_values
@@ -102,10 +102,14 @@ def saved_study(path: str | os.PathLike[str]) -> Study:
 def _saved(path: str | os.PathLike[str], *kinds: str) -> Samples | Study:
     """Read a file of one of `kinds`; refuse contents that `save` could not have written."""
     kind, header, arrays = npz.read(path, *kinds)
+    made = header.get("provenance")
+    if not isinstance(made, dict) or not all(isinstance(x, str) for x in made.values()):
+        made = None
+    elif reason := foreign_stream(made):
+        raise ValueError(f"{path} {reason}")
     try:
-        made = header["provenance"]
-        if not isinstance(made, dict) or not all(isinstance(x, str) for x in made.values()):
-            raise ValueError(f"provenance must be strings by name, got {made!r}")
+        if made is None:
+            raise ValueError(f"provenance must be strings by name, got {header['provenance']!r}")
         found = _study(header, arrays) if kind == archive.KIND else _samples(header, arrays)
         again, given = (json.dumps(x, sort_keys=True) for x in (found._header(), header))
         if again != given:
@@ -132,7 +136,7 @@ def _samples(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Samples
     fields: dict[str, Any] = {name: getattr(task, name) for name in IDENTITY}
     fields |= {"provenance": header["provenance"], **arrays}
     samples = Samples(**fields, elapsed=_ELAPSED.check("elapsed", header["elapsed"]))
-    checked_record(samples.record, samples.network)
+    checked_record(samples.record, samples.network, task.settings(None))
     check_values(samples.network, samples.layers, samples._arrays)
     return samples
 
@@ -209,8 +213,8 @@ def load(path: str | os.PathLike[str]) -> Samples | Study:
     OSError
         If the file cannot be read.
     ValueError
-        If the file is damaged, is not one of these, has another version of the format, or holds
-        values that are out of range or inconsistent.
+        If the file is damaged, is not one of these, has another version of the format, has samples
+        of another stream version, or holds values that are out of range or inconsistent.
 
     Examples
     --------

@@ -123,8 +123,7 @@ def merge(
         raise value_error("sources", "must be one path or more, got none")
     goal = local_path(target)
     for path in paths:
-        with Reader(path, whole=False) as source:
-            source.check_stream()
+        Reader(path, whole=False).close()  # refused before anything is merged
     with Store(goal) as store:
         with store.transaction():
             store.check_blocks()

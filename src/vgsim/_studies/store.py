@@ -15,7 +15,7 @@ from typing import Any
 
 from vgsim._checks import INDICES
 from vgsim._engine.run import provenance
-from vgsim._engine.settings import STREAM_VERSION
+from vgsim._engine.settings import foreign_stream
 from vgsim._studies.blocks import BLOCK, Blocks
 from vgsim._studies.precision import Precision
 from vgsim._studies.store_file import (
@@ -66,8 +66,8 @@ class Reader:
     Raises
     ------
     TypeError, ValueError
-        If `path` is not a path, or the file is not a store, has another format, or cannot be read
-        because of damage.
+        If `path` is not a path, or the file is not a store, has another format, has samples of
+        another stream version, or cannot be read because of damage.
     OSError
         If the file does not exist or cannot be read.
 
@@ -102,6 +102,7 @@ class Reader:
                 file.salvage(write)
             if whole:
                 self._check_owners()
+            self._check_stream()
         except BaseException:
             file.close()
             raise
@@ -163,14 +164,11 @@ class Reader:
                 found += [made] if made not in found else []
         return found
 
-    def check_stream(self) -> None:
+    def _check_stream(self) -> None:
         """Raise ValueError if the store has samples of another stream version."""
-        for made in self.provenance:
-            if (version := made.get("stream_version")) != str(STREAM_VERSION):
-                raise ValueError(
-                    f"{self.path} has samples of stream version {version}, this vgsim has "
-                    f"version {STREAM_VERSION}: the store can be read, but not continued or merged"
-                )
+        for made_by in self.provenance:
+            if reason := foreign_stream(made_by):
+                raise ValueError(f"{self.path} {reason}")
 
     def check_blocks(self) -> None:
         """Read all blocks, so that `left_out` has all damaged ones."""
@@ -270,7 +268,7 @@ class Store(Reader):
     Raises
     ------
     TypeError, ValueError, OSError
-        As for `Reader`; or if the store has samples of another stream version.
+        As for `Reader`.
 
     Notes
     -----
@@ -301,7 +299,6 @@ class Store(Reader):
         self._executor = executor
         self._open(StoreFile(local_path(path), create=True), whole=True, write=True)
         try:
-            self.check_stream()
             if self.left_out:
                 with self.transaction():
                     self.drop_damaged()

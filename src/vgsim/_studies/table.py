@@ -39,7 +39,7 @@ def table(study: Sequence[Result], format: str = "text") -> str:
     places = [(i, layer) for i, result in enumerate(study) for layer in result.task.layers]
     found = {x: [statistics(study[i], layer, x) for i, layer in places] for x in thresholds}
     rows = next(iter(found.values()), [])
-    labels, apart = label_columns(study), differing(study)
+    labels, apart = label_columns(study, printed=True), differing(study)
     columns = [
         Column(name, name, [values[i] for i, _ in places])
         for name, values in labels.items()

@@ -26,7 +26,7 @@ class Task:
 
     Attributes
     ----------
-    network : MLP or RNN
+    network : MLP, RNN or Sequential
     seed : int
     batch_size : int
     loss : str
@@ -132,6 +132,8 @@ class Task:
     def columns(self) -> dict[str, Any]:
         """`labels` as numbers, strings and None; several widths are JSON in `widths`.
 
+        A list of layers is JSON, too: the one in the JSON of the network.
+
         Examples
         --------
         >>> import vgsim
@@ -139,6 +141,8 @@ class Task:
         >>> columns = Task(vgsim.MLP(2, [4, 5, 6])).columns
         >>> columns["width"], columns["widths"]
         (None, '[4, 5, 6]')
+        >>> Task(vgsim.Sequential(8, [vgsim.Linear(), "relu"])).columns["layers"]
+        '[{"kind":"Linear"},"relu"]'
         """
         found: dict[str, Any] = {}
         for name, value in self.labels.items():
@@ -146,12 +150,16 @@ class Task:
             found[name] = None if several else value
             if name == "width":
                 found["widths"] = json.dumps(value) if several else None
+        for name, field in self.network._fields.items():
+            if isinstance(found.get(name), str):
+                described = field.domain.to_json(getattr(self.network, name))
+                found[name] = _compact(described) if isinstance(described, list) else found[name]
         return found
 
     @cached_property
     def json(self) -> str:
         """:meth:`to_dict` as sorted ASCII JSON without spaces."""
-        return json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return _compact(self.to_dict())
 
     @cached_property
     def digest(self) -> str:
@@ -169,7 +177,7 @@ class Task:
     @cached_property
     def cost(self) -> float:
         """Relative cost of one sample."""
-        return relative_cost(self.network, self.engine, self.batch_size)
+        return relative_cost(self.network, self.engine, self.settings(None).columns(self.network))
 
     def to_dict(self) -> dict[str, Any]:
         """Return every field as JSON types.
@@ -232,6 +240,11 @@ def checked_thresholds(thresholds: Iterable[float]) -> tuple[float, ...]:
     if not chosen or len(set(chosen)) < len(chosen):
         raise value_error("thresholds", f"{allowed}, at least one, got {brief(list(chosen))}")
     return chosen
+
+
+def _compact(value: Any) -> str:
+    """Return sorted ASCII JSON without spaces."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def _is_digest(text: object) -> bool:
