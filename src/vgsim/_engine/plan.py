@@ -101,7 +101,7 @@ class Plan:
             "loss": settings.loss,
             "inputs": None if data is None else data.significands,
             "input_exponents": None if data is None else data.exponents,
-            "rows": 0 if data is None else data.shape[0],
+            "rows": 0 if data is None else data.rows,
         }
 
     @cached_property
