@@ -1,0 +1,453 @@
+"""Means, covariances and mean-square gradients of registers, from operation to operation.
+
+In the limit of infinite width the units of a register are independent and have one law. Followed
+forward: the mean of a unit of every register, the covariances of the same unit of two registers,
+and, for two columns, the covariances of the difference. Followed backward: the covariances of the
+gradient of the same unit of two registers. W and Wᵀ count as independent, and every matrix is used
+once, so what leaves a matrix is Gaussian and independent of all else.
+
+An activation needs an argument that is Gaussian, and on the way back a gradient that is independent
+of it; `Unknown` is raised otherwise.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vgsim._networks.activations import Activation
+from vgsim._networks.operations import (
+    Activate,
+    Attend,
+    Bias,
+    Body,
+    Copy,
+    Drive,
+    Mask,
+    Mix,
+    Normalise,
+    Operation,
+    Shift,
+    Sum,
+    Weights,
+)
+from vgsim.theory._correlation_map import given_common
+from vgsim.theory._gaussian import gaussian_mean
+from vgsim.theory._normalised import unit_means
+
+__all__ = ["Column", "Passage", "Unknown"]
+
+Floats = NDArray[np.float64]
+Ids = frozenset[int]
+Back = Callable[["Gradients"], None]
+
+LARGEST = 1e200  # mean squares are from 1/LARGEST to LARGEST
+INPUT = 0  # the source of randomness of X_l at the start of an element
+_GATE = Activation("sigmoid")
+
+
+class Unknown(Exception):
+    """Theory has no word on an operation."""
+
+    def __init__(self, reason: str, place: int = 0) -> None:
+        super().__init__(reason, place)
+        self.reason, self.place = reason, place
+
+
+@dataclass(frozen=True)
+class Column:
+    """The law of a unit of X_l where no other register is in use.
+
+    `difference` is half the variance of the difference of the unit between two columns, None if one
+    column is followed.
+    """
+
+    mean: float = 0.0
+    variance: float = 1.0
+    difference: float | None = None
+    gaussian: bool = True
+
+    @property
+    def square(self) -> float:
+        """The mean square."""
+        return self.variance + self.mean**2
+
+
+@dataclass
+class Signals:
+    """Means and covariances of the registers, for one unit.
+
+    `within` are covariances in one column, `apart` half the covariances of the differences between
+    two columns. `sources` are the random variables on which a unit depends: matrices, masks and the
+    input of the element.
+    """
+
+    mean: Floats
+    within: Floats
+    apart: Floats | None
+    gaussian: list[bool]
+    sources: list[Ids]
+    tokens: int = 1
+    drawn: int = INPUT
+
+    @classmethod
+    def of(cls, column: Column, registers: int, tokens: int) -> Signals:
+        """Return the registers at the start of an element."""
+        mean, within = np.zeros(registers), np.zeros((registers, registers))
+        mean[0], within[0, 0] = column.mean, column.variance
+        apart = None
+        if column.difference is not None:
+            apart = np.zeros_like(within)
+            apart[0, 0] = column.difference
+        gaussian = [True] * registers
+        gaussian[0] = column.gaussian
+        sources: list[Ids] = [frozenset()] * registers
+        sources[0] = frozenset([INPUT])
+        return cls(mean, within, apart, gaussian, sources, tokens)
+
+    def column(self) -> Column:
+        """Return the law of register 0."""
+        apart = None if self.apart is None else float(self.apart[0, 0])
+        return Column(float(self.mean[0]), float(self.within[0, 0]), apart, self.gaussian[0])
+
+    def fresh(self) -> Ids:
+        """Return a new source."""
+        self.drawn += 1
+        return frozenset([self.drawn])
+
+    def square(self, r: int) -> float:
+        """Return the mean square of a register."""
+        return float(self.within[r, r] + self.mean[r] ** 2)
+
+    def combine(self, r: int, terms: dict[int, float]) -> Floats:
+        """Set a register to a linear combination of registers; return the matrix of the map."""
+        map_ = np.eye(self.mean.size)
+        map_[r] = 0.0
+        for other, factor in terms.items():
+            map_[r, other] = factor
+        self.mean = map_ @ self.mean
+        self.within = map_ @ self.within @ map_.T
+        if self.apart is not None:
+            self.apart = map_ @ self.apart @ map_.T
+        self.gaussian[r] = all([self.gaussian[other] for other in terms])
+        self.sources[r] = frozenset().union(*(self.sources[other] for other in terms))
+        return map_
+
+    def scale_row(self, r: int, factor: float, within: float, apart: float) -> None:
+        """Multiply covariances with other registers, and set those of a register with itself."""
+        for matrix, own in ((self.within, within), (self.apart, apart)):
+            if matrix is not None:
+                matrix[r] *= factor
+                matrix[:, r] *= factor
+                matrix[r, r] = own
+
+    def difference(self, r: int, s: int) -> float:
+        """Return half the covariance of the differences; 0 if one column is followed."""
+        return 0.0 if self.apart is None else float(self.apart[r, s])
+
+    def clear(self, r: int) -> None:
+        """Forget a register that is not read again."""
+        self.mean[r] = 0.0
+        self.scale_row(r, 0.0, 0.0, 0.0)
+        self.gaussian[r], self.sources[r] = True, frozenset()
+
+    def check_range(self, r: int) -> None:
+        """Refuse mean squares beyond the range of the arithmetic."""
+        square = self.square(r)
+        if not (square == 0 or 1.0 / LARGEST <= square <= LARGEST):
+            raise Unknown(
+                f"the mean square of the units must be from {1 / LARGEST:g} to {LARGEST:g}, it is "
+                f"{square:.3g}"
+            )
+
+
+@dataclass
+class Gradients:
+    """Covariances of the gradients by a unit of two registers, and what they depend on."""
+
+    covariance: Floats
+    sources: list[Ids] = field(default_factory=list)
+
+    def pull(self, map_: Floats) -> None:
+        """Go back through a linear map of registers."""
+        self.covariance = map_.T @ self.covariance @ map_
+        reads = [np.flatnonzero(map_[:, r]) for r in range(len(self.sources))]
+        self.sources = [frozenset().union(*(self.sources[i] for i in rows)) for rows in reads]
+
+    def set_row(self, r: int, own: float, factor: float = 0.0) -> None:
+        """Multiply covariances with other registers, and set the mean square of a register."""
+        self.covariance[r] *= factor
+        self.covariance[:, r] *= factor
+        self.covariance[r, r] = own
+
+    def need_independence(self, r: int, ids: Ids, of: str) -> None:
+        """Refuse gradients that depend on what multiplies them."""
+        for other, sources in enumerate(self.sources):
+            if self.covariance[r, other] != 0 and sources & ids:
+                raise Unknown(f"the gradient depends on {of} of the same unit")
+
+
+def _weights(o: Weights, s: Signals) -> Back:
+    if o.shared:
+        raise Unknown("all steps share their weights")
+    if o.law in ("identity", "diagonal"):
+        raise Unknown(f"weights of the law {o.law!r} are not independent")
+    n, m = o.shape
+    source, target, power = o.source, o.target, o.std * o.std
+    within, apart = m * power * s.square(source), m * power * s.difference(source, source)
+    s.clear(target)
+    s.scale_row(target, 0.0, within, apart)
+    s.sources[target] = s.fresh()
+    s.check_range(target)
+
+    def back(g: Gradients) -> None:
+        own = n * power * float(g.covariance[target, target])
+        g.set_row(target, 0.0)
+        g.sources[target] = frozenset()
+        g.covariance[source, source] += own
+
+    return back
+
+
+def _bias(o: Bias, s: Signals) -> Back:
+    if o.shared:
+        raise Unknown("all steps share their biases")
+    if not o.cancels:
+        s.within[o.register, o.register] += o.std**2 + o.limit**2 / 3.0
+    return _nothing
+
+
+def _nothing(g: Gradients) -> None:
+    """Leave the gradients as they are."""
+
+
+def _shift(o: Shift, s: Signals) -> Back:
+    s.mean[o.register] += o.value
+    return _nothing
+
+
+def _drive(o: Drive, s: Signals) -> Back:
+    raise Unknown("the same matrix drives all steps")
+
+
+def _normalise(o: Normalise, s: Signals) -> Back:
+    r = o.register
+    if o.kind == "batch":
+        if not s.gaussian[r]:
+            raise Unknown("batch normalisation acts on units that are not Gaussian")
+        assert s.apart is not None
+        own = float(s.apart[r, r])
+        s.within[r] = s.apart[r]
+        s.within[:, r] = s.apart[:, r]
+    else:
+        own = float(s.within[r, r]) if o.kind == "layer" else s.square(r)
+    if not own + o.eps > 0:
+        raise Unknown("the units to be normalised are all equal")
+    map_ = s.combine(r, {r: 1.0 / math.sqrt(own + o.eps)})
+    if o.kind != "rms":
+        s.mean[r] = 0.0
+    return lambda g: g.pull(map_)
+
+
+def _activate(o: Activate, s: Signals) -> Back:
+    r, phi = o.register, o.activation
+    if phi.slope_below_zero == 1:
+        return _nothing
+    if not s.gaussian[r] or s.mean[r] != 0:
+        raise Unknown(f"{phi.name} acts on units that are not Gaussian")
+    for other, sources in enumerate(s.sources):
+        if other != r and sources & s.sources[r] and not s.gaussian[other]:
+            raise Unknown(f"{phi.name} acts on units that depend on others, not Gaussian")
+    q, argument = float(s.within[r, r]), s.sources[r]
+    mean, square, slope_square = unit_means(phi, q)
+    slope = gaussian_mean(phi.derivative, q, phi)
+    difference = s.difference(r, r)
+    if difference > 0:
+        weights, _, variance = given_common(phi.value, phi, q, min(difference / q, 1.0))
+        difference = float(weights @ variance)
+    s.scale_row(r, slope, max(square - mean * mean, 0.0), difference)
+    s.mean[r], s.gaussian[r] = mean, False
+    s.check_range(r)
+
+    def back(g: Gradients) -> None:
+        g.need_independence(r, argument, f"the argument of {phi.name}")
+        g.set_row(r, slope_square * float(g.covariance[r, r]), slope)
+        g.sources[r] |= argument
+
+    return back
+
+
+def _mask(o: Mask, s: Signals) -> Back:
+    r, kept = o.register, 1.0 - o.rate
+    if kept == 1:
+        return _nothing
+    mask, more = s.fresh(), s.square(r) * (1.0 / kept - 1.0)
+    for matrix in (s.within, s.apart):
+        if matrix is not None:
+            matrix[r, r] += more
+    s.gaussian[r] = False
+    s.sources[r] |= mask
+
+    def back(g: Gradients) -> None:
+        g.need_independence(r, mask, "the mask")
+        g.set_row(r, float(g.covariance[r, r]) / kept, 1.0)
+        g.sources[r] |= mask
+
+    return back
+
+
+def _copy(o: Copy, s: Signals) -> Back:
+    map_ = s.combine(o.target, {o.source: 1.0})
+    return lambda g: g.pull(map_)
+
+
+def _sum(o: Sum, s: Signals) -> Back:
+    map_ = s.combine(o.register, {o.register: o.branch, o.other: o.skip})
+    s.clear(o.other)
+    s.check_range(o.register)
+    return lambda g: g.pull(map_)
+
+
+def _mix(o: Mix, s: Signals) -> Back:
+    """T ∘ y + (1 − T) ∘ x with T = σ(h), h Gaussian and independent of x and y."""
+    y, x, h = o.register, o.other, o.gate
+    shift, q = float(s.mean[h]), float(s.within[h, h])
+
+    def mean(f: Callable[[Floats], Floats]) -> float:
+        return gaussian_mean(lambda z: f(z + shift), q)
+
+    opened = mean(_GATE.value)
+    opened_2 = mean(lambda z: _GATE.value(z) ** 2)
+    closed_2 = mean(lambda z: _GATE.value(-z) ** 2)
+    both = mean(_GATE.derivative)  # T' = T (1 − T)
+    both_2 = mean(lambda z: _GATE.derivative(z) ** 2)
+    raw = s.within + np.outer(s.mean, s.mean)
+    square = opened_2 * raw[y, y] + 2.0 * both * raw[x, y] + closed_2 * raw[x, x]
+    moved = float(raw[y, y] - 2.0 * raw[x, y] + raw[x, x])
+    apart, d = 0.0, s.apart
+    if d is not None:
+        common = raw - d  # mean products of a unit in two columns
+        own = 0.0
+        if s.difference(h, h) > 0:
+            ratio = min(s.difference(h, h) / q, 1.0)
+            gate = lambda z: _GATE.value(z + shift)  # noqa: E731
+            weights, _, variance = given_common(gate, _GATE, q, ratio)
+            own = float(weights @ variance)
+        apart = opened_2 * d[y, y] + 2.0 * both * d[x, y] + closed_2 * d[x, x]
+        apart += own * (common[y, y] - 2.0 * common[x, y] + common[x, x])
+    gate_ids, arguments = s.sources[h], s.sources[x] | s.sources[y]
+    s.combine(y, {y: opened, x: 1.0 - opened})
+    s.scale_row(y, 1.0, float(square - s.mean[y] ** 2), float(apart))
+    s.gaussian[y] = False
+    s.sources[y] = arguments | gate_ids
+    s.clear(x)
+    s.clear(h)
+    s.check_range(y)
+
+    def back(g: Gradients) -> None:
+        g.need_independence(y, gate_ids, "the gate")
+        g.need_independence(y, arguments, "the argument of the gate")
+        own, sources = float(g.covariance[y, y]), g.sources[y]
+        g.set_row(y, opened_2 * own, opened)
+        g.covariance[x] = 0.0
+        g.covariance[:, x] = 0.0
+        g.covariance[x, x] = closed_2 * own
+        g.covariance[x, y] = g.covariance[y, x] = both * own
+        g.covariance[h] = 0.0
+        g.covariance[:, h] = 0.0
+        g.covariance[h, h] = both_2 * moved * own
+        g.sources[x] = g.sources[y] = sources | gate_ids
+        g.sources[h] = sources | gate_ids | arguments
+
+    return back
+
+
+def _attend(o: Attend, s: Signals) -> Back:
+    if s.tokens > 1:
+        raise Unknown(f"there is no mean field of attention between {s.tokens} tokens")
+    s.clear(o.query)  # of one token the softmax is 1, and queries and keys have no effect
+    s.clear(o.key)
+    return _nothing
+
+
+_RULES: dict[type[Operation], Callable[[Any, Signals], Back]] = {
+    Weights: _weights,
+    Bias: _bias,
+    Shift: _shift,
+    Drive: _drive,
+    Normalise: _normalise,
+    Activate: _activate,
+    Mask: _mask,
+    Copy: _copy,
+    Sum: _sum,
+    Mix: _mix,
+    Attend: _attend,
+}
+
+
+class Passage:
+    """The way through the operations of consecutive places, forward and back.
+
+    Register 0 is the only one in use at both ends.
+
+    Attributes
+    ----------
+    columns : list of Column
+        The law of a unit of X after each of the places.
+
+    Raises
+    ------
+    Unknown
+        If theory has no word on an operation; `place` counts from 1.
+    """
+
+    def __init__(self, bodies: tuple[Body, ...], column: Column, tokens: int) -> None:
+        s = Signals.of(column, _registers(bodies), tokens)
+        self.columns: list[Column] = []
+        self._ways: list[list[Back]] = []
+        for place, body in enumerate(bodies, 1):
+            with _at(place):
+                self._ways.append([_RULES[type(o)](o, s) for o in body])
+            self.columns.append(s.column())
+        self._end = s.sources[0]
+        self._registers = s.mean.size
+
+    def growth(self, dependent: bool) -> tuple[list[float], bool]:
+        """Return the growth of E g² from the end to the start of each place.
+
+        `dependent` is whether the gradient at the end depends on the unit of X there; the second
+        value is whether it does at the start.
+        """
+        g = Gradients(
+            np.zeros((self._registers, self._registers)), [frozenset()] * self._registers
+        )
+        g.covariance[0, 0] = 1.0
+        g.sources[0] = self._end if dependent else frozenset()
+        growth: list[float] = []
+        for place in range(len(self._ways), 0, -1):
+            with _at(place):
+                for back in reversed(self._ways[place - 1]):
+                    back(g)
+            growth.insert(0, float(g.covariance[0, 0]))
+        return growth, INPUT in g.sources[0]
+
+
+@contextmanager
+def _at(place: int) -> Iterator[None]:
+    """Say at which place there is no word."""
+    try:
+        yield
+    except Unknown as error:
+        raise Unknown(error.reason, place) from None
+
+
+def _registers(bodies: tuple[Body, ...]) -> int:
+    """Return the number of registers that the bodies use."""
+    names = ("register", "source", "target", "other", "gate", "query", "key")
+    return 1 + max(getattr(o, name, 0) for body in bodies for o in body for name in names)
