@@ -37,6 +37,7 @@ __all__ = [
 Floats = NDArray[np.float64]
 
 _SLOPE = Number("0, or from 1e-6 to 1e6", lambda x: x == 0 or 1e-6 <= x <= 1e6)
+_DROPOUT = Number("0, or from 1e-6 to 0.999", lambda x: x == 0 or 1e-6 <= x <= 0.999)
 _STD = Number("from 1e-300 to 1e300", lambda x: 1e-300 <= x <= 1e300)
 
 
@@ -95,12 +96,15 @@ def piecewise_linear(slope: float) -> Callable[[int], Mixture]:
     return lambda n: leaky_factor(n, abs(slope))
 
 
-def relu_law(width: int | Sequence[int], depth: int | None = None) -> ProductLaw:
-    """Return the exact law of a ReLU network with ``he_normal`` weights.
+def relu_law(
+    width: int | Sequence[int], depth: int | None = None, *, dropout: float = 0.0
+) -> ProductLaw:
+    """Return the exact law of a ReLU network with ``he_normal`` weights, and dropout if any.
 
     X = ln(‖G_0‖²/‖G_D‖²) = Σ_l ln[(2/n) χ²_{K_l}], with independent K_l ~ Binomial(n, ½). It holds
     for batch size 1, a normal G_D and biases of any symmetric law. It is also the law of ln ‖J u‖²
-    for a unit vector u.
+    for a unit vector u. With dropout after every ReLU and q = 1 − dropout, K_l counts the units
+    that are open and kept: a term is ln[(2/(q² n)) χ²_{K_l}] with K_l ~ Binomial(n, q/2).
 
     Parameters
     ----------
@@ -108,6 +112,8 @@ def relu_law(width: int | Sequence[int], depth: int | None = None) -> ProductLaw
         Units of every layer, or the depth + 1 widths n_0 … n_D.
     depth : int
         Number of layers D; optional if `width` is a sequence.
+    dropout : float, default 0.0
+        The rate: 0, or from 1e-6 to 0.999.
 
     Returns
     -------
@@ -121,7 +127,8 @@ def relu_law(width: int | Sequence[int], depth: int | None = None) -> ProductLaw
     Notes
     -----
     Every layer multiplies E‖G‖² by 1 and adds about 5/n to the variance of X. So X is nearly normal
-    with mean −½ Σ 5/n_l and variance Σ 5/n_l (Hanin and Nica 2020).
+    with mean −½ Σ 5/n_l and variance Σ 5/n_l (Hanin and Nica 2020). With dropout a layer multiplies
+    E‖G‖² by 1/q and adds about (6/q − 1)/n to the variance.
 
     References
     ----------
@@ -134,9 +141,13 @@ def relu_law(width: int | Sequence[int], depth: int | None = None) -> ProductLaw
     >>> from vgsim.theory import relu_law
     >>> f"{relu_law(8, 20).dead_probability:.5f}"
     '0.07529'
+    >>> f"{relu_law(1000, 100, dropout=0.1).variance:.4f}"  # about 100 (6/0.9 - 1)/1000
+    '0.5691'
     """
     widths = Widths.checked(width, depth)
-    return layered_law(widths, relu_factor, widths.critical(2.0))
+    kept = 1.0 - _DROPOUT.check("dropout", dropout)
+    factor = partial(relu_factor, kept=kept)
+    return layered_law(widths, factor, widths.critical(2.0 / kept**2))
 
 
 def linear_law(width: int | Sequence[int], depth: int | None = None) -> ProductLaw:

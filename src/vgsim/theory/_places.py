@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from vgsim._checks import Number, value_error
 from vgsim._networks.description import Network, checked_network
 from vgsim._networks.operations import Normalise
-from vgsim.theory._signals import Column, Passage, Unknown
+from vgsim.theory._passage import Passage
+from vgsim.theory._registers import Column, Unknown
 
 __all__ = ["PlaceMoments", "Walk", "place_moments", "walk"]
 
@@ -38,8 +39,7 @@ class PlaceMoments:
     Examples
     --------
     >>> import vgsim
-    >>> vgsim.theory.place_moments(vgsim.MLP(2, 64, activation="relu", init="he_normal")).growth
-    array([0., 0., 0.])
+    >>> vgsim.theory.place_moments(vgsim.MLP(2, 64, activation="tanh", gain=1.5)).growth.round(6)
     """
 
     activation: Floats
@@ -136,7 +136,7 @@ def place_moments(network: Network, correlation: float | None = None) -> PlaceMo
     >>> from vgsim.theory import place_moments
     >>> net = vgsim.MLP(3, 64, activation="relu", init="he_normal")
     >>> place_moments(net, correlation=0.0).correlation.round(6)
-    array([0.      , 0.31831 , 0.493728, 0.605645])
+    array([0.      , 0.31831 , 0.493731, 0.604826])
     """
     network = checked_network(network)
     if correlation is not None:
