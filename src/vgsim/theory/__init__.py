@@ -24,7 +24,6 @@ from vgsim.theory._critical import (
     edge_of_chaos,
 )
 from vgsim.theory._exact import (
-    exact_law,
     leaky_relu_law,
     linear_law,
     linear_residual_law,
@@ -33,6 +32,7 @@ from vgsim.theory._exact import (
 )
 from vgsim.theory._finite_width import LogGradientMoments, log_gradient_moments
 from vgsim.theory._mean_field import MeanField, mean_field
+from vgsim.theory._network_laws import exact_law
 from vgsim.theory._normalised import normalisation_rate
 from vgsim.theory._places import PlaceMoments, place_moments
 from vgsim.theory._product import ProductLaw

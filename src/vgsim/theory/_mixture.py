@@ -154,9 +154,8 @@ def _few(centre: float, std: float, low: float, high: float) -> tuple[Floats, fl
     return np.arange(low, high + 1.0, spacing), spacing
 
 
-def relu_factor(n: int, kept: float = 1.0) -> Mixture:
-    """Return the law of χ²_K, K ~ Binomial(n, kept/2), for ReLU and dropout."""
-    p = kept / 2.0
+def relu_factor(n: int, p: float = 0.5) -> Mixture:
+    """Return the law of χ²_K, K ~ Binomial(n, p): p is the probability that a unit passes."""
     k, spacing = _few(n * p, math.sqrt(n * p * (1.0 - p)), 1.0, n)
     log_weight = _log_binomial(n, k, p) + math.log(spacing)
     frequent = log_weight > math.log(NEGLIGIBLE)

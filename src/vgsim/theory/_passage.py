@@ -205,13 +205,12 @@ def _mix(o: Mix, s: Signals) -> Back:
         g.need_independence(y, gate_ids, "the gate")
         g.need_independence(y, arguments, "the argument of the gate")
         own, sources = float(g.covariance[y, y]), g.sources[y]
+        others = g.covariance[y].copy()
         g.set_row(y, opened_2 * own, opened)
-        g.covariance[x] = 0.0
-        g.covariance[:, x] = 0.0
+        g.covariance[x] = g.covariance[:, x] = (1.0 - opened) * others
         g.covariance[x, x] = closed_2 * own
         g.covariance[x, y] = g.covariance[y, x] = both * own
-        g.covariance[h] = 0.0
-        g.covariance[:, h] = 0.0
+        g.covariance[h] = g.covariance[:, h] = 0.0  # it goes through a matrix of its own
         g.covariance[h, h] = both_2 * moved * own
         g.sources[x] = g.sources[y] = sources | gate_ids
         g.sources[h] = sources | gate_ids | arguments

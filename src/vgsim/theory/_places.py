@@ -40,6 +40,7 @@ class PlaceMoments:
     --------
     >>> import vgsim
     >>> vgsim.theory.place_moments(vgsim.MLP(2, 64, activation="tanh", gain=1.5)).growth.round(6)
+    array([-0.32454 , -0.032882,  0.      ])
     """
 
     activation: Floats
