@@ -44,8 +44,9 @@ class Option(NamedTuple):
 
 
 def kinds() -> list[type[Network]]:
-    """Return the kinds of networks; the default, which has no flag, comes first."""
-    return sorted(Description.networks.values(), key=lambda kind: bool(kind.flag))
+    """Return the kinds of networks with options; the default, without a flag, comes first."""
+    with_options = [kind for kind in Description.networks.values() if kind.flag is not None]
+    return sorted(with_options, key=lambda kind: bool(kind.flag))
 
 
 def options(field: Field[Any, Any]) -> list[Option]:
@@ -192,7 +193,7 @@ def networks_of(
         owners = all_options()[name][1]
         if kind not in owners:
             flags = " or ".join(option_name(k.flag) for k in owners if k.flag)
-            needs = f"is for {flags} only" if flags else f"is not for {option_name(kind.flag)}"
+            needs = f"is for {flags} only" if flags else f"is not for {option_name(str(kind.flag))}"
             value = all_options()[name][0].domain.text(values[name])
             raise value_error(name, f"{needs}, got {value}")
     width = values.setdefault("width", WIDTH)
