@@ -1,6 +1,5 @@
 """Composed networks in NumPy, with dense matrices, read from the lists of `vgsim.Sequential`."""
 
-import numpy as np
 from scipy.special import expit
 
 import vgsim

@@ -4,10 +4,10 @@ import math
 
 import numpy as np
 import pytest
-from dense_networks import dense
 from scipy import integrate
 
 import vgsim
+from dense_networks import dense
 from vgsim import Attention, Dropout, Gate, Linear, Norm, Sequential, Skip
 from vgsim.theory import (
     branch_moments,

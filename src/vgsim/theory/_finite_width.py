@@ -170,9 +170,7 @@ def log_gradient_moments(
     return LogGradientMoments(float(mean), float(variance), False, source)
 
 
-def _composed(
-    network: Sequential, batch_size: float | None, layer: int
-) -> LogGradientMoments:
+def _composed(network: Sequential, batch_size: float | None, layer: int) -> LogGradientMoments:
     """Return the moments of a composed network."""
     last = network.depth - 1
     layer = checked_int("layer", layer, 0, last, f"depth - 1 = {last}")

@@ -209,7 +209,9 @@ def _links(network: Sequential) -> tuple[list[_Link], float]:
             continue
         found = _passing(links[-1], operation) if links else None
         if found is None:
-            raise value_error("network", f"has no exact law: {_chain_obstacle(operation, bool(links))}")
+            raise value_error(
+                "network", f"has no exact law: {_chain_obstacle(operation, bool(links))}"
+            )
         if isinstance(operation, Mask):
             log_scale -= 2.0 * math.log(1.0 - operation.rate)
         links[-1] = found
