@@ -12,7 +12,15 @@ import importlib
 import sys
 from pathlib import Path
 
-PARTS = ("weights", "spectrum", "normalisation", "skips", "criticality", "finite_width")
+PARTS = (
+    "weights",
+    "spectrum",
+    "normalisation",
+    "skips",
+    "composed",
+    "criticality",
+    "finite_width",
+)
 PICTURES = Path(__file__).parent / "pictures"
 
 

@@ -9,6 +9,12 @@ Lyapunov exponents are natural logarithms of norms.
 1.193401
 """
 
+from vgsim.theory._blocks import (
+    branch_moments,
+    deepnorm_constants,
+    post_norm_rate,
+    pre_norm_growth,
+)
 from vgsim.theory._critical import (
     CriticalGain,
     CriticalLine,
@@ -18,7 +24,6 @@ from vgsim.theory._critical import (
     edge_of_chaos,
 )
 from vgsim.theory._exact import (
-    exact_law,
     leaky_relu_law,
     linear_law,
     linear_residual_law,
@@ -27,7 +32,9 @@ from vgsim.theory._exact import (
 )
 from vgsim.theory._finite_width import LogGradientMoments, log_gradient_moments
 from vgsim.theory._mean_field import MeanField, mean_field
+from vgsim.theory._network_laws import exact_law
 from vgsim.theory._normalised import normalisation_rate
+from vgsim.theory._places import PlaceMoments, place_moments
 from vgsim.theory._product import ProductLaw
 from vgsim.theory._skips import (
     highway_growth,
@@ -43,9 +50,12 @@ __all__ = [
     "CriticalPoint",
     "LogGradientMoments",
     "MeanField",
+    "PlaceMoments",
     "ProductLaw",
+    "branch_moments",
     "critical_gain",
     "critical_line",
+    "deepnorm_constants",
     "edge_of_chaos",
     "exact_law",
     "highway_growth",
@@ -56,6 +66,9 @@ __all__ = [
     "mean_field",
     "newman_exponents",
     "normalisation_rate",
+    "place_moments",
+    "post_norm_rate",
+    "pre_norm_growth",
     "relu_law",
     "relu_residual_moments",
     "residual_growth",

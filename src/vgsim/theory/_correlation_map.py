@@ -19,7 +19,7 @@ from vgsim._networks.activations import Activation, as_activation
 from vgsim.theory._gaussian import gaussian_mean, kinks, nodes
 from vgsim.theory._variance_map import SIGMA_B, SIGMA_W, chi, variance_map
 
-__all__ = ["correlation_fixed_point", "correlation_map"]
+__all__ = ["correlation_fixed_point", "correlation_map", "given_common"]
 
 Array = NDArray[np.float64]
 
@@ -65,7 +65,7 @@ def correlation_map(
     q, c = _Q.check("q", q), _C.check("c", c)
     if c == 1:
         return 1.0
-    weights, _, variance = _given_common(phi.value, phi, q, 1.0 - c)
+    weights, _, variance = given_common(phi.value, phi, q, 1.0 - c)
     q_next = variance_map(phi, sigma_w, sigma_b, q)
     return 1.0 - sigma_w**2 * float(weights @ variance) / q_next
 
@@ -111,11 +111,11 @@ def correlation_fixed_point(
 
     def excess(ln_d: float) -> float:
         """(1 - c')/(1 - c) - 1 at c = 1 - e^ln_d."""
-        weights, _, variance = _given_common(phi.value, phi, q, math.exp(ln_d))
+        weights, _, variance = given_common(phi.value, phi, q, math.exp(ln_d))
         return sigma_w**2 * float(weights @ variance) / (q * math.exp(ln_d)) - 1.0
 
     def slope(d: float) -> float:
-        weights, mean, _ = _given_common(phi.derivative, phi, q, d)
+        weights, mean, _ = given_common(phi.derivative, phi, q, d)
         return sigma_w**2 * float(weights @ mean**2)
 
     if at_0 < 1e-14:
@@ -137,7 +137,7 @@ def _ends(phi: Activation, sigma_w: float, sigma_b: float, q: float) -> tuple[fl
     return (sigma_w**2 * mean**2 + sigma_b**2) / q_next, chi(phi, sigma_w, q) * q / q_next
 
 
-def _given_common(
+def given_common(
     f: Callable[[Array], Array], phi: Activation, q: float, d: float
 ) -> tuple[Array, Array, Array]:
     """Return weights of the nodes w, and mean and variance of f(h) given w; c = 1 - d."""

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vgsim._checks import COUNTERS, Number, checked_int, checked_items, plain, value_error
-from vgsim._networks.description import Network, checked_network
 from vgsim.theory._mixture import (
     Mixture,
     leaky_factor,
@@ -24,7 +23,6 @@ from vgsim.theory._product import ProductLaw
 
 __all__ = [
     "Widths",
-    "exact_law",
     "layered_law",
     "leaky_relu_law",
     "linear_law",
@@ -37,6 +35,7 @@ __all__ = [
 Floats = NDArray[np.float64]
 
 _SLOPE = Number("0, or from 1e-6 to 1e6", lambda x: x == 0 or 1e-6 <= x <= 1e6)
+_DROPOUT = Number("0, or from 1e-6 to 0.999", lambda x: x == 0 or 1e-6 <= x <= 0.999)
 _STD = Number("from 1e-300 to 1e300", lambda x: 1e-300 <= x <= 1e300)
 
 
@@ -95,12 +94,15 @@ def piecewise_linear(slope: float) -> Callable[[int], Mixture]:
     return lambda n: leaky_factor(n, abs(slope))
 
 
-def relu_law(width: int | Sequence[int], depth: int | None = None) -> ProductLaw:
-    """Return the exact law of a ReLU network with ``he_normal`` weights.
+def relu_law(
+    width: int | Sequence[int], depth: int | None = None, *, dropout: float = 0.0
+) -> ProductLaw:
+    """Return the exact law of a ReLU network with ``he_normal`` weights, and dropout if any.
 
     X = ln(‖G_0‖²/‖G_D‖²) = Σ_l ln[(2/n) χ²_{K_l}], with independent K_l ~ Binomial(n, ½). It holds
     for batch size 1, a normal G_D and biases of any symmetric law. It is also the law of ln ‖J u‖²
-    for a unit vector u.
+    for a unit vector u. With dropout after every ReLU and q = 1 − dropout, K_l counts the units
+    that are open and kept: a term is ln[(2/(q² n)) χ²_{K_l}] with K_l ~ Binomial(n, q/2).
 
     Parameters
     ----------
@@ -108,6 +110,8 @@ def relu_law(width: int | Sequence[int], depth: int | None = None) -> ProductLaw
         Units of every layer, or the depth + 1 widths n_0 … n_D.
     depth : int
         Number of layers D; optional if `width` is a sequence.
+    dropout : float, default 0.0
+        The rate: 0, or from 1e-6 to 0.999.
 
     Returns
     -------
@@ -121,7 +125,8 @@ def relu_law(width: int | Sequence[int], depth: int | None = None) -> ProductLaw
     Notes
     -----
     Every layer multiplies E‖G‖² by 1 and adds about 5/n to the variance of X. So X is nearly normal
-    with mean −½ Σ 5/n_l and variance Σ 5/n_l (Hanin and Nica 2020).
+    with mean −½ Σ 5/n_l and variance Σ 5/n_l (Hanin and Nica 2020). With dropout a layer multiplies
+    E‖G‖² by 1/q and adds about (6/q − 1)/n to the variance.
 
     References
     ----------
@@ -134,9 +139,13 @@ def relu_law(width: int | Sequence[int], depth: int | None = None) -> ProductLaw
     >>> from vgsim.theory import relu_law
     >>> f"{relu_law(8, 20).dead_probability:.5f}"
     '0.07529'
+    >>> f"{relu_law(1000, 100, dropout=0.1).variance:.4f}"  # about 100 (6/0.9 - 1)/1000
+    '0.5691'
     """
     widths = Widths.checked(width, depth)
-    return layered_law(widths, relu_factor, widths.critical(2.0))
+    kept = 1.0 - _DROPOUT.check("dropout", dropout)
+    factor = partial(relu_factor, p=kept / 2.0)
+    return layered_law(widths, factor, widths.critical(2.0 / kept**2))
 
 
 def linear_law(width: int | Sequence[int], depth: int | None = None) -> ProductLaw:
@@ -245,107 +254,6 @@ def linear_residual_law(width: int, depth: int, branch: float = 1.0) -> ProductL
         lambda n: noncentral_factor(n, 1.0 / square),
         depth * math.log(square),
     )
-
-
-def _linear_residual(network: Network) -> bool:
-    """Whether every layer is X = s x + c H."""
-    residual = network.residual
-    return (
-        residual is not None
-        and residual.every == 1
-        and network.norm is None
-        and network.activation.slope_below_zero == 1
-    )
-
-
-def _obstacle(network: Network) -> str | None:
-    """Return why no exact law of the network is known, or None."""
-    if network.shares_weights:
-        return "all steps of an RNN share their weights"
-    if network.init.distribution != "normal":
-        return f"the init {network.init.name!r} does not draw independent normal weights"
-    if network.activation.slope_below_zero is None:
-        return f"the activation {network.activation.name!r} is not piecewise linear"
-    for name, value in network.techniques.items():
-        if name != "residual":
-            return f"the {name} {value!r} makes the layers depend on each other"
-        if not _linear_residual(network):
-            return f"skip connections must be around each layer of a linear network, got {value!r}"
-    return None
-
-
-def exact_law(network: Network) -> ProductLaw:
-    """Return the exact law of ln(‖G_0‖²/‖G_D‖²), for networks whose exact law is known.
-
-    These are MLPs with independent normal weights, any gain, widths and normal biases, and
-    activation linear, relu or leaky_relu; and linear networks with skip connections around each
-    layer. The law holds for batch size 1 and the linear loss (G_D normal and independent of the
-    network), and does not depend on the input.
-
-    Parameters
-    ----------
-    network : MLP
-
-    Returns
-    -------
-    ProductLaw
-
-    Raises
-    ------
-    TypeError
-        If `network` is neither an MLP nor an RNN.
-    ValueError
-        If no exact law is known; the message says why.
-
-    Notes
-    -----
-    With S_j = χ²_K + slope² χ²_{n−K}, K ~ Binomial(n_j, ½), all independent, and s_l the standard
-    deviation of the weights, ‖G_0‖²/‖G_D‖² has the law of Π_l s_l² · S_1 … S_{D−1} S_D T/χ²_{n_D},
-    where T ~ χ²_{n_0} and S_D/χ²_{n_D} is independent of χ²_{n_D}. For n_0 = n_D this is
-    Π_l s_l² S_l.
-
-    References
-    ----------
-    Hanin and Nica, "Products of many large random matrices and gradients in deep neural networks",
-    Communications in Mathematical Physics 376, 2020.
-
-    Examples
-    --------
-    >>> import vgsim
-    >>> from vgsim.theory import exact_law
-    >>> net = vgsim.MLP(100, 32, activation="relu", init="he_normal")
-    >>> f"{exact_law(net).probability('vanishing', threshold=1e-3):.6f}"
-    '0.094492'
-    >>> exact_law(vgsim.MLP(100, 32, activation="tanh"))
-    Traceback (most recent call last):
-    ValueError: network has no exact law: the activation 'tanh' is not piecewise linear
-    """
-    network = checked_network(network)
-    obstacle = _obstacle(network)
-    slope = network.activation.slope_below_zero
-    if obstacle or slope is None:
-        raise value_error("network", f"has no exact law: {obstacle}")
-    log_scale = 2.0 * sum(math.log(std) for std in network.weight_stds.tolist())
-    factor = piecewise_linear(slope)
-    if network.residual:
-        branch = abs(network.residual.branch_scale(network.depth))
-        log_scale += 2.0 * network.depth * math.log(branch)
-        ratio = network.residual.skip / branch / float(network.weight_stds[0])
-        factor = partial(_skipped, ratio * ratio)
-    return layered_law(Widths.of(network.widths), factor, log_scale)
-
-
-def _skipped(noncentrality: float, n: int) -> Mixture:
-    """Return the factor of a layer with a skip connection."""
-    if noncentrality == 0:
-        return piecewise_linear(1.0)(n)
-    if noncentrality > 1e7:
-        raise value_error(
-            "network",
-            "has no exact law: (skip/branch)² over the variance of a weight must be at most 1e7, "
-            f"got {noncentrality:.3g}",
-        )
-    return noncentral_factor(n, noncentrality)
 
 
 def newman_exponents(width: int, std: float = 1.0) -> Floats:

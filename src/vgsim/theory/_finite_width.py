@@ -9,10 +9,14 @@ import numpy as np
 
 from vgsim._checks import COUNTERS, DECADE, checked_int, value_error
 from vgsim._networks.description import Network, checked_network
-from vgsim.theory._exact import Widths, exact_law, layered_law, piecewise_linear
+from vgsim._networks.sequential import Sequential
+from vgsim.theory._equal_mlp import equal_mlp
+from vgsim.theory._exact import Widths, layered_law, piecewise_linear
 from vgsim.theory._fluctuations import smooth_moments
 from vgsim.theory._mixture import linear_factor
+from vgsim.theory._network_laws import exact_law
 from vgsim.theory._normalised import checked_batch_size, normalised_growth
+from vgsim.theory._places import walk
 from vgsim.theory._skips import highway_growth, residual_growth
 
 __all__ = ["LogGradientMoments", "log_gradient_moments"]
@@ -71,13 +75,16 @@ def log_gradient_moments(
       about 0.1/n per layer.
     - norm, residual, highway: the limit of infinite width ln E(‖G_l‖²/‖G_D‖²); no variance. With
       batch normalisation the width must be much larger than the batch size.
+    - composed networks: the exact law where there is one, see :func:`exact_law`; the theory of the
+      MLP if the list spells one; otherwise the limit of infinite width of :func:`place_moments`,
+      without a variance and for any number of columns.
 
     Parameters
     ----------
-    network : MLP
+    network : MLP or Sequential
     batch_size : int or inf, optional
         Required with batch normalisation: more than 3, and finite with linear and relu only.
-        Without batch normalisation it must be 1.
+        Without batch normalisation it must be 1, except for a composed network.
     layer : int, default 0
         l, from 0 to depth − 1; with residual blocks, the input of a block.
 
@@ -132,6 +139,8 @@ def log_gradient_moments(
     -79.8 36.1 mean field with its first correction in 1/width
     """
     network = checked_network(network)
+    if isinstance(network, Sequential):
+        return _composed(network, batch_size, layer)
     if not network.shares_weights and network.clip is None:
         size = _checked_batch(network, batch_size)
         last = network.depth - 1
@@ -159,6 +168,36 @@ def log_gradient_moments(
     if network.init.distribution != "normal":
         source += " for normal weights"
     return LogGradientMoments(float(mean), float(variance), False, source)
+
+
+def _composed(network: Sequential, batch_size: float | None, layer: int) -> LogGradientMoments:
+    """Return the moments of a composed network."""
+    last = network.depth - 1
+    layer = checked_int("layer", layer, 0, last, f"depth - 1 = {last}")
+    if batch_size is None and not network.mixes_examples:
+        batch_size = 1
+    if batch_size is not None and not math.isinf(batch_size):
+        batch_size = network.tokens * checked_int("batch_size", batch_size, 1, COUNTERS - 1)
+    if batch_size == 1:
+        try:
+            law = exact_law(network.section(layer, network.depth))
+        except ValueError:
+            pass
+        else:
+            return LogGradientMoments(law.mean, law.variance, True, "exact law")
+    spelt = equal_mlp(network)
+    if spelt and layer in spelt[1] and (batch_size == 1 or network.mixes_examples):
+        return log_gradient_moments(spelt[0], batch_size, spelt[1][layer])
+    if network.mixes_examples and not (batch_size and math.isinf(batch_size)):
+        raise value_error(
+            "batch_size",
+            "must be infinite for batch normalisation in a composed network that spells no MLP, "
+            f"got {batch_size}",
+        )
+    found = walk(network)
+    if math.isnan(found.growth[layer]):
+        raise value_error("network", f"has no mean field: {found.obstacle}")
+    return _wide(float(found.growth[layer]), "mean field of the places")
 
 
 def _checked_batch(network: Network, batch_size: float | None) -> float:

@@ -86,9 +86,10 @@ def mean_field(network: Network, q_0: float = 1.0) -> MeanField:
     Raises
     ------
     TypeError
-        If `network` is neither an MLP nor an RNN.
+        If `network` is not a network.
     ValueError
-        If the theory does not apply to the network; the message says why.
+        If the theory does not apply to the network; the message says why. For composed networks
+        there is :func:`place_moments`.
 
     Notes
     -----
@@ -115,6 +116,12 @@ def mean_field(network: Network, q_0: float = 1.0) -> MeanField:
     0.332
     """
     network = checked_network(network)
+    if network.init is None:
+        raise value_error(
+            "network",
+            "must be an MLP or an RNN for this mean field, which has one activation; for composed "
+            f"networks there is place_moments; got {network!r}",
+        )
     sigma_w, sigma_b = _sigmas(network)
     activation = network.activation
     q_star = fixed_point(activation, sigma_w, sigma_b, q_0)

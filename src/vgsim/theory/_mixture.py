@@ -99,9 +99,9 @@ def _chi_square(rng: np.random.Generator, dof: NDArray[np.int64]) -> Floats:
     return 2.0 * rng.standard_gamma(dof / 2.0)
 
 
-def _share(rng: np.random.Generator, size: int, n: int, slope: float) -> Floats:
-    """Draw (χ²_K + slope² χ²_{n−K})/(χ²_K + χ²_{n−K})."""
-    k = rng.binomial(n, 0.5, size)
+def _share(rng: np.random.Generator, size: int, n: int, slope: float, p: float = 0.5) -> Floats:
+    """Draw (χ²_K + slope² χ²_{n−K})/(χ²_K + χ²_{n−K}), K ~ Binomial(n, p)."""
+    k = rng.binomial(n, p, size)
     on, off = _chi_square(rng, k), _chi_square(rng, n - k)
     return np.asarray((on + slope * slope * off) / (on + off))
 
@@ -128,16 +128,17 @@ def stirling(a: Floats) -> Floats:
     return np.asarray(np.where(a > 100.0, series, direct))
 
 
-def _log_binomial(n: int, k: Floats) -> Floats:
-    """Return ln P(K = k) for K ~ Binomial(n, ½), without large terms that cancel."""
+def _log_binomial(n: int, k: Floats, p: float = 0.5) -> Floats:
+    """Return ln P(K = k) for K ~ Binomial(n, p), without large terms that cancel."""
     inside = np.clip(k, 1.0, n - 1.0) if n > 1 else k
     rest = n - inside
-    excess = (2.0 * inside - n) / n
+    excess = inside - n * p
     with np.errstate(divide="ignore", invalid="ignore"):
-        entropy = inside * np.log1p(excess) + rest * np.log1p(-excess)
+        entropy = inside * np.log1p(excess / (n * p)) + rest * np.log1p(-excess / (n * (1.0 - p)))
         corrections = stirling(np.array(float(n))) - stirling(inside) - stirling(rest)
         body = 0.5 * np.log(n / (2.0 * math.pi * inside * rest)) - entropy + corrections
-    return np.asarray(np.where((k == 0) | (k == n), -n * LN_2, body))
+    ends = np.where(k == 0, n * math.log1p(-p), n * math.log(p))
+    return np.asarray(np.where((k == 0) | (k == n), ends, body))
 
 
 def _few(centre: float, std: float, low: float, high: float) -> tuple[Floats, float]:
@@ -153,19 +154,19 @@ def _few(centre: float, std: float, low: float, high: float) -> tuple[Floats, fl
     return np.arange(low, high + 1.0, spacing), spacing
 
 
-def relu_factor(n: int) -> Mixture:
-    """Return the law of χ²_K, K ~ Binomial(n, ½)."""
-    k, spacing = _few(n / 2.0, math.sqrt(n) / 2.0, 1.0, n)
-    log_weight = _log_binomial(n, k) + math.log(spacing)
-    kept = log_weight > math.log(NEGLIGIBLE)
+def relu_factor(n: int, p: float = 0.5) -> Mixture:
+    """Return the law of χ²_K, K ~ Binomial(n, p): p is the probability that a unit passes."""
+    k, spacing = _few(n * p, math.sqrt(n * p * (1.0 - p)), 1.0, n)
+    log_weight = _log_binomial(n, k, p) + math.log(spacing)
+    frequent = log_weight > math.log(NEGLIGIBLE)
     return Mixture(
-        k[kept],
-        np.zeros(int(kept.sum())),
-        _normalised(log_weight[kept]),
-        lambda rng, size: _chi_square(rng, rng.binomial(n, 0.5, size)),
-        zero_probability=0.5**n,
-        draw_share=lambda rng, size: _share(rng, size, n, 0.0),
-        share=Share(n, 0.0),
+        k[frequent],
+        np.zeros(int(frequent.sum())),
+        _normalised(log_weight[frequent]),
+        lambda rng, size: _chi_square(rng, rng.binomial(n, p, size)),
+        zero_probability=(1.0 - p) ** n,
+        draw_share=lambda rng, size: _share(rng, size, n, 0.0, p),
+        share=Share(n, 0.0, p),
         width=n,
     )
 
@@ -179,7 +180,7 @@ def _normalised(log_weight: Floats) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class Share:
-    """The law of ln V, V = (χ²_K + slope² χ²_{n−K})/χ²_n, K ~ Binomial(n, ½), given V > 0.
+    """The law of ln V, V = (χ²_K + slope² χ²_{n−K})/χ²_n, K ~ Binomial(n, p), given V > 0.
 
     V = slope² + (1 − slope²) B with B ~ Beta(K/2, (n−K)/2). With B = sin² t the density in t is
     analytic; Gauss-Legendre nodes in t are the components.
@@ -187,17 +188,18 @@ class Share:
 
     n: int
     slope: float
+    p: float = 0.5
 
     def log_density(self, t: Floats) -> Floats:
         """Return the logarithm of the density of t, without the atoms at its ends."""
         from scipy.special import betaln, logsumexp
 
-        n, out = self.n, np.full(t.shape, -np.inf)
+        n, p, out = self.n, self.p, np.full(t.shape, -np.inf)
         if n == 1:
             return out
-        k, spacing = _few(n / 2.0, math.sqrt(n) / 2.0, 1.0, n - 1.0)
-        k = k[_log_binomial(n, k) > -150.0][:, None]
-        start = _log_binomial(n, k) - betaln(k / 2.0, (n - k) / 2.0) + math.log(2.0 * spacing)
+        k, spacing = _few(n * p, math.sqrt(n * p * (1.0 - p)), 1.0, n - 1.0)
+        k = k[_log_binomial(n, k, p) > -150.0][:, None]
+        start = _log_binomial(n, k, p) - betaln(k / 2.0, (n - k) / 2.0) + math.log(2.0 * spacing)
         columns = max(1, BLOCK // k.size)
         for first in range(0, t.size, columns):
             part = t[first : first + columns]
@@ -209,10 +211,10 @@ class Share:
 
     def components(self, std: float, lowest: float = LOWEST) -> tuple[Floats, Floats]:
         """Return ln V and log weights, for means of functions of ln V smooth on the scale std."""
-        n, slope = self.n, self.slope
+        n, slope, p = self.n, self.slope, self.p
         nodes, gauss = np.polynomial.legendre.leggauss(16)
         most = math.pi / 2.0
-        middle, reach = most / 2.0, 40.0 / math.sqrt(n)
+        middle, reach = math.atan(math.sqrt(p / (1.0 - p))), 40.0 / math.sqrt(n)
         # ln V = 2 ln hypot(slope cos t, sin t) varies on another scale near t = 0, or π/2
         small, large = sorted((slope, 1.0))
         ratio = small / large
@@ -230,10 +232,10 @@ class Share:
         t = (edges[:-1, None] + half * (1.0 + nodes)).ravel()
         place = np.append(2.0 * np.log(np.hypot(slope * np.cos(t), np.sin(t))), 0.0)
         log_weight = self.log_density(t) + np.log((half * gauss).ravel())
-        log_weight = np.append(log_weight, -n * LN_2)
+        log_weight = np.append(log_weight, n * math.log(p))
         if slope > 0:
             place = np.append(place, 2.0 * math.log(slope))
-            log_weight = np.append(log_weight, -n * LN_2)
+            log_weight = np.append(log_weight, n * math.log1p(-p))
         kept = log_weight > math.log(NEGLIGIBLE)
         return place[kept], log_weight[kept]
 

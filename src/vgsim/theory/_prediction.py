@@ -8,9 +8,10 @@ from typing import Any
 
 from vgsim._checks import DECADE, RELATIVE
 from vgsim._networks.description import Network
-from vgsim._statistics.lognormal_fit import Law
-from vgsim.theory._exact import exact_law
+from vgsim._networks.sequential import Sequential
 from vgsim.theory._finite_width import log_gradient_moments
+from vgsim.theory._network_laws import dead_below, exact_law
+from vgsim.theory._product import ProductLaw
 
 __all__ = ["Prediction", "law_above", "predict"]
 
@@ -75,10 +76,11 @@ def predict(
 
     Parameters
     ----------
-    network : MLP or RNN
+    network : MLP, RNN or Sequential
     layer : int, default 0
     batch_size, loss, inputs
-        As in `Samples`; the theory applies to batch size 1 and the linear loss only.
+        As in `Samples`; the theory applies to the linear loss only, and to batch size 1 except for
+        the mean field of composed networks.
 
     Returns
     -------
@@ -97,39 +99,25 @@ def predict(
     """
     if layer == network.depth:
         return Prediction(0.0, 0.0, None, "R_D is 0")
-    if batch_size > 1 and not network.mixes_examples:
+    composed = isinstance(network, Sequential)
+    if batch_size > 1 and not network.mixes_examples and not composed:
         return Prediction(source=f"the theory is for batch size 1, not {batch_size}")
     if loss != "linear":
         return Prediction(source=f"the theory is for the linear loss, not {loss!r}")
     if network.shares_weights:
         return Prediction(source="there is no theory of the moments of an RNN")
-    try:
-        law = exact_law(network.section(layer, network.depth))
-    except ValueError:
-        pass
-    else:
+    law = law_above(network, layer, batch_size, loss)
+    if law is not None:
         std = math.sqrt(law.variance) / DECADE
-        return Prediction(law.mean / DECADE, std, law, "exact law", _dead_below(network, layer))
+        return Prediction(law.mean / DECADE, std, law, "exact law", dead_below(network, layer))
     if inputs != "normal":
         return Prediction(source="the theory is for normal inputs")
     try:
-        size = None if batch_size == 1 else batch_size
+        size = None if batch_size == 1 and not composed else batch_size
         found = log_gradient_moments(network, size, layer)
     except ValueError as error:
         return Prediction(source=str(error))
     return Prediction(found.log10_mean, found.log10_std, None, found.source)
-
-
-def _dead_below(network: Network, layer: int) -> float:
-    """Return the probability that one of the layers 1 … l, and so the whole network, is dead.
-
-    For ReLU without biases; then the output of a dead layer and of all layers above it is 0.
-    """
-    dies = network.activation.slope_below_zero == 0
-    if not dies or network.bias_std > 0 or network.residual is not None or layer == 0:
-        return 0.0
-    alive = sum(math.log1p(-(0.5**n)) for n in network.widths[1 : layer + 1])
-    return -math.expm1(alive)
 
 
 def _normal_cdf(x: float, std: float) -> float:
@@ -140,7 +128,7 @@ def _normal_cdf(x: float, std: float) -> float:
 
 def law_above(
     network: Network, layer: int, batch_size: int = 1, loss: str = "linear"
-) -> Law | None:
+) -> ProductLaw | None:
     """Return the exact law of ln(‖G_l‖²/‖G_D‖²), or None if it is not known.
 
     It is the law of the layers above l, given that the layers up to l are not dead.
@@ -152,7 +140,7 @@ def law_above(
     >>> law_above(vgsim.MLP(depth=10, width=32, activation="tanh"), 0) is None
     True
     """
-    unusual = batch_size > 1 or loss != "linear" or network.shares_weights
+    unusual = batch_size * network.tokens > 1 or loss != "linear" or network.shares_weights
     if unusual or layer == network.depth:
         return None
     try:
