@@ -69,6 +69,8 @@ cdef extern from "vg_api.h" nogil:
         int64_t depth
         const int64_t *widths
         int engine, plain
+        int64_t places
+        const int64_t *inner_column
         const double *weight_scale
         const double *bias_scale
         int weight_law, bias_law
@@ -408,6 +410,8 @@ cdef class Run:
         self.plan.widths = integers(fields.pop("widths"))
         self.plan.engine = ENGINES[fields.pop("engine")]
         self.plan.plain = fields.pop("plain")
+        self.plan.places = fields.pop("places")
+        self.plan.inner_column = integers(fields.pop("inner_column", None))
         self.plan.weight_scale = reals(fields.pop("weight_scale", None))
         self.plan.bias_scale = reals(fields.pop("bias_scale", None))
         self.plan.weight_law = LAWS[fields.pop("weight_law", "normal")]

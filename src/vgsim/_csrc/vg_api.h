@@ -79,7 +79,10 @@ typedef struct {
     int64_t depth;
     const int64_t *widths;       /* n_0 … n_D */
     int engine;
-    int plain; /* one column, weights and φ only: run_block (vg_kernel.h), with the next six fields */
+    int plain; /* one column, weights and φ only: run_block (vg_kernel.h), with the next fields.
+                  `depth` is then the number of layers W, φ, which may be two places each */
+    int64_t places;              /* the depth of the network */
+    const int64_t *inner_column; /* column of H_l, if it is a place of its own, or NULL */
     const double *weight_scale;  /* factor of the raw draws of W_l; entry 0 unused */
     const double *bias_scale;    /* factor of the raw draws of b_l, 0 where there is none */
     int weight_law, bias_law;

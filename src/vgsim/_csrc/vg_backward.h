@@ -31,7 +31,7 @@ static void arrive(block *b, int64_t index)
 {
     const vg_plan *plan = b->plan;
     if (index == plan->depth) {
-        stream s = open_stream(&b->keys, VG_STREAM_COTANGENT, (uint32_t)index);
+        stream s = open_stream(&b->keys, VG_STREAM_COTANGENT, (uint32_t)plan->places);
         fill(VG_NORMAL, &s, plan->widths[index], b->g);
         b->scale = scaled_number(1);
         return;
@@ -55,24 +55,30 @@ static void align(block *b, int64_t index, V square, V dot)
     if (column >= 0) record_update_ratio(b, index + 1, column);
 }
 
-/* Records ‖G_l‖, where Σ ĝ² = square, and the extremes of RMS(G) from layer D down to l. */
+/* Records the norm of a gradient of n entries, and the extremes of the RMS from the last one down. */
+static void record_norm(block *b, int64_t column, int64_t n, scaled norm)
+{
+    const vg_plan *plan = b->plan;
+    scaled rms = over_root(norm, n);
+    b->rms_min = scaled_choose(scaled_less(rms, b->rms_min), rms, b->rms_min);
+    b->rms_max = scaled_choose(scaled_less(b->rms_max, rms), rms, b->rms_max);
+    if (!plan->gradient || column < 0) return;
+    record_log10(b, plan->gradient, plan->n_columns, column, norm);
+    record_log10(b, plan->rms_min, plan->n_columns, column, b->rms_min);
+    record_log10(b, plan->rms_max, plan->n_columns, column, b->rms_max);
+}
+
+/* Records ‖G_l‖, where Σ ĝ² = square. */
 static void record_cotangent(block *b, int64_t index, V square)
 {
     const vg_plan *plan = b->plan;
-    int64_t n = plan->widths[index] * plan->batch, column = plan->column[index];
+    int64_t n = plan->widths[index] * plan->batch;
     scaled norm = scaled_product(b->scale, root(square, splat_int(0)));
-    scaled rms = over_root(norm, n);
     if (index == plan->depth) {
-        b->rms_min = b->rms_max = rms;
+        b->rms_min = b->rms_max = over_root(norm, n);
         record_log10(b, plan->output_gradient, 1, 0, norm);
     }
-    b->rms_min = scaled_choose(scaled_less(rms, b->rms_min), rms, b->rms_min);
-    b->rms_max = scaled_choose(scaled_less(b->rms_max, rms), rms, b->rms_max);
-    if (plan->gradient && column >= 0) {
-        record_log10(b, plan->gradient, plan->n_columns, column, norm);
-        record_log10(b, plan->rms_min, plan->n_columns, column, b->rms_min);
-        record_log10(b, plan->rms_max, plan->n_columns, column, b->rms_max);
-    }
+    record_norm(b, plan->column[index], n, norm);
     if (index == 0)
         FOR_SAMPLES(b, k) plan->dead[b->first_row + k] = norm.value[k] == 0;
 }
@@ -126,6 +132,7 @@ static void through_activation(block *b, int64_t index, const layer *l)
         z_delta = choose(lost, z_lost, z_delta);
     }
     scaled own = root(delta_square, exponent), norm = scaled_product(b->scale, own);
+    if (plan->inner_column) record_norm(b, plan->inner_column[index], n, norm);
     if (plan->engine == VG_DENSE) {
         rescale(b->outgoing, b->d, n, delta_square);
         b->delta = (scaled){choose(norm.value > 0, b->scale.value, splat(0)),

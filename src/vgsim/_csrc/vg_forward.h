@@ -48,6 +48,20 @@ static void record_activation(const block *b, int64_t index)
                      over_root(norm_of(b, index), plan->widths[index]));
 }
 
+/* H_l, if it is a place of its own. */
+static void record_pre_activation(const block *b, int64_t index, const layer *l)
+{
+    const vg_plan *plan = b->plan;
+    V square = {0};
+    if (!plan->inner_column || !plan->activation_rms || plan->inner_column[index] < 0) return;
+    for (int64_t i = 0; i < l->width; i++) {
+        V h = pre_activation(l, i, l->zeta != NULL);
+        square += h * h;
+    }
+    record_log10(b, plan->activation_rms, plan->n_columns, plan->inner_column[index],
+                 over_root(root(square, l->exponent), l->width));
+}
+
 /* The pre-activations of layer `index` from ‖x_{l-1}‖ (matrix-free) or x (dense). */
 static void draw_layer(block *b, int64_t index, layer *l, const V *x)
 {
@@ -93,6 +107,7 @@ static int forward_segment(block *b, int64_t segment, int first_time)
         }
         draw_layer(b, index, l, x);
         if (first_time || dense) b->outcomes[index] = forward_through(b->phi, b->parameters, l, b->y);
+        if (first_time) record_pre_activation(b, index, l);
         if (first_time) record_activation(b, index);
         if (dense) rescale(b->x, b->y, l->width, b->outcomes[index].square);
     }

@@ -154,8 +154,6 @@ static void basis_ahead(pass *p, const vg_operation *o, void *slot)
     orthonormalise_in(t->q.rows, t->q.v, t->q.stride, o->columns, 0, p->batch, ROUNDING, t->r, p->work);
 }
 
-static void basis_back(pass *p, const vg_operation *o, void *slot) { UNUSED(p), UNUSED(o), UNUSED(slot); }
-
 static void store_weights(const pass *p, const vg_operation *o, void *slot, arena *a)
 {
     weights *t = slot;

@@ -195,7 +195,7 @@ def _compiled(body: Body, width: int) -> list[Step]:
 
 
 def _step(kind: str, **fields: Any) -> Step:
-    step = {name: 0 for name in OPERATION.names or ()} | {"parameters": (0.0, 0.0)}
+    step = dict.fromkeys(OPERATION.names or (), 0) | {"parameters": (0.0, 0.0)}
     return step | {"kind": KINDS[kind], "name": kind} | fields
 
 

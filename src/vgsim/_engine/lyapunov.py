@@ -22,7 +22,12 @@ from vgsim._checks import (
 from vgsim._engine.plan import Plan
 from vgsim._engine.progress import Progress, shown
 from vgsim._engine.run import execute, provenance, thread_count
-from vgsim._engine.settings import Settings, checked_layers, default_layers, places
+from vgsim._engine.settings import (
+    Settings,
+    checked_layers,
+    default_layers,
+    widest_side,
+)
 from vgsim._kernels import Run
 from vgsim._networks.description import Network, checked_network
 from vgsim._results import labelled
@@ -265,8 +270,8 @@ def lyapunov(
 
     Parameters
     ----------
-    network : MLP or RNN
-        Without gradient clipping, which has no effect on the forward pass.
+    network : MLP, RNN or Sequential
+        Without gradient clipping, which has no effect on the forward pass, and with one token.
     n_samples : int
         Number of networks, at least 1.
     k : int, default 1
@@ -307,11 +312,11 @@ def lyapunov(
         seed=seed, batch_size=batch_size, inputs=inputs, engine=engine, dtype=dtype
     )
     network = checked_network(network)
-    B = settings.batch_size
-    _check_tangents(network, B)
+    _check_tangents(network, settings.batch_size)
+    B = settings.columns(network)
     size = B * network.width_at(0)
     k = checked_int("k", k, 1, size, f"n_0 batch_size = {size}")
-    widest = int(np.max(network.width))
+    widest = widest_side(network)
     if (1 + k) * B * (widest + 8) >= COUNTERS:
         raise value_error("k", f"must be below {COUNTERS // (B * (widest + 8)) - 1}, got {k}")
     settings = settings.of(network, tangents=k)
@@ -333,8 +338,7 @@ def lyapunov(
         settings.key(network),
         first=first,
         count=n_samples,
-        n_columns=len(columns),
-        column=places(columns, depth),
+        **plan.columns_of_results(columns, columns[:0]),
         stretching=stretching,
         **plan.fields,
     )
@@ -358,10 +362,16 @@ def lyapunov(
 
 
 def _check_tangents(network: Network, batch_size: int) -> None:
-    """Refuse gradient clipping, and batches of examples that do not act on each other."""
+    """Refuse gradient clipping, attention, and examples that do not act on each other."""
     if network.clip is not None:
         raise value_error(
             "network", f"must have no clip, which acts on gradients only, got {network!r}"
+        )
+    if network.tokens > 1:
+        raise value_error(
+            "network",
+            f"must have tokens=1, got tokens={network.tokens}: the tangents of sequences, which "
+            "attention would mix, are not propagated",
         )
     if batch_size > 1 and not network.mixes_examples:
         raise value_error(

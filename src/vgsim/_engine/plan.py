@@ -16,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vgsim._checks import require_memory
-from vgsim._engine.compile import RAW_STD, Compiled, saturation_limit, weight_scale
-from vgsim._engine.settings import Settings
+from vgsim._engine.compile import Compiled
+from vgsim._engine.plain import PlainLayers, plain_layers
+from vgsim._engine.settings import Settings, places
 from vgsim._kernels import Run, lanes
 from vgsim._networks.description import Network
-from vgsim._networks.operations import Activate, Bias, Weights
+from vgsim._networks.operations import Weights
 
 __all__ = ["Plan", "relative_cost"]
 
@@ -55,23 +56,16 @@ class Plan:
         depth, place = self.network.depth, self.network.place
         require_memory(PLAN_BYTES * depth, f"the plan of {depth} {place}s", "lower the depth")
 
-    @cached_property
+    @property
     def is_plain(self) -> bool:
-        """Whether the fused pass applies: one column, and all places are a layer of one kind."""
+        """Whether the fused pass applies: one column, and layers W, φ of one kind."""
+        return self._plain is not None
+
+    @cached_property
+    def _plain(self) -> PlainLayers | None:
         if self.columns > 1 or self.settings.loss != "linear" or self.network.clip:
-            return False
-        kinds = set()
-        for body in self.network.program.bodies:
-            weights, *biases, units = body if len(body) > 1 else (None, None)
-            if not (isinstance(weights, Weights) and isinstance(units, Activate)):
-                return False
-            if weights.law not in RAW_STD or weights.shared or len(biases) > 1:
-                return False
-            if not all(isinstance(bias, Bias) for bias in biases):
-                return False
-            uniform = [bias.limit > 0 for bias in biases if isinstance(bias, Bias)]
-            kinds.add((weights.law, units.activation, *uniform))
-        return len({kind[:2] for kind in kinds}) == 1 and len({k[2:] for k in kinds if k[2:]}) <= 1
+            return None
+        return plain_layers(self.network.program)
 
     @property
     def columns(self) -> int:
@@ -86,13 +80,14 @@ class Plan:
     @cached_property
     def _fields(self) -> dict[str, Any]:
         net, settings, data = self.network, self.settings, self.settings.data
-        operations = self._plain_fields if self.is_plain else self._compiled.fields
+        plain = self._plain
+        operations = plain.fields if plain else self._compiled.fields
         return {
             "depth": net.depth,
+            "places": net.depth,
             "widths": net.program.widths,
             "engine": settings.engine,
             "plain": self.is_plain,
-            **operations,
             "batch": settings.batch_size * net.tokens,
             "tokens": net.tokens,
             "tangents": self.tangents,
@@ -102,7 +97,32 @@ class Plan:
             "inputs": None if data is None else data.significands,
             "input_exponents": None if data is None else data.exponents,
             "rows": 0 if data is None else data.rows,
+            **operations,
         }
+
+    def columns_of_results(
+        self, layers: NDArray[np.int64], weight_layers: NDArray[np.int64]
+    ) -> dict[str, Any]:
+        """Return the fields of vg_plan that say which column of a result a place has."""
+        depth, units = self.network.depth, layers[layers >= 1]
+        column, weight_column, saturation_column = (
+            places(chosen, depth) for chosen in (layers, weight_layers, units)
+        )
+        found = {
+            "n_columns": len(layers),
+            "n_weight_columns": len(weight_layers),
+            "n_saturation_columns": len(units),
+            "column": column,
+            "weight_column": weight_column,
+            "saturation_column": saturation_column,
+        }
+        if self._plain and self._plain.places == 2:
+            matrices = np.concatenate([[-1], weight_column[1::2]])
+            found["inner_column"] = np.concatenate([[-1], column[1::2]])
+            found["column"] = np.ascontiguousarray(column[::2])
+            found["weight_column"] = matrices
+            found["saturation_column"] = np.ascontiguousarray(saturation_column[::2])
+        return found
 
     @cached_property
     def _compiled(self) -> Compiled:
@@ -114,31 +134,6 @@ class Plan:
             clips_values=clip is not None and clip.by == "value",
         )
 
-    @property
-    def _plain_fields(self) -> dict[str, Any]:
-        """The layers of a plain network."""
-        program = self.network.program
-        weights, biases, phi = [], [], self.network.activation
-        for body in program.bodies:
-            weights.append(next(o for o in body if isinstance(o, Weights)))
-            biases.append(next((o for o in body if isinstance(o, Bias)), None))
-            phi = body[-1].activation if isinstance(body[-1], Activate) else phi
-        limits = [b.limit if b else 0.0 for b in biases]
-        scales = [(b.limit or b.std) if b else 0.0 for b in biases]
-        return {
-            "weight_scale": self._by_place([weight_scale(W) for W in weights]),
-            "bias_scale": self._by_place(scales),
-            "weight_law": weights[0].law,
-            "bias_law": "uniform" if any(limits) else "normal",
-            "activation": phi.name,
-            "parameters": phi.kernel_parameters,
-            "saturated_below": saturation_limit(phi),
-        }
-
-    def _by_place(self, by_body: list[float]) -> NDArray[np.float64]:
-        """Return a number of each place 0 … depth, 0 for the input."""
-        return np.concatenate([[0.0], np.array(by_body)[self.network.program.order]])
-
     @cached_property
     def unit_bytes(self) -> int:
         """Bytes per unit and example of one group of samples."""
@@ -147,10 +142,10 @@ class Plan:
     @cached_property
     def _place_bytes(self) -> NDArray[np.int64]:
         """Bytes that a forward pass stores for each place 1 … D; (depth,)."""
-        program, fields = self.network.program, self._fields
+        fields = self._fields
         if self.is_plain:
             biased = 1 + (fields["bias_scale"][1:] > 0)
-            return biased * (program.widths[1:] + 7) * self.unit_bytes + LAYER_BYTES
+            return np.asarray(biased * (fields["widths"][1:] + 7) * self.unit_bytes + LAYER_BYTES)
         whole = self._run(np.array([self.network.depth], dtype=np.int64))
         bodies = [whole.body_bytes(body) for body in range(len(fields["bodies"]) - 1)]
         return np.array(bodies, dtype=np.int64)[fields["order"]]
@@ -162,8 +157,13 @@ class Plan:
 
     @cached_property
     def segment_ends(self) -> NDArray[np.int64]:
-        """Last place of each segment; only register 0 is in use after it."""
+        """Last place (of a plain network, layer) of each segment.
+
+        Only register 0 is in use after it.
+        """
         resting = np.flatnonzero(self.network.program.resting)
+        if self._plain:
+            resting = np.arange(len(self._plain.fields["widths"]))
         used = np.concatenate([[0], np.cumsum(self._place_bytes)])[resting]
         blocks = len(resting) - 1
         whole = 0 if self.tangents else min(WHOLE_BYTES, ALL_WHOLE_BYTES // self.threads)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from vgsim._checks import Integer, memory_error, require_memory, value_error
 from vgsim._engine.plan import Plan
-from vgsim._engine.settings import STREAM_VERSION, Settings, places
+from vgsim._engine.settings import STREAM_VERSION, Settings
 from vgsim._kernels import (
     COMPILER,
     Run,
@@ -63,7 +63,7 @@ def run(
     weight_layers, unit_layers = network.weight_places(layers), layers[layers >= 1]
     along = {"layer": layers, "weight_layer": weight_layers, "saturation_layer": unit_layers}
     outputs: dict[str, Any] = {
-        name: np.empty((n_samples, *(len(along[dim]) for dim in quantity.dims[1:])), quantity.dtype)
+        name: np.zeros((n_samples, *(len(along[dim]) for dim in quantity.dims[1:])), quantity.dtype)
         for name, quantity in QUANTITIES.items()
         if quantity.record is None or quantity.record in recorded
     }
@@ -72,12 +72,7 @@ def run(
         settings.key(network),
         first=first,
         count=n_samples,
-        n_columns=len(layers),
-        n_weight_columns=len(weight_layers),
-        n_saturation_columns=len(unit_layers),
-        column=places(layers, network.depth),
-        weight_column=places(weight_layers, network.depth),
-        saturation_column=places(unit_layers, network.depth),
+        **plan.columns_of_results(layers, weight_layers),
         **plan.fields,
         **{QUANTITIES[name].kernel or name: array for name, array in outputs.items()},
     )

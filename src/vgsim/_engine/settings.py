@@ -42,6 +42,7 @@ __all__ = [
     "foreign_stream",
     "network_key",
     "places",
+    "widest_side",
 ]
 
 ENGINES = ("auto", "matrix-free", "dense")
@@ -165,11 +166,9 @@ class Settings:
 
     def _check_entries(self, network: Network, columns: int) -> None:
         """Refuse batches of 2**32 entries or more, at any place or inside it."""
-        sides = {network.width_at(0)}
-        if columns > 1:  # a network bounds its matrices, and so one column
-            sides.add(int(network.program.widths.max()))
-            sides.update(side for weights, _ in _matrices(network) for side in weights.shape)
-        widest, tokens = max(sides), network.tokens
+        # a network bounds its matrices, and so one column
+        widest = widest_side(network) if columns > 1 else network.width_at(0)
+        tokens = network.tokens
         if columns * padded(widest) >= COUNTERS:
             raise value_error(
                 "batch_size",
@@ -191,6 +190,12 @@ class Settings:
     def key(self, network: Network) -> UInt32s:
         """Return the key of the random numbers of a network: see `network_key`."""
         return network_key(network.canonical_json(), self.seed)
+
+
+def widest_side(network: Network) -> int:
+    """Return the largest number of units of a place or inside it."""
+    sides = {side for weights, _ in _matrices(network) for side in weights.shape}
+    return max(int(network.program.widths.max()), *sides, 1)
 
 
 def _matrix_free_is_cheaper(network: Network, columns: int) -> bool:
