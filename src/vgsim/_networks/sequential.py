@@ -118,10 +118,12 @@ class Sequential(Network):
             tokens=self.tokens,
         )
 
-    @property
+    @cached_property
     def width_array(self) -> NDArray[np.int64]:
         """The depth + 1 widths as an array."""
-        return self.layers.widths(self.width)
+        widths = self.layers.widths(self.width)
+        widths.flags.writeable = False
+        return widths
 
     @property
     def widths(self) -> tuple[int, ...]:
