@@ -38,6 +38,7 @@ __all__ = [
     "checked_int",
     "checked_items",
     "checked_numbers",
+    "either",
     "listed",
     "meant",
     "memory_error",
@@ -467,6 +468,19 @@ def meant(name: str, known: Iterable[str]) -> str:
     """
     near = get_close_matches(name[:MOST_SHOWN].lower().replace("-", "_"), known, 1, 0.7)
     return near[0] if near else ""
+
+
+def either(names: Iterable[str]) -> str:
+    """Return names as alternatives: "a, b or c".
+
+    Examples
+    --------
+    >>> from vgsim._checks import either
+    >>> either(["a", "b", "c"]), either(["a"])
+    ('a, b or c', 'a')
+    """
+    *others, last = names
+    return " or ".join([", ".join(others), last] if others else [last])
 
 
 def listed(names: Iterable[object]) -> str:

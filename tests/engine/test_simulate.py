@@ -56,7 +56,11 @@ def test_no_seed_is_fresh_entropy_that_is_kept():
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"network": "tanh"}, TypeError, "network must be a vgsim.MLP or .*, got 'tanh'"),
+        (
+            {"network": "tanh"},
+            TypeError,
+            "network must be a vgsim.MLP, .*, got 'tanh'",
+        ),
         ({"n_samples": 0}, ValueError, r"n_samples must be an int from 1 to 2\*\*56, got 0"),
         ({"n_samples": 2.5}, TypeError, "n_samples must be an int.*got 2.5"),
         ({"n_samples": True}, TypeError, "n_samples must be an int.*got True"),
@@ -88,11 +92,11 @@ def test_no_seed_is_fresh_entropy_that_is_kept():
         (
             {"inputs": "uniform"},
             ValueError,
-            "inputs must be 'normal' or an array of shape .N, n_0.*, got 'uniform'",
+            "inputs must be 'normal' or an array of shape .N, n_0., got 'uniform'",
         ),
         ({"inputs": np.ones((3, 7))}, ValueError, r"n_0 = 8.*got shape \(3, 7\)"),
         ({"inputs": np.full((3, 8), np.nan)}, ValueError, "inputs must be finite"),
-        ({"inputs": [[1] * 8, [1]]}, ValueError, "shape .N, n_0.*, got rows of different lengths"),
+        ({"inputs": [[1] * 8, [1]]}, ValueError, "shape .N, n_0., got rows of different lengths"),
         ({"inputs": [["a"] * 8]}, TypeError, "of real numbers"),
     ],
 )

@@ -205,12 +205,17 @@ def _translated(o: Operation, rows: Mapping[int, int]) -> Step:
         case Weights(source, target, (n, m), law, _, _, recorded, shared):
             flags = FLAGS["recorded"] * recorded | FLAGS["shared"] * shared
             flags |= FLAGS["adds"] * (source != target)
-            fields = {"source": source, "law": LAWS[law], "columns": m, "scale": weight_scale(o)}
+            fields: Step = {
+                "source": source,
+                "law": LAWS[law],
+                "columns": m,
+                "scale": weight_scale(o),
+            }
             return _step("weights", target=target, rows=n, flags=flags, **fields)
         case Bias(register, n, std, limit, _, _, shared):
-            law, flags = LAWS["uniform" if limit > 0 else "normal"], FLAGS["shared"] * shared
-            scale = limit or std
-            return _step("bias", target=register, rows=n, law=law, scale=scale, flags=flags)
+            fields = {"scale": limit or std, "flags": FLAGS["shared"] * shared}
+            fields["law"] = LAWS["uniform" if limit > 0 else "normal"]
+            return _step("bias", target=register, rows=n, **fields)
         case Shift(register, value):
             return _step("shift", target=register, rows=rows[register], scale=value)
         case Drive(register, n, std):

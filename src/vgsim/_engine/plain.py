@@ -1,4 +1,4 @@
-"""Plain networks, which the fused pass of the kernels runs: layers of weights and φ, nothing else."""
+"""Plain networks, which the fused pass of the kernels runs: layers of W and φ, nothing else."""
 
 from __future__ import annotations
 

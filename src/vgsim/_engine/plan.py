@@ -70,7 +70,7 @@ class Plan:
     @property
     def columns(self) -> int:
         """Number of vectors that each weight matrix multiplies: examples and tangents."""
-        return self.settings.batch_size * self.network.tokens * (1 + self.tangents)
+        return self.settings.columns(self.network) * (1 + self.tangents)
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -88,7 +88,7 @@ class Plan:
             "widths": net.program.widths,
             "engine": settings.engine,
             "plain": self.is_plain,
-            "batch": settings.batch_size * net.tokens,
+            "batch": settings.columns(net),
             "tokens": net.tokens,
             "tangents": self.tangents,
             "clip": net.clip.by if net.clip else None,
@@ -129,7 +129,7 @@ class Plan:
         net, clip = self.network, self.network.clip
         return Compiled(
             net.program,
-            columns=self.settings.batch_size * net.tokens,
+            columns=self.settings.columns(net),
             stores_matrices=self.settings.engine == "dense",
             clips_values=clip is not None and clip.by == "value",
         )
@@ -148,7 +148,7 @@ class Plan:
             return np.asarray(biased * (fields["widths"][1:] + 7) * self.unit_bytes + LAYER_BYTES)
         whole = self._run(np.array([self.network.depth], dtype=np.int64))
         bodies = [whole.body_bytes(body) for body in range(len(fields["bodies"]) - 1)]
-        return np.array(bodies, dtype=np.int64)[fields["order"]]
+        return np.asarray(np.array(bodies, dtype=np.int64)[fields["order"]])
 
     def _run(self, segment_ends: NDArray[np.int64]) -> Run:
         """Return a run that computes sizes."""

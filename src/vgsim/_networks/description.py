@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from vgsim._checks import (
     Domain,
     brief,
+    either,
     meant,
     plain,
     require_memory,
@@ -436,12 +437,12 @@ def checked_network(network: object, argument: str = "network") -> Network:
     >>> from vgsim._networks.description import checked_network
     >>> checked_network(1000)
     Traceback (most recent call last):
-    TypeError: network must be a vgsim.MLP or a vgsim.RNN, got 1000
+    TypeError: network must be a vgsim.MLP, vgsim.RNN or vgsim.Sequential, got 1000
     """
     if isinstance(network, Network):
         return network
-    kinds = " or ".join(f"a vgsim.{name}" for name in Description.networks)
-    raise type_error(argument, f"must be {kinds}, got {brief(network)}")
+    kinds = either(f"vgsim.{name}" for name in Description.networks)
+    raise type_error(argument, f"must be a {kinds}, got {brief(network)}")
 
 
 def network_from_json(text: str) -> Network:
@@ -451,7 +452,7 @@ def network_from_json(text: str) -> Network:
         raise value_error("network", f"must be a JSON object, got {brief(text)}")
     kind = values.get("kind")
     if not isinstance(kind, str) or kind not in Description.networks:
-        known = " or ".join(map(repr, Description.networks))
+        known = either(map(repr, Description.networks))
         raise value_error("kind", f"must be {known}, got {brief(kind)}", " of network")
     found: Network = Description.networks[kind].from_dict(values)
     return found

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
 from vgsim._checks import (
@@ -56,9 +57,13 @@ class ListOfLayers(Part):
 
     def from_json(self, value: Any) -> Any:
         """Return the list of layers that JSON or a study file describes."""
+        return self.read("layers", value)
+
+    def read(self, argument: str, value: Any) -> list[Any]:
+        """Return the list of layers that JSON describes; errors name `argument` and indices."""
         if isinstance(value, (list, tuple)):
-            _check_levels(value)
-        return _read("layers", value)
+            _check_levels(argument, value)
+        return _read(argument, value)
 
     def text(self, value: Layers) -> str:
         """Return the layers as a text of bounded length; different lists have different texts."""
@@ -150,19 +155,18 @@ def _found(value: Any) -> str:
 
 
 @contextmanager
-def _inside(path: str) -> Iterator[None]:
-    """Put the path of a layer before the argument, relative to it, that an error names."""
+def _inside(path: str, keys: Mapping[str, str] = MappingProxyType({})) -> Iterator[None]:
+    """Put the path of a layer before the argument, relative to it, that an error names.
+
+    `keys` are the names in JSON of fields that have another one there.
+    """
     try:
         yield
     except (TypeError, ValueError) as error:
         argument, problem = getattr(error, "argument", None), getattr(error, "problem", str(error))
-        if argument is None or argument == "values":
-            raise _placed(type(error), path, problem) from None
-        raise _placed(type(error), f"{path}.{argument}", problem) from None
-
-
-def _placed(kind: type[Exception], argument: str, problem: str) -> Exception:
-    return (type_error if issubclass(kind, TypeError) else value_error)(argument, problem)
+        name = path if argument is None else f"{path}.{keys.get(argument, argument)}"
+        made = type_error if isinstance(error, TypeError) else value_error
+        raise made(name, problem) from None
 
 
 # Layers in JSON and in study files
@@ -175,7 +179,7 @@ def _read(path: str, value: Any) -> list[Any]:
     return [layer for i, item in enumerate(value) for layer in _read_item(f"{path}[{i}]", item)]
 
 
-def _check_levels(value: Any) -> None:
+def _check_levels(path: str, value: Any) -> None:
     """Refuse JSON of more levels than `MOST_NESTED` lists and their repetitions have."""
     level: list[Any] = [value]
     for _ in range(4 * MOST_NESTED):
@@ -184,7 +188,7 @@ def _check_levels(value: Any) -> None:
         level = list(parts.values())
         if not level:
             return
-    raise value_error("layers", f"must have at most {MOST_NESTED} lists in each other")
+    raise value_error(path, f"must have at most {MOST_NESTED} lists in each other")
 
 
 def _read_item(path: str, item: Any) -> list[Any]:
@@ -233,13 +237,23 @@ def _activation(path: str, given: dict[str, Any]) -> Activation:
 def _element(path: str, kind: Any, given: dict[str, Any]) -> Element:
     name = plain(kind)
     if not isinstance(name, str) or name not in Element.kinds:
-        near = meant(name, _kinds()) if isinstance(name, str) else ""
+        by_word = {kind.lower(): kind for kind in _kinds()}
+        near = by_word.get(meant(name, by_word), "") if isinstance(name, str) else ""
         hint = f"; did you mean {near!r}?" if near else ""
         known = listed(_kinds())
         raise value_error(f"{path}.kind", f"must be one of {known}, got {brief(kind)}{hint}")
-    with _inside(path):
-        found: Element = Element.kinds[name].from_dict({"kind": name, **given})
-    return found
+    kind_of: type[Element] = Element.kinds[name]
+    fields = {field.key: field for field in kind_of._fields.values()}
+    for key in given:
+        if key not in fields:
+            near = meant(str(key), fields)
+            hint = f"did you mean {near!r}?" if near else f"the keys are {', '.join(fields)}"
+            raise value_error(f"{path}.{key}", f"is unknown, {hint}")
+    for key, field in fields.items():
+        if field.is_required and key not in given:
+            raise value_error(f"{path}.{key}", f"must be given for kind {name!r}")
+    with _inside(path, {field.name: key for key, field in fields.items()}):
+        return kind_of.from_dict({"kind": name, **given})
 
 
 # Fields of layers in sweeps

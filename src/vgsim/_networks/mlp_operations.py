@@ -102,8 +102,9 @@ def rnn_program(net: Network) -> Program:
     body: list[Operation] = [
         Weights(X, X, (n, n), net.init.distribution, std, "weight", shared=True)
     ]
-    if net.bias_std > 0 or net.bias_limit > 0:
-        body.append(Bias(X, n, net.bias_std, net.bias_limit, "bias", shared=True))
+    limit = net.init.bias_limit(n) or 0.0
+    if net.bias_std > 0 or limit > 0:
+        body.append(Bias(X, n, net.bias_std, limit, "bias", shared=True))
     if net.input_std > 0:
         body.append(Drive(X, n, net.input_std / n**0.5))
     return Program(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -152,6 +153,7 @@ class Attend:
 
 Operation = Weights | Bias | Shift | Drive | Normalise | Activate | Mask | Copy | Sum | Mix | Attend
 Body = tuple[Operation, ...]
+Kind = TypeVar("Kind", bound=Operation)
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,16 +199,16 @@ class Program:
         """How many places have each body."""
         return np.bincount(self.order, minlength=len(self.bodies))
 
-    def of(self, kind: type[Operation]) -> Counter[Operation]:
+    def of(self, kind: type[Kind]) -> Counter[Kind]:
         """Return the operations of one kind, with the number of their places."""
-        found: Counter[Operation] = Counter()
+        found: Counter[Kind] = Counter()
         for body, count in zip(self.bodies, self.counts.tolist(), strict=True):
             for operation in body:
                 if isinstance(operation, kind):
                     found[operation] += count
         return found
 
-    def numbers(self, kind: type[Operation]) -> NDArray[np.int64]:
+    def numbers(self, kind: type[Kind]) -> NDArray[np.int64]:
         """Return the number of operations of a kind before each place; (depth + 1,).
 
         The draws of a matrix, of its bias and of a mask have a stream of their own, which is

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from itertools import product
 from typing import Any
 
-from vgsim._checks import Domain, Part, brief, type_error, value_error
+from vgsim._checks import Domain, Part, brief, either, type_error, value_error
 from vgsim._networks.description import Description, Network
 from vgsim._networks.named import Named
 
@@ -54,7 +54,7 @@ def sweep(kind: type[Network], **fields: Any) -> list[Network]:
     3
     """
     if not (isinstance(kind, type) and kind in Description.networks.values()):
-        names = " or ".join(f"vgsim.{name}" for name in Description.networks)
+        names = either(f"vgsim.{name}" for name in Description.networks)
         raise type_error("kind", f"must be {names}, got {brief(kind)}")
     choices = {name: _choices(kind, name, value) for name, value in fields.items()}
     found = []
