@@ -24,7 +24,7 @@ from vgsim.theory import (
 )
 from vgsim.theory._prediction import predict
 
-N = 400
+N = 256
 LAYER, RMS = Norm("layer"), Norm("rms")
 TANH_64 = [Linear(gain=2.0), "tanh", Linear(gain=1.5)]
 TANH = [Linear(2 * N, gain=2.0), "tanh", Linear(N, gain=1.5)]
@@ -222,7 +222,10 @@ def test_lists_without_an_exact_law(layers, reason):
 @pytest.mark.parametrize(
     ("network", "reason"),
     [
-        (Sequential(8, [Linear(), "relu", Attention()], tokens=4), "between 4 tokens, in layer 3"),
+        (
+            Sequential(8, [Linear(), "relu", Attention()], tokens=4),
+            r"between 4 tokens, in layer 3 \(Atten",
+        ),
         (Sequential(8, [Linear(), "relu", "tanh"]), "tanh acts on units that are not Gaussian, in"),
         (Sequential(8, [Linear(), "relu", Norm("batch")]), "batch normalisation acts on units"),
         (Sequential(8, [[Skip([Linear()]), "relu"]] * 2), "relu acts on units .*, in layer 2"),
@@ -292,7 +295,7 @@ def test_predictions_of_lists():
     assert found.mean is None
     assert found.source == (
         "network has no mean field: there is no mean field of attention between 3 tokens, in "
-        "layer 1"
+        "layer 1 (Skip)"
     )
     dead = predict(Sequential(4, [Linear(init="he_normal"), "relu", Dropout(0.5)] * 3), 3)
     assert dead.dead_below == pytest.approx(0.75**4)

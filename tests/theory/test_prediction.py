@@ -98,3 +98,10 @@ def test_weights_beyond_the_range_of_a_theory_are_refused_and_do_not_overflow(ga
         found = predict(network)
     assert found.mean is None or math.isfinite(found.mean)
     assert found.source
+
+
+def test_a_table_without_theory_says_why():
+    net = vgsim.MLP(4, 8)
+    reason = "no theory: the theory is for batch size 1, not 3"
+    assert reason in vgsim.simulate(net, 20, batch_size=3).summary().table()
+    assert "no theory" not in vgsim.simulate(net, 20).summary().table()

@@ -64,7 +64,7 @@ class Summary(dict[str, NDArray[Any]]):
             LaTeX needs the package booktabs; only CSV has all digits.
         theory : bool, default True
             Whether to add columns of theoretical probabilities, mean and std: "-" where no theory
-            applies.
+            applies. If none applies at any place, the title says why.
 
         Returns
         -------
@@ -104,12 +104,19 @@ class Summary(dict[str, NDArray[Any]]):
             values = self[name].tolist()
             digits = list(map(number_decimals, values))
             columns.append(Column(name, heading, values, decimals=digits))
-        return report(columns, format, self.title)
+        return report(columns, format, self.title + _no_theory(found or []))
 
     def __str__(self) -> str:
         return self.table(theory=False)
 
     __repr__ = __str__
+
+
+def _no_theory(found: list[Prediction]) -> str:
+    """Return a line that says why there is no theory, if there is none below the last place."""
+    sources = [prediction.source for prediction in found if prediction.mean is None]
+    any_mean = any(prediction.mean for prediction in found)
+    return f"\nno theory: {sources[0]}" if sources and not any_mean else ""
 
 
 def summarise(

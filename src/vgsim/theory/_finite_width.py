@@ -95,7 +95,7 @@ def log_gradient_moments(
     Raises
     ------
     TypeError
-        If `network` is neither an MLP nor an RNN, or an argument is of the wrong type.
+        If `network` is not a network, or an argument is of the wrong type.
     ValueError
         If no theory applies, or an argument is out of range; the message says why.
 

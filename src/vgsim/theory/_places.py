@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from vgsim._checks import Number, value_error
 from vgsim._networks.description import Network, checked_network
+from vgsim._networks.layers import Layers
 from vgsim._networks.operations import Normalise
+from vgsim._networks.sequential import Sequential
 from vgsim.theory._passage import Passage
 from vgsim.theory._registers import Column, Unknown
 
@@ -117,13 +119,14 @@ def place_moments(network: Network, correlation: float | None = None) -> PlaceMo
 
     Notes
     -----
-    With x of mean square q and variance v: Linear gives q' = σ_w² q + σ_b², and the gradient grows
-    by σ_w² fan_out/fan_in; φ gives E φ² and E φ'²; a norm divides both by v + eps (rms: q + eps;
-    batch: by the variance within the batch); dropout divides both by 1 − rate; a skip connection
-    adds skip² and branch² times the growth of the branch, and covariances where x and f(x) are
-    correlated; a gate as in :func:`highway_growth`; attention of one token is the product of the
-    matrices of values and outputs. At finite width every place has a correction of order 1/width;
-    layer normalisation also removes two directions of n, which lowers the mean square by up to 2/n.
+    With x of mean square q and variance v: Linear, with weights of variance σ_w²/fan_in, gives
+    σ_w² q + σ_b², and E‖G‖² grows by σ_w²; φ gives E φ² and E φ'²; a norm divides both by v + eps
+    (rms: q + eps; batch: by the variance within the batch); dropout divides both by 1 − rate; a
+    skip connection adds skip² and branch² times the growth of the branch, and covariances where x
+    and f(x) are correlated; a gate as in :func:`highway_growth`; attention of one token is the
+    product of the matrices of values and outputs. At finite width every place has a correction of
+    order 1/width; layer normalisation also removes two directions of n, which lowers the mean
+    square by up to 2/n.
 
     References
     ----------
@@ -230,4 +233,9 @@ def _norms(network: Network) -> list[Normalise]:
 
 def _obstacle(network: Network, error: Unknown, start: int) -> str:
     """Return where and why there is no theory."""
-    return f"{error.reason}, in {network.place} {start + error.place}"
+    place = start + error.place
+    kind = ""
+    if isinstance(network, Sequential):
+        layer = network.layers[place - 1]
+        kind = f" ({'group' if isinstance(layer, Layers) else type(layer).__name__})"
+    return f"{error.reason}, in {network.place} {place}{kind}"
