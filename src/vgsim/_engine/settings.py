@@ -285,16 +285,14 @@ STREAMS: dict[str, int] = {
     "forward": 1,
     "backward": 2,
     "bias": 3,
-    "gate_forward": 4,
-    "gate_backward": 5,
     "cotangent": 6,
     "targets": 7,
     "replay_rest": 8,
     "norm": 9,
     "input_weights": 10,
     "drive": 11,
-    "gate_replay_rest": 12,
     "tangent": 13,
+    "mask": 14,
 }
 
 
