@@ -1,4 +1,4 @@
-"""The composed networks of oracle/composed_reference.py as networks of vgsim."""
+"""The composed networks of the oracle as networks of vgsim, and what is frozen of them."""
 
 import sys
 from pathlib import Path
@@ -9,9 +9,11 @@ import vgsim
 
 sys.path.insert(0, str(Path(__file__).parent / "oracle"))
 import composed_reference as oracle
+import make_composed
 
+DRAWN_BY_PYTORCH = make_composed.CASES
+FROZEN = np.load(make_composed.FROZEN)
 QUANTITIES = ("gradient", "weight_gradient", "update_ratio", "activation")
-CORRELATIONS = ("activation_correlation", "gradient_correlation")
 
 
 def network_of(case):

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -139,6 +140,14 @@ def slope(name: str, h):
 
     h = h.detach().clone().requires_grad_()
     return torch.autograd.grad(phi(name)(h).sum(), h)[0].abs()
+
+
+@cache
+def steepest(name: str):
+    """Return max |φ'|."""
+    import torch
+
+    return slope(name, torch.linspace(-6.0, 6.0, 240_001, dtype=torch.float64)).max()
 
 
 def applied(layers: list, x, P: dict, prefix: str, case: Case, seen: list, first: int = 0):
@@ -269,8 +278,7 @@ def _saturation(seen: list, samples: int):
 
     flat = []
     for name, h in seen:
-        grid = torch.linspace(-6.0, 6.0, 240_001, dtype=torch.float64)
-        flat.append((slope(name, h) < 0.05 * slope(name, grid).max()).double().reshape(samples, -1))
+        flat.append((slope(name, h) < 0.05 * steepest(name)).double().reshape(samples, -1))
     return torch.cat(flat, dim=1).mean(1) if flat else torch.zeros(samples, dtype=torch.float64)
 
 

@@ -251,7 +251,7 @@ def evaluate(
     by_name = weights if parameters is None and isinstance(weights, Mapping) else parameters
     if by_name is not None:
         given = [value for value in (biases, inputs, output_gradient) if value is not None]
-        _refuse_beside(others if weights is by_name else {"weights": weights, **others})
+        _refuse_beside(others if parameters is None else {"weights": weights, **others})
         if not isinstance(by_name, Mapping) or len(given) != 2:
             raise type_error(
                 "parameters", "must be a mapping, with inputs and output_gradient and nothing else"

@@ -102,8 +102,9 @@ class Replay:
         Returns
         -------
         torch.nn.Module
-            A module from inputs (B, n_0) to outputs (B, n_D), with examples as rows. A plain MLP is
-            a ``Sequential`` of ``Linear`` layers, without bias if the network has none, each
+            A module from inputs (B, n_0) to outputs (B, n_D), with columns of the batch as rows.
+            The ``state_dict`` of a Sequential has the names and shapes of `parameters`; masks are
+            buffers. A plain MLP is a ``Sequential`` of ``Linear`` layers, without bias if the network has none, each
             followed by the activation. After a forward pass the attribute ``states`` is the list
             X_0 … X_D. ``torch.autograd.grad`` with respect to ``states`` gives the gradients G_l,
             clipped if the network has `clip`.
@@ -134,6 +135,7 @@ class Replay:
             gate_weights=self.gate_weights,
             input_weights=self.input_weights,
             drive=self.drive,
+            parameters=self.parameters,
         )
 
 
