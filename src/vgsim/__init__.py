@@ -13,9 +13,12 @@ from vgsim._engine.lyapunov import Lyapunov, lyapunov
 from vgsim._engine.run import show_config
 from vgsim._engine.simulate import simulate
 from vgsim._networks.activations import Activation
+from vgsim._networks.blocks import Gate, Skip
+from vgsim._networks.elements import Attention, Dropout, Linear, Norm
 from vgsim._networks.initializers import Initializer
 from vgsim._networks.mlp import MLP
 from vgsim._networks.rnn import RNN
+from vgsim._networks.sequential import Sequential
 from vgsim._networks.sweep import sweep
 from vgsim._networks.techniques import ClipNorm, ClipValue, Highway, Residual
 from vgsim._results.curves import LayerProfile
@@ -38,23 +41,30 @@ __all__ = [
     "MLP",
     "RNN",
     "Activation",
+    "Attention",
     "ClipNorm",
     "ClipValue",
     "DepthCurve",
     "DepthScale",
+    "Dropout",
     "Estimate",
     "Evaluation",
+    "Gate",
     "Highway",
     "Initializer",
     "LayerProfile",
+    "Linear",
     "LogNormalFit",
     "Lyapunov",
+    "Norm",
     "Precision",
     "Probability",
     "Replay",
     "Residual",
     "Result",
     "Samples",
+    "Sequential",
+    "Skip",
     "Study",
     "__version__",
     "collect",

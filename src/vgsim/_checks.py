@@ -24,6 +24,7 @@ __all__ = [
     "RELATIVE",
     "TABULATED",
     "THRESHOLD",
+    "Boolean",
     "Choice",
     "Domain",
     "Integer",
@@ -37,6 +38,7 @@ __all__ = [
     "checked_int",
     "checked_items",
     "checked_numbers",
+    "either",
     "listed",
     "meant",
     "memory_error",
@@ -164,6 +166,12 @@ class Domain:
         """Return a checked value as a word of the command line."""
         return str(value)
 
+    def alternatives(self, argument: str, value: Any) -> list[Any] | None:
+        """Return the values that a list in `sweep` stands for; None if it is one value."""
+        if isinstance(value, np.ndarray) and value.ndim:
+            return checked_items(argument, value, "must be a value or a list of values")
+        return list(value) if isinstance(value, (list, range)) else None
+
 
 @dataclass(frozen=True)
 class Integer(Domain):
@@ -257,10 +265,24 @@ class Choice(Domain):
         raise (value_error if isinstance(name, str) else type_error)(argument, problem, of)
 
 
+@dataclass(frozen=True)
+class Boolean(Domain):
+    """True or False."""
+
+    metavar = "true|false"
+
+    def check(self, argument: str, value: object, of: str = "") -> bool:
+        """Return `value` as a bool."""
+        if not isinstance(value, (bool, np.bool_)):
+            raise type_error(argument, f"must be True or False, got {brief(value)}", of)
+        return bool(value)
+
+
 class Part(Domain):
     """A part of a network that has fields or parameters of its own."""
 
     fields: tuple[str, ...] = ()  # their names, if they are the same for every such part
+    wholes: tuple[type, ...] = (str,)  # values of the whole part that its fields can change
 
     def assembled(self, argument: str, whole: Any, parts: Mapping[str, Any]) -> Any:
         """Build the part from a value for the whole part and from those of its fields."""
@@ -313,9 +335,7 @@ def checked_bool(argument: str, value: object) -> bool:
     Traceback (most recent call last):
     TypeError: theory must be True or False, got 1
     """
-    if not isinstance(value, (bool, np.bool_)):
-        raise type_error(argument, f"must be True or False, got {brief(value)}")
-    return bool(value)
+    return Boolean().check(argument, value)
 
 
 def checked_dtype(argument: str, value: object, names: tuple[str, ...]) -> str:
@@ -448,6 +468,19 @@ def meant(name: str, known: Iterable[str]) -> str:
     """
     near = get_close_matches(name[:MOST_SHOWN].lower().replace("-", "_"), known, 1, 0.7)
     return near[0] if near else ""
+
+
+def either(names: Iterable[str]) -> str:
+    """Return names as alternatives: "a, b or c".
+
+    Examples
+    --------
+    >>> from vgsim._checks import either
+    >>> either(["a", "b", "c"]), either(["a"])
+    ('a, b or c', 'a')
+    """
+    *others, last = names
+    return " or ".join([", ".join(others), last] if others else [last])
 
 
 def listed(names: Iterable[object]) -> str:

@@ -10,7 +10,8 @@ import pytest
 
 import vgsim
 from vgsim._cli import study_options
-from vgsim._cli.study_file import StudyFileError, read_study, study_from_toml
+from vgsim._cli.study_file import read_study, study_from_toml
+from vgsim._cli.toml_file import TomlError
 
 STUDY = """\
 # a study
@@ -42,7 +43,7 @@ def networks(text):
 
 
 def errors(text):
-    with pytest.raises(StudyFileError) as caught:
+    with pytest.raises(TomlError) as caught:
         study_from_toml(text, "study.toml")
     return str(caught.value).splitlines()
 
@@ -239,16 +240,19 @@ def test_the_studies_of_the_manual():
             "[[sweep]]\nwidht = 8\n",
             [
                 "sweep[0].widht is unknown, did you mean 'width'?",
-                "sweep[0].depth must be given for a sweep of MLP",
-                "sweep[0].width must be given for a sweep of MLP",
+                "sweep[0].depth must be given for kind 'MLP'",
+                "sweep[0].width must be given for kind 'MLP'",
             ],
         ),
-        ('[[sweep]]\nkind = "GRU"\n', ["sweep[0].kind must be one of 'MLP', 'RNN', got '"]),
+        (
+            '[[sweep]]\nkind = "GRU"\n',
+            ["sweep[0].kind must be one of 'MLP', 'RNN', 'Sequential', got '"],
+        ),
         (
             '[[sweep]]\nkind = "RNN"\nwidth = 8\ndepth = 10\n',
             [
                 "sweep[0].depth is unknown, the keys are kind, st",
-                "sweep[0].steps must be given for a sweep of RNN",
+                "sweep[0].steps must be given for kind 'RNN'",
             ],
         ),
         (
@@ -305,7 +309,7 @@ def test_the_studies_of_the_manual():
             [
                 "sweep[0].depth is unknown, the keys are kind, st",
                 "sweep[0].norm is unknown, the keys are kind, ste",
-                "sweep[0].steps must be given for a sweep of RNN",
+                "sweep[0].steps must be given for kind 'RNN'",
             ],
         ),
         (
@@ -371,14 +375,14 @@ def test_the_combination_is_named():
 def test_a_file_that_is_no_text(tmp_path):
     file = tmp_path / "study.toml"
     file.write_bytes(b"seed = 1\n\xff")
-    with pytest.raises(StudyFileError, match="study.toml: TOML must be UTF-8, line 2 is not"):
+    with pytest.raises(TomlError, match="study.toml: TOML must be UTF-8, line 2 is not"):
         read_study(file)
 
 
 def test_a_whole_number_may_be_written_as_a_float():
     text = "max_samples = 1e6\n[[sweep]]\nwidth = 8\ndepth = 10\n"
     assert study_from_toml(text, "x.toml").arguments == {"max_samples": 1_000_000}
-    with pytest.raises(StudyFileError, match=r"x.toml: max_samples must be an int .*, got 1500.5"):
+    with pytest.raises(TomlError, match=r"x.toml: max_samples must be an int .*, got 1500.5"):
         study_from_toml(text.replace("1e6", "1500.5"), "x.toml")
 
 
@@ -422,11 +426,11 @@ def test_odd_values_are_named_with_file_and_key(text, expected):
 def test_a_pipe_and_a_device_are_refused_and_not_read(tmp_path):
     os.mkfifo(pipe := tmp_path / "study.toml")
     for path in pipe, os.devnull:
-        with pytest.raises(StudyFileError, match="must be a regular file, not a pipe or a dev"):
+        with pytest.raises(TomlError, match="must be a regular file, not a pipe or a dev"):
             read_study(path)
     file = tmp_path / "other.toml"
     file.write_text(f'inputs = "study.toml"\n{SWEEP}')
-    with pytest.raises(StudyFileError, match=r"inputs must be .*study.toml' is not an .npy file"):
+    with pytest.raises(TomlError, match=r"inputs must be .*study.toml' is not an .npy file"):
         read_study(file)
 
 
@@ -434,12 +438,12 @@ def test_a_large_file_is_refused(tmp_path):
     file = tmp_path / "study.toml"
     with open(file, "wb") as opened:
         opened.truncate(3 << 30)  # sparse
-    with pytest.raises(StudyFileError, match=r"study.toml must have at most 16 MiB, and has more"):
+    with pytest.raises(TomlError, match=r"study.toml must have at most 16 MiB, and has more"):
         read_study(file)
 
 
 def test_a_study_that_must_stop():
-    with pytest.raises(StudyFileError, match=r"^x.toml: max_samples, max_seconds or \[stop\] must"):
+    with pytest.raises(TomlError, match=r"^x.toml: max_samples, max_seconds or \[stop\] must"):
         study_from_toml("seed = 1\n" + SWEEP, "x.toml", needs_stop=True)
     for stop in "max_samples = 1", "max_seconds = 1", "stop.relative = 0.1":
         study_from_toml(f"{stop}\n{SWEEP}", "x.toml", needs_stop=True)
@@ -461,6 +465,6 @@ def test_changed_files_are_read_or_refused_line_by_line():
             text = "\n".join(lines)
         try:
             study_from_toml(text, "study.toml")
-        except StudyFileError as error:
+        except TomlError as error:
             said = str(error).splitlines()
             assert all(x.startswith(("study.toml: ", "study.toml is not TOML: ")) for x in said)

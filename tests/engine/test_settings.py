@@ -51,7 +51,11 @@ def test_losses(loss):
 @pytest.mark.parametrize(
     ("changes", "error", "words"),
     [
-        ({"network": "tanh"}, TypeError, ["network must be a vgsim.MLP or a vgsim.RNN", "'tanh'"]),
+        (
+            {"network": "tanh"},
+            TypeError,
+            ["network must be a vgsim.MLP, ", "'tanh'"],
+        ),
         ({"batch_size": 0}, ValueError, ["batch_size", "0", "from 1"]),
         ({"batch_size": 2.0}, TypeError, ["batch_size", "2.0", "int"]),
         ({"batch_size": True}, TypeError, ["batch_size", "True"]),

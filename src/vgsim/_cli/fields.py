@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from vgsim._checks import Choice, Domain, value_error
+from vgsim._cli.network_file import read_networks
 from vgsim._networks.description import SHOWN_WIDTHS, Description, Field, Network
 from vgsim._networks.techniques import Described, Variant
 
@@ -20,6 +22,7 @@ __all__ = [
     "option_names",
     "reader",
     "row",
+    "short_name",
     "short_width",
     "spec",
     "technique",
@@ -44,8 +47,9 @@ class Option(NamedTuple):
 
 
 def kinds() -> list[type[Network]]:
-    """Return the kinds of networks; the default, which has no flag, comes first."""
-    return sorted(Description.networks.values(), key=lambda kind: bool(kind.flag))
+    """Return the kinds of networks with options; the default, without a flag, comes first."""
+    with_options = [kind for kind in Description.networks.values() if kind.flag is not None]
+    return sorted(with_options, key=lambda kind: bool(kind.flag))
 
 
 def options(field: Field[Any, Any]) -> list[Option]:
@@ -182,6 +186,9 @@ def networks_of(
 
     `depths` and `activations` are the defaults.
     """
+    file: Path | None = getattr(given, "file", None)
+    if file is not None:
+        return _networks_of_file(given, file)
     kind = next(k for k in reversed(kinds()) if not k.flag or getattr(given, k.flag))
     values = {
         name: getattr(given, name)
@@ -192,7 +199,7 @@ def networks_of(
         owners = all_options()[name][1]
         if kind not in owners:
             flags = " or ".join(option_name(k.flag) for k in owners if k.flag)
-            needs = f"is for {flags} only" if flags else f"is not for {option_name(kind.flag)}"
+            needs = f"is for {flags} only" if flags else f"is not for {option_name(str(kind.flag))}"
             value = all_options()[name][0].domain.text(values[name])
             raise value_error(name, f"{needs}, got {value}")
     width = values.setdefault("width", WIDTH)
@@ -204,6 +211,15 @@ def networks_of(
         for depth in depths
     ]
     return list(dict.fromkeys(found))
+
+
+def _networks_of_file(given: argparse.Namespace, file: Path) -> list[Network]:
+    """Return the networks of a file; raise if options describe networks too."""
+    flags = [kind.flag for kind in kinds() if kind.flag and getattr(given, kind.flag)]
+    others = [name for name in all_options() if getattr(given, name, None) is not None]
+    for name in (*flags, *others):
+        raise value_error(name, f"is for networks without a file, and {file} describes them")
+    return read_networks(file)
 
 
 def _network(kind: type[Network], values: Mapping[str, Any]) -> Network:
@@ -292,9 +308,22 @@ def short_width(network: Network) -> str:
 
 
 def title(network: Network) -> str:
-    """Return activation and depth of a network as text."""
-    length = f"{network._length()} {network.depth}"
-    return f"{spec(network, 'activation')}, {length}"
+    """Return activation, or kind, and depth of a network as text."""
+    return f"{short_name(network)}, {network._length()} {network.depth}"
+
+
+def short_name(network: Network) -> str:
+    """Return the activation of a network, or the kind of one with activations of its own.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> from vgsim._cli.fields import short_name
+    >>> short_name(vgsim.MLP(10, 8)), short_name(vgsim.Sequential(8, ["tanh"]))
+    ('tanh', 'Sequential')
+    """
+    listed = "activation" in network._fields
+    return spec(network, "activation") if listed else type(network).__name__
 
 
 def technique(network: Network, batch_size: int = 1, loss: str = "linear") -> str:
@@ -307,7 +336,7 @@ def technique(network: Network, batch_size: int = 1, loss: str = "linear") -> st
     >>> technique(vgsim.MLP(10, 8, norm="layer", highway=vgsim.Highway()), 5, "mse")
     'norm layer, highway -2, batch size 5, loss mse'
     """
-    usual = {"depth", "width", "activation", "init", "gain", "bias_std"}  # printed elsewhere
+    usual = {"depth", "width", "activation", "layers", "init", "gain", "bias_std"}  # elsewhere
     implicit = {field.name: field.implicit for field in network._fields.values()}
     words = [
         f"{name.replace('_', ' ')} {f'{value:g}' if isinstance(value, float) else value}"

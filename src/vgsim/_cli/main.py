@@ -6,6 +6,7 @@ import argparse
 import os
 import re
 import sys
+import textwrap
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -41,6 +42,20 @@ RUN = f"""\
 Estimate the probabilities that the gradient of a random network vanishes, explodes or is exactly
 zero (dead), for every activation at every depth. Without options: {", ".join(USUAL)} at depths
 {", ".join(map(str, DEPTHS))}, width 128, 10,000 networks each."""
+NET = """\
+kind = "Sequential"
+width = 64
+tokens = 16
+[[layers]]
+repeat = 24
+layers = [
+  {kind = "Skip", layers = [{kind = "Norm", norm = "layer"}, {kind = "Attention", heads = 4}]},
+  {kind = "Skip", layers = [{kind = "Norm", norm = "layer"}, {kind = "Linear"}, "gelu"]},
+]
+[[layers]]
+kind = "Linear"
+width = 10
+gain = [0.1, 1.0]  # two networks"""
 RUN_MORE = f"""\
 The default, --init textbook, is the initialiser that textbooks pair with the activation:
 he_normal for {_paired_with("he_normal")};
@@ -68,7 +83,9 @@ examples:
   vgsim run --activation relu --norm batch --batch-size 32 --samples 500
   vgsim run --activation relu --residual 2:style=pre,branch=1/sqrt(blocks)
   vgsim run --highway -2
-  vgsim run --rnn --activation tanh --depth 10 100 --gain 1.1 --clip-norm 1"""
+  vgsim run --rnn --activation tanh --depth 10 100 --gain 1.1 --clip-norm 1
+  vgsim run net.toml --samples 1000, where the file net.toml describes a composed network:
+{textwrap.indent(NET, " " * 6)}"""
 DEPTH = f"""\
 Measure how the probability of an event, by default a vanishing gradient, grows with depth, for
 every activation. Prints the probability at every depth with its interval and the theory; the

@@ -39,6 +39,13 @@ number = reader(Number("", bool))
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``vgsim run``."""
+    parser.add_argument(
+        "file",
+        type=path,
+        nargs="?",
+        metavar="net.toml",
+        help="a file that describes the networks, in place of the options for networks",
+    )
     add_network_options(parser, True, ACTIVATIONS, DEPTHS)
     sampling = _add_sampling_options(parser)
     _add_run_length(sampling)

@@ -20,7 +20,16 @@ from typing import Any
 import numpy as np
 
 from vgsim._checks import TABULATED, check_threshold, checked_int
-from vgsim._cli.fields import DEPTHS, networks_of, row, short_width, spec, technique, title
+from vgsim._cli.fields import (
+    DEPTHS,
+    networks_of,
+    row,
+    short_name,
+    short_width,
+    spec,
+    technique,
+    title,
+)
 from vgsim._engine.plan import relative_cost
 from vgsim._engine.progress import shown
 from vgsim._engine.run import run as run_network
@@ -117,13 +126,13 @@ def _files(
 
 def _file_name(options: argparse.Namespace, network: Network, settings: Settings) -> str:
     """Return the name of a file of samples; different samples have different names."""
-    activation = spec(network, "activation")
+    name = short_name(network)
     for mark in ":,=":
-        activation = activation.replace(mark, "-")
+        name = name.replace(mark, "-")
     identity = [network.canonical_json(), *map(str, settings.identity.values())]
     digest = hashlib.sha256("\n".join(identity).encode()).hexdigest()[:8]
     length = f"{network._length()}-{network.depth}"
-    return f"{activation}-{length}-{digest}-first-{options.first}.npz"
+    return f"{name}-{length}-{digest}-first-{options.first}.npz"
 
 
 def check_new(file: Path) -> None:
@@ -198,16 +207,22 @@ def _clipped(options: argparse.Namespace, samples: Samples) -> float:
 def _tables(options: argparse.Namespace, results: Iterator[Samples]) -> Iterator[str]:
     """Yield one table per activation, when all its depths are simulated."""
     began = time.monotonic()
-    for number, (_, group) in enumerate(groupby(results, key=lambda s: s.network.activation)):
+    for number, (_, group) in enumerate(groupby(results, key=lambda s: _heads(s.network))):
         runs = list(group)
         network = runs[0].network
-        names = spec(network, "activation"), spec(network, "init"), f"{runs[0].engine} engine"
+        names = *_heads(network), f"{runs[0].engine} engine"
         titles = [] if number else [*_heading(options, runs[0]), ""]
-        titles.append(", ".join(names))
+        titles += textwrap.wrap(", ".join(names), WIDE)
         table = report(_columns(options, runs), options.format, "\n".join(titles))
         yield ("\n" if number else "") + table
     if options.format == "text":
         yield f"\ntotal time {seconds_cell(time.monotonic() - began)}"
+
+
+def _heads(network: Network) -> tuple[str, ...]:
+    """Return what the networks of one table have in common: activation and init, or layers."""
+    names = ("activation", "init") if "activation" in network._fields else ("layers",)
+    return tuple(spec(network, name) for name in names)
 
 
 def _columns(options: argparse.Namespace, runs: Sequence[Samples]) -> list[Column]:

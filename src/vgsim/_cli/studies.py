@@ -14,7 +14,8 @@ from dataclasses import asdict
 from typing import Any, NoReturn
 
 from vgsim._cli.executors import executor_of
-from vgsim._cli.study_file import StudyFileError, read_study
+from vgsim._cli.study_file import read_study
+from vgsim._cli.toml_file import TomlError
 from vgsim._results.tables import jsonable, seconds_cell
 from vgsim._studies import collect as collecting
 from vgsim._studies import merge as merging
@@ -36,7 +37,7 @@ def collect(options: argparse.Namespace) -> None:
     with _termination_interrupts(), executor_of(options.executor) as executor:
         try:
             spec = read_study(options.study, needs_stop=options.max_seconds is None)
-        except StudyFileError as error:
+        except TomlError as error:
             _fail(options, f"{error}\n")
         arguments = dict(spec.arguments)
         if options.max_seconds is not None:

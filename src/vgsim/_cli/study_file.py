@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -13,27 +12,17 @@ from typing import Any
 from vgsim._checks import COUNTERS, INDICES, brief, checked_int, type_error, value_error
 from vgsim._cli.options import data
 from vgsim._cli.sweep_table import KeyPath, networks_of, placed, unknown_key, where
+from vgsim._cli.toml_file import TomlError, toml_text, toml_values
 from vgsim._engine.settings import Settings, checked_layers
 from vgsim._networks.description import Network
-from vgsim._results.files import regular
 from vgsim._studies.collect import SECONDS
 from vgsim._studies.precision import Precision
 from vgsim._studies.task import checked_thresholds
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-__all__ = ["StudyFileError", "StudySpec", "read_study", "study_from_toml"]
+__all__ = ["StudySpec", "read_study", "study_from_toml"]
 
 NO_STOP = "max_samples, max_seconds or [stop] must be given: nothing would stop the study"
-MOST_BYTES = 16 << 20  # of a study file
 RULE_KEYS = [field.name for field in fields(Precision)]
-
-
-class StudyFileError(ValueError):
-    """The errors of a study file: one line for each, with the path of the key."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +47,7 @@ def read_study(path: str | os.PathLike[str], needs_stop: bool = False) -> StudyS
 
     Raises
     ------
-    StudyFileError
+    TomlError
         With one line for every error: the file, the path of the key, and the problem.
     OSError
         If the file cannot be read.
@@ -70,18 +59,7 @@ def read_study(path: str | os.PathLike[str], needs_stop: bool = False) -> StudyS
     Traceback (most recent call last):
     FileNotFoundError: [Errno 2] No such file or directory: 'no such file.toml'
     """
-    try:
-        with regular(path) as file:
-            data = file.read(MOST_BYTES + 1)
-    except ValueError:
-        raise StudyFileError(f"{path} must be a regular file, not a pipe or a device") from None
-    if len(data) > MOST_BYTES:
-        raise StudyFileError(f"{path} must have at most {MOST_BYTES >> 20} MiB, and has more")
-    try:
-        text = data.decode("utf-8-sig").replace("\r\n", "\n")
-    except UnicodeDecodeError as error:
-        line = 1 + data.count(b"\n", 0, error.start)
-        raise StudyFileError(f"{path}: TOML must be UTF-8, line {line} is not") from None
+    text = toml_text(path)
     return study_from_toml(text, str(path), Path(path).parent, needs_stop)
 
 
@@ -102,7 +80,7 @@ def study_from_toml(
 
     Raises
     ------
-    StudyFileError
+    TomlError
         With one line for every error.
 
     Examples
@@ -119,21 +97,16 @@ def study_from_toml(
      {'max_samples': 1000})
     >>> study_from_toml('seed = -1\n[[sweep]]\nwidth = 8\ndepth = 0', "x.toml")
     Traceback (most recent call last):
-    vgsim._cli.study_file.StudyFileError: x.toml: seed must be an int >= 0, got -1
+    vgsim._cli.toml_file.TomlError: x.toml: seed must be an int >= 0, got -1
     x.toml: sweep[0].depth must be an int from 1 to 4294967295, got 0
     """
-    try:
-        values = tomllib.loads(text)
-    except ValueError as error:  # not TOMLDecodeError if a number has very many digits
-        raise StudyFileError(f"{name} is not TOML: {error}") from None
-    except RecursionError:
-        raise StudyFileError(f"{name} is not TOML: brackets are nested too deeply") from None
+    values = toml_values(text, name)
     reader = _Reader(values, folder)
     spec = reader.spec()
     if needs_stop and not values.keys() & {"max_samples", "max_seconds", "stop"}:
         reader.errors.append(NO_STOP)
     if reader.errors:
-        raise StudyFileError("\n".join(f"{name}: {line}" for line in reader.errors))
+        raise TomlError("\n".join(f"{name}: {line}" for line in reader.errors))
     return spec
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from vgsim._checks import Choice, Part, brief, meant, plain, type_error
 from vgsim._networks.description import Description, Field, Network
+from vgsim._networks.layer_lists import ListOfLayers
 from vgsim._networks.sweep import sweep
 
 __all__ = ["KeyPath", "Problem", "networks_of", "placed", "unknown_key", "where"]
@@ -81,7 +82,7 @@ def networks_of(values: Mapping[str, Any], path: KeyPath, problem: Problem) -> l
     [MLP(depth=10, width=8, init='glorot_normal'), MLP(depth=20, width=8, init='glorot_normal')]
     >>> networks_of({"depht": 10, "width": 8}, ("sweep", 0), print)
     sweep[0].depht is unknown, did you mean 'depth'?
-    sweep[0].depth must be given for a sweep of MLP
+    sweep[0].depth must be given for kind 'MLP'
     []
     """
     said: list[str] = []
@@ -103,7 +104,7 @@ def networks_of(values: Mapping[str, Any], path: KeyPath, problem: Problem) -> l
         del given[key]
     for key, field in kind._fields.items():
         if field.is_required and key not in values:
-            say(f"{where((*path, key))} must be given for a sweep of {name}")
+            say(f"{where((*path, key))} must be given for kind {name!r}")
     choices: dict[str, list[Any]] = {}
     for key, value in given.items():
         choices |= _choices(kind._fields[key], value, (*path, key), say)
@@ -129,6 +130,8 @@ def _choices(
 ) -> dict[str, list[Any]]:
     """Return the values of a field, by the names of the arguments of `sweep`; report errors."""
     domain = field.domain
+    if isinstance(domain, ListOfLayers):
+        return {field.name: list(_layers(domain, value, path, say))}
     if isinstance(value, Mapping) and isinstance(domain, Part):
         if not value:
             return {field.name: list(_checked(field, value, path, say))}
@@ -138,6 +141,53 @@ def _choices(
         say(f"{where(path)} is an empty list, so the sweep has no networks")
     checked = (_checked(field, item, path, say) for item in items)
     return {field.name: [one for few in checked for one in few]}
+
+
+def _layers(domain: ListOfLayers, value: Any, path: KeyPath, say: Problem) -> Iterator[Any]:
+    """Yield the lists of layers of a value, which is one list of layers or a list of lists.
+
+    A field of a layer may have a list of values; there is a list of layers for each combination.
+    """
+    several = isinstance(value, list) and value and all(isinstance(one, list) for one in value)
+    said = set()
+    for empty in _empty_lists(value, path):
+        say(f"{where(empty)} is an empty list, so the sweep has no networks")
+    for number, one in enumerate(value if several else [value]):
+        argument = f"{path[-1]}[{number}]" if several else str(path[-1])
+        for variant in _variants(one):
+            try:
+                yield domain.check(argument, domain.read(argument, variant))
+            except (TypeError, ValueError) as error:
+                if str(error) not in said:
+                    said.add(str(error))
+                    say(placed(path, error))
+
+
+def _variants(value: Any) -> Iterator[Any]:
+    """Yield the layers of a list for each combination of the lists of values of their fields."""
+    if isinstance(value, list):
+        yield from map(list, product(*(list(_variants(one)) for one in value)))
+    elif isinstance(value, Mapping):
+        choices = [
+            list(_variants(one)) if key == "layers" or not isinstance(one, list) else one
+            for key, one in value.items()
+        ]
+        for values in product(*choices):
+            yield dict(zip(value, values, strict=True))
+    else:
+        yield value
+
+
+def _empty_lists(value: Any, path: KeyPath) -> Iterator[KeyPath]:
+    """Yield the paths of empty lists of values of the fields of layers."""
+    if isinstance(value, list):
+        for i, one in enumerate(value):
+            yield from _empty_lists(one, (*path, i))
+    elif isinstance(value, Mapping):
+        for key, one in value.items():
+            if one == [] and key != "layers":
+                yield (*path, key)
+            yield from _empty_lists(one, (*path, key))
 
 
 def _checked(field: Field[Any, Any], raw: Any, path: KeyPath, say: Problem) -> Iterator[Any]:

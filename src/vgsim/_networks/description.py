@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from vgsim._checks import (
     Domain,
     brief,
+    either,
     meant,
     plain,
     require_memory,
@@ -68,6 +69,8 @@ class Field(Generic[Get, Set]):
         Whether the repr shows the field at its implicit value too.
     only_with : str, optional
         The name of another field. While that is None, labels leave this one out.
+    key : str, optional
+        The name of the field in JSON, by default its own.
     help, metavar, const, flag
         For the command line: `const` is the value of the option if it is given without one, `flag`
         its name if that is not the name of the field.
@@ -86,16 +89,18 @@ class Field(Generic[Get, Set]):
         metavar: str = "",
         const: str | None = None,
         flag: str = "",
+        key: str = "",
     ) -> None:
         self.domain, self.optional, self.shown, self.only_with = domain, optional, shown, only_with
         self.help, self.metavar, self.const, self.flag = help, metavar, const, flag
-        self.default = default
+        self.default, self.key = default, key
         checked = default is MISSING or default is None or implicit is not MISSING
         own = default if checked else domain.check("default", default)
         self.implicit = own if implicit is MISSING else implicit
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name, self.owner = name, owner.__name__
+        self.key = self.key or name
 
     @overload
     def __get__(self, described: None, owner: type) -> Field[Get, Set]: ...
@@ -186,7 +191,7 @@ class Description:
         {'kind': 'MLP', 'depth': 10, 'width': 8, 'gain': 2.0}
         """
         values = {
-            name: field.domain.to_json(value)
+            field.key: field.domain.to_json(value)
             for name, field in self._fields.items()
             if (value := getattr(self, name)) != field.implicit
         }
@@ -216,8 +221,8 @@ class Description:
         kind = given.pop("kind", None)
         if plain(kind) != own:
             raise value_error("kind", f"must be {own!r}, got {brief(kind)}")
-        known = cls._fields
-        required = [name for name, field in known.items() if field.is_required]
+        known = {field.key: field for field in cls._fields.values()}
+        required = [key for key, field in known.items() if field.is_required]
         unknown = sorted(map(str, set(given) - set(known)))
         missing = sorted(set(required) - set(given))
         if unknown or missing:
@@ -227,8 +232,8 @@ class Description:
                 f"{unknown}, missing: {missing}",
                 f" of kind {own!r}",
             )
-        arguments = {name: known[name].domain.from_json(value) for name, value in given.items()}
-        left_out = {n: f.implicit for n, f in known.items() if f.implicit is not MISSING}
+        arguments = {known[k].name: known[k].domain.from_json(value) for k, value in given.items()}
+        left_out = {f.name: f.implicit for f in known.values() if f.implicit is not MISSING}
         return cls(**{**left_out, **arguments})
 
     def canonical_json(self) -> str:
@@ -284,7 +289,7 @@ class Network(Description):
     """
 
     place: ClassVar[str] = "layer"  # the name of a place
-    flag: ClassVar[str] = ""  # the option of the command line that chooses this kind
+    flag: ClassVar[str | None] = ""  # the option of the command line for this kind; None: none
     flag_help: ClassVar[str] = ""
     shares_weights: ClassVar[bool] = False  # one set of weights for all places
 
@@ -394,6 +399,11 @@ class Network(Description):
         return bool(self.norm == "batch")
 
     @property
+    def mixes_tokens(self) -> bool:
+        """Whether the columns of a sequence act on each other."""
+        return False
+
+    @property
     def matrix_free_obstacle(self) -> str | None:
         """Why the matrix-free engine cannot simulate the network; None if it can."""
         if self.shares_weights:
@@ -427,12 +437,12 @@ def checked_network(network: object, argument: str = "network") -> Network:
     >>> from vgsim._networks.description import checked_network
     >>> checked_network(1000)
     Traceback (most recent call last):
-    TypeError: network must be a vgsim.MLP or a vgsim.RNN, got 1000
+    TypeError: network must be a vgsim.MLP, vgsim.RNN or vgsim.Sequential, got 1000
     """
     if isinstance(network, Network):
         return network
-    kinds = " or ".join(f"a vgsim.{name}" for name in Description.networks)
-    raise type_error(argument, f"must be {kinds}, got {brief(network)}")
+    kinds = either(f"vgsim.{name}" for name in Description.networks)
+    raise type_error(argument, f"must be a {kinds}, got {brief(network)}")
 
 
 def network_from_json(text: str) -> Network:
@@ -442,7 +452,7 @@ def network_from_json(text: str) -> Network:
         raise value_error("network", f"must be a JSON object, got {brief(text)}")
     kind = values.get("kind")
     if not isinstance(kind, str) or kind not in Description.networks:
-        known = " or ".join(map(repr, Description.networks))
+        known = either(map(repr, Description.networks))
         raise value_error("kind", f"must be {known}, got {brief(kind)}", " of network")
     found: Network = Description.networks[kind].from_dict(values)
     return found

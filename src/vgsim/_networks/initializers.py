@@ -14,6 +14,7 @@ __all__ = [
     "GAIN",
     "INITIALIZERS",
     "STD",
+    "UNITS",
     "Initializer",
     "check_bias",
     "check_matrix",
@@ -22,7 +23,7 @@ __all__ = [
 ]
 
 MIN_STD, MAX_STD = 1e-200, 1e200
-_FAN = Integer(1, COUNTERS - 1)
+UNITS = Integer(1, COUNTERS - 1)
 GAIN = Number("a finite number > 0", lambda x: x > 0)
 STD = Number(f"0, or from {MIN_STD} to {MAX_STD}", lambda x: x == 0 or MIN_STD <= x <= MAX_STD)
 
@@ -187,13 +188,13 @@ class Initializer(Named):
         For an orthogonal matrix it is 1/√max(fan_in, fan_out), and for the identity the root mean
         square of all entries.
         """
-        fans = _FAN.check("fan_in", fan_in), _FAN.check("fan_out", fan_out)
+        fans = UNITS.check("fan_in", fan_in), UNITS.check("fan_out", fan_out)
         return INITIALIZERS[self.name].weight_std(*fans, *self._values)
 
     def bias_limit(self, fan_in: int) -> float | None:
         """Return the limit of the uniform biases; None if the initialiser has no law of biases."""
         limit = INITIALIZERS[self.name].bias_limit
-        return None if limit is None else limit(_FAN.check("fan_in", fan_in))
+        return None if limit is None else limit(UNITS.check("fan_in", fan_in))
 
 
 def padded(n: int) -> int:
@@ -223,14 +224,19 @@ def check_matrix(init: Initializer, fan_in: int, fan_out: int) -> None:
 
 
 def check_weight_std(
-    init: Initializer, fan_in: int, fan_out: int, gain: float, last_gain: float = 1.0
+    init: Initializer,
+    fan_in: int,
+    fan_out: int,
+    gain: float,
+    last_gain: float = 1.0,
+    argument: str = "gain",
 ) -> None:
     """Refuse weights whose standard deviation is outside the range of the arithmetic."""
     for factor, times in ((1.0, ""), (last_gain, f" times last_gain {last_gain!r}")):
         std = gain * init.weight_std(fan_in, fan_out) * factor
         if not MIN_STD <= std <= MAX_STD:
             raise value_error(
-                "gain",
+                argument,
                 f"must give weights of a standard deviation from {MIN_STD} to {MAX_STD}, got {std} "
                 f"from gain {gain!r}{times} with init {init.name!r}",
             )

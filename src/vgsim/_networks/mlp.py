@@ -12,10 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vgsim._checks import (
-    COUNTERS,
     Choice,
     Domain,
-    Integer,
     NamedDomain,
     Number,
     checked_int,
@@ -28,27 +26,21 @@ from vgsim._networks.description import Field, Network, described
 from vgsim._networks.initializers import (
     GAIN,
     STD,
+    UNITS,
     Initializer,
     check_bias,
     check_matrix,
     check_weight_std,
 )
+from vgsim._networks.layers import Layer
+from vgsim._networks.mlp_layers import mlp_layers
 from vgsim._networks.mlp_operations import mlp_program
 from vgsim._networks.operations import Program
-from vgsim._networks.techniques import (
-    Clip,
-    ClipNorm,
-    ClipValue,
-    Described,
-    Highway,
-    Residual,
-    Variant,
-)
+from vgsim._networks.techniques import CLIP, Clip, Described, Highway, Residual
 
 __all__ = ["MLP", "TEXTBOOK"]
 
 TEXTBOOK = "textbook"
-UNITS = Integer(1, COUNTERS - 1)
 NORM_EPS = 1e-5
 
 
@@ -203,7 +195,7 @@ class MLP(Network):
         help=f"gates, with this bias ({Highway().gate_bias:g} if none is given)",
     )
     clip: Field[Clip | None, Clip | None] = Field(
-        Variant(norm=ClipNorm, value=ClipValue),
+        CLIP,
         default=None,
         optional=True,
         help="clip the gradient with respect to each layer's output to a norm of at most X; "
@@ -295,6 +287,26 @@ class MLP(Network):
     def program(self) -> Program:
         """The operations of all layers."""
         return mlp_program(self)
+
+    @property
+    def layers(self) -> list[Layer | tuple[Layer, ...]]:
+        """The same network as a list of layers for `Sequential`, to be edited and extended.
+
+        A layer is a group of `Linear`, `Norm` and activation. A residual block is one `Skip`, in
+        the style "post" a group of `Skip` and activation, and a highway layer is one `Gate`.
+        ``Sequential(net.widths[0], net.layers, clip=net.clip)`` has the same law, with a place for
+        each layer or residual block; its weight gradients include those of the gates.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> net = vgsim.MLP(20, 64, activation="relu")
+        >>> net.layers[0]
+        (Linear(init='he_normal'), Activation('relu'))
+        >>> vgsim.Sequential(64, [*net.layers, vgsim.Linear(10)]).depth
+        21
+        """
+        return mlp_layers(self)
 
     @cached_property
     def weight_stds(self) -> NDArray[np.float64]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
+from vgsim._networks.description import Network
 from vgsim._networks.operations import (
     Activate,
     Bias,
@@ -21,16 +20,12 @@ from vgsim._networks.operations import (
     Weights,
 )
 
-if TYPE_CHECKING:
-    from vgsim._networks.mlp import MLP
-    from vgsim._networks.rnn import RNN
-
 __all__ = ["mlp_program", "rnn_program"]
 
 X, SKIP, GATE = 0, 1, 2  # registers
 
 
-def mlp_program(net: MLP) -> Program:
+def mlp_program(net: Network) -> Program:
     """Return the operations of an MLP: one body for each kind of layer and pair of widths.
 
     Examples
@@ -61,7 +56,7 @@ def mlp_program(net: MLP) -> Program:
     )
 
 
-def _layer(net: MLP, n: int, m: int, begins: bool, ends: bool) -> Body:
+def _layer(net: Network, n: int, m: int, begins: bool, ends: bool) -> Body:
     """Return the operations of a layer from m to n units, first or last in its residual block."""
     residual = net.residual
     style = residual.style if residual else None
@@ -92,7 +87,7 @@ def _layer(net: MLP, n: int, m: int, begins: bool, ends: bool) -> Body:
     return (*copies, *affine, *units, *sums)
 
 
-def rnn_program(net: RNN) -> Program:
+def rnn_program(net: Network) -> Program:
     """Return the operations of an RNN: one body for all steps, with shared matrices.
 
     Examples
@@ -107,8 +102,9 @@ def rnn_program(net: RNN) -> Program:
     body: list[Operation] = [
         Weights(X, X, (n, n), net.init.distribution, std, "weight", shared=True)
     ]
-    if net.bias_std > 0 or net.bias_limit > 0:
-        body.append(Bias(X, n, net.bias_std, net.bias_limit, "bias", shared=True))
+    limit = net.init.bias_limit(n) or 0.0
+    if net.bias_std > 0 or limit > 0:
+        body.append(Bias(X, n, net.bias_std, limit, "bias", shared=True))
     if net.input_std > 0:
         body.append(Drive(X, n, net.input_std / n**0.5))
     return Program(

@@ -14,12 +14,13 @@ from vgsim._networks.activations import Activation
 from vgsim._networks.description import Field, Network, described
 from vgsim._networks.initializers import (
     STD,
+    UNITS,
     Initializer,
     check_bias,
     check_matrix,
     check_weight_std,
 )
-from vgsim._networks.mlp import MLP, TEXTBOOK, UNITS
+from vgsim._networks.mlp import MLP, TEXTBOOK
 from vgsim._networks.mlp_operations import rnn_program
 from vgsim._networks.operations import Program
 from vgsim._networks.techniques import Clip

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from itertools import product
 from typing import Any
 
-import numpy as np
-
-from vgsim._checks import Part, brief, checked_items, type_error, value_error
+from vgsim._checks import Domain, Part, brief, either, type_error, value_error
 from vgsim._networks.description import Description, Network
+from vgsim._networks.named import Named
 
 __all__ = ["assembled", "sweep"]
 
@@ -19,12 +18,17 @@ def sweep(kind: type[Network], **fields: Any) -> list[Network]:
 
     Parameters
     ----------
-    kind : vgsim.MLP or vgsim.RNN
+    kind : vgsim.MLP, vgsim.RNN or vgsim.Sequential
     **fields
         The fields of `kind`. A list, a range or an array holds values to combine; anything else,
         including a tuple of widths, is one value. Fields of a part have two underscores:
         ``residual__every=[1, 2]``, ``highway__gate_bias=[-1, -2]``, ``clip__max_norm=[1, 10]``, or
         ``activation="leaky_relu", activation__slope=[0.01, 0.1]``.
+
+        The `layers` of a `Sequential` are one list of layers or, as a list of lists, several; in a
+        single list of groups only, write the groups as tuples. ``layers__2__gain=[0.5, 1]`` gives
+        values to a field of the layer with index 2, ``layers__2__layers__0__gain`` to one inside
+        it, and ``layers__1=["relu", "tanh"]`` exchanges a layer.
 
     Returns
     -------
@@ -45,11 +49,14 @@ def sweep(kind: type[Network], **fields: Any) -> list[Network]:
     [('tanh', 10), ('tanh', 30), ('relu', 10), ('relu', 30)]
     >>> len(vgsim.sweep(vgsim.MLP, depth=8, width=16, residual__every=[1, 2, 4]))
     3
+    >>> layers = [vgsim.Linear(), "tanh"] * 10
+    >>> len(vgsim.sweep(vgsim.Sequential, width=16, layers=layers, layers__0__gain=[0.5, 1, 2]))
+    3
     """
     if not (isinstance(kind, type) and kind in Description.networks.values()):
-        names = " or ".join(f"vgsim.{name}" for name in Description.networks)
+        names = either(f"vgsim.{name}" for name in Description.networks)
         raise type_error("kind", f"must be {names}, got {brief(kind)}")
-    choices = {name: _choices(name, value) for name, value in fields.items()}
+    choices = {name: _choices(kind, name, value) for name, value in fields.items()}
     found = []
     for values in product(*choices.values()):
         chosen = dict(zip(choices, values, strict=True))
@@ -63,18 +70,22 @@ def sweep(kind: type[Network], **fields: Any) -> list[Network]:
     return found
 
 
-def _choices(name: str, value: Any) -> list[Any]:
-    if isinstance(value, np.ndarray) and value.ndim:
-        value = checked_items(name, value, "must be a value or a list of values")
-    if not isinstance(value, (list, range)):
+def _choices(kind: type[Network], name: str, value: Any) -> list[Any]:
+    field = kind._fields.get(name)
+    found = (Domain() if field is None else field.domain).alternatives(name, value)
+    if found is None:
         return [value]
-    if not value:
+    if not found:
         raise value_error(name, "is an empty list: it must have one or more values")
-    return list(value)
+    return found
 
 
-def assembled(kind: type[Network], chosen: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of a network, with parts built from their ``part__field`` values.
+def assembled(
+    kind: type[Description], chosen: Mapping[str, Any], base: Description | None = None
+) -> dict[str, Any]:
+    """Return the arguments of a network or layer, parts built from their ``part__field`` values.
+
+    Where only fields of a part are given, its other fields are those of `base`.
 
     Examples
     --------
@@ -99,7 +110,11 @@ def assembled(kind: type[Network], chosen: Mapping[str, Any]) -> dict[str, Any]:
                 f"must be a field of one of the parts {', '.join(domains)}",
             )
         whole = arguments.get(part)
-        if part in arguments and not isinstance(whole, str):
+        if part not in arguments and base is not None:
+            own = getattr(base, part)
+            named = isinstance(own, Named)
+            whole, fields = (own.name, {**own.parameters, **fields}) if named else (own, fields)
+        if part in arguments and not isinstance(whole, domains[part].wholes):
             raise type_error(
                 part, f"must be given as one value or by its fields {list(fields)}, not both"
             )

@@ -22,15 +22,28 @@ from vgsim._checks import (
 )
 from vgsim._networks.description import Description, Field, described
 
-__all__ = ["Clip", "ClipNorm", "ClipValue", "Described", "Highway", "Residual", "Variant"]
+__all__ = [
+    "BRANCH",
+    "CLIP",
+    "GATE_BIAS",
+    "SKIP",
+    "Clip",
+    "ClipNorm",
+    "ClipValue",
+    "Described",
+    "Highway",
+    "Residual",
+    "Variant",
+]
 
 PER_BLOCK = "1/sqrt(blocks)"
 _DEPTH = Integer(1, COUNTERS - 1)
 _POSITIVE = Number("from 1e-100 to 1e+100", lambda x: 1e-100 <= x <= 1e100)
-_SKIP = Number(
+SKIP = Number(
     "0, or of a size from 1e-100 to 1e+100", lambda x: x == 0 or 1e-100 <= abs(x) <= 1e100
 )
-_GATE_BIAS = Number("a number from -1e6 to 1e6", lambda x: abs(x) <= 1e6)
+GATE_BIAS = Number("a number from -1e6 to 1e6", lambda x: abs(x) <= 1e6)
+BRANCH = Number("of a size from 1e-100 to 1e+100", lambda x: 1e-100 <= abs(x) <= 1e100)
 
 
 class _Branch(Domain):
@@ -38,7 +51,7 @@ class _Branch(Domain):
 
     number = Number(
         f"a number of a size from 1e-100 to 1e+100, or {PER_BLOCK!r}",
-        lambda x: 1e-100 <= abs(x) <= 1e100,
+        BRANCH.accepts,
     )
 
     def check(self, argument: str, value: Any, of: str = "") -> float | str:
@@ -98,7 +111,7 @@ class Residual(Description):
 
     every: Field[int, int] = Field(_DEPTH, default=1)
     _: KW_ONLY
-    skip: Field[float, float] = Field(_SKIP, default=1.0)
+    skip: Field[float, float] = Field(SKIP, default=1.0)
     branch: Field[float | str, float | str] = Field(_Branch(), default=1.0)
     style: Field[str, str] = Field(
         Choice(("activated", "linear", "post", "pre")), default="activated"
@@ -148,7 +161,7 @@ class Highway(Description):
     MLP(depth=50, width=32, init='glorot_normal', highway=Highway(gate_bias=-3.0))
     """
 
-    gate_bias: Field[float, float] = Field(_GATE_BIAS, default=-2.0)
+    gate_bias: Field[float, float] = Field(GATE_BIAS, default=-2.0)
 
 
 @described
@@ -320,3 +333,6 @@ class Variant(Described):
         if len(parts) != 1 or next(iter(parts)) not in names:
             raise type_error(argument, f"needs one of {' and '.join(names)}, got {list(parts)}")
         return names[next(iter(parts))](**parts)
+
+
+CLIP = Variant(norm=ClipNorm, value=ClipValue)

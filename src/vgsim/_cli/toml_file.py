@@ -1,0 +1,75 @@
+"""Files in TOML: their text, their values, and their errors."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+from vgsim._results.files import regular
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+__all__ = ["TomlError", "toml_text", "toml_values"]
+
+MOST_BYTES = 16 << 20  # of a file
+
+
+class TomlError(ValueError):
+    """The errors of a file: one line for each, with the path of the key."""
+
+
+def toml_text(path: str | os.PathLike[str]) -> str:
+    """Return the text of a file in UTF-8.
+
+    Raises
+    ------
+    TomlError
+        If it is no regular file, too long, or not in UTF-8.
+    OSError
+        If it cannot be read.
+
+    Examples
+    --------
+    >>> from vgsim._cli.toml_file import toml_text
+    >>> toml_text("no such file.toml")
+    Traceback (most recent call last):
+    FileNotFoundError: [Errno 2] No such file or directory: 'no such file.toml'
+    """
+    try:
+        with regular(path) as file:
+            data = file.read(MOST_BYTES + 1)
+    except ValueError:
+        raise TomlError(f"{path} must be a regular file, not a pipe or a device") from None
+    if len(data) > MOST_BYTES:
+        raise TomlError(f"{path} must have at most {MOST_BYTES >> 20} MiB, and has more")
+    try:
+        return data.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        line = 1 + data.count(b"\n", 0, error.start)
+        raise TomlError(f"{path}: TOML must be UTF-8, line {line} is not") from None
+
+
+def toml_values(text: str, name: str) -> dict[str, Any]:
+    """Return the values in a text; `name` is that of the file, for messages.
+
+    Raises
+    ------
+    TomlError
+        If the text is not TOML.
+
+    Examples
+    --------
+    >>> from vgsim._cli.toml_file import toml_values
+    >>> toml_values("width = 8", "net.toml")
+    {'width': 8}
+    """
+    try:
+        return tomllib.loads(text)
+    except ValueError as error:  # not TOMLDecodeError if a number has very many digits
+        raise TomlError(f"{name} is not TOML: {error}") from None
+    except RecursionError:
+        raise TomlError(f"{name} is not TOML: brackets are nested too deeply") from None
