@@ -202,3 +202,36 @@ def test_parameters_by_name_are_those_of_the_lists(net):
     )
     for quantity in (*QUANTITIES, "saturation", "clipped", "gradient_correlation"):
         np.testing.assert_array_equal(getattr(by_name, quantity), getattr(separate, quantity))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"activation": "relu", "bias_std": 0.2},
+        {"init": "torch_default", "norm": "layer"},
+        {"norm": "batch", "bias_std": 0.3},
+        {"highway": vgsim.Highway(-1.0), "norm": "rms", "clip": vgsim.ClipValue(0.1)},
+        {"residual": vgsim.Residual(2, skip=0.9, branch=0.7), "bias_std": 0.1},
+        {"residual": vgsim.Residual(2, style="linear"), "norm": "rms"},
+        {"residual": vgsim.Residual(3, style="post"), "norm": "layer"},
+        {"residual": vgsim.Residual(2, style="pre"), "norm": "batch", "bias_std": 0.1},
+    ],
+    ids=repr,
+)
+def test_the_layers_of_an_mlp_are_the_same_network(fields):
+    """The arrays of an MLP, in order, in the Sequential of its layers."""
+    mlp = vgsim.MLP(6, 5, **fields)
+    net = vgsim.Sequential(5, mlp.layers, clip=mlp.clip)
+    one = vgsim.replay(mlp, 3, batch_size=4)
+    names = vgsim.replay(net, batch_size=4, engine="dense").parameters
+    parameters = dict(zip(names, one.parameters.values(), strict=True))
+    expected = vgsim.evaluate(mlp, one.parameters, one.inputs, one.output_gradient)
+    result = vgsim.evaluate(net, parameters, one.inputs, one.output_gradient)
+    every = mlp.depth // net.depth
+    for quantity in ("gradient", "activation", "activation_correlation", "clipped"):
+        actual, whole = getattr(result, quantity), getattr(expected, quantity)
+        np.testing.assert_allclose(actual, whole[::every], rtol=1e-12, atol=1e-13)
+    if not mlp.highway:
+        squares = 10 ** (2 * expected.weight_gradient.reshape(-1, every))
+        total = 0.5 * np.log10(squares.sum(axis=1))
+        np.testing.assert_allclose(result.weight_gradient, total, rtol=1e-12)

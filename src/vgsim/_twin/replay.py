@@ -104,10 +104,10 @@ class Replay:
         torch.nn.Module
             A module from inputs (B, n_0) to outputs (B, n_D), with columns of the batch as rows.
             The ``state_dict`` of a Sequential has the names and shapes of `parameters`; masks are
-            buffers. A plain MLP is a ``Sequential`` of ``Linear`` layers, without bias if the network has none, each
-            followed by the activation. After a forward pass the attribute ``states`` is the list
-            X_0 … X_D. ``torch.autograd.grad`` with respect to ``states`` gives the gradients G_l,
-            clipped if the network has `clip`.
+            buffers. A plain MLP is a ``Sequential`` of ``Linear`` layers, without bias if the
+            network has none, each followed by the activation. After a forward pass the attribute
+            ``states`` is the list X_0 … X_D. ``torch.autograd.grad`` with respect to ``states``
+            gives the gradients G_l, clipped if the network has `clip`.
 
         Raises
         ------
@@ -159,7 +159,7 @@ def replay(
 
     Parameters
     ----------
-    network : MLP or RNN
+    network : Sequential, MLP or RNN
     seed : int, default 0
         As given to :func:`simulate`; it is part of the provenance of the samples.
     index : int, default 0

@@ -12,8 +12,8 @@ from vgsim._networks import blocks, elements
 from vgsim._networks.activations import ACTIVATIONS, Activation
 from vgsim._networks.description import Network
 from vgsim._networks.layers import Layers
+from vgsim._networks.sequential import Sequential
 from vgsim._networks.techniques import Clip
-from vgsim._twin.parameters import takes_separate_arrays
 from vgsim._twin.scaled import Array
 
 __all__ = ["module"]
@@ -50,15 +50,17 @@ def module(
     Returns
     -------
     torch.nn.Module
-        A module from inputs (B, n_0) to outputs (B, n_D), one row per column of the batch. Its attribute ``states`` is the list
-        X_0 … X_D of the last forward pass, and ``torch.autograd.grad`` with respect to it gives
-        G_0 … G_D (G_0 if the input requires a gradient). Hooks on these tensors clip the gradients
-        in the backward pass.
+        A module from inputs (B, n_0) to outputs (B, n_D), one row per column of the batch. Its
+        attribute ``states`` is the list X_0 … X_D of the last forward pass, and
+        ``torch.autograd.grad`` with respect to it gives G_0 … G_D (G_0 if the input requires a
+        gradient). Hooks on these tensors clip the gradients in the backward pass.
     """
     b = [None] * len(weights) if biases is None else biases
     built: nn.Module
-    if not takes_separate_arrays(network):
-        built = nn.Sequential(*_composed(network.layers, parameters or {}, "", network.tokens, network.width_at(0)))
+    if isinstance(network, Sequential):
+        built = nn.Sequential(
+            *_composed(network.layers, parameters or {}, "", network.tokens, network.width)
+        )
         ends = list(built)
     elif network.shares_weights:
         built = Recurrent(network, weights[0], b[0], input_weights, drive)
@@ -159,7 +161,8 @@ class Attention(nn.Module):  # type: ignore[misc]
         rows, n = x.shape
         shape = rows // self.tokens, self.tokens, self.heads, n // self.heads
         q, k, v = (
-            self.linear(name, x).reshape(shape).transpose(1, 2) for name in ("query", "key", "value")
+            self.linear(name, x).reshape(shape).transpose(1, 2)
+            for name in ("query", "key", "value")
         )
         scores = q @ k.transpose(2, 3) / math.sqrt(shape[-1])  # query, key
         if self.causal:
