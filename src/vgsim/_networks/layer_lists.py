@@ -237,7 +237,8 @@ def _activation(path: str, given: dict[str, Any]) -> Activation:
 def _element(path: str, kind: Any, given: dict[str, Any]) -> Element:
     name = plain(kind)
     if not isinstance(name, str) or name not in Element.kinds:
-        near = meant(name, _kinds()) if isinstance(name, str) else ""
+        by_word = {kind.lower(): kind for kind in _kinds()}
+        near = by_word.get(meant(name, by_word), "") if isinstance(name, str) else ""
         hint = f"; did you mean {near!r}?" if near else ""
         known = listed(_kinds())
         raise value_error(f"{path}.kind", f"must be one of {known}, got {brief(kind)}{hint}")

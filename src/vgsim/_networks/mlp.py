@@ -36,7 +36,15 @@ from vgsim._networks.layers import Layer
 from vgsim._networks.mlp_layers import mlp_layers
 from vgsim._networks.mlp_operations import mlp_program
 from vgsim._networks.operations import Program
-from vgsim._networks.techniques import CLIP, Clip, Described, Highway, Residual
+from vgsim._networks.techniques import (
+    Clip,
+    ClipNorm,
+    ClipValue,
+    Described,
+    Highway,
+    Residual,
+    Variant,
+)
 
 __all__ = ["MLP", "TEXTBOOK"]
 
@@ -195,7 +203,7 @@ class MLP(Network):
         help=f"gates, with this bias ({Highway().gate_bias:g} if none is given)",
     )
     clip: Field[Clip | None, Clip | None] = Field(
-        CLIP,
+        Variant(norm=ClipNorm, value=ClipValue),
         default=None,
         optional=True,
         help="clip the gradient with respect to each layer's output to a norm of at most X; "

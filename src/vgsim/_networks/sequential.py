@@ -15,8 +15,9 @@ from vgsim._networks.description import Field, Network, described
 from vgsim._networks.initializers import UNITS, Initializer
 from vgsim._networks.layer_lists import LAYERS
 from vgsim._networks.layers import Element, Layers, check_layer, operations_of
+from vgsim._networks.mlp import MLP
 from vgsim._networks.operations import Bias, Body, Normalise, Operation, Program
-from vgsim._networks.techniques import CLIP, Clip
+from vgsim._networks.techniques import Clip
 
 __all__ = ["Sequential"]
 
@@ -76,7 +77,7 @@ class Sequential(Network):
     layers: Field[Layers, Any] = Field(LAYERS)
     _: KW_ONLY
     tokens: Field[int, int] = Field(Integer(1, COUNTERS - 1), default=1)
-    clip: Field[Clip | None, Clip | None] = Field(CLIP, default=None, optional=True)
+    clip: Field[Clip | None, Clip | None] = MLP._fields["clip"].again()
 
     def __post_init__(self) -> None:
         for at, layer, width in self._cases[0]:
@@ -104,18 +105,25 @@ class Sequential(Network):
     def program(self) -> Program:
         """The operations of all places."""
         cases, order = self._cases
+        numbers: dict[Body, int] = {}
+        own = [
+            numbers.setdefault(_body(operations_of(layer, n, 1, "")), len(numbers))
+            for _, layer, n in cases
+        ]
         return Program(
-            bodies=tuple(_body(operations_of(layer, n, 1, "")) for _, layer, n in cases),
-            order=order,
+            bodies=tuple(numbers),
+            order=np.array(own, dtype=np.int64)[order],
             widths=self.width_array,
             resting=np.ones(self.depth + 1, dtype=bool),
             tokens=self.tokens,
         )
 
-    @property
+    @cached_property
     def width_array(self) -> NDArray[np.int64]:
         """The depth + 1 widths as an array."""
-        return self.layers.widths(self.width)
+        widths = self.layers.widths(self.width)
+        widths.flags.writeable = False
+        return widths
 
     @property
     def widths(self) -> tuple[int, ...]:

@@ -24,7 +24,6 @@ from vgsim._networks.description import Description, Field, described
 
 __all__ = [
     "BRANCH",
-    "CLIP",
     "GATE_BIAS",
     "SKIP",
     "Clip",
@@ -333,6 +332,3 @@ class Variant(Described):
         if len(parts) != 1 or next(iter(parts)) not in names:
             raise type_error(argument, f"needs one of {' and '.join(names)}, got {list(parts)}")
         return names[next(iter(parts))](**parts)
-
-
-CLIP = Variant(norm=ClipNorm, value=ClipValue)
