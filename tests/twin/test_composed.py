@@ -215,14 +215,18 @@ def test_parameters_by_name_are_those_of_the_lists(net):
         {"residual": vgsim.Residual(2, style="linear"), "norm": "rms"},
         {"residual": vgsim.Residual(3, style="post"), "norm": "layer"},
         {"residual": vgsim.Residual(2, style="pre"), "norm": "batch", "bias_std": 0.1},
+        {"width": [5, 3, 2, 4, 2, 6, 2], "norm": "layer", "activation": "relu"},
+        {"width": [5, 2, 5, 2, 3, 2, 4], "norm": "layer", "activation": "tanh"},
+        {"width": [5, 1, 3, 1, 1, 2, 2], "norm": "rms", "activation": "leaky_relu"},
+        {"width": 3, "norm": "batch", "activation": "relu"},
     ],
     ids=repr,
 )
 def test_the_layers_of_an_mlp_are_the_same_network(fields):
     """The arrays of an MLP, in order, in the Sequential of its layers."""
-    mlp = vgsim.MLP(6, 5, **fields)
-    net = vgsim.Sequential(5, mlp.layers, clip=mlp.clip)
-    one = vgsim.replay(mlp, 3, batch_size=4)
+    mlp = vgsim.MLP(6, **({"width": 5} | fields))
+    net = vgsim.Sequential(mlp.widths[0], mlp.layers, clip=mlp.clip)
+    one = vgsim.replay(mlp, 3, 1, batch_size=4)
     names = vgsim.replay(net, batch_size=4, engine="dense").parameters
     parameters = dict(zip(names, one.parameters.values(), strict=True))
     expected = vgsim.evaluate(mlp, one.parameters, one.inputs, one.output_gradient)
