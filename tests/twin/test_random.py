@@ -58,16 +58,14 @@ def test_streams_are_those_of_the_law():
         ("forward", 1),
         ("backward", 2),
         ("bias", 3),
-        ("gate_forward", 4),
-        ("gate_backward", 5),
         ("cotangent", 6),
         ("targets", 7),
         ("replay_rest", 8),
         ("norm", 9),
         ("input_weights", 10),
         ("drive", 11),
-        ("gate_replay_rest", 12),
         ("tangent", 13),
+        ("mask", 14),
     ]
     np.testing.assert_array_equal(words(KEY, "norm", 1, 2, 8), words(KEY, 9, 1, 2, 8))
 
@@ -122,7 +120,7 @@ def test_seed_errors(seed, error):
     ("arguments", "parts"),
     [
         ({"stream": "sideways"}, ["stream", "'sideways'", "'forward': 1"]),
-        ({"stream": 14}, ["stream", "14", "'norm': 9"]),
+        ({"stream": 15}, ["stream", "15", "'norm': 9"]),
         ({"layer": -1}, ["layer", "-1", str(2**32 - 1)]),
         ({"layer": 2**32}, ["layer", str(2**32)]),
         ({"index": 2**56}, ["index", str(2**56), str(2**56 - 1)]),

@@ -4,56 +4,59 @@ If layer l + 1 normalises W x without a bias, its output hardly depends on the n
 
     G_l · X_l = Δ_{l+1} · H_{l+1} = (D_{l+1} · Ĥ_{l+1}) ε/(v + ε)
 
-for each example, with D = ∂L/∂Ĥ. The terms of the sum G_l · X_l are much larger and cancel. If φ
-is of degree one, D_l · Ĥ_l = G_l · X_l, so G_l · X_l is computed from the output down as a product.
+for each example, with D = ∂L/∂Ĥ. The terms of the sum G_l · X_l are much larger and cancel. An
+activation of degree one has D · H = G · φ(H), and a matrix (Wᵀ Δ) · X = Δ · (W X). So the product
+that a normalisation determines is handed down beside the gradient, until an operation loses it.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import numpy as np
 
 from vgsim._networks.activations import Activation
-from vgsim._twin.clipping import rescaling
 from vgsim._twin.scaled import Scaled, activated, chosen, scaled
 
-__all__ = ["Along"]
+__all__ = ["Along", "Gradients", "dot"]
 
 ALL_BUT_SHUT = 2.0**-12  # relative to the steepest slope
 
 
+@dataclass(frozen=True)
 class Along:
-    """G_l · X_l of the examples of one layer, in the attribute `product`."""
+    """G · X of the columns of a register.
+
+    Attributes
+    ----------
+    product : Scaled, (1, B)
+    widens : bool
+        Whether the register was next multiplied by a matrix with more rows than columns.
+    """
 
     product: Scaled
+    widens: bool = False
 
-    def follow(self, above: Along | None, d: Scaled, h: Scaled, share: Scaled) -> None:
-        """Set G · X = (D · Ĥ) share with share = ε/(v + ε); D · Ĥ is that of `above`, or d · h."""
-        self.product = (above.product if above else _dot(d, h)) * share
-
-    def add(self, g: Scaled, x: Scaled) -> None:
-        """Add g · x, where g is another term of G_l."""
-        self.product = self.product + _dot(g, x)
-
-    def clip(self, before: Scaled, after: Scaled) -> None:
-        """Scale G · X as clipping has scaled the norm of G_l."""
-        self.product = rescaling(before, after) * self.product
+    def rescaled(self, factor: Scaled) -> Along:
+        """Return the product of a gradient that was multiplied by a number."""
+        return Along(factor * self.product, self.widens)
 
     def of_lone_units(self, d: Scaled, phi: Activation, h: Scaled) -> Scaled:
-        """D, with D_i from D · Ĥ in the examples in which only unit i is open."""
+        """D, with D_i from D · H in the examples in which only unit i is open."""
         slope = np.abs(phi.derivative(h.clipped))
         is_open = slope >= ALL_BUT_SHUT * max(1.0, *phi.slope_at_zero)
         lone = np.sum(is_open, axis=0) == 1
         if not np.any(lone):
             return d
         others = scaled(np.where(is_open, 0.0, d.mantissa), d.exponent)
-        own = self.product - _dot(others, h)
+        own = self.product - dot(others, h)
         at = np.where(lone, np.sum(h.mantissa, axis=0, where=is_open), 1.0)
         own = scaled(is_open * (own.mantissa / at), own.exponent - h.exponent)
         return chosen(lone, others + own, d)
 
     def of_pairs(self, d: Scaled, phi: Activation, h: Scaled) -> Scaled:
         """D = (D · Ĥ) Ĥ/‖Ĥ‖² for Ĥ = (ĥ, -ĥ), where φ is odd or of degree one."""
-        square = _dot(h, h)
+        square = dot(h, h)
         some = square.mantissa[0] != 0
         share = h.mantissa / np.where(some, square.mantissa, 1.0)
         own = self.product * scaled(share, h.exponent - square.exponent)
@@ -70,6 +73,38 @@ class Along:
         return chosen(some, scaled(own, self.product.exponent - x.exponent), g)
 
 
-def _dot(a: Scaled, b: Scaled) -> Scaled:
+@dataclass
+class Gradients:
+    """Gradients by the present contents of the registers, and their products G · X where known.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vgsim._twin.along import Gradients
+    >>> from vgsim._twin.scaled import scaled
+    >>> gradients = Gradients()
+    >>> gradients.add(0, scaled(np.array([[1.0]])))
+    >>> gradients.add(0, scaled(np.array([[2.0]])))
+    >>> g, along = gradients.take(0)
+    >>> g.mantissa * 2.0**g.exponent
+    array([[3.]])
+    """
+
+    parts: dict[int, tuple[Scaled, Along | None]] = field(default_factory=dict)
+
+    def take(self, register: int) -> tuple[Scaled, Along | None]:
+        """Return and forget the gradient of a register and its product."""
+        return self.parts.pop(register)
+
+    def add(self, register: int, g: Scaled, along: Along | None = None) -> None:
+        """Add a term to the gradient of a register; its product is known if those of both are."""
+        if register in self.parts:
+            before, known = self.parts[register]
+            g = before + g
+            along = Along(known.product + along.product) if known and along else None
+        self.parts[register] = g, along
+
+
+def dot(a: Scaled, b: Scaled) -> Scaled:
     """Return the dot products a · b, column by column."""
     return scaled(np.sum(a.mantissa * b.mantissa, axis=0, keepdims=True), a.exponent + b.exponent)

@@ -91,11 +91,6 @@ class ConditionalGaussian:
         """Degrees of freedom of W given both products, (n - r_g)(m - r)."""
         return (len(self.Q_g) - _rank(self.Q_g)) * (len(self.Q) - _rank(self.Q))
 
-    @property
-    def is_multiplied(self) -> bool:
-        """Whether X and Δ are both nonzero; otherwise ∂L/∂W is zero."""
-        return bool(self.Q.any() and self.Q_g.any())
-
     def explicit(self, rest: Array, square: float | None = None) -> Array:
         """W / s = Z Qᵀ + (Q_g Nᵀ + (I - Q_g Q_gᵀ) M)(I - Q Qᵀ), from M of standard normals.
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from vgsim._networks.initializers import padded
 from vgsim._twin.random import normals, truncated_normals, uniforms, words
 
 __all__ = ["Array", "Draws", "orthogonal_factor"]
@@ -58,17 +59,26 @@ class Draws:
         return self._rows(normals, stream, layer, batch_size, n).T
 
     def rows(self, data: Array, batch_size: int) -> Array:
-        """Draw distinct, uniformly random rows of a data matrix; return them as columns."""
+        """Draw distinct, uniformly random rows of a data matrix; return them as columns.
+
+        Rows of shape (tokens, n_0) are sequences; each of them becomes `tokens` columns.
+        """
         chosen: list[int] = []
         for b, word in enumerate(words(self.key, "input", 0, self.index, batch_size)):
             row = int(word) * (len(data) - b) >> 32
             for earlier in sorted(chosen):
                 row += earlier <= row
             chosen.append(row)
-        return data[chosen].T
+        return data[chosen].reshape(-1, data.shape[-1]).T
+
+    def mask(self, number: int, n: int, columns: int, rate: float) -> Array:
+        """Draw a mask of zeros and ones, (n, columns); an entry is 0 with probability `rate`."""
+        p = padded(n)
+        drawn = words(self.key, "mask", number, self.index, columns * p).reshape(columns, p)
+        return (drawn[:, :n] >= round(rate * 2.0**32)).T.astype(np.float64)
 
     def classes(self, layer: int, n: int, batch_size: int) -> NDArray[np.int64]:
-        """Draw a uniformly random class 0 … n - 1 for every example."""
+        """Draw a uniformly random class 0 … n - 1 for every column."""
         word = words(self.key, "targets", layer, self.index, batch_size).astype(np.uint64)
         return (word * np.uint64(n) >> np.uint64(32)).astype(np.int64)
 
@@ -127,8 +137,8 @@ class Draws:
         self, law: Callable[..., Array], stream: str, layer: int, count: int, length: int
     ) -> Array:
         """`count` rows; each row starts a new group of four draws."""
-        padded = -(-length // 4) * 4
-        return self(law, stream, layer, count * padded).reshape(count, padded)[:, :length]
+        p = padded(length)
+        return self(law, stream, layer, count * p).reshape(count, p)[:, :length]
 
 
 def orthogonal_factor(A: Array) -> Array:

@@ -6,24 +6,30 @@ The kernels are tested against this definition, which does not use them.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
-from typing import TypeVar
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vgsim._checks import checked_items, real_array, value_error
+from vgsim._checks import type_error, value_error
 from vgsim._engine.settings import checked_layers
 from vgsim._networks.description import Network, checked_network
-from vgsim._twin.layers import backward, forward, mlp_layers, rnn_layers
+from vgsim._networks.operations import Normalise
+from vgsim._twin.parameters import (
+    checked_columns,
+    named_parameters,
+    separate_parameters,
+    takes_separate_arrays,
+)
 from vgsim._twin.scaled import Array, Scaled, scaled
+from vgsim._twin.steps import Weights
+from vgsim._twin.walk import Place, backward, forward, places_of
 
-__all__ = ["Evaluation", "evaluate"]
-
-T = TypeVar("T")
+__all__ = ["Evaluation", "correlation", "evaluate"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,27 +37,33 @@ class Evaluation:
     r"""The result of :func:`evaluate`: the forward and backward pass of one network.
 
     G_l = ∂L/∂X_l; k is the number of recorded layers and k' the number of recorded weight layers
-    (l ≥ 1). Norms run over all units and examples; the logarithm of an exact zero is -inf.
+    (l ≥ 1 with matrices). Norms run over all units and examples; the logarithm of an exact zero is
+    -inf.
 
     Attributes
     ----------
     layers : ndarray of int, (k,)
         The recorded layers, in the order of the argument `layers`. In an RNN a layer is a step.
     weight_layers : ndarray of int, (k',)
-        The recorded layers l ≥ 1, in the same order; [1] for an RNN, which has one matrix.
+        The recorded layers l ≥ 1 that have matrices, in the same order; [1] for an RNN, which has
+        one matrix.
     gradient : ndarray, (k,)
         log10 ‖G_l‖, after clipping.
     output_gradient : float
         log10 ‖G_D‖.
     weight_gradient : ndarray, (k',)
-        log10 ‖∂L/∂W_l‖ (Frobenius); in an RNN ∂L/∂W is a sum over all steps.
+        log10 ‖∂L/∂W_l‖ (Frobenius), over all matrices of the layer except those of an MLP's highway
+        gates; in an RNN ∂L/∂W is a sum over all steps.
     update_ratio : ndarray, (k',)
         log10 (‖∂L/∂W_l‖ / ‖W_l‖); +inf if W_l is zero and its gradient is not.
     activation : ndarray, (k,)
         log10 of the root mean square of X_l.
-    saturation : ndarray, (k',)
-        Fraction of the units of layer l, in all examples, with \|φ'\| < 0.05 max \|φ'\|; 0 in a
-        layer without activation. In an RNN one value for each recorded step l ≥ 1.
+    activation_correlation, gradient_correlation : ndarray, (k,)
+        Mean cosine over the pairs of columns of X_l, and of G_l after clipping. Columns that are
+        zero are left out; 0 where no pair is left.
+    saturation : ndarray
+        Fraction of the units of layer l, in all examples, with \|φ'\| < 0.05 max \|φ'\|, over all
+        activations of the layer; 0 in a layer without. One value for each recorded l ≥ 1.
     clipped : ndarray, (k,)
         Fraction of the entries of G_l that were clipped; with ClipNorm 0 or 1. It is 0 at l = D.
     dead : bool
@@ -77,6 +89,8 @@ class Evaluation:
     weight_gradient: Array
     update_ratio: Array
     activation: Array
+    activation_correlation: Array
+    gradient_correlation: Array
     saturation: Array
     clipped: Array
     dead: bool
@@ -97,6 +111,7 @@ class Evaluation:
         return self.gradient - self.output_gradient
 
 
+@overload
 def evaluate(
     network: Network,
     weights: Iterable[ArrayLike],
@@ -108,6 +123,38 @@ def evaluate(
     input_weights: ArrayLike | None = None,
     drive: ArrayLike | None = None,
     layers: Iterable[int] | None = None,
+) -> Evaluation: ...
+@overload
+def evaluate(
+    network: Network,
+    parameters: Mapping[str, ArrayLike],
+    inputs: ArrayLike,
+    output_gradient: ArrayLike,
+    /,
+    *,
+    layers: Iterable[int] | None = None,
+) -> Evaluation: ...
+@overload
+def evaluate(
+    network: Network,
+    *,
+    parameters: Mapping[str, ArrayLike],
+    inputs: ArrayLike,
+    output_gradient: ArrayLike,
+    layers: Iterable[int] | None = None,
+) -> Evaluation: ...
+def evaluate(
+    network: Network,
+    weights: Any = None,
+    biases: Any = None,
+    inputs: Any = None,
+    output_gradient: Any = None,
+    *,
+    parameters: Any = None,
+    gate_weights: Any = None,
+    input_weights: Any = None,
+    drive: Any = None,
+    layers: Iterable[int] | None = None,
 ) -> Evaluation:
     r"""Run one network with given weights forward and backward.
 
@@ -116,17 +163,25 @@ def evaluate(
     mantissas with one binary exponent per column, so that nothing underflows or overflows at any
     depth or scale of the weights.
 
+    The arrays are given by name, ``evaluate(network, parameters, inputs, output_gradient)``, for
+    any network, or separately, ``evaluate(network, weights, biases, inputs, output_gradient)``, for
+    an MLP or an RNN.
+
     Parameters
     ----------
-    network : MLP or RNN
+    network : Sequential, MLP or RNN
         The architecture.
+    parameters : mapping of str to array_like
+        All matrices, biases, masks and the drive, named as in :attr:`Replay.parameters`. Given
+        instead of `weights` and `biases`, as the second argument or by keyword.
     weights : sequence of D arrays
         W_1 … W_D, of shape (n_l, n_{l-1}). For an RNN: [W], of shape (n, n).
     biases : sequence of D arrays or None
         b_1 … b_D, of shape (n_l,). None for no bias, as an element or instead of the sequence.
         For an RNN: [b].
     inputs : array_like, (n_0,) or (n_0, B)
-        X_0, one column per example.
+        X_0, one column per example. With `tokens`, B is a multiple of them: one column per token,
+        the tokens of a sequence side by side.
     output_gradient : array_like, (n_D,) or (n_D, B)
         G_D = ∂L/∂X_D, not all zero.
     gate_weights : sequence of D arrays, optional
@@ -147,7 +202,8 @@ def evaluate(
     ------
     TypeError, ValueError
         If an array has the wrong shape, is not finite, is missing or is not used by the network,
-        or if a layer is out of range.
+        or if a layer is out of range. The message names the array, for example
+        ``parameters['2.0.weight']``.
 
     See Also
     --------
@@ -155,6 +211,9 @@ def evaluate(
 
     Notes
     -----
+    Of a softmax weight below 10^-308 of its column nothing is left: the gradients by queries and
+    keys that it would carry are 0, beside those through the values.
+
     A plain layer, forward: H_l = W_l X_{l-1} + b_l and X_l = φ(H_l); backward: Δ_l = φ'(H_l) ∘ G_l
     and G_{l-1} = W_lᵀ Δ_l, with ∂L/∂W_l = Δ_l X_{l-1}ᵀ.
 
@@ -180,167 +239,143 @@ def evaluate(
     >>> result = vgsim.evaluate(net, [halving, halving], None, X, G)
     >>> (10**result.gradient).round(12) ** 2
     array([10.125,  4.5  ,  2.   ])
+
+    Arrays by name:
+
+    >>> parameters = {"0.weight": halving, "1.weight": halving}
+    >>> (10 ** vgsim.evaluate(net, parameters, X, G).gradient).round(12) ** 2
+    array([10.125,  4.5  ,  2.   ])
     """
     network = checked_network(network)
-    x = _columns("inputs", inputs, "n_0", network.width_at(0))
-    g = _columns("output_gradient", output_gradient, "n_D", network.width_at(-1))
-    if g.shape[1] != x.shape[1]:
+    others = {"gate_weights": gate_weights, "input_weights": input_weights, "drive": drive}
+    by_name = weights if parameters is None and isinstance(weights, Mapping) else parameters
+    if by_name is not None:
+        given = [value for value in (biases, inputs, output_gradient) if value is not None]
+        _refuse_beside(others if parameters is None else {"weights": weights, **others})
+        if not isinstance(by_name, Mapping) or len(given) != 2:
+            raise type_error(
+                "parameters", "must be a mapping, with inputs and output_gradient and nothing else"
+            )
+        inputs, output_gradient = given
+    elif not takes_separate_arrays(network):
+        raise type_error("weights", "must be a mapping of names to arrays for this network")
+    elif inputs is None or output_gradient is None:
+        raise type_error(
+            "inputs" if inputs is None else "output_gradient", "must be given, got None"
+        )
+    x = checked_columns("inputs", inputs, "n_0", network.width_at(0))
+    g = checked_columns("output_gradient", output_gradient, "n_D", network.width_at(-1))
+    columns = x.shape[1]
+    if g.shape[1] != columns:
         raise value_error(
             "output_gradient",
             "must have one column per example, as inputs have: "
-            f"got {g.shape[1]} and {x.shape[1]} columns",
+            f"got {g.shape[1]} and {columns} columns",
         )
     if not g.any():
         raise value_error(
             "output_gradient", "must not be all zeros: ratios to it would be undefined"
         )
-    W, b = _weights(network, weights), _biases(network, biases)
-    recorded = checked_layers(range(network.depth + 1) if layers is None else layers, network.depth)
-    if network.shares_weights:
-        _refuse("an RNN", gate_weights=gate_weights)
-        U, s = _drive(network, input_weights, drive, x.shape[1])
-        chain = rnn_layers(network, W[0], b[0], U, s)
+    if columns % network.tokens:
+        raise value_error(
+            "inputs", f"must have a multiple of tokens = {network.tokens} columns, got {columns}"
+        )
+    if by_name is not None:
+        program, named = named_parameters(network, by_name, columns)
     else:
-        _refuse("an MLP", input_weights=input_weights, drive=drive)
-        if network.norm == "batch" and x.shape[1] < 2:
-            raise value_error(
-                "inputs", "must have at least 2 columns for batch normalisation, got 1"
-            )
-        chain = mlp_layers(network, W, b, _gates(network, gate_weights))
-
-    X = forward(chain, scaled(x))
-    G, clipped = backward(chain, scaled(g), network.clip)
-    by_weights = [layer.affine.weight_gradient for layer in chain]
-    if network.shares_weights:
-        by_weights = [reduce(add, by_weights)]
-
+        program, named = separate_parameters(network, weights, biases, columns, **others)
+    recorded = checked_layers(range(network.depth + 1) if layers is None else layers, network.depth)
+    if columns < 2 and any(o.kind == "batch" for o in program.of(Normalise)):  # type: ignore[union-attr]
+        raise value_error("inputs", "must have at least 2 columns for batch normalisation, got 1")
+    places = places_of(program, named, columns, network.clip)
+    X = forward(places, scaled(x))
+    G, clipped = backward(places, scaled(g), network.clip)
     gradient = np.array([G_l.log10_norm for G_l in G])
-    weight_gradient = np.array([by_W.log10_norm for by_W in by_weights])
-    above, weight_layers = recorded[recorded >= 1], network.weight_places(recorded)
+    weight_layers, by_weights = _of_weights(places, recorded)
     return Evaluation(
         layers=recorded,
         weight_layers=weight_layers,
         gradient=gradient[recorded],
         output_gradient=float(gradient[-1]),
-        weight_gradient=weight_gradient[weight_layers - 1],
-        update_ratio=np.array(
-            [_log10_ratio(weight_gradient[l - 1], W[l - 1]) for l in weight_layers]
-        ),
+        weight_gradient=by_weights[:, 0],
+        update_ratio=by_weights[:, 1],
         activation=np.array(
             [X[l].log10_norm - 0.5 * math.log10(X[l].mantissa.size) for l in recorded]
         ),
-        saturation=np.array([chain[l - 1].phi.saturation for l in above]),
+        activation_correlation=np.array([correlation(X[l]) for l in recorded]),
+        gradient_correlation=np.array([correlation(G[l]) for l in recorded]),
+        saturation=np.array([_saturation(places[l - 1]) for l in recorded[recorded >= 1]]),
         clipped=np.array(clipped)[recorded],
         dead=bool(gradient[0] == -math.inf),
     )
 
 
-def _log10_ratio(log10_gradient: float, W: Scaled) -> float:
-    if log10_gradient == -math.inf:
-        return -math.inf
-    return log10_gradient - W.log10_norm
-
-
-def _weights(
-    network: Network, weights: Iterable[ArrayLike], argument: str = "weights"
-) -> list[Scaled]:
-    """Return W_1 … W_D, or W_T of every layer; [W] of a recurrent network."""
-    checked = []
-    for i, W in enumerate(_per_layer(network, argument, "must hold", weights)):
-        shape = (network.width_at(i + 1), network.width_at(i))
-        checked.append(_matrix(f"{argument}[{i}]", W, shape, f"(n_{i + 1}, n_{i})"))
-    return checked
-
-
-def _biases(network: Network, biases: Iterable[ArrayLike | None] | None) -> list[Scaled | None]:
-    """Return b_1 … b_D as columns; [b] of a recurrent network."""
-    if biases is None:
-        return [None] * (1 if network.shares_weights else network.depth)
-    checked: list[Scaled | None] = []
-    for i, b in enumerate(_per_layer(network, "biases", "must be None or hold", biases)):
-        checked.append(None)
-        if b is not None:
-            n = network.width_at(i + 1)
-            checked[i] = scaled(_columns(f"biases[{i}]", b, f"n_{i + 1}", n, 1))
-    return checked
-
-
-def _gates(network: Network, gate_weights: Iterable[ArrayLike] | None) -> list[Scaled] | None:
-    """Return W_T of every layer of a highway network, None of others."""
-    if network.highway is None:
-        _refuse("a network without highway", gate_weights=gate_weights)
-        return None
-    if gate_weights is None:
-        raise value_error("gate_weights", "must be given: the network has highway gates")
-    return _weights(network, gate_weights, "gate_weights")
-
-
-def _drive(
-    network: Network, input_weights: ArrayLike | None, drive: ArrayLike | None, B: int
-) -> tuple[Scaled | None, list[Scaled]]:
-    """Return U and s_1 … s_steps."""
-    if input_weights is None and drive is None:
-        return None, []
-    if input_weights is None:
-        raise value_error("input_weights", "must be given together with a drive, or neither")
-    if drive is None:
-        raise value_error("drive", "must be given together with input weights, or neither")
-    n, steps = network.width, network.depth
-    U = _matrix("input_weights", input_weights, (n, n), "(n, n)")
-    s = _finite("drive", drive)
-    if s.shape != (steps, n, B) and (B > 1 or s.shape != (steps, n)):
-        raise value_error(
-            "drive", f"must have shape (steps, n, B) = {(steps, n, B)}, got {s.shape}"
-        )
-    return U, [scaled(s_t) for s_t in s.reshape(steps, n, B)]
-
-
-def _refuse(where: str, **arguments: object) -> None:
-    """Raise an error for arguments that the network does not use."""
-    for argument, value in arguments.items():
+def _refuse_beside(others: Mapping[str, object]) -> None:
+    """Raise an error for arrays that are given beside parameters by name."""
+    for argument, value in others.items():
         if value is not None:
-            raise value_error(argument, f"must be None: {where} has no use for it")
+            raise type_error(argument, "must not be given beside parameters, which hold all arrays")
 
 
-def _per_layer(network: Network, argument: str, must_hold: str, arrays: Iterable[T]) -> list[T]:
-    """Return one array per layer, or the one array of a recurrent network."""
-    count, allowed = network.depth, f"depth = {network.depth} arrays"
-    if network.shares_weights:
-        count, allowed = 1, "1 array, the same at every step"
-    given: list[T] = checked_items(argument, arrays, f"{must_hold} {allowed}")
-    if len(given) != count:
-        raise value_error(argument, f"{must_hold} {allowed}, got {len(given)}")
-    return given
+def _of_weights(
+    places: Sequence[Place], recorded: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], Array]:
+    """Return the recorded places with matrices, and log10 ‖∂L/∂W‖ and the update ratio of each."""
+    of_places = [place.matrices for place in places]
+    if of_places[0] and all(step.operation.shared for step in of_places[0]):
+        totals = [
+            reduce(add, (step.weight_gradient for step in same))
+            for same in zip(*of_places, strict=True)
+        ]
+        gradients = [[total.log10_norm for total in totals]]
+        return np.ones(1, dtype=np.int64), _ratios(gradients, of_places[:1])
+    chosen = [l for l in recorded.tolist() if l >= 1 and of_places[l - 1]]
+    matrices = [of_places[l - 1] for l in chosen]
+    gradients = [[step.weight_gradient.log10_norm for step in steps] for steps in matrices]
+    return np.array(chosen, dtype=np.int64), _ratios(gradients, matrices)
 
 
-def _matrix(argument: str, value: ArrayLike, shape: tuple[int, int], symbols: str) -> Scaled:
-    W = _finite(argument, value)
-    if W.shape != shape:
-        transposed = "; transpose it" if W.shape == shape[::-1] else ""
-        raise value_error(
-            argument, f"must have shape {symbols} = {shape}, got {W.shape}{transposed}"
-        )
-    return scaled(W, axis=None)
+def _ratios(gradients: list[list[float]], matrices: list[list[Weights]]) -> Array:
+    """Return log10 ‖∂L/∂W‖ and log10 (‖∂L/∂W‖ / ‖W‖) of each place, (k, 2)."""
+    rows = []
+    for logs, steps in zip(gradients, matrices, strict=True):
+        gradient, ratio = _root_of_squares(logs), -math.inf
+        if gradient > -math.inf:
+            sizes = [step.W.log10_norm for step in steps if isinstance(step.W, Scaled)]
+            ratio = gradient - _root_of_squares(sizes)
+        rows.append((gradient, ratio))
+    return np.array(rows).reshape(-1, 2)
 
 
-def _columns(
-    argument: str, value: ArrayLike, symbol: str, n: int, count: int | None = None
-) -> Array:
-    """Return an array of `n` rows and `count` columns, or any number of columns if it is None."""
-    columns = _finite(argument, value)
-    if columns.ndim == 1:
-        columns = columns[:, np.newaxis]
-    if columns.ndim != 2 or columns.shape != (n, count or max(columns.shape[1], 1)):
-        raise value_error(
-            argument,
-            f"must have shape ({symbol},) or ({symbol}, {count or 'B'}) with {symbol} = {n}, got "
-            f"{np.shape(value)}",
-        )
-    return columns
+def _root_of_squares(logs: list[float]) -> float:
+    """Return log10 √Σ 10^(2 log)."""
+    largest = max(logs)
+    if len(logs) == 1 or largest == -math.inf:
+        return largest
+    return largest + 0.5 * math.log10(sum(10.0 ** (2.0 * (log - largest)) for log in logs))
 
 
-def _finite(argument: str, value: ArrayLike) -> Array:
-    array = real_array(argument, value, "must be an array of real numbers")
-    if not np.all(np.isfinite(array)):
-        raise value_error(argument, "must be finite, got NaN or infinity")
-    return array.copy()
+def _saturation(place: Place) -> float:
+    """Return the fraction of saturated entries of all activations of a place."""
+    saturated = [step.saturated.ravel() for step in place.activations]
+    return float(np.mean(np.concatenate(saturated))) if saturated else 0.0
+
+
+def correlation(a: Scaled) -> float:
+    """Return the mean cosine of pairs of columns that are not zero, 0 without pairs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vgsim._twin.evaluate import correlation
+    >>> from vgsim._twin.scaled import scaled
+    >>> correlation(scaled(np.array([[1.0, 2.0, 0.0, 0.0], [0.0, 0.0, 3.0, 0.0]])))
+    0.3333333333333333
+    """
+    columns = a.mantissa[:, np.any(a.mantissa, axis=0)]
+    count = columns.shape[1]
+    if count < 2:
+        return 0.0
+    directions = columns / np.linalg.norm(columns, axis=0)
+    cosines = (directions.T @ directions)[np.triu_indices(count, 1)]
+    return float(np.mean(cosines))

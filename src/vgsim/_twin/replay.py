@@ -8,21 +8,23 @@ its products, with random numbers of a separate stream.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from vgsim._checks import INDICES, checked_int, require_memory, type_error
 from vgsim._engine.settings import Settings
+from vgsim._networks import operations
 from vgsim._networks.description import Network
+from vgsim._networks.operations import Program
 from vgsim._twin.conditional import ConditionalGaussian, ConditionalHaar
 from vgsim._twin.draws import Draws
-from vgsim._twin.layers import Layer, Matrix, backward, forward, mlp_layers, rnn_layers
 from vgsim._twin.losses import output_gradient
+from vgsim._twin.parameters import takes_separate_arrays
 from vgsim._twin.scaled import Array, Scaled, scaled, shifted
+from vgsim._twin.walk import backward, forward, parameter_name, places_of
 
 if TYPE_CHECKING:
     import torch
@@ -38,16 +40,24 @@ class Replay:
 
     Attributes
     ----------
-    network : MLP or RNN
+    network : Sequential, MLP or RNN
     inputs : ndarray, (n_0, B)
-        X_0.
-    weights : list of ndarray
-        W_1 … W_D, of shape (n_l, n_{l-1}). For an RNN: [W], of shape (n, n).
-    biases : list of ndarray
-        b_1 … b_D, of shape (n_l,); zeros if the network has no biases. For an RNN: [b].
+        X_0. B is the number of columns, batch_size · tokens; column sequence · tokens + token.
     output_gradient : ndarray, (n_D, B)
         G_D = ∂L/∂X_D. A cross-entropy gradient below the range of float64 is 0 here, but not in
         :func:`simulate`.
+    parameters : dict of str to ndarray
+        All drawn arrays by name. Those of layer l have the index l - 1, and indices nest, as in
+        ``torch.nn.Sequential``: "0.weight" (n_1, n_0), "0.bias" (n_1,), "1.gate" (n, n),
+        "3.query", "3.key", "3.value", "3.output" (n, n), "4.mask" (n, B) of zeros and ones,
+        "2.0.weight" of the first layer inside the third element. For an RNN: "weight" and
+        "input_weight" (n, n), "bias" (n,) and "drive" (steps, n, B).
+    weights : list of ndarray
+        For an MLP: W_1 … W_D, of shape (n_l, n_{l-1}). For an RNN: [W], of shape (n, n). Empty for
+        a Sequential; see `parameters`.
+    biases : list of ndarray
+        For an MLP: b_1 … b_D, of shape (n_l,); zeros if the network has no biases. For an RNN: [b].
+        Empty for a Sequential.
     gate_weights : list of ndarray or None
         Highway networks: the matrices W_T of the gates, one per layer, of shape (n_l, n_{l-1}).
     input_weights : ndarray or None
@@ -59,8 +69,8 @@ class Replay:
     --------
     >>> import vgsim
     >>> sample = vgsim.replay(vgsim.MLP(depth=2, width=[3, 4, 1]), seed=1)
-    >>> [W.shape for W in sample.weights]
-    [(4, 3), (1, 4)]
+    >>> {name: array.shape for name, array in sample.parameters.items()}
+    {'0.weight': (4, 3), '1.weight': (1, 4)}
     >>> sample
     <Replay: MLP(depth=2, width=(3, 4, 1), ...), inputs (3, 1), W_1 (4, 3) to W_2 (1, 4)>
     """
@@ -73,8 +83,12 @@ class Replay:
     gate_weights: list[Array] | None = None
     input_weights: Array | None = None
     drive: Array | None = None
+    parameters: dict[str, Array] = field(default_factory=dict)
 
     def __repr__(self) -> str:
+        if not self.weights:
+            count = len(self.parameters)
+            return f"<Replay: {self.network!r}, inputs {self.inputs.shape}, {count} parameters>"
         first, last = self.weights[0].shape, self.weights[-1].shape
         more = f" to W_{len(self.weights)} {last}" if len(self.weights) > 1 else ""
         name = "W" if self.network.shares_weights else "W_1"
@@ -88,11 +102,12 @@ class Replay:
         Returns
         -------
         torch.nn.Module
-            A module from inputs (B, n_0) to outputs (B, n_D), with examples as rows. A plain MLP is
-            a ``Sequential`` of ``Linear`` layers, without bias if the network has none, each
-            followed by the activation. After a forward pass the attribute ``states`` is the list
-            X_0 … X_D. ``torch.autograd.grad`` with respect to ``states`` gives the gradients G_l,
-            clipped if the network has `clip`.
+            A module from inputs (B, n_0) to outputs (B, n_D), with columns of the batch as rows.
+            The ``state_dict`` of a Sequential has the names and shapes of `parameters`; masks are
+            buffers. A plain MLP is a ``Sequential`` of ``Linear`` layers, without bias if the
+            network has none, each followed by the activation. After a forward pass the attribute
+            ``states`` is the list X_0 … X_D. ``torch.autograd.grad`` with respect to ``states``
+            gives the gradients G_l, clipped if the network has `clip`.
 
         Raises
         ------
@@ -120,6 +135,7 @@ class Replay:
             gate_weights=self.gate_weights,
             input_weights=self.input_weights,
             drive=self.drive,
+            parameters=self.parameters,
         )
 
 
@@ -143,7 +159,7 @@ def replay(
 
     Parameters
     ----------
-    network : MLP or RNN
+    network : Sequential, MLP or RNN
     seed : int, default 0
         As given to :func:`simulate`; it is part of the provenance of the samples.
     index : int, default 0
@@ -197,144 +213,175 @@ def replay(
     settings = Settings.checked(
         seed=seed, batch_size=batch_size, inputs=inputs, loss=loss, engine=engine, dtype=dtype
     ).of(network)
-    B, data = settings.batch_size, settings.data
-    _require_memory(network, B, settings.engine)
+    program, n_0 = network.program, network.width_at(0)
+    columns = settings.batch_size * program.tokens
+    _require_memory(network, program, columns, settings.engine)
     draw = Draws(
         key=settings.key(network),
         index=checked_int("index", index, 0, INDICES - 1, "2**56 - 1"),
         dtype=settings.dtype,
     )
-    X = (
-        draw.columns("input", 0, network.width_at(0), B)
-        if data is None
-        else draw.rows(data.values, B)
-    )
-    if network.shares_weights:
-        return _recurrent(network, draw, X, settings.loss)
-    if settings.engine == "dense":
-        return _dense(network, draw, X, settings.loss)
-    return _matrix_free(network, draw, X, settings.loss)
-
-
-def _dense(network: Network, draw: Draws, X: Array, loss: str) -> Replay:
-    """Draw an MLP of the dense engine."""
-
-    def matrices(stream: str) -> list[Array]:
-        law, widths = network.init.distribution, network.widths
-        return [
-            draw.weight(law, s, stream, l, widths[l], widths[l - 1])
-            for l, s in enumerate(network.weight_stds.tolist(), start=1)
-        ]
-
-    W, b = matrices("forward"), _biases(network, draw)
-    T = matrices("gate_forward") if network.highway else None
-    layers = _layers(network, [_matrix(A) for A in W], b, [_matrix(A) for A in T or []])
-    G = _output_gradient(network, draw, X, loss, layers)
-    return Replay(network, X, W, b, _plain(G), gate_weights=T)
-
-
-def _matrix_free(network: Network, draw: Draws, X: Array, loss: str) -> Replay:
-    """Draw the products of the matrices of an MLP, then the matrices given their products."""
-    layers_and_stds = list(enumerate(network.weight_stds.tolist(), start=1))
-    B = X.shape[1]
-    W = [_conditional(network, draw, l, s, B, "") for l, s in layers_and_stds]
-    T = []
-    if network.highway:
-        T = [_conditional(network, draw, l, s, B, "gate_") for l, s in layers_and_stds]
-    b = _biases(network, draw)
-    layers = _layers(network, W, b, T)
-    G = _output_gradient(network, draw, X, loss, layers)
-    backward(layers, G, network.clip)
-    weights = [_explicit(A, draw, l, "") for l, A in enumerate(W, start=1)]
-    gates = [_explicit(A, draw, l, "gate_") for l, A in enumerate(T, start=1)]
-    return Replay(network, X, weights, b, _plain(G), gate_weights=gates or None)
-
-
-def _conditional(
-    network: Network, draw: Draws, l: int, s: float, B: int, prefix: str
-) -> Conditional:
-    """W_l, or W_T of its gate, before it has been multiplied."""
-    n, m = network.width_at(l), network.width_at(l - 1)
-    epsilon = float(np.finfo(draw.dtype).eps)
-    if network.init.distribution == "orthogonal":
-        N = max(n, m)
-        Z, Z_back = (draw.columns(prefix + way, l, N, B) for way in ("forward", "backward"))
-        return ConditionalHaar(s * math.sqrt(N), (n, m), Z, Z_back, epsilon)
-    Z = draw.columns(prefix + "forward", l, n, B)
-    return ConditionalGaussian(s, Z, draw.columns(prefix + "backward", l, m, B), epsilon)
-
-
-def _explicit(A: Conditional, draw: Draws, l: int, prefix: str) -> Array:
-    """Return a matrix given its products; W_l has the norm that was recorded in the sample."""
-    rest = draw.rest(prefix + "replay_rest", l, *A.rest_shape)
-    if isinstance(A, ConditionalHaar):
-        return A.explicit(rest)
-    recorded = not prefix and A.is_multiplied
-    return A.explicit(rest, draw.chi_square(l, A.degrees) if recorded else None)
-
-
-def _recurrent(network: Network, draw: Draws, X: Array, loss: str) -> Replay:
-    """Draw an RNN."""
-    n, B = X.shape
-    W = draw.weight(network.init.distribution, float(network.weight_stds[0]), "forward", 1, n, n)
-    b = draw.bias(1, n, network.bias_std, float(network.bias_limits[0]))
-    U = draw.weight("normal", network.input_std / math.sqrt(n), "input_weights", 1, n, n)
-    s = np.array([draw.columns("drive", t, n, B) for t in range(1, network.depth + 1)])
-    driven = _matrix(U) if network.input_std > 0 else None
-    layers = rnn_layers(network, _matrix(W), _column(b), driven, map(scaled, s))
-    G = _output_gradient(network, draw, X, loss, layers)
-    return Replay(network, X, [W], [b], _plain(G), input_weights=U, drive=s)
-
-
-def _biases(network: Network, draw: Draws) -> list[Array]:
-    """b_1 … b_D."""
-    limits = network.bias_limits.tolist()
-    return [
-        draw.bias(l, n, network.bias_std, limit)
-        for l, (n, limit) in enumerate(zip(network.widths[1:], limits, strict=True), start=1)
-    ]
-
-
-def _layers(
-    network: Network, W: Sequence[Matrix], b: list[Array], T: Sequence[Matrix]
-) -> list[Layer]:
-    return mlp_layers(network, W, [_column(b_l) for b_l in b], T or None)
-
-
-def _output_gradient(
-    network: Network, draw: Draws, X: Array, loss: str, layers: Sequence[Layer]
-) -> Scaled:
-    """Run the forward pass and return G_D."""
-    return output_gradient(loss, forward(layers, scaled(X))[-1], draw, network.depth)
-
-
-def _matrix(W: Array) -> Scaled:
-    """Return W with one exponent, 0, without a copy."""
-    return Scaled(W, 0)
-
-
-def _column(b: Array) -> Scaled | None:
-    return scaled(b[:, np.newaxis]) if b.any() else None
-
-
-def _plain(G: Scaled) -> Array:
-    """Return G in plain float64, where it may underflow to zero or overflow to infinity."""
-    with np.errstate(over="ignore"):
-        return shifted(G.mantissa, G.exponent)
-
-
-def _require_memory(network: Network, B: int, engine: str) -> None:
-    """Raise an error if the arrays of a replay would not fit in memory."""
-    widths = network.width_array.astype(np.float64)
-    sizes = widths[1:] * widths[:-1]
-    if network.shares_weights:
-        matrices = 2.0 * sizes[0]
+    if settings.data is None:
+        X = draw.columns("input", 0, n_0, columns)
     else:
-        matrices = float(sizes.sum()) * (2 if network.highway else 1)
-    largest = float((np.maximum(widths[1:], widths[:-1]) ** 2).max())
-    columns = float(widths.sum()) * B * (16 if engine == "matrix-free" else 8)
+        sequences = settings.data.values.reshape(-1, program.tokens, n_0)
+        X = draw.rows(sequences, settings.batch_size)
+    drawn = Drawn(draw, columns, settings.engine == "dense")
+    drawn.draw_all(program)
+    places = places_of(program, drawn.named, columns, network.clip)
+    outputs = forward(places, scaled(X))[-1]
+    G = output_gradient(settings.loss, outputs, draw, network.depth)
+    if drawn.conditional:
+        backward(places, G, network.clip)
+    return _replay(network, draw, X, drawn.explicit(), G)
+
+
+class Drawn:
+    """The parameters of one sample, drawn in the order of the program.
+
+    Attributes
+    ----------
+    named : dict
+        The parameters as `places_of` takes them.
+    plain : dict of str to ndarray
+        The parameters that are arrays from the start.
+    conditional : dict of str to tuple
+        Matrices of which the products are drawn, their numbers, and whether their norm is too.
+    """
+
+    def __init__(self, draw: Draws, columns: int, dense: bool) -> None:
+        self.draw, self.columns, self.dense = draw, columns, dense
+        self.named: dict[str, Any] = {}
+        self.plain: dict[str, Array] = {}
+        self.conditional: dict[str, tuple[Conditional, int, bool]] = {}
+        self.matrices = self.masks = 0  # numbered from 1; a shared matrix is number 1
+        self.last: dict[int, int] = {}  # the number of the last matrix of each register
+
+    def draw_all(self, program: Program) -> None:
+        """Draw the parameters of all places."""
+        for place in range(1, len(program.order) + 1):
+            for operation in program.at(place):
+                match operation:
+                    case operations.Weights():
+                        self._weights(operation, parameter_name(operation, place))
+                    case operations.Bias():
+                        self._bias(operation, parameter_name(operation, place))
+                    case operations.Mask(rows=n, rate=rate):
+                        self.masks += 1
+                        mask = self.draw.mask(self.masks, n, self.columns, rate)
+                        name = parameter_name(operation, place)
+                        self.named[name] = self.plain[name] = mask
+                    case operations.Drive(rows=n, std=std) if place == 1:
+                        self._drive(n, std, len(program.order))
+
+    def _weights(self, operation: operations.Weights, name: str) -> None:
+        """Draw a matrix, or its products."""
+        if name in self.named:
+            return  # shared
+        self.matrices += 1
+        number = self.last[operation.target] = self.matrices
+        n, m = operation.shape
+        if self.dense:
+            W = self.draw.weight(operation.law, operation.std, "forward", number, n, m)
+            self.plain[name], self.named[name] = W, Scaled(W, 0)
+            return
+        epsilon = float(np.finfo(self.draw.dtype).eps)
+        A: Conditional
+        if operation.law == "orthogonal":
+            N = max(n, m)
+            Z, N_ = (self._columns(way, number, N) for way in ("forward", "backward"))
+            A = ConditionalHaar(operation.std * math.sqrt(N), (n, m), Z, N_, epsilon)
+        else:
+            Z, N_ = self._columns("forward", number, n), self._columns("backward", number, m)
+            A = ConditionalGaussian(operation.std, Z, N_, epsilon)
+        self.named[name] = A
+        self.conditional[name] = A, number, operation.recorded
+
+    def _columns(self, stream: str, number: int, n: int) -> Array:
+        return self.draw.columns(stream, number, n, self.columns)
+
+    def _bias(self, operation: operations.Bias, name: str) -> None:
+        """Draw a bias, from the stream of the number of its matrix."""
+        if name not in self.named:
+            number = self.last[operation.register]
+            b = self.draw.bias(number, operation.rows, operation.std, operation.limit)
+            self.plain[name], self.named[name] = b, scaled(b[:, np.newaxis])
+
+    def _drive(self, n: int, std: float, steps: int) -> None:
+        """Draw U and s_1 … s_steps."""
+        U, s = _drive(self.draw, n, std, steps, self.columns)
+        self.plain |= {"input_weight": U, "drive": s}
+        self.named |= {"input_weight": Scaled(U, 0), "drive": [scaled(s_t) for s_t in s]}
+
+    def explicit(self) -> dict[str, Array]:
+        """Return all parameters as arrays, in the order of the program."""
+        return {
+            name: self.plain[name] if name in self.plain else self._explicit(name)
+            for name in self.named
+        }
+
+    def _explicit(self, name: str) -> Array:
+        """Return a matrix given its products; recorded Gaussian ones have the norm drawn."""
+        A, number, recorded = self.conditional[name]
+        rest = self.draw.rest("replay_rest", number, *A.rest_shape)
+        if isinstance(A, ConditionalHaar):
+            return A.explicit(rest)
+        return A.explicit(rest, self.draw.chi_square(number, A.degrees) if recorded else None)
+
+
+def _drive(draw: Draws, n: int, std: float, steps: int, columns: int) -> tuple[Array, Array]:
+    """Draw U and s_1 … s_steps."""
+    s = np.array([draw.columns("drive", t, n, columns) for t in range(1, steps + 1)])
+    return draw.weight("normal", std, "input_weights", 1, n, n), s
+
+
+def _replay(
+    network: Network, draw: Draws, X: Array, parameters: dict[str, Array], G: Scaled
+) -> Replay:
+    """Return the sample; the arrays of an MLP and of an RNN also as lists and attributes."""
+    with np.errstate(over="ignore"):  # G_D may underflow to zero or overflow to infinity
+        plain = shifted(G.mantissa, G.exponent)
+    if not takes_separate_arrays(network):
+        return Replay(network, X, [], [], plain, parameters=parameters)
+    if network.shares_weights:
+        n, get = network.width, parameters.get
+        U, s = get("input_weight"), get("drive")
+        if U is None or s is None:
+            U, s = _drive(draw, n, 0.0, network.depth, X.shape[1])
+        b = get("bias", np.zeros(n))
+        return Replay(network, X, [parameters["weight"]], [b], plain, None, U, s, parameters)
+    indices, widths = range(network.depth), network.widths
+    return Replay(
+        network,
+        X,
+        [parameters[f"{i}.weight"] for i in indices],
+        [parameters.get(f"{i}.bias", np.zeros(widths[i + 1])) for i in indices],
+        plain,
+        [parameters[f"{i}.gate"] for i in indices] if network.highway else None,
+        parameters=parameters,
+    )
+
+
+def _require_memory(network: Network, program: Program, columns: int, engine: str) -> None:
+    """Raise an error if the arrays of a replay would not fit in memory."""
+    entries, rows, largest = 0.0, 0.0, 0
+    for operation, count in program.of(operations.Weights).items():
+        if isinstance(operation, operations.Weights):
+            n, m = operation.shape
+            entries += float(n) * m * (1 if operation.shared else count)
+            rows += float(n + m) * count
+            largest = max(largest, n, m)
+    for operation, count in program.of(operations.Mask).items():
+        if isinstance(operation, operations.Mask):
+            rows += float(operation.rows) * count
+    for operation, count in program.of(operations.Attend).items():
+        if isinstance(operation, operations.Attend):
+            rows += float(operation.heads * program.tokens) * count
+    if program.of(operations.Drive):
+        entries += float(largest) ** 2
+    kept = rows * columns * (8 if engine == "matrix-free" else 4)
     require_memory(
-        int(8 * (matrices + 6 * largest + columns)),
+        int(8 * (entries + 6.0 * largest**2 + kept)),
         f"a replay of the weights of {network!r}",
         "lower depth or width; a simulation needs no weights",
     )

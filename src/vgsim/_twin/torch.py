@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from vgsim._networks import blocks, elements
 from vgsim._networks.activations import ACTIVATIONS, Activation
 from vgsim._networks.description import Network
+from vgsim._networks.layers import Layers
+from vgsim._networks.sequential import Sequential
 from vgsim._networks.techniques import Clip
 from vgsim._twin.scaled import Array
 
@@ -29,27 +33,36 @@ def module(
     gate_weights: Sequence[Array] | None = None,
     input_weights: Array | None = None,
     drive: Array | None = None,
+    parameters: Mapping[str, Array] | None = None,
 ) -> nn.Module:
     """Build the module of a network with these weights, in float64.
 
     Parameters
     ----------
-    network : MLP or RNN
+    network : Sequential, MLP or RNN
         The architecture.
     weights, biases, gate_weights, input_weights, drive
-        As in :func:`vgsim.evaluate`. Biases that are all zero are left out.
+        Of an MLP or an RNN, as in :func:`vgsim.evaluate`. Biases that are all zero are left out.
+    parameters
+        Of a Sequential, as in :class:`vgsim.Replay`; so are the names and shapes in the
+        ``state_dict`` of the module.
 
     Returns
     -------
     torch.nn.Module
-        A module from inputs (B, n_0) to outputs (B, n_D). Its attribute ``states`` is the list
-        X_0 … X_D of the last forward pass, and ``torch.autograd.grad`` with respect to it gives
-        G_0 … G_D (G_0 if the input requires a gradient). Hooks on these tensors clip the gradients
-        in the backward pass.
+        A module from inputs (B, n_0) to outputs (B, n_D), one row per column of the batch. Its
+        attribute ``states`` is the list X_0 … X_D of the last forward pass, and
+        ``torch.autograd.grad`` with respect to it gives G_0 … G_D (G_0 if the input requires a
+        gradient). Hooks on these tensors clip the gradients in the backward pass.
     """
     b = [None] * len(weights) if biases is None else biases
     built: nn.Module
-    if network.shares_weights:
+    if isinstance(network, Sequential):
+        built = nn.Sequential(
+            *_composed(network.layers, parameters or {}, "", network.tokens, network.width)
+        )
+        ends = list(built)
+    elif network.shares_weights:
         built = Recurrent(network, weights[0], b[0], input_weights, drive)
         ends = [built.activation]
     else:
@@ -88,6 +101,79 @@ class Highway(nn.Module):  # type: ignore[misc]
         """Return the output of the layer."""
         h = self.gate(x)
         return torch.sigmoid(h) * self.layer(x) + torch.sigmoid(-h) * x
+
+
+class Skip(nn.Sequential):  # type: ignore[misc]
+    """s x + c f(x), where f are the layers inside."""
+
+    def __init__(self, layers: Iterable[nn.Module], skip: float, branch: float) -> None:
+        super().__init__(*layers)
+        self.skip, self.branch = skip, branch
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the output of the block."""
+        return self.skip * x + self.branch * super().forward(x)
+
+
+class Gate(nn.Sequential):  # type: ignore[misc]
+    """T f(x) + (1 - T) x with T = σ(W_T x + bias), where f are the layers inside."""
+
+    def __init__(self, layers: Iterable[nn.Module], gate: Array, bias: float) -> None:
+        super().__init__(*layers)
+        self.gate = _parameter(gate)
+        self.bias = bias
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the output of the block."""
+        h = x @ self.gate.T + self.bias
+        return torch.sigmoid(h) * super().forward(x) + torch.sigmoid(-h) * x
+
+
+class Mask(nn.Module):  # type: ignore[misc]
+    """m x/(1 - rate), with the same mask in every pass."""
+
+    def __init__(self, mask: Array, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+        self.register_buffer("mask", torch.tensor(mask, dtype=torch.float64))  # (n, B)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the units that are kept."""
+        return x * self.mask.T / (1.0 - self.rate)
+
+
+class Attention(nn.Module):  # type: ignore[misc]
+    """Softmax attention within every sequence of `tokens` rows."""
+
+    def __init__(self, heads: int, causal: bool, tokens: int, arrays: Mapping[str, Array]) -> None:
+        super().__init__()
+        self.heads, self.causal, self.tokens = heads, causal, tokens
+        for name, array in arrays.items():
+            self.register_parameter(name, _parameter(array))
+
+    def linear(self, name: str, x: torch.Tensor) -> torch.Tensor:
+        """Return W x + b, for the matrix and the bias of that name."""
+        h = x @ getattr(self, name).T
+        return h + getattr(self, f"{name}_bias") if hasattr(self, f"{name}_bias") else h
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the output of all heads, multiplied by W_o."""
+        rows, n = x.shape
+        shape = rows // self.tokens, self.tokens, self.heads, n // self.heads
+        q, k, v = (
+            self.linear(name, x).reshape(shape).transpose(1, 2)
+            for name in ("query", "key", "value")
+        )
+        scores = q @ k.transpose(2, 3) / math.sqrt(shape[-1])  # query, key
+        if self.causal:
+            unseen = torch.ones(self.tokens, self.tokens, dtype=torch.bool).triu(1)
+            scores = scores.masked_fill(unseen, -math.inf)
+        y = torch.softmax(scores, dim=-1) @ v
+        return self.linear("output", y.transpose(1, 2).reshape(rows, n))
+
+    def extra_repr(self) -> str:
+        """Show the constants in the repr."""
+        return f"heads={self.heads}, causal={self.causal}, tokens={self.tokens}"
 
 
 class Recurrent(nn.Module):  # type: ignore[misc]
@@ -159,6 +245,38 @@ class States(list[Any]):
         return g * (bound / norm) if norm > bound else g
 
 
+def _composed(
+    layers: Layers, parameters: Mapping[str, Array], prefix: str, tokens: int, n: int
+) -> Iterator[nn.Module]:
+    """Yield the modules of a list of layers that takes n units."""
+    for i, layer in enumerate(layers):
+        own = f"{prefix}{i}."
+        match layer:
+            case Layers():
+                yield nn.Sequential(*_composed(layer, parameters, own, tokens, n))
+            case Activation():
+                yield _activation(layer)
+            case elements.Linear():
+                yield _linear(parameters[own + "weight"], parameters.get(own + "bias"), keeps=True)
+            case elements.Norm(kind=kind, eps=eps):
+                yield _norm(kind, n, eps)
+            case elements.Dropout(rate=rate):
+                yield Mask(parameters[own + "mask"], rate)
+            case elements.Attention(heads=heads, causal=causal):
+                arrays = {
+                    name.removeprefix(own): array
+                    for name, array in parameters.items()
+                    if name.startswith(own)
+                }
+                yield Attention(heads, causal, tokens, arrays)
+            case blocks.Skip(layers=inner, skip=skip, branch=branch):
+                yield Skip(_composed(inner, parameters, own, tokens, n), skip, branch)
+            case blocks.Gate(layers=inner, bias=bias):
+                block = _composed(inner, parameters, own, tokens, n)
+                yield Gate(block, parameters[own + "gate"], bias)
+        n = (0 if isinstance(layer, Activation) else layer.sets_width) or n
+
+
 def _mlp(
     network: Network,
     weights: Sequence[Array],
@@ -191,12 +309,7 @@ def _layer(network: Network, W: Array, b: Array | None, *, ends_block: bool) -> 
     style = network.residual.style if network.residual else None
     linear, phi = _linear(W, b), _activation(network.activation)
     n, eps = len(W), network.norm_eps
-    norm = {
-        None: [],
-        "batch": [nn.BatchNorm1d(n, eps, affine=False, track_running_stats=False)],
-        "layer": [nn.LayerNorm(n, eps, elementwise_affine=False)],
-        "rms": [nn.RMSNorm(n, eps, elementwise_affine=False)],
-    }[network.norm]
+    norm = [_norm(network.norm, n, eps)] if network.norm else []
     if style == "pre":
         return [*norm, phi, linear]
     if style == "linear" and ends_block:
@@ -206,16 +319,28 @@ def _layer(network: Network, W: Array, b: Array | None, *, ends_block: bool) -> 
     return [linear, *norm, phi]
 
 
-def _linear(W: Array, b: Array | None = None) -> nn.Linear:
-    """Return W x + b."""
+def _parameter(array: Array) -> nn.Parameter:
+    return nn.Parameter(torch.tensor(array, dtype=torch.float64))
+
+
+def _linear(W: Array, b: Array | None = None, *, keeps: bool = False) -> nn.Linear:
+    """Return W x + b; a bias of zeros is left out, unless `keeps`."""
     n, m = np.shape(W)
-    biased = b is not None and bool(np.any(b))
+    biased = b is not None and (keeps or bool(np.any(b)))
     linear = nn.utils.skip_init(nn.Linear, m, n, bias=biased, dtype=torch.float64)
     with torch.no_grad():
         linear.weight.copy_(torch.as_tensor(W))
         if biased:
             linear.bias.copy_(torch.as_tensor(b))
     return linear
+
+
+def _norm(kind: str, n: int, eps: float) -> nn.Module:
+    """Return the normalisation of n units."""
+    if kind == "batch":
+        return nn.BatchNorm1d(n, eps, affine=False, track_running_stats=False)
+    norm = nn.LayerNorm if kind == "layer" else nn.RMSNorm
+    return norm(n, eps, elementwise_affine=False)
 
 
 def _activation(activation: Activation) -> nn.Module:

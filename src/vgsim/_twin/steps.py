@@ -1,0 +1,291 @@
+"""The operations of a network, forward and backward: one class for each kind of operation.
+
+A step, called with the registers, replaces the contents of some of them. Its method `back` takes
+the gradients with respect to the contents after the step, and replaces them by those with respect
+to the contents before.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vgsim._networks import operations
+from vgsim._networks.activations import ACTIVATIONS, Activation
+from vgsim._twin.along import Along, Gradients, dot
+from vgsim._twin.attention import Attention
+from vgsim._twin.groups import Groups
+from vgsim._twin.normalisation import Normalisation
+from vgsim._twin.scaled import Array, Scaled, activated, backpropagated, outer, scaled
+
+__all__ = [
+    "Activate",
+    "Attend",
+    "Bias",
+    "Copy",
+    "Drive",
+    "Mask",
+    "Matrix",
+    "Mix",
+    "Normalise",
+    "Registers",
+    "Shift",
+    "Step",
+    "Sum",
+    "Weights",
+]
+
+Registers = dict[int, Scaled]
+SATURATED = 0.05  # fraction of the steepest slope below which a unit counts as saturated
+SIGMOID = Activation("sigmoid")
+
+
+class Matrix(Protocol):
+    """A weight matrix, used in products with columns only."""
+
+    def __matmul__(self, columns: Scaled, /) -> Scaled:
+        """W X."""
+
+    @property
+    def T(self) -> Matrix:
+        """Wᵀ."""
+
+
+class Step(Protocol):
+    """An operation at one place of a network."""
+
+    def __call__(self, x: Registers, /) -> None:
+        """Replace the contents of registers."""
+
+    def back(self, gradients: Gradients, /) -> None:
+        """Replace the gradients by those with respect to the contents before this step."""
+
+
+class Weights:
+    """target ← W source."""
+
+    groups: Groups | None = None  # of equal examples under batch normalisation
+
+    def __init__(self, operation: operations.Weights, W: Matrix) -> None:
+        self.operation, self.W = operation, W
+
+    def __call__(self, x: Registers) -> None:
+        """W X."""
+        self.x = x[self.operation.source]
+        u = self.W @ self.x
+        if self.groups is not None:
+            self.groups.find(self.x)
+            u = self.groups.equalised(u)
+        x[self.operation.target] = u
+
+    def back(self, gradients: Gradients) -> None:
+        """Wᵀ Δ; (Wᵀ Δ) · X = Δ · (W X)."""
+        n, m = self.operation.shape
+        self.delta, along = gradients.take(self.operation.target)
+        g = self.W.T @ self.delta
+        if along:
+            g = along.over(self.x, g) if m == 1 else g
+            along = Along(along.product, widens=n > m)
+        gradients.add(self.operation.source, g, along)
+
+    @property
+    def weight_gradient(self) -> Scaled:
+        """∂L/∂W = Δ Xᵀ."""
+        return outer(self.delta, self.groups.leaders_alone(self.x) if self.groups else self.x)
+
+
+class Bias:
+    """register ← register + b; nothing happens if b is None."""
+
+    def __init__(self, operation: operations.Bias, b: Scaled | None) -> None:
+        cancels = operation.cancels or b is None or not b.mantissa.any()
+        self.register, self.b = operation.register, None if cancels else b
+
+    def __call__(self, x: Registers) -> None:
+        """X + b."""
+        if self.b is not None:
+            x[self.register] = x[self.register] + self.b
+
+    def back(self, gradients: Gradients) -> None:
+        """G, which is not changed."""
+        if self.b is not None:
+            g, _ = gradients.take(self.register)
+            gradients.add(self.register, g)
+
+
+class Shift(Bias):
+    """register ← register + value."""
+
+    def __init__(self, operation: operations.Shift) -> None:
+        self.register = operation.register
+        self.b = scaled(np.array([[operation.value]])) if operation.value else None
+
+
+class Drive(Bias):
+    """register ← register + U s_t."""
+
+    def __init__(self, operation: operations.Drive, U: Matrix, s: Scaled) -> None:
+        self.register, self.b = operation.register, U @ s
+
+
+class Normalise:
+    """register ← its normalisation."""
+
+    groups: Groups | None = None
+    gathers = False  # whether gradients arrive that are not yet sums and deviations of groups
+
+    def __init__(self, operation: operations.Normalise, *, follows_products: bool) -> None:
+        self.register = operation.register
+        self.norm = Normalisation(operation.kind, operation.eps)
+        self.follows_products = follows_products and operation.kind != "batch"
+
+    def __call__(self, x: Registers) -> None:
+        """Ĥ."""
+        x[self.register] = self.norm(x[self.register])
+
+    def back(self, gradients: Gradients) -> None:
+        """∂L/∂H, and (∂L/∂H) · H = (D · Ĥ) ε/(v + ε)."""
+        d, along = gradients.take(self.register)
+        if self.groups:
+            g = self.norm.back(self.groups.gather(d) if self.gathers else d, self.groups)
+        else:
+            g = self.norm.back(d)
+        known = None
+        if self.follows_products:
+            above = along.product if along else dot(d, self.norm.h)
+            known = Along(above * self.norm.share)
+        gradients.add(self.register, g, known)
+
+
+class Activate:
+    """register ← φ(register)."""
+
+    def __init__(self, operation: operations.Activate, *, follows_layer_norm: bool) -> None:
+        self.register, self.phi = operation.register, operation.activation
+        self.follows_layer_norm = follows_layer_norm
+
+    def __call__(self, x: Registers) -> None:
+        """φ(H)."""
+        self.h = x[self.register]
+        x[self.register] = activated(self.phi, self.h)
+
+    def back(self, gradients: Gradients) -> None:
+        """φ'(H) ∘ G."""
+        g, along = gradients.take(self.register)
+        d, phi = backpropagated(self.phi, self.h, g), self.phi
+        of_degree_one = phi.slope_below_zero is not None
+        if along and along.widens and self.follows_layer_norm and len(self.h.mantissa) == 2:
+            if of_degree_one or ACTIVATIONS[phi.name].is_odd:
+                d = along.of_pairs(d, phi, self.h)
+        elif along and of_degree_one:
+            d = along.of_lone_units(d, phi, self.h)
+        gradients.add(self.register, d, Along(along.product) if along and of_degree_one else None)
+
+    @property
+    def saturated(self) -> NDArray[np.bool_]:
+        """The entries with |φ'(H)| < 0.05 max |φ'|."""
+        slope = np.abs(self.phi.derivative(self.h.clipped))
+        return np.asarray(slope < SATURATED * self.phi.max_derivative)
+
+
+class Mask:
+    """register ← m ∘ register/(1 - rate)."""
+
+    def __init__(self, operation: operations.Mask, mask: Array) -> None:
+        self.register, self.mask = operation.register, mask
+        self.factor = 1.0 / (1.0 - operation.rate)
+
+    def __call__(self, x: Registers) -> None:
+        """M ∘ X/(1 - rate)."""
+        x[self.register] = self._masked(x[self.register])
+
+    def back(self, gradients: Gradients) -> None:
+        """M ∘ G/(1 - rate)."""
+        g, along = gradients.take(self.register)
+        gradients.add(self.register, self._masked(g), along)
+
+    def _masked(self, a: Scaled) -> Scaled:
+        return scaled(self.factor * self.mask * a.mantissa, a.exponent)
+
+
+class Copy:
+    """target ← source."""
+
+    def __init__(self, operation: operations.Copy) -> None:
+        self.source, self.target = operation.source, operation.target
+
+    def __call__(self, x: Registers) -> None:
+        """X."""
+        self.x = x[self.target] = x[self.source]
+
+    def back(self, gradients: Gradients) -> None:
+        """Sum of both gradients."""
+        g, _ = gradients.take(self.target)
+        _, along = gradients.parts[self.source]
+        gradients.add(self.source, g, Along(dot(g, self.x)) if along else None)
+
+
+class Sum:
+    """register ← skip · other + branch · register."""
+
+    def __init__(self, operation: operations.Sum) -> None:
+        self.operation = operation
+
+    def __call__(self, x: Registers) -> None:
+        """Sum with the skip connection."""
+        o = self.operation
+        x[o.register] = o.skip * x[o.other] + o.branch * x[o.register]
+
+    def back(self, gradients: Gradients) -> None:
+        """Multiples of G."""
+        o = self.operation
+        g, _ = gradients.take(o.register)
+        gradients.add(o.other, o.skip * g)
+        gradients.add(o.register, o.branch * g)
+
+
+class Mix:
+    """register ← T ∘ register + (1 - T) ∘ other, with T = σ(gate)."""
+
+    def __init__(self, operation: operations.Mix) -> None:
+        self.operation = operation
+
+    def __call__(self, x: Registers) -> None:
+        """T ∘ Y + (1 - T) ∘ X."""
+        o = self.operation
+        self.h = x[o.gate]
+        self.open = activated(SIGMOID, self.h)
+        self.shut = activated(SIGMOID, -1.0 * self.h)  # 1 - σ(h) = σ(-h)
+        self.difference = x[o.register] - x[o.other]
+        x[o.register] = self.open * x[o.register] + self.shut * x[o.other]
+
+    def back(self, gradients: Gradients) -> None:
+        """T ∘ G, (1 - T) ∘ G and σ' ∘ (Y - X) ∘ G."""
+        o = self.operation
+        g, _ = gradients.take(o.register)
+        gradients.add(o.gate, backpropagated(SIGMOID, self.h, self.difference * g))
+        gradients.add(o.other, self.shut * g)
+        gradients.add(o.register, self.open * g)
+
+
+class Attend:
+    """register ← softmax attention, with the values in the register."""
+
+    def __init__(self, operation: operations.Attend, tokens: int) -> None:
+        self.operation = operation
+        self.attention = Attention(operation.heads, operation.causal, tokens)
+
+    def __call__(self, x: Registers) -> None:
+        """V P."""
+        o = self.operation
+        x[o.register] = self.attention(x[o.query], x[o.key], x[o.register])
+
+    def back(self, gradients: Gradients) -> None:
+        """∂L/∂Q, ∂L/∂K and ∂L/∂V."""
+        o = self.operation
+        c, _ = gradients.take(o.register)
+        parts = self.attention.back(c)
+        for register, g in zip((o.query, o.key, o.register), parts, strict=True):
+            gradients.add(register, g)

@@ -1,0 +1,188 @@
+"""The forward and backward pass of a network over its list of operations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from vgsim._networks import operations
+from vgsim._networks.operations import Body, Operation, Program
+from vgsim._networks.techniques import Clip
+from vgsim._twin.along import Gradients
+from vgsim._twin.clipping import clipped, rescaling
+from vgsim._twin.groups import Groups
+from vgsim._twin.scaled import Scaled
+from vgsim._twin.steps import (
+    Activate,
+    Attend,
+    Bias,
+    Copy,
+    Drive,
+    Mask,
+    Mix,
+    Normalise,
+    Shift,
+    Step,
+    Sum,
+    Weights,
+)
+
+__all__ = ["Place", "backward", "forward", "parameter_name", "places_of"]
+
+GROUPED = (
+    (operations.Weights, operations.Normalise, operations.Activate),
+    (operations.Weights, operations.Bias, operations.Normalise, operations.Activate),
+)
+
+
+@dataclass
+class Place:
+    """The steps of one place, and the groups of equal columns of its input, if they are used."""
+
+    steps: list[Step]
+    groups: Groups | None = None
+
+    @property
+    def matrices(self) -> list[Weights]:
+        """The steps with the recorded matrices."""
+        found = [step for step in self.steps if isinstance(step, Weights)]
+        return [step for step in found if step.operation.recorded]
+
+    @property
+    def activations(self) -> list[Activate]:
+        """The steps with activations."""
+        return [step for step in self.steps if isinstance(step, Activate)]
+
+
+def parameter_name(operation: Any, place: int) -> str:
+    """Return the name of a matrix, a bias or a mask, as in ``Replay.parameters``.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> from vgsim._twin.walk import parameter_name
+    >>> program = vgsim.MLP(3, 8).program
+    >>> parameter_name(program.at(2)[0], 2)
+    '1.weight'
+    """
+    own: str = operation.name
+    return own if getattr(operation, "shared", False) else f"{place - 1}.{own}"
+
+
+def places_of(
+    program: Program, parameters: Mapping[str, Any], columns: int, clip: Clip | None
+) -> list[Place]:
+    """Return the places 1 … D of a network with given parameters.
+
+    Parameters
+    ----------
+    program : Program
+    parameters : mapping
+        By name: a `Matrix` for each matrix and "input_weight", a column or None for each bias, an
+        array for each mask, and the list of s_1 … s_D for "drive".
+    columns : int
+        The number of columns of X_0.
+    clip : Clip or None
+        The clipping of the network; clipping by value does not keep products G · X.
+    """
+    by_value = clip is not None and clip.by == "value"
+    places = []
+    for l in range(1, len(program.order) + 1):
+        body = program.at(l)
+        before: list[Operation | None] = [None, *body[:-1]]
+        made = [
+            _step(operation, previous, l, program.tokens, parameters, not by_value)
+            for operation, previous in zip(body, before, strict=True)
+        ]
+        places.append(Place(made))
+    if columns > 2 and not by_value and all(map(_is_grouped, program.bodies)):
+        _group(places)
+    return places
+
+
+def _step(
+    operation: Operation,
+    previous: Operation | None,
+    place: int,
+    tokens: int,
+    parameters: Mapping[str, Any],
+    follows_products: bool,
+) -> Step:
+    """Return the step of an operation."""
+    match operation:
+        case operations.Weights():
+            return Weights(operation, parameters[parameter_name(operation, place)])
+        case operations.Bias():
+            return Bias(operation, parameters[parameter_name(operation, place)])
+        case operations.Mask():
+            return Mask(operation, parameters[parameter_name(operation, place)])
+        case operations.Drive():
+            s = parameters["drive"][place - 1]
+            return Drive(operation, parameters["input_weight"], s)
+        case operations.Normalise():
+            return Normalise(operation, follows_products=follows_products)
+        case operations.Activate():
+            layer_norm = isinstance(previous, operations.Normalise) and previous.kind == "layer"
+            return Activate(operation, follows_layer_norm=layer_norm)
+        case operations.Attend():
+            return Attend(operation, tokens)
+        case operations.Shift():
+            return Shift(operation)
+        case operations.Copy():
+            return Copy(operation)
+        case operations.Sum():
+            return Sum(operation)
+        case operations.Mix():
+            return Mix(operation)
+
+
+def _is_grouped(body: Body) -> bool:
+    """Whether a place is a matrix, batch normalisation and an activation."""
+    batch = all(o.kind == "batch" for o in body if isinstance(o, operations.Normalise))
+    return batch and tuple(map(type, body)) in GROUPED
+
+
+def _group(places: Sequence[Place]) -> None:
+    """Use groups of equal columns at all places."""
+    groups = None
+    for place in places:
+        groups = place.groups = Groups(groups)
+        for step in place.steps:
+            if isinstance(step, Weights | Normalise):
+                step.groups = groups
+            if isinstance(step, Normalise):
+                step.gathers = place is places[-1]
+
+
+def forward(places: Sequence[Place], x: Scaled) -> list[Scaled]:
+    """Return X_0 … X_D."""
+    states, registers = [x], {0: x}
+    for place in places:
+        for step in place.steps:
+            step(registers)
+        states.append(registers[0])
+    return states
+
+
+def backward(
+    places: Sequence[Place], g: Scaled, clip: Clip | None
+) -> tuple[list[Scaled], list[float]]:
+    """Return the clipped G_0 … G_D and the fractions of their entries that were clipped."""
+    kept, fractions = [g], [0.0]
+    gradients = Gradients()
+    gradients.add(0, g)
+    for place in reversed(places):
+        for step in reversed(place.steps):
+            step.back(gradients)
+        g, along = gradients.take(0)
+        whole = place.groups.spread(g) if place.groups else g
+        cut, fraction = clipped(clip, whole)
+        if fraction:
+            factor = rescaling(whole, cut)
+            along = along.rescaled(factor) if along else None
+            g = factor * g if place.groups else cut
+        gradients.add(0, g, along)
+        kept.append(cut)
+        fractions.append(fraction)
+    return kept[::-1], fractions[::-1]
