@@ -286,7 +286,7 @@ def test_mean_field_refuses_what_it_is_not_for(network, message):
 
 
 def test_arguments_are_checked():
-    with pytest.raises(TypeError, match="network must be .*a vgsim.RNN, got 'tanh'"):
+    with pytest.raises(TypeError, match=r"network must be a vgsim.MLP, .*, got 'tanh'"):
         mean_field("tanh")
     with pytest.raises(ValueError, match="sigma_w must be from 1e-100 to 1e100, got 0"):
         fixed_point("tanh", 0)

@@ -1,1 +1,5 @@
-"""Descriptions of networks and their parts, and sweeps over their fields."""
+"""What is simulated: networks and their parts."""
+
+from vgsim._networks import mlp, rnn, sequential  # kinds of networks, in the order of their names
+
+__all__ = ["mlp", "rnn", "sequential"]
