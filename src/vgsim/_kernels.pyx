@@ -48,6 +48,7 @@ cdef extern from "vg_api.h" nogil:
         VG_RECORDED
         VG_SHARED
         VG_CAUSAL
+        VG_ADDED
         VG_KNOWN
         VG_FOLLOWS
         VG_LONE
@@ -250,6 +251,7 @@ FLAGS = {
     "recorded": VG_RECORDED,
     "shared": VG_SHARED,
     "causal": VG_CAUSAL,
+    "added": VG_ADDED,
     "known": VG_KNOWN,
     "follows": VG_FOLLOWS,
     "lone": VG_LONE,

@@ -50,7 +50,7 @@ typedef struct {
     void (*back)(pass *, const vg_operation *, void *slot);
 } operation;
 
-#define SLOT_BYTES 256 /* of the results of an operation */
+#define SLOT_BYTES 192 /* of the results of an operation */
 
 #define ROWS_AT_ONCE BAND_ROWS /* of W */
 

@@ -179,7 +179,10 @@ static void weights_ahead(pass *p, const vg_operation *o, void *slot)
         triangular_product(t->z, stride, of->r, p->batch, o->rows, out);
     } else
         dense_product(p, o, &of->q, out);
-    normalise_multiple(out, scaled_number(o->scale));
+    if (o->flags & VG_ADDED)
+        scale_columns(out, scaled_number(o->scale));
+    else
+        normalise_multiple(out, scaled_number(o->scale));
     if (of->is_grouped) equalise(of->group, out);
 }
 

@@ -261,6 +261,8 @@ def _store_little(steps: Sequence[Step]) -> None:
                 step["flags"] |= FLAGS["copies"]
         if step["name"] == "norm" and _changes_or_lasts(rest, register, by_weights=False):
             step["flags"] |= FLAGS["copies"]
+        if step["name"] == "weights" and rest and rest[0]["target"] == register:
+            step["flags"] |= FLAGS["added"] * (rest[0]["name"] in ("bias", "shift", "drive"))
         if step["name"] in ("weights", "activate", "attend"):
             chain = [s for s in rest if register in (s["target"], s["source"])]
             while chain and chain[0]["name"] in IN_PLACE[:4] and chain[0]["target"] == register:
