@@ -25,8 +25,7 @@ static void find_groups(pass *p, const columns *x, I *group, int *is_grouped)
 {
     const vg_plan *plan = p->b.plan;
     I last = {0}, some = {0};
-    for (int64_t b = 0; b < plan->batch; b++)
-        last = choose_int(x->exponent[b] == LOWEST, splat_int(b), last);
+    for (int64_t b = 0; b < plan->batch; b++) last = choose_int(x->exponent[b] == LOWEST, splat_int(b), last);
     for (int64_t b = 0; b < plan->batch; b++) {
         group[b] = p->group[b] = choose_int(x->exponent[b] == LOWEST, last, p->group[b]);
         some |= p->group[b] != splat_int(b);

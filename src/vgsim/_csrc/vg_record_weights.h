@@ -113,7 +113,8 @@ static scaled weight_gradient(pass *p, const vg_operation *o, const operand *of,
             x.exponent[b] = choose_int(of->group[b] == splat_int(b), of->q.exponent[b], LOWEST);
     }
     if (is_matrix_free(p->b.plan))
-        return norm_of_outer_product(p, p->coordinates, is_orthogonal(o) ? 2 * count : count, delta, of->r, &x);
+        return norm_of_outer_product(p, p->coordinates, is_orthogonal(o) ? 2 * count : count, delta, of->r,
+                                     &x);
     V *r = p->coordinates + count * count;
     copy_columns(&p->basis, delta);
     orthonormalise(p->basis.v, p->basis.stride, o->rows, 0, count, ROUNDING, p->coordinates, p->work);

@@ -198,8 +198,7 @@ static void gaussian_backward(pass *p, const vg_operation *o, const operand *of,
     inner(z, stride, count, delta->v, delta->stride, count, n, p->small, count);
     inner(of->q.v, of->q.stride, count, out->v, out->stride, count, m, r, count);
     for (int64_t k = 0; k < count * count; k++) p->small[k] -= r[k];
-    add_product(of->q.v, of->q.stride, count, (factors){p->small, count, 1}, count, m, out->v,
-                out->stride);
+    add_product(of->q.v, of->q.stride, count, (factors){p->small, count, 1}, count, m, out->v, out->stride);
 }
 
 static void orthogonal_backward(pass *p, const vg_operation *o, const operand *of, const V *z,
