@@ -8,7 +8,7 @@ carried (docs/law.md).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -244,60 +244,50 @@ def _translated(o: Operation, rows: Mapping[int, int]) -> Step:
             return _step("attend", target=register, rows=rows[register], **fields)
 
 
-IN_PLACE = ("bias", "shift", "drive", "mask", "norm")
+IN_PLACE = ("bias", "shift", "drive", "mask")
+ADDITIONS = ("bias", "shift", "drive")
 
 
 def _store_little(steps: Sequence[Step]) -> None:
-    """Set the flags "copies" and "transient", and the rows of each array.
+    """Set the rows of each array, and the flags of operations that need no array of their own.
 
-    An orthogonal matrix with more rows than columns has its operand in a longer array.
+    An operand may be factorised in place if only products use it. A normalised array is saved as it
+    is, if an activation or a sum uses it next. An orthogonal matrix with more rows than columns has
+    its operand in a longer array.
     """
     for i, step in enumerate(steps):
-        register, rest = step["target"], steps[i + 1 :]
+        name, register, rest = step["name"], step["target"], steps[i + 1 :]
         step["room"] = max(step["room"], step["rows"])
-        if step["name"] == "basis":
-            embedded = step["columns"] > step["rows"]
-            if embedded or _changes_or_lasts(rest, step["source"], by_weights=True):
-                step["flags"] |= FLAGS["copies"]
-        if step["name"] == "norm" and _changes_or_lasts(rest, register, by_weights=False):
-            step["flags"] |= FLAGS["copies"]
-        if step["name"] == "weights" and rest and rest[0]["target"] == register:
-            step["flags"] |= FLAGS["added"] * (rest[0]["name"] in ("bias", "shift", "drive"))
-        if step["name"] in ("weights", "activate", "attend"):
-            chain = [s for s in rest if register in (s["target"], s["source"])]
-            while chain and chain[0]["name"] in IN_PLACE[:4] and chain[0]["target"] == register:
-                chain.pop(0)
-            if chain and chain[0]["name"] == "sum" and chain[0]["target"] == register:
+        if name == "basis":
+            register = step["source"]
+            use = _next_use(
+                rest, register, lambda s, r: s["name"] == "weights" and s["target"] != r
+            )
+            last = use is not None and use["name"] == "weights"
+            step["flags"] |= FLAGS["copies"] * (not last or step["columns"] > step["rows"])
+        elif name == "norm":
+            use = _next_use(rest, register, lambda s, r: s["name"] == "copy" and s["source"] == r)
+            saved = use is not None and use["name"] in ("activate", "sum")
+            saved = saved and use["target"] == register
+            step["flags"] |= FLAGS["copies"] * (not saved)
+        elif name in ("weights", "activate", "attend"):
+            use = _next_use(rest, register, lambda s, r: s["name"] in IN_PLACE)
+            if use is not None and use["name"] == "sum" and use["target"] == register:
                 step["flags"] |= FLAGS["transient"]
+            if name == "weights" and rest and rest[0]["name"] in ADDITIONS:
+                step["flags"] |= FLAGS["added"] * (rest[0]["target"] == register)
 
 
-def _changes_or_lasts(rest: Iterable[Step], register: int, by_weights: bool) -> bool:
-    """Whether the array of a register is changed, or used after the place, if it is saved as it is.
-
-    `by_weights`: it has been factorised, so that only products with matrices may use it.
-    """
-    for s in rest:
-        reads = s["source"] == register and s["name"] in ("weights", "copy", "basis")
-        if by_weights:
-            if s["name"] == "weights" and reads:
-                if s["target"] == register:
-                    return False
-                continue
-            if register in (s["target"], s["source"]) and s["name"] != "weights":
-                return True
-            continue
-        if s["name"] == "activate" and s["target"] == register:
-            return False
-        if s["name"] == "sum" and s["target"] == register:
-            return False
-        if s["name"] == "copy" and reads:
-            continue
-        if register in (s["target"], s["source"], s["gate"] if s["name"] in GATED else -1):
-            return True
-    return True
-
-
-GATED = ("mix", "attend")
+def _next_use(
+    rest: Iterable[Step], register: int, passes: Callable[[Step, int], bool]
+) -> Step | None:
+    """Return the next step of the place that uses a register, except those that `passes`."""
+    for step in rest:
+        if register in (step["target"], step["source"], step["gate"]) and not passes(
+            step, register
+        ):
+            return step
+    return None
 
 
 def _follow(steps: Sequence[Step], ahead: _Ahead, after_units: bool) -> _Ahead:
