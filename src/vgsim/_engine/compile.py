@@ -267,8 +267,8 @@ def _store_little(steps: Sequence[Step]) -> None:
             step["flags"] |= FLAGS["copies"] * (not last or step["columns"] > step["rows"])
         elif name == "norm":
             use = _next_use(rest, register, lambda s, r: s["name"] == "copy" and s["source"] == r)
-            saved = use is not None and use["name"] in ("activate", "sum")
-            saved = saved and use["target"] == register
+            reads = use is not None and use["name"] in ("activate", "sum")
+            saved = use is not None and reads and use["target"] == register
             step["flags"] |= FLAGS["copies"] * (not saved)
         elif name in ("weights", "activate", "attend"):
             use = _next_use(rest, register, lambda s, r: s["name"] in IN_PLACE)

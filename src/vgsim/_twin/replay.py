@@ -365,18 +365,15 @@ def _replay(
 def _require_memory(network: Network, program: Program, columns: int, engine: str) -> None:
     """Raise an error if the arrays of a replay would not fit in memory."""
     entries, rows, largest = 0.0, 0.0, 0
-    for operation, count in program.of(operations.Weights).items():
-        if isinstance(operation, operations.Weights):
-            n, m = operation.shape
-            entries += float(n) * m * (1 if operation.shared else count)
-            rows += float(n + m) * count
-            largest = max(largest, n, m)
-    for operation, count in program.of(operations.Mask).items():
-        if isinstance(operation, operations.Mask):
-            rows += float(operation.rows) * count
-    for operation, count in program.of(operations.Attend).items():
-        if isinstance(operation, operations.Attend):
-            rows += float(operation.heads * program.tokens) * count
+    for weights, count in program.of(operations.Weights).items():
+        n, m = weights.shape
+        entries += float(n) * m * (1 if weights.shared else count)
+        rows += float(n + m) * count
+        largest = max(largest, n, m)
+    for mask, count in program.of(operations.Mask).items():
+        rows += float(mask.rows) * count
+    for attention, count in program.of(operations.Attend).items():
+        rows += float(attention.heads * program.tokens) * count
     if program.of(operations.Drive):
         entries += float(largest) ** 2
     kept = rows * columns * (8 if engine == "matrix-free" else 4)
