@@ -127,7 +127,7 @@ class Compiled:
         """Whether G · X is carried: in narrow networks with layer or RMS normalisation."""
         norms = self.program.of(Normalise)
         narrow = min([*(o.shape[0] for o in self.program.of(Weights)), *self.program.widths])
-        kinds = {o.kind for o in norms if isinstance(o, Normalise)}
+        kinds = {o.kind for o in norms}
         return bool(kinds & {"layer", "rms"}) and narrow <= MOST_UNITS and not self.clips_values
 
     def _variants(self) -> tuple[list[list[Step]], NDArray[np.int64]]:
