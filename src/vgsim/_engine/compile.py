@@ -43,6 +43,7 @@ RAW_STD = {"normal": 1.0, "uniform": 3**-0.5, "truncated_normal": 0.879625661034
 SATURATED = 0.05  # fraction of the steepest slope below which a unit counts as saturated
 MOST_UNITS = 48  # in wider layers the probability n 2^-n of one open unit is negligible
 WORDS = 2**32
+QUAD = 4  # rows that products compute at once
 
 # φ of degree one: φ'(h) h = φ(h).
 DEGREE_ONE = ("linear", "relu", "leaky_relu")
@@ -241,6 +242,7 @@ def _translated(o: Operation, rows: Mapping[int, int]) -> Step:
         case Attend(register, query, key, heads, causal):
             fields = {"source": query, "gate": key, "heads": heads}
             fields["flags"] = FLAGS["causal"] * causal
+            fields["room"] = rows[register] + QUAD  # the last quad of a head may be longer than it
             return _step("attend", target=register, rows=rows[register], **fields)
 
 
