@@ -49,6 +49,7 @@ cdef extern from "vg_api.h" nogil:
         VG_SHARED
         VG_CAUSAL
         VG_ADDED
+        VG_BALANCED
         VG_KNOWN
         VG_FOLLOWS
         VG_LONE
@@ -252,6 +253,7 @@ FLAGS = {
     "shared": VG_SHARED,
     "causal": VG_CAUSAL,
     "added": VG_ADDED,
+    "balanced": VG_BALANCED,
     "known": VG_KNOWN,
     "follows": VG_FOLLOWS,
     "lone": VG_LONE,

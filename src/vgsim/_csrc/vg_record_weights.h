@@ -107,7 +107,7 @@ static scaled weight_gradient(pass *p, const vg_operation *o, const operand *of,
 {
     int64_t count = p->batch;
     columns x = of->q;
-    if (of->is_grouped) { /* a group contributes its sum of Δ times the x of its leader */
+    if (of->is_grouped && p->gathered) { /* a group contributes its sum of Δ times the x of its leader */
         x.exponent = p->other.exponent;
         for (int64_t b = 0; b < count; b++)
             x.exponent[b] = choose_int(of->group[b] == splat_int(b), of->q.exponent[b], LOWEST);

@@ -110,18 +110,10 @@ class Compiled:
     def _is_stored(self, weights: Weights) -> bool:
         return self.stores_matrices and (weights.shared or weights.law == "orthogonal")
 
-    @cached_property
+    @property
     def _is_grouped(self) -> bool:
-        """Whether equal columns are told apart: only in chains with batch normalisation."""
-        if self.columns <= 2 or self.clips_values:
-            return False
-        chain = [Weights, Normalise, Activate]
-        for body in self.program.bodies:
-            if [type(o) for o in body if not isinstance(o, Bias)] != chain:
-                return False
-            if any(isinstance(o, Normalise) and o.kind != "batch" for o in body):
-                return False
-        return True
+        """Whether groups of equal columns are kept: only in chains with batch normalisation."""
+        return self.columns > 2 and not self.clips_values and self.program.is_batch_normalised_chain
 
     @property
     def _follows(self) -> bool:
@@ -172,13 +164,13 @@ def _compiled(body: Body, width: int) -> list[Step]:
     steps: list[Step] = []
     rows = {0: width, 1: width}  # of the registers; 1 is the input of a block of several places
     basis: dict[int, int] = {}  # where the operand in a register was factorised
-    number = masks = last = 0  # of matrices, of masks; where an operand was factorised last
+    number = masks = 0  # of matrices, of masks
     for o in body:
         if isinstance(o, Bias) and o.cancels:
             continue
         if isinstance(o, Weights):
             if o.source not in basis:
-                last = basis[o.source] = len(steps)
+                basis[o.source] = len(steps)
                 steps.append(_step("basis", target=-1, source=o.source, rows=o.shape[1]))
             operand = steps[basis[o.source]]
             own = max(o.shape) if o.law == "orthogonal" else o.shape[1]
@@ -187,7 +179,8 @@ def _compiled(body: Body, width: int) -> list[Step]:
         masks += isinstance(o, Mask)
         step = _translated(o, rows)
         step["number"] = masks if isinstance(o, Mask) else number
-        step["distance"] = len(steps) - (basis[o.source] if isinstance(o, Weights) else last)
+        if isinstance(o, Weights):
+            step["distance"] = len(steps) - basis[o.source]
         steps.append(step)
         rows[step["target"]] = step["rows"]
         basis.pop(step["target"], None)
@@ -203,8 +196,9 @@ def _step(kind: str, **fields: Any) -> Step:
 def _translated(o: Operation, rows: Mapping[int, int]) -> Step:
     """Return the step of one operation; `rows` are those of the registers."""
     match o:
-        case Weights(source, target, (n, m), law, _, _, recorded, shared):
+        case Weights(source, target, (n, m), law, _, _, recorded, shared, balanced):
             flags = FLAGS["recorded"] * recorded | FLAGS["shared"] * shared
+            flags |= FLAGS["balanced"] * balanced
             flags |= FLAGS["adds"] * (source != target)
             fields: Step = {
                 "source": source,

@@ -259,6 +259,7 @@ class Drawn:
 
     def draw_all(self, program: Program) -> None:
         """Draw the parameters of all places."""
+        self.tokens = program.tokens
         for place in range(1, len(program.order) + 1):
             for operation in program.at(place):
                 match operation:
@@ -286,14 +287,15 @@ class Drawn:
             self.plain[name], self.named[name] = W, Scaled(W, 0)
             return
         epsilon = float(np.finfo(self.draw.dtype).eps)
+        period = self.tokens if operation.balanced else 0
         A: Conditional
         if operation.law == "orthogonal":
             N = max(n, m)
             Z, N_ = (self._columns(way, number, N) for way in ("forward", "backward"))
-            A = ConditionalHaar(operation.std * math.sqrt(N), (n, m), Z, N_, epsilon)
+            A = ConditionalHaar(operation.std * math.sqrt(N), (n, m), Z, N_, epsilon, period)
         else:
             Z, N_ = self._columns("forward", number, n), self._columns("backward", number, m)
-            A = ConditionalGaussian(operation.std, Z, N_, epsilon)
+            A = ConditionalGaussian(operation.std, Z, N_, epsilon, period)
         self.named[name] = A
         self.conditional[name] = A, number, operation.recorded
 
