@@ -80,7 +80,7 @@ def _findings(options: argparse.Namespace, groups: list[list[Network]]) -> Itera
     networks = [network for group in groups for network in group]
     settings = checked_settings(options, networks)
     runs = simulations(options, networks, settings, [None] * len(networks))
-    return (_find(options, DepthCurve(islice(runs, len(group)))) for group in groups)
+    return (_find(options, DepthCurve(list(islice(runs, len(group))))) for group in groups)
 
 
 def _find(options: argparse.Namespace, curve: DepthCurve) -> Findings:
