@@ -6,7 +6,6 @@ import argparse
 import json
 import math
 import sys
-import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -16,11 +15,11 @@ import numpy as np
 
 from vgsim._checks import DECADE, value_error
 from vgsim._cli.fields import CURVE_DEPTHS, DEPTHS, curves, heading, networks_of, row
-from vgsim._cli.run import WIDE, checked_settings, simulations, technique_lines
+from vgsim._cli.run import checked_settings, simulations, technique_lines
 from vgsim._networks.description import Network
 from vgsim._results.depth_curve import DepthCurve
 from vgsim._results.events import checked_event
-from vgsim._results.tables import Column, jsonable, records, report
+from vgsim._results.tables import Column, jsonable, records, report, wrapped
 from vgsim._statistics.binomial import checked_interval
 from vgsim._statistics.depth_scale import DepthScale, slope_row
 from vgsim._statistics.estimate import LEVEL, Estimate
@@ -143,10 +142,7 @@ def _section(options: argparse.Namespace, one: Findings) -> str:
     titles += one.title.splitlines()
     conclusions = _conclusions(options, one)
     if options.format == "text":
-        titles, conclusions = (
-            [textwrap.fill(line, WIDE, subsequent_indent="  ") for line in lines]
-            for lines in (titles, conclusions)
-        )
+        conclusions = [wrapped(line) for line in conclusions]
     table = report(one.columns, options.format, "\n".join(titles))
     if options.format == "markdown":
         return "\n".join([table, "", *(f"- {line}" for line in conclusions)])

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from vgsim._checks import INDICES, checked_int
 from vgsim._cli.fields import heading, networks_of, short_width, title
-from vgsim._cli.run import WIDE, check_new, checked_settings, technique_lines, writing
+from vgsim._cli.run import check_new, checked_settings, technique_lines, writing
 from vgsim._engine.simulate import simulate
 from vgsim._networks.description import Network
 from vgsim._results import npz
-from vgsim._results.tables import Column, report
+from vgsim._results.tables import Column, report, wrapped
 from vgsim._twin.evaluate import evaluate
 from vgsim._twin.replay import Replay
 from vgsim._twin.replay import replay as replayed_sample
@@ -48,7 +47,7 @@ def replay(options: argparse.Namespace) -> None:
     wrote = _write_weights(options, replayed) if options.out is not None else ""
     law = heading(network)[-1]  # the init, or the layers
     first = f"{title(network)}, width {short_width(network)}, {law}"
-    print(textwrap.fill(first, WIDE, subsequent_indent="  "))
+    print(wrapped(first))
     for line in technique_lines(network, options.batch_size, options.loss):
         print(line)
     print(

@@ -41,6 +41,7 @@ from vgsim._results import files as disk
 from vgsim._results.samples import Samples
 from vgsim._results.tables import (
     QUANTILES,
+    WIDE,
     Column,
     decimals,
     number_decimals,
@@ -50,7 +51,6 @@ from vgsim._results.tables import (
 from vgsim._statistics.binomial import Probability, checked_interval
 
 __all__ = [
-    "WIDE",
     "check_new",
     "checked_settings",
     "run",
@@ -58,8 +58,6 @@ __all__ = [
     "technique_lines",
     "writing",
 ]
-
-WIDE = 100
 
 
 def run(options: argparse.Namespace) -> None:

@@ -12,10 +12,10 @@ from typing import Any
 
 from vgsim._checks import TABULATED, check_threshold
 from vgsim._cli.fields import DEPTHS, curves, heading, networks_of, row, short_width, spec
-from vgsim._cli.run import WIDE, checked_settings, technique_lines
+from vgsim._cli.run import checked_settings, technique_lines
 from vgsim._engine.run import provenance
 from vgsim._networks.description import Network
-from vgsim._results.tables import Column, jsonable, report
+from vgsim._results.tables import WIDE, Column, jsonable, report
 from vgsim.theory import critical_gain, mean_field
 from vgsim.theory._prediction import Prediction, predict
 
