@@ -156,8 +156,7 @@ class Settings:
             )
         if self.data is not None:
             _check_data(self.data, network, self.batch_size)
-        if network.norm is not None:
-            warn_of_rounding(network, columns, tangents)
+        warn_of_rounding(network, columns, tangents)
         return replace(self, engine=self._resolved(network, (1 + tangents) * columns))
 
     def columns(self, network: Network) -> int:

@@ -394,6 +394,11 @@ class Network(Description):
         return {name: value for name in optional if (value := getattr(self, name)) is not None}
 
     @property
+    def has_norm(self) -> bool:
+        """Whether the network normalises units."""
+        return self.norm is not None
+
+    @property
     def mixes_examples(self) -> bool:
         """Whether the examples of a batch act on each other; the batch size is then at least 2."""
         return bool(self.norm == "batch")
