@@ -117,9 +117,10 @@ LISTS = {
         {"batch_size": 2},
     ),
     "attention with gains": (
-        Sequential(6, [Attention(1, gain=3.0, value_gain=1.1, output_gain=0.9)] * 3, tokens=3),
-        {"batch_size": 2, "loss": "mse"},
+        Sequential(6, [Attention(1, gain=1.4, value_gain=1.1, output_gain=0.9)] * 3, tokens=3),
+        {"loss": "mse"},
     ),
+    "sharp attention": (Sequential(6, [Attention(1, gain=3.0)] * 3, tokens=3), {"batch_size": 2}),
     "attention of one token": (Sequential(6, [Attention(2, bias_std=0.2)] * 3), {}),
     "attention of one token, batch": (Sequential(6, [Attention(2), "tanh"] * 3), {"batch_size": 3}),
     "attention of one unit a head": (Sequential(3, [Attention(3)] * 3, tokens=3), {}),
@@ -155,7 +156,7 @@ LISTS = {
         ),
         {"batch_size": 2},
     ),
-    "many tokens": (Sequential(4, pre(4, heads=1) * 2, tokens=11), {"batch_size": 3}),
+    "many tokens": (Sequential(24, pre(24, heads=4) * 2, tokens=21), {}),
     "sentences": (
         Sequential(6, pre(6, heads=3), tokens=3),
         {"batch_size": 4, "inputs": SENTENCES},
