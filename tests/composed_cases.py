@@ -117,13 +117,18 @@ LISTS = {
         {"batch_size": 2},
     ),
     "attention with gains": (
-        Sequential(6, [Attention(1, gain=1.4, value_gain=1.1, output_gain=0.9)] * 3, tokens=3),
+        Sequential(6, [Skip([Attention(1, gain=1.4, value_gain=1.1, output_gain=0.9)])] * 3, tokens=3),
         {"loss": "mse"},
     ),
     "sharp attention": (Sequential(6, [Attention(1, gain=3.0)] * 3, tokens=3), {"batch_size": 2}),
     "attention of one token": (Sequential(6, [Attention(2, bias_std=0.2)] * 3), {}),
     "attention of one token, batch": (Sequential(6, [Attention(2), "tanh"] * 3), {"batch_size": 3}),
     "attention of one unit a head": (Sequential(3, [Attention(3)] * 3, tokens=3), {}),
+    "heads of two and three units": (
+        Sequential(4, [Attention(2), Linear(12), Attention(4, causal=True)], tokens=6),
+        {"batch_size": 2},
+    ),
+    "heads of six units": (Sequential(12, [Skip([RMS, Attention(2)])] * 2, tokens=9), {}),
     "orthogonal attention": (
         Sequential(6, [Skip([LAYER, Attention(2, init="orthogonal", bias_std=0.1)])] * 3, tokens=3),
         {"batch_size": 2},
