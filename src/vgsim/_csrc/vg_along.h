@@ -61,9 +61,10 @@ static void lone_unit(pass *p, const vg_operation *o, const units *t, int64_t b,
         rest += other * h[i];
         most = vmax(most, vabs(other));
     }
+    lone &= at != 0;
     I of_rest = choose_int(most > 0, d->exponent[b], LOWEST),
       e = saturate(p->along[b].exponent - t->h.exponent[b]);
-    I some = (at != 0) & (p->along[b].value != 0), of_own = choose_int(some, e, LOWEST),
+    I some = lone & (p->along[b].value != 0), of_own = choose_int(some, e, LOWEST),
       top = imax(of_rest, of_own);
     V inverse = choose(some, 1 / at, splat(0));
     V value = p->along[b].value * inverse * beside(of_own - top) - rest * inverse * beside(of_rest - top);
@@ -74,7 +75,7 @@ static void lone_unit(pass *p, const vg_operation *o, const units *t, int64_t b,
         square += v[i] * v[i];
     }
     d->exponent[b] = choose_int(lone, top, d->exponent[b]);
-    normalise_column(d, b, choose(lone | (d->exponent[b] == LOWEST), square, splat(1)));
+    normalise_some(d, b, lone, square);
 }
 
 /* Column b of d ← (D·Ĥ) Ĥ/‖Ĥ‖² in a layer of two units, with φ in p->b.y and φ' in p->b.d. */
@@ -89,7 +90,7 @@ static void pair_of_units(pass *p, const activation *phi, const units *t, int64_
     }
     for (int i = 0; i < 2; i++) v[i] = choose(some, p->along[b].value * turn * (h[i] / square), v[i]);
     d->exponent[b] = choose_int(some, saturate(e - t->h.exponent[b]), d->exponent[b]);
-    normalise_column(d, b, choose(some | (d->exponent[b] == LOWEST), v[0] * v[0] + v[1] * v[1], splat(1)));
+    normalise_some(d, b, some, v[0] * v[0] + v[1] * v[1]);
 }
 
 /* Adds round · X to p->along, where X is copied and then multiplied by a matrix, and `round` is the
@@ -118,7 +119,7 @@ static void lone_operand(pass *p, const operand *of, columns *g)
         I some = (value != 0) & (p->along[b].value != 0);
         v[0] = choose(some, p->along[b].value / value, v[0]);
         g->exponent[b] = choose_int(some, saturate(p->along[b].exponent - x->exponent[b]), g->exponent[b]);
-        normalise_column(g, b, choose(some | (g->exponent[b] == LOWEST), v[0] * v[0], splat(1)));
+        normalise_some(g, b, some, v[0] * v[0]);
     }
 }
 

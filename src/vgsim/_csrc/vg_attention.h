@@ -38,6 +38,18 @@ INLINE V *entries(const columns *x, const head *h, int64_t t) { return column(x,
 /* The number of keys of queries u … u + w − 1. */
 INLINE int64_t keys_of(const head *h, int64_t u, int64_t w) { return h->causal ? u + w : h->tokens; }
 
+/* out ← A C, or out + A C, in the rows of a head. */
+static void head_product(const head *h, const V *a, int64_t a_stride, int64_t p, factors c, int more,
+                         int64_t q, V *out, int64_t out_stride)
+{
+    if (h->units % 4)
+        product_of_rows(a, a_stride, p, c, more, q, h->units, out, out_stride);
+    else if (more)
+        add_product(a, a_stride, p, c, q, h->units, out, out_stride);
+    else
+        product(a, a_stride, p, c, q, h->units, out, out_stride);
+}
+
 /* w ← P of one query u, at w[t QUERIES], from raw products k_t · q_u. Weights below the range of the
    numbers become 0. Returns the largest exponent of a v_t with P_t > 0. */
 static I softmax(const head *h, int64_t u, int64_t keys, V *w)
@@ -107,8 +119,8 @@ static void attention_ahead(pass *p, const vg_operation *o, void *slot)
                 for (int64_t k = 0; k < keys; k++)
                     for (int64_t j = 0; j < count; j++)
                         w[k * QUERIES + j] *= beside(imin(v->exponent[at + k] - exponent[j], splat_int(0)));
-                product(entries(v, &h, 0), v->stride, keys, (factors){w, QUERIES, 1}, count, h.units,
-                        entries(out, &h, u), out->stride);
+                head_product(&h, entries(v, &h, 0), v->stride, keys, (factors){w, QUERIES, 1}, 0, count,
+                             entries(out, &h, u), out->stride);
             }
             for (int64_t j = 0; j < count; j++) {
                 I e = LOWEST;
@@ -199,8 +211,8 @@ static void head_back(pass *p, const head *h, sizes s, const columns *c, columns
             for (int64_t j = 0; j < count; j++)
                 f[t * QUERIES + j] = a[t * QUERIES + j] * root *
                                      beside(imin(k->exponent[h->at + t] - s.of_k[u + j], splat_int(0)));
-        product(entries(k, h, 0), k->stride, keys, (factors){f, QUERIES, 1}, count, h->units,
-                entries(dq, h, u), dq->stride);
+        head_product(h, entries(k, h, 0), k->stride, keys, (factors){f, QUERIES, 1}, 0, count,
+                     entries(dq, h, u), dq->stride);
 
         for (int64_t t = 0; t < keys; t++)
             for (int64_t j = 0; j < count; j++) {
@@ -209,10 +221,10 @@ static void head_back(pass *p, const head *h, sizes s, const columns *c, columns
                 f[t * QUERIES + j] = a[t * QUERIES + j] * root * beside(imin(e - s.of_q[t], splat_int(0)));
                 w[t * QUERIES + j] *= beside(imin(e_c - s.of_c[t], splat_int(0)));
             }
-        add_product(entries(q, h, u), q->stride, count, (factors){f, 1, QUERIES}, keys, h->units,
-                    entries(dk, h, 0), dk->stride);
-        add_product(entries(c, h, u), c->stride, count, (factors){w, 1, QUERIES}, keys, h->units,
-                    entries(dv, h, 0), dv->stride);
+        head_product(h, entries(q, h, u), q->stride, count, (factors){f, 1, QUERIES}, 1, keys,
+                     entries(dk, h, 0), dk->stride);
+        head_product(h, entries(c, h, u), c->stride, count, (factors){w, 1, QUERIES}, 1, keys,
+                     entries(dv, h, 0), dv->stride);
     }
 }
 

@@ -67,6 +67,12 @@ INLINE void normalise_times(columns *x, int64_t b, V square, V factor)
 
 INLINE void normalise_column(columns *x, int64_t b, V square) { normalise_times(x, b, square, splat(1)); }
 
+/* Normalises a column in the samples `some`; in the others it is normalised already. */
+INLINE void normalise_some(columns *x, int64_t b, I some, V square)
+{
+    normalise_column(x, b, choose(some | (x->exponent[b] == LOWEST), square, splat(1)));
+}
+
 INLINE V square_of(const columns *x, int64_t b) { return dot_product(column(x, b), column(x, b), x->rows); }
 
 INLINE void normalise_columns(columns *x)

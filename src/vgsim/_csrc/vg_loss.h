@@ -89,7 +89,7 @@ static I clip_values(columns *g, scaled limit)
             square += v[i] * v[i];
         }
         g->exponent[b] = choose_int(clips, limit.exponent, g->exponent[b]);
-        normalise_column(g, b, choose(clips | (g->exponent[b] == LOWEST), square, splat(1)));
+        normalise_some(g, b, clips, square);
     }
     return cut;
 }

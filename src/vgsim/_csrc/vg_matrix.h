@@ -168,7 +168,17 @@ INLINE void any_product(const V *a, int64_t a_stride, int64_t p, factors c, U si
                     out + k * out_stride);
 }
 
-/* out ← A C: A has p > 0 columns of n rows, C and out have q columns. */
+/* out ← A C, exactly n rows; add_product reads and writes whole quads of rows. */
+static void product_of_rows(const V *a, int64_t a_stride, int64_t p, factors c, int more, int64_t q,
+                            int64_t n, V *out, int64_t out_stride)
+{
+    for (int64_t k = 0; k < q; k++)
+        add_columns(a, a_stride, p, (factors){c.v + k * c.column, c.row, c.column}, splat(0), more, n,
+                    out + k * out_stride);
+}
+
+/* out ← A C: A has p > 0 columns of n rows, C and out have q columns. Reads and writes whole quads of
+   rows. */
 static void product(const V *a, int64_t a_stride, int64_t p, factors c, int64_t q, int64_t n, V *out,
                     int64_t out_stride)
 {

@@ -78,14 +78,15 @@ static void normalise_over_batch(columns *h, double epsilon, deviations s, V *me
     int64_t n = h->rows, count = h->count;
     I e = common_exponent(h);
     V share = splat(1 / (double)count), *square = s.inverse, epsilon_hat = scaled_epsilon(epsilon, e);
+    V *rest = mean + whole_quads(n), *first = rest; /* first: deviations of equal examples are exactly 0 */
     for (int64_t b = 0; b < count; b++) {
         V *v = column(h, b), size = relative_size(h, b, e);
         for (int64_t i = 0; i < n; i++) {
-            v[i] *= size;
-            mean[i] = b ? mean[i] + v[i] * share : v[i] * share;
+            if (b == 0) first[i] = v[i] * size;
+            v[i] = v[i] * size - first[i];
+            mean[i] = b ? mean[i] + v[i] * share : splat(0);
         }
     }
-    V *rest = mean + whole_quads(n);
     for (int64_t b = 0; b < count; b++) {
         V *v = column(h, b);
         for (int64_t i = 0; i < n; i++) {

@@ -18,7 +18,7 @@ static const operation operations[VG_OPERATIONS] = {
     [VG_DRIVE] = {store_nothing, drive_ahead, nothing_back},
     [VG_NORM] = {store_norm, norm_ahead, norm_back},
     [VG_ACTIVATE] = {store_units, units_ahead, units_back},
-    [VG_MASK] = {store_nothing, mask_ahead, mask_back},
+    [VG_MASK] = {store_mask, mask_ahead, mask_back},
     [VG_COPY] = {store_copy, copy_ahead, copy_back},
     [VG_SUM] = {store_nothing, sum_ahead, sum_back},
     [VG_MIX] = {store_mix, mix_ahead, mix_back},
@@ -31,6 +31,7 @@ FITS(weights);
 FITS(norm);
 FITS(units);
 FITS(copied);
+FITS(lone_entries);
 FITS(mixed);
 FITS(attention);
 

@@ -75,16 +75,62 @@ static void mask_columns(const pass *p, const vg_operation *o, columns *x)
     }
 }
 
-static void mask_ahead(pass *p, const vg_operation *o, void *slot)
+/* MASK: the only entry of each column that is not 0, in the samples that have one. */
+typedef struct {
+    V *value; /* the entry, 0 in the other samples */
+    I *index, *exponent;
+} lone_entries;
+
+static void store_mask(const pass *p, const vg_operation *o, void *slot, arena *a)
 {
-    UNUSED(slot);
-    mask_columns(p, o, &p->x[o->target]);
+    lone_entries *t = slot;
+    if (!(o->flags & VG_LONE)) return;
+    t->value = take_vectors(a, p->batch);
+    t->index = take(a, (size_t)p->batch * sizeof(I));
+    t->exponent = take(a, (size_t)p->batch * sizeof(I));
 }
 
+static void mask_ahead(pass *p, const vg_operation *o, void *slot)
+{
+    lone_entries *t = slot;
+    const columns *y = &p->x[o->target];
+    mask_columns(p, o, &p->x[o->target]);
+    for (int64_t b = 0; b < p->batch && o->flags & VG_LONE; b++) {
+        I count = {0}, index = {0};
+        V value = {0};
+        for (int64_t i = 0; i < y->rows; i++) {
+            I some = column(y, b)[i] != 0;
+            count -= some;
+            index = choose_int(some, splat_int(i), index);
+            value = choose(some, column(y, b)[i], value);
+        }
+        t->value[b] = choose(count == 1, value, splat(0));
+        t->index[b] = index;
+        t->exponent[b] = y->exponent[b];
+    }
+}
+
+/* The gradient of x. If y = scale m ∘ x has one entry only, G_i x_i = G · X (vg_along.h). */
 static void mask_back(pass *p, const vg_operation *o, void *slot)
 {
-    UNUSED(slot);
-    mask_columns(p, o, &p->g[o->target]);
+    const lone_entries *t = slot;
+    columns *g = &p->g[o->target];
+    scaled scale = scaled_number(o->scale);
+    mask_columns(p, o, g);
+    for (int64_t b = 0; b < p->batch && o->flags & VG_LONE; b++) {
+        I lone = (t->value[b] != 0) & (p->along[b].value != 0);
+        V own = p->along[b].value * scale.value / choose(lone, t->value[b], splat(1)), square = {0};
+        V *v = column(g, b);
+        if (!any(lone)) continue;
+        for (int64_t i = 0; i < g->rows; i++) {
+            V entry = choose(t->index[b] == splat_int(i), own, splat(0));
+            v[i] = choose(lone, entry, v[i]);
+            square += v[i] * v[i];
+        }
+        I e = saturate(p->along[b].exponent + scale.exponent - t->exponent[b]);
+        g->exponent[b] = choose_int(lone, e, g->exponent[b]);
+        normalise_some(g, b, lone, square);
+    }
 }
 
 /* The examples of the target ← target + c u, normalised. One u is for all columns if stride = 0; u is 1

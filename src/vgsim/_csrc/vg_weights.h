@@ -105,7 +105,7 @@ static void make_matrix(pass *p, const vg_operation *o, uint32_t number)
         V *band = p->matrix + i / BAND_ROWS * BAND_ROWS * m + i % BAND_ROWS;
         for (int64_t j = 0; j < m; j++) {
             V entry = splat(i == j);
-            if (o->law != VG_IDENTITY) entry = row[j];
+            if (i < n && o->law != VG_IDENTITY) entry = row[j];
             band[j * BAND_ROWS] = i < n ? entry : splat(0);
         }
     }

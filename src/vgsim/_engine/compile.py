@@ -43,7 +43,6 @@ RAW_STD = {"normal": 1.0, "uniform": 3**-0.5, "truncated_normal": 0.879625661034
 SATURATED = 0.05  # fraction of the steepest slope below which a unit counts as saturated
 MOST_UNITS = 48  # in wider layers the probability n 2^-n of one open unit is negligible
 WORDS = 2**32
-QUAD = 4  # rows that products compute at once
 
 # φ of degree one: φ'(h) h = φ(h).
 DEGREE_ONE = ("linear", "relu", "leaky_relu")
@@ -117,11 +116,15 @@ class Compiled:
 
     @property
     def _follows(self) -> bool:
-        """Whether G · X is carried: in narrow networks with layer or RMS normalisation."""
+        """Whether G · X is carried, in narrow networks with layer or RMS normalisation."""
         norms = self.program.of(Normalise)
-        narrow = min([*(o.shape[0] for o in self.program.of(Weights)), *self.program.widths])
         kinds = {o.kind for o in norms}
-        return bool(kinds & {"layer", "rms"}) and narrow <= MOST_UNITS and not self.clips_values
+        if not kinds & {"layer", "rms"} or self.clips_values:
+            return False
+        narrow = min([*(o.shape[0] for o in self.program.of(Weights)), *self.program.widths])
+        masks = self.program.of(Mask)
+        masked = any(o.rows <= _most_units(1.0 / (1.0 - o.rate)) for o in masks)
+        return bool(narrow <= MOST_UNITS) or masked
 
     def _variants(self) -> tuple[list[list[Step]], NDArray[np.int64]]:
         """Return the compiled bodies, one for each width of the input, and that of each place."""
@@ -133,16 +136,15 @@ class Compiled:
         ]
         if not self._follows:
             return bodies, np.ascontiguousarray(order.ravel(), dtype=np.int64)
-        found: dict[tuple[int, bool, _Ahead], tuple[int, _Ahead]] = {}
+        found: dict[tuple[int, int, _Ahead], tuple[int, _Ahead]] = {}
         variants: list[list[Step]] = []
         ahead, places = _Ahead(), order.ravel().tolist()
         for l in range(len(places) - 1, -1, -1):
-            own = places[l]
-            after_units = l > 0 and bodies[places[l - 1]][-1]["name"] == "activate"
-            key = own, after_units, ahead
+            key = places[l], places[l - 1] if l else -1, ahead
             if key not in found:
-                variants.append([dict(step) for step in bodies[own]])
-                found[key] = len(variants) - 1, _follow(variants[-1], ahead, after_units)
+                variants.append([dict(step) for step in bodies[key[0]]])
+                before = bodies[key[1]][-1] if l else None
+                found[key] = len(variants) - 1, _follow(variants[-1], ahead, before)
             places[l], ahead = found[key]
         return variants, np.array(places, dtype=np.int64)
 
@@ -236,7 +238,6 @@ def _translated(o: Operation, rows: Mapping[int, int]) -> Step:
         case Attend(register, query, key, heads, causal):
             fields = {"source": query, "gate": key, "heads": heads}
             fields["flags"] = FLAGS["causal"] * causal
-            fields["room"] = rows[register] + QUAD  # the last quad of a head may be longer than it
             return _step("attend", target=register, rows=rows[register], **fields)
 
 
@@ -286,40 +287,43 @@ def _next_use(
     return None
 
 
-def _follow(steps: Sequence[Step], ahead: _Ahead, after_units: bool) -> _Ahead:
+def _follow(steps: Sequence[Step], ahead: _Ahead, before: Step | None) -> _Ahead:
     """Set the flags of G · X, from the last operation back; return what is known before the first.
 
-    `after_units`: whether the place before ends with an activation.
+    `before` is the last step of the place before.
     """
     for i in range(len(steps) - 1, -1, -1):
-        step = steps[i]
-        name, before = step["name"], steps[i - 1]["name"] if i else ""
-        if name in ("basis", "mask") or (step["target"] != 0 and name in ("bias", "shift")):
+        step, earlier = steps[i], steps[i - 1] if i else before
+        name = step["name"]
+        if name == "basis" or (step["target"] != 0 and name in ("bias", "shift")):
             continue
         if name == "norm" and step["law"] != NORMS["batch"]:
             step["flags"] |= FLAGS["follows"] | FLAGS["known"] * ahead.known
             ahead = _Ahead(True, step["rows"])
+        elif not ahead.known:
+            continue
+        elif name == "mask":
+            step["flags"] |= FLAGS["lone"] * (step["rows"] <= _most_units(step["scale"]))
         elif name == "weights" and step["source"] == step["target"] == 0:
-            if ahead.known and step["columns"] == 1:
-                step["flags"] |= FLAGS["lone"]
-        elif name == "activate" and ahead.known:
+            step["flags"] |= FLAGS["lone"] * (step["columns"] == 1)
+        elif name == "activate":
             phi = ACTIVATIONS[step["law"]]
-            degree_one = phi in DEGREE_ONE
-            pair = (
-                step["rows"] == 2 != ahead.rows
-                and before == "norm"
-                and steps[i - 1]["law"] == NORMS["layer"]
-            )
-            if pair and (degree_one or phi in ODD):
+            two = earlier and earlier["name"] == "norm" and earlier["law"] == NORMS["layer"]
+            if two and step["rows"] == 2 != ahead.rows and phi in (*DEGREE_ONE, *ODD):
                 step["flags"] |= FLAGS["pair"]
-            elif degree_one and step["rows"] <= MOST_UNITS:
+            elif phi in DEGREE_ONE and step["rows"] <= MOST_UNITS:
                 step["flags"] |= FLAGS["lone"]
-            ahead = ahead if degree_one else _Ahead()
-        elif name == "copy" and step["source"] == 0 and ahead.known:
-            useful = before == "activate" if i else after_units
+            ahead = ahead if phi in DEGREE_ONE else _Ahead()
+        elif name == "copy" and step["source"] == 0:
+            useful = earlier is not None and earlier["name"] == "activate"
             useful = useful and steps[i + 1]["name"] == "basis" and steps[i + 1]["source"] == 0
             step["flags"] |= FLAGS["follows"] * useful
             ahead = ahead if useful else _Ahead()
         else:
             ahead = _Ahead()
     return ahead
+
+
+def _most_units(scale: float) -> float:
+    """Return the width up to which a mask may leave one open unit, with a probability as above."""
+    return MOST_UNITS * math.log(0.5) / math.log1p(-0.5 / scale)

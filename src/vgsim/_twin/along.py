@@ -50,9 +50,18 @@ class Along:
             return d
         others = scaled(np.where(is_open, 0.0, d.mantissa), d.exponent)
         own = self.product - dot(others, h)
-        at = np.where(lone, np.sum(h.mantissa, axis=0, where=is_open), 1.0)
+        at = np.sum(h.mantissa, axis=0, where=is_open)
+        lone &= at != 0
+        at = np.where(lone, at, 1.0)
         own = scaled(is_open * (own.mantissa / at), own.exponent - h.exponent)
         return chosen(lone, others + own, d)
+
+    def of_lone_entries(self, g: Scaled, y: Scaled, factor: float) -> Scaled:
+        """G of the columns whose mask leaves one entry y_i = factor x_i, by G_i x_i = G · X."""
+        lone = np.count_nonzero(y.mantissa, axis=0) == 1
+        at = np.where(lone, np.sum(y.mantissa, axis=0), 1.0)
+        entry = (y.mantissa != 0) * (factor * self.product.mantissa / at)
+        return chosen(lone, scaled(entry, self.product.exponent - y.exponent), g)
 
     def of_pairs(self, d: Scaled, phi: Activation, h: Scaled) -> Scaled:
         """D = (D · Ĥ) Ĥ/‖Ĥ‖² for Ĥ = (ĥ, -ĥ), where φ is odd or of degree one."""

@@ -96,7 +96,10 @@ class Normalisation:
         """Subtract the mean of every group."""
         if not self.centred:
             return a
-        deviations, count = a.mantissa, np.sum(sizes * np.ones((len(a.mantissa), 1)))
+        deviations = a.mantissa
+        if np.ndim(sizes) == 0:  # so that the deviations of equal values are exactly 0
+            deviations = deviations - deviations[:1]
+        count = np.sum(sizes * np.ones((len(a.mantissa), 1)))
         for _ in range(2):  # the second time removes the rounding error of the first
             deviations = deviations - sizes * (np.sum(deviations, axis=0) / count)
         return scaled(deviations, a.exponent)

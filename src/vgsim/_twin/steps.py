@@ -199,12 +199,15 @@ class Mask:
 
     def __call__(self, x: Registers) -> None:
         """M ∘ X/(1 - rate)."""
-        x[self.register] = self._masked(x[self.register])
+        self.y = x[self.register] = self._masked(x[self.register])
 
     def back(self, gradients: Gradients) -> None:
-        """M ∘ G/(1 - rate)."""
-        g, along = gradients.take(self.register)
-        gradients.add(self.register, self._masked(g), along)
+        """M ∘ G/(1 - rate), or its only entry from G · X."""
+        d, along = gradients.take(self.register)
+        g = self._masked(d)
+        if along:
+            g = along.of_lone_entries(g, self.y, self.factor)
+        gradients.add(self.register, g, along)
 
     def _masked(self, a: Scaled) -> Scaled:
         return scaled(self.factor * self.mask * a.mantissa, a.exponent)

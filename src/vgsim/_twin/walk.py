@@ -82,10 +82,11 @@ def places_of(
         The clipping of the network; clipping by value does not keep products G · X.
     """
     by_value = clip is not None and clip.by == "value"
-    places = []
+    places: list[Place] = []
+    last: Operation | None = None
     for l in range(1, len(program.order) + 1):
         body = program.at(l)
-        before: list[Operation | None] = [None, *body[:-1]]
+        before, last = [last, *body[:-1]], body[-1]
         made = [
             _step(operation, previous, l, program.tokens, parameters, not by_value)
             for operation, previous in zip(body, before, strict=True)
