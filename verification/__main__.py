@@ -18,6 +18,7 @@ PARTS = (
     "normalisation",
     "skips",
     "composed",
+    "composed_law",
     "criticality",
     "finite_width",
 )

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vgsim._engine.compile import Compiled
 from vgsim._networks.description import Network
 from vgsim._networks.operations import (
     Activate,
@@ -72,7 +71,7 @@ def _share(network: Network, columns: int, tangents: int) -> float:
         return 0.0
     by_value = network.clip is not None and network.clip.by == "value"
     followed = tangents == 0 and not by_value
-    grouped = followed and Compiled(program, columns, False, by_value)._is_grouped
+    grouped = followed and program.is_batch_normalised_chain
     return _Backward(program, columns, followed, grouped or columns <= 2).share()
 
 

@@ -44,7 +44,8 @@ class Normalisation:
         self.v_eps = v + shifted(self.eps, -2 * k)
         normal = C.mantissa / np.sqrt(self.v_eps)
         if len(normal) - self.centred == 1:  # |ĥ| < 1 after rounding too: hard_tanh'(±1) = 0
-            limit = shifted(BELOW_ONE, k - C.exponent)
+            with np.errstate(over="ignore"):  # deviations of 0
+                limit = shifted(BELOW_ONE, k - C.exponent)
             normal = np.minimum(np.maximum(normal, -limit), limit)
         self.h = self._groups(scaled(normal, C.exponent - k))
         return self.h
