@@ -1,5 +1,6 @@
 """Files that describe networks: the networks of ``vgsim run net.toml`` and of study files."""
 
+import json
 import re
 
 import pytest
@@ -223,5 +224,7 @@ def test_words_for_a_composed_network():
     net = Sequential(8, [Linear(), "tanh"] * 5, tokens=4, clip=vgsim.ClipNorm(2))
     assert title(net) == "Sequential, depth 10"
     assert technique(net, 3) == "tokens 4, clip norm 2, batch size 3"
-    assert row(net)["layers"] == "[Linear(), 'tanh'] * 5"
-    assert row(net)["activation"] is None
+    found = row(net)
+    assert json.loads(found["layers"]) == net.to_dict()["layers"]
+    assert (found["network"], found["depth"], found["tokens"]) == ("Sequential", 10, 4)
+    assert found["activation"] is None

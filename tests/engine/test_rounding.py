@@ -50,7 +50,7 @@ DECIDED = {  # networks, with the examples of a batch
         Sequential(4, [Skip([Linear(), "relu", Linear()]), Norm("rms"), "relu"] * 4),
         1,
     ),
-    "one example is open": (Sequential(2, [Linear(), Norm("batch"), "relu"] * 4), 3),
+    "one example is open": (Sequential(2, [Linear(), Norm("batch"), "relu"] * 4, clip=HIGH), 3),
     "layers of an MLP": (MLP(4, 4, activation="relu", norm="layer", clip=HIGH), 1),
 }
 NOT_DECIDED = {
@@ -68,7 +68,8 @@ NOT_DECIDED = {
         Sequential(4, [Skip([Norm("layer"), Attention(2)]), Skip([Norm("layer"), "relu"])] * 2),
         2,
     ),
-    "groups of equal columns": (Sequential(2, [[Linear(), Norm("batch"), "relu"]] * 4), 3),
+    "groups of equal columns": (Sequential(2, [Linear(), Norm("batch"), "relu"] * 4), 3),
+    "groups of layers": (Sequential(2, [[Linear(), Norm("batch"), "relu"]] * 4), 3),
     "biases": (MLP(4, 4, activation="relu", norm="rms", clip=HIGH, bias_std=0.3), 1),
     "gates": (MLP(4, 4, activation="relu", norm="rms", clip=HIGH, highway=vgsim.Highway()), 1),
     "skip connections around each layer": (

@@ -27,8 +27,8 @@ ATTENTION = Skip([Norm("layer"), Attention(4, causal=True)])
 BLOCK = Skip([Norm("layer"), Linear(256), "gelu", Linear(64)])
 
 
-def weights(n, m, std, name, source=0, target=0):
-    return Weights(source, target, (n, m), "normal", std, name)
+def weights(n, m, std, name, source=0, target=0, balanced=False):
+    return Weights(source, target, (n, m), "normal", std, name, balanced=balanced)
 
 
 # The list of operations
@@ -103,7 +103,7 @@ def weights(n, m, std, name, source=0, target=0):
                 Copy(0, 1),
                 weights(4, 4, 1.0, "0.query", target=2),
                 Bias(2, 4, 3.0, 0.0, "0.query_bias"),
-                weights(4, 4, 1.0, "0.key", target=3),
+                weights(4, 4, 1.0, "0.key", target=3, balanced=True),
                 Bias(3, 4, 3.0, 0.0, "0.key_bias"),
                 weights(4, 4, 2.0, "0.value"),
                 Bias(0, 4, 3.0, 0.0, "0.value_bias"),

@@ -137,7 +137,8 @@ def _section(options: argparse.Namespace, one: Findings) -> str:
     """Return the heading, table and estimates of one curve as text."""
     network = one.curve.network
     some = one.curve.samples[0]
-    first = ", ".join([*heading(network), f"{some.engine} engine", some.dtype])
+    names = heading(network, len(one.curve.samples) > 1)
+    first = ", ".join([*names, f"{some.engine} engine", some.dtype])
     titles = [first, *technique_lines(network, some.batch_size, some.loss)]
     titles += one.title.splitlines()
     conclusions = _conclusions(options, one)

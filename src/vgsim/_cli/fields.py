@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +25,8 @@ __all__ = [
     "option_names",
     "reader",
     "row",
+    "scale",
+    "settings",
     "short_name",
     "short_width",
     "spec",
@@ -245,6 +248,8 @@ def _network(kind: type[Network], values: Mapping[str, Any]) -> Network:
 def flat(network: Network) -> dict[str, Any]:
     """Return the fields of a network by the names of the options, as numbers and strings.
 
+    Lists of layers are JSON.
+
     Examples
     --------
     >>> import vgsim
@@ -272,7 +277,12 @@ def _flat(network: Network) -> Iterator[tuple[str, Any]]:
 def _plain(domain: Domain, value: Any) -> Any:
     if isinstance(value, Description) and len(value._fields) == 1:
         return next(iter(value._values().values()))
-    return value if isinstance(value, (int, float, tuple)) else domain.text(value)
+    if isinstance(value, (int, float, tuple)):
+        return value
+    listed = domain.to_json(value)
+    if isinstance(listed, list):
+        return json.dumps(listed, sort_keys=True, separators=(",", ":"))
+    return domain.text(value)
 
 
 def row(network: Network) -> dict[str, Any]:
@@ -337,20 +347,44 @@ def short_name(network: Network) -> str:
     return spec(network, "activation") if listed else type(network).__name__
 
 
-def heading(network: Network) -> tuple[str, ...]:
+def heading(network: Network, repeated: bool = False) -> tuple[str, ...]:
     """Return activation and init of a network, or its layers, for the heading of a table.
+
+    With `repeated`, the layers are those that networks of several depths repeat.
 
     Examples
     --------
     >>> import vgsim
     >>> from vgsim._cli.fields import heading
-    >>> heading(vgsim.MLP(10, 8)), heading(vgsim.Sequential(8, ["tanh"]))
-    (('tanh', 'glorot_normal'), ("['tanh']",))
+    >>> heading(vgsim.MLP(10, 8)), heading(vgsim.Sequential(8, ["tanh"] * 3))
+    (('tanh', 'glorot_normal'), ("['tanh'] * 3",))
+    >>> heading(vgsim.Sequential(8, ["tanh"] * 3), repeated=True)
+    ("['tanh'] repeated",)
     """
     if "activation" in network._fields:
         return spec(network, "activation"), spec(network, "init")
-    whole = repr(getattr(network, "layers", network))
-    return (whole if len(whole) <= MOST_SHOWN and "..." not in whole else spec(network, "layers"),)
+    layers: Any = getattr(network, "layers")  # noqa: B009
+    if repeated:
+        layers = layers[: layers.period]
+    whole = repr(layers)
+    if len(whole) > MOST_SHOWN or "..." in whole:
+        whole = network._fields["layers"].domain.text(layers)
+    return (f"{whole} repeated" if repeated else whole,)
+
+
+def scale(network: Network) -> str:
+    """Return the width of a network, and its gain and biases, without those at their defaults.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> from vgsim._cli.fields import scale
+    >>> scale(vgsim.MLP(10, 8, gain=2)), scale(vgsim.Sequential(8, ["tanh"]))
+    ('width 8, gain 2', 'width 8')
+    """
+    words = [f"width {short_width(network)}"]
+    words += [f"gain {network.gain:g}"] if network.gain != 1 else []
+    return ", ".join([*words, *([f"bias std {network.bias_std:g}"] if network.bias_std else [])])
 
 
 def curves(networks: Sequence[Network]) -> list[list[Network]]:
@@ -400,6 +434,17 @@ def technique(network: Network, batch_size: int = 1, loss: str = "linear") -> st
         for name, value in flat(network).items()
         if name not in usual and value not in (None, implicit.get(name))
     ]
-    words += [f"batch size {batch_size}"] if batch_size > 1 else []
-    words += [f"loss {loss}"] if loss != "linear" else []
-    return ", ".join(words)
+    return ", ".join([*words, *settings(batch_size, loss)])
+
+
+def settings(batch_size: int = 1, loss: str = "linear") -> list[str]:
+    """Return batch size and loss as texts, without those at their defaults.
+
+    Examples
+    --------
+    >>> from vgsim._cli.fields import settings
+    >>> settings(5, "mse"), settings()
+    (['batch size 5', 'loss mse'], [])
+    """
+    words = [f"batch size {batch_size}"] if batch_size > 1 else []
+    return [*words, *([f"loss {loss}"] if loss != "linear" else [])]

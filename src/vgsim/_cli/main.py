@@ -95,14 +95,15 @@ over which the squared norm of the gradient changes by a factor of e.
 Without options: {", ".join(USUAL)} at depths
 {", ".join(map(str, CURVE_DEPTHS))}, width 128, 10,000 networks each."""
 DEPTH_MORE = """\
-See vgsim run --help for initialisers and for the parameters of names.
+See vgsim run --help for initialisers, for the parameters of names, and for files net.toml.
 A "-" in the table: there is no theory, or the value cannot be estimated.
 
 examples:
   vgsim depth
   vgsim depth --activation relu --width 32 --threshold 1e-3 --depth 30 100 300
   vgsim depth --activation relu --width 8 --event dead --level 0.1 --markdown
-  vgsim depth --activation tanh --event underflow --event-dtype float16"""
+  vgsim depth --activation tanh --event underflow --event-dtype float16
+  vgsim depth net.toml --depth 12 24 48 96"""
 THEORY = f"""\
 Print the predictions of theory, without simulation, for every activation at every depth. Mean
 field: fixed points, phase, depth scales, critical gain. Finite width: mean and standard deviation
@@ -110,7 +111,7 @@ of R = log10(|G_0| / |G_D|) over networks that are not dead, and probabilities o
 a theory does not apply, the reason is printed. Without options: {", ".join(USUAL)} at depths
 {", ".join(map(str, DEPTHS))}, width 128."""
 THEORY_MORE = """\
-See vgsim run --help for initialisers and for the parameters of names.
+See vgsim run --help for initialisers, for the parameters of names, and for files net.toml.
 
   sigma_w, sigma_b  standard deviation of a weight times sqrt(fan-in), and of a bias
   q*, c*            fixed points of the variance q of the pre-activations, and of the correlation c
@@ -124,10 +125,12 @@ See vgsim run --help for initialisers and for the parameters of names.
 examples:
   vgsim theory
   vgsim theory --activation tanh erf --init lecun_normal --gain 1.5 --bias-std 0.2
-  vgsim theory --activation relu --width 32 --depth 100 --threshold 1e-3 --json"""
+  vgsim theory --activation relu --width 32 --depth 100 --threshold 1e-3 --json
+  vgsim theory net.toml"""
 REPLAY = """\
 Replay one simulated network as explicit weights, run it forward and backward in NumPy, and print
-its gradient norm at each layer beside that of the simulation."""
+its gradient norm at each layer beside that of the simulation. The network is one of the options, or
+the one of a file net.toml: see vgsim run --help."""
 OPTIONS = {  # of arguments whose options have another name
     "n_samples": "--samples",
     "n_threads": "--threads",

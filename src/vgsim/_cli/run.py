@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from itertools import groupby
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,13 @@ import numpy as np
 from vgsim._checks import TABULATED, check_threshold, checked_int
 from vgsim._cli.fields import (
     DEPTHS,
+    curves,
     heading,
     networks_of,
     row,
+    scale,
+    settings,
     short_name,
-    short_width,
     spec,
     technique,
     title,
@@ -66,7 +68,7 @@ def run(options: argparse.Namespace) -> None:
         raise ValueError("--layers and --record choose what --out writes: give --out too")
     checked_interval(options.confidence_level, options.method)
     check_threshold(options.threshold)
-    networks = networks_of(options, DEPTHS)
+    networks = [network for group in curves(networks_of(options, DEPTHS)) for network in group]
     settings = checked_settings(options, networks)
     depth = min(network.depth for network in networks)
     checked_int("layer", options.layer, 0, depth, f"depth = {depth}")
@@ -75,7 +77,12 @@ def run(options: argparse.Namespace) -> None:
         checked_record(options.record or (), network, own)
     files = _files(options, networks, settings)
     results = simulations(options, networks, settings, files)
-    parts = {"json": _json, "csv": _csv}.get(options.format, _tables)(options, results)
+    if options.format == "json":
+        parts: Iterator[str] = _json(options, results)
+    elif options.format == "csv":
+        parts = _csv(options, results)
+    else:
+        parts = _tables(options, networks, results)
     if options.out is not None:
         parts = iter(list(parts))  # all files are written before anything is printed
     for part in parts:
@@ -161,8 +168,7 @@ def simulations(
     One progress bar for all networks is shown on a terminal.
     """
     layers = np.array(list(dict.fromkeys([*(options.layers or ()), options.layer])), dtype=np.int64)
-    clipped = ["clipped"] if networks[0].clip else []
-    recorded = frozenset(["gradient", *(options.record or ()), *clipped])
+    recorded = frozenset(["gradient", *(options.record or ())])
     n = checked_int("n_samples", options.samples, 1, 2**56, "2**56")
     first = checked_int("first", options.first, 0, 2**56 - n, f"2**56 - {n}")
     threads = thread_count(options.threads)
@@ -176,8 +182,9 @@ def simulations(
             show(done, n, (sum(costs[:number]) + costs[number] * done / n) / sum(costs), words)
 
         for number, (network, own, file) in enumerate(every):
+            names = recorded | {"clipped"} if network.clip else recorded
             report = partial(told, number)
-            samples = run_network(network, own, first, n, layers, recorded, threads, report)
+            samples = run_network(network, own, first, n, layers, names, threads, report)
             if file:
                 with writing(file):
                     samples.save(file)
@@ -203,15 +210,18 @@ def _clipped(options: argparse.Namespace, samples: Samples) -> float:
     return float(samples.clipped[:, samples.column(options.layer)].mean())
 
 
-def _tables(options: argparse.Namespace, results: Iterator[Samples]) -> Iterator[str]:
-    """Yield one table per activation, when all its depths are simulated."""
+def _tables(
+    options: argparse.Namespace, networks: Sequence[Network], results: Iterator[Samples]
+) -> Iterator[str]:
+    """Yield one table for the networks that differ in depth only, when these are simulated."""
     began = time.monotonic()
-    for number, (_, group) in enumerate(groupby(results, key=lambda s: heading(s.network))):
-        runs = list(group)
-        network = runs[0].network
-        names = *heading(network), f"{runs[0].engine} engine"
-        titles = [] if number else [*_heading(options, runs[0]), ""]
-        titles += textwrap.wrap(", ".join(names), WIDE)
+    same = len({_own(network) for network in networks}) == 1
+    for number, group in enumerate(curves(networks)):
+        runs = list(islice(results, len(group)))
+        names = [*heading(group[0], len(group) > 1), f"{runs[0].engine} engine"]
+        names += [] if same else [words for words in _own(group[0]) if words]
+        titles = [] if number else [*_heading(options, runs[0], same), ""]
+        titles += textwrap.wrap(", ".join(names), WIDE, break_on_hyphens=False)
         table = report(_columns(options, runs), options.format, "\n".join(titles))
         yield ("\n" if number else "") + table
     if options.format == "text":
@@ -238,32 +248,32 @@ def _columns(options: argparse.Namespace, runs: Sequence[Samples]) -> list[Colum
     return [*columns, Column("time", "time", [seconds_cell(samples.elapsed) for samples in runs])]
 
 
-def _heading(options: argparse.Namespace, samples: Samples) -> list[str]:
+def _own(network: Network) -> tuple[str, ...]:
+    """Return what is said once if it is the same for all networks, else of every table."""
+    kind = "recurrent" if network.shares_weights else ""
+    return kind, scale(network), technique(network)
+
+
+def _heading(options: argparse.Namespace, samples: Samples, same: bool) -> list[str]:
+    """Return the lines above the first table; `same`: all networks have the same `_own` words."""
     network, layer = samples.network, options.layer
-    kind = "recurrent " if network.shares_weights else ""
+    kind, width, techniques = _own(network) if same else ("", "", "")
     output = "state after step l" if network.place == "step" else "output of layer l"
     norms = f"|G_{layer}| / |G_D|"
-    extra = "".join(
-        f", {name} {value:g}"
-        for name, value, default in (
-            ("gain", network.gain, 1),
-            ("bias std", network.bias_std, 0),
-            ("first index", options.first, 0),
-        )
-        if value != default
-    )
-    inputs = "normal inputs" if samples.inputs == "normal" else "inputs from the file"
-    isa = samples.provenance.get("isa", "unknown")
-    made = (
-        f"{len(samples):,} random {kind}networks per row, width {short_width(network)}{extra}, "
-        f"{inputs}, seed {samples.seed}, {samples.dtype}, ISA {isa}"
-    )
+    made = [
+        " ".join([f"{len(samples):,} random", *([kind] if kind else []), "networks per row"]),
+        width,
+        f"first index {options.first:g}" if options.first else "",
+        "normal inputs" if samples.inputs == "normal" else "inputs from the file",
+        f"seed {samples.seed}, {samples.dtype}, ISA {samples.provenance.get('isa', 'unknown')}",
+    ]
+    common = [techniques, *settings(options.batch_size, options.loss)]
     return [
         f"R = log10({norms}), G_l: gradient of the loss by the {output}, l = 0 ... D",
         f"vanishing: {norms} < {options.threshold:g}   exploding: > {1 / options.threshold:g}   "
         "dead: exactly 0; also counted as vanishing",
-        *textwrap.wrap(made, WIDE),
-        *technique_lines(network, options.batch_size, options.loss),
+        *textwrap.wrap(", ".join(filter(None, made)), WIDE),
+        *textwrap.wrap(", ".join(filter(None, common)), WIDE),
         f"each probability with its {100 * options.confidence_level:g} % interval "
         f"({options.method}); 5 %, median, 95 %: quantiles of R",
         *([f"clipped: mean fraction of clipped entries of G_{layer}"] if network.clip else []),

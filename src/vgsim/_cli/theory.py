@@ -106,6 +106,9 @@ def limit(network: Network) -> Limit:
     >>> found.phase, found.values["chi_1"], round(found.critical_gain, 6)
     ('ordered', 0.5, 1.414214)
     """
+    if "activation" not in network._fields:
+        several = "mean field: fixed points are those of one activation, this network lists several"
+        return Limit(dict.fromkeys(MEAN_FIELD), None, None, (several,))
     try:
         field = mean_field(network)
     except ValueError as error:
@@ -123,8 +126,7 @@ def limit(network: Network) -> Limit:
 
 def _print_text(options: argparse.Namespace, found: Sequence[Theory]) -> None:
     for one in found:
-        network = one.networks[0]
-        print("\n".join(_heading(network, options.batch_size)))
+        print("\n".join(_heading(one.networks, options.batch_size)))
         if one.limit.phase is not None:
             words = [
                 f"{name} {value:.6g}"
@@ -143,8 +145,9 @@ def _print_text(options: argparse.Namespace, found: Sequence[Theory]) -> None:
     print(_legend(options))
 
 
-def _heading(network: Network, batch_size: int) -> list[str]:
-    names = [*heading(network), f"width {short_width(network)}"]
+def _heading(networks: Sequence[Network], batch_size: int) -> list[str]:
+    network = networks[0]
+    names = [*heading(network, len(networks) > 1), f"width {short_width(network)}"]
     if "gain" in network._fields:
         names += [f"gain {network.gain:g}", f"bias std {network.bias_std:g}"]
     return [*textwrap.wrap(", ".join(names), WIDE), *technique_lines(network, batch_size)]
@@ -203,8 +206,19 @@ def _rows(options: argparse.Namespace, one: Theory) -> list[dict[str, Any]]:
 
 def _print_tables(options: argparse.Namespace, found: Sequence[Theory]) -> None:
     """Print one table of the mean field, and one table per network at finite width."""
+    limits = [one for one in found if "activation" in one.networks[0]._fields]
+    if limits:
+        print(report(_mean_fields(limits), options.format, "Mean field"), end="\n\n")
+    for number, one in enumerate(found):
+        title = [*_heading(one.networks, options.batch_size), *one.reasons, _legend(options)]
+        table = report(_finite_width(options, one), options.format, chr(10).join(title))
+        print(("\n" if number else "") + table)
+
+
+def _mean_fields(found: Sequence[Theory]) -> list[Column]:
+    """Return the columns of the mean field, with a row for each network."""
     names = [", ".join(heading(one.networks[0])) for one in found]
-    columns = [
+    return [
         Column("network", "network", names),
         *(
             Column(name, heading, [one.limit.values[name] for one in found], latex=latex)
@@ -213,7 +227,3 @@ def _print_tables(options: argparse.Namespace, found: Sequence[Theory]) -> None:
         Column("critical_gain", "critical gain", [one.limit.critical_gain for one in found]),
         Column("phase", "phase", [one.limit.phase for one in found]),
     ]
-    print(report(columns, options.format, "Mean field"))
-    for one in found:
-        title = [*_heading(one.networks[0], options.batch_size), *one.reasons, _legend(options)]
-        print(f"\n{report(_finite_width(options, one), options.format, chr(10).join(title))}")

@@ -15,6 +15,7 @@ from vgsim._studies.columns import (
     statistics,
     thresholds_of,
 )
+from vgsim._studies.nested import nested_columns
 from vgsim._studies.result import Result
 
 __all__ = ["table"]
@@ -39,6 +40,12 @@ def table(study: Sequence[Result], format: str = "text") -> str:
     found = {x: [statistics(study[i], layer, x) for i, layer in places] for x in thresholds}
     rows = next(iter(found.values()), [])
     labels, apart = label_columns(study, printed=True), differing(study)
+    first = ""  # list of layers, if the table shows the fields in which the lists differ
+    if "layers" in apart and (nested := nested_columns(study)) is not None:
+        apart = [*apart, *nested]
+        first = next(value for value in labels["layers"] if value is not None)
+        replaced = [nested if name == "layers" else {name: labels[name]} for name in labels]
+        labels = {name: column for part in replaced for name, column in part.items()}
     columns = [
         Column(name, name, [values[i] for i, _ in places])
         for name, values in labels.items()
@@ -63,6 +70,8 @@ def table(study: Sequence[Result], format: str = "text") -> str:
         for name in ("mean", "std", *QUANTILES)
     ]
     common = {name: values for name, values in labels.items() if name not in apart}
+    if first:
+        common["layers"] = [f"{first} in the first row with layers"]
     return report(columns, format, _title(common, thresholds))
 
 

@@ -166,8 +166,8 @@ def test_a_sweep_over_fields_of_layers():
     )
     empty = [Result(task_of(net), blocks(net, 0, 5).total(), [(5, 0, 5)]) for net in networks]
     rows = list(csv.DictReader(io.StringIO(Study(empty).table("csv"))))
-    assert [list(row)[:2] for row in rows] == [["depth", "layers"]] * 4
-    assert len({row["layers"] for row in rows}) == 2
+    assert [list(row)[:2] for row in rows] == [["depth", "layers__0__gain"]] * 4
+    assert [row["layers__0__gain"] for row in rows] == ["1.5", "1.5", "2.0", "2.0"]
 
 
 # Studies by the kernels
@@ -275,3 +275,61 @@ def test_a_sweep_of_nested_fields_is_collected():
     assert means[0] < means[2]
     (found,) = study.find(layers=networks[2].layers)
     assert found.mean() == means[2]
+
+
+def columns_of(networks):
+    """Return the columns of a printed table, and its rows."""
+    results = [Result(task_of(net), blocks(net, 0, 5).total(), [(5, 0, 5)]) for net in networks]
+    rows = list(csv.DictReader(io.StringIO(Study(results).table("csv"))))
+    names = list(rows[0])
+    return names[: names.index("layer")], rows[:: len(LAYERS)]
+
+
+def test_tables_show_the_fields_of_layers_that_differ():
+    def block(gain, branch):
+        return vgsim.Skip([vgsim.Norm("rms"), vgsim.Linear(gain=gain), "tanh"], branch=branch)
+
+    def network(gain, branch, times):
+        layers = [block(gain, branch), "relu"]
+        return vgsim.Sequential(8, layers * times)
+
+    values = [(gain, branch, n) for gain in (1.0, 2.0) for branch in (0.5, 1.0) for n in (2, 30)]
+    names, rows = columns_of([network(*one) for one in values])
+    assert names == ["depth", "layers__0__layers__1__gain", "layers__0__branch"]
+    found = [tuple(float(row[name]) for name in (names[1], names[2], "depth")) for row in rows]
+    assert found == [(gain, branch, 2 * times) for gain, branch, times in values]
+
+
+def test_tables_show_layers_and_laws_that_differ():
+    layers = [[vgsim.Linear(), "tanh"], vgsim.Linear(4)]
+    heads = vgsim.sweep(
+        vgsim.Sequential,
+        width=8,
+        layers=[layers],
+        layers__0__1=["tanh", vgsim.Activation("elu", alpha=2.0)],
+        layers__1__init=["he_normal", vgsim.Initializer("normal", std=0.5)],
+    )
+    names, rows = columns_of([*heads, NETWORKS[-1]])
+    names = names[names.index("width") + 1 :]
+    assert names[:2] == ["layers__0__1", "layers__1__init"]
+    assert [[row[name] for name in names[:2]] for row in rows] == [
+        ["tanh", "he_normal"],
+        ["tanh", "normal"],
+        ["elu", "he_normal"],
+        ["elu", "normal"],
+        ["", ""],
+    ]
+    assert [row["layers__1__init__std"] for row in rows] == ["", "0.5", "", "0.5", ""]
+
+
+@pytest.mark.parametrize(
+    "lists",
+    [
+        [["tanh"], ["tanh", "relu"], ["relu", "tanh", "tanh"]],
+        [["tanh", "tanh", "relu", "relu"], ["tanh", "relu"] * 2, ["relu", "tanh"] * 2],
+        [[vgsim.Linear(gain=g), "tanh"] * 3 + [vgsim.Linear(n)] for g in (1, 2) for n in (3, 4)],
+    ],
+)
+def test_tables_tell_all_lists_apart(lists):
+    names, rows = columns_of([vgsim.Sequential(8, layers) for layers in lists])
+    assert len({tuple(row[name] for name in names) for row in rows}) == len(lists)
