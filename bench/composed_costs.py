@@ -1,7 +1,11 @@
-"""Costs of composed networks: lists against `MLP`, and the dense engine against matrix-free."""
+"""Costs of composed networks: lists against `MLP`, and the dense engine against matrix-free.
+
+Times are processor times of one thread, which other programs on the machine slow down less.
+"""
 
 from __future__ import annotations
 
+import time
 from functools import partial
 
 import vgsim
@@ -48,10 +52,10 @@ def measure(quick: bool) -> dict:
 
 
 def turn(network, seconds, **arguments):
-    """Return a turn: seconds of one thread per network."""
+    """Return a turn: processor seconds of one thread per network."""
     simulate = partial(vgsim.simulate, network, layers=[0], n_threads=1, **arguments)
     count = enough(simulate, _kernels.lanes("float32"), seconds)
-    return lambda: timed(lambda: simulate(count), count)
+    return lambda: timed(lambda: simulate(count), count, time.process_time)
 
 
 def of_lists(n, seconds, repeats):
