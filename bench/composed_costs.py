@@ -15,7 +15,7 @@ from vgsim import _kernels
 
 DEPTH = 500
 WIDTHS = (8, 128, 512)
-COLUMNS = (4, 8, 16, 32, 64)
+COLUMNS = (4, 16, 32, 64, 128)
 ENGINE_WIDTHS = (64, 256)
 BLOCKS = 4  # of the lists for which the engines are compared
 TURN_SECONDS = 0.1
@@ -41,7 +41,7 @@ def blocks(n):
 def measure(quick: bool) -> dict:
     repeats = 2 if quick else 7
     seconds = TURN_SECONDS / 4 if quick else TURN_SECONDS
-    compared = [of_lists(n, seconds, repeats) for n in (WIDTHS[1:2] if quick else WIDTHS)]
+    compared = [of_lists(n, 4 * seconds, repeats) for n in (WIDTHS[1:2] if quick else WIDTHS)]
     engines = [
         of_engines(n, name, columns, seconds, repeats)
         for n in (ENGINE_WIDTHS[:1] if quick else ENGINE_WIDTHS)
