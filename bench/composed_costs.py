@@ -54,7 +54,7 @@ def measure(quick: bool) -> dict:
 def turn(network, seconds, **arguments):
     """Return a turn: processor seconds of one thread per network."""
     simulate = partial(vgsim.simulate, network, layers=[0], n_threads=1, **arguments)
-    count = enough(simulate, _kernels.lanes("float32"), seconds)
+    count = enough(simulate, _kernels.lanes("float32"), seconds, time.process_time)
     return lambda: timed(lambda: simulate(count), count, time.process_time)
 
 

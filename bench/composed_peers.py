@@ -60,8 +60,14 @@ def pytorch_compiled_block(heads):
     """Return the block compiled once for every stack; all blocks of the network call it."""
     import torch
 
-    torch._dynamo.config.recompile_limit = 64  # of stacks and layouts, 8 by default
-    return torch.compile(pytorch_block(heads), dynamic=False)
+    compiled = torch.compile(pytorch_block(heads), dynamic=False)
+
+    def block(*arrays):
+        # a worker serves each turn in a thread of its own, and the limit, 8, is one per thread
+        torch._dynamo.config.recompile_limit = 64
+        return compiled(*arrays)
+
+    return block
 
 
 def pytorch(transformer, lead, block):

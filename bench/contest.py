@@ -86,13 +86,14 @@ def peer_turn(make, found, statistics, clock):
 
 
 def own_turn(simulate, cores, statistics, clock):
-    count = enough(simulate, _kernels.lanes("float32") * cores, TURN_SECONDS)
+    now = getattr(time, clock)
+    count = enough(simulate, _kernels.lanes("float32") * cores, TURN_SECONDS, now)
 
     def call():
         statistics.extend(simulate(count, first=len(statistics)).gradient[:, 0])
 
     def run():
-        return timed(call, count, getattr(time, clock))
+        return timed(call, count, now)
 
     return run
 

@@ -20,14 +20,19 @@ def timed(
     return (now() - started) / count
 
 
-def enough(make: Callable[[int], object], least: int, seconds: float) -> int:
+def enough(
+    make: Callable[[int], object],
+    least: int,
+    seconds: float,
+    now: Callable[[], float] = time.perf_counter,
+) -> int:
     """Return the multiple of `least` for which `make` takes about `seconds`; also warms up."""
     count = least
     while True:
-        taken = timed(partial(make, count), 1)
+        taken = timed(partial(make, count), 1, now)
         if taken > seconds / 4:
             return least * max(1, round(count * seconds / taken / least))
-        count *= max(2, min(16, int(seconds / 2 / taken)))
+        count *= max(2, min(16, int(seconds / 2 / max(taken, 1e-6))))
 
 
 def rounds(turns: Mapping[str, Turn], repeats: int) -> dict[str, list[float]]:
