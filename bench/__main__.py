@@ -18,7 +18,17 @@ for variable in [*os.environ]:
     if variable.startswith(("BLIS_", "GOTO_", "MKL_", "NUMBA_", "OMP_", "OPENBLAS_", "VECLIB_")):
         del os.environ[variable]
 
-PARTS = ("peers", "techniques", "roofline", "scaling", "memory", "studies", "profile", "bound")
+PARTS = (
+    "peers",
+    "techniques",
+    "composed",
+    "roofline",
+    "scaling",
+    "memory",
+    "studies",
+    "profile",
+    "bound",
+)
 TOOLS = {"profile": "valgrind", "bound": "objdump"}
 
 

@@ -6,6 +6,7 @@ A setting of a peer is its name, its number of cores and the number of networks 
 from __future__ import annotations
 
 import math
+import time
 from collections import defaultdict
 
 import numpy as np
@@ -21,21 +22,22 @@ def setting(found):
     return found["peer"], found["cores"], found["stack"]
 
 
-def attempt(make, peer, cores, stack):
+def attempt(make, peer, cores, stack, clock="perf_counter"):
     """Return the time of a setting, after one call to warm up."""
     turn = make(peer, cores, stack)
     turn.run()
-    seconds, values = turn.run()
+    seconds, values = turn.run(1, clock)
     call = seconds * len(values)
     if call < TURN_SECONDS:
-        seconds, _ = turn.run(math.ceil(TURN_SECONDS / call))
+        seconds, _ = turn.run(math.ceil(TURN_SECONDS / call), clock)
     return {"peer": peer, "cores": cores, "stack": stack, "seconds": seconds}
 
 
-def compete(make, attempts, own, count):
+def compete(make, attempts, own, count, clock="perf_counter"):
     """Time vgsim and the fastest of `attempts` in `count` rounds.
 
     `own` are functions of the number of samples that simulate with vgsim, by engine and cores.
+    `clock` is a function of `time`; "process_time" is for one core.
     Returns the best setting of each peer, and for each of `own` its time, the fastest peer and the
     ratio.
     """
@@ -46,10 +48,10 @@ def compete(make, attempts, own, count):
     on_one = any(cores == 1 for _, cores in own)
 
     statistics = defaultdict(list)
-    turns = {name: own_turn(run, name[1], statistics[name]) for name, run in own.items()}
+    turns = {name: own_turn(run, name[1], statistics[name], clock) for name, run in own.items()}
     for found in [*fastest, *(fastest_on_one if on_one else [])]:
         if setting(found) not in turns:
-            turns[setting(found)] = peer_turn(make, found, statistics[setting(found)])
+            turns[setting(found)] = peer_turn(make, found, statistics[setting(found)], clock)
     seconds = rounds(turns, count)
     check_agreement(statistics, own)
 
@@ -60,7 +62,8 @@ def compete(make, attempts, own, count):
     comparisons = []
     for engine, cores in own:
         ours = seconds[engine, cores]
-        group = fastest_on_one if cores == 1 else fastest
+        on_cores = fastest_on_one if cores == 1 else fastest
+        group = [*on_cores, *(found for found in fastest if found["cores"] == cores)]
         peer = min(group, key=lambda found: found["seconds"])
         comparisons.append(
             {"engine": engine, "cores": cores, "seconds": median(ours), "rounds": ours}
@@ -69,25 +72,28 @@ def compete(make, attempts, own, count):
     return {"peers": list(best.values()), "vgsim": comparisons}
 
 
-def peer_turn(make, found, statistics):
+def peer_turn(make, found, statistics, clock):
     turn = make(*setting(found))
     _, values = turn.run()
     repeats = math.ceil(TURN_SECONDS / (found["seconds"] * len(values)))
 
     def run():
-        seconds, values = turn.run(repeats)
+        seconds, values = turn.run(repeats, clock)
         statistics.extend(values)
         return seconds
 
     return run
 
 
-def own_turn(simulate, cores, statistics):
-    count = enough(simulate, _kernels.lanes("float32") * cores, TURN_SECONDS)
+def own_turn(simulate, cores, statistics, clock):
+    now = getattr(time, clock)
+    count = enough(simulate, _kernels.lanes("float32") * cores, TURN_SECONDS, now)
+
+    def call():
+        statistics.extend(simulate(count, first=len(statistics)).gradient[:, 0])
 
     def run():
-        first = len(statistics)
-        return timed(lambda: statistics.extend(simulate(count, first=first).gradient[:, 0]), count)
+        return timed(call, count, now)
 
     return run
 

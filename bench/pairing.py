@@ -11,21 +11,28 @@ import numpy as np
 Turn = Callable[[], float]  # returns the seconds per item that it made
 
 
-def timed(call: Callable[[], object], count: float) -> float:
-    """Return the seconds per item of a call that makes `count` items."""
-    started = time.perf_counter()
+def timed(
+    call: Callable[[], object], count: float, now: Callable[[], float] = time.perf_counter
+) -> float:
+    """Return the seconds per item of a call that makes `count` items, by the clock `now`."""
+    started = now()
     call()
-    return (time.perf_counter() - started) / count
+    return (now() - started) / count
 
 
-def enough(make: Callable[[int], object], least: int, seconds: float) -> int:
+def enough(
+    make: Callable[[int], object],
+    least: int,
+    seconds: float,
+    now: Callable[[], float] = time.perf_counter,
+) -> int:
     """Return the multiple of `least` for which `make` takes about `seconds`; also warms up."""
     count = least
     while True:
-        taken = timed(partial(make, count), 1)
+        taken = timed(partial(make, count), 1, now)
         if taken > seconds / 4:
             return least * max(1, round(count * seconds / taken / least))
-        count *= max(2, min(16, int(seconds / 2 / taken)))
+        count *= max(2, min(16, int(seconds / 2 / max(taken, 1e-6))))
 
 
 def rounds(turns: Mapping[str, Turn], repeats: int) -> dict[str, list[float]]:

@@ -35,6 +35,23 @@ def engine(dtype):
     return DRAWS
 
 
+def composed():
+    """A list of the same layers as those of `engine`."""
+    network = vgsim.Sequential(WIDTH, [vgsim.Linear(init="glorot_normal"), "tanh"] * DEPTH)
+    vgsim.simulate(network, SAMPLES, layers=[0], engine="matrix-free", n_threads=1)
+    return DRAWS
+
+
+def transformer():
+    """Two blocks with six matrices each; the normals of their products are counted."""
+    norm, n, tokens = vgsim.Norm("layer"), 64, 16
+    attend = vgsim.Skip([norm, vgsim.Attention(4)])
+    wide = vgsim.Skip([norm, vgsim.Linear(4 * n), "gelu", vgsim.Linear(n)])
+    network = vgsim.Sequential(n, [attend, wide] * 2, tokens=tokens)
+    vgsim.simulate(network, SAMPLES, layers=[0], engine="matrix-free", n_threads=1)
+    return SAMPLES * 2 * tokens * (4 * 2 * n + 2 * 5 * n)
+
+
 def dense(law):
     network = vgsim.MLP(8, 64, init=f"glorot_{law}")
     vgsim.simulate(network, SAMPLES, layers=[0], engine="dense", n_threads=1)
@@ -70,6 +87,8 @@ TASKS = {
     "generator": generator,
     "float32": lambda: engine("float32"),
     "float64": lambda: engine("float64"),
+    "list": composed,
+    "transformer": transformer,
     "dense normal": lambda: dense("normal"),
     "dense uniform": lambda: dense("uniform"),
     "NumPy": numpy_twin,
@@ -78,6 +97,8 @@ RATIOS = {
     "engine over generator": ("generator", "float32"),
     "matrix-free over NumPy": ("NumPy", "float32"),
     "float64 over NumPy": ("NumPy", "float64"),
+    "list over MLP": ("float32", "list"),
+    "transformer over NumPy": ("NumPy", "transformer"),
     "dense over NumPy": ("NumPy", "dense normal"),
     "uniform over NumPy": ("NumPy", "dense uniform"),
 }
