@@ -44,8 +44,10 @@ HIGH = vgsim.ClipValue(1e6)  # it clips nothing, but every entry has to be compu
 DECIDED = {  # networks, with the examples of a batch
     "biases that are nearly 0": (Sequential(4, [Linear(bias_std=1e-9), *UNIT[1:]] * 4), 1),
     "clipping by value": (Sequential(4, UNIT * 4, clip=HIGH), 1),
-    "one unit is kept of those that are open": (Sequential(4, [*UNIT, Dropout(0.5)] * 6), 1),
-    "one unit is kept": (Sequential(4, [Linear(), Norm("rms"), Dropout(0.7)] * 4), 1),
+    "a mask, and a norm behind a skip connection": (
+        Sequential(4, [Skip([Linear(), "relu", Linear()]), Norm("rms"), Dropout(0.5), "relu"] * 4),
+        1,
+    ),
     "a norm behind a skip connection": (
         Sequential(4, [Skip([Linear(), "relu", Linear()]), Norm("rms"), "relu"] * 4),
         1,
@@ -54,6 +56,8 @@ DECIDED = {  # networks, with the examples of a batch
     "layers of an MLP": (MLP(4, 4, activation="relu", norm="layer", clip=HIGH), 1),
 }
 NOT_DECIDED = {
+    "one unit is kept of those that are open": (Sequential(4, [*UNIT, Dropout(0.5)] * 6), 1),
+    "one unit is kept": (Sequential(4, [Linear(), Norm("rms"), Dropout(0.7)] * 4), 1),
     "the product is formed": (Sequential(4, UNIT * 4), 1),
     "two matrices in a layer": (Sequential(4, [*UNIT, Linear(), "relu"] * 3), 1),
     "masks before the activation": (

@@ -172,14 +172,14 @@ class _Backward:
         """Return the probability that an operation on n units leaves one unit or example open."""
         kept = 1.0 if state.kept is None else state.kept
         found = 0.0
+        unknown = state.norm and not state.known
         if _closes(o):
-            if state.norm:
-                found = _one_of(n, 0.5 * kept) - (n * 0.5**n * kept if state.known else 0.0)
+            found = _one_of(n, 0.5 * kept) if unknown else 0.0
             if state.batch and not self.grouped:
                 found += self.columns * (2.0 * self.columns) ** -n
-        elif isinstance(o, (Weights, Normalise)) and state.norm and kept < 1.0:
+        elif isinstance(o, (Weights, Normalise)) and unknown and kept < 1.0:
             found = _one_of(n, kept)
-        return max(found, 0.0)
+        return found
 
     def _before(self, body: Body, i: int, state: _State) -> _State:
         """Return the state before operation i of a body."""
