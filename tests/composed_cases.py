@@ -72,10 +72,15 @@ LISTS = {
     "dropout": (Sequential(8, [Linear(), LEAKY, Dropout(0.3)] * 5), {"batch_size": 3}),
     "dropout of one": (Sequential(9, [Dropout(0.4), Linear(), "tanh"] * 5), {}),
     "dropout beside a norm": (
-        Sequential(8, [Skip([Dropout(0.1), LAYER, Linear(12), Dropout(0.5), "silu", Linear(8)])] * 4),
+        Sequential(
+            8, [Skip([Dropout(0.1), LAYER, Linear(12), Dropout(0.5), "silu", Linear(8)])] * 4
+        ),
         {"batch_size": 2},
     ),
-    "skips": (Sequential(6, [Skip([Linear(), "tanh"], skip=0.8, branch=0.5)] * 6), {"batch_size": 3}),
+    "skips": (
+        Sequential(6, [Skip([Linear(), "tanh"], skip=0.8, branch=0.5)] * 6),
+        {"batch_size": 3},
+    ),
     "skip of one": (Sequential(6, [Skip(["tanh", Linear(bias_std=0.1)], branch=-0.7)] * 6), {}),
     "skips of no matrices": (
         Sequential(6, [Skip(["tanh"]), Skip([LAYER], branch=-0.5), Skip([Dropout(0.3)])]),
@@ -98,7 +103,9 @@ LISTS = {
     "gates": (Sequential(6, [GATED] * 5), {"batch_size": 3}),
     "gate of one": (Sequential(6, [GATED] * 5), {}),
     "gates in gates": (
-        Sequential(6, [Gate([GATED, Linear(), GATED], bias=0.5, gain=2.0), Linear(4), Gate(["tanh"])]),
+        Sequential(
+            6, [Gate([GATED, Linear(), GATED], bias=0.5, gain=2.0), Linear(4), Gate(["tanh"])]
+        ),
         {"batch_size": 2, "loss": "mse"},
     ),
     "a gate of norms": (
@@ -117,7 +124,9 @@ LISTS = {
         {"batch_size": 2},
     ),
     "attention with gains": (
-        Sequential(6, [Skip([Attention(1, gain=1.4, value_gain=1.1, output_gain=0.9)])] * 3, tokens=3),
+        Sequential(
+            6, [Skip([Attention(1, gain=1.4, value_gain=1.1, output_gain=0.9)])] * 3, tokens=3
+        ),
         {"loss": "mse"},
     ),
     "sharp attention": (Sequential(6, [Attention(1, gain=3.0)] * 3, tokens=3), {"batch_size": 2}),
@@ -174,7 +183,10 @@ LISTS = {
         Sequential(6, [Linear(9), "relu", Skip([Linear(bias_std=0.2), "tanh"]), Linear(3)]),
         {"batch_size": 4, "inputs": DATA, "loss": "mse"},
     ),
-    "tokens without attention": (Sequential(6, [Linear(), "tanh", Skip([RMS, Linear()])], tokens=3), {}),
+    "tokens without attention": (
+        Sequential(6, [Linear(), "tanh", Skip([RMS, Linear()])], tokens=3),
+        {},
+    ),
     "clipped norms": (
         Sequential(8, pre(8) * 3, **TOKENS, clip=vgsim.ClipNorm(7.0)),
         {"batch_size": 2},
@@ -214,7 +226,10 @@ LISTS = {
         Sequential(6, [Linear(7, bias_std=0.3), "tanh", Linear(4, gain=1.4), "tanh"] * 3),
         {},
     ),
-    "fused, groups": (Sequential(6, [[Linear(7), "gelu"], [Linear(6, bias_std=0.1), "gelu"]] * 3), {}),
+    "fused, groups": (
+        Sequential(6, [[Linear(7), "gelu"], [Linear(6, bias_std=0.1), "gelu"]] * 3),
+        {},
+    ),
     "fused, relu": (Sequential(12, [Linear(init="he_normal"), "relu"] * 8), {}),
 }
 
@@ -244,14 +259,26 @@ DRAWN = {
         Sequential(
             6,
             [
-                *(Linear(9, init="torch_default"), "relu", Linear(5, init="orthogonal", bias_std=0.2)),
-                *(BATCH, "tanh", Linear(7, init="truncated_normal"), Linear(4, init="glorot_uniform")),
+                *(
+                    Linear(9, init="torch_default"),
+                    "relu",
+                    Linear(5, init="orthogonal", bias_std=0.2),
+                ),
+                *(
+                    BATCH,
+                    "tanh",
+                    Linear(7, init="truncated_normal"),
+                    Linear(4, init="glorot_uniform"),
+                ),
             ],
         ),
         {"batch_size": 4, "loss": "cross_entropy"},
     ),
     "fused, torch_default": (Sequential(6, [Linear(9, init="torch_default"), "relu"] * 4), {}),
-    "fused, uniform": (Sequential(6, [Linear(init="glorot_uniform", bias_std=0.2), "tanh"] * 4), {}),
+    "fused, uniform": (
+        Sequential(6, [Linear(init="glorot_uniform", bias_std=0.2), "tanh"] * 4),
+        {},
+    ),
 }
 RECORD = ("gradient", "weight_gradient", "update_ratio", "activation", "saturation")
 CORRELATIONS = ("activation_correlation", "gradient_correlation")

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
+from tests.composed_cases import LISTS, record_of
 
 import vgsim
-from tests.composed_cases import LISTS, record_of
 
 FALSE_ALARM = 1e-3  # probability that any list is refused although all agree
 UNDERFLOWS = "sharp attention"  # more columns of G are 0 in float32: float64 for both engines

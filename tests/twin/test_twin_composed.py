@@ -1,4 +1,4 @@
-"""The kernels against the twin, for composed networks: every recorded quantity of single samples."""
+"""The kernels against the twin for composed networks: all recorded quantities of samples."""
 
 from dataclasses import replace
 
