@@ -48,6 +48,8 @@ cdef extern from "vg_api.h" nogil:
         VG_RECORDED
         VG_SHARED
         VG_CAUSAL
+        VG_ADDED
+        VG_BALANCED
         VG_KNOWN
         VG_FOLLOWS
         VG_LONE
@@ -250,6 +252,8 @@ FLAGS = {
     "recorded": VG_RECORDED,
     "shared": VG_SHARED,
     "causal": VG_CAUSAL,
+    "added": VG_ADDED,
+    "balanced": VG_BALANCED,
     "known": VG_KNOWN,
     "follows": VG_FOLLOWS,
     "lone": VG_LONE,

@@ -748,7 +748,7 @@ def test_errors_of_a_new_kind_of_network(command, ladder, options, message):
         (["walk"], "invalid choice: 'walk'"),
         (
             ["run", "--depht", "3"],
-            "vgsim run: error: unrecognized arguments: --depht (see vgsim run --help)",
+            "vgsim run: error: unrecognized arguments: --depht 3 (see vgsim run --help)",
         ),
         (["run", "--depth", "deep"], "argument --depth: 'deep' is not a number"),
         (["run", "--depth", "1.5"], "argument --depth: '1.5' is not an integer"),

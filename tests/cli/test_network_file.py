@@ -192,7 +192,7 @@ def test_run_simulates_the_networks_of_a_file(command, file, monkeypatch):
     assert len(rows) == 2
 
 
-@pytest.mark.parametrize("options", [["--depth", "3"], ["--rnn"], ["--norm", "layer"]])
+@pytest.mark.parametrize("options", [["--width", "3"], ["--rnn"], ["--norm", "layer"]])
 def test_options_for_networks_are_refused_beside_a_file(command, file, options):
     code, _, err = command("run", str(file), *options)
     assert code == 2

@@ -92,11 +92,11 @@ def test_no_seed_is_fresh_entropy_that_is_kept():
         (
             {"inputs": "uniform"},
             ValueError,
-            "inputs must be 'normal' or an array of shape .N, n_0., got 'uniform'",
+            r"inputs must be 'normal' or an array of shape \(N, n_0\), .*\), got 'uniform'",
         ),
         ({"inputs": np.ones((3, 7))}, ValueError, r"n_0 = 8.*got shape \(3, 7\)"),
         ({"inputs": np.full((3, 8), np.nan)}, ValueError, "inputs must be finite"),
-        ({"inputs": [[1] * 8, [1]]}, ValueError, "shape .N, n_0., got rows of different lengths"),
+        ({"inputs": [[1] * 8, [1]]}, ValueError, r"shape \(N, n_0\), .*got rows of different l"),
         ({"inputs": [["a"] * 8]}, TypeError, "of real numbers"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -315,3 +316,33 @@ def test_nesting_that_is_allowed_works(wrap):
 def test_errors_of_json_name_the_path(layers, message):
     with pytest.raises((TypeError, ValueError), match=message):
         Sequential.from_dict({"kind": "Sequential", "width": 4, "layers": layers})
+
+
+@pytest.mark.parametrize(
+    ("make", "argument", "message"),
+    [
+        (lambda: Skip(["relu"], brnch=2), "brnch", "is not a field of Skip; did you mean 'branch'"),
+        (lambda: Attention(haeds=2), "haeds", "is not a field of Attention; did you mean 'heads'"),
+        (lambda: Sequential(4, ["relu"], token=2), "token", ".*Sequential; did you mean 'tokens'"),
+        (lambda: Norm(), "kind", "of Norm must be given$"),
+        (lambda: Skip(branch=2), "layers", "of Skip must be given$"),
+        (lambda: Sequential(4), "layers", "of Sequential must be given$"),
+        (
+            lambda: Linear(4, "he_normal"),
+            "init",
+            r"of Linear must be given by its name, .*: Linear\(width, init=...\)$",
+        ),
+        (lambda: Attention(2, True), "causal", r".*: Attention\(heads, causal=...\)$"),
+        (lambda: Linear(4, gain=0), "gain", "of Linear must be a finite number > 0, got 0"),
+        (
+            lambda: Sequential(4, ["relu", Skip([Skip([Attention(3)])])]),
+            "layers[1].layers[0].layers[0].heads",
+            r"\(place 2\) must divide the width of what comes in, 4, got 3",
+        ),
+    ],
+)
+def test_errors_know_the_argument(make, argument, message):
+    with pytest.raises((TypeError, ValueError)) as caught:
+        make()
+    assert caught.value.argument == argument
+    assert re.match(f"{re.escape(argument)} {message}", str(caught.value))

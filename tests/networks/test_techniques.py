@@ -104,7 +104,7 @@ def test_scale_of_the_branch(residual, depth, scale):
         (lambda: Residual(0), ValueError, ["every of Residual", "0", "from 1"]),
         (lambda: Residual(2.0), TypeError, ["every of Residual", "2.0", "int"]),
         (lambda: Residual(True), TypeError, ["every of Residual", "True"]),
-        (lambda: Residual(1, 2.0), TypeError, ["positional"]),
+        (lambda: Residual(1, 2.0), TypeError, ["skip", "by its name"]),
         (lambda: Residual(skip="1"), TypeError, ["skip of Residual", "'1'"]),
         (lambda: Residual(skip=1e101), ValueError, ["skip of Residual", "1e+101", "0, or"]),
         (lambda: Residual(skip=math.nan), ValueError, ["skip of Residual", "nan"]),

@@ -13,7 +13,7 @@ import vgsim
 from vgsim._cli.study_file import read_study
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.py"))
-ARGUMENTS = {"study.py": ("study.sqlite", "100")}
+ARGUMENTS = {"study.py": ("study.sqlite", "100"), "transformer.py": ("--quick",)}
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +43,20 @@ def test_cures_say_what_the_techniques_do(printed):
     assert vanish["sigmoid"] == vanish["sigmoid, clipped"] == "1.00"
     assert explode["tanh, gain 3"] == explode["ReLU, batch norm, 8 examples"] == "1.00"
     assert explode["tanh, gain 3, clipped"] == explode["ReLU, residual, 1/√blocks"] == "0.00"
+
+
+def test_transformers_differ_in_gradients_and_rank(printed):
+    tables = "\n".join(printed("transformer.py")[0]).split("\n\n")
+    gradients, tokens, theory = (
+        {line[:16].strip(): line[16:].split() for line in table.splitlines()} for table in tables
+    )
+    assert float(gradients["no norm"][-1]) == 1  # P(exploding) at 24 blocks
+    assert float(gradients["no norm, 1/√N"][-1]) == 0
+    assert float(tokens["post-norm"][1]) > 0.99  # rank collapse
+    assert abs(float(tokens["DeepNorm"][1])) < 0.02
+    for name in ("pre-norm", "pre-norm, 1/√N", "post-norm", "DeepNorm"):
+        simulated, limit = map(float, theory[name][2:])
+        assert abs(simulated - limit) < 0.05, name
 
 
 def test_the_study_of_the_command_line_is_that_of_the_script(printed):

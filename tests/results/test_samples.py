@@ -148,7 +148,7 @@ def test_repr():
         "<Samples: 8 of RNN(steps=6, width=4, init='orthogonal'), batches of 32, loss 'mse', "
         "seed 5, 3 layers"
     )
-    assert "init='orthogonal'), batches of 32, loss 'mse'\n" in str(s.summary())
+    assert "init='orthogonal'), batches of 32, loss\n  'mse'\nvanishing: " in str(s.summary())
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,9 @@
 import csv
 import io
 import json
+import multiprocessing
 import sqlite3
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 
 import pytest
@@ -166,3 +168,110 @@ def test_a_sweep_over_fields_of_layers():
     rows = list(csv.DictReader(io.StringIO(Study(empty).table("csv"))))
     assert [list(row)[:2] for row in rows] == [["depth", "layers"]] * 4
     assert len({row["layers"] for row in rows}) == 2
+
+
+# Studies by the kernels
+
+
+GPT = vgsim.Sequential(8, TRANSFORMER * 2, tokens=3)
+DRAWN = [
+    GPT,
+    vgsim.Sequential(8, [vgsim.Linear(16, init="he_normal"), "relu", vgsim.Linear(8)] * 2),
+    vgsim.Sequential(8, ["tanh", vgsim.Dropout(0.2), vgsim.Norm("rms")] * 2),
+    vgsim.Sequential(
+        6, [vgsim.Gate([vgsim.Linear(init="orthogonal"), "tanh"])] * 3, clip=vgsim.ClipValue(0.1)
+    ),
+]
+ARGUMENTS = {"max_samples": 6000, "thresholds": (0.2, 0.9), "layers": (0, 2)}
+
+
+@pytest.fixture(scope="module")
+def whole():
+    """A study by threads of this process."""
+    return vgsim.collect(DRAWN, **ARGUMENTS)
+
+
+def counted(network, n, **settings):
+    samples = vgsim.simulate(network, n, layers=ARGUMENTS["layers"], **settings)
+    return Blocks.of(samples, ARGUMENTS["thresholds"]).total()
+
+
+def test_a_study_is_the_samples_of_simulate(whole):
+    assert [result.network for result in whole] == DRAWN
+    for result in whole:
+        assert result.tally == counted(result.network, 6000)
+    assert 0 < whole[0].probability("exploding", threshold=0.2).estimate < 1
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"batch_size": 2, "loss": "cross_entropy", "dtype": "float64", "seed": 3},
+        {"batch_size": 2, "engine": "dense"},
+    ],
+)
+def test_settings_of_a_study(settings):
+    for result in vgsim.collect(DRAWN, **{**ARGUMENTS, "max_samples": 2000}, **settings):
+        assert result.tally == counted(result.network, 2000, **settings)
+
+
+def test_sequences_as_inputs(rng):
+    data = rng.standard_normal((30, 3, 8))
+    (result,) = vgsim.collect([GPT], **{**ARGUMENTS, "max_samples": 2000}, inputs=data)
+    assert result.tally == counted(GPT, 2000, inputs=data)
+    assert result.tally != counted(GPT, 2000)
+    assert result.task.inputs.startswith("sha256:")
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_processes(whole, method):
+    context = multiprocessing.get_context(method)
+    with ProcessPoolExecutor(2, context) as executor:
+        assert vgsim.collect(DRAWN, **ARGUMENTS, executor=executor) == whole
+
+
+def test_an_interrupted_study_continues(whole, tmp_path):
+    path = tmp_path / "study.sqlite"
+    for study in vgsim.iter_collect(DRAWN, **ARGUMENTS, store=path):
+        if sum(result.n for result in study) >= 3000:
+            break
+    assert 0 < status(path).samples < 24_000
+    assert vgsim.collect(DRAWN, **ARGUMENTS, store=path) == whole
+    assert status(path).samples == 24_000
+    assert vgsim.load(path)[0].network == GPT
+    assert vgsim.load(path)[0].tally == whole[0].tally
+
+
+def test_more_samples_are_added(whole, tmp_path):
+    path = tmp_path / "study.sqlite"
+    vgsim.collect(DRAWN, **{**ARGUMENTS, "max_samples": 2000}, store=path)
+    assert vgsim.collect(DRAWN, **ARGUMENTS, store=path) == whole
+
+
+def test_stop_rules():
+    rule = vgsim.Precision(0.02, event="exploding", threshold=0.9)
+    whole = vgsim.collect(DRAWN, **{**ARGUMENTS, "max_samples": 20_000}, stop=rule)
+    assert len({result.n for result in whole}) > 1
+    for result in whole:
+        assert result.tally == counted(result.network, result.n)
+
+
+def test_a_sweep_of_nested_fields_is_collected():
+    networks = vgsim.sweep(
+        vgsim.Sequential,
+        width=8,
+        layers=[TRANSFORMER * 2],
+        layers__1__layers__1__gain=[0.5, 4.0],
+        layers__3__branch=[0.1, 1.0],
+        tokens=[2],
+    )
+    study = vgsim.collect(networks, max_samples=1000, thresholds=(0.9,))
+    assert [result.network for result in study] == networks
+    gains = [result.network.layers[1].layers[1].gain for result in study]
+    branches = [result.network.layers[3].branch for result in study]
+    assert list(zip(gains, branches, strict=True)) == [(0.5, 0.1), (0.5, 1), (4, 0.1), (4, 1)]
+    means = [result.mean() for result in study]
+    assert means[0] < means[1] < means[3]
+    assert means[0] < means[2]
+    (found,) = study.find(layers=networks[2].layers)
+    assert found.mean() == means[2]

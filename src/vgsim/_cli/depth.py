@@ -6,22 +6,20 @@ import argparse
 import json
 import math
 import sys
-import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from vgsim._checks import DECADE, value_error
-from vgsim._cli.fields import CURVE_DEPTHS, DEPTHS, networks_of, row, spec
-from vgsim._cli.run import WIDE, checked_settings, simulations, technique_lines
-from vgsim._engine.settings import Settings
+from vgsim._cli.fields import CURVE_DEPTHS, DEPTHS, curves, heading, networks_of, row
+from vgsim._cli.run import checked_settings, simulations, technique_lines
 from vgsim._networks.description import Network
 from vgsim._results.depth_curve import DepthCurve
 from vgsim._results.events import checked_event
-from vgsim._results.tables import Column, jsonable, records, report
+from vgsim._results.tables import Column, jsonable, records, report, wrapped
 from vgsim._statistics.binomial import checked_interval
 from vgsim._statistics.depth_scale import DepthScale, slope_row
 from vgsim._statistics.estimate import LEVEL, Estimate
@@ -54,7 +52,7 @@ class Findings:
 
 
 def depth(options: argparse.Namespace) -> None:
-    """Simulate every activation at every depth, and print one depth curve per activation."""
+    """Simulate the networks at every depth, and print a depth curve of each."""
     checked_interval(options.confidence_level, options.method)
     checked_event(options.event, options.threshold, options.event_dtype)
     LEVEL.check("level", options.level)
@@ -63,8 +61,10 @@ def depth(options: argparse.Namespace) -> None:
     depths = (
         CURVE_DEPTHS if options.residual is None else DEPTHS
     )  # even depths, for residual blocks of two layers
-    networks = sorted_by_depth(networks_of(options, depths))
-    found = _findings(options, networks, checked_settings(options, networks))
+    groups = curves(networks_of(options, depths))
+    found = _findings(
+        options, [sorted(group, key=lambda network: network.depth) for group in groups]
+    )
     if options.format == "json":
         _print_json(options, found)
     elif options.format == "csv":
@@ -74,27 +74,12 @@ def depth(options: argparse.Namespace) -> None:
             print(("\n" if number else "") + _section(options, one), flush=True)
 
 
-def sorted_by_depth(networks: list[Network]) -> list[Network]:
-    """Return networks grouped by activation, in order of first appearance, then by depth.
-
-    Examples
-    --------
-    >>> import vgsim
-    >>> from vgsim._cli.depth import sorted_by_depth
-    >>> nets = [vgsim.MLP(d, 8, activation=a) for a in ("tanh", "relu") for d in (9, 4)]
-    >>> [(net.activation.name, net.depth) for net in sorted_by_depth(nets)]
-    [('tanh', 4), ('tanh', 9), ('relu', 4), ('relu', 9)]
-    """
-    order = {network.activation: i for i, network in reversed(list(enumerate(networks)))}
-    return sorted(networks, key=lambda network: (order[network.activation], network.depth))
-
-
-def _findings(
-    options: argparse.Namespace, networks: list[Network], settings: list[Settings]
-) -> Iterator[Findings]:
+def _findings(options: argparse.Namespace, groups: list[list[Network]]) -> Iterator[Findings]:
+    """Check the networks of all curves, then yield the findings of each curve."""
+    networks = [network for group in groups for network in group]
+    settings = checked_settings(options, networks)
     runs = simulations(options, networks, settings, [None] * len(networks))
-    for _, group in groupby(runs, key=lambda run: run.network.activation):
-        yield _find(options, DepthCurve(group))
+    return (_find(options, DepthCurve(list(islice(runs, len(group))))) for group in groups)
 
 
 def _find(options: argparse.Namespace, curve: DepthCurve) -> Findings:
@@ -149,19 +134,15 @@ def _theory_scale(curve: DepthCurve) -> float | None:
 
 
 def _section(options: argparse.Namespace, one: Findings) -> str:
-    """Return the heading, table and estimates of one activation as text."""
+    """Return the heading, table and estimates of one curve as text."""
     network = one.curve.network
     some = one.curve.samples[0]
-    names = spec(network, "activation"), spec(network, "init")
-    heading = ", ".join([*names, f"{some.engine} engine", some.dtype])
-    titles = [heading, *technique_lines(network, some.batch_size, some.loss)]
+    first = ", ".join([*heading(network), f"{some.engine} engine", some.dtype])
+    titles = [first, *technique_lines(network, some.batch_size, some.loss)]
     titles += one.title.splitlines()
     conclusions = _conclusions(options, one)
     if options.format == "text":
-        titles, conclusions = (
-            [textwrap.fill(line, WIDE, subsequent_indent="  ") for line in lines]
-            for lines in (titles, conclusions)
-        )
+        conclusions = [wrapped(line) for line in conclusions]
     table = report(one.columns, options.format, "\n".join(titles))
     if options.format == "markdown":
         return "\n".join([table, "", *(f"- {line}" for line in conclusions)])

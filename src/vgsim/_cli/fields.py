@@ -17,6 +17,8 @@ __all__ = [
     "CURVE_DEPTHS",
     "DEPTHS",
     "add_network_options",
+    "curves",
+    "heading",
     "networks_of",
     "option_name",
     "option_names",
@@ -33,6 +35,7 @@ DEPTHS = (10, 30, 100, 300, 1000)
 CURVE_DEPTHS = (5, *DEPTHS)  # 5 is below the critical depth of sigmoid
 ACTIVATIONS = ("sigmoid", "tanh", "relu")
 MANY = ("activation", "depth")  # options that may take several values
+MOST_SHOWN = 600  # characters of a list of layers in a heading
 WIDTH = 128
 
 
@@ -214,12 +217,19 @@ def networks_of(
 
 
 def _networks_of_file(given: argparse.Namespace, file: Path) -> list[Network]:
-    """Return the networks of a file; raise if options describe networks too."""
+    """Return the networks of a file, at the depths of the options if these are given.
+
+    Raise if other options describe networks too.
+    """
     flags = [kind.flag for kind in kinds() if kind.flag and getattr(given, kind.flag)]
     others = [name for name in all_options() if getattr(given, name, None) is not None]
     for name in (*flags, *others):
-        raise value_error(name, f"is for networks without a file, and {file} describes them")
-    return read_networks(file)
+        if name != "depth":
+            raise value_error(name, f"is for networks without a file, and {file} describes them")
+    found = read_networks(file)
+    if given.depth is None:
+        return found
+    return list(dict.fromkeys(net.with_depth(depth) for net in found for depth in given.depth))
 
 
 def _network(kind: type[Network], values: Mapping[str, Any]) -> Network:
@@ -275,7 +285,8 @@ def row(network: Network) -> dict[str, Any]:
     >>> row(vgsim.MLP(10, 8))["init"], row(vgsim.MLP(10, 8))["input_std"]
     ('glorot_normal', None)
     """
-    return {"network": type(network).__name__, **dict.fromkeys(all_options()), **flat(network)}
+    empty = dict.fromkeys(all_options())
+    return {"network": type(network).__name__, **empty, "depth": network.depth, **flat(network)}
 
 
 def spec(network: Network, name: str) -> str:
@@ -324,6 +335,52 @@ def short_name(network: Network) -> str:
     """
     listed = "activation" in network._fields
     return spec(network, "activation") if listed else type(network).__name__
+
+
+def heading(network: Network) -> tuple[str, ...]:
+    """Return activation and init of a network, or its layers, for the heading of a table.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> from vgsim._cli.fields import heading
+    >>> heading(vgsim.MLP(10, 8)), heading(vgsim.Sequential(8, ["tanh"]))
+    (('tanh', 'glorot_normal'), ("['tanh']",))
+    """
+    if "activation" in network._fields:
+        return spec(network, "activation"), spec(network, "init")
+    whole = repr(getattr(network, "layers", network))
+    return (whole if len(whole) <= MOST_SHOWN and "..." not in whole else spec(network, "layers"),)
+
+
+def curves(networks: Sequence[Network]) -> list[list[Network]]:
+    """Return the networks in groups that differ in depth only, in the order given.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> from vgsim._cli.fields import curves
+    >>> nets = [vgsim.MLP(d, 8, activation=a) for a in ("tanh", "relu") for d in (9, 4)]
+    >>> [[(net.activation.name, net.depth) for net in group] for group in curves(nets)]
+    [[('tanh', 9), ('tanh', 4)], [('relu', 9), ('relu', 4)]]
+    """
+    found: list[list[Network]] = []
+    for network in networks:
+        for group in found:
+            if _deeper(group[0], network.depth) == network:
+                group.append(network)
+                break
+        else:
+            found.append([network])
+    return found
+
+
+def _deeper(network: Network, depth: int) -> Network | None:
+    """Return the network with another depth, None if it cannot have that."""
+    try:
+        return network.with_depth(depth)
+    except ValueError:
+        return None
 
 
 def technique(network: Network, batch_size: int = 1, loss: str = "linear") -> str:

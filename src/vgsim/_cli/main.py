@@ -10,6 +10,7 @@ import textwrap
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NoReturn
 
 from vgsim._cli import depth, options, replay, run, study_options, theory
@@ -162,6 +163,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
     try:
         given, unknown = _parser().parse_known_args(argv)
+        unknown += _no_file(given)
         if unknown:
             given.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
         command = f"vgsim {given.command}"
@@ -183,6 +185,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{command}: interrupted", file=sys.stderr)
         return 130
     return 0
+
+
+def _no_file(given: argparse.Namespace) -> list[str]:
+    """Return the word that was taken as the file of the networks, if it is none."""
+    file: Path | None = getattr(given, "file", None)
+    if file is None or file.suffix == ".toml":
+        return []
+    if file.suffix or file.exists():
+        given.parser.error(f"{file} must end in .toml, if it is a file that describes networks")
+    return [str(file)]
 
 
 @contextmanager

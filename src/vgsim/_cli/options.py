@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,14 +40,7 @@ number = reader(Number("", bool))
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``vgsim run``."""
-    parser.add_argument(
-        "file",
-        type=path,
-        nargs="?",
-        metavar="net.toml",
-        help="a file that describes the networks, in place of the options for networks",
-    )
-    add_network_options(parser, True, ACTIVATIONS, DEPTHS)
+    _add_networks(parser, ACTIVATIONS, DEPTHS)
     sampling = _add_sampling_options(parser)
     _add_run_length(sampling)
     sampling.add_argument(
@@ -93,7 +87,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
 
 def add_depth_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``vgsim depth``."""
-    add_network_options(parser, True, ACTIVATIONS, CURVE_DEPTHS)
+    _add_networks(parser, ACTIVATIONS, CURVE_DEPTHS)
     _add_run_length(_add_sampling_options(parser))
     curve = parser.add_argument_group("the curves")
     curve.add_argument(
@@ -123,7 +117,7 @@ def add_depth_options(parser: argparse.ArgumentParser) -> None:
 
 def add_theory_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``vgsim theory``."""
-    add_network_options(parser, True, ACTIVATIONS, DEPTHS)
+    _add_networks(parser, ACTIVATIONS, DEPTHS)
     table = parser.add_argument_group("the tables")
     table.add_argument(
         "--batch-size",
@@ -139,7 +133,7 @@ def add_theory_options(parser: argparse.ArgumentParser) -> None:
 
 def add_replay_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``vgsim replay``."""
-    add_network_options(parser, False, ["tanh"], [30])
+    _add_networks(parser, ["tanh"], [30], many=False)
     sampling = _add_sampling_options(parser)
     sampling.add_argument(
         "--index", type=integer, default=0, metavar="I", help="index of the sample (default: 0)"
@@ -151,8 +145,27 @@ def add_replay_options(parser: argparse.ArgumentParser) -> None:
         "--out",
         type=path,
         metavar="FILE.npz",
-        help="write inputs, output_gradient, W_1, b_1, W_2, ... to a new file, for numpy.load",
+        help="write inputs, output_gradient, W_1, b_1, W_2, ... to a new file, for numpy.load; of "
+        "a composed network the parameters by name: 0.weight, 0.bias, 2.0.weight, ...",
     )
+
+
+def _add_networks(
+    parser: argparse.ArgumentParser,
+    activations: Sequence[str],
+    depths: Sequence[int],
+    many: bool = True,
+) -> None:
+    """Add the options of the networks, and the file that may describe them instead."""
+    parser.add_argument(
+        "file",
+        type=path,
+        nargs="?",
+        metavar="net.toml",
+        help=f"a file that describes the network{'s' * many}, in place of the options for "
+        "networks; with --depth its layers are repeated up to that depth",
+    )
+    add_network_options(parser, many, activations, depths)
 
 
 def _add_run_length(group: argparse._ArgumentGroup) -> None:

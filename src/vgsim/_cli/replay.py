@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from vgsim._checks import INDICES, checked_int
-from vgsim._cli.fields import networks_of, short_width, spec, title
+from vgsim._cli.fields import heading, networks_of, short_width, title
 from vgsim._cli.run import check_new, checked_settings, technique_lines, writing
 from vgsim._engine.simulate import simulate
+from vgsim._networks.description import Network
 from vgsim._results import npz
-from vgsim._results.tables import Column, report
+from vgsim._results.tables import Column, report, wrapped
 from vgsim._twin.evaluate import evaluate
 from vgsim._twin.replay import Replay
 from vgsim._twin.replay import replay as replayed_sample
@@ -20,7 +23,7 @@ __all__ = ["replay"]
 
 def replay(options: argparse.Namespace) -> None:
     """Replay one sample as explicit weights, evaluate it, and compare with the simulation."""
-    (network,) = networks_of(options, [30], ["tanh"])
+    network = _only(networks_of(options, [30], ["tanh"]), options.file)
     checked_settings(options, [network])
     checked_int("index", options.index, 0, INDICES - 1, "2**56 - 1")
     if options.out is not None:
@@ -36,17 +39,15 @@ def replay(options: argparse.Namespace) -> None:
     replayed = replayed_sample(network, options.seed, options.index, **common)
     evaluated = evaluate(
         network,
-        replayed.weights,
-        replayed.biases,
+        replayed.parameters,
         replayed.inputs,
         replayed.output_gradient,
-        gate_weights=replayed.gate_weights,
-        input_weights=replayed.input_weights,
-        drive=replayed.drive,
         layers=simulated.layers.tolist(),
     )
     wrote = _write_weights(options, replayed) if options.out is not None else ""
-    print(f"{title(network)}, width {short_width(network)}, {spec(network, 'init')}")
+    law = heading(network)[-1]  # the init, or the layers
+    first = f"{title(network)}, width {short_width(network)}, {law}"
+    print(wrapped(first))
     for line in technique_lines(network, options.batch_size, options.loss):
         print(line)
     print(
@@ -73,13 +74,26 @@ def replay(options: argparse.Namespace) -> None:
         print(f"\n{wrote}")
 
 
+def _only(networks: Sequence[Network], file: Path | None) -> Network:
+    """Return the only network; raise if a file describes several."""
+    if len(networks) > 1:
+        raise ValueError(
+            f"{file} describes {len(networks)} networks: a replay is of one, so give every field "
+            "one value"
+        )
+    return networks[0]
+
+
 def _write_weights(options: argparse.Namespace, replayed: Replay) -> str:
     """Write the arrays to --out; return the line to print."""
     arrays: dict[str, Any] = {
         "inputs": replayed.inputs,
         "output_gradient": replayed.output_gradient,
     }
-    if replayed.drive is not None:
+    if not replayed.weights:
+        arrays |= replayed.parameters
+        wrote = f"{len(replayed.parameters)} parameters by name"
+    elif replayed.drive is not None:
         (W,), (b,) = replayed.weights, replayed.biases
         arrays |= {"W": W, "U": replayed.input_weights, "b": b, "drive": replayed.drive}
         wrote = "W, U, b and drive"

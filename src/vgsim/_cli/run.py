@@ -22,6 +22,7 @@ import numpy as np
 from vgsim._checks import TABULATED, check_threshold, checked_int
 from vgsim._cli.fields import (
     DEPTHS,
+    heading,
     networks_of,
     row,
     short_name,
@@ -40,6 +41,7 @@ from vgsim._results import files as disk
 from vgsim._results.samples import Samples
 from vgsim._results.tables import (
     QUANTILES,
+    WIDE,
     Column,
     decimals,
     number_decimals,
@@ -49,7 +51,6 @@ from vgsim._results.tables import (
 from vgsim._statistics.binomial import Probability, checked_interval
 
 __all__ = [
-    "WIDE",
     "check_new",
     "checked_settings",
     "run",
@@ -57,8 +58,6 @@ __all__ = [
     "technique_lines",
     "writing",
 ]
-
-WIDE = 100
 
 
 def run(options: argparse.Namespace) -> None:
@@ -207,22 +206,16 @@ def _clipped(options: argparse.Namespace, samples: Samples) -> float:
 def _tables(options: argparse.Namespace, results: Iterator[Samples]) -> Iterator[str]:
     """Yield one table per activation, when all its depths are simulated."""
     began = time.monotonic()
-    for number, (_, group) in enumerate(groupby(results, key=lambda s: _heads(s.network))):
+    for number, (_, group) in enumerate(groupby(results, key=lambda s: heading(s.network))):
         runs = list(group)
         network = runs[0].network
-        names = *_heads(network), f"{runs[0].engine} engine"
+        names = *heading(network), f"{runs[0].engine} engine"
         titles = [] if number else [*_heading(options, runs[0]), ""]
         titles += textwrap.wrap(", ".join(names), WIDE)
         table = report(_columns(options, runs), options.format, "\n".join(titles))
         yield ("\n" if number else "") + table
     if options.format == "text":
         yield f"\ntotal time {seconds_cell(time.monotonic() - began)}"
-
-
-def _heads(network: Network) -> tuple[str, ...]:
-    """Return what the networks of one table have in common: activation and init, or layers."""
-    names = ("activation", "init") if "activation" in network._fields else ("layers",)
-    return tuple(spec(network, name) for name in names)
 
 
 def _columns(options: argparse.Namespace, runs: Sequence[Samples]) -> list[Column]:

@@ -31,7 +31,7 @@ class StudySpec:
 
     Attributes
     ----------
-    networks : tuple of MLP and RNN
+    networks : tuple of MLP, RNN and Sequential
     arguments : dict
         The other arguments of :func:`collect`: ``collect(spec.networks, **spec.arguments)``.
     """

@@ -8,15 +8,14 @@ import math
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any
 
 from vgsim._checks import TABULATED, check_threshold
-from vgsim._cli.fields import DEPTHS, networks_of, row, short_width, spec
-from vgsim._cli.run import WIDE, checked_settings, technique_lines
+from vgsim._cli.fields import DEPTHS, curves, heading, networks_of, row, short_width, spec
+from vgsim._cli.run import checked_settings, technique_lines
 from vgsim._engine.run import provenance
 from vgsim._networks.description import Network
-from vgsim._results.tables import Column, jsonable, report
+from vgsim._results.tables import WIDE, Column, jsonable, report
 from vgsim.theory import critical_gain, mean_field
 from vgsim.theory._prediction import Prediction, predict
 
@@ -52,7 +51,7 @@ class Limit:
 
 @dataclass(frozen=True)
 class Theory:
-    """The predictions for one activation: mean field, and every depth at finite width."""
+    """The predictions for one network: mean field, and every depth at finite width."""
 
     limit: Limit
     networks: list[Network]
@@ -70,13 +69,12 @@ class Theory:
 
 
 def theory(options: argparse.Namespace) -> None:
-    """Print the predictions of theory for every activation at every depth."""
+    """Print the predictions of theory for the networks at every depth."""
     check_threshold(options.threshold)
     every = networks_of(options, DEPTHS)
     checked_settings(options, every)
     found = []
-    for _, group in groupby(every, key=lambda network: network.activation):
-        networks = list(group)
+    for networks in curves(every):
         predictions = [predict(network, 0, options.batch_size) for network in networks]
         found.append(Theory(limit(networks[0]), networks, predictions))
     if options.format == "text":
@@ -146,11 +144,10 @@ def _print_text(options: argparse.Namespace, found: Sequence[Theory]) -> None:
 
 
 def _heading(network: Network, batch_size: int) -> list[str]:
-    first = (
-        f"{spec(network, 'activation')}, {spec(network, 'init')}, width {short_width(network)}, "
-        f"gain {network.gain:g}, bias std {network.bias_std:g}"
-    )
-    return [first, *technique_lines(network, batch_size)]
+    names = [*heading(network), f"width {short_width(network)}"]
+    if "gain" in network._fields:
+        names += [f"gain {network.gain:g}", f"bias std {network.bias_std:g}"]
+    return [*textwrap.wrap(", ".join(names), WIDE), *technique_lines(network, batch_size)]
 
 
 def _legend(options: argparse.Namespace) -> str:
@@ -205,10 +202,8 @@ def _rows(options: argparse.Namespace, one: Theory) -> list[dict[str, Any]]:
 
 
 def _print_tables(options: argparse.Namespace, found: Sequence[Theory]) -> None:
-    """Print one table of the mean field, and one table per activation at finite width."""
-    names = [
-        f"{spec(one.networks[0], 'activation')}, {spec(one.networks[0], 'init')}" for one in found
-    ]
+    """Print one table of the mean field, and one table per network at finite width."""
+    names = [", ".join(heading(one.networks[0])) for one in found]
     columns = [
         Column("network", "network", names),
         *(

@@ -100,7 +100,8 @@ static void add_along(pass *p, const columns *round, const void *slot)
     restore_operand(p, slot, x);
     for (int64_t b = 0; b < p->batch; b++) {
         V sum = dot_product(column(round, b), column(x, b), x->rows);
-        scaled own = p->along[b], more = signed_normalised(sum, saturate(round->exponent[b] + x->exponent[b]));
+        scaled own = p->along[b],
+               more = signed_normalised(sum, saturate(round->exponent[b] + x->exponent[b]));
         I e = imax(exponent_or_lowest(own), exponent_or_lowest(more));
         V f = beside(exponent_or_lowest(own) - e), g = beside(exponent_or_lowest(more) - e);
         p->along[b] = signed_normalised(own.value * f + more.value * g, e);

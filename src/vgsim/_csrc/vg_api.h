@@ -52,6 +52,8 @@ enum {
     VG_RECORDED = 8,  /* a matrix of "weight_gradient" and "update_ratio" */
     VG_SHARED = 16,   /* one matrix or bias for all places */
     VG_CAUSAL = 32,
+    VG_BALANCED = 2048, /* the columns of Δ sum to 0 in every sequence */
+    VG_ADDED = 1024,  /* a bias or a shift, which normalises, is added to the product */
     VG_KNOWN = 64,     /* G · X is known at the output (vg_along.h) … */
     VG_FOLLOWS = 128,  /* … and needed at the input */
     VG_LONE = 256,     /* determines the gradient of a single unit from it */

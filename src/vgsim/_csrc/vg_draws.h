@@ -115,8 +115,7 @@ INLINE void keep_words(const stream *s, uint32_t quad, uint32_t least, V *keep)
 {
     W word[1][4];
     philox(s, quad, 1, word);
-    for (int k = 0; k < 4; k++)
-        keep[k] = choose((I)((word[0][k] & 0xffffffff) >= least), splat(1), splat(0));
+    for (int k = 0; k < 4; k++) keep[k] = choose((I)((word[0][k] & 0xffffffff) >= least), splat(1), splat(0));
 }
 
 INLINE void uniforms(const stream *s, uint32_t quad, int quads, V *v)

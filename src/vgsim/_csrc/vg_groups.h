@@ -20,18 +20,26 @@ static void copy_groups(const vg_plan *plan, I *to, const I *from)
     for (int64_t b = 0; b < plan->batch; b++) to[b] = from[b];
 }
 
+/* group ← the current groups; returns whether some columns are equal. */
+static int note_groups(const pass *p, I *group)
+{
+    I some = {0};
+    for (int64_t b = 0; b < p->b.plan->batch; b++) {
+        group[b] = p->group[b];
+        some |= group[b] != splat_int(b);
+    }
+    return any(some);
+}
+
 /* The groups of the columns of x: the previous groups, and the group of columns that are 0. */
-static void find_groups(pass *p, const columns *x, I *group, int *is_grouped)
+static int find_groups(pass *p, const columns *x, I *group)
 {
     const vg_plan *plan = p->b.plan;
-    I last = {0}, some = {0};
+    I last = {0};
+    for (int64_t b = 0; b < plan->batch; b++) last = choose_int(x->exponent[b] == LOWEST, splat_int(b), last);
     for (int64_t b = 0; b < plan->batch; b++)
-        last = choose_int(x->exponent[b] == LOWEST, splat_int(b), last);
-    for (int64_t b = 0; b < plan->batch; b++) {
-        group[b] = p->group[b] = choose_int(x->exponent[b] == LOWEST, last, p->group[b]);
-        some |= p->group[b] != splat_int(b);
-    }
-    *is_grouped = any(some);
+        p->group[b] = choose_int(x->exponent[b] == LOWEST, last, p->group[b]);
+    return note_groups(p, group);
 }
 
 /* h of each example ← h of its leader, so that equal examples agree in every bit. */

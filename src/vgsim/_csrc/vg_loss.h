@@ -54,8 +54,8 @@ static void draw_cotangent(pass *p)
         for (int64_t b = 0; b < p->batch; b++) cross_entropy(p, b, g);
         return;
     }
-    draw_columns(&p->b, plan->loss == VG_MSE ? VG_STREAM_TARGETS : VG_STREAM_COTANGENT,
-                 (uint32_t)plan->depth, n, p->batch, g->v, g->stride);
+    draw_columns(&p->b, plan->loss == VG_MSE ? VG_STREAM_TARGETS : VG_STREAM_COTANGENT, (uint32_t)plan->depth,
+                 n, p->batch, g->v, g->stride);
     for (int64_t b = 0; b < p->batch; b++) g->exponent[b] = splat_int(0);
     normalise_columns(g);
     if (plan->loss == VG_MSE) add_scaled(g, scaled_number(1), x, signed_number(-1), g);

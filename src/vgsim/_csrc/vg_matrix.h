@@ -247,10 +247,11 @@ static void sweep(const V *a, int64_t stride, int64_t p, int64_t n, I chosen, V 
    columns, which are orthonormal or zero: X = Q R, with r(j, b − from) at
    j · (to − from) + b − from unless r is NULL. A column whose residual is less than
    ENOUGH times its norm is swept twice. If the residual then is at most `tolerance` ‖x‖, or if the
-   rank has reached `dimension`, the column is dropped: q and its row of R are 0 (docs/law.md).
+   rank has reached `dimension`, the column is dropped: q and its row of R are 0 (docs/law.md). So
+   is the last of every `period` columns, if that is not 0, because it is known to be dependent.
    `work` has room for 2 PANEL (to + 1) vectors. */
-static void orthonormalise_in(int64_t dimension, V *q, int64_t stride, int64_t n, int64_t from, int64_t to,
-                              real tolerance, V *r, V *work)
+static void orthonormalise_in(int64_t dimension, int64_t period, V *q, int64_t stride, int64_t n,
+                              int64_t from, int64_t to, real tolerance, V *r, V *work)
 {
     V *c = work, *more = work + PANEL * to, rank = splat(0), one = splat(1), none = splat(0);
     for (int64_t k = 0; k < from && to > dimension; k++)
@@ -274,8 +275,9 @@ static void orthonormalise_in(int64_t dimension, V *q, int64_t stride, int64_t n
                 sweep(q, stride, begin + b, n, again, v, c + b, more);
                 norm = vsqrt(dot_product(v, v, n));
             }
-            norm =
-                choose(rank < splat((double)dimension), choose(norm > size[b] * tolerance, norm, none), none);
+            I keeps = (norm > size[b] * tolerance) & (rank < splat((double)dimension));
+            if (period && (begin + b - from + 1) % period == 0) keeps = splat_int(0);
+            norm = choose(keeps, norm, none);
             rank += choose(norm > 0, one, none);
             V inverse = choose(norm > 0, 1 / norm, none);
             for (int64_t i = 0; i < n; i++) v[i] *= inverse;
@@ -288,7 +290,7 @@ static void orthonormalise_in(int64_t dimension, V *q, int64_t stride, int64_t n
 static void orthonormalise(V *q, int64_t stride, int64_t n, int64_t from, int64_t to, real tolerance, V *r,
                            V *work)
 {
-    orthonormalise_in(n, q, stride, n, from, to, tolerance, r, work);
+    orthonormalise_in(n, 0, q, stride, n, from, to, tolerance, r, work);
 }
 
 #endif

@@ -7,6 +7,8 @@
 typedef struct {
     columns h; /* Ĥ */
     deviations deviation;
+    I *group; /* leaders of the columns, and whether some are equal (vg_groups.h) */
+    int is_grouped;
 } norm;
 
 /* With VG_COPIES, Ĥ is a copy of the register, because a later operation changes that. */
@@ -19,6 +21,7 @@ static void store_norm(const pass *p, const vg_operation *o, void *slot, arena *
     t->h.rows = o->rows;
     t->deviation.inverse = take_vectors(a, o->law == VG_BATCH_NORM ? whole_quads(o->rows) : batch);
     t->deviation.exponent = take(a, (size_t)batch * sizeof(I));
+    if (p->b.plan->grouped) t->group = take(a, (size_t)p->batch * sizeof(I));
 }
 
 /* target ← Ĥ. The derivative of normalisation is a symmetric matrix, so the function that propagates
@@ -34,10 +37,11 @@ static void norm_ahead(pass *p, const vg_operation *o, void *slot)
         back_through_norm(o->law, o->parameters[0], &x, &tangent, t->deviation, p->mean, NULL);
     }
     if (o->flags & VG_COPIES) copy_columns(&t->h, h);
+    if (plan->grouped) t->is_grouped = note_groups(p, t->group);
 }
 
-/* g ← the gradient of H. With groups, g holds the sums and deviations of vg_groups.h from the last
-   layer on. */
+/* g ← the gradient of H. With groups, g holds their sums and deviations (vg_groups.h) from the last
+   normalisation on. */
 static void norm_back(pass *p, const vg_operation *o, void *slot)
 {
     const norm *t = slot;
@@ -45,9 +49,9 @@ static void norm_back(pass *p, const vg_operation *o, void *slot)
     const I *group = NULL;
     if (o->flags & VG_FOLLOWS) follow(p, o, &t->h, t->deviation, d);
     if (p->b.plan->grouped) {
-        const operand *of = operand_of(o, slot);
-        group = p->grouped = of->is_grouped ? of->group : NULL;
-        if (p->place == p->b.plan->depth && group) gather(d, group);
+        group = p->grouped = t->is_grouped ? t->group : NULL;
+        if (!p->gathered && group) gather(d, group);
+        p->gathered = 1;
     }
     back_through_norm(o->law, o->parameters[0], &t->h, d, t->deviation, p->mean, group);
 }

@@ -30,6 +30,7 @@ typedef struct {
     scaled *along;      /* G · X of each column (vg_along.h) */
     I *group, *start_groups; /* of the current columns; at the start of each segment */
     const I *grouped;        /* groups of the columns of G, or NULL */
+    int gathered;            /* whether a normalisation has been passed, going back */
     I saturated;             /* of the current place, going back: saturated units, */
     int64_t units;           /* all units, */
     scaled weight_gradient;  /* the norm of ∂L/∂W for all its matrices, */
@@ -50,7 +51,7 @@ typedef struct {
     void (*back)(pass *, const vg_operation *, void *slot);
 } operation;
 
-#define SLOT_BYTES 256 /* of the results of an operation */
+#define SLOT_BYTES 192 /* of the results of an operation */
 
 #define ROWS_AT_ONCE BAND_ROWS /* of W */
 

@@ -107,13 +107,14 @@ static scaled weight_gradient(pass *p, const vg_operation *o, const operand *of,
 {
     int64_t count = p->batch;
     columns x = of->q;
-    if (of->is_grouped) { /* a group contributes its sum of Δ times the x of its leader */
+    if (of->is_grouped && p->gathered) { /* a group contributes its sum of Δ times the x of its leader */
         x.exponent = p->other.exponent;
         for (int64_t b = 0; b < count; b++)
             x.exponent[b] = choose_int(of->group[b] == splat_int(b), of->q.exponent[b], LOWEST);
     }
     if (is_matrix_free(p->b.plan))
-        return norm_of_outer_product(p, p->coordinates, is_orthogonal(o) ? 2 * count : count, delta, of->r, &x);
+        return norm_of_outer_product(p, p->coordinates, is_orthogonal(o) ? 2 * count : count, delta, of->r,
+                                     &x);
     V *r = p->coordinates + count * count;
     copy_columns(&p->basis, delta);
     orthonormalise(p->basis.v, p->basis.stride, o->rows, 0, count, ROUNDING, p->coordinates, p->work);

@@ -87,15 +87,16 @@ static void mask_back(pass *p, const vg_operation *o, void *slot)
     mask_columns(p, o, &p->g[o->target]);
 }
 
-/* The examples of the target ← target + c u, normalised, with one u for all columns if stride = 0. */
-static void add_vector(pass *p, const vg_operation *o, scaled c, const V *u, int64_t stride)
+/* The examples of the target ← target + c u, normalised. One u is for all columns if stride = 0; u is 1
+   if it is NULL. */
+INLINE void add_vector(pass *p, const vg_operation *o, scaled c, const V *u, int64_t stride)
 {
     columns *h = &p->x[o->target];
-    for (int64_t b = 0; b < p->b.plan->batch; b++, u += stride) {
+    for (int64_t b = 0; b < p->b.plan->batch; b++) {
         I of_h = h->exponent[b], e = imax(of_h, exponent_or_lowest(c));
         V f = beside(of_h - e), *v = column(h, b), square = {0}, factor = against(c, e);
         for (int64_t i = 0; i < h->rows; i++) {
-            V sum = f * v[i] + factor * u[i];
+            V sum = f * v[i] + (u ? factor * u[b * stride + i] : factor);
             v[i] = sum;
             square += sum * sum;
         }
@@ -115,8 +116,7 @@ static void bias_ahead(pass *p, const vg_operation *o, void *slot)
 static void shift_ahead(pass *p, const vg_operation *o, void *slot)
 {
     UNUSED(slot);
-    for (int64_t i = 0; i < p->x[o->target].rows; i++) p->raw[i] = splat(1);
-    add_vector(p, o, signed_number(o->scale), p->raw, 0);
+    add_vector(p, o, signed_number(o->scale), NULL, 0);
 }
 
 static void drive_ahead(pass *p, const vg_operation *o, void *slot)

@@ -26,7 +26,7 @@ static void orthonormalise_tangents(pass *p, columns *x, scaled *stretched)
         stretched[j].exponent = saturate(stretched[j].exponent + e);
     }
     columns first = part(plan, x, 1);
-    orthonormalise_in(p->dimension, first.v, size, size, 0, k, ROUNDING, p->small, p->work);
+    orthonormalise_in(p->dimension, 0, first.v, size, size, 0, k, ROUNDING, p->small, p->work);
     for (int64_t j = 0; j < k; j++)
         stretched[j] = normalised(stretched[j].value * p->small[j * k + j], stretched[j].exponent);
 }

@@ -58,7 +58,8 @@ static void place_pass(pass *p, arena *a)
         p->vectors = take_vectors(a, size * stride_of(size));
     }
     for (int64_t segment = 0; segment < plan->n_segments; segment++) {
-        if (plan->segment_ends[segment] - begin > most_places) most_places = plan->segment_ends[segment] - begin;
+        if (plan->segment_ends[segment] - begin > most_places)
+            most_places = plan->segment_ends[segment] - begin;
         begin = plan->segment_ends[segment];
     }
     p->slots = take(a, (size_t)most_places * sizeof(char *));
@@ -81,10 +82,7 @@ static void place_pass(pass *p, arena *a)
 }
 
 /* Takes the slots of the operations of a body from the tape. */
-static char *open_slots(body of, arena *a)
-{
-    return take(a, (size_t)(of.end - of.first) * SLOT_BYTES);
-}
+static char *open_slots(body of, arena *a) { return take(a, (size_t)(of.end - of.first) * SLOT_BYTES); }
 
 /* The bytes that a place stores on the tape. */
 static size_t body_bytes(const vg_plan *plan, int64_t number)

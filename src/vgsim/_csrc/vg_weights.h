@@ -147,11 +147,11 @@ static void store_basis(const pass *p, const vg_operation *o, void *slot, arena 
 static void basis_ahead(pass *p, const vg_operation *o, void *slot)
 {
     operand *t = slot;
-    if (p->b.plan->grouped) find_groups(p, &p->x[o->source], t->group, &t->is_grouped);
+    if (p->b.plan->grouped) t->is_grouped = find_groups(p, &p->x[o->source], t->group);
     if (o->flags & VG_COPIES) copy_columns(&t->q, &p->x[o->source]);
     if (!is_matrix_free(p->b.plan)) return;
     zero_rows(&t->q, t->q.rows, o->columns);
-    orthonormalise_in(t->q.rows, t->q.v, t->q.stride, o->columns, 0, p->batch, ROUNDING, t->r, p->work);
+    orthonormalise_in(t->q.rows, 0, t->q.v, t->q.stride, o->columns, 0, p->batch, ROUNDING, t->r, p->work);
 }
 
 static void store_weights(const pass *p, const vg_operation *o, void *slot, arena *a)
@@ -179,8 +179,17 @@ static void weights_ahead(pass *p, const vg_operation *o, void *slot)
         triangular_product(t->z, stride, of->r, p->batch, o->rows, out);
     } else
         dense_product(p, o, &of->q, out);
-    normalise_multiple(out, scaled_number(o->scale));
+    if (o->flags & VG_ADDED)
+        scale_columns(out, scaled_number(o->scale));
+    else
+        normalise_multiple(out, scaled_number(o->scale));
     if (of->is_grouped) equalise(of->group, out);
+}
+
+/* The columns of Δ of which the last depends on the others, or 0. */
+INLINE int64_t period_of(const pass *p, const vg_operation *o)
+{
+    return o->flags & VG_BALANCED ? p->b.plan->tokens : 0;
 }
 
 static void gaussian_backward(pass *p, const vg_operation *o, const operand *of, const V *z,
@@ -189,14 +198,14 @@ static void gaussian_backward(pass *p, const vg_operation *o, const operand *of,
     int64_t count = p->batch, n = o->rows, m = o->columns, stride = stride_of(n);
     V *r = p->coordinates + count * count;
     copy_columns(&p->basis, delta);
-    orthonormalise(p->basis.v, p->basis.stride, n, 0, count, ROUNDING, p->coordinates, p->work);
+    orthonormalise_in(n, period_of(p, o), p->basis.v, p->basis.stride, n, 0, count, ROUNDING, p->coordinates,
+                      p->work);
     draw_columns(&p->b, VG_STREAM_BACKWARD, matrix_number(p, o), m, count, p->frame.v, p->frame.stride);
     triangular_product(p->frame.v, p->frame.stride, p->coordinates, count, m, out);
     inner(z, stride, count, delta->v, delta->stride, count, n, p->small, count);
     inner(of->q.v, of->q.stride, count, out->v, out->stride, count, m, r, count);
     for (int64_t k = 0; k < count * count; k++) p->small[k] -= r[k];
-    add_product(of->q.v, of->q.stride, count, (factors){p->small, count, 1}, count, m, out->v,
-                out->stride);
+    add_product(of->q.v, of->q.stride, count, (factors){p->small, count, 1}, count, m, out->v, out->stride);
 }
 
 static void orthogonal_backward(pass *p, const vg_operation *o, const operand *of, const V *z,
@@ -212,7 +221,8 @@ static void orthogonal_backward(pass *p, const vg_operation *o, const operand *o
         for (int64_t i = n; i < rows; i++) column(&basis, count + b)[i] = splat(0);
         copy(column(&frame, b), column(&of->q, b), rows);
     }
-    orthonormalise(basis.v, stride, rows, count, 2 * count, ROUNDING, p->coordinates, p->work);
+    orthonormalise_in(rows, period_of(p, o), basis.v, stride, rows, count, 2 * count, ROUNDING,
+                      p->coordinates, p->work);
     draw_columns(&p->b, VG_STREAM_BACKWARD, matrix_number(p, o), rows, count, column(&frame, count), stride);
     drop_columns(column(&frame, count), stride, rows, count, p->coordinates + count * count);
     orthonormalise(frame.v, stride, rows, count, 2 * count, RANDOM, NULL, p->work);

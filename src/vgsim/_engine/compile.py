@@ -8,7 +8,7 @@ carried (docs/law.md).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -43,6 +43,7 @@ RAW_STD = {"normal": 1.0, "uniform": 3**-0.5, "truncated_normal": 0.879625661034
 SATURATED = 0.05  # fraction of the steepest slope below which a unit counts as saturated
 MOST_UNITS = 48  # in wider layers the probability n 2^-n of one open unit is negligible
 WORDS = 2**32
+QUAD = 4  # rows that products compute at once
 
 # φ of degree one: φ'(h) h = φ(h).
 DEGREE_ONE = ("linear", "relu", "leaky_relu")
@@ -109,25 +110,17 @@ class Compiled:
     def _is_stored(self, weights: Weights) -> bool:
         return self.stores_matrices and (weights.shared or weights.law == "orthogonal")
 
-    @cached_property
+    @property
     def _is_grouped(self) -> bool:
-        """Whether equal columns are told apart: only in chains with batch normalisation."""
-        if self.columns <= 2 or self.clips_values:
-            return False
-        chain = [Weights, Normalise, Activate]
-        for body in self.program.bodies:
-            if [type(o) for o in body if not isinstance(o, Bias)] != chain:
-                return False
-            if any(isinstance(o, Normalise) and o.kind != "batch" for o in body):
-                return False
-        return True
+        """Whether groups of equal columns are kept: only in chains with batch normalisation."""
+        return self.columns > 2 and not self.clips_values and self.program.is_batch_normalised_chain
 
     @property
     def _follows(self) -> bool:
         """Whether G · X is carried: in narrow networks with layer or RMS normalisation."""
         norms = self.program.of(Normalise)
         narrow = min([*(o.shape[0] for o in self.program.of(Weights)), *self.program.widths])
-        kinds = {o.kind for o in norms if isinstance(o, Normalise)}
+        kinds = {o.kind for o in norms}
         return bool(kinds & {"layer", "rms"}) and narrow <= MOST_UNITS and not self.clips_values
 
     def _variants(self) -> tuple[list[list[Step]], NDArray[np.int64]]:
@@ -171,13 +164,13 @@ def _compiled(body: Body, width: int) -> list[Step]:
     steps: list[Step] = []
     rows = {0: width, 1: width}  # of the registers; 1 is the input of a block of several places
     basis: dict[int, int] = {}  # where the operand in a register was factorised
-    number = masks = last = 0  # of matrices, of masks; where an operand was factorised last
+    number = masks = 0  # of matrices, of masks
     for o in body:
         if isinstance(o, Bias) and o.cancels:
             continue
         if isinstance(o, Weights):
             if o.source not in basis:
-                last = basis[o.source] = len(steps)
+                basis[o.source] = len(steps)
                 steps.append(_step("basis", target=-1, source=o.source, rows=o.shape[1]))
             operand = steps[basis[o.source]]
             own = max(o.shape) if o.law == "orthogonal" else o.shape[1]
@@ -186,7 +179,8 @@ def _compiled(body: Body, width: int) -> list[Step]:
         masks += isinstance(o, Mask)
         step = _translated(o, rows)
         step["number"] = masks if isinstance(o, Mask) else number
-        step["distance"] = len(steps) - (basis[o.source] if isinstance(o, Weights) else last)
+        if isinstance(o, Weights):
+            step["distance"] = len(steps) - basis[o.source]
         steps.append(step)
         rows[step["target"]] = step["rows"]
         basis.pop(step["target"], None)
@@ -202,8 +196,9 @@ def _step(kind: str, **fields: Any) -> Step:
 def _translated(o: Operation, rows: Mapping[int, int]) -> Step:
     """Return the step of one operation; `rows` are those of the registers."""
     match o:
-        case Weights(source, target, (n, m), law, _, _, recorded, shared):
+        case Weights(source, target, (n, m), law, _, _, recorded, shared, balanced):
             flags = FLAGS["recorded"] * recorded | FLAGS["shared"] * shared
+            flags |= FLAGS["balanced"] * balanced
             flags |= FLAGS["adds"] * (source != target)
             fields: Step = {
                 "source": source,
@@ -241,61 +236,54 @@ def _translated(o: Operation, rows: Mapping[int, int]) -> Step:
         case Attend(register, query, key, heads, causal):
             fields = {"source": query, "gate": key, "heads": heads}
             fields["flags"] = FLAGS["causal"] * causal
+            fields["room"] = rows[register] + QUAD  # the last quad of a head may be longer than it
             return _step("attend", target=register, rows=rows[register], **fields)
 
 
-IN_PLACE = ("bias", "shift", "drive", "mask", "norm")
+IN_PLACE = ("bias", "shift", "drive", "mask")
+ADDITIONS = ("bias", "shift", "drive")
 
 
 def _store_little(steps: Sequence[Step]) -> None:
-    """Set the flags "copies" and "transient", and the rows of each array.
+    """Set the rows of each array, and the flags of operations that need no array of their own.
 
-    An orthogonal matrix with more rows than columns has its operand in a longer array.
+    An operand may be factorised in place if only products use it. A normalised array is saved as it
+    is, if an activation or a sum uses it next. An orthogonal matrix with more rows than columns has
+    its operand in a longer array.
     """
     for i, step in enumerate(steps):
-        register, rest = step["target"], steps[i + 1 :]
+        name, register, rest = step["name"], step["target"], steps[i + 1 :]
         step["room"] = max(step["room"], step["rows"])
-        if step["name"] == "basis":
-            embedded = step["columns"] > step["rows"]
-            if embedded or _changes_or_lasts(rest, step["source"], by_weights=True):
-                step["flags"] |= FLAGS["copies"]
-        if step["name"] == "norm" and _changes_or_lasts(rest, register, by_weights=False):
-            step["flags"] |= FLAGS["copies"]
-        if step["name"] in ("weights", "activate", "attend"):
-            chain = [s for s in rest if register in (s["target"], s["source"])]
-            while chain and chain[0]["name"] in IN_PLACE[:4] and chain[0]["target"] == register:
-                chain.pop(0)
-            if chain and chain[0]["name"] == "sum" and chain[0]["target"] == register:
+        if name == "basis":
+            register = step["source"]
+            use = _next_use(
+                rest, register, lambda s, r: s["name"] == "weights" and s["target"] != r
+            )
+            last = use is not None and use["name"] == "weights"
+            step["flags"] |= FLAGS["copies"] * (not last or step["columns"] > step["rows"])
+        elif name == "norm":
+            use = _next_use(rest, register, lambda s, r: s["name"] == "copy" and s["source"] == r)
+            reads = use is not None and use["name"] in ("activate", "sum")
+            saved = use is not None and reads and use["target"] == register
+            step["flags"] |= FLAGS["copies"] * (not saved)
+        elif name in ("weights", "activate", "attend"):
+            use = _next_use(rest, register, lambda s, r: s["name"] in IN_PLACE)
+            if use is not None and use["name"] == "sum" and use["target"] == register:
                 step["flags"] |= FLAGS["transient"]
+            if name == "weights" and rest and rest[0]["name"] in ADDITIONS:
+                step["flags"] |= FLAGS["added"] * (rest[0]["target"] == register)
 
 
-def _changes_or_lasts(rest: Iterable[Step], register: int, by_weights: bool) -> bool:
-    """Whether the array of a register is changed, or used after the place, if it is saved as it is.
-
-    `by_weights`: it has been factorised, so that only products with matrices may use it.
-    """
-    for s in rest:
-        reads = s["source"] == register and s["name"] in ("weights", "copy", "basis")
-        if by_weights:
-            if s["name"] == "weights" and reads:
-                if s["target"] == register:
-                    return False
-                continue
-            if register in (s["target"], s["source"]) and s["name"] != "weights":
-                return True
-            continue
-        if s["name"] == "activate" and s["target"] == register:
-            return False
-        if s["name"] == "sum" and s["target"] == register:
-            return False
-        if s["name"] == "copy" and reads:
-            continue
-        if register in (s["target"], s["source"], s["gate"] if s["name"] in GATED else -1):
-            return True
-    return True
-
-
-GATED = ("mix", "attend")
+def _next_use(
+    rest: Iterable[Step], register: int, passes: Callable[[Step, int], bool]
+) -> Step | None:
+    """Return the next step of the place that uses a register, except those that `passes`."""
+    for step in rest:
+        if register in (step["target"], step["source"], step["gate"]) and not passes(
+            step, register
+        ):
+            return step
+    return None
 
 
 def _follow(steps: Sequence[Step], ahead: _Ahead, after_units: bool) -> _Ahead:

@@ -202,4 +202,4 @@ def relative_cost(network: Network, engine: str, columns: int) -> float:
     for weights, count in network.program.of(Weights).items():
         n, m = weights.shape
         numbers += count * (n * m if engine == "dense" else columns * (n + m) / 2)
-    return numbers * (1 + columns / 8)
+    return max(numbers, float(columns)) * (1 + columns / 8)  # of networks without matrices too

@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
+import math
 import warnings
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from vgsim._networks.description import Network
+from vgsim._networks.operations import (
+    Activate,
+    Attend,
+    Bias,
+    Body,
+    Copy,
+    Drive,
+    Mask,
+    Mix,
+    Normalise,
+    Operation,
+    Program,
+    Shift,
+    Sum,
+    Weights,
+)
+from vgsim._networks.repetition import runs
 
 __all__ = ["warn_of_rounding"]
 
 ALL_BUT_SHUT = 2.0**-12  # smaller slopes below 0 count as 0
 ALL_BUT_NONE = 2.0**-10  # a bias below this fraction of the pre-activation counts as 0
 RARE = 1e-3  # fraction of samples up to which there is no warning
+X = 0  # the register of the places
 
 
 def warn_of_rounding(network: Network, columns: int, tangents: int) -> None:
@@ -42,20 +62,176 @@ def warn_of_rounding(network: Network, columns: int, tangents: int) -> None:
         )
 
 
-def _share(network: Network, B: int, tangents: int) -> float:
+def _share(network: Network, columns: int, tangents: int) -> float:
     """Return an estimate of the fraction of samples whose gradient is decided by rounding."""
-    slope = network.activation.slope_below_zero
-    if network.norm is None or slope is None or slope >= ALL_BUT_SHUT:
+    if not network.has_norm:
         return 0.0
-    width, layers = network.width, 1 if isinstance(network.width, tuple) else network.depth
-    widths = np.array(width[1:] if isinstance(width, tuple) else [width], dtype=np.float64)
+    program = network.program
+    if not any(map(_closes, program.of(Activate))) and not program.of(Mask):
+        return 0.0
     by_value = network.clip is not None and network.clip.by == "value"
-    if network.norm == "batch":
-        blocks = network.residual is not None and network.residual.every > 1
-        decided = B > 2 and (blocks or by_value or tangents > 0)
-        return layers * float(np.sum(B * (2.0 * B) ** -widths)) if decided else 0.0
-    decided = by_value or tangents > 0
-    if not decided and network.bias_std > 0:
-        fan_in = np.sqrt(np.array(network.widths[:-1], dtype=np.float64))
-        decided = network.bias_std < ALL_BUT_NONE * float(np.max(network.weight_stds * fan_in))
-    return layers * float(np.sum(widths * 0.5**widths)) if decided else 0.0
+    followed = tangents == 0 and not by_value
+    grouped = followed and program.is_batch_normalised_chain
+    return _Backward(program, columns, followed, grouped or columns <= 2).share()
+
+
+def _closes(operation: Operation) -> bool:
+    """Whether an operation is an activation that is 0, or nearly, on one side."""
+    if not isinstance(operation, Activate):
+        return False
+    slope = operation.activation.slope_below_zero
+    return slope is not None and slope < ALL_BUT_SHUT
+
+
+@dataclass(frozen=True)
+class _State:
+    """What follows from the operations behind a point of the list, for register 0.
+
+    Attributes
+    ----------
+    norm : bool
+        Whether G · X is nearly 0, for each column, because of a layer or RMS normalisation.
+    known : bool
+        Whether the kernels carry G · X, so that they need not compute it as a difference.
+    batch : bool
+        Whether the same holds for each unit, because of batch normalisation.
+    kept : float or None
+        Probability that masks up to the next matrix let a unit pass; None before an activation.
+    skips : tuple of (int, bool or None)
+        The registers of open skip connections. True: both of its paths are multiplied if X is, and
+        G · X of the sum is nearly 0. None: the skip connection is 0.
+    """
+
+    norm: bool = False
+    known: bool = False
+    batch: bool = False
+    kept: float | None = 1.0
+    skips: tuple[tuple[int, bool | None], ...] = ()
+
+    def without(self) -> _State:
+        """Return the state before an operation after which nothing is nearly 0."""
+        skips = tuple((r, None if both is None else False) for r, both in self.skips)
+        return _State(skips=skips)
+
+
+@dataclass(frozen=True)
+class _Backward:
+    """The pass from the last operation to the first.
+
+    Attributes
+    ----------
+    program : Program
+    columns : int
+    followed : bool
+        Whether the kernels carry G · X behind layer and RMS normalisations.
+    grouped : bool
+        Whether the kernels tell columns apart that batch normalisation makes equal.
+    """
+
+    program: Program
+    columns: int
+    followed: bool
+    grouped: bool
+
+    def share(self) -> float:
+        """Return the expected number of places at which rounding decides the gradient."""
+        program = self.program
+        keys = program.order << 32 | program.widths[:-1]
+        distinct, order = np.unique(keys, return_inverse=True)
+        cases = [(program.bodies[key >> 32], key & 0xFFFFFFFF) for key in distinct.tolist()]
+        order, state, total = order.ravel(), _State(), 0.0
+        known: dict[tuple[int, _State], tuple[float, _State]] = {}
+        for run in reversed(list(runs(order))):
+            period = order[run.first : run.first + run.period].tolist()[::-1]
+            for done in range(run.times):
+                before, own = state, 0.0
+                for case in period:
+                    if (case, state) not in known:
+                        body, width = cases[case]
+                        known[case, state] = self._place(body, width, state)
+                    more, state = known[case, state]
+                    own += more
+                if state == before:
+                    total += own * (run.times - done)
+                    break
+                total += own
+        return total
+
+    def _place(self, body: Body, width: int, state: _State) -> tuple[float, _State]:
+        """Return the expected number of cases in a place, and the state before it."""
+        rows = [width]  # of register 0 before each operation
+        for o in body:
+            rows.append(o.shape[0] if isinstance(o, Weights) and o.target == X else rows[-1])
+        total = 0.0
+        for i in range(len(body) - 1, -1, -1):
+            total += self._cases(body[i], rows[i], state)
+            state = self._before(body, i, state)
+        return total, state
+
+    def _cases(self, o: Operation, n: int, state: _State) -> float:
+        """Return the probability that an operation on n units leaves one unit or example open."""
+        kept = 1.0 if state.kept is None else state.kept
+        found = 0.0
+        if _closes(o):
+            if state.norm:
+                found = _one_of(n, 0.5 * kept) - (n * 0.5**n * kept if state.known else 0.0)
+            if state.batch and not self.grouped:
+                found += self.columns * (2.0 * self.columns) ** -n
+        elif isinstance(o, (Weights, Normalise)) and state.norm and kept < 1.0:
+            found = _one_of(n, kept)
+        return max(found, 0.0)
+
+    def _before(self, body: Body, i: int, state: _State) -> _State:
+        """Return the state before operation i of a body."""
+        match body[i]:
+            case Weights(source, target):
+                return replace(state, kept=1.0) if source == target else state.without()
+            case Bias(register, cancels=cancels) if register != X or cancels:
+                return state
+            case Bias():
+                small = _is_small(body, i)
+                return replace(state, known=False) if small else state.without()
+            case Normalise(kind=kind):
+                skips = state.without().skips
+                if kind == "batch":
+                    return _State(batch=True, skips=skips)
+                return _State(norm=True, known=self.followed, skips=skips)
+            case Activate(activation=phi):
+                degree_one = phi.slope_below_zero is not None
+                return replace(state, kept=None) if degree_one else state.without()
+            case Mask(rate=rate):
+                kept = state.kept
+                return replace(state, kept=None if kept is None else kept * (1.0 - rate))
+            case Sum(_, other, skip):
+                both = state.norm if skip else None
+                skips = (*state.without().skips, (other, both))
+                return _State(norm=state.norm and not skip, skips=skips)
+            case Copy(_, target):
+                return _before_copy(state, target)
+            case Shift(register) if register != X:
+                return state
+            case Shift() | Drive() | Mix() | Attend():
+                return state.without()
+
+
+def _before_copy(state: _State, register: int) -> _State:
+    """Return the state before the copy that a skip connection adds later."""
+    if not state.skips or state.skips[-1][0] != register:
+        return state.without()
+    *outer, (_, both) = state.skips
+    norm = state.norm if both is None else both
+    return _State(norm=norm, skips=tuple(outer))
+
+
+def _one_of(n: int, p: float) -> float:
+    """Return the probability that exactly one of n units is open, each with probability p."""
+    return n * p * (1.0 - p) ** (n - 1)
+
+
+def _is_small(body: Body, i: int) -> bool:
+    """Whether the bias of index i is much smaller than the product before it."""
+    bias, before = body[i], body[i - 1] if i else None
+    if not isinstance(bias, Bias) or not isinstance(before, Weights):
+        return False
+    std = bias.limit / math.sqrt(3.0) if bias.limit > 0 else bias.std
+    return std < ALL_BUT_NONE * before.std * math.sqrt(before.shape[1])

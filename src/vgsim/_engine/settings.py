@@ -18,6 +18,7 @@ from vgsim._checks import (
     checked_dtype,
     checked_items,
     listed,
+    meant,
     plain,
     type_error,
     value_error,
@@ -156,8 +157,7 @@ class Settings:
             )
         if self.data is not None:
             _check_data(self.data, network, self.batch_size)
-        if network.norm is not None:
-            warn_of_rounding(network, columns, tangents)
+        warn_of_rounding(network, columns, tangents)
         return replace(self, engine=self._resolved(network, (1 + tangents) * columns))
 
     def columns(self, network: Network) -> int:
@@ -302,7 +302,9 @@ def checked_record(record: Collection[str], network: Network, settings: Settings
     given = checked_items("record", record, allowed)
     names = frozenset(map(plain, given)) & frozenset(RECORDS)
     if unknown := [name for name in given if plain(name) not in names]:
-        raise value_error("record", f"{allowed}, got {brief(unknown[0])}")
+        near = meant(str(unknown[0]), RECORDS)
+        hint = f"; did you mean {near!r}?" if near else ""
+        raise value_error("record", f"{allowed}, got {brief(unknown[0])}{hint}")
     if "clipped" in names and network.clip is None:
         raise value_error(
             "record",

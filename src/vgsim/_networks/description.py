@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from copy import copy
-from dataclasses import MISSING, dataclass, replace
+from dataclasses import MISSING, dataclass, fields, replace
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, overload
 
@@ -152,19 +152,37 @@ def described(cls: type[T]) -> type[T]:
     """Turn a class with `Field` declarations into a frozen dataclass."""
     made: Any = dataclass(frozen=True, repr=False)(cls)
     own_init = made.__init__
+    unnamed = [field.name for field in fields(made) if not field.kw_only]
 
     @wraps(own_init)
-    def init(self: Any, *values: Any, **fields: Any) -> None:
-        for name in fields.keys() - made._fields.keys():
-            near = meant(name, made._fields)
-            hint = (
-                f"did you mean {near!r}?" if near else f"the fields are {', '.join(made._fields)}"
-            )
-            raise type_error(name, f"is not a field of {cls.__name__}; {hint}")
-        own_init(self, *values, **fields)
+    def init(self: Any, *values: Any, **named: Any) -> None:
+        _check_names(made, unnamed, len(values), named)
+        own_init(self, *values, **named)
 
     made.__init__ = init
     return made  # type: ignore[no-any-return]
+
+
+def _check_names(kind: Any, unnamed: list[str], count: int, named: Mapping[str, Any]) -> None:
+    """Refuse unknown fields, missing ones, and `count` values without a name if that is too many.
+
+    `unnamed` are the fields that need no name.
+    """
+    for name in named:
+        if name not in kind._fields:
+            near = meant(name, kind._fields)
+            known = ", ".join(kind._fields)
+            hint = f"did you mean {near!r}?" if near else f"the fields are {known}"
+            raise type_error(name, f"is not a field of {kind.__name__}; {hint}")
+    others = [name for name in kind._fields if name not in unnamed]
+    if count > len(unnamed) and others:
+        call = f"{kind.__name__}({', '.join([*unnamed, f'{others[0]}=...'])})"
+        problem = f"must be given by its name, like all fields from there on: {call}"
+        raise type_error(others[0], problem, f" of {kind.__name__}")
+    given = {*unnamed[:count], *named}
+    for name, field in kind._fields.items():
+        if field.is_required and name not in given:
+            raise type_error(name, "must be given", f" of {kind.__name__}")
 
 
 class Description:
@@ -392,6 +410,11 @@ class Network(Description):
         """The techniques of the network: the optional fields that are set, by name."""
         optional = [name for name, field in self._fields.items() if field.optional]
         return {name: value for name in optional if (value := getattr(self, name)) is not None}
+
+    @property
+    def has_norm(self) -> bool:
+        """Whether the network normalises units."""
+        return self.norm is not None
 
     @property
     def mixes_examples(self) -> bool:

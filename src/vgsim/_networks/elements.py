@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY
+from dataclasses import KW_ONLY, replace
+from typing import cast
 
 from vgsim._checks import Boolean, Choice, NamedDomain, Number, value_error
 from vgsim._networks.description import Field, described
@@ -276,5 +277,7 @@ class Attention(Element):
                 weights(self.init, self.gains[name], (n, n), register, prefix + name),
                 *biases(self.init, self.bias_std, (n, n), register, f"{prefix}{name}_bias"),
             ]
+        keys = cast(Weights, found["key"][0])
+        found["key"][0] = replace(keys, balanced=True)
         before = [*found["query"], *found["key"], *found["value"]]
         return [*before, Attend(X, free, free + 1, self.heads, self.causal), *found["output"]]

@@ -97,7 +97,7 @@ def rnn_program(net: Network) -> Program:
     >>> [type(operation).__name__ for operation in rnn_program(vgsim.RNN(5, 8)).bodies[0]]
     ['Weights', 'Drive', 'Activate']
     """
-    n = net.width
+    n, widths = net.width, net.width_array
     std = net.gain * net.init.weight_std(n, n)
     body: list[Operation] = [
         Weights(X, X, (n, n), net.init.distribution, std, "weight", shared=True)
@@ -110,6 +110,6 @@ def rnn_program(net: Network) -> Program:
     return Program(
         bodies=((*body, Activate(X, net.activation)),),
         order=np.zeros(net.depth, dtype=np.int64),
-        widths=net.width_array,
+        widths=widths,
         resting=np.ones(net.depth + 1, dtype=bool),
     )

@@ -39,7 +39,8 @@ class Weights:
     """target ← W source. W is n × m = `shape`, of a law and a standard deviation of its entries.
 
     `recorded`: whether the matrix is among those of "weight_gradient" and "update_ratio". `shared`:
-    whether it is the same matrix at all places.
+    whether it is the same matrix at all places. `balanced`: whether the columns of ∂L/∂(W X) sum to
+    0 in every sequence, as those of the keys of attention do.
     """
 
     source: int
@@ -50,6 +51,7 @@ class Weights:
     name: str
     recorded: bool = True
     shared: bool = False
+    balanced: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +155,12 @@ class Attend:
 
 Operation = Weights | Bias | Shift | Drive | Normalise | Activate | Mask | Copy | Sum | Mix | Attend
 Body = tuple[Operation, ...]
+CHAIN = (  # which operation follows which
+    (Weights, Activate),
+    (Normalise, Weights),
+    (Activate, Normalise),
+    (Activate, Weights),
+)
 Kind = TypeVar("Kind", bound=Operation)
 
 
@@ -207,6 +215,27 @@ class Program:
                 if isinstance(operation, kind):
                     found[operation] += count
         return found
+
+    @cached_property
+    def is_batch_normalised_chain(self) -> bool:
+        """Whether the operations are W (+ b), batch normalisation, φ, again and again.
+
+        A last W (+ b), or W (+ b), φ may follow. Columns that are equal then remain equal.
+        """
+        kinds = [[type(o) for o in body if not isinstance(o, Bias)] for body in self.bodies]
+        norms = self.of(Normalise)
+        if not norms or any(norm.kind != "batch" for norm in norms):
+            return False
+        if not all(kind in (Weights, Normalise, Activate) for body in kinds for kind in body):
+            return False
+        before: type[Operation] = Activate
+        ends = False  # a layer without normalisation is the last
+        for body in self.order.tolist():
+            for kind in kinds[body]:
+                if ends or (kind, before) not in CHAIN:
+                    return False
+                ends, before = (kind, before) == (Activate, Weights), kind
+        return before is not Normalise
 
     def numbers(self, kind: type[Kind]) -> NDArray[np.int64]:
         """Return the number of operations of a kind before each place; (depth + 1,).

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from vgsim._checks import COUNTERS, Integer, checked_int, value_error
 from vgsim._networks.description import Field, Network, described
+from vgsim._networks.elements import Norm
 from vgsim._networks.initializers import UNITS, Initializer
 from vgsim._networks.layer_lists import LAYERS
 from vgsim._networks.layers import Element, Layers, check_layer, operations_of
@@ -187,6 +188,11 @@ class Sequential(Network):
                 f"that are repeated, got {depth}",
             )
         return self._with(layers=self.layers[:period] * (depth // period))
+
+    @property
+    def has_norm(self) -> bool:
+        """Whether a layer normalises units."""
+        return any(isinstance(part, Norm) for part in self.layers.parts)
 
     @property
     def mixes_examples(self) -> bool:

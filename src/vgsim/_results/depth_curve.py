@@ -152,10 +152,9 @@ class DepthCurve(Curve):
         method: str,
     ) -> str:
         some = self.samples[0]
-        shortest = self.network.with_depth(int(self.depths[0]))
         return (
             f"R = log10(|G_0| / |G_D|) of {self.n_samples:,} networks per depth, "
-            f"{shortest!r} and deeper{some._batch}, seed {some.seed}\n"
+            f"{some.network!r} and deeper{some._batch}, seed {some.seed}\n"
             f"{event_in_words(event, threshold, dtype)}; "
             f"{100 * confidence_level:g} % intervals ({method}, bootstrap); "
             "mean and std exclude dead networks"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ from vgsim._statistics.estimate import Estimate
 __all__ = [
     "FORMATS",
     "QUANTILES",
+    "WIDE",
     "Column",
     "check_format",
     "decimals",
@@ -27,8 +29,10 @@ __all__ = [
     "records",
     "report",
     "seconds_cell",
+    "wrapped",
 ]
 
+WIDE = 100  # characters of a line
 QUANTILES = {"q05": 0.05, "median": 0.5, "q95": 0.95}
 
 
@@ -307,7 +311,24 @@ def _text(columns: Sequence[Column], title: str) -> str:
         "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
         for row in zip(*headed, strict=True)
     ]
-    return "\n".join([title, "", *lines] if title else lines)
+    titles = [wrapped(line) for line in title.splitlines()]
+    return "\n".join([*titles, "", *lines] if title else lines)
+
+
+def wrapped(line: str) -> str:
+    """Return a line of text as lines of at most 100 characters, unless a word is longer.
+
+    Examples
+    --------
+    >>> from vgsim._results.tables import wrapped
+    >>> [len(line) for line in wrapped("layers " * 30).splitlines()]
+    [97, 99, 15]
+    """
+    if len(line) <= WIDE:
+        return line
+    return textwrap.fill(
+        line, WIDE, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+    )
 
 
 def _markdown(columns: Sequence[Column], title: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from textwrap import fill
 from typing import Any
 
-from vgsim._results.tables import QUANTILES, Column, check_format, decimals_for, report
+from vgsim._results.tables import QUANTILES, WIDE, Column, check_format, decimals_for, report
 from vgsim._studies.columns import (
     PER_THRESHOLD,
     differing,
@@ -20,7 +20,6 @@ from vgsim._studies.result import Result
 __all__ = ["table"]
 
 DECIMALS = 2  # of statistics of R
-WIDE = 100
 
 
 def table(study: Sequence[Result], format: str = "text") -> str:

@@ -34,6 +34,8 @@ class ConditionalGaussian:
         orthonormalised columns of Δ.
     epsilon : float
         Machine epsilon for the test of linear dependence in :func:`orthonormalised`.
+    period : int, default 0
+        If it is not 0, every `period` columns of Δ sum to 0.
 
     Examples
     --------
@@ -54,6 +56,7 @@ class ConditionalGaussian:
     forward: Array
     backward: Array
     epsilon: float
+    period: int = 0
     Q: Array = field(init=False)
     Q_g: Array = field(init=False)
 
@@ -71,7 +74,7 @@ class ConditionalGaussian:
     def _transposed_times(self, Delta: Scaled) -> Scaled:
         """Wᵀ Δ = s [Q Zᵀ Δ + (I - Q Qᵀ) N R_g], with Δ = Q_g R_g."""
         size = _sizes(Delta)
-        self.Q_g, R_g = orthonormalised(Delta.mantissa, self.epsilon)
+        self.Q_g, R_g = orthonormalised(Delta.mantissa, self.epsilon, period=self.period)
         along = self.Q @ (self.forward.T @ (Delta.mantissa / size))
         G = along + self.across @ (R_g / size)
         return scaled(G * (self.std * size), Delta.exponent)
@@ -120,6 +123,7 @@ class ConditionalHaar:
     forward, backward : ndarray, (N, B)
         Standard normals, from which Gram-Schmidt makes Z_u = O Q and F = Oᵀ Q_g.
     epsilon : float
+    period : int, default 0
         As in :class:`ConditionalGaussian`.
 
     Examples
@@ -141,6 +145,7 @@ class ConditionalHaar:
     forward: Array
     backward: Array
     epsilon: float
+    period: int = 0
     Q: Array = field(init=False)
     Z: Array = field(init=False)
     Q_g: Array = field(init=False)
@@ -163,7 +168,7 @@ class ConditionalHaar:
         """Wᵀ Δ = γ (Q P + F R_g), with Δ = Z_u P + Q_g R_g."""
         size = _sizes(Delta)
         padded = _padded(Delta.mantissa, len(self.backward))
-        self.Q_g, R_g = orthonormalised(padded, self.epsilon, self.Z)
+        self.Q_g, R_g = orthonormalised(padded, self.epsilon, self.Z, self.period)
         self.F, _ = orthonormalised(self.backward * self.Q_g.any(axis=0), 0.0, self.Q)
         G = np.hstack([self.Q, self.F]) @ (R_g / size)
         return scaled(G[: self.shape[1]] * (self.gain * size), Delta.exponent)
@@ -196,7 +201,9 @@ class Transpose:
         return self.T._transposed_times(Delta)
 
 
-def orthonormalised(A: Array, epsilon: float, against: Array | None = None) -> tuple[Array, Array]:
+def orthonormalised(
+    A: Array, epsilon: float, against: Array | None = None, period: int = 0
+) -> tuple[Array, Array]:
     """Orthonormalise the columns of A in order, against those of `against` and each other.
 
     Parameters
@@ -207,6 +214,8 @@ def orthonormalised(A: Array, epsilon: float, against: Array | None = None) -> t
         if n columns have been kept already.
     against : ndarray, (n, j), optional
         Columns that are orthonormal or zero; none by default.
+    period : int, default 0
+        If it is not 0, the last of every `period` columns is dropped: it is known to be dependent.
 
     Returns
     -------
@@ -241,7 +250,9 @@ def orthonormalised(A: Array, epsilon: float, against: Array | None = None) -> t
             v -= Q @ c
             R[:, b] += c
         left = np.linalg.norm(v)
-        if left > RANK_TOLERANCE * epsilon * size and np.count_nonzero(Q.any(axis=0)) < n:
+        known = period and (b + 1) % period == 0
+        full = np.count_nonzero(Q.any(axis=0)) == n
+        if left > RANK_TOLERANCE * epsilon * size and not full and not known:
             R[j + b, b] = left
             Q[:, j + b] = v / left
     return Q[:, j:], R

@@ -285,7 +285,7 @@ def evaluate(
     else:
         program, named = separate_parameters(network, weights, biases, columns, **others)
     recorded = checked_layers(range(network.depth + 1) if layers is None else layers, network.depth)
-    if columns < 2 and any(o.kind == "batch" for o in program.of(Normalise)):  # type: ignore[union-attr]
+    if columns < 2 and any(o.kind == "batch" for o in program.of(Normalise)):
         raise value_error("inputs", "must have at least 2 columns for batch normalisation, got 1")
     places = places_of(program, named, columns, network.clip)
     X = forward(places, scaled(x))

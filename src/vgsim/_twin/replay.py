@@ -259,6 +259,7 @@ class Drawn:
 
     def draw_all(self, program: Program) -> None:
         """Draw the parameters of all places."""
+        self.tokens = program.tokens
         for place in range(1, len(program.order) + 1):
             for operation in program.at(place):
                 match operation:
@@ -286,14 +287,15 @@ class Drawn:
             self.plain[name], self.named[name] = W, Scaled(W, 0)
             return
         epsilon = float(np.finfo(self.draw.dtype).eps)
+        period = self.tokens if operation.balanced else 0
         A: Conditional
         if operation.law == "orthogonal":
             N = max(n, m)
             Z, N_ = (self._columns(way, number, N) for way in ("forward", "backward"))
-            A = ConditionalHaar(operation.std * math.sqrt(N), (n, m), Z, N_, epsilon)
+            A = ConditionalHaar(operation.std * math.sqrt(N), (n, m), Z, N_, epsilon, period)
         else:
             Z, N_ = self._columns("forward", number, n), self._columns("backward", number, m)
-            A = ConditionalGaussian(operation.std, Z, N_, epsilon)
+            A = ConditionalGaussian(operation.std, Z, N_, epsilon, period)
         self.named[name] = A
         self.conditional[name] = A, number, operation.recorded
 
@@ -365,18 +367,15 @@ def _replay(
 def _require_memory(network: Network, program: Program, columns: int, engine: str) -> None:
     """Raise an error if the arrays of a replay would not fit in memory."""
     entries, rows, largest = 0.0, 0.0, 0
-    for operation, count in program.of(operations.Weights).items():
-        if isinstance(operation, operations.Weights):
-            n, m = operation.shape
-            entries += float(n) * m * (1 if operation.shared else count)
-            rows += float(n + m) * count
-            largest = max(largest, n, m)
-    for operation, count in program.of(operations.Mask).items():
-        if isinstance(operation, operations.Mask):
-            rows += float(operation.rows) * count
-    for operation, count in program.of(operations.Attend).items():
-        if isinstance(operation, operations.Attend):
-            rows += float(operation.heads * program.tokens) * count
+    for weights, count in program.of(operations.Weights).items():
+        n, m = weights.shape
+        entries += float(n) * m * (1 if weights.shared else count)
+        rows += float(n + m) * count
+        largest = max(largest, n, m)
+    for mask, count in program.of(operations.Mask).items():
+        rows += float(mask.rows) * count
+    for attention, count in program.of(operations.Attend).items():
+        rows += float(attention.heads * program.tokens) * count
     if program.of(operations.Drive):
         entries += float(largest) ** 2
     kept = rows * columns * (8 if engine == "matrix-free" else 4)

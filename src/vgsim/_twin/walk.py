@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vgsim._networks import operations
-from vgsim._networks.operations import Body, Operation, Program
+from vgsim._networks.operations import Operation, Program
 from vgsim._networks.techniques import Clip
 from vgsim._twin.along import Gradients
 from vgsim._twin.clipping import clipped, rescaling
@@ -30,15 +30,10 @@ from vgsim._twin.steps import (
 
 __all__ = ["Place", "backward", "forward", "parameter_name", "places_of"]
 
-GROUPED = (
-    (operations.Weights, operations.Normalise, operations.Activate),
-    (operations.Weights, operations.Bias, operations.Normalise, operations.Activate),
-)
-
 
 @dataclass
 class Place:
-    """The steps of one place, and the groups of equal columns of its input, if they are used."""
+    """The steps of one place, and the groups of equal columns of its gradients, if any."""
 
     steps: list[Step]
     groups: Groups | None = None
@@ -96,7 +91,7 @@ def places_of(
             for operation, previous in zip(body, before, strict=True)
         ]
         places.append(Place(made))
-    if columns > 2 and not by_value and all(map(_is_grouped, program.bodies)):
+    if columns > 2 and not by_value and program.is_batch_normalised_chain:
         _group(places)
     return places
 
@@ -137,22 +132,21 @@ def _step(
             return Mix(operation)
 
 
-def _is_grouped(body: Body) -> bool:
-    """Whether a place is a matrix, batch normalisation and an activation."""
-    batch = all(o.kind == "batch" for o in body if isinstance(o, operations.Normalise))
-    return batch and tuple(map(type, body)) in GROUPED
-
-
 def _group(places: Sequence[Place]) -> None:
-    """Use groups of equal columns at all places."""
-    groups = None
-    for place in places:
-        groups = place.groups = Groups(groups)
-        for step in place.steps:
-            if isinstance(step, Weights | Normalise):
-                step.groups = groups
+    """Use groups of equal columns up to the last normalisation."""
+    groups = products = None
+    for step in (step for place in places for step in place.steps):
+        if isinstance(step, Weights):
+            groups, products = Groups(groups), step
+        elif isinstance(step, Normalise) and products:
+            products.groups = step.groups = groups
+    above = None
+    for place in reversed(places):
+        for step in reversed(place.steps):
             if isinstance(step, Normalise):
-                step.gathers = place is places[-1]
+                step.gathers = above is None
+                above = step.groups
+        place.groups = above
 
 
 def forward(places: Sequence[Place], x: Scaled) -> list[Scaled]:
