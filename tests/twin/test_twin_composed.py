@@ -9,6 +9,8 @@ from composed_cases import cases
 from composed_networks import network_of, oracle
 from composed_twin import differences
 
+# Narrow normalised networks are among the cases on purpose.
+pytestmark = pytest.mark.filterwarnings("ignore:rounding decides")
 N = 12
 ENGINES = pytest.mark.parametrize("engine", ["matrix-free", "dense"])
 
