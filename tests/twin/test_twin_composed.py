@@ -1,4 +1,4 @@
-"""The kernels against the twin for composed networks: all recorded quantities of samples."""
+"""The kernels against the twin, for composed networks: all quantities of single samples."""
 
 from dataclasses import replace
 

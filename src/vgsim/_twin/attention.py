@@ -83,7 +83,8 @@ class Attention:
         with np.errstate(over="ignore"):
             s = np.where(seen, shifted(S.mantissa[0], S.exponent - common), -np.inf)
             P: Array = np.exp(shifted(s - np.max(s, axis=0), common))
-        P[np.finfo(float).tiny > P] = 0.0
+        tiny = np.finfo(float).tiny
+        P[tiny > P] = 0.0
         return P / np.sum(P, axis=0), np.argmax(s, axis=0)
 
     def _parts(self, *arrays: Scaled) -> Iterator[tuple[Scaled, ...]]:
