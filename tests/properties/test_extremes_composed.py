@@ -54,6 +54,14 @@ ALIVE = {
         Sequential(6, [Skip([Attention(3, causal=True)]), "tanh"], tokens=3),
         {"inputs": 1e-100 * ROWS, "batch_size": 3, "loss": "mse"},
     ),
+    "one token of 1e100": (
+        Sequential(6, [Attention(2)], tokens=3),
+        {"inputs": ROWS * np.array([1.0, 1.0, 1e100])[:, np.newaxis], "batch_size": 2},
+    ),
+    "one token of 1e-100": (
+        Sequential(6, [Attention(2, causal=True)], tokens=3),
+        {"inputs": ROWS * np.array([1e-100, 1.0, 1.0])[:, np.newaxis], "batch_size": 2},
+    ),
     "inputs of all sizes": (
         Sequential(6, [Skip([Attention(2)]), Linear(5)], tokens=3),
         {"inputs": OF_ALL_SIZES, "batch_size": 2},
