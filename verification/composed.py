@@ -8,7 +8,15 @@ from collections.abc import Iterator
 import numpy as np
 
 import vgsim
-from verification.comparison import Comparison, log_mean_exp, log_square, mean, scaled, variance
+from verification.comparison import (
+    Array,
+    Comparison,
+    log_mean_exp,
+    log_square,
+    mean,
+    scaled,
+    variance,
+)
 from vgsim import Attention, Dropout, Linear, Norm, Sequential, Skip, theory
 
 LAYER = Norm("layer")
@@ -22,6 +30,7 @@ def comparisons(seed: int, quick: bool) -> Iterator[Comparison]:
     for layers in (6, 24) if quick else (6, 12, 24, 48, 100, 200):
         yield from deepnorm(n, layers, size // (10 if layers > 50 else 4), seed)
     yield from dropout(30 if quick else 100, 50, 20 * size, seed)
+    yield from wide_dropout(300 if quick else 1000, 20, 4 * size, seed)
     yield from correlations(n, size // 5, seed)
 
 
@@ -70,17 +79,30 @@ def deepnorm(n: int, layers: int, size: int, seed: int) -> Iterator[Comparison]:
 
 
 def dropout(n: int, depth: int, size: int, seed: int) -> Iterator[Comparison]:
-    """He ReLU networks with keep rate q: exact moments, E‖G‖² = q^−D, Var → (6/q − 1) D/n."""
+    """He ReLU networks with keep rate q: the exact law of ln ‖G‖²."""
     for rate in (0.1, 0.5):
-        network = Sequential(n, [[Linear(init="he_normal"), "relu", Dropout(rate)]] * depth)
-        x = log_square(vgsim.simulate(network, size, seed=seed, layers=(0,)))
+        x, name = dropped(rate, n, depth, size, seed)
         law = theory.relu_law(n, depth, dropout=rate)
-        name = f"dropout of {rate}, ReLU, n = {n}, D = {depth}"
         yield Comparison(f"{name}: mean", *mean(x), law.mean)
         yield Comparison(f"{name}: variance", *variance(x), law.variance)
-        limit = 6 / (1 - rate) - 1
-        measured = scaled(variance(x), n / depth)
-        yield Comparison(f"{name}: n Var/D", *measured, limit, 2 * limit**2 / n)
+
+
+def wide_dropout(n: int, depth: int, size: int, seed: int) -> Iterator[Comparison]:
+    """Wide ones: Var ln ‖G‖² → (6/q − 1) D/n, and E‖G‖² grows by 1/q per layer, exactly."""
+    for rate in (0.1, 0.5):
+        q = 1 - rate
+        x, name = dropped(rate, n, depth, size, seed)
+        limit = 6 / q - 1
+        yield Comparison(f"{name}: n Var/D", *scaled(variance(x), n / depth), limit, limit**2 / n)
+        growth = scaled(log_mean_exp(x), 1 / depth)
+        yield Comparison(f"{name}: ln E‖G‖² per layer", *growth, -math.log(q))
+
+
+def dropped(rate: float, n: int, depth: int, size: int, seed: int) -> tuple[Array, str]:
+    """Return ln ‖G_0‖² of He ReLU networks with dropout, and their name."""
+    network = Sequential(n, [[Linear(init="he_normal"), "relu", Dropout(rate)]] * depth)
+    samples = vgsim.simulate(network, size, seed=seed, layers=(0,))
+    return log_square(samples), f"dropout of {rate}, ReLU, n = {n}, D = {depth}"
 
 
 def correlations(n: int, size: int, seed: int) -> Iterator[Comparison]:

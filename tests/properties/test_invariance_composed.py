@@ -8,6 +8,8 @@ from composed_cases import cases, record_of
 from segments import cut_into_segments, plan_of
 from vgsim import _kernels
 
+# Narrow normalised networks are among the cases on purpose.
+pytestmark = pytest.mark.filterwarnings("ignore:rounding decides")
 N, FIRST = 37, 5
 CASES = {name: (network, choice) for name, network, choice in cases()}
 each = pytest.mark.parametrize("name", CASES)

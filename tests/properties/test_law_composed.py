@@ -12,6 +12,7 @@ import vgsim
 from composed_networks import DRAWN_BY_PYTORCH, FROZEN, network_of
 from vgsim import Attention, Dropout, Linear, Norm, Sequential, Skip
 
+pytestmark = pytest.mark.filterwarnings("ignore:rounding decides")
 ROOT = Path(__file__).parents[2]
 P_VALUE = 1e-5
 SIZE = 12_000
