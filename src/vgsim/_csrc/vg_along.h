@@ -78,19 +78,27 @@ static void lone_unit(pass *p, const vg_operation *o, const units *t, int64_t b,
     normalise_some(d, b, lone, square);
 }
 
-/* Column b of d ← (D·Ĥ) Ĥ/‖Ĥ‖² in a layer of two units, with φ in p->b.y and φ' in p->b.d. */
-static void pair_of_units(pass *p, const activation *phi, const units *t, int64_t b, columns *d)
+/* G·Y → D·Ĥ for two units of an odd φ, where Ĥ = (ĥ, −ĥ): times φ'(ĥ) ĥ/φ(ĥ), with φ in p->b.y and φ'
+   in p->b.d. */
+static void turn_pair(pass *p, const units *t, int64_t b)
 {
-    const V *h = column(&t->h, b);
-    V *v = column(d, b), square = h[0] * h[0] + h[1] * h[1], turn = splat(1);
-    I some = (square > 0) & (p->along[b].value != 0), e = p->along[b].exponent;
-    if (phi->kind == SATURATING) { /* φ'(ĥ) ĥ/φ(ĥ) */
-        turn = p->b.d[0] * h[0] / choose(some, p->b.y[0], splat(1));
-        e = saturate(e + t->h.exponent[b] - t->each[b].found.value_exponent);
+    V h = column(&t->h, b)[0], y = p->b.y[0], turn = p->b.d[0] * h / choose(y != 0, y, splat(1));
+    I e = saturate(p->along[b].exponent + t->h.exponent[b] - t->each[b].found.value_exponent);
+    p->along[b] = signed_normalised(p->along[b].value * choose(y != 0, turn, splat(1)), e);
+}
+
+/* d ← (D·Ĥ) Ĥ/‖Ĥ‖² of two units, which is D less its mean. */
+static void pair_of_units(pass *p, const columns *normal, columns *d)
+{
+    for (int64_t b = 0; b < p->batch; b++) {
+        const V *h = column(normal, b);
+        V *v = column(d, b), square = h[0] * h[0] + h[1] * h[1];
+        I some = (square > 0) & (p->along[b].value != 0);
+        for (int i = 0; i < 2; i++) v[i] = choose(some, p->along[b].value * (h[i] / square), v[i]);
+        d->exponent[b] =
+            choose_int(some, saturate(p->along[b].exponent - normal->exponent[b]), d->exponent[b]);
+        normalise_some(d, b, some, v[0] * v[0] + v[1] * v[1]);
     }
-    for (int i = 0; i < 2; i++) v[i] = choose(some, p->along[b].value * turn * (h[i] / square), v[i]);
-    d->exponent[b] = choose_int(some, saturate(e - t->h.exponent[b]), d->exponent[b]);
-    normalise_some(d, b, some, v[0] * v[0] + v[1] * v[1]);
 }
 
 /* Adds round · X to p->along, where X is copied and then multiplied by a matrix, and `round` is the

@@ -57,16 +57,30 @@ static I softmax(const head *h, int64_t u, int64_t keys, V *w)
     const columns *k = &h->of->k, *v = &h->of->v;
     const I *e_k = k->exponent + h->at, *e_v = v->exponent + h->at;
     int64_t count = h->causal && u + 1 < keys ? u + 1 : keys;
-    I e = LOWEST, found = LOWEST;
+    I found = LOWEST, e_q = h->of->q.exponent[h->at + u], e = LOWEST;
     V top = splat(0), sum = splat(0);
-    for (int64_t t = 0; t < count; t++) e = imax(e, e_k[t]);
+    for (int64_t t = 0; t < count; t++) { /* the largest score, top 2^e, top = 0 or 1 <= |top| < 2 */
+        scaled s = normalised(vabs(w[t * QUERIES]), e_k[t]);
+        V value = with_sign(s.value, w[t * QUERIES]);
+        I exponent = exponent_or_lowest(s);
+        I larger =
+            choose_int(value > 0, (top <= 0) | (exponent > e) | ((exponent == e) & (value > top)),
+                       (top < 0) & ((value == 0) | (exponent < e) | ((exponent == e) & (value > top))));
+        if (!t) larger = splat_int(-1);
+        top = choose(larger, value, top);
+        e = choose_int(larger, exponent, e);
+    }
+    I plain = imax(e, -e_q); /* differences of scores below 1 need no digits of their own */
+    top *= beside(e - plain);
+    e = plain;
     for (int64_t t = 0; t < count; t++) {
-        V s = w[t * QUERIES] * beside(e_k[t] - e);
-        w[t * QUERIES] = s;
-        top = t ? vmax(top, s) : s;
+        scaled s = normalised(vabs(w[t * QUERIES]), e_k[t]);
+        I apart = imin(s.exponent - e, splat_int(24)); /* above 0 for negative scores only */
+        w[t * QUERIES] = with_sign(s.value, w[t * QUERIES]) *
+                         choose(apart > 0, plain_size(apart), beside(imin(apart, splat_int(0))));
     }
     scaled root_of_units = scaled_number(__builtin_sqrt(1 / (double)h->units) * 1.4426950408889634);
-    V size = plain_size(saturate(e + h->of->q.exponent[h->at + u]) + root_of_units.exponent);
+    V size = plain_size(saturate(e + e_q) + root_of_units.exponent);
     for (int64_t t = 0; t < count; t++) {
         V x = (w[t * QUERIES] - top) * root_of_units.value * size;
         V weight = choose(x < -EXP2_LIMIT, splat(0), vexp2(vmax(x, splat(-EXP2_LIMIT))));
@@ -228,6 +242,23 @@ static void head_back(pass *p, const head *h, sizes s, const columns *c, columns
     }
 }
 
+/* Normalises columns that may be so faint that their squares would underflow. */
+static void normalise_faint(columns *x)
+{
+    for (int64_t b = 0; b < x->count; b++) {
+        V *v = column(x, b), top = splat(0);
+        for (int64_t i = 0; i < x->rows; i++) top = vmax(top, vabs(v[i]));
+        scaled size = normalised(top, splat_int(0));
+        I faint = (size.value > 0) & (size.exponent < splat_int(FAR_BELOW / 4));
+        if (any(faint)) {
+            V by = choose(faint, power_of_two(-size.exponent), splat(1));
+            for (int64_t i = 0; i < x->rows; i++) v[i] *= by;
+            x->exponent[b] += choose_int(faint, size.exponent, splat_int(0));
+        }
+        normalise_column(x, b, square_of(x, b));
+    }
+}
+
 static void attention_back(pass *p, const vg_operation *o, void *slot)
 {
     const attention *t = slot;
@@ -248,9 +279,9 @@ static void attention_back(pass *p, const vg_operation *o, void *slot)
             dv->exponent[at + u] = s.of_c[u];
         }
     }
-    normalise_columns(dq);
-    normalise_columns(dk);
-    normalise_columns(dv);
+    normalise_faint(dq);
+    normalise_faint(dk);
+    normalise_faint(dv);
     exchange(c, dv);
 }
 

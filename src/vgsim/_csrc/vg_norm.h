@@ -47,6 +47,7 @@ static void norm_back(pass *p, const vg_operation *o, void *slot)
     const norm *t = slot;
     columns *d = &p->g[o->target];
     const I *group = NULL;
+    if (o->flags & VG_PAIR) pair_of_units(p, &t->h, d);
     if (o->flags & VG_FOLLOWS) follow(p, o, &t->h, t->deviation, d);
     if (p->b.plan->grouped) {
         group = p->grouped = t->is_grouped ? t->group : NULL;

@@ -298,7 +298,10 @@ def _follow(steps: Sequence[Step], ahead: _Ahead, before: Step | None) -> _Ahead
         if name == "basis" or (step["target"] != 0 and name in ("bias", "shift")):
             continue
         if name == "norm" and step["law"] != NORMS["batch"]:
-            step["flags"] |= FLAGS["follows"] | FLAGS["known"] * ahead.known
+            pair = step["law"] == NORMS["layer"] and step["rows"] == 2 < ahead.rows
+            step["flags"] |= (
+                FLAGS["follows"] | (FLAGS["known"] | FLAGS["pair"] * pair) * ahead.known
+            )
             ahead = _Ahead(True, step["rows"])
         elif not ahead.known:
             continue
@@ -309,11 +312,12 @@ def _follow(steps: Sequence[Step], ahead: _Ahead, before: Step | None) -> _Ahead
         elif name == "activate":
             phi = ACTIVATIONS[step["law"]]
             two = earlier and earlier["name"] == "norm" and earlier["law"] == NORMS["layer"]
-            if two and step["rows"] == 2 != ahead.rows and phi in (*DEGREE_ONE, *ODD):
-                step["flags"] |= FLAGS["pair"]
-            elif phi in DEGREE_ONE and step["rows"] <= MOST_UNITS:
-                step["flags"] |= FLAGS["lone"]
-            ahead = ahead if phi in DEGREE_ONE else _Ahead()
+            if phi in DEGREE_ONE:
+                step["flags"] |= FLAGS["lone"] * (step["rows"] <= MOST_UNITS)
+            elif two and step["rows"] == 2 and phi in ODD:
+                step["flags"] |= FLAGS["follows"]
+            else:
+                ahead = _Ahead()
         elif name == "copy" and step["source"] == 0:
             useful = earlier is not None and earlier["name"] == "activate"
             useful = useful and steps[i + 1]["name"] == "basis" and steps[i + 1]["source"] == 0

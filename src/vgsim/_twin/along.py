@@ -63,17 +63,20 @@ class Along:
         entry = (y.mantissa != 0) * (factor * self.product.mantissa / at)
         return chosen(lone, scaled(entry, self.product.exponent - y.exponent), g)
 
-    def of_pairs(self, d: Scaled, phi: Activation, h: Scaled) -> Scaled:
-        """D = (D · Ĥ) Ĥ/‖Ĥ‖² for Ĥ = (ĥ, -ĥ), where φ is odd or of degree one."""
+    def through_odd(self, phi: Activation, h: Scaled) -> Along:
+        """D · Ĥ for Ĥ = (ĥ, -ĥ) and an odd φ: G · Y times φ'(ĥ) ĥ/φ(ĥ)."""
+        y = activated(phi, h)
+        some = y.mantissa[:1] != 0
+        slope = phi.derivative(h.clipped)[:1] * h.mantissa[:1]
+        turn = np.where(some, slope / np.where(some, y.mantissa[:1], 1.0), 1.0)
+        return Along(self.product * scaled(turn, h.exponent - y.exponent), self.widens)
+
+    def of_pairs(self, d: Scaled, h: Scaled) -> Scaled:
+        """D less its mean, (D · Ĥ) Ĥ/‖Ĥ‖², for Ĥ = (ĥ, -ĥ)."""
         square = dot(h, h)
         some = square.mantissa[0] != 0
         share = h.mantissa / np.where(some, square.mantissa, 1.0)
-        own = self.product * scaled(share, h.exponent - square.exponent)
-        if phi.slope_below_zero is None:  # times φ'(ĥ) ĥ/φ(ĥ)
-            y = activated(phi, h)
-            turn = phi.derivative(h.clipped) * h.mantissa / np.where(some, y.mantissa, 1.0)
-            own = own * scaled(turn, h.exponent - y.exponent)
-        return chosen(some, own, d)
+        return chosen(some, self.product * scaled(share, h.exponent - square.exponent), d)
 
     def over(self, x: Scaled, g: Scaled) -> Scaled:
         """G = (G · X)/x of a layer of one unit, or `g` where x is zero."""

@@ -140,6 +140,7 @@ class Normalise:
         self.register = operation.register
         self.norm = Normalisation(operation.kind, operation.eps)
         self.follows_products = follows_products and operation.kind != "batch"
+        self.is_layer = operation.kind == "layer"
 
     def __call__(self, x: Registers) -> None:
         """Ĥ."""
@@ -148,6 +149,8 @@ class Normalise:
     def back(self, gradients: Gradients) -> None:
         """∂L/∂H, and (∂L/∂H) · H = (D · Ĥ) ε/(v + ε)."""
         d, along = gradients.take(self.register)
+        if along and along.widens and self.is_layer and len(d.mantissa) == 2:
+            d = along.of_pairs(d, self.norm.h)
         if self.groups:
             g = self.norm.back(self.groups.gather(d) if self.gathers else d, self.groups)
         else:
@@ -176,12 +179,14 @@ class Activate:
         g, along = gradients.take(self.register)
         d, phi = backpropagated(self.phi, self.h, g), self.phi
         of_degree_one = phi.slope_below_zero is not None
-        if along and along.widens and self.follows_layer_norm and len(self.h.mantissa) == 2:
-            if of_degree_one or ACTIVATIONS[phi.name].is_odd:
-                d = along.of_pairs(d, phi, self.h)
-        elif along and of_degree_one:
+        of_two = self.follows_layer_norm and len(self.h.mantissa) == 2
+        if along and of_degree_one:
             d = along.of_lone_units(d, phi, self.h)
-        gradients.add(self.register, d, Along(along.product) if along and of_degree_one else None)
+        elif along and of_two and ACTIVATIONS[phi.name].is_odd:
+            along = along.through_odd(phi, self.h)
+        else:
+            along = None
+        gradients.add(self.register, d, along)
 
     @property
     def saturated(self) -> NDArray[np.bool_]:
