@@ -50,6 +50,7 @@ cdef extern from "vg_api.h" nogil:
         VG_CAUSAL
         VG_ADDED
         VG_BALANCED
+        VG_MASKED
         VG_KNOWN
         VG_FOLLOWS
         VG_LONE
@@ -254,6 +255,7 @@ FLAGS = {
     "causal": VG_CAUSAL,
     "added": VG_ADDED,
     "balanced": VG_BALANCED,
+    "masked": VG_MASKED,
     "known": VG_KNOWN,
     "follows": VG_FOLLOWS,
     "lone": VG_LONE,

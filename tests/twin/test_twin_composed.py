@@ -88,6 +88,5 @@ def test_kernel_equals_twin_in_random_lists(number, engine):
     found = differences(network, choice, 4)
     if engine == "matrix-free" and "Attention" in repr(network):
         del found[LAST_KEY]
-    equal = np.all([apart < 1e-8 for apart in found.values()], axis=0)
-    least = 2 if engine == "matrix-free" and number in RANDOM_ON_THE_EDGE else 4
-    assert equal.sum() >= least, {k: v.max() for k, v in found.items() if v.max() > 1e-8}
+    bound = 1e-5 if engine == "matrix-free" and number in RANDOM_ON_THE_EDGE else 1e-8
+    assert not {k: v.max() for k, v in found.items() if v.max() > bound}

@@ -38,40 +38,46 @@ static void follow(pass *p, const vg_operation *o, const columns *h, deviations 
 
 #define ALL_BUT_SHUT ((real)0x1p-12) /* relative to the steepest slope */
 
-/* Column b of d ← (G·X)/ĥ_i e_i in the samples in which only unit i is open, with φ' in p->b.d.
-   With a leaky slope close to 0 the other units keep their small components, and
-   d_i = (G·X − Σ_{j≠i} d_j ĥ_j)/ĥ_i. */
+/* Whether unit i is open: its slope, in p->b.d, is not close to 0. If a mask behind φ has left one
+   entry, only that unit counts as open. */
+INLINE I is_open(const pass *p, const vg_operation *o, int64_t b, int64_t i, real least)
+{
+    I open = p->b.d[i] >= least;
+    if (!(o->flags & VG_MASKED)) return open;
+    return choose_int(p->lone[b] < 0, open, open & (p->lone[b] == splat_int(i)));
+}
+
+/* Column b of d ← (G·X)/ĥ_i e_i in the samples in which only unit i is open. With a leaky slope close
+   to 0 the other units keep their small components, and d_i = (G·X − Σ_{j≠i} d_j ĥ_j)/ĥ_i. */
 static void lone_unit(pass *p, const vg_operation *o, const units *t, int64_t b, columns *d)
 {
     int64_t n = d->rows;
     real leak = (real)o->parameters[0], least = ALL_BUT_SHUT * (leak > 1 ? leak : 1);
     if ((n > 1 && leak >= least && leak * ALL_BUT_SHUT <= 1)) return;
-    const V *slope = p->b.d, *h = column(&t->h, b);
-    V *v = column(d, b);
-    I open = {0};
-    for (int64_t i = 0; i < n; i++) open -= slope[i] >= least;
-    I lone = open == 1;
+    const V *h = column(&t->h, b);
+    V *v = column(d, b), at = {0};
+    I count = {0};
+    for (int64_t i = 0; i < n; i++) {
+        I open = is_open(p, o, b, i, least);
+        count -= open;
+        at = choose(open, h[i], at);
+    }
+    I lone = (count == 1) & (at != 0);
     if (!any(lone)) return;
 
-    V at = {0}, rest = {0}, most = {0};
+    V rest = {0}, most = {0};
     for (int64_t i = 0; i < n; i++) {
-        I is_open = slope[i] >= least;
-        V other = choose(is_open, splat(0), v[i]);
-        at = choose(is_open, h[i], at);
+        V other = choose(is_open(p, o, b, i, least), splat(0), v[i]);
         rest += other * h[i];
         most = vmax(most, vabs(other));
     }
-    lone &= at != 0;
-    I of_rest = choose_int(most > 0, d->exponent[b], LOWEST),
-      e = saturate(p->along[b].exponent - t->h.exponent[b]);
-    I some = lone & (p->along[b].value != 0), of_own = choose_int(some, e, LOWEST),
-      top = imax(of_rest, of_own);
-    V inverse = choose(some, 1 / at, splat(0));
-    V value = p->along[b].value * inverse * beside(of_own - top) - rest * inverse * beside(of_rest - top);
-    V factor = beside(of_rest - top), square = {0};
+    I some = lone & (p->along[b].value != 0), e = saturate(p->along[b].exponent - t->h.exponent[b]);
+    I of_rest = choose_int(most > 0, d->exponent[b], LOWEST), of_own = choose_int(some, e, LOWEST);
+    I top = imax(of_rest, of_own);
+    V inverse = choose(some, 1 / at, splat(0)), factor = beside(of_rest - top), square = {0};
+    V own = p->along[b].value * inverse * beside(of_own - top) - rest * inverse * factor;
     for (int64_t i = 0; i < n; i++) {
-        I is_open = slope[i] >= least;
-        v[i] = choose(lone, choose(is_open, value, v[i] * factor), v[i]);
+        v[i] = choose(lone, choose(is_open(p, o, b, i, least), own, v[i] * factor), v[i]);
         square += v[i] * v[i];
     }
     d->exponent[b] = choose_int(lone, top, d->exponent[b]);

@@ -110,7 +110,9 @@ static void mask_ahead(pass *p, const vg_operation *o, void *slot)
     }
 }
 
-/* The gradient of x. If y = scale m ∘ x has one entry only, G_i x_i = G · X (vg_along.h). */
+/* The gradient of x. If y = scale m ∘ x has one entry only, G_i x_i = G · X (vg_along.h). The index of
+   this entry is left in p->lone for the activation before the mask, because G_i may be too small beside
+   the gradients of units that the activation closes. */
 static void mask_back(pass *p, const vg_operation *o, void *slot)
 {
     const lone_entries *t = slot;
@@ -119,16 +121,21 @@ static void mask_back(pass *p, const vg_operation *o, void *slot)
     mask_columns(p, o, g);
     for (int64_t b = 0; b < p->batch && o->flags & VG_LONE; b++) {
         I lone = (t->value[b] != 0) & (p->along[b].value != 0);
-        V own = p->along[b].value * scale.value / choose(lone, t->value[b], splat(1)), square = {0};
-        V *v = column(g, b);
+        p->lone[b] = choose_int(t->value[b] != 0, t->index[b], splat_int(-1));
         if (!any(lone)) continue;
+        V most = splat(0);
+        for (int64_t i = 0; i < g->rows; i++)
+            most = choose(t->index[b] == splat_int(i), most, vmax(most, vabs(column(g, b)[i])));
+        V own = p->along[b].value * scale.value / choose(lone, t->value[b], splat(1)), square = {0};
+        I e = saturate(p->along[b].exponent + scale.exponent - t->exponent[b]);
+        I of_rest = choose_int(most > 0, g->exponent[b], LOWEST), top = imax(e, of_rest);
+        V *v = column(g, b), f = beside(e - top), rest = beside(of_rest - top);
         for (int64_t i = 0; i < g->rows; i++) {
-            V entry = choose(t->index[b] == splat_int(i), own, splat(0));
+            V entry = choose(t->index[b] == splat_int(i), own * f, v[i] * rest);
             v[i] = choose(lone, entry, v[i]);
             square += v[i] * v[i];
         }
-        I e = saturate(p->along[b].exponent + scale.exponent - t->exponent[b]);
-        g->exponent[b] = choose_int(lone, e, g->exponent[b]);
+        g->exponent[b] = choose_int(lone, top, g->exponent[b]);
         normalise_some(g, b, lone, square);
     }
 }

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -55,10 +55,12 @@ class _Ahead:
     """What the backward pass knows at the end of a place.
 
     `known`: whether G · X is known. `rows`: units of the normalisation from which it follows.
+    `masked`: whether the next operation is a mask.
     """
 
     known: bool = False
     rows: int = 0
+    masked: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -306,14 +308,18 @@ def _follow(steps: Sequence[Step], ahead: _Ahead, before: Step | None) -> _Ahead
         elif not ahead.known:
             continue
         elif name == "mask":
-            step["flags"] |= FLAGS["lone"] * (step["rows"] <= _most_units(step["scale"]))
+            lone = step["rows"] <= _most_units(step["scale"])
+            step["flags"] |= FLAGS["lone"] * lone
+            ahead = replace(ahead, masked=lone)
+            continue
         elif name == "weights" and step["source"] == step["target"] == 0:
             step["flags"] |= FLAGS["lone"] * (step["columns"] == 1)
         elif name == "activate":
             phi = ACTIVATIONS[step["law"]]
             two = earlier and earlier["name"] == "norm" and earlier["law"] == NORMS["layer"]
             if phi in DEGREE_ONE:
-                step["flags"] |= FLAGS["lone"] * (step["rows"] <= MOST_UNITS)
+                lone = ahead.masked or step["rows"] <= MOST_UNITS
+                step["flags"] |= FLAGS["lone"] * lone | FLAGS["masked"] * ahead.masked
             elif two and step["rows"] == 2 and phi in ODD:
                 step["flags"] |= FLAGS["follows"]
             else:
@@ -325,6 +331,7 @@ def _follow(steps: Sequence[Step], ahead: _Ahead, before: Step | None) -> _Ahead
             ahead = ahead if useful else _Ahead()
         else:
             ahead = _Ahead()
+        ahead = replace(ahead, masked=False)
     return ahead
 
 

@@ -60,8 +60,12 @@ class Along:
         """G of the columns whose mask leaves one entry y_i = factor x_i, by G_i x_i = G · X."""
         lone = np.count_nonzero(y.mantissa, axis=0) == 1
         at = np.where(lone, np.sum(y.mantissa, axis=0), 1.0)
-        entry = (y.mantissa != 0) * (factor * self.product.mantissa / at)
-        return chosen(lone, scaled(entry, self.product.exponent - y.exponent), g)
+        is_own = y.mantissa != 0
+        own = scaled(
+            is_own * (factor * self.product.mantissa / at), self.product.exponent - y.exponent
+        )
+        others = scaled(np.where(is_own, 0.0, g.mantissa), g.exponent)
+        return chosen(lone, own + others, g)
 
     def through_odd(self, phi: Activation, h: Scaled) -> Along:
         """D · Ĥ for Ĥ = (ĥ, -ĥ) and an odd φ: G · Y times φ'(ĥ) ĥ/φ(ĥ)."""
