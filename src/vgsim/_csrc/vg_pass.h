@@ -28,6 +28,7 @@ typedef struct {
     char **slots;       /* the results of the operations of each of these places, */
     char **ends;        /* and the end of what they store */
     scaled *along;      /* G · X of each column (vg_along.h) */
+    I *same;            /* the first column that each operand equals (vg_weights.h) */
     I *lone;            /* the only entry that a mask has left in each column, or −1 */
     I *group, *start_groups; /* of the current columns; at the start of each segment */
     const I *grouped;        /* groups of the columns of G, or NULL */

@@ -49,6 +49,7 @@ static void place_pass(pass *p, arena *a)
     p->raw = take_vectors(a, whole_quads(widest));
     p->mean = take_vectors(a, 4 * whole_quads(widest));
     p->along = take(a, (size_t)count * sizeof(scaled));
+    p->same = take(a, (size_t)count * sizeof(I));
     p->lone = take(a, (size_t)count * sizeof(I));
     p->group = take(a, (size_t)count * sizeof(I));
     p->start_groups = take(a, (size_t)(plan->n_segments * plan->batch) * sizeof(I));

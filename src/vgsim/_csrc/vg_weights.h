@@ -142,6 +142,36 @@ static void store_basis(const pass *p, const vg_operation *o, void *slot, arena 
     if (p->b.plan->grouped) t->group = take(a, (size_t)p->batch * sizeof(I));
 }
 
+/* p->same ← the first column that each column of x equals in every bit; returns whether some do. */
+static int find_equal(pass *p, const columns *x)
+{
+    I found = {0};
+    for (int64_t c = 0; c < x->count; c++) {
+        p->same[c] = splat_int(c);
+        for (int64_t b = 0; b < c; b++) {
+            I equal = (x->exponent[b] == x->exponent[c]) & (p->same[c] == splat_int(c));
+            for (int64_t i = 0; i < x->rows && any(equal); i++) equal &= column(x, b)[i] == column(x, c)[i];
+            p->same[c] = choose_int(equal, splat_int(b), p->same[c]);
+            found |= equal;
+        }
+    }
+    return any(found);
+}
+
+/* The coordinates r of equal columns ← those of the first of them, so that their products are equal in
+   every bit too: attention at very large scores decides by the last bit. */
+static void share_coordinates(const pass *p, V *r)
+{
+    int64_t count = p->batch;
+    for (int64_t c = 0; c < count; c++)
+        for (int64_t b = 0; b < c; b++) {
+            I equal = p->same[c] == splat_int(b);
+            if (!any(equal)) continue;
+            for (int64_t j = 0; j < count; j++)
+                r[j * count + c] = choose(equal, r[j * count + b], r[j * count + c]);
+        }
+}
+
 /* X = Q R. Without VG_COPIES, Q takes the place of X, which is not used again. `room` is the number
    of rows with those that embed an orthogonal W. */
 static void basis_ahead(pass *p, const vg_operation *o, void *slot)
@@ -151,7 +181,9 @@ static void basis_ahead(pass *p, const vg_operation *o, void *slot)
     if (o->flags & VG_COPIES) copy_columns(&t->q, &p->x[o->source]);
     if (!is_matrix_free(p->b.plan)) return;
     zero_rows(&t->q, t->q.rows, o->columns);
+    int equal = find_equal(p, &t->q);
     orthonormalise_in(t->q.rows, 0, t->q.v, t->q.stride, o->columns, 0, p->batch, ROUNDING, t->r, p->work);
+    if (equal) share_coordinates(p, t->r);
 }
 
 static void store_weights(const pass *p, const vg_operation *o, void *slot, arena *a)

@@ -222,7 +222,8 @@ def orthonormalised(
     Q : ndarray, (n, k)
         Orthonormal columns, orthogonal to `against`; dropped columns are zero.
     R : ndarray, (j + k, k)
-        A = [against, Q] R, up to the residuals of dropped columns, whose rows of R are zero.
+        A = [against, Q] R, up to the residuals of dropped columns, whose rows of R are zero. Equal
+        columns of A have equal columns of R.
 
     Examples
     --------
@@ -244,6 +245,10 @@ def orthonormalised(
         Q[:, :j] = against
     for b in range(k):
         v = A[:, b].copy()
+        first = next(c for c in range(b + 1) if np.array_equal(A[:, c], v))
+        if first < b and v.any():
+            R[:, b] = R[:, first]
+            continue
         size = np.linalg.norm(v)
         for _ in range(2):
             c = Q.T @ v
