@@ -108,7 +108,7 @@ FROZEN = {
 
 
 def test_frozen_bits():
-    """Stream version 1: these numbers may change only together with the stream version."""
+    """Stream version 2: these numbers may change only together with the stream version."""
     net = vgsim.MLP(12, 10, activation="tanh", gain=1.2, bias_std=0.1)
     samples = {
         (engine, dtype): vgsim.simulate(

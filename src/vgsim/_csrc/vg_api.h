@@ -53,7 +53,7 @@ enum {
     VG_SHARED = 16,   /* one matrix or bias for all places */
     VG_CAUSAL = 32,
     VG_MASKED = 4096,   /* an activation before a mask with VG_LONE */
-    VG_BALANCED = 2048, /* the columns of Δ sum to 0 in every sequence */
+    VG_BALANCED = 2048, /* the last column of Δ in every sequence depends on the others */
     VG_ADDED = 1024,  /* a bias or a shift, which normalises, is added to the product */
     VG_KNOWN = 64,     /* G · X is known at the output (vg_along.h) … */
     VG_FOLLOWS = 128,  /* … and needed at the input */

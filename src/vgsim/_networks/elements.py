@@ -277,7 +277,8 @@ class Attention(Element):
                 weights(self.init, self.gains[name], (n, n), register, prefix + name),
                 *biases(self.init, self.bias_std, (n, n), register, f"{prefix}{name}_bias"),
             ]
-        keys = cast(Weights, found["key"][0])
-        found["key"][0] = replace(keys, balanced=True)
+        dependent = ["key", "query"] if self.heads == 1 and not self.causal else ["key"]
+        for name in dependent:
+            found[name][0] = replace(cast(Weights, found[name][0]), balanced=True)
         before = [*found["query"], *found["key"], *found["value"]]
         return [*before, Attend(X, free, free + 1, self.heads, self.causal), *found["output"]]

@@ -39,8 +39,9 @@ class Weights:
     """target ← W source. W is n × m = `shape`, of a law and a standard deviation of its entries.
 
     `recorded`: whether the matrix is among those of "weight_gradient" and "update_ratio". `shared`:
-    whether it is the same matrix at all places. `balanced`: whether the columns of ∂L/∂(W X) sum to
-    0 in every sequence, as those of the keys of attention do.
+    whether it is the same matrix at all places. `balanced`: whether the last column of ∂L/∂(W X) in
+    every sequence depends on the others. Those of the keys of attention sum to 0, and those of the
+    queries of one head are combinations of differences of keys.
     """
 
     source: int

@@ -35,7 +35,7 @@ class ConditionalGaussian:
     epsilon : float
         Machine epsilon for the test of linear dependence in :func:`orthonormalised`.
     period : int, default 0
-        If it is not 0, every `period` columns of Δ sum to 0.
+        If it is not 0, the last of every `period` columns of Δ depends on the others.
 
     Examples
     --------
