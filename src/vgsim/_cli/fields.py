@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from vgsim._checks import Choice, Domain, value_error
+from vgsim._checks import value_error
 from vgsim._cli.network_file import read_networks
+from vgsim._domains import Choice, Domain
 from vgsim._networks.description import SHOWN_WIDTHS, Description, Field, Network
 from vgsim._networks.techniques import Described, Variant
 

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from vgsim._checks import EVENTS, THRESHOLD, Integer, Number
+from vgsim._checks import EVENTS, THRESHOLD
 from vgsim._cli.fields import ACTIVATIONS, CURVE_DEPTHS, DEPTHS, add_network_options, reader
+from vgsim._domains import Integer, Number
 from vgsim._engine.settings import DTYPES, ENGINES, LOSSES
 from vgsim._results.events import LOG10_RANGE
 from vgsim._results.files import regular

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from vgsim._checks import INDICES, checked_int
+from vgsim._checks import INDICES
 from vgsim._cli.fields import heading, networks_of, short_width, title
 from vgsim._cli.run import check_new, checked_settings, technique_lines, writing
+from vgsim._domains import checked_int
 from vgsim._engine.simulate import simulate
 from vgsim._networks.description import Network
 from vgsim._results import npz

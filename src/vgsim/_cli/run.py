@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from vgsim._checks import TABULATED, check_threshold, checked_int
+from vgsim._checks import TABULATED
 from vgsim._cli.fields import (
     DEPTHS,
     curves,
@@ -33,6 +33,7 @@ from vgsim._cli.fields import (
     technique,
     title,
 )
+from vgsim._domains import check_threshold, checked_int
 from vgsim._engine.plan import relative_cost
 from vgsim._engine.progress import shown
 from vgsim._engine.run import run as run_network

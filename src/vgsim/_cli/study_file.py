@@ -9,10 +9,11 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from vgsim._checks import COUNTERS, INDICES, brief, checked_int, type_error, value_error
+from vgsim._checks import COUNTERS, INDICES, brief, type_error, value_error
 from vgsim._cli.options import data
 from vgsim._cli.sweep_table import KeyPath, networks_of, placed, unknown_key, where
 from vgsim._cli.toml_file import TomlError, toml_text, toml_values
+from vgsim._domains import checked_int
 from vgsim._engine.settings import Settings, checked_layers
 from vgsim._networks.description import Network
 from vgsim._studies.collect import SECONDS

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import product
 from typing import Any
 
-from vgsim._checks import Choice, Part, brief, meant, plain, type_error
+from vgsim._checks import brief, meant, plain, type_error
+from vgsim._domains import Choice, Part
 from vgsim._networks.description import Description, Field, Network
 from vgsim._networks.layer_lists import ListOfLayers
 from vgsim._networks.sweep import sweep

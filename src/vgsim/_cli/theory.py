@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vgsim._checks import TABULATED, check_threshold
+from vgsim._checks import TABULATED
 from vgsim._cli.fields import DEPTHS, curves, heading, networks_of, row, short_width, spec
 from vgsim._cli.run import checked_settings, technique_lines
+from vgsim._domains import check_threshold
 from vgsim._engine.run import provenance
 from vgsim._networks.description import Network
 from vgsim._results.tables import WIDE, Column, jsonable, report

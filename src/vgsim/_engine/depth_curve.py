@@ -9,15 +9,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from vgsim._checks import (
-    COUNTERS,
-    INDICES,
-    Integer,
-    brief,
-    checked_int,
-    checked_items,
-    value_error,
-)
+from vgsim._checks import COUNTERS, INDICES, brief, checked_items, value_error
+from vgsim._domains import Integer, checked_int
 from vgsim._engine.plan import relative_cost
 from vgsim._engine.progress import Progress, shown
 from vgsim._engine.run import run, thread_count

@@ -9,16 +9,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from vgsim._checks import (
-    COUNTERS,
-    INDICES,
-    brief,
-    checked_int,
-    plain,
-    require_memory,
-    type_error,
-    value_error,
-)
+from vgsim._checks import COUNTERS, INDICES, brief, plain, require_memory, type_error, value_error
+from vgsim._domains import checked_int
 from vgsim._engine.plan import Plan
 from vgsim._engine.progress import Progress, shown
 from vgsim._engine.run import execute, provenance, thread_count

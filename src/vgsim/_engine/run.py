@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vgsim._checks import Integer, memory_error, require_memory, value_error
+from vgsim._checks import memory_error, require_memory, value_error
+from vgsim._domains import Integer
 from vgsim._engine.plan import Plan
 from vgsim._engine.settings import STREAM_VERSION, Settings
 from vgsim._kernels import (

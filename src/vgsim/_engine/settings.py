@@ -12,8 +12,6 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from vgsim._checks import (
     COUNTERS,
-    Choice,
-    Integer,
     brief,
     checked_dtype,
     checked_items,
@@ -23,6 +21,7 @@ from vgsim._checks import (
     type_error,
     value_error,
 )
+from vgsim._domains import Choice, Integer
 from vgsim._engine.data import Data, checked_data
 from vgsim._engine.rounding import warn_of_rounding
 from vgsim._networks.description import Network, checked_network

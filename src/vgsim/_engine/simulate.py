@@ -7,7 +7,8 @@ from typing import Literal
 
 from numpy.typing import ArrayLike, DTypeLike
 
-from vgsim._checks import INDICES, checked_int
+from vgsim._checks import INDICES
+from vgsim._domains import checked_int
 from vgsim._engine.progress import Progress, shown
 from vgsim._engine.run import run, thread_count
 from vgsim._engine.settings import Settings, checked_layers, checked_record, default_layers

@@ -14,7 +14,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vgsim._checks import Number, brief, real_array, value_error
+from vgsim._checks import brief, real_array, value_error
+from vgsim._domains import Number
 from vgsim._networks.named import Entry, Named
 
 __all__ = ["ACTIVATIONS", "Activation", "as_activation"]

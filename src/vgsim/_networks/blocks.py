@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from dataclasses import KW_ONLY
 from typing import Any
 
-from vgsim._checks import NamedDomain, value_error
+from vgsim._checks import value_error
+from vgsim._domains import NamedDomain
 from vgsim._networks.description import Field, described
 from vgsim._networks.elements import LECUN, check_law, weights
 from vgsim._networks.initializers import GAIN, Initializer, check_matrix, check_weight_std

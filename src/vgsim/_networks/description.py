@@ -12,16 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from vgsim._checks import (
-    Domain,
-    brief,
-    either,
-    meant,
-    plain,
-    require_memory,
-    type_error,
-    value_error,
-)
+from vgsim._checks import brief, either, meant, plain, require_memory, type_error, value_error
+from vgsim._domains import Domain
 from vgsim._networks.named import Named
 from vgsim._networks.operations import Program
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, replace
 from typing import cast
 
-from vgsim._checks import Boolean, Choice, NamedDomain, Number, value_error
+from vgsim._checks import value_error
+from vgsim._domains import Boolean, Choice, NamedDomain, Number
 from vgsim._networks.description import Field, described
 from vgsim._networks.initializers import (
     GAIN,

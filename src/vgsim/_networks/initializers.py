@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from vgsim._checks import COUNTERS, Choice, Integer, Number, value_error
+from vgsim._checks import COUNTERS, value_error
+from vgsim._domains import Choice, Integer, Number
 from vgsim._networks.named import Entry, Named
 
 __all__ = [

@@ -11,8 +11,6 @@ from typing import Any
 
 from vgsim._checks import (
     COUNTERS,
-    Integer,
-    Part,
     brief,
     listed,
     meant,
@@ -21,6 +19,7 @@ from vgsim._checks import (
     type_error,
     value_error,
 )
+from vgsim._domains import Integer, Part
 from vgsim._networks.activations import ACTIVATIONS, Activation
 from vgsim._networks.description import LISTED_BYTES, Network
 from vgsim._networks.layers import Element, Layer, Layers

@@ -11,16 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vgsim._checks import (
-    Choice,
-    Domain,
-    NamedDomain,
-    Number,
-    checked_int,
-    checked_items,
-    plain,
-    value_error,
-)
+from vgsim._checks import checked_items, plain, value_error
+from vgsim._domains import Choice, Domain, NamedDomain, Number, checked_int
 from vgsim._networks.activations import Activation
 from vgsim._networks.description import Field, Network, described
 from vgsim._networks.initializers import (

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, ClassVar, NoReturn
 
-from vgsim._checks import Choice, Number, brief, listed, meant, plain, type_error, value_error
+from vgsim._checks import brief, listed, meant, plain, type_error, value_error
+from vgsim._domains import Choice, Number
 
 __all__ = ["Entry", "Named"]
 

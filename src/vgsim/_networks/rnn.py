@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from vgsim._checks import NamedDomain
+from vgsim._domains import NamedDomain
 from vgsim._networks.activations import Activation
 from vgsim._networks.description import Field, Network, described
 from vgsim._networks.initializers import (

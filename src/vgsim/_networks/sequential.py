@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from vgsim._checks import COUNTERS, Integer, checked_int, value_error
+from vgsim._checks import COUNTERS, value_error
+from vgsim._domains import Integer, checked_int
 from vgsim._networks.description import Field, Network, described
 from vgsim._networks.elements import Norm
 from vgsim._networks.initializers import UNITS, Initializer

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from itertools import product
 from typing import Any
 
-from vgsim._checks import Domain, Part, brief, either, type_error, value_error
+from vgsim._checks import brief, either, type_error, value_error
+from vgsim._domains import Domain, Part
 from vgsim._networks.description import Description, Network
 from vgsim._networks.named import Named
 

@@ -7,19 +7,8 @@ from collections.abc import Mapping
 from dataclasses import KW_ONLY
 from typing import Any, ClassVar
 
-from vgsim._checks import (
-    COUNTERS,
-    Choice,
-    Domain,
-    Integer,
-    Number,
-    Part,
-    brief,
-    plain,
-    split_parameters,
-    type_error,
-    value_error,
-)
+from vgsim._checks import COUNTERS, brief, plain, type_error, value_error
+from vgsim._domains import Choice, Domain, Integer, Number, Part, split_parameters
 from vgsim._networks.description import Description, Field, described
 
 __all__ = [

@@ -8,7 +8,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from vgsim._checks import THRESHOLD, Number, brief, checked_bool, type_error
+from vgsim._checks import THRESHOLD, brief, type_error
+from vgsim._domains import Number, checked_bool
 from vgsim._results.distribution import Distribution
 from vgsim._results.events import checked_event, event_in_words
 from vgsim._results.tables import Column, check_format, decimals, estimated, report

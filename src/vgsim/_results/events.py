@@ -14,14 +14,13 @@ from vgsim._checks import (
     RANGE,
     RELATIVE,
     THRESHOLD,
-    Choice,
     brief,
-    check_threshold,
     checked_dtype,
     plain,
     type_error,
     value_error,
 )
+from vgsim._domains import Choice, check_threshold
 
 __all__ = [
     "LOG10_RANGE",

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vgsim._checks import TABULATED, check_threshold, checked_bool
+from vgsim._checks import TABULATED
+from vgsim._domains import check_threshold, checked_bool
 from vgsim._networks.description import Network
 from vgsim._results.distribution import Distribution
 from vgsim._results.tables import (

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from vgsim._checks import Choice
+from vgsim._domains import Choice
 from vgsim._statistics.estimate import Estimate
 
 __all__ = [

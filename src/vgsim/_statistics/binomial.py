@@ -6,7 +6,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from vgsim._checks import INDICES, Choice, brief, plain, type_error, value_error
+from vgsim._checks import INDICES, brief, plain, type_error, value_error
+from vgsim._domains import Choice
 from vgsim._statistics.estimate import checked_level
 
 METHODS = ("wilson", "exact", "anytime")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vgsim._checks import Number
+from vgsim._domains import Number
 
 Value = float | NDArray[np.float64]
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vgsim._checks import checked_int
+from vgsim._domains import checked_int
 from vgsim._results.events import LOG10_RANGE
 from vgsim._studies.possible import check_tally, refuse
 from vgsim._studies.precision import Precision

@@ -9,15 +9,8 @@ from typing import Any, Literal
 
 from numpy.typing import ArrayLike, DTypeLike
 
-from vgsim._checks import (
-    INDICES,
-    Number,
-    brief,
-    checked_int,
-    checked_items,
-    type_error,
-    value_error,
-)
+from vgsim._checks import INDICES, brief, checked_items, type_error, value_error
+from vgsim._domains import Number, checked_int
 from vgsim._engine.progress import Progress
 from vgsim._engine.settings import Settings, checked_layers
 from vgsim._networks.description import Network, checked_network

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vgsim._checks import checked_int, require_memory
+from vgsim._checks import require_memory
+from vgsim._domains import checked_int
 from vgsim._results.labelled import imported
 from vgsim._studies.columns import label_columns, statistics
 from vgsim._studies.result import Result

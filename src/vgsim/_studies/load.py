@@ -12,7 +12,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from vgsim._checks import RELATIVE, Number
+from vgsim._checks import RELATIVE
+from vgsim._domains import Number
 from vgsim._engine.settings import checked_record, foreign_stream
 from vgsim._networks.description import network_from_json
 from vgsim._results import npz

@@ -4,16 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 
-from vgsim._checks import (
-    COUNTERS,
-    RELATIVE,
-    THRESHOLD,
-    Choice,
-    Number,
-    brief,
-    checked_int,
-    value_error,
-)
+from vgsim._checks import COUNTERS, RELATIVE, THRESHOLD, brief, value_error
+from vgsim._domains import Choice, Number, checked_int
 from vgsim._results.events import checked_event
 from vgsim._statistics.binomial import confidence_sequence
 from vgsim._statistics.estimate import LEVEL

@@ -6,7 +6,8 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
-from vgsim._checks import Choice, brief, checked_items, plain, type_error, value_error
+from vgsim._checks import brief, checked_items, plain, type_error, value_error
+from vgsim._domains import Choice
 from vgsim._engine.settings import Settings
 from vgsim._networks.description import Description
 from vgsim._results import npz

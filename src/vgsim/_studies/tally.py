@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from vgsim._checks import THRESHOLD, check_threshold, checked_numbers, value_error
+from vgsim._checks import THRESHOLD, checked_numbers, value_error
+from vgsim._domains import check_threshold
 from vgsim._results.events import LOG10_RANGE, checked_event, column_of, require_living
 from vgsim._statistics.binomial import Probability, binomial
 from vgsim._statistics.quantiles import checked_quantile, interpolated

@@ -9,7 +9,8 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
-from vgsim._checks import Integer, brief, check_threshold, checked_items, value_error
+from vgsim._checks import brief, checked_items, value_error
+from vgsim._domains import Integer, check_threshold
 from vgsim._engine.data import Data
 from vgsim._engine.plan import relative_cost
 from vgsim._engine.settings import STREAM_VERSION, Settings, checked_layers

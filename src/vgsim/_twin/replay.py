@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from vgsim._checks import INDICES, checked_int, require_memory, type_error
+from vgsim._checks import INDICES, require_memory, type_error
+from vgsim._domains import checked_int
 from vgsim._engine.settings import Settings
 from vgsim._networks import operations
 from vgsim._networks.description import Network

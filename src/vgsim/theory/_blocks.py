@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from vgsim._checks import Number, checked_int, value_error
+from vgsim._checks import value_error
+from vgsim._domains import Number, checked_int
 from vgsim._networks.activations import Activation, as_activation
 from vgsim.theory._normalised import unit_means
 from vgsim.theory._variance_map import SIGMA_W

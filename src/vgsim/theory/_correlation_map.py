@@ -14,7 +14,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from vgsim._checks import Number
+from vgsim._domains import Number
 from vgsim._networks.activations import Activation, as_activation
 from vgsim.theory._gaussian import gaussian_mean, kinks, nodes
 from vgsim.theory._variance_map import SIGMA_B, SIGMA_W, chi, variance_map

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vgsim._checks import Number, real_array, value_error
+from vgsim._checks import real_array, value_error
+from vgsim._domains import Number
 from vgsim._networks.activations import Activation, as_activation
 from vgsim.theory._gaussian import gaussian_mean
 from vgsim.theory._variance_map import chi, chi_parallel, fixed_point

@@ -11,7 +11,8 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from vgsim._checks import COUNTERS, Number, checked_int, checked_items, plain, value_error
+from vgsim._checks import COUNTERS, checked_items, plain, value_error
+from vgsim._domains import Number, checked_int
 from vgsim.theory._mixture import (
     Mixture,
     leaky_factor,

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vgsim._checks import COUNTERS, DECADE, checked_int, value_error
+from vgsim._checks import COUNTERS, DECADE, value_error
+from vgsim._domains import checked_int
 from vgsim._networks.description import Network, checked_network
 from vgsim._networks.sequential import Sequential
 from vgsim.theory._equal_mlp import equal_mlp

@@ -14,7 +14,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vgsim._checks import Number, value_error
+from vgsim._checks import value_error
+from vgsim._domains import Number
 from vgsim._networks.activations import Activation, as_activation
 
 __all__ = ["checked_variance", "gaussian_mean", "kinks", "nodes"]

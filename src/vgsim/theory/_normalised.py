@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from vgsim._checks import Choice, Number, value_error
+from vgsim._checks import value_error
+from vgsim._domains import Choice, Number
 from vgsim._networks.activations import Activation, as_activation
 from vgsim._networks.description import Network
 from vgsim.theory._gaussian import gaussian_mean

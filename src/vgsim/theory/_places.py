@@ -9,7 +9,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from vgsim._checks import Number, value_error
+from vgsim._checks import value_error
+from vgsim._domains import Number
 from vgsim._networks.description import Network, checked_network
 from vgsim._networks.layers import Layers
 from vgsim._networks.operations import Normalise

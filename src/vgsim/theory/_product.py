@@ -13,16 +13,14 @@ from vgsim._checks import (
     COUNTERS,
     DECADE,
     RELATIVE,
-    Choice,
-    Number,
     brief,
-    checked_int,
     checked_items,
     checked_numbers,
     require_memory,
     type_error,
     value_error,
 )
+from vgsim._domains import Choice, Number, checked_int
 from vgsim.theory._density import Density
 from vgsim.theory._mixture import Mixture, linear_factor
 

@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from vgsim._checks import Number, checked_int, value_error
+from vgsim._checks import value_error
+from vgsim._domains import Number, checked_int
 from vgsim._networks.activations import Activation
 from vgsim._networks.description import Network, checked_network
 from vgsim.theory._exact import relu_law

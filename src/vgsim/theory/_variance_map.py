@@ -8,7 +8,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from vgsim._checks import Number, value_error
+from vgsim._checks import value_error
+from vgsim._domains import Number
 from vgsim._networks.activations import Activation, as_activation
 from vgsim._networks.description import Network
 from vgsim.theory._gaussian import checked_variance, gaussian_mean, kinks, nodes
