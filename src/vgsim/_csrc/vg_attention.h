@@ -50,42 +50,42 @@ static void head_product(const head *h, const V *a, int64_t a_stride, int64_t p,
         product(a, a_stride, p, c, q, h->units, out, out_stride);
 }
 
+/* a > b for numbers of either sign. */
+INLINE I exceeds(scaled a, scaled b)
+{
+    scaled size_a = {vabs(a.value), a.exponent}, size_b = {vabs(b.value), b.exponent};
+    I beyond = (b.value <= 0) | scaled_less(size_b, size_a), nearer = scaled_less(size_a, size_b);
+    return choose_int(a.value > 0, beyond, (b.value < 0) & nearer);
+}
+
+/* a 2^-e, where a is not larger than a positive number of the size 2^e, or is negative: a number below
+   −2^24 counts as that. */
+INLINE V below(scaled a, I e)
+{
+    I apart = imin(a.exponent - e, splat_int(24));
+    return a.value * choose(apart > 0, plain_size(apart), beside(imin(apart, splat_int(0))));
+}
+
 /* w ← P of one query u, at w[t QUERIES], from raw products k_t · q_u. Weights below the range of the
    numbers become 0. Returns the largest exponent of a v_t with P_t > 0. */
 static I softmax(const head *h, int64_t u, int64_t keys, V *w)
 {
-    const columns *k = &h->of->k, *v = &h->of->v;
-    const I *e_k = k->exponent + h->at, *e_v = v->exponent + h->at;
+    const I *e_k = h->of->k.exponent + h->at, *e_v = h->of->v.exponent + h->at;
+    I e_q = h->of->q.exponent[h->at + u], found = LOWEST;
     int64_t count = h->causal && u + 1 < keys ? u + 1 : keys;
-    I found = LOWEST, e_q = h->of->q.exponent[h->at + u], e = LOWEST;
-    V top = splat(0), sum = splat(0);
-    for (int64_t t = 0; t < count; t++) { /* the largest score, top 2^e, top = 0 or 1 <= |top| < 2 */
-        scaled s = normalised(vabs(w[t * QUERIES]), e_k[t]);
-        V value = with_sign(s.value, w[t * QUERIES]);
-        I exponent = exponent_or_lowest(s);
-        I larger =
-            choose_int(value > 0, (top <= 0) | (exponent > e) | ((exponent == e) & (value > top)),
-                       (top < 0) & ((value == 0) | (exponent < e) | ((exponent == e) & (value > top))));
-        if (!t) larger = splat_int(-1);
-        top = choose(larger, value, top);
-        e = choose_int(larger, exponent, e);
+    scaled top = signed_normalised(w[0], e_k[0]);
+    for (int64_t t = 1; t < count; t++) {
+        scaled s = signed_normalised(w[t * QUERIES], e_k[t]);
+        top = scaled_choose(exceeds(s, top), s, top);
     }
-    I plain = imax(e, -e_q); /* differences of scores below 1 need no digits of their own */
-    top *= beside(e - plain);
-    e = plain;
+    I e = imax(exponent_or_lowest(top), -e_q); /* scores that differ by less than 1 need no more digits */
+    scaled unit = scaled_number(__builtin_sqrt(1 / (double)h->units) * 1.4426950408889634);
+    V size = plain_size(saturate(e + e_q) + unit.exponent), sum = splat(0);
     for (int64_t t = 0; t < count; t++) {
-        scaled s = normalised(vabs(w[t * QUERIES]), e_k[t]);
-        I apart = imin(s.exponent - e, splat_int(24)); /* above 0 for negative scores only */
-        w[t * QUERIES] = with_sign(s.value, w[t * QUERIES]) *
-                         choose(apart > 0, plain_size(apart), beside(imin(apart, splat_int(0))));
-    }
-    scaled root_of_units = scaled_number(__builtin_sqrt(1 / (double)h->units) * 1.4426950408889634);
-    V size = plain_size(saturate(e + e_q) + root_of_units.exponent);
-    for (int64_t t = 0; t < count; t++) {
-        V x = (w[t * QUERIES] - top) * root_of_units.value * size;
-        V weight = choose(x < -EXP2_LIMIT, splat(0), vexp2(vmax(x, splat(-EXP2_LIMIT))));
-        w[t * QUERIES] = weight;
-        sum += weight;
+        V s = below(signed_normalised(w[t * QUERIES], e_k[t]), e);
+        V x = (s - top.value * beside(exponent_or_lowest(top) - e)) * unit.value * size;
+        w[t * QUERIES] = choose(x < -EXP2_LIMIT, splat(0), vexp2(vmax(x, splat(-EXP2_LIMIT))));
+        sum += w[t * QUERIES];
     }
     V inverse = 1 / sum;
     for (int64_t t = 0; t < keys; t++) {
@@ -242,19 +242,16 @@ static void head_back(pass *p, const head *h, sizes s, const columns *c, columns
     }
 }
 
-/* Normalises columns that may be so faint that their squares would underflow. */
-static void normalise_faint(columns *x)
+/* Normalises columns, which may be so small that their squares would underflow. */
+static void normalise_small(columns *x)
 {
     for (int64_t b = 0; b < x->count; b++) {
         V *v = column(x, b), top = splat(0);
         for (int64_t i = 0; i < x->rows; i++) top = vmax(top, vabs(v[i]));
         scaled size = normalised(top, splat_int(0));
-        I faint = (size.value > 0) & (size.exponent < splat_int(FAR_BELOW / 4));
-        if (any(faint)) {
-            V by = choose(faint, power_of_two(-size.exponent), splat(1));
-            for (int64_t i = 0; i < x->rows; i++) v[i] *= by;
-            x->exponent[b] += choose_int(faint, size.exponent, splat_int(0));
-        }
+        I small = size.exponent < FAR_BELOW / 4;
+        for (int64_t i = 0; i < x->rows && any(small); i++) v[i] *= power_of_two(small & -size.exponent);
+        x->exponent[b] += small & size.exponent;
         normalise_column(x, b, square_of(x, b));
     }
 }
@@ -279,9 +276,9 @@ static void attention_back(pass *p, const vg_operation *o, void *slot)
             dv->exponent[at + u] = s.of_c[u];
         }
     }
-    normalise_faint(dq);
-    normalise_faint(dk);
-    normalise_faint(dv);
+    normalise_small(dq);
+    normalise_small(dk);
+    normalise_small(dv);
     exchange(c, dv);
 }
 
