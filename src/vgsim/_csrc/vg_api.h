@@ -49,16 +49,16 @@ enum {
     VG_TRANSIENT = 1, /* the output is not used in the backward pass */
     VG_COPIES = 2,    /* saves a copy, because its register is changed or used elsewhere */
     VG_ADDS = 4,      /* the gradient of `source` has other terms */
-    VG_RECORDED = 8,  /* a matrix of "weight_gradient" and "update_ratio" */
-    VG_SHARED = 16,   /* one matrix or bias for all places */
-    VG_CAUSAL = 32,
-    VG_MASKED = 4096,   /* an activation before a mask with VG_LONE */
-    VG_BALANCED = 2048, /* the last column of Δ in every sequence depends on the others */
-    VG_ADDED = 1024,  /* a bias or a shift, which normalises, is added to the product */
-    VG_KNOWN = 64,     /* G · X is known at the output (vg_along.h) … */
-    VG_FOLLOWS = 128,  /* … and needed at the input */
-    VG_LONE = 256,     /* determines the gradient of a single unit from it */
-    VG_PAIR = 512      /* or of a pair of units */
+    VG_ADDED = 8,     /* a bias or a shift, which normalises, is added to the product */
+    VG_RECORDED = 16, /* a matrix of "weight_gradient" and "update_ratio" */
+    VG_SHARED = 32,   /* one matrix or bias for all places */
+    VG_BALANCED = 64, /* the last column of Δ in every sequence depends on the others */
+    VG_CAUSAL = 128,
+    VG_KNOWN = 256,   /* G · X is known at the output (vg_along.h) … */
+    VG_FOLLOWS = 512, /* … and needed at the input */
+    VG_LONE = 1024,   /* determines the gradient of a single unit from it */
+    VG_PAIR = 2048,   /* or of a pair of units */
+    VG_MASKED = 4096  /* an activation before a mask with VG_LONE */
 };
 
 typedef struct {

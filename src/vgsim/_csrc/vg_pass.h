@@ -45,8 +45,8 @@ typedef struct {
     int64_t dimension; /* of the space of the tangents */
 } pass;
 
-/* What an operation does: `store` takes its arrays from the tape into a slot; `ahead` computes the
-   register `target`; `back` turns the gradient of `target` into that of `source`. */
+/* What an operation does: `store` takes its arrays from the tape into a slot, and reads no array, so
+   that sizes can be computed without any; `ahead` computes the register `target`; `back` turns the gradient of `target` into that of `source`. */
 typedef struct {
     void (*store)(const pass *, const vg_operation *, void *slot, arena *);
     void (*ahead)(pass *, const vg_operation *, void *slot);

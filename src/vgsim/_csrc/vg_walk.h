@@ -20,6 +20,14 @@ INLINE body body_number(const vg_plan *plan, int64_t number)
 
 INLINE body body_of(const vg_plan *plan, int64_t place) { return body_number(plan, plan->order[place - 1]); }
 
+static int has_orthogonal(const vg_plan *plan)
+{
+    const vg_operation *end = plan->operations + plan->bodies[plan->n_bodies];
+    for (const vg_operation *o = plan->operations; o < end; o++)
+        if (o->kind == VG_WEIGHTS && is_orthogonal(o)) return 1;
+    return 0;
+}
+
 /* Places the arrays of a pass in the scratch memory, or only computes their size. The tape is what
    remains. */
 static void place_pass(pass *p, arena *a)
@@ -57,7 +65,7 @@ static void place_pass(pass *p, arena *a)
     if (plan->most_rows) {
         p->matrix = take_vectors(a, band_size(plan->most_rows, plan->most_columns));
         int64_t size = plan->most_rows > plan->most_columns ? plan->most_rows : plan->most_columns;
-        p->vectors = take_vectors(a, size * stride_of(size));
+        if (has_orthogonal(plan)) p->vectors = take_vectors(a, size * stride_of(size));
     }
     for (int64_t segment = 0; segment < plan->n_segments; segment++) {
         if (plan->segment_ends[segment] - begin > most_places)

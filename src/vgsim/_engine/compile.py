@@ -193,8 +193,9 @@ def _compiled(body: Body, width: int) -> list[Step]:
 
 
 def _step(kind: str, **fields: Any) -> Step:
-    step = dict.fromkeys(OPERATION.names or (), 0) | {"parameters": (0.0, 0.0)}
-    return step | {"kind": KINDS[kind], "name": kind} | fields
+    step: Step = dict.fromkeys(OPERATION.names or (), 0)
+    step |= {"name": kind, "kind": KINDS[kind], "source": -1, "gate": -1, "parameters": (0.0, 0.0)}
+    return step | fields
 
 
 def _translated(o: Operation, rows: Mapping[int, int]) -> Step:
