@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +10,7 @@ from typing import Any, NamedTuple
 from vgsim._checks import value_error
 from vgsim._cli.network_file import read_networks
 from vgsim._domains import Choice, Domain
-from vgsim._networks.description import SHOWN_WIDTHS, Description, Field, Network
+from vgsim._networks.description import SHOWN_WIDTHS, Description, Field, Network, compact_json
 from vgsim._networks.techniques import Described, Variant
 
 __all__ = [
@@ -282,7 +281,7 @@ def _plain(domain: Domain, value: Any) -> Any:
         return value
     listed = domain.to_json(value)
     if isinstance(listed, list):
-        return json.dumps(listed, sort_keys=True, separators=(",", ":"))
+        return compact_json(listed)
     return domain.text(value)
 
 

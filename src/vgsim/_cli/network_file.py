@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from vgsim._cli.sweep_table import networks_of
-from vgsim._cli.toml_file import TomlError, toml_text, toml_values
+from vgsim._cli.toml_file import refuse, toml_text, toml_values
 from vgsim._networks.description import Network
 
 __all__ = ["networks_from_toml", "read_networks"]
@@ -66,6 +66,5 @@ def networks_from_toml(text: str, name: str) -> list[Network]:
     """
     errors: list[str] = []
     found = networks_of(toml_values(text, name), (), errors.append)
-    if errors:
-        raise TomlError("\n".join(f"{name}: {line}" for line in errors))
+    refuse(name, errors)
     return list(dict.fromkeys(found))

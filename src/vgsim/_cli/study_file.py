@@ -12,7 +12,7 @@ from typing import Any
 from vgsim._checks import COUNTERS, INDICES, brief, type_error, value_error
 from vgsim._cli.options import data
 from vgsim._cli.sweep_table import KeyPath, networks_of, placed, unknown_key, where
-from vgsim._cli.toml_file import TomlError, toml_text, toml_values
+from vgsim._cli.toml_file import refuse, toml_text, toml_values
 from vgsim._domains import checked_int
 from vgsim._engine.settings import Settings, checked_layers
 from vgsim._networks.description import Network
@@ -106,8 +106,7 @@ def study_from_toml(
     spec = reader.spec()
     if needs_stop and not values.keys() & {"max_samples", "max_seconds", "stop"}:
         reader.errors.append(NO_STOP)
-    if reader.errors:
-        raise TomlError("\n".join(f"{name}: {line}" for line in reader.errors))
+    refuse(name, reader.errors)
     return spec
 
 

@@ -212,7 +212,7 @@ def _print_tables(options: argparse.Namespace, found: Sequence[Theory]) -> None:
         print(report(_mean_fields(limits), options.format, "Mean field"), end="\n\n")
     for number, one in enumerate(found):
         title = [*_heading(one.networks, options.batch_size), *one.reasons, _legend(options)]
-        table = report(_finite_width(options, one), options.format, chr(10).join(title))
+        table = report(_finite_width(options, one), options.format, "\n".join(title))
         print(("\n" if number else "") + table)
 
 

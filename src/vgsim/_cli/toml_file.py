@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from vgsim._results.files import regular
@@ -13,13 +14,33 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["TomlError", "toml_text", "toml_values"]
+__all__ = ["TomlError", "refuse", "toml_text", "toml_values"]
 
 MOST_BYTES = 16 << 20  # of a file
 
 
 class TomlError(ValueError):
     """The errors of a file: one line for each, with the path of the key."""
+
+
+def refuse(name: str, errors: Sequence[str]) -> None:
+    """Raise the errors of a file, if there are any; `name` is that of the file.
+
+    Raises
+    ------
+    TomlError
+        With one line for every error.
+
+    Examples
+    --------
+    >>> from vgsim._cli.toml_file import refuse
+    >>> refuse("net.toml", ["width must be given", "depth must be given"])
+    Traceback (most recent call last):
+    vgsim._cli.toml_file.TomlError: net.toml: width must be given
+    net.toml: depth must be given
+    """
+    if errors:
+        raise TomlError("\n".join(f"{name}: {line}" for line in errors))
 
 
 def toml_text(path: str | os.PathLike[str]) -> str:

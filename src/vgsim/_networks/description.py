@@ -31,6 +31,7 @@ __all__ = [
     "Field",
     "Network",
     "checked_network",
+    "compact_json",
     "described",
     "network_from_json",
 ]
@@ -40,6 +41,18 @@ LISTED_BYTES = 64  # bytes per layer in Python lists or arrays over all layers
 Get = TypeVar("Get")
 Set = TypeVar("Set")
 T = TypeVar("T")
+
+
+def compact_json(value: Any) -> str:
+    """Return sorted ASCII JSON without spaces.
+
+    Examples
+    --------
+    >>> from vgsim._networks.description import compact_json
+    >>> compact_json({"width": 8, "depth": 10})
+    '{"depth":10,"width":8}'
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 class Field(Generic[Get, Set]):
@@ -259,7 +272,7 @@ class Description:
         >>> vgsim.MLP(depth=10, width=8).canonical_json()
         '{"depth":10,"kind":"MLP","width":8}'
         """
-        return json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return compact_json(self.to_dict())
 
     def _text(self, name: str) -> str:
         """Return a field that is not None as a word of the command line."""

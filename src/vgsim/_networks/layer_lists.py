@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
@@ -21,7 +20,7 @@ from vgsim._checks import (
 )
 from vgsim._domains import Integer, Part
 from vgsim._networks.activations import ACTIVATIONS, Activation
-from vgsim._networks.description import LISTED_BYTES, Network
+from vgsim._networks.description import LISTED_BYTES, Network, compact_json
 from vgsim._networks.layers import Element, Layer, Layers
 from vgsim._networks.sweep import assembled
 
@@ -69,8 +68,7 @@ class ListOfLayers(Part):
         text = repr(value)
         if len(text) <= MOST_SHOWN and "..." not in text:
             return text
-        json_text = json.dumps(value.to_json(), sort_keys=True, separators=(",", ":"))
-        digest = hashlib.sha256(json_text.encode("ascii")).hexdigest()[:8]
+        digest = hashlib.sha256(compact_json(value.to_json()).encode("ascii")).hexdigest()[:8]
         return f"{text[: MOST_SHOWN - 12]}... {digest}"
 
     def alternatives(self, argument: str, value: Any) -> list[Any] | None:

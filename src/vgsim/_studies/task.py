@@ -14,7 +14,7 @@ from vgsim._domains import Integer, check_threshold
 from vgsim._engine.data import Data
 from vgsim._engine.plan import relative_cost
 from vgsim._engine.settings import STREAM_VERSION, Settings, checked_layers
-from vgsim._networks.description import Network, checked_network, network_from_json
+from vgsim._networks.description import Network, checked_network, compact_json, network_from_json
 
 __all__ = ["SETTING", "Task", "checked_thresholds"]
 
@@ -154,13 +154,14 @@ class Task:
         for name, field in self.network._fields.items():
             if isinstance(found.get(name), str):
                 described = field.domain.to_json(getattr(self.network, name))
-                found[name] = _compact(described) if isinstance(described, list) else found[name]
+                if isinstance(described, list):
+                    found[name] = compact_json(described)
         return found
 
     @cached_property
     def json(self) -> str:
         """:meth:`to_dict` as sorted ASCII JSON without spaces."""
-        return _compact(self.to_dict())
+        return compact_json(self.to_dict())
 
     @cached_property
     def digest(self) -> str:
@@ -241,11 +242,6 @@ def checked_thresholds(thresholds: Iterable[float]) -> tuple[float, ...]:
     if not chosen or len(set(chosen)) < len(chosen):
         raise value_error("thresholds", f"{allowed}, at least one, got {brief(list(chosen))}")
     return chosen
-
-
-def _compact(value: Any) -> str:
-    """Return sorted ASCII JSON without spaces."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def _is_digest(text: object) -> bool:

@@ -7,8 +7,7 @@ import numpy as np
 from vgsim._checks import value_error
 from vgsim._domains import Number, checked_int
 from vgsim._networks.activations import Activation, as_activation
-from vgsim.theory._normalised import unit_means
-from vgsim.theory._variance_map import SIGMA_W
+from vgsim.theory._variance_map import SIGMA_W, chi, variance_map
 
 __all__ = ["branch_moments", "deepnorm_constants", "post_norm_rate", "pre_norm_growth"]
 
@@ -52,10 +51,9 @@ def branch_moments(
     1.429338 2.303554
     """
     phi = as_activation(activation)
-    power_in = SIGMA_W.check("gain_in", gain_in) ** 2
-    power_out = SIGMA_W.check("gain_out", gain_out) ** 2
-    _, square, slope = unit_means(phi, power_in)
-    return power_out * square, power_in * power_out * slope
+    q = SIGMA_W.check("gain_in", gain_in) ** 2
+    gain_out = SIGMA_W.check("gain_out", gain_out)
+    return variance_map(phi, gain_out, 0.0, q), q * chi(phi, gain_out, q)
 
 
 def post_norm_rate(square: float, slope: float, skip: float = 1.0, branch: float = 1.0) -> float:

@@ -136,17 +136,21 @@ class _Link:
     kept: float = 1.0
 
     @property
+    def passing(self) -> float:
+        """The probability that a unit passes."""
+        return self.kept / 2.0 if self.slope == 0 else self.kept
+
+    @property
     def factor(self) -> Mixture:
         """The law of the sum of the squares that pass."""
         if self.kept == 1:
             return piecewise_linear(self.slope)(self.n)
-        return relu_factor(self.n, self.kept / 2.0 if self.slope == 0 else self.kept)
+        return relu_factor(self.n, self.passing)
 
     @property
     def dead_probability(self) -> float:
         """The probability that no unit passes."""
-        passing = self.kept / 2.0 if self.slope == 0 else self.kept
-        return (1.0 - passing) ** self.n if passing < 1 else 0.0
+        return (1.0 - self.passing) ** self.n
 
 
 def _chain_law(network: Sequential) -> ProductLaw:
@@ -189,8 +193,7 @@ def _dead_chain(network: Sequential, place: int) -> float:
         above, _ = _links(network.section(place, network.depth))
     except ValueError:
         return 0.0
-    biased = any(isinstance(o, Bias) for body in network.program.bodies for o in body)
-    if biased or not any(link.slope == 0 for link in above):
+    if network.program.of(Bias) or not any(link.slope == 0 for link in above):
         return 0.0
     alive = sum(math.log1p(-p) for link in links if (p := link.dead_probability) > 0)
     return -math.expm1(alive)
@@ -224,9 +227,7 @@ def _passing(link: _Link, operation: Operation) -> _Link | None:
         return link
     if isinstance(operation, Activate):
         slope = operation.activation.slope_below_zero
-        if slope is None or (link.slope != 1 and slope not in (1, link.slope)):
-            return None
-        if link.slope != 1 and slope == link.slope and slope != 0:
+        if slope is None or not (link.slope == 1 or slope == 1 or link.slope == slope == 0):
             return None
         found = link if abs(slope) == 1 else replace(link, slope=slope)
     elif isinstance(operation, Mask):

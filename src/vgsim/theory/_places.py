@@ -13,7 +13,6 @@ from vgsim._checks import value_error
 from vgsim._domains import Number
 from vgsim._networks.description import Network, checked_network
 from vgsim._networks.layers import Layers
-from vgsim._networks.operations import Normalise
 from vgsim._networks.sequential import Sequential
 from vgsim.theory._passage import Passage
 from vgsim.theory._registers import Column, Unknown
@@ -179,7 +178,7 @@ def _elements(
 ) -> tuple[list[_Element], list[int], str | None]:
     """Go up through the network: fill in the mean squares, return what the way back needs."""
     program = network.program
-    two = correlation is not None or any(o.kind == "batch" for o in _norms(network))
+    two = correlation is not None or network.mixes_examples
     column = Column(difference=1.0 - (correlation or 0.0) if two else None)
     squares[0], differences[0] = column.square, column.difference or 0.0
     order, ends = program.order.tolist(), np.flatnonzero(program.resting)[1:].tolist()
@@ -225,11 +224,6 @@ def _descend(
         growth[start : start + len(logs)] = logs + log_widths[start : start + len(logs)]
         total = logs[0]
     return None
-
-
-def _norms(network: Network) -> list[Normalise]:
-    """Return the kinds of norms of the network."""
-    return [o for o in network.program.of(Normalise) if isinstance(o, Normalise)]
 
 
 def _obstacle(network: Network, error: Unknown, start: int) -> str:
