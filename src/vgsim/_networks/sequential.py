@@ -16,7 +16,7 @@ from vgsim._networks.description import Field, Network, described
 from vgsim._networks.elements import Norm
 from vgsim._networks.initializers import UNITS, Initializer
 from vgsim._networks.layer_lists import LAYERS
-from vgsim._networks.layers import Element, Layers, check_layer, operations_of
+from vgsim._networks.layers import Element, Layers, check_layer, inside, operations_of
 from vgsim._networks.mlp import MLP
 from vgsim._networks.operations import Bias, Body, Normalise, Operation, Program
 from vgsim._networks.techniques import Clip
@@ -83,11 +83,8 @@ class Sequential(Network):
 
     def __post_init__(self) -> None:
         for at, layer, width in self._cases[0]:
-            try:
+            with inside("layers", f" (place {at + 1})"):
                 check_layer(at, layer, width)
-            except ValueError as error:
-                argument, problem = vars(error)["argument"], vars(error)["problem"]
-                raise value_error(f"layers{argument}", problem, f" (place {at + 1})") from None
 
     @cached_property
     def _cases(self) -> tuple[list[tuple[int, Any, int]], NDArray[np.int64]]:
