@@ -15,7 +15,7 @@ from vgsim._checks import brief, plain, require_memory, value_error
 from vgsim._networks.activations import Activation
 from vgsim._networks.description import LISTED_BYTES, Description
 from vgsim._networks.operations import Activate, Operation
-from vgsim._networks.repetition import period_of, runs
+from vgsim._networks.repetition import first_places, period_of, runs
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -225,13 +225,10 @@ class Layers(Sequence[Any]):
             The case of each layer.
         """
         widths = self.widths(n)
-        keys = self.order << 32 | widths[:-1]
-        _, first, order = np.unique(keys, return_index=True, return_inverse=True)
-        rank = np.argsort(np.argsort(first))
-        starts = np.sort(first)
+        starts, order = first_places(self.order << 32 | widths[:-1])
         layers = map(self.distinct.__getitem__, self.order[starts].tolist())
         cases = list(zip(starts.tolist(), layers, widths[starts].tolist(), strict=True))
-        return cases, rank[order.ravel()]
+        return cases, order
 
     def check_width(self, n: int) -> None:
         """Raise a ValueError that names the layer and field if n units must not come in."""

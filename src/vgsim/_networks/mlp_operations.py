@@ -19,6 +19,7 @@ from vgsim._networks.operations import (
     Sum,
     Weights,
 )
+from vgsim._networks.repetition import first_places
 
 __all__ = ["mlp_program", "rnn_program"]
 
@@ -43,14 +44,11 @@ def mlp_program(net: Network) -> Program:
         begins = layer % net.residual.every == 0
         ends = (layer + 1) % net.residual.every == 0
     keys = ((widths[1:] << 32 | widths[:-1]) << 2) | begins.astype(np.int64) << 1 | ends
-    _, first, order = np.unique(keys, return_index=True, return_inverse=True)
-    rank = np.argsort(np.argsort(first))  # bodies in the order in which they appear
-    shapes = [
-        (int(widths[l + 1]), int(widths[l]), bool(begins[l]), bool(ends[l])) for l in np.sort(first)
-    ]
+    first, order = first_places(keys)
+    shapes = [(int(widths[l + 1]), int(widths[l]), bool(begins[l]), bool(ends[l])) for l in first]
     return Program(
         bodies=tuple(_layer(net, *shape) for shape in shapes),
-        order=rank[order.ravel()],
+        order=order,
         widths=widths,
         resting=np.concatenate([[True], ends if net.residual else ~ends]),
     )
