@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, replace
+from dataclasses import KW_ONLY
 from functools import cached_property
-from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,7 +17,7 @@ from vgsim._networks.initializers import UNITS, Initializer
 from vgsim._networks.layer_lists import LAYERS
 from vgsim._networks.layers import Element, Layers, check_layer, inside, operations_of
 from vgsim._networks.mlp import MLP
-from vgsim._networks.operations import Bias, Body, Normalise, Operation, Program
+from vgsim._networks.operations import Body, Program, body_of
 from vgsim._networks.techniques import Clip
 
 __all__ = ["Sequential"]
@@ -106,7 +105,7 @@ class Sequential(Network):
         cases, order = self._cases
         numbers: dict[Body, int] = {}
         own = [
-            numbers.setdefault(_body(operations_of(layer, n, 1, "")), len(numbers))
+            numbers.setdefault(body_of(operations_of(layer, n, 1, "")), len(numbers))
             for _, layer, n in cases
         ]
         return Program(
@@ -223,13 +222,3 @@ class Sequential(Network):
     def labels(self) -> dict[str, Any]:
         """The kind, the depth and all fields as one flat dict; `layers` is a short text."""
         return {**super().labels, "layers": self._text("layers")}
-
-
-def _body(operations: list[Operation]) -> Body:
-    """Return operations, with biases marked that a batch normalisation right after them removes."""
-    found = list(operations)
-    for i, (one, following) in enumerate(pairwise(operations)):
-        if isinstance(one, Bias) and isinstance(following, Normalise):
-            cancels = following.kind == "batch" and following.register == one.register
-            found[i] = replace(one, cancels=cancels)
-    return tuple(found)
