@@ -5,7 +5,7 @@ import pytest
 
 import vgsim
 from composed_cases import cases, record_of
-from segments import cut_into_segments, plan_of
+from segments import cut_into_segments, plan_of, scratch_bytes
 from vgsim import _kernels
 
 # Narrow normalised networks are among the cases on purpose.
@@ -85,22 +85,8 @@ def test_recording_never_changes_a_sample(name):
 def test_the_working_memory_is_no_more_than_was_announced(name, dtype):
     network, choice = CASES[name]
     plan = plan_of(network, threads=2, **(choice | {"dtype": dtype}))
-    run = _kernels.Run(
-        dtype,
-        np.zeros(2, np.uint32),
-        first=0,
-        count=1,
-        n_columns=0,
-        n_weight_columns=0,
-        n_saturation_columns=0,
-        **dict.fromkeys(("column", "weight_column", "saturation_column")),
-        **plan.fields,
-        **dict.fromkeys(("gradient", "rms_min", "rms_max", "activation_rms", "saturation")),
-        **dict.fromkeys(("weight_gradient", "update_ratio", "clipped")),
-        output_gradient=np.empty(1),
-        dead=np.empty(1, np.bool_),
-    )
-    assert run.scratch_bytes <= plan.working_bytes / 2 <= 4 * run.scratch_bytes + 2**16
+    scratch = scratch_bytes(plan, dtype)
+    assert scratch <= plan.working_bytes / 2 <= 4 * scratch + 2**16
 
 
 def test_every_operation_is_there():

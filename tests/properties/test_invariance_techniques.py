@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import vgsim
-from segments import cut_into_segments, plan_of
+from segments import cut_into_segments, plan_of, scratch_bytes
 from vgsim import _kernels
 
 RECORD = ("gradient", "activation", "saturation", "weight_gradient", "update_ratio")
@@ -139,22 +139,8 @@ def test_the_working_memory_is_no_more_than_was_announced(name, engine):
     for dtype in ("float32", "float64"):
         choice = {"batch_size": batch_size, "engine": engine, "dtype": dtype}
         plan = plan_of(net, threads=2, **choice, loss=more.get("loss", "linear"))
-        run = _kernels.Run(
-            dtype,
-            np.zeros(2, np.uint32),
-            first=0,
-            count=1,
-            n_columns=0,
-            n_weight_columns=0,
-            n_saturation_columns=0,
-            **dict.fromkeys(("column", "weight_column", "saturation_column")),
-            **plan.fields,
-            **dict.fromkeys(("gradient", "rms_min", "rms_max", "activation_rms", "saturation")),
-            **dict.fromkeys(("weight_gradient", "update_ratio", "clipped")),
-            output_gradient=np.empty(1),
-            dead=np.empty(1, np.bool_),
-        )
-        assert run.scratch_bytes <= plan.working_bytes / 2 <= 4 * run.scratch_bytes + 2**16
+        scratch = scratch_bytes(plan, dtype)
+        assert scratch <= plan.working_bytes / 2 <= 4 * scratch + 2**16
 
 
 FROZEN = {

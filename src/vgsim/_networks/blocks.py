@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import KW_ONLY
 from typing import Any
 
@@ -13,7 +11,7 @@ from vgsim._networks.description import Field, described
 from vgsim._networks.elements import LECUN, check_law, weights
 from vgsim._networks.initializers import GAIN, Initializer, check_matrix, check_weight_std
 from vgsim._networks.layer_lists import LAYERS
-from vgsim._networks.layers import Element, Layers, X
+from vgsim._networks.layers import Element, Layers, X, inside
 from vgsim._networks.operations import Copy, Mix, Operation, Shift, Sum
 from vgsim._networks.techniques import BRANCH, GATE_BIAS, SKIP
 
@@ -39,16 +37,6 @@ class Block(Element, abstract=True):
         if out != n:
             problem = f"must keep the width, {n} units come in and {out} come out: end them with "
             raise value_error("layers", f"{problem}vgsim.Linear({n})")
-
-
-@contextmanager
-def inside(name: str) -> Iterator[None]:
-    """Put the name of a list of layers before what an error names in it."""
-    try:
-        yield
-    except ValueError as error:
-        known = vars(error)
-        raise value_error(f"{name}{known['argument']}", known["problem"]) from None
 
 
 @described

@@ -41,12 +41,18 @@ def weights(
 
 
 def biases(
-    init: Initializer, bias_std: float, shape: tuple[int, int], target: int, name: str
+    init: Initializer,
+    bias_std: float,
+    shape: tuple[int, int],
+    target: int,
+    name: str,
+    shared: bool = False,
 ) -> list[Operation]:
     """Return the bias that follows a matrix of shape (n, m), if there is one."""
     n, m = shape
     limit = init.bias_limit(m) or 0.0
-    return [Bias(target, n, bias_std, limit, name)] if bias_std > 0 or limit > 0 else []
+    bias = Bias(target, n, bias_std, limit, name, shared=shared)
+    return [bias] if bias_std > 0 or limit > 0 else []
 
 
 @described

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, overload
 
@@ -14,12 +15,12 @@ from vgsim._checks import brief, plain, require_memory, value_error
 from vgsim._networks.activations import Activation
 from vgsim._networks.description import LISTED_BYTES, Description
 from vgsim._networks.operations import Activate, Operation
-from vgsim._networks.repetition import period_of, runs
+from vgsim._networks.repetition import first_places, period_of, runs
 
 if TYPE_CHECKING:
     from typing import TypeAlias
 
-__all__ = ["Element", "Layer", "Layers", "check_layer", "joined", "operations_of"]
+__all__ = ["Element", "Layer", "Layers", "check_layer", "inside", "joined", "operations_of"]
 
 X = 0  # the register that holds X_{l-1} at the start of a place and X_l at its end
 SHOWN_LAYERS = 8  # in a repr, of a list that does not repeat itself
@@ -224,13 +225,10 @@ class Layers(Sequence[Any]):
             The case of each layer.
         """
         widths = self.widths(n)
-        keys = self.order << 32 | widths[:-1]
-        _, first, order = np.unique(keys, return_index=True, return_inverse=True)
-        rank = np.argsort(np.argsort(first))
-        starts = np.sort(first)
+        starts, order = first_places(self.order << 32 | widths[:-1])
         layers = map(self.distinct.__getitem__, self.order[starts].tolist())
         cases = list(zip(starts.tolist(), layers, widths[starts].tolist(), strict=True))
-        return cases, rank[order.ravel()]
+        return cases, order
 
     def check_width(self, n: int) -> None:
         """Raise a ValueError that names the layer and field if n units must not come in."""
@@ -345,9 +343,16 @@ def check_layer(at: int, layer: Layer, n: int) -> None:
     """Check the width n that comes into the layer of index `at`; errors name ``[at].field``."""
     if isinstance(layer, Activation):
         return
-    try:
+    with inside(f"[{at}]"):
         layer.check_width(n)
+
+
+@contextmanager
+def inside(name: str, of: str = "") -> Iterator[None]:
+    """Put the name of a layer, or of a list of layers, before what an error names in it."""
+    try:
+        yield
     except ValueError as error:
         argument, problem = vars(error)["argument"], vars(error)["problem"]
         dot = "" if argument.startswith("[") else "."
-        raise value_error(f"[{at}]{dot}{argument}", problem) from None
+        raise value_error(f"{name}{dot}{argument}", problem, of) from None

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from vgsim._networks.description import Network
+from vgsim._networks.elements import biases
 from vgsim._networks.operations import (
     Activate,
-    Bias,
     Body,
     Copy,
     Drive,
@@ -18,7 +18,9 @@ from vgsim._networks.operations import (
     Shift,
     Sum,
     Weights,
+    body_of,
 )
+from vgsim._networks.repetition import first_places
 
 __all__ = ["mlp_program", "rnn_program"]
 
@@ -43,14 +45,11 @@ def mlp_program(net: Network) -> Program:
         begins = layer % net.residual.every == 0
         ends = (layer + 1) % net.residual.every == 0
     keys = ((widths[1:] << 32 | widths[:-1]) << 2) | begins.astype(np.int64) << 1 | ends
-    _, first, order = np.unique(keys, return_index=True, return_inverse=True)
-    rank = np.argsort(np.argsort(first))  # bodies in the order in which they appear
-    shapes = [
-        (int(widths[l + 1]), int(widths[l]), bool(begins[l]), bool(ends[l])) for l in np.sort(first)
-    ]
+    first, order = first_places(keys)
+    shapes = [(int(widths[l + 1]), int(widths[l]), bool(begins[l]), bool(ends[l])) for l in first]
     return Program(
-        bodies=tuple(_layer(net, *shape) for shape in shapes),
-        order=rank[order.ravel()],
+        bodies=tuple(body_of(_layer(net, *shape)) for shape in shapes),
+        order=order,
         widths=widths,
         resting=np.concatenate([[True], ends if net.residual else ~ends]),
     )
@@ -64,12 +63,8 @@ def _layer(net: Network, n: int, m: int, begins: bool, ends: bool) -> Body:
     std = net.gain * net.init.weight_std(m, n) * last_gain
     norm = [Normalise(X, net.norm, net.norm_eps)] if net.norm else []
     units: list[Operation] = [*norm, Activate(X, net.activation)]
-    bare = ends and style == "linear"
-    affine: list[Operation] = [Weights(X, X, (n, m), net.init.distribution, std, "weight")]
-    limit = net.init.bias_limit(m) or 0.0
-    if net.bias_std > 0 or limit > 0:
-        cancels = net.norm == "batch" and style != "pre" and not bare
-        affine.append(Bias(X, n, net.bias_std, limit, "bias", cancels))
+    weights = Weights(X, X, (n, m), net.init.distribution, std, "weight")
+    affine = [weights, *biases(net.init, net.bias_std, (n, m), X, "bias")]
     sums: list[Operation] = []
     if residual and ends:
         sums = [Sum(X, SKIP, residual.skip, residual.branch_scale(net.depth))]
@@ -80,7 +75,7 @@ def _layer(net: Network, n: int, m: int, begins: bool, ends: bool) -> Body:
         return (Copy(X, SKIP), gate, Shift(GATE, net.highway.gate_bias), *mixed)
     if style == "pre":
         return (*copies, *units, *affine, *sums)
-    if bare:
+    if ends and style == "linear":
         return (*copies, *affine, *sums)
     if style == "post":
         return (*copies, *affine, *norm, *sums, Activate(X, net.activation))
@@ -102,9 +97,7 @@ def rnn_program(net: Network) -> Program:
     body: list[Operation] = [
         Weights(X, X, (n, n), net.init.distribution, std, "weight", shared=True)
     ]
-    limit = net.init.bias_limit(n) or 0.0
-    if net.bias_std > 0 or limit > 0:
-        body.append(Bias(X, n, net.bias_std, limit, "bias", shared=True))
+    body += biases(net.init, net.bias_std, (n, n), X, "bias", shared=True)
     if net.input_std > 0:
         body.append(Drive(X, n, net.input_std / n**0.5))
     return Program(

@@ -8,8 +8,10 @@ the argument of a gate, or the queries and keys of attention.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import TypeVar
 
 import numpy as np
@@ -31,6 +33,7 @@ __all__ = [
     "Shift",
     "Sum",
     "Weights",
+    "body_of",
 ]
 
 
@@ -163,6 +166,16 @@ CHAIN = (  # which operation follows which
     (Activate, Weights),
 )
 Kind = TypeVar("Kind", bound=Operation)
+
+
+def body_of(operations: Sequence[Operation]) -> Body:
+    """Return operations, with biases marked that a batch normalisation right after them removes."""
+    found = list(operations)
+    for i, (one, following) in enumerate(pairwise(operations)):
+        if isinstance(one, Bias) and isinstance(following, Normalise):
+            cancels = following.kind == "batch" and following.register == one.register
+            found[i] = replace(one, cancels=cancels)
+    return tuple(found)
 
 
 @dataclass(frozen=True, eq=False)

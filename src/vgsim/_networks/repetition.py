@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LONGEST_PERIOD", "Run", "period_of", "runs"]
+__all__ = ["LONGEST_PERIOD", "Run", "first_places", "period_of", "runs"]
 
 LONGEST_PERIOD = 64
 WINDOW = 1024  # positions that are compared at once
@@ -95,6 +95,21 @@ def _widest(first: int, ahead: NDArray[np.int64]) -> Run:
     if covered[best] == 0:
         return Run(first, 1, 1)
     return Run(first, best + 1, int(counts[best]))
+
+
+def first_places(keys: Order) -> tuple[Order, Order]:
+    """Return where each distinct number first occurs, in order, and which of them each one is.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vgsim._networks.repetition import first_places
+    >>> first_places(np.array([7, 7, 2, 7]))
+    (array([0, 2]), array([0, 0, 1, 0]))
+    """
+    _, first, order = np.unique(keys, return_index=True, return_inverse=True)
+    rank = np.argsort(np.argsort(first))
+    return np.sort(first), rank[order.ravel()]
 
 
 def period_of(order: Order) -> int:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, replace
+from dataclasses import KW_ONLY
 from functools import cached_property
-from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,9 +15,9 @@ from vgsim._networks.description import Field, Network, described
 from vgsim._networks.elements import Norm
 from vgsim._networks.initializers import UNITS, Initializer
 from vgsim._networks.layer_lists import LAYERS
-from vgsim._networks.layers import Element, Layers, check_layer, operations_of
+from vgsim._networks.layers import Element, Layers, check_layer, inside, operations_of
 from vgsim._networks.mlp import MLP
-from vgsim._networks.operations import Bias, Body, Normalise, Operation, Program
+from vgsim._networks.operations import Body, Program, body_of
 from vgsim._networks.techniques import Clip
 
 __all__ = ["Sequential"]
@@ -83,11 +82,8 @@ class Sequential(Network):
 
     def __post_init__(self) -> None:
         for at, layer, width in self._cases[0]:
-            try:
+            with inside("layers", f" (place {at + 1})"):
                 check_layer(at, layer, width)
-            except ValueError as error:
-                argument, problem = vars(error)["argument"], vars(error)["problem"]
-                raise value_error(f"layers{argument}", problem, f" (place {at + 1})") from None
 
     @cached_property
     def _cases(self) -> tuple[list[tuple[int, Any, int]], NDArray[np.int64]]:
@@ -109,7 +105,7 @@ class Sequential(Network):
         cases, order = self._cases
         numbers: dict[Body, int] = {}
         own = [
-            numbers.setdefault(_body(operations_of(layer, n, 1, "")), len(numbers))
+            numbers.setdefault(body_of(operations_of(layer, n, 1, "")), len(numbers))
             for _, layer, n in cases
         ]
         return Program(
@@ -226,13 +222,3 @@ class Sequential(Network):
     def labels(self) -> dict[str, Any]:
         """The kind, the depth and all fields as one flat dict; `layers` is a short text."""
         return {**super().labels, "layers": self._text("layers")}
-
-
-def _body(operations: list[Operation]) -> Body:
-    """Return operations, with biases marked that a batch normalisation right after them removes."""
-    found = list(operations)
-    for i, (one, following) in enumerate(pairwise(operations)):
-        if isinstance(one, Bias) and isinstance(following, Normalise):
-            cancels = following.kind == "batch" and following.register == one.register
-            found[i] = replace(one, cancels=cancels)
-    return tuple(found)
