@@ -40,15 +40,22 @@ def test_known_answers_vectorised():
         np.testing.assert_array_equal(philox4x32(counters, row[4:6]), expected)
 
 
-@given(uint32s, uint32s, st.sampled_from(sorted(STREAMS)), uint32s, st.integers(0, 2**56 - 1))
-def test_words_are_those_of_randomgen(key0, key1, stream, layer, index):
+@given(st.tuples(uint32s, uint32s, uint32s, uint32s), uint32s, uint32s)
+def test_ten_rounds_are_those_of_randomgen(counter, key0, key1):
     reason = "randomgen is the second implementation of Philox here"
     randomgen = pytest.importorskip("randomgen", reason=reason)
-    top = STREAMS[stream] << 24 | index >> 32
-    counter = top << 96 | (index & 0xFFFFFFFF) << 64 | layer << 32
-    before = (counter - 1) % 2**128  # it increments before it generates
+    whole = sum(word << 32 * k for k, word in enumerate(counter))
+    before = (whole - 1) % 2**128  # it increments before it generates
     generator = randomgen.Philox(counter=before, key=key1 << 32 | key0, number=4, width=32)
-    expected = generator.random_raw(11)
+    expected = generator.random_raw(4)
+    np.testing.assert_array_equal(philox4x32(counter, [key0, key1], rounds=10), expected)
+
+
+@given(uint32s, uint32s, st.sampled_from(sorted(STREAMS)), uint32s, st.integers(0, 2**56 - 1))
+def test_words_are_those_of_their_counters(key0, key1, stream, layer, index):
+    top = STREAMS[stream] << 24 | index >> 32
+    counters = [[block, layer, index & 0xFFFFFFFF, top] for block in range(3)]
+    expected = philox4x32(counters, [key0, key1]).reshape(-1)[:11]
     np.testing.assert_array_equal(words([key0, key1], stream, layer, index, 11), expected)
 
 

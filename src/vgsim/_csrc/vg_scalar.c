@@ -60,7 +60,7 @@ static void philox(const uint32_t key[2], uint32_t block, uint32_t layer, uint64
     c[1] = layer;
     c[2] = (uint32_t)index;
     c[3] = (uint32_t)VG_STREAM_NORM << 24 | (uint32_t)(index >> 32);
-    for (int r = 0; r < 10; r++, k0 += 0x9E3779B9u, k1 += 0xBB67AE85u) {
+    for (int r = 0; r < 7; r++, k0 += 0x9E3779B9u, k1 += 0xBB67AE85u) {
         uint64_t p0 = (uint64_t)0xD2511F53u * c[0], p1 = (uint64_t)0xCD9E8D57u * c[2];
         c[0] = (uint32_t)(p1 >> 32) ^ c[1] ^ k0;
         c[2] = (uint32_t)(p0 >> 32) ^ c[3] ^ k1;
