@@ -26,6 +26,8 @@ enum {
     VG_STREAM_MASK = 14
 };
 
+#define VG_OF_BIAS 0x80000000u /* first block of VG_STREAM_NORM for the norms of matrices with biases */
+
 enum { VG_OK = 0, VG_CANCELLED = 1 };
 
 /* The operations of composed networks. Their functions are listed in vg_operations.h. */
@@ -82,16 +84,18 @@ typedef struct {
     int64_t depth;
     const int64_t *widths;       /* n_0 … n_D */
     int engine;
-    int plain; /* one column, weights and φ only: run_block (vg_kernel.h), with the next fields.
-                  `depth` is then the number of layers W, φ, which may be two places each */
+    int plain; /* one column, matrix-free, layers W, b, norm, φ only: run_sweep (vg_recursion.h), with
+                  the next fields. `depth` is then the number of layers, which may be two places each */
     int64_t places;              /* the depth of the network */
     const int64_t *inner_column; /* column of H_l, if it is a place of its own, or NULL */
     const double *weight_scale;  /* factor of the raw draws of W_l; entry 0 unused */
     const double *bias_scale;    /* factor of the raw draws of b_l, 0 where there is none */
-    int weight_law, bias_law;
+    int norm;
+    double norm_epsilon;
     int activation;
     double parameters[2];
     double saturated_below;
+    double cancellation; /* sums that cancel to less than this fraction are computed unit by unit */
     const vg_operation *operations;
     int64_t n_bodies;
     const int64_t *bodies;       /* first operation of each body, and the end of the last */
@@ -130,7 +134,7 @@ typedef struct {
     int lanes, n_activations;
     const char *const *activation_names; /* the index in this list identifies an activation */
     size_t (*scratch_bytes)(const vg_plan *plan);
-    size_t (*body_bytes)(const vg_plan *plan, int64_t body); /* that a place stores */
+    size_t (*body_bytes)(const vg_plan *plan, int64_t body); /* that a place (layer) stores */
     /* Simulates the samples of the lane group `group` (indices group·lanes … + lanes - 1) that lie
        in [first, first + count). `scratch` is 64-byte aligned and belongs to the calling thread. */
     int (*run)(const vg_plan *plan, uint64_t group, void *scratch);
@@ -149,7 +153,10 @@ typedef struct {
 /* Scalar double arithmetic shared by all kernels; compiled once, at the baseline. */
 double vg_log10(double significand, int64_t exponent); /* of significand · 2^exponent; -inf at 0 */
 double vg_power_of_two(int64_t exponent); /* clipped to ±1000 */
-double vg_chi_square(const uint32_t key[2], uint32_t layer, uint64_t index, double degrees_of_freedom);
+/* Draws of the stream VG_STREAM_NORM, from `block` on. */
+double vg_normal(const uint32_t key[2], uint32_t layer, uint64_t index, uint32_t block);
+double vg_chi_square(const uint32_t key[2], uint32_t layer, uint64_t index, uint32_t block,
+                     double degrees_of_freedom);
 
 /* Dispatch. */
 void vg_clean_registers(void); /* to be called by each thread before it runs kernels */

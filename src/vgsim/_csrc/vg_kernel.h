@@ -1,75 +1,18 @@
 /* A kernel: all code for one instruction set and one real type, exported as one table of functions.
-   Plain networks are run by run_block, all others by run_pass (vg_walk.h). */
+   Plain networks are run by run_sweep (vg_recursion.h), all others by run_pass (vg_walk.h). */
+#include "vg_recursion.h"
 #include "vg_walk.h"
 
-/* Places the arrays of a block in the scratch memory, or only computes their size. */
-static void place_block(block *b, arena *a)
+static size_t scratch_bytes(const vg_plan *plan) { return plan->plain ? sweep_bytes(plan) : pass_bytes(plan); }
+
+static size_t stored_bytes(const vg_plan *plan, int64_t body)
 {
-    const vg_plan *plan = b->plan;
-    int64_t widest = 0, most_layers = 0, most_units = 0, begin = 0;
-    for (int64_t l = 0; l <= plan->depth; l++)
-        if (plan->widths[l] > widest) widest = plan->widths[l];
-    for (int64_t segment = 0; segment < plan->n_segments; segment++) {
-        int64_t end = plan->segment_ends[segment], units = 0;
-        for (int64_t l = begin + 1; l <= end; l++)
-            units += whole_quads(plan->widths[l]) * (plan->bias_scale[l] > 0 ? 2 : 1);
-        if (units > most_units) most_units = units;
-        if (end - begin > most_layers) most_layers = end - begin;
-        begin = end;
-    }
-    size_t row = (size_t)whole_quads(widest) * sizeof(V);
-    b->layers = take(a, (size_t)most_layers * sizeof(layer));
-    b->outcomes = take(a, (size_t)(plan->depth + 1) * sizeof(outcome));
-    b->store = take(a, (size_t)most_units * sizeof(V));
-    b->input = take(a, row);
-    b->y = take(a, row);
-    b->d = take(a, row);
-    b->g = take(a, row);
-    if (plan->engine != VG_DENSE) return;
-    b->x = take(a, row);
-    b->outgoing = take(a, row);
-    b->checkpoints = take(a, (size_t)plan->n_segments * sizeof(V *));
-    begin = 0;
-    for (int64_t segment = 0; segment < plan->n_segments; segment++) {
-        V *x = take(a, (size_t)whole_quads(plan->widths[begin]) * sizeof(V));
-        if (a->base) b->checkpoints[segment] = x;
-        begin = plan->segment_ends[segment];
-    }
+    return plan->plain ? sizeof(sums) : body_bytes(plan, body);
 }
 
-static size_t scratch_bytes(const vg_plan *plan)
+static int run_samples(const vg_plan *plan, uint64_t group, void *scratch)
 {
-    if (!plan->plain) return pass_bytes(plan);
-    block b = {.plan = plan};
-    arena a = {0, NULL};
-    place_block(&b, &a);
-    return a.bytes;
-}
-
-static int run_block(const vg_plan *plan, uint64_t group, void *scratch)
-{
-    if (!plan->plain) return run_pass(plan, group, scratch);
-    block b = {.plan = plan,
-               .phi = &activations[plan->activation],
-               .parameters = {(real)plan->parameters[0], (real)plan->parameters[1]},
-               .first_row = (int64_t)(group * (uint64_t)LANES - plan->first)};
-    arena a = {0, scratch};
-    place_block(&b, &a);
-    open_samples(&b.keys, plan->key, group * (uint64_t)LANES);
-
-    draw_input(&b);
-    record_activation(&b, 0);
-    if (plan->engine == VG_DENSE) rescale(b.checkpoints[0], b.input, plan->widths[0], b.outcomes[0].square);
-
-    int status = VG_OK;
-    for (int64_t segment = 0; segment < plan->n_segments && status == VG_OK; segment++)
-        status = forward_segment(&b, segment, 1);
-    for (int64_t segment = plan->n_segments - 1; segment >= 0 && status == VG_OK; segment--) {
-        if (segment < plan->n_segments - 1) status = forward_segment(&b, segment, 0);
-        if (status == VG_OK) status = backward_segment(&b, segment);
-    }
-    if (status == VG_OK) reach_input(&b);
-    return status;
+    return plan->plain ? run_sweep(plan, group, scratch) : run_pass(plan, group, scratch);
 }
 
 /* Sets the default rounding mode, so that results do not depend on the caller's. Subnormal numbers,
@@ -79,16 +22,16 @@ static int run(const vg_plan *plan, uint64_t group, void *scratch)
 #if defined(__SSE2__)
     unsigned saved = _mm_getcsr();
     _mm_setcsr(0x1f80 | 0x8040);
-    int status = run_block(plan, group, scratch);
+    int status = run_samples(plan, group, scratch);
     _mm_setcsr(saved);
 #elif defined(__aarch64__)
     uint64_t saved, mode = 1 << 24;
     __asm__ volatile("mrs %0, fpcr" : "=r"(saved));
     __asm__ volatile("msr fpcr, %0" : : "r"(mode));
-    int status = run_block(plan, group, scratch);
+    int status = run_samples(plan, group, scratch);
     __asm__ volatile("msr fpcr, %0" : : "r"(saved));
 #else
-    int status = run_block(plan, group, scratch);
+    int status = run_samples(plan, group, scratch);
 #endif
     return status;
 }
@@ -161,7 +104,7 @@ const vg_kernel PASTE(vg_kernel_, VG_ISA, VG_BITS) = {LANES,
                                                       sizeof activations / sizeof activations[0],
                                                       activation_names,
                                                       scratch_bytes,
-                                                      body_bytes,
+                                                      stored_bytes,
                                                       run,
                                                       words,
                                                       draws,

@@ -12,15 +12,25 @@ typedef struct {
     I in_tail;        /* samples in which φ of all units underflows: ŷ is computed by logarithms */
 } outcome;
 
-/* h_i = ĥ_i 2^E, ĥ_i = a raw_i + c ζ_i: raw is W x divided by its scale, ζ the raw bias or NULL. */
+/* h_i = ĥ_i 2^E, ĥ_i = a raw_i. */
 typedef struct {
     int64_t width;
-    V *raw, *zeta;
-    V a, c;
+    const V *raw;
+    V a;
     I exponent; /* E */
     gauge gauge;
-    scaled input_norm; /* ‖x_{l-1}‖ */
 } layer;
+
+/* The sums over the units of a layer from which its backward pass is computed: ŷ = φ(h) 2^-e,
+   d = φ'(h), z = raw, and g a vector of normals. */
+typedef struct {
+    V yy, yg, gg; /* Σ ŷ², Σ ŷ g, Σ g² */
+    V A, B, C;    /* Σ (d g)², Σ (d g)(d ŷ), Σ (d ŷ)² */
+    V E, F, zz;   /* Σ z d g, Σ z d ŷ, Σ z² */
+    V S, T, mean; /* layer normalisation: Σ d g, Σ d ŷ, and the mean of z before it is subtracted */
+    I exponent;   /* x = ŷ 2^e */
+    I in_tail;    /* samples in which φ of all units underflows */
+} sums;
 
 /* Whether Σ ŷ² or Σ δ̂² has lost terms by underflow, or because a large E was clipped. */
 #if VG_BITS == 32
@@ -34,30 +44,24 @@ INLINE I has_lost(V square, I exponent)
     return (square < TINY) | ((exponent > EXPONENT_CUT) & (square < (real)0x1p-40));
 }
 
-INLINE V pre_activation(const layer *l, int64_t i, int biased)
-{
-    V h = l->a * l->raw[i];
-    return biased ? h + l->c * l->zeta[i] : h;
-}
+INLINE V pre_activation(const layer *l, int64_t i) { return l->a * l->raw[i]; }
 
 typedef V phi_function(V, const gauge *, parameters, V *);
 typedef tail tail_function(V, V, parameters);
 
-/* Properties of all lanes that are constants of a compiled loop. */
-enum { BIASED = 1, PLAIN = 2 }; /* has a bias; E = 0 */
-
-INLINE gauge gauge_for(const layer *l, int known)
+/* The gauge of a layer; if E = 0 in all lanes, constants of a compiled loop. */
+INLINE gauge gauge_for(const layer *l, int plain)
 {
-    return known & PLAIN ? (gauge){splat(1), splat(1), splat(1), splat(0)} : l->gauge;
+    return plain ? (gauge){splat(1), splat(1), splat(1), splat(0)} : l->gauge;
 }
 
 /* y ← φ(h); returns Σ y². */
-INLINE V activate_units(const layer *l, parameters p, V *y, int known, phi_function phi)
+INLINE V activate_units(const layer *l, parameters p, V *y, int plain, phi_function phi)
 {
-    gauge g = gauge_for(l, known);
+    gauge g = gauge_for(l, plain);
     V square = {0}, slope;
     for (int64_t i = 0; i < l->width; i++) {
-        V value = phi(pre_activation(l, i, known & BIASED), &g, p, &slope);
+        V value = phi(pre_activation(l, i), &g, p, &slope);
         y[i] = value;
         square += value * value;
     }
@@ -66,23 +70,41 @@ INLINE V activate_units(const layer *l, parameters p, V *y, int known, phi_funct
 
 /* y ← φ(h), d ← φ'(h); returns Σ y g. */
 INLINE V recall_units(const layer *l, parameters p, V *restrict y, V *restrict d, const V *restrict g,
-                      int known, phi_function phi)
+                      int plain, phi_function phi)
 {
-    gauge units = gauge_for(l, known);
+    gauge units = gauge_for(l, plain);
     V dot = {0};
     for (int64_t i = 0; i < l->width; i++) {
-        V value = phi(pre_activation(l, i, known & BIASED), &units, p, &d[i]);
+        V value = phi(pre_activation(l, i), &units, p, &d[i]);
         y[i] = value;
         dot += value * g[i];
     }
     return dot;
 }
 
+enum { PLAIN = 1, CENTRED = 2 }; /* constants of a compiled loop: E = 0; with S and T */
+
+/* s ← s + the sums over the units of l. */
+INLINE void add_units(const layer *l, parameters p, const V *restrict g, sums *s, int known, phi_function phi)
+{
+    gauge units = gauge_for(l, known & PLAIN);
+    sums t = {{0}};
+    for (int64_t i = 0; i < l->width; i++) {
+        V z = l->raw[i], d, y = phi(l->a * z, &units, p, &d), dy = d * y, dg = d * g[i];
+        t.yy += y * y, t.yg += y * g[i], t.gg += g[i] * g[i];
+        t.A += dg * dg, t.B += dg * dy, t.C += dy * dy;
+        t.E += z * dg, t.F += z * dy, t.zz += z * z;
+        if (known & CENTRED) t.S += dg, t.T += dy;
+    }
+    s->yy += t.yy, s->yg += t.yg, s->gg += t.gg;
+    s->A += t.A, s->B += t.B, s->C += t.C;
+    s->E += t.E, s->F += t.F, s->zz += t.zz;
+    if (known & CENTRED) s->S += t.S, s->T += t.T;
+}
+
 INLINE tail tail_at(const layer *l, int64_t i, parameters p, tail_function f)
 {
-    V h = pre_activation(l, i, 0);
-    if (l->zeta) h += l->c * l->zeta[i];
-    return f(h * l->gauge.in, l->gauge.excess, p);
+    return f(pre_activation(l, i) * l->gauge.in, l->gauge.excess, p);
 }
 
 /* For samples in the mask, y ← φ(h) 2^-e by logarithms. If e is not `known`, it is set to the
@@ -129,29 +151,36 @@ typedef struct {
     int kind, has_tail;
     V (*activate)(const layer *, parameters, V *y);
     V (*recall)(const layer *, parameters, V *y, V *d, const V *g);
+    void (*add)(const layer *, parameters, const V *g, sums *, int centred);
     void (*tail_values)(const layer *, parameters, I mask, I *e, int known, V *y);
     I (*tail_cotangents)(const layer *, parameters, I mask, const V *g, V *delta);
 } activation;
 
 #define HAS_TAIL(name) (sizeof #name != sizeof "none" || #name[0] != 'n')
 
-/* f(l, …, known, phi) with `known` a constant. */
-#define WITH_KNOWN(l, f, phi, ...)                                          \
-    switch ((l->zeta ? BIASED : 0) | (any(l->exponent != 0) ? 0 : PLAIN)) { \
-    case PLAIN: return f(l, __VA_ARGS__, PLAIN, phi);                       \
-    case BIASED | PLAIN: return f(l, __VA_ARGS__, BIASED | PLAIN, phi);     \
-    case BIASED: return f(l, __VA_ARGS__, BIASED, phi);                     \
-    default: return f(l, __VA_ARGS__, 0, phi);                              \
-    }
+/* f(l, …, plain, phi) with `plain` a constant. */
+#define WHETHER_PLAIN(l, f, phi, ...)        \
+    if (any(l->exponent != 0))               \
+        return f(l, __VA_ARGS__, 0, phi);    \
+    return f(l, __VA_ARGS__, 1, phi);
 
 #define LAYER_LOOPS(name, kind, tail)                                                           \
     static V activate_##name(const layer *l, parameters p, V *y)                                \
     {                                                                                           \
-        WITH_KNOWN(l, activate_units, phi_##name, p, y)                                         \
+        WHETHER_PLAIN(l, activate_units, phi_##name, p, y)                                         \
     }                                                                                           \
     static V recall_##name(const layer *l, parameters p, V *y, V *d, const V *g)                \
     {                                                                                           \
-        WITH_KNOWN(l, recall_units, phi_##name, p, y, d, g)                                     \
+        WHETHER_PLAIN(l, recall_units, phi_##name, p, y, d, g)                                     \
+    }                                                                                           \
+    static void add_##name(const layer *l, parameters p, const V *g, sums *s, int centred)      \
+    {                                                                                           \
+        if (any(l->exponent != 0))                                                              \
+            add_units(l, p, g, s, CENTRED, phi_##name);                                         \
+        else if (centred)                                                                       \
+            add_units(l, p, g, s, PLAIN | CENTRED, phi_##name);                                 \
+        else                                                                                    \
+            add_units(l, p, g, s, PLAIN, phi_##name);                                           \
     }                                                                                           \
     static void tail_values_##name(const layer *l, parameters p, I mask, I *e, int known, V *y) \
     {                                                                                           \
@@ -164,7 +193,7 @@ typedef struct {
 VG_ACTIVATIONS(LAYER_LOOPS)
 
 #define ACTIVATION_ROW(name, kind, tail) \
-    {kind, HAS_TAIL(tail), activate_##name, recall_##name, tail_values_##name, tail_cotangents_##name},
+    {kind, HAS_TAIL(tail), activate_##name, recall_##name, add_##name, tail_values_##name, tail_cotangents_##name},
 static const activation activations[] = {VG_ACTIVATIONS(ACTIVATION_ROW)};
 
 /* Fills y, where x_l = y 2^e. */

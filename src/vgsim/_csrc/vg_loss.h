@@ -4,14 +4,15 @@
 #define VG_LOSS_H
 
 #include "vg_pass.h"
+#include "vg_record.h"
 
 /* Softmax minus the one-hot class y: G_j = p_j for j ≠ y, and G_y = −Σ_{j≠y} p_j, free of
    cancellation. With m the largest logit except z_y, w_j = exp(z_j − m) and S = Σ_{j≠y} w_j:
    p_j = w_j/(S + exp(z_y − m)). */
-static void cross_entropy(pass *p, int64_t b, columns *g)
+static void cross_entropy(const block *of, int64_t b, columns *g)
 {
     int64_t n = g->rows;
-    stream s = open_stream(&p->b.keys, VG_STREAM_TARGETS, (uint32_t)p->b.plan->depth);
+    stream s = open_stream(&of->keys, VG_STREAM_TARGETS, (uint32_t)of->plan->places);
     W word[PARTS][4];
     V *v = column(g, b), true_class, own = {0}, top = splat(0), some = {0}, sum = {0}, square = {0};
     philox(&s, (uint32_t)(b / 4), 1, word);
@@ -42,21 +43,20 @@ static void cross_entropy(pass *p, int64_t b, columns *g)
     normalise_column(g, b, square);
 }
 
-/* g ← G_D. */
-static void draw_cotangent(pass *p)
+/* g ← G_D, from the columns x of X_D. */
+static void draw_cotangent(const block *b, const columns *x, columns *g)
 {
-    const vg_plan *plan = p->b.plan;
-    columns *g = &p->g[0], *x = &p->x[0];
-    int64_t n = plan->widths[plan->depth];
+    const vg_plan *plan = b->plan;
+    int64_t n = x->rows;
     g->rows = n;
     if (plan->loss == VG_CROSS_ENTROPY) {
         copy_columns(g, x);
-        for (int64_t b = 0; b < p->batch; b++) cross_entropy(p, b, g);
+        for (int64_t k = 0; k < g->count; k++) cross_entropy(b, k, g);
         return;
     }
-    draw_columns(&p->b, plan->loss == VG_MSE ? VG_STREAM_TARGETS : VG_STREAM_COTANGENT, (uint32_t)plan->depth,
-                 n, p->batch, g->v, g->stride);
-    for (int64_t b = 0; b < p->batch; b++) g->exponent[b] = splat_int(0);
+    draw_columns(b, plan->loss == VG_MSE ? VG_STREAM_TARGETS : VG_STREAM_COTANGENT, (uint32_t)plan->places, n,
+                 g->count, g->v, g->stride);
+    for (int64_t k = 0; k < g->count; k++) g->exponent[k] = splat_int(0);
     normalise_columns(g);
     if (plan->loss == VG_MSE) add_scaled(g, scaled_number(1), x, signed_number(-1), g);
 }
@@ -114,16 +114,13 @@ static I clip_norm(columns *g, scaled limit, scaled *along, columns *sums)
 static void clip(pass *p, int64_t index)
 {
     const vg_plan *plan = p->b.plan;
-    int64_t at = plan->column[index];
     I cut = {0};
     double whole = plan->clip == VG_CLIP_NORM ? 1 : (double)(plan->widths[index] * p->batch);
     if (index < plan->depth && plan->clip == VG_CLIP_NORM)
         cut = -clip_norm(&p->g[0], scaled_number(plan->clip_at), p->along, p->grouped ? &p->sums : NULL);
     if (index < plan->depth && plan->clip == VG_CLIP_VALUE)
         cut = clip_values(&p->g[0], scaled_number(plan->clip_at));
-    if (plan->clipped && at >= 0)
-        FOR_SAMPLES(&p->b, k)
-            plan->clipped[(p->b.first_row + k) * plan->n_columns + at] = (double)cut[k] / whole;
+    record_clipped(&p->b, index, cut, whole);
 }
 
 #endif

@@ -3,6 +3,7 @@
 #define VG_RECORD_WEIGHTS_H
 
 #include "vg_along.h"
+#include "vg_record.h"
 
 /* √(square 4^e), where 4^e is the size of the largest term. If the terms cancelled to exactly 0,
    the size of their rounding error instead. */
@@ -123,6 +124,31 @@ static scaled weight_gradient(pass *p, const vg_operation *o, const operand *of,
     return norm_of_outer_product(p, p->coordinates, count, delta, r, &x);
 }
 
+/* Element (i, j) of a matrix is draw j of row i; every row starts a new quad. */
+INLINE V square_norm(int law, const stream *s, int64_t rows, int64_t columns)
+{
+    int64_t quads = whole_quads(columns) / 4;
+    V total = {0};
+    for (int64_t i = 0; i < rows; i++) {
+        V row = {0}, w[4];
+        for (int64_t j = 0; j < columns; j++) {
+            if (j % 4 == 0) draw(law, s, (uint32_t)(i * quads + j / 4), 1, w);
+            row += w[j % 4] * w[j % 4];
+        }
+        total += row;
+    }
+    return total;
+}
+
+/* ‖W‖² / (weight scale)². */
+static V dense_weight_square(const block *b, int law, uint32_t number, int64_t rows, int64_t columns)
+{
+    stream s = open_stream(&b->keys, VG_STREAM_FORWARD, number);
+#define CALL(law) square_norm(law, &s, rows, columns)
+    return FOR_EACH_LAW(law, CALL);
+#undef CALL
+}
+
 /* Adds the square of ‖W‖. The matrix-free engine draws the part that the two products do not
    determine. */
 static void add_weight_square(pass *p, const vg_operation *o, const operand *of, const V *z)
@@ -145,7 +171,7 @@ static void add_weight_square(pass *p, const vg_operation *o, const operand *of,
         double square = seen[k];
         if (hidden) {
             double freedom = (double)(n - (int64_t)output_rank[k]) * (double)(m - (int64_t)input_rank[k]);
-            square += vg_chi_square(plan->key, matrix_number(p, o), sample, freedom);
+            square += vg_chi_square(plan->key, matrix_number(p, o), sample, 0, freedom);
         }
         int64_t top = e > p->weight_exponent[k] ? e : p->weight_exponent[k];
         p->weight_square[k] = p->weight_square[k] * vg_power_of_two(2 * (p->weight_exponent[k] - top)) +

@@ -77,7 +77,7 @@ static double unit_interval(uint64_t bits)
 }
 
 /* The first normal of a Box-Muller pair (vg_draws.h, 64 bits). */
-static double normal(const uint32_t w[4])
+static double first_normal(const uint32_t w[4])
 {
     uint64_t radius = (uint64_t)w[0] << 32 | w[1], angle = (uint64_t)w[2] << 32 | w[3];
     double r = __builtin_sqrt(-2 * natural_log(unit_interval(radius >> 12)));
@@ -86,18 +86,26 @@ static double normal(const uint32_t w[4])
     return angle >> 63 ? -r * z : r * z;
 }
 
+double vg_normal(const uint32_t key[2], uint32_t layer, uint64_t index, uint32_t block)
+{
+    uint32_t w[4];
+    philox(key, block, layer, index, w);
+    return first_normal(w);
+}
+
 /* χ² with ν degrees of freedom, by Marsaglia & Tsang (ACM TOMS 26, 2000) for the shape a = ν/2. For
    ν = 1 the draw has the shape a + 1 and is multiplied by U^(1/a). */
-double vg_chi_square(const uint32_t key[2], uint32_t layer, uint64_t index, double degrees_of_freedom)
+double vg_chi_square(const uint32_t key[2], uint32_t layer, uint64_t index, uint32_t block,
+                     double degrees_of_freedom)
 {
     if (degrees_of_freedom <= 0) return 0;
     double shape = degrees_of_freedom / 2 + (degrees_of_freedom == 1);
     double d = shape - 1.0 / 3, c = 1 / __builtin_sqrt(9 * d);
-    for (uint32_t attempt = 0;; attempt++) {
+    for (;; block += 2) {
         uint32_t w[4];
-        philox(key, 2 * attempt, layer, index, w);
-        double x = normal(w), v = 1 + c * x;
-        philox(key, 2 * attempt + 1, layer, index, w);
+        philox(key, block, layer, index, w);
+        double x = first_normal(w), v = 1 + c * x;
+        philox(key, block + 1, layer, index, w);
         double u = unit_interval(((uint64_t)w[0] << 32 | w[1]) >> 12);
         double boost = unit_interval(((uint64_t)w[2] << 32 | w[3]) >> 12);
         if (v <= 0) continue;

@@ -83,7 +83,7 @@ static void units_back(pass *p, const vg_operation *o, void *slot)
         times_slope(p, phi, parameters, u, b, g, out);
         if (o->flags & VG_LONE) lone_unit(p, o, t, b, out);
         if (o->flags & VG_FOLLOWS) turn_pair(p, t, b);
-        if (p->b.plan->saturation) p->saturated += saturated_units(&p->b, g->rows, o->saturated_below);
+        if (p->b.plan->saturation) p->saturated += saturated_units(p->b.d, g->rows, o->saturated_below);
     }
     p->units += p->batch * o->rows;
     exchange(g, out);

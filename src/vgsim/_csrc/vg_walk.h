@@ -2,7 +2,6 @@
 #ifndef VG_WALK_H
 #define VG_WALK_H
 
-#include "vg_backward.h"
 #include "vg_inputs.h"
 #include "vg_loss.h"
 #include "vg_operations.h"
@@ -189,8 +188,7 @@ static void arrive_at(pass *p)
         spread(g, p->grouped);
     }
     clip(p, p->place);
-    p->b.scale = norm_of_columns(g);
-    record_cotangent(&p->b, p->place, splat(1));
+    record_cotangent(&p->b, p->place, norm_of_columns(g));
     if (plan->gradient_correlation && at >= 0) record_correlation(p, plan->gradient_correlation, at, g);
     if (p->grouped) copy_columns(g, &p->sums);
 }
@@ -249,7 +247,7 @@ static int run_pass(const vg_plan *plan, uint64_t group, void *scratch)
         status = segment_ahead(&p, segment, 1);
     if (status != VG_OK) return status;
     p.place = plan->depth;
-    draw_cotangent(&p);
+    draw_cotangent(&p.b, &p.x[0], &p.g[0]);
     arrive_at(&p);
     p.gradient_exponent = LOWEST;
     if (plan->stores) {

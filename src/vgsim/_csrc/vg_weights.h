@@ -12,7 +12,6 @@
 #ifndef VG_WEIGHTS_H
 #define VG_WEIGHTS_H
 
-#include "vg_dense.h"
 #include "vg_groups.h"
 
 /* BASIS: the operand X of one or more matrices. */
