@@ -76,7 +76,8 @@ cdef extern from "vg_api.h" nogil:
         const int64_t *inner_column
         const double *weight_scale
         const double *bias_scale
-        int weight_law, bias_law
+        int norm
+        double norm_epsilon, cancellation
         int activation
         double parameters[2]
         double saturated_below
@@ -420,8 +421,9 @@ cdef class Run:
         self.plan.inner_column = integers(fields.pop("inner_column", None))
         self.plan.weight_scale = reals(fields.pop("weight_scale", None))
         self.plan.bias_scale = reals(fields.pop("bias_scale", None))
-        self.plan.weight_law = LAWS[fields.pop("weight_law", "normal")]
-        self.plan.bias_law = LAWS[fields.pop("bias_law", "normal")]
+        self.plan.norm = NORMS[fields.pop("norm", None)]
+        self.plan.norm_epsilon = fields.pop("norm_epsilon", 0.0)
+        self.plan.cancellation = fields.pop("cancellation", 0.0)
         self.plan.activation = ACTIVATIONS.index(fields.pop("activation", "linear"))
         self.plan.parameters[0], self.plan.parameters[1] = fields.pop("parameters", (0.0, 0.0))
         self.plan.saturated_below = fields.pop("saturated_below", 0.0)

@@ -88,7 +88,7 @@ enum { PLAIN = 1, CENTRED = 2 }; /* constants of a compiled loop: E = 0; with S 
 INLINE void add_units(const layer *l, parameters p, const V *restrict g, sums *s, int known, phi_function phi)
 {
     gauge units = gauge_for(l, known & PLAIN);
-    sums t = {{0}};
+    sums t = {.yy = {0}};
     for (int64_t i = 0; i < l->width; i++) {
         V z = l->raw[i], d, y = phi(l->a * z, &units, p, &d), dy = d * y, dg = d * g[i];
         t.yy += y * y, t.yg += y * g[i], t.gg += g[i] * g[i];

@@ -15,7 +15,7 @@
 /* Records ‖∂L/∂W‖/‖W‖ of layer `index`. The part of ‖W‖² that the two products do not determine is
    drawn. `across` is ‖(I − x̂ x̂ᵀ) g‖². With z = κ w + λ η, the component of η along δ̂ is known from
    a; that along the rest of w, and the χ² of all others, are drawn. */
-static void record_update_ratio(const sweep *w, int64_t index, int64_t column, V across, rotation r)
+static void record_update_ratio(const plain_pass *w, int64_t index, int64_t column, V across, rotation r)
 {
     const vg_plan *plan = w->b.plan;
     uint32_t number = (uint32_t)index;
@@ -52,7 +52,8 @@ INLINE step choose_step(I mask, step a, step b)
                   choose_int(mask, a.exponent, b.exponent)};
 }
 
-static step step_by_sums(const sweep *w, int64_t index, const sums *s, I *cancels)
+/* Sets `cancels` to the samples in which the sums do not give the step. */
+static step step_by_sums(const plain_pass *w, int64_t index, const layer *l, const sums *s, I *cancels)
 {
     const vg_plan *plan = w->b.plan;
     I some = -(index < plan->depth) & (s->yy > 0);
@@ -64,12 +65,15 @@ static step step_by_sums(const sweep *w, int64_t index, const sums *s, I *cancel
     if (plan->norm == VG_LAYER_NORM) t.delta_square -= of_mean * of_mean / n;
     if (plan->norm) t.delta_square -= t.z_delta * t.z_delta / s->zz;
     real least = (real)plan->cancellation;
-    *cancels = (t.delta_square < least * whole) | (t.square < least * s->gg) | s->in_tail;
+    *cancels = (t.delta_square < least * whole) | (t.square < least * s->gg) | s->in_tail |
+               (has_lost(s->C, l->exponent) & (s->yy > 0)) |
+               (-w->phi->has_tail & has_lost(t.delta_square, l->exponent));
+    *cancels &= w->scale.value > 0;
     return t;
 }
 
 /* g ← the normals of the product with W_{l+1}ᵀ; at l = D the cotangent of the loss. */
-static void arrive(sweep *w, int64_t index, const layer *l, const sums *s)
+static void arrive(plain_pass *w, int64_t index, const layer *l, const sums *s)
 {
     block *b = &w->b;
     int64_t n = l->width;
@@ -100,7 +104,7 @@ static V project(const vg_plan *plan, const V *z, V *delta, int64_t n, V zz)
     return along * zz;
 }
 
-static step step_by_units(sweep *w, int64_t index, layer l, const sums *s)
+static step step_by_units(plain_pass *w, int64_t index, layer l, const sums *s)
 {
     block *b = &w->b;
     const vg_plan *plan = b->plan;
@@ -146,7 +150,7 @@ static I clip_scale(const vg_plan *plan, scaled *norm, scaled *scale)
 }
 
 /* From G_{l+1} to δ_l, l = `index`: s[0] are the sums of layer l, s[-1] those of its input. */
-static void step_back(sweep *w, int64_t index, const sums *s)
+static void step_back(plain_pass *w, int64_t index, const sums *s)
 {
     const vg_plan *plan = w->b.plan;
     int64_t n = plan->widths[index], above = -1, column = plan->weight_column[index];
@@ -158,8 +162,7 @@ static void step_back(sweep *w, int64_t index, const sums *s)
     int last = index == plan->depth;
 
     I cancels;
-    step t = step_by_sums(w, index, s, &cancels);
-    cancels |= -w->phi->has_tail & has_lost(t.delta_square, l.exponent) & (w->scale.value > 0);
+    step t = step_by_sums(w, index, &l, s, &cancels);
     if (last && plan->loss != VG_LINEAR_LOSS) cancels = splat_int(-1);
     if (any(cancels)) t = choose_step(cancels, step_by_units(w, index, l, s), t);
     if (!last && plan->update_ratio) above = plan->weight_column[index + 1];
@@ -196,7 +199,7 @@ static void step_back(sweep *w, int64_t index, const sums *s)
 }
 
 /* G_0, unit by unit. */
-static void reach_input(sweep *w)
+static void reach_input(plain_pass *w)
 {
     const vg_plan *plan = w->b.plan;
     const sums *s = &w->starts[0];
@@ -220,7 +223,7 @@ static void reach_input(sweep *w)
     record_cotangent(&w->b, 0, norm);
 }
 
-static int step_back_segment(sweep *w, int64_t segment)
+static int step_back_segment(plain_pass *w, int64_t segment)
 {
     const vg_plan *plan = w->b.plan;
     int64_t begin = segment ? plan->segment_ends[segment - 1] : 0;
@@ -232,7 +235,7 @@ static int step_back_segment(sweep *w, int64_t segment)
 }
 
 /* Places the arrays of a sweep in the scratch memory, or only computes their size. */
-static void place_sweep(sweep *w, arena *a)
+static void place_sweep(plain_pass *w, arena *a)
 {
     const vg_plan *plan = w->b.plan;
     int64_t widest = 0, most_layers = 0, begin = 0;
@@ -252,7 +255,7 @@ static void place_sweep(sweep *w, arena *a)
 
 static size_t sweep_bytes(const vg_plan *plan)
 {
-    sweep w = {.b = {.plan = plan}};
+    plain_pass w = {.b = {.plan = plan}};
     arena a = {0, NULL};
     place_sweep(&w, &a);
     return a.bytes;
@@ -260,7 +263,7 @@ static size_t sweep_bytes(const vg_plan *plan)
 
 static int run_sweep(const vg_plan *plan, uint64_t group, void *scratch)
 {
-    sweep w = {.b = {.plan = plan, .first_row = (int64_t)(group * (uint64_t)LANES - plan->first)},
+    plain_pass w = {.b = {.plan = plan, .first_row = (int64_t)(group * (uint64_t)LANES - plan->first)},
                .phi = &activations[plan->activation],
                .parameters = {(real)plan->parameters[0], (real)plan->parameters[1]},
                .scale = scaled_number(1)};

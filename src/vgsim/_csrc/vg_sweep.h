@@ -27,7 +27,7 @@ typedef struct {
     V a;          /* z_{l+1}·δ̂_{l+1} */
     scaled weight_gradient; /* of W_{l+1}, whose ‖W‖ is known after the next step: */
     V ww, w_delta;          /* Σ w² and w·δ̂ */
-} sweep;
+} plain_pass;
 
 typedef struct {
     scaled tau;
@@ -100,7 +100,7 @@ static V draw_units(const block *b, int64_t index, V *z)
 }
 
 /* Samples in which φ of all units underflows: Σ ŷ² and Σ ŷ g by logarithms. */
-static void sum_tails(sweep *w, int64_t index, layer l, sums *s)
+static void sum_tails(plain_pass *w, int64_t index, layer l, sums *s)
 {
     const block *b = &w->b;
     stream back = normals_back(b, index);
@@ -114,7 +114,7 @@ static void sum_tails(sweep *w, int64_t index, layer l, sums *s)
 }
 
 /* Computes the sums of layer `index` from those of its input. */
-static void sweep_layer(sweep *w, int64_t index, const sums *input, sums *s)
+static void sweep_layer(plain_pass *w, int64_t index, const sums *input, sums *s)
 {
     const block *b = &w->b;
     const vg_plan *plan = b->plan;
@@ -123,7 +123,7 @@ static void sweep_layer(sweep *w, int64_t index, const sums *input, sums *s)
     scaled tau = rotate(plan, index, norm_of(input)).tau;
     V drawn[UNITS], g[UNITS], square = {0};
     I saturated = {0};
-    *s = (sums){{0}};
+    *s = (sums){.yy = {0}};
     if (plan->norm) {
         s->mean = draw_units(b, index, w->z);
         square = dot_product(w->z, w->z, n);
@@ -152,7 +152,7 @@ static void sweep_layer(sweep *w, int64_t index, const sums *input, sums *s)
 }
 
 /* Records the norms of x_l, and of h_l if that is a place of its own. */
-static void record_activation(const sweep *w, int64_t index, const sums *s)
+static void record_activation(const plain_pass *w, int64_t index, const sums *s)
 {
     const vg_plan *plan = w->b.plan;
     int64_t n = plan->widths[index], at = plan->column[index];
@@ -166,7 +166,7 @@ static void record_activation(const sweep *w, int64_t index, const sums *s)
 }
 
 /* x_0: N(0, 1) entries, or a random row of the data. */
-static void draw_input(sweep *w)
+static void draw_input(plain_pass *w)
 {
     const vg_plan *plan = w->b.plan;
     int64_t n = plan->widths[0];
@@ -188,7 +188,7 @@ static void draw_input(sweep *w)
 
 /* Sweeps the layers of a segment. The first time, results are recorded and the input of the next
    segment is kept. */
-static int sweep_segment(sweep *w, int64_t segment, int first_time)
+static int sweep_segment(plain_pass *w, int64_t segment, int first_time)
 {
     const vg_plan *plan = w->b.plan;
     int64_t begin = segment ? plan->segment_ends[segment - 1] : 0, end = plan->segment_ends[segment];

@@ -1,4 +1,4 @@
-"""Plain networks, which the fused pass of the kernels runs: layers of W and φ, nothing else."""
+"""Plain networks, which a pass of their own in the kernels runs: layers of W, b, norm and φ."""
 
 from __future__ import annotations
 
@@ -8,19 +8,21 @@ from typing import Any
 import numpy as np
 
 from vgsim._engine.compile import saturation_limit, weight_scale
-from vgsim._networks.operations import Activate, Bias, Program, Weights
+from vgsim._networks.operations import Activate, Bias, Normalise, Program, Weights
 
 __all__ = ["PlainLayers", "plain_layers"]
+
+CANCELLATION = 2.0**-6  # sums that cancel to a smaller fraction are computed unit by unit
 
 
 @dataclass(frozen=True, eq=False)
 class PlainLayers:
-    """A program as layers W, φ.
+    """A program as layers W, b, norm, φ.
 
     Attributes
     ----------
     places : {1, 2}
-        How many places a layer has: W and φ are one place, or one place each.
+        `Program.layer_places`.
     fields : dict
         The fields of vg_plan that describe the layers, by name.
     """
@@ -46,19 +48,15 @@ def plain_layers(program: Program) -> PlainLayers | None:
     places, order, bodies = program.layer_places, program.order, program.bodies
     if not places:
         return None
-    laws, activations, bias_laws = set(), set(), set()
     scales, shifts = np.zeros(len(bodies)), np.zeros(len(bodies))
     for i, body in enumerate(bodies):
         for o in body:
             if isinstance(o, Weights):
-                laws.add(o.law)
                 scales[i] = weight_scale(o)
             elif isinstance(o, Bias):
-                bias_laws.add("uniform" if o.limit > 0 else "normal")
-                shifts[i] = o.limit or o.std
-            elif isinstance(o, Activate):
-                activations.add(o.activation)
-    (phi,) = activations
+                shifts[i] = o.std
+    (phi,) = {o.activation for o in program.of(Activate)}
+    norm = next(iter(program.of(Normalise)), None)
     layers = order[::places]
     return PlainLayers(
         places,
@@ -67,10 +65,11 @@ def plain_layers(program: Program) -> PlainLayers | None:
             "widths": np.ascontiguousarray(program.widths[::places]),
             "weight_scale": np.concatenate([[0.0], scales[layers]]),
             "bias_scale": np.concatenate([[0.0], shifts[layers]]),
-            "weight_law": laws.pop(),
-            "bias_law": bias_laws.pop() if bias_laws else "normal",
+            "norm": norm.kind if norm else None,
+            "norm_epsilon": norm.eps if norm else 0.0,
             "activation": phi.name,
             "parameters": phi.kernel_parameters,
             "saturated_below": saturation_limit(phi),
+            "cancellation": CANCELLATION,
         },
     )

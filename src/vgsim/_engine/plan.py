@@ -28,7 +28,6 @@ __all__ = ["Plan", "relative_cost"]
 WHOLE_BYTES = 24 << 20  # largest last segment (or whole forward pass) that a thread stores
 ALL_WHOLE_BYTES = 1 << 30  # the same for all threads together
 SEGMENT_BYTES = 1 << 18  # least size of the other segments, of which there are at most √depth
-LAYER_BYTES = 1 << 10  # bytes per stored layer of a plain network, in addition to the units
 PLAN_BYTES = 96  # bytes per layer of the arrays of a plan during their construction
 CHUNK_DRAWS = 2_000_000  # random numbers per chunk of work of a thread
 
@@ -58,7 +57,7 @@ class Plan:
 
     @property
     def is_plain(self) -> bool:
-        """Whether the fused pass applies: one column, and layers W, φ of one kind."""
+        """Whether the pass of plain networks applies: see `Settings.is_plain`."""
         return self._plain is not None
 
     @cached_property
@@ -144,8 +143,8 @@ class Plan:
         """Bytes that a forward pass stores for each place 1 … D; (depth,)."""
         fields = self._fields
         if self.is_plain:
-            biased = 1 + (fields["bias_scale"][1:] > 0)
-            return np.asarray(biased * (fields["widths"][1:] + 7) * self.unit_bytes + LAYER_BYTES)
+            whole = self._run(np.array([fields["depth"]], dtype=np.int64))
+            return np.full(fields["depth"], whole.body_bytes(0))
         whole = self._run(np.array([self.network.depth], dtype=np.int64))
         bodies = [whole.body_bytes(body) for body in range(len(fields["bodies"]) - 1)]
         return np.asarray(np.array(bodies, dtype=np.int64)[fields["order"]])

@@ -26,7 +26,7 @@ from vgsim._engine.data import Data, checked_data
 from vgsim._engine.rounding import warn_of_rounding
 from vgsim._networks.description import Network, checked_network
 from vgsim._networks.initializers import padded
-from vgsim._networks.operations import Weights
+from vgsim._networks.operations import Normalise, Weights
 from vgsim._results.quantities import CORRELATIONS, RECORDS
 
 __all__ = [
@@ -49,6 +49,7 @@ ENGINES = ("auto", "matrix-free", "dense")
 LOSSES = ("linear", "mse", "cross_entropy")
 DTYPES = ("float32", "float64")
 DEFAULT_LAYERS = 33
+LEAST_NORMALISED = 48  # units of the layers of a plain network with norms
 _BATCH_SIZE = Integer(1, COUNTERS - 1)
 _LOSS, _ENGINE = Choice(LOSSES), Choice(ENGINES)
 UInt32s = NDArray[np.uint32]
@@ -164,25 +165,33 @@ class Settings:
         return int(self.batch_size * network.tokens)
 
     def is_plain(self, network: Network, tangents: int = 0) -> bool:
-        """Whether the pass of plain networks applies: one column, layers W, b, φ, linear loss.
+        """Whether the pass of plain networks applies (docs/law.md, section 3).
+
+        It takes one column and layers W, b, norm, φ with normal W and b, but no clipping by value.
+        Narrow networks with a norm are left to the general pass, which follows G · X. The engine
+        must not be "auto".
 
         Examples
         --------
         >>> import vgsim
         >>> from vgsim._engine.settings import Settings
         >>> network = vgsim.MLP(10, 100, bias_std=0.1)
-        >>> Settings.checked().is_plain(network), Settings.checked(loss="mse").is_plain(network)
-        (True, False)
+        >>> Settings.checked(engine="matrix-free").is_plain(network)
+        True
+        >>> Settings.checked(engine="dense").is_plain(network)
+        False
         """
-        if self.columns(network) * (1 + tangents) > 1:
+        program, clip = network.program, network.clip
+        if self.engine == "dense" or self.columns(network) * (1 + tangents) > 1:
             return False
-        return self.loss == "linear" and not network.clip and network.program.layer_places > 0
+        by_value = clip is not None and clip.by == "value"
+        narrow = program.of(Normalise) and int(program.widths[1:].min()) < LEAST_NORMALISED
+        return bool(program.layer_places and program.is_normal and not by_value and not narrow)
 
     def rotates_biases(self, network: Network) -> bool:
         """Whether W x + b is drawn as one normal vector, from which W x and b follow by a rotation.
 
-        So it is in the pass of plain networks with normal weights and biases, unless the engine is
-        the dense one. The engine must not be "auto".
+        So it is in the pass of plain networks. The engine must not be "auto".
 
         Examples
         --------
@@ -194,9 +203,7 @@ class Settings:
         >>> Settings.checked(engine="dense").of(network).rotates_biases(network)
         False
         """
-        if self.engine == "matrix-free":
-            return self.is_plain(network) and network.program.is_normal
-        return self.engine == "scalar"
+        return self.is_plain(network)
 
     def _check_entries(self, network: Network, columns: int) -> None:
         """Refuse batches of 2**32 entries or more, at any place or inside it."""

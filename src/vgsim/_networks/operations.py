@@ -257,8 +257,8 @@ class Program:
         """How many places a layer W, b, φ of a plain network has; 0 if the network is not plain.
 
         A plain network consists of layers W x, or W x + b, and φ, with independent entries of W.
-        W, b, φ are one place (1), or W, b and φ are one place each (2). All W have one law, all b
-        have one law, and all φ are the same.
+        W, b, φ are one place (1), or W, b and φ are one place each (2). A layer that is one place
+        may have a norm before φ, "layer" or "rms". All layers have W, b, norm and φ of one kind.
 
         Examples
         --------
@@ -274,8 +274,9 @@ class Program:
         laws = {o.law for o in self.of(Weights)}
         if len(laws) != 1 or len(biases) > 1 or len({o.activation for o in self.of(Activate)}) != 1:
             return 0
-        if all(_is_affine(body[:-1]) and isinstance(body[-1], Activate) for body in self.bodies):
-            return 1
+        norms = {tuple(o for o in body if isinstance(o, Normalise)) for body in self.bodies}
+        if all(_is_layer(body) for body in self.bodies):
+            return int(len(norms) == 1)
         affine = np.array([_is_affine(body) for body in self.bodies])
         units = np.array([len(body) == 1 and isinstance(body[0], Activate) for body in self.bodies])
         order = self.order
@@ -312,6 +313,15 @@ class Program:
         """The number of recorded matrices of each place 1 … depth; (depth,)."""
         own = [sum(isinstance(o, Weights) and o.recorded for o in body) for body in self.bodies]
         return np.array(own, dtype=np.int64)[self.order]
+
+
+def _is_layer(body: Body) -> bool:
+    """Whether the operations are W, b, norm, φ, of which b and the norm may be missing."""
+    if len(body) < 2 or not isinstance(body[-1], Activate):
+        return False
+    before = body[-2]
+    normalised = isinstance(before, Normalise) and before.kind != "batch"
+    return _is_affine(body[: -2 if normalised else -1])
 
 
 def _is_affine(body: Body) -> bool:
