@@ -64,6 +64,10 @@ def log_ratio_tail(w):  # log((1 + s)/(1 − s)) = 2 s + s · w · this, w = s²
     return (2 * mp.atanh(s) / s - 2) / w
 
 
+def minus_two(function):  # −2 log(1 + f) = f (−2 + f · this), or −4 s + s · w · this
+    return lambda x: -2 * function(x)
+
+
 def exp2_ratio(f):  # 2^f − 1 = f · this
     return mp.expm1(f * mp.log(2)) / f
 
@@ -85,18 +89,18 @@ def cosine_quarter(w):  # cos(π x/4) = this(x²)
 MILLS_CENTRE = 4
 
 
-def scaled_erfc(t):  # (1 + 2 x) exp(x²) erfc(x), x = K (1 + t)/(1 − t)
+def scaled_erfc(t):  # (x + K) exp(x²) erfc(x), x = K (1 + t)/(1 − t)
     if t > 1 - mpf(10) ** -20:
-        return 2 / mp.sqrt(mp.pi)
+        return 1 / mp.sqrt(mp.pi)
     x = MILLS_CENTRE * (1 + t) / (1 - t)
     if x > 1e6:
-        return (1 + 2 * x) / (x * mp.sqrt(mp.pi)) * (1 - 1 / (2 * x * x))
+        return (x + MILLS_CENTRE) / (x * mp.sqrt(mp.pi)) * (1 - 1 / (2 * x * x))
     with mp.workdps(60):
         if x < 60:
             with mp.workdps(60 + int(x * x / 2.3)):
-                return (1 + 2 * x) * mp.exp(x * x) * mp.erfc(x)
+                return (x + MILLS_CENTRE) * mp.exp(x * x) * mp.erfc(x)
         series = sum((-1) ** k * mp.fac2(2 * k - 1) / (2 * x * x) ** k for k in range(25))
-        return (1 + 2 * x) / (x * mp.sqrt(mp.pi)) * series
+        return (x + MILLS_CENTRE) / (x * mp.sqrt(mp.pi)) * series
 
 
 def truncated_normal_ratio(w):  # Φ⁻¹(½ + v c/2) = v · this(w), c = erf(√2), w = −log(1 − c² v²)
@@ -125,11 +129,27 @@ def main():
         (None, 6),
         scale=lambda w: 2 / w if abs(w) > 1e-15 else mpf(10) ** 9,
     )
+    table(
+        "RADIUS",
+        minus_two(at_zero(log1p_tail, -0.5)),
+        1 / root - 1,
+        root - 1,
+        (6, None),
+        scale=lambda f: 2 / f if abs(f) > 1e-15 else mpf(10) ** 9,
+    )
+    table(
+        "RADIUS",
+        minus_two(at_zero(log_ratio_tail, mpf(2) / 3)),
+        0,
+        limit,
+        (None, 6),
+        scale=lambda w: 4 / w if abs(w) > 1e-15 else mpf(10) ** 9,
+    )
     table("EXP2", at_zero(exp2_ratio, mp.log(2)), mpf(-1) / 2, mpf(1) / 2, (5, 10))
     table("SIN", at_zero(sine_quarter, mp.pi / 4), 0, 1, (3, 6))
-    table("COS", cosine_quarter, 0, 1, (4, 7))
+    table("COS", cosine_quarter, 0, 1, (3, 7))
     table("ERF", at_zero(erf_ratio, 2 / mp.sqrt(mp.pi)), 0, 1, (6, 12))
-    table("ERFCX", scaled_erfc, -1, 1, (11, 24))
+    table("ERFCX", scaled_erfc, -1, 1, (11, 23))
     cut = -mp.log(mp.erfc(root) * (1 + mp.erf(root)))
     table(
         "TRUNCATED",

@@ -123,14 +123,14 @@ PHI(hard_tanh)
 
 INLINE V exponential_linear(V h, const gauge *g, real positive, real negative, V *slope)
 {
-    V tail, scale = exp2_parts(vmin(h * g->in, splat(0)) * LOG2_E, &tail);
+    V tail, scale = exp2_parts(vmin(h * g->in, splat(0)) * LOG2_E, 0, &tail);
     *slope = choose(h > 0, splat(positive), negative * (scale + tail));
     return choose(h > 0, positive * h, negative * g->out * ((scale - 1) + tail));
 }
 
 INLINE tail exponential_linear_tail(V t, V excess, real positive, real negative)
 {
-    V rest, scale = exp2_parts(-vabs(t) * LOG2_E, &rest), size = choose(t > 0, t, (1 - scale) - rest);
+    V rest, scale = exp2_parts(-vabs(t) * LOG2_E, 0, &rest), size = choose(t > 0, t, (1 - scale) - rest);
     V factor_log2 = choose(t > 0, vlog2(splat(positive)), vlog2(splat(negative)));
     V value = vlog2(size) + choose(t > 0, excess, vmin(excess, splat(0)));
     return (tail){value + factor_log2, sign_of(t), choose(t > 0, splat(0), t * LOG2_E) + factor_log2,
@@ -215,21 +215,21 @@ TAIL(softplus)
                   splat(1)};
 }
 
-/* Odd and saturating. With e = exp(−2|t|): tanh |t| = (1 − e)/(1 + e), tanh' = 4 e/(1 + e)². */
+/* Odd and saturating. With q = exp(−2|t|)/4: tanh |t| = (¼ − q)/(¼ + q), tanh' = q/(¼ + q)². */
 
 PHI(tanh)
 {
     UNUSED(p);
-    V t = h * g->in, tail, scale = exp2_parts(vabs(t) * (-2 * LOG2_E), &tail);
-    V inverse = 1 / ((1 + scale) + tail);
-    *slope = 4 * (scale + tail) * (inverse * inverse);
-    return with_sign(((1 - scale) - tail) * inverse * g->cap, t);
+    V t = h * g->in, tail, scale = exp2_parts(vabs(t) * (-2 * LOG2_E), -2, &tail), quarter = scale + tail;
+    V inverse = 1 / ((real)0.25 + quarter);
+    *slope = quarter * (inverse * inverse);
+    return with_sign((((real)0.25 - scale) - tail) * inverse * g->cap, t);
 }
 
 TAIL(tanh)
 {
     UNUSED(p);
-    V a = vabs(t), rest, scale = exp2_parts(a * (-2 * LOG2_E), &rest);
+    V a = vabs(t), rest, scale = exp2_parts(a * (-2 * LOG2_E), 0, &rest);
     V size = ((1 - scale) - rest) / ((1 + scale) + rest),
       slope = 2 - 2 * (a + log1p_unit(scale + rest)) * LOG2_E;
     return (tail){vlog2(size) + vmin(excess, splat(0)), sign_of(t), slope, splat(1)};
@@ -289,7 +289,7 @@ PHI(gelu)
 {
     UNUSED(p);
     V t = h * g->in, a = vabs(t);
-    V density = INVERSE_ROOT_TWO_PI * vexp(a * a * (real)-0.5), m = mills_ratio(a);
+    V density = INVERSE_ROOT_TWO_PI * vexp2(a * a * (LOG2_E * (real)-0.5)), m = mills_ratio(a);
     V lower = density * m, cdf = choose(t > 0, 1 - lower, lower);
     *slope = choose(t > 0, cdf + t * density, density * (m - a));
     return h * cdf;

@@ -10,6 +10,14 @@ static const float LOG1P_32[] = {-0x1.fffffe0000000p-2f, 0x1.5556380000000p-2f, 
 static const double LOG_RATIO_64[] = {0x1.5555555555558p-1, 0x1.99999999952e2p-2, 0x1.2492492df148dp-2,
                                       0x1.c71c62e5800a1p-3, 0x1.7462b4ab2ef6bp-3, 0x1.39fe606542ddep-3,
                                       0x1.2b584aae78a57p-3};
+/* RADIUS, 32 bits: error 4.0e-07 = 2^-21.3 */
+static const float RADIUS_32[] = {0x1.00001e0000000p+0f,  -0x1.5557600000000p-1f, 0x1.ffa3fe0000000p-2f,
+                                  -0x1.9825a80000000p-2f, 0x1.5edf0c0000000p-2f,  -0x1.475ab20000000p-2f,
+                                  0x1.a153120000000p-3f};
+/* RADIUS, 64 bits: error 4.6e-18 = 2^-57.6 */
+static const double RADIUS_64[] = {-0x1.5555555555558p+0, -0x1.99999999952e2p-1, -0x1.2492492df148dp-1,
+                                   -0x1.c71c62e5800a1p-2, -0x1.7462b4ab2ef6bp-2, -0x1.39fe606542ddep-2,
+                                   -0x1.2b584aae78a57p-2};
 /* EXP2, 32 bits: error 2.2e-08 = 2^-25.4 */
 static const float EXP2_32[] = {0x1.62e4300000000p-1f, 0x1.ebfbe00000000p-3f,  0x1.c6af6c0000000p-5f,
                                 0x1.3b2a540000000p-7f, 0x1.5f08900000000p-10f, 0x1.44138a0000000p-13f};
@@ -25,9 +33,9 @@ static const float SIN_32[] = {0x1.921fb60000000p-1f, -0x1.4abbba0000000p-4f, 0x
 static const double SIN_64[] = {0x1.921fb54442d18p-1,   -0x1.4abbce625be41p-4, 0x1.466bc677587f8p-9,
                                 -0x1.32d2cce2e5b19p-15, 0x1.50782fda12d96p-22, -0x1.e30071afc3e59p-30,
                                 0x1.e3f38399551bfp-38};
-/* COS, 32 bits: error 9.5e-09 = 2^-26.7 */
-static const float COS_32[] = {0x1.0000000000000p+0f, -0x1.3bd3cc0000000p-2f, 0x1.03c1dc0000000p-6f,
-                               -0x1.55c57a0000000p-12f, 0x1.d9c2e80000000p-19f};
+/* COS, 32 bits: error 6.0e-08 = 2^-24.0 */
+static const float COS_32[] = {0x1.0000000000000p+0f, -0x1.3bd3920000000p-2f, 0x1.03af580000000p-6f,
+                               -0x1.4e5e060000000p-12f};
 /* COS, 64 bits: error 2.1e-17 = 2^-55.4 */
 static const double COS_64[] = {0x1.0000000000000p+0,   -0x1.3bd3cc9be45dep-2, 0x1.03c1f081b5aacp-6,
                                 -0x1.55d3c7e3c90f8p-12, 0x1.e1f5068355e15p-19, -0x1.a6d1ec7906c20p-26,
@@ -42,20 +50,19 @@ static const double ERF_64[] = {0x1.20dd750429b6dp+0,   -0x1.812746b0379e6p-2,  
                                 0x1.f9a321d5b8e1ep-14,  -0x1.f4d1e3183f7aep-17, 0x1.b9df224ca4b97p-20,
                                 -0x1.5f1ecb6f0764cp-23, 0x1.f7b4bf3b13964p-27,  -0x1.389d4f2641625p-30,
                                 0x1.05ffd737fb32ep-34};
-/* ERFCX, 32 bits: error 8.1e-08 = 2^-23.6 */
-static const float ERFCX_32[] = {0x1.3ba5900000000p+0f,  -0x1.1df1ac0000000p-3f,  0x1.f819080000000p-7f,
-                                 0x1.16ec860000000p-4f,  -0x1.9e0eb80000000p-4f,  0x1.7ff2ec0000000p-4f,
-                                 -0x1.0ed19a0000000p-4f, 0x1.304dda0000000p-5f,   -0x1.1042340000000p-6f,
-                                 0x1.4cae060000000p-8f,  -0x1.7faec40000000p-12f, -0x1.023e640000000p-12f};
-/* ERFCX, 64 bits: error 6.6e-17 = 2^-53.8 */
+/* ERFCX, 32 bits: error 3.5e-08 = 2^-24.8 */
+static const float ERFCX_32[] = {0x1.18932c0000000p+0f,   -0x1.f3fe320000000p-1f,  0x1.8be20a0000000p-1f,
+                                 -0x1.14eadc0000000p-1f,  0x1.52ca140000000p-2f,   -0x1.645c980000000p-3f,
+                                 0x1.38e6b40000000p-4f,   -0x1.b07c3c0000000p-6f,  0x1.8f6eb20000000p-8f,
+                                 -0x1.de89700000000p-13f, -0x1.d32d660000000p-12f, 0x1.0b9ed00000000p-13f};
+/* ERFCX, 64 bits: error 1.1e-16 = 2^-53.0 */
 static const double ERFCX_64[] = {
-    0x1.3ba5916e9fd7fp+0,   -0x1.1df1ad154a286p-3,  0x1.f7f5df66fd797p-7,   0x1.16ecefcfa4d10p-4,
-    -0x1.9ddb23c3e8f13p-4,  0x1.7fee004e1eefep-4,   -0x1.0fb06dfe4c6c0p-4,  0x1.3079edf5181dfp-5,
-    -0x1.09623884747dbp-6,  0x1.49c672e199469p-8,   -0x1.8d4a9a6465372p-11, -0x1.a1df5e81f57b4p-13,
-    0x1.3be0432bfa860p-13,  -0x1.99537515467bep-16, -0x1.7884d2487d5efp-17, 0x1.7ef644c7815aap-18,
-    0x1.393f4d359a7fdp-22,  -0x1.b8ce493292da5p-21, 0x1.4dcd6b6d85452p-24,  0x1.c8a212189b424p-24,
-    -0x1.64110b1736fb3p-26, -0x1.a7f4a11380e73p-27, 0x1.bc41def3d5cc5p-29,  0x1.ff247156a53a2p-31,
-    -0x1.2feb115e10ff8p-32};
+    0x1.18932bf08e154p+0,   -0x1.f3fe31ecb49bfp-1,  0x1.8be202d26c6cap-1,   -0x1.14eacb1ad0345p-1,
+    0x1.52cac237117b8p-2,   -0x1.645fd8a4bbb73p-3,  0x1.38dbd2c87a1ebp-4,   -0x1.b00c052c6a7b6p-6,
+    0x1.908f476220a2ep-8,   -0x1.269b5194ad6c6p-12, -0x1.dd285a6e64d9dp-12, 0x1.72cda01efcabep-13,
+    -0x1.e7c5cfadf7a20p-19, -0x1.3c6dc340727cbp-16, 0x1.3ae61804c4e57p-18,  0x1.7e1d8047bd5cep-20,
+    -0x1.c4ea4e25866c6p-21, -0x1.3f4b5e6a0cf0fp-24, 0x1.07142d5882f76p-23,  -0x1.5de0c4dc425fbp-32,
+    -0x1.06428eed6564cp-26, 0x1.8d0e96fa9dcf7p-31,  0x1.4b6571f01a118p-30,  -0x1.5d61b25cc2ee3p-34};
 /* TRUNCATED, 32 bits: error 4.5e-08 = 2^-24.4 */
 static const float TRUNCATED_32[] = {0x1.323fee0000000p+0f,  0x1.40b4a40000000p-2f,   0x1.fe7f300000000p-7f,
                                      -0x1.9968260000000p-9f, -0x1.b7142c0000000p-13f, 0x1.70abe80000000p-14f,

@@ -5,7 +5,7 @@
    two values and set their signs, which covers the circle. So sine and cosine have full relative
    accuracy, and no normal is 0.
 
-     32 bits: radius from 31 bits (up to 6.66), angle from 29 bits; a block of four words is a quad.
+     32 bits: radius from 31 bits (up to 6.66), angle from 30 bits; a block of four words is a quad.
      64 bits: radius from 52 bits (up to 8.57), angle from 52 bits; a block of four words is a pair.
 
    Uniforms take one word each: (k + ½) 2^-23 with 24 bits, (k + ½) 2^-31 with 32 bits. */
@@ -19,21 +19,33 @@
 /* Quads drawn side by side, so that their chains of dependent operations overlap. */
 #define QUADS 2
 
-/* The random numbers of one pair: u in (0, 1) for the radius, x in (0, 1) for the angle x π/4, and
-   the top three bits of `bits`: sign, sign, exchange. */
+/* The random numbers of one pair: two words whose top bits are signs, of which the second's next bit
+   keeps the order of the values; u in (0, 1) for the radius and x in (0, 1] for the angle x π/4. */
 typedef struct {
+    U word[2];
     V u, x;
-    U bits;
 } polar;
 
-/* z ← √(−2 ln u) (cos θ, sin θ), θ = x π/4, exchanged and signed as the three bits say. */
+INLINE V with_bit(V z, U word) { return (V)((U)z ^ (word & SIGN_BIT)); }
+
+/* −2 log u for 0 < u < 1, u = 2^e (1 + f). */
+INLINE V minus_two_logs(V u)
+{
+#if VG_BITS == 32
+    I shifted = ((I)u - (I)splat(SQRT_HALF)) & -0x800000; /* e 2^23 */
+    V f = (V)((I)u - shifted) - 1;
+    return to_real(shifted) * (LN_2 * -0x1p-22f) + f * (POLYNOMIAL(f, RADIUS) * f - 2);
+#else
+    V f, e = split(u, &f), s = f / (2 + f), w = s * s;
+    return e * (LN_2 * -2) + s * (POLYNOMIAL(w, RADIUS) * w - 4);
+#endif
+}
+
+/* z ← √(−2 log u) (cos θ, sin θ), θ = x π/4, exchanged and signed as the bits say. */
 INLINE void normal_pairs(const polar *p, int count, V *z)
 {
     V radius[2 * QUADS], cosine[2 * QUADS], sine[2 * QUADS];
-    for (int k = 0; k < count; k++) {
-        V f, e = split(p[k].u, &f);
-        radius[k] = vsqrt((e * LN_2 + log_near_one(f)) * -2);
-    }
+    for (int k = 0; k < count; k++) radius[k] = vsqrt(minus_two_logs(p[k].u));
     for (int k = 0; k < count; k++) {
         V w = p[k].x * p[k].x;
         cosine[k] = POLYNOMIAL(w, COS);
@@ -41,9 +53,9 @@ INLINE void normal_pairs(const polar *p, int count, V *z)
     }
     for (int k = 0; k < count; k++) {
         V c = radius[k] * cosine[k], s = radius[k] * sine[k];
-        I exchange = (I)(p[k].bits << 2) < 0;
-        z[2 * k] = (V)((U)choose(exchange, s, c) ^ (p[k].bits & SIGN_BIT));
-        z[2 * k + 1] = (V)((U)choose(exchange, c, s) ^ (p[k].bits << 1 & SIGN_BIT));
+        I keep = (I)(p[k].word[1] & SIGN_BIT >> 1) == 0;
+        z[2 * k] = with_bit(choose(keep, c, s), p[k].word[0]);
+        z[2 * k + 1] = with_bit(choose(keep, s, c), p[k].word[1]);
     }
 }
 
@@ -52,22 +64,33 @@ INLINE void normal_pairs(const polar *p, int count, V *z)
 /* The four words of every lane. */
 INLINE void lane_words(W word[][4], U out[4])
 {
-    for (int k = 0; k < 4; k++) out[k] = (U)((word[0][k] & 0xffffffff) | (word[1][k] << 32));
+    for (int k = 0; k < 4; k++) out[k] = interleaved(word[0][k], word[1][k]);
 }
 
-INLINE void normals(const stream *s, uint32_t quad, int quads, V *z)
+/* (k + ½) 2^-bits for the low bits k of a word: the power of two is subtracted from the exponent. */
+INLINE V fraction(U word, int bits)
 {
-    W word[QUADS * PARTS][4];
+    V x = to_real((I)(word & ((1u << bits) - 1))) + 0.5f;
+    return (V)((I)x - (bits << SIGNIFICAND_BITS));
+}
+
+/* From 31 bits, and below 1 after rounding too. */
+INLINE V open_unit(U word) { return vmin(fraction(word, 31), splat(1 - 0x1p-24f)); }
+
+INLINE polar polar_of(U radius, U angle)
+{
+    return (polar){{radius, angle}, open_unit(radius), fraction(angle, 30)};
+}
+
+#define BLOCKS 1 /* of a quad of normals */
+
+INLINE void normals_of(W word[][4], int quads, V *z)
+{
     polar p[2 * QUADS];
-    philox(s, quad, quads, word);
     for (int q = 0; q < quads; q++) {
         U w[4];
         lane_words(word + q * PARTS, w);
-        for (int k = 0; k < 2; k++) {
-            V u = vmin((to_real((I)(w[2 * k] >> 1)) + 0.5f) * 0x1p-31f, splat(1 - 0x1p-24f));
-            V x = (to_real((I)(w[2 * k + 1] & 0x1fffffff)) + 0.5f) * 0x1p-29f;
-            p[2 * q + k] = (polar){u, x, w[2 * k + 1]};
-        }
+        for (int k = 0; k < 2; k++) p[2 * q + k] = polar_of(w[2 * k], w[2 * k + 1]);
     }
     normal_pairs(p, 2 * quads, z);
 }
@@ -96,18 +119,22 @@ INLINE void uniforms(const stream *s, uint32_t quad, int quads, V *v)
 #else
 
 /* (k + ½) 2^-52 for the low 52 bits k, exactly: 1 + k 2^-52, from its bits, minus 1 − 2^-53. */
-INLINE V unit_interval(U bits) { return (V)((bits & 0xfffffffffffff) | 0x3ff0000000000000) - (1 - 0x1p-53); }
+INLINE V open_unit(U word) { return (V)((word & 0xfffffffffffff) | 0x3ff0000000000000) - (1 - 0x1p-53); }
 
-INLINE void normals(const stream *s, uint32_t quad, int quads, V *z)
+INLINE polar polar_of(U radius, U angle)
 {
-    W word[2 * QUADS][4];
+    return (polar){{radius, angle}, open_unit(radius), open_unit(angle)};
+}
+
+INLINE U joined(W high, W low) { return (U)(high << 32 | (low & 0xffffffff)); }
+
+#define BLOCKS 2
+
+INLINE void normals_of(W word[][4], int quads, V *z)
+{
     polar p[2 * QUADS];
-    philox(s, 2 * quad, 2 * quads, word);
-    for (int k = 0; k < 2 * quads; k++) {
-        U radius = word[k][0] << 32 | (word[k][1] & 0xffffffff),
-          angle = word[k][2] << 32 | (word[k][3] & 0xffffffff);
-        p[k] = (polar){unit_interval(radius >> 12), unit_interval(angle), angle};
-    }
+    for (int k = 0; k < 2 * quads; k++)
+        p[k] = polar_of(joined(word[k][0], word[k][1]), joined(word[k][2], word[k][3]));
     normal_pairs(p, 2 * quads, z);
 }
 
@@ -129,6 +156,13 @@ INLINE void uniforms(const stream *s, uint32_t quad, int quads, V *v)
 }
 
 #endif
+
+INLINE void normals(const stream *s, uint32_t quad, int quads, V *z)
+{
+    W word[QUADS * BLOCKS * PARTS][4];
+    philox(s, quad * BLOCKS, quads * BLOCKS, word);
+    normals_of(word, quads, z);
+}
 
 /* Φ⁻¹(½ + v erf(√2)/2), v uniform. */
 INLINE void truncated_normals(const stream *s, uint32_t quad, int quads, V *z)
@@ -162,6 +196,22 @@ INLINE void fill_from(int law, const stream *s, int64_t quad, int64_t count, V *
     for (; i + 4 * (QUADS - 1) < count; i += 4 * QUADS)
         draw(law, s, (uint32_t)(quad + i / 4), QUADS, out + i);
     for (; i < count; i += 4) draw(law, s, (uint32_t)(quad + i / 4), 1, out + i);
+}
+
+/* `count` normals from `quad` on of two streams side by side, rounded up to whole quads. */
+static __attribute__((noinline)) void fill_two(const stream *a, const stream *b, int64_t quad, int64_t count,
+                                               V *y, V *z)
+{
+    for (int64_t i = 0; i < count; i += 4) {
+        W word[2 * BLOCKS * PARTS][4];
+        V both[8];
+        uint32_t block = (uint32_t)(quad + i / 4) * BLOCKS;
+        philox_begin(a, block, BLOCKS, word);
+        philox_begin(b, block, BLOCKS, word + BLOCKS * PARTS);
+        philox_finish(a->keys, 2 * BLOCKS, word);
+        normals_of(word, 2, both);
+        for (int k = 0; k < 4; k++) y[i + k] = both[k], z[i + k] = both[4 + k];
+    }
 }
 
 INLINE void fill(int law, const stream *s, int64_t count, V *out) { fill_from(law, s, 0, count, out); }

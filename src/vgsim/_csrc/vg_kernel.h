@@ -3,7 +3,10 @@
 #include "vg_recursion.h"
 #include "vg_walk.h"
 
-static size_t scratch_bytes(const vg_plan *plan) { return plan->plain ? sweep_bytes(plan) : pass_bytes(plan); }
+static size_t scratch_bytes(const vg_plan *plan)
+{
+    return plan->plain ? sweep_bytes(plan) : pass_bytes(plan);
+}
 
 static size_t stored_bytes(const vg_plan *plan, int64_t body)
 {

@@ -26,8 +26,9 @@ typedef struct {
 typedef struct {
     V yy, yg, gg; /* Σ ŷ², Σ ŷ g, Σ g² */
     V A, B, C;    /* Σ (d g)², Σ (d g)(d ŷ), Σ (d ŷ)² */
-    V E, F, zz;   /* Σ z d g, Σ z d ŷ, Σ z² */
-    V S, T, mean; /* layer normalisation: Σ d g, Σ d ŷ, and the mean of z before it is subtracted */
+    V E, F;       /* Σ z d g, Σ z d ŷ */
+    V zz, S, T;   /* Σ z², Σ d g, Σ d ŷ, where they are needed */
+    V mean;       /* layer normalisation: the mean of z before it was subtracted */
     I exponent;   /* x = ŷ 2^e */
     I in_tail;    /* samples in which φ of all units underflows */
 } sums;
@@ -82,7 +83,7 @@ INLINE V recall_units(const layer *l, parameters p, V *restrict y, V *restrict d
     return dot;
 }
 
-enum { PLAIN = 1, CENTRED = 2 }; /* constants of a compiled loop: E = 0; with S and T */
+enum { PLAIN = 1, WHOLE = 2 }; /* constants of a compiled loop: E = 0; with zz, S and T */
 
 /* s ← s + the sums over the units of l. */
 INLINE void add_units(const layer *l, parameters p, const V *restrict g, sums *s, int known, phi_function phi)
@@ -93,13 +94,13 @@ INLINE void add_units(const layer *l, parameters p, const V *restrict g, sums *s
         V z = l->raw[i], d, y = phi(l->a * z, &units, p, &d), dy = d * y, dg = d * g[i];
         t.yy += y * y, t.yg += y * g[i], t.gg += g[i] * g[i];
         t.A += dg * dg, t.B += dg * dy, t.C += dy * dy;
-        t.E += z * dg, t.F += z * dy, t.zz += z * z;
-        if (known & CENTRED) t.S += dg, t.T += dy;
+        t.E += z * dg, t.F += z * dy;
+        if (known & WHOLE) t.zz += z * z, t.S += dg, t.T += dy;
     }
     s->yy += t.yy, s->yg += t.yg, s->gg += t.gg;
     s->A += t.A, s->B += t.B, s->C += t.C;
-    s->E += t.E, s->F += t.F, s->zz += t.zz;
-    if (known & CENTRED) s->S += t.S, s->T += t.T;
+    s->E += t.E, s->F += t.F;
+    if (known & WHOLE) s->zz += t.zz, s->S += t.S, s->T += t.T;
 }
 
 INLINE tail tail_at(const layer *l, int64_t i, parameters p, tail_function f)
@@ -151,7 +152,7 @@ typedef struct {
     int kind, has_tail;
     V (*activate)(const layer *, parameters, V *y);
     V (*recall)(const layer *, parameters, V *y, V *d, const V *g);
-    void (*add)(const layer *, parameters, const V *g, sums *, int centred);
+    void (*add)(const layer *, parameters, const V *g, sums *, int whole);
     void (*tail_values)(const layer *, parameters, I mask, I *e, int known, V *y);
     I (*tail_cotangents)(const layer *, parameters, I mask, const V *g, V *delta);
 } activation;
@@ -159,26 +160,25 @@ typedef struct {
 #define HAS_TAIL(name) (sizeof #name != sizeof "none" || #name[0] != 'n')
 
 /* f(l, …, plain, phi) with `plain` a constant. */
-#define WHETHER_PLAIN(l, f, phi, ...)        \
-    if (any(l->exponent != 0))               \
-        return f(l, __VA_ARGS__, 0, phi);    \
+#define WHETHER_PLAIN(l, f, phi, ...)                            \
+    if (any(l->exponent != 0)) return f(l, __VA_ARGS__, 0, phi); \
     return f(l, __VA_ARGS__, 1, phi);
 
 #define LAYER_LOOPS(name, kind, tail)                                                           \
     static V activate_##name(const layer *l, parameters p, V *y)                                \
     {                                                                                           \
-        WHETHER_PLAIN(l, activate_units, phi_##name, p, y)                                         \
+        WHETHER_PLAIN(l, activate_units, phi_##name, p, y)                                      \
     }                                                                                           \
     static V recall_##name(const layer *l, parameters p, V *y, V *d, const V *g)                \
     {                                                                                           \
-        WHETHER_PLAIN(l, recall_units, phi_##name, p, y, d, g)                                     \
+        WHETHER_PLAIN(l, recall_units, phi_##name, p, y, d, g)                                  \
     }                                                                                           \
-    static void add_##name(const layer *l, parameters p, const V *g, sums *s, int centred)      \
+    static void add_##name(const layer *l, parameters p, const V *g, sums *s, int whole)        \
     {                                                                                           \
         if (any(l->exponent != 0))                                                              \
-            add_units(l, p, g, s, CENTRED, phi_##name);                                         \
-        else if (centred)                                                                       \
-            add_units(l, p, g, s, PLAIN | CENTRED, phi_##name);                                 \
+            add_units(l, p, g, s, WHOLE, phi_##name);                                           \
+        else if (whole)                                                                         \
+            add_units(l, p, g, s, PLAIN | WHOLE, phi_##name);                                   \
         else                                                                                    \
             add_units(l, p, g, s, PLAIN, phi_##name);                                           \
     }                                                                                           \
@@ -192,8 +192,9 @@ typedef struct {
     }
 VG_ACTIVATIONS(LAYER_LOOPS)
 
-#define ACTIVATION_ROW(name, kind, tail) \
-    {kind, HAS_TAIL(tail), activate_##name, recall_##name, add_##name, tail_values_##name, tail_cotangents_##name},
+#define ACTIVATION_ROW(name, kind, tail)                                   \
+    {kind,       HAS_TAIL(tail),     activate_##name,       recall_##name, \
+     add_##name, tail_values_##name, tail_cotangents_##name},
 static const activation activations[] = {VG_ACTIVATIONS(ACTIVATION_ROW)};
 
 /* Fills y, where x_l = y 2^e. */

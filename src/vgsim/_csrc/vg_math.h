@@ -36,12 +36,13 @@ INLINE V polynomial(V x, const real *c, int count)
     return term[0];
 }
 
-/* 2^u = scale + tail with scale = 2^round(u), for u ≤ 0 or slightly above; u is clipped below at
-   −EXP2_LIMIT. Hence 2^u − 1 = (scale − 1) + tail up to rounding. */
-INLINE V exp2_parts(V u, V *tail)
+/* 2^(u + k) = scale + tail with scale = 2^round(u + k), for u ≤ 0 or slightly above; u + k is clipped
+   below at −EXP2_LIMIT. Hence 2^u − 1 = (scale − 1) + tail up to rounding. */
+INLINE V exp2_parts(V u, int k, V *tail)
 {
-    u = vmax(u, splat(-EXP2_LIMIT));
-    V shifted = u + (ROUNDER + EXPONENT_BIAS), f = u - (shifted - (ROUNDER + EXPONENT_BIAS));
+    real shift = ROUNDER + EXPONENT_BIAS + k;
+    u = vmax(u, splat(-EXP2_LIMIT - k));
+    V shifted = u + shift, f = u - (shifted - shift);
     V scale = (V)((I)shifted << SIGNIFICAND_BITS);
     *tail = (scale * f) * POLYNOMIAL(f, EXP2);
     return scale;
@@ -49,7 +50,7 @@ INLINE V exp2_parts(V u, V *tail)
 
 INLINE V vexp2(V u)
 {
-    V tail, scale = exp2_parts(u, &tail);
+    V tail, scale = exp2_parts(u, 0, &tail);
     return scale + tail;
 }
 
@@ -96,12 +97,11 @@ INLINE V log1p_unit(V w)
     return choose(large, splat(LN_2), splat(0)) + log_near_one(f);
 }
 
-/* exp(x²) erfc(x) for x ≥ 0, as (1 + 2x) exp(x²) erfc(x) = polynomial in (x − 4)/(x + 4)
-   (Shepherd & Laframboise 1981). */
+/* exp(x²) erfc(x) for x ≥ 0: times x + 4 it is a polynomial in (x − 4)/(x + 4) = 1 − 8/(x + 4). */
 INLINE V erfcx(V x)
 {
-    V t = (x - 4) / (x + 4);
-    return POLYNOMIAL(t, ERFCX) * (1 / (1 + 2 * x));
+    V inverse = 1 / (x + 4);
+    return POLYNOMIAL(1 - 8 * inverse, ERFCX) * inverse;
 }
 
 #endif

@@ -2,7 +2,7 @@
    fewest that pass BigCrush there.
 
    A 32-bit word is the low half of a 64-bit slot, so that a round is two widening products, two
-   shifts and two three-way XORs. The high halves are ignored. With 32-bit lanes, the even and the
+   shuffles and two three-way XORs. The high halves are ignored. With 32-bit lanes, the even and the
    odd lanes are two vectors of slots. The counter is (block, layer, index low, stream << 24 | index
    high). Lane groups are aligned, so `index high` is the same for all lanes. Hence the first round
    and half of the second are the same for all blocks of a layer or for all lanes, and are computed
@@ -63,10 +63,8 @@ INLINE stream open_stream(const sample_keys *keys, uint32_t stream_id, uint32_t 
     return s;
 }
 
-/* The words of `blocks` consecutive blocks, computed together so that their chains of dependent
-   operations overlap. Word k of block b, for the lanes of part p, is the low half of the slots of
-   word[b · PARTS + p][k]. */
-INLINE void philox(const stream *s, uint32_t block, int blocks, W word[][4])
+/* The first two rounds of `blocks` consecutive blocks. */
+INLINE void philox_begin(const stream *s, uint32_t block, int blocks, W word[][4])
 {
     const sample_keys *keys = s->keys;
     for (int b = 0; b < blocks; b++) {
@@ -76,12 +74,18 @@ INLINE void philox(const stream *s, uint32_t block, int blocks, W word[][4])
             W *c = word[b * PARTS + part];
             W q0 = widening_product(s->a[part] ^ ((p1 >> 32) ^ keys->k0[1]), splat_word(PHILOX_M0));
             W q1 = widening_product(s->b[part] ^ ((uint32_t)p0 ^ keys->k1[1]), splat_word(PHILOX_M1));
-            c[0] = (q1 >> 32) ^ (p1 ^ keys->k0[2]);
+            c[0] = high_halves(q1) ^ (p1 ^ keys->k0[2]);
             c[1] = q1;
-            c[2] = (q0 >> 32) ^ s->c[part];
+            c[2] = high_halves(q0) ^ s->c[part];
             c[3] = q0;
         }
     }
+}
+
+/* The other rounds of blocks, of any streams of the same samples, computed together so that their
+   chains of dependent operations overlap. */
+INLINE void philox_finish(const sample_keys *keys, int blocks, W word[][4])
+{
 #pragma GCC unroll 4
     for (int r = 3; r < ROUNDS; r++)
 #pragma GCC unroll 4
@@ -89,11 +93,19 @@ INLINE void philox(const stream *s, uint32_t block, int blocks, W word[][4])
             W *c = word[chain];
             W q0 = widening_product(c[0], splat_word(PHILOX_M0));
             W q1 = widening_product(c[2], splat_word(PHILOX_M1));
-            c[0] = (q1 >> 32) ^ c[1] ^ keys->k0[r];
-            c[2] = (q0 >> 32) ^ c[3] ^ keys->k1[r];
+            c[0] = high_halves(q1) ^ c[1] ^ keys->k0[r];
+            c[2] = high_halves(q0) ^ c[3] ^ keys->k1[r];
             c[1] = q1;
             c[3] = q0;
         }
+}
+
+/* The words of `blocks` consecutive blocks. Word k of block b, for the lanes of part p, is the low
+   half of the slots of word[b · PARTS + p][k]. */
+INLINE void philox(const stream *s, uint32_t block, int blocks, W word[][4])
+{
+    philox_begin(s, block, blocks, word);
+    philox_finish(s->keys, blocks, word);
 }
 
 #endif

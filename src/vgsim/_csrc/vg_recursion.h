@@ -212,8 +212,7 @@ static void reach_input(plain_pass *w)
     V projection = choose(some, dot_product(w->input, w->g, n) / s->yy, splat(0));
     V alpha = choose(some, w->a / vsqrt(s->yy), splat(0));
     for (int64_t i = 0; i < n; i++) w->g[i] -= projection * w->input[i];
-    if (column >= 0)
-        record_update_ratio(w, 1, column, sum_of_squares(w->g, n), rotate(plan, 1, norm_of(s)));
+    if (column >= 0) record_update_ratio(w, 1, column, sum_of_squares(w->g, n), rotate(plan, 1, norm_of(s)));
     for (int64_t i = 0; i < n; i++) {
         V cotangent = w->g[i] + alpha * w->input[i];
         square += cotangent * cotangent;
@@ -264,9 +263,9 @@ static size_t sweep_bytes(const vg_plan *plan)
 static int run_sweep(const vg_plan *plan, uint64_t group, void *scratch)
 {
     plain_pass w = {.b = {.plan = plan, .first_row = (int64_t)(group * (uint64_t)LANES - plan->first)},
-               .phi = &activations[plan->activation],
-               .parameters = {(real)plan->parameters[0], (real)plan->parameters[1]},
-               .scale = scaled_number(1)};
+                    .phi = &activations[plan->activation],
+                    .parameters = {(real)plan->parameters[0], (real)plan->parameters[1]},
+                    .scale = scaled_number(1)};
     arena a = {0, scratch};
     int status = VG_OK;
     int64_t last = plan->n_segments - 1;

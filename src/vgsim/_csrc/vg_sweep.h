@@ -13,7 +13,7 @@
 #include "vg_normalise.h"
 #include "vg_record.h"
 
-#define UNITS 64 /* drawn at a time */
+#define UNITS 128 /* drawn at a time */
 
 typedef struct {
     block b;
@@ -123,6 +123,7 @@ static void sweep_layer(plain_pass *w, int64_t index, const sums *input, sums *s
     scaled tau = rotate(plan, index, norm_of(input)).tau;
     V drawn[UNITS], g[UNITS], square = {0};
     I saturated = {0};
+    int whole = plan->norm == VG_LAYER_NORM || plan->update_ratio || plan->inner_column;
     *s = (sums){.yy = {0}};
     if (plan->norm) {
         s->mean = draw_units(b, index, w->z);
@@ -133,9 +134,11 @@ static void sweep_layer(plain_pass *w, int64_t index, const sums *input, sums *s
     for (int64_t i = 0; i < n; i += UNITS) {
         l.width = n - i < UNITS ? n - i : UNITS;
         l.raw = plan->norm ? w->z + i : drawn;
-        if (!plan->norm) fill_from(VG_NORMAL, &ahead, i / 4, l.width, drawn);
-        fill_from(VG_NORMAL, &back, i / 4, l.width, g);
-        w->phi->add(&l, w->parameters, g, s, plan->norm == VG_LAYER_NORM);
+        if (plan->norm)
+            fill_from(VG_NORMAL, &back, i / 4, l.width, g);
+        else
+            fill_two(&ahead, &back, i / 4, l.width, drawn, g);
+        w->phi->add(&l, w->parameters, g, s, whole);
         if (column < 0) continue;
         w->phi->recall(&l, w->parameters, b->y, b->d, g);
         saturated += saturated_units(b->d, l.width, plan->saturated_below);
@@ -157,8 +160,7 @@ static void record_activation(const plain_pass *w, int64_t index, const sums *s)
     const vg_plan *plan = w->b.plan;
     int64_t n = plan->widths[index], at = plan->column[index];
     if (!plan->activation_rms) return;
-    if (at >= 0)
-        record_log10(&w->b, plan->activation_rms, plan->n_columns, at, over_root(norm_of(s), n));
+    if (at >= 0) record_log10(&w->b, plan->activation_rms, plan->n_columns, at, over_root(norm_of(s), n));
     if (!plan->inner_column || index == 0 || plan->inner_column[index] < 0) return;
     scaled tau = rotate(plan, index, norm_of(s - 1)).tau;
     record_log10(&w->b, plan->activation_rms, plan->n_columns, plan->inner_column[index],

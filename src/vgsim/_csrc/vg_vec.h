@@ -118,6 +118,28 @@ INLINE W widening_product(W a, W b)
 #endif
 }
 
+/* The high halves of the slots in their low halves; the new high halves are of no use. */
+INLINE W high_halves(W a)
+{
+#if VG_BYTES == 64
+    return (W)_mm512_shuffle_epi32((__m512i)a, 0xf5);
+#else
+    return a >> 32;
+#endif
+}
+
+/* The low halves of the slots of two vectors, by turns. */
+INLINE U interleaved(W even, W odd)
+{
+#if VG_BYTES == 64
+    return (U)_mm512_mask_shuffle_epi32((__m512i)even, 0xaaaa, (__m512i)odd, 0xa0);
+#elif VG_BYTES == 32
+    return (U)_mm256_blend_epi32((__m256i)even, _mm256_shuffle_epi32((__m256i)odd, 0xa0), 0xaa);
+#else
+    return (U)((even & 0xffffffff) | odd << 32);
+#endif
+}
+
 #if VG_BITS == 32
 INLINE V to_real(I a) { return __builtin_convertvector(a, V); }
 #endif
