@@ -80,7 +80,7 @@ def tails(n: int, depth: int, size: int, seed: int) -> Iterator[Comparison]:
     counted = {}
     law = theory.relu_law(n, depth)
     spread = math.sqrt(law.variance)
-    for p in (p for p in LEVELS if p * size >= 50):
+    for p in (p for p in LEVELS if p * size > 9):
         for side, tail in (("below", law.cdf), ("above", law.sf)):
             r = optimize.brentq(
                 lambda x, tail=tail, p=p: float(tail(x)) - p,
