@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { VG_MATRIX_FREE = 0, VG_DENSE = 1 };
+enum { VG_MATRIX_FREE = 0, VG_DENSE = 1, VG_SCALAR = 2 };
 enum { VG_NORMAL = 0, VG_UNIFORM = 1, VG_TRUNCATED_NORMAL = 2, VG_ORTHOGONAL = 3, VG_IDENTITY = 4 };
 enum { VG_NO_NORM = 0, VG_BATCH_NORM = 1, VG_LAYER_NORM = 2, VG_RMS_NORM = 3 };
 enum { VG_NO_CLIP = 0, VG_CLIP_NORM = 1, VG_CLIP_VALUE = 2 };
@@ -25,8 +25,6 @@ enum {
     VG_STREAM_TANGENT = 13,
     VG_STREAM_MASK = 14
 };
-
-#define VG_OF_BIAS 0x80000000u /* first block of VG_STREAM_NORM for the norms of matrices with biases */
 
 enum { VG_OK = 0, VG_CANCELLED = 1 };
 
@@ -93,7 +91,7 @@ typedef struct {
     int norm;
     double norm_epsilon;
     int activation;
-    double parameters[2];
+    double parameters[2]; /* of φ; the scalar engine: its slopes for h > 0 and h ≤ 0 */
     double saturated_below;
     double cancellation; /* sums that cancel to less than this fraction are computed unit by unit */
     const vg_operation *operations;
@@ -143,6 +141,9 @@ typedef struct {
                   int64_t count, uint32_t *out);
     void (*draws)(const uint32_t key[2], uint32_t stream, uint32_t layer, uint64_t index, int law,
                   int64_t count, double *out);
+    /* Of consecutive samples: rows of Bin(trials, ½) and two χ² (vg_gamma.h). */
+    void (*gamma_draws)(const uint32_t key[2], uint32_t stream, uint32_t layer, uint64_t first, int64_t count,
+                        int64_t trials, const double *degrees, double *out);
     /* Draws `units` normals per lane, layer and group: the generator alone, for benchmarks. */
     double (*generate)(const uint32_t key[2], uint64_t groups, int64_t layers, int64_t units, void *scratch);
     /* φ and φ' of one activation at h · 2^exponent: the value is out[0] 2^out[2],
@@ -153,10 +154,11 @@ typedef struct {
 /* Scalar double arithmetic shared by all kernels; compiled once, at the baseline. */
 double vg_log10(double significand, int64_t exponent); /* of significand · 2^exponent; -inf at 0 */
 double vg_power_of_two(int64_t exponent); /* clipped to ±1000 */
-/* Draws of the stream VG_STREAM_NORM, from `block` on. */
-double vg_normal(const uint32_t key[2], uint32_t layer, uint64_t index, uint32_t block);
-double vg_chi_square(const uint32_t key[2], uint32_t layer, uint64_t index, uint32_t block,
+/* Of the stream "norm", from `block` on: a normal, and χ². */
+double vg_normal(const uint32_t key[2], uint32_t block, uint32_t layer, uint64_t index);
+double vg_chi_square(const uint32_t key[2], uint32_t block, uint32_t layer, uint64_t index,
                      double degrees_of_freedom);
+#define VG_BIAS_BLOCK 0x80000000u /* first block for the part of ‖W‖ that biases leave open */
 
 /* Dispatch. */
 void vg_clean_registers(void); /* to be called by each thread before it runs kernels */

@@ -1,20 +1,25 @@
 /* A kernel: all code for one instruction set and one real type, exported as one table of functions.
-   Plain networks are run by run_sweep (vg_recursion.h), all others by run_pass (vg_walk.h). */
+   Plain networks are run by run_sweep (vg_recursion.h) or run_chain (vg_chain.h), all others by
+   run_pass (vg_walk.h). */
+#include "vg_chain.h"
 #include "vg_recursion.h"
 #include "vg_walk.h"
 
 static size_t scratch_bytes(const vg_plan *plan)
 {
+    if (plan->engine == VG_SCALAR) return chain_bytes(plan);
     return plan->plain ? sweep_bytes(plan) : pass_bytes(plan);
 }
 
 static size_t stored_bytes(const vg_plan *plan, int64_t body)
 {
+    if (plan->engine == VG_SCALAR) return sizeof(chain_layer);
     return plan->plain ? sizeof(sums) : body_bytes(plan, body);
 }
 
 static int run_samples(const vg_plan *plan, uint64_t group, void *scratch)
 {
+    if (plan->engine == VG_SCALAR) return run_chain(plan, group, scratch);
     return plan->plain ? run_sweep(plan, group, scratch) : run_pass(plan, group, scratch);
 }
 
@@ -111,5 +116,6 @@ const vg_kernel PASTE(vg_kernel_, VG_ISA, VG_BITS) = {LANES,
                                                       run,
                                                       words,
                                                       draws,
+                                                      gamma_draws,
                                                       generate,
                                                       one_activation};

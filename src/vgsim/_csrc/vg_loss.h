@@ -120,7 +120,7 @@ static void clip(pass *p, int64_t index)
         cut = -clip_norm(&p->g[0], scaled_number(plan->clip_at), p->along, p->grouped ? &p->sums : NULL);
     if (index < plan->depth && plan->clip == VG_CLIP_VALUE)
         cut = clip_values(&p->g[0], scaled_number(plan->clip_at));
-    record_clipped(&p->b, index, cut, whole);
+    record_clipped(&p->b, plan->column[index], cut, whole);
 }
 
 #endif

@@ -27,18 +27,16 @@ static void record_norm(block *b, int64_t column, int64_t n, scaled norm)
     record_log10(b, plan->rms_max, plan->n_columns, column, b->rms_max);
 }
 
-/* Records ‖G_l‖. */
-static void record_cotangent(block *b, int64_t index, scaled norm)
+/* Records ‖G_D‖ of n entries. */
+static void record_output(block *b, int64_t n, scaled norm)
 {
-    const vg_plan *plan = b->plan;
-    int64_t n = plan->widths[index] * plan->batch;
-    if (index == plan->depth) {
-        b->rms_min = b->rms_max = over_root(norm, n);
-        record_log10(b, plan->output_gradient, 1, 0, norm);
-    }
-    record_norm(b, plan->column[index], n, norm);
-    if (index == 0)
-        FOR_SAMPLES(b, k) plan->dead[b->first_row + k] = norm.value[k] == 0;
+    b->rms_min = b->rms_max = over_root(norm, n);
+    record_log10(b, b->plan->output_gradient, 1, 0, norm);
+}
+
+static void record_dead(const block *b, scaled norm)
+{
+    FOR_SAMPLES(b, k) b->plan->dead[b->first_row + k] = norm.value[k] == 0;
 }
 
 INLINE I saturated_units(const V *slopes, int64_t width, double below)
@@ -59,11 +57,10 @@ static void record_saturation(const block *b, int64_t index, I count, int64_t un
             (double)count[k] / (double)(units ? units : 1);
 }
 
-/* Records the fraction of the entries of G_l that were clipped. */
-static void record_clipped(const block *b, int64_t index, I count, double entries)
+/* Records the fraction of the entries of a gradient that were clipped. */
+static void record_clipped(const block *b, int64_t column, I count, double entries)
 {
     const vg_plan *plan = b->plan;
-    int64_t column = plan->column[index];
     if (!plan->clipped || column < 0) return;
     FOR_SAMPLES(b, k)
         plan->clipped[(b->first_row + k) * plan->n_columns + column] = (double)count[k] / entries;

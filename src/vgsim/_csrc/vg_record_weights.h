@@ -171,7 +171,7 @@ static void add_weight_square(pass *p, const vg_operation *o, const operand *of,
         double square = seen[k];
         if (hidden) {
             double freedom = (double)(n - (int64_t)output_rank[k]) * (double)(m - (int64_t)input_rank[k]);
-            square += vg_chi_square(plan->key, matrix_number(p, o), sample, 0, freedom);
+            square += vg_chi_square(plan->key, 0, matrix_number(p, o), sample, freedom);
         }
         int64_t top = e > p->weight_exponent[k] ? e : p->weight_exponent[k];
         p->weight_square[k] = p->weight_square[k] * vg_power_of_two(2 * (p->weight_exponent[k] - top)) +

@@ -80,13 +80,13 @@ static double unit_interval(uint64_t bits)
 static double first_normal(const uint32_t w[4])
 {
     uint64_t radius = (uint64_t)w[0] << 32 | w[1], angle = (uint64_t)w[2] << 32 | w[3];
-    double r = __builtin_sqrt(-2 * natural_log(unit_interval(radius >> 12)));
+    double r = __builtin_sqrt(-2 * natural_log(unit_interval(radius)));
     double x = unit_interval(angle), y = x * x;
-    double z = angle >> 61 & 1 ? x * POLYNOMIAL(y, SIN_64) : POLYNOMIAL(y, COS_64);
-    return angle >> 63 ? -r * z : r * z;
+    double z = angle >> 62 & 1 ? x * POLYNOMIAL(y, SIN_64) : POLYNOMIAL(y, COS_64);
+    return radius >> 63 ? -r * z : r * z;
 }
 
-double vg_normal(const uint32_t key[2], uint32_t layer, uint64_t index, uint32_t block)
+double vg_normal(const uint32_t key[2], uint32_t block, uint32_t layer, uint64_t index)
 {
     uint32_t w[4];
     philox(key, block, layer, index, w);
@@ -95,7 +95,7 @@ double vg_normal(const uint32_t key[2], uint32_t layer, uint64_t index, uint32_t
 
 /* χ² with ν degrees of freedom, by Marsaglia & Tsang (ACM TOMS 26, 2000) for the shape a = ν/2. For
    ν = 1 the draw has the shape a + 1 and is multiplied by U^(1/a). */
-double vg_chi_square(const uint32_t key[2], uint32_t layer, uint64_t index, uint32_t block,
+double vg_chi_square(const uint32_t key[2], uint32_t block, uint32_t layer, uint64_t index,
                      double degrees_of_freedom)
 {
     if (degrees_of_freedom <= 0) return 0;

@@ -4,49 +4,27 @@
      forward    h_l = s ‖x_{l-1}‖ z, y = φ(h_l), d = φ'(h_l)             z ~ N(0, I)
      backward   W_{l+1}ᵀ δ_{l+1} = s ‖δ_{l+1}‖ [ŷ (z·δ̂) + (I − ŷ ŷᵀ) g]   g ~ N(0, I)
 
-   With biases h_l = τ w, τ² = s² ‖x_{l-1}‖² + σ_b², w ~ N(0, I), and the product W x of the matrix alone
-   is s ‖x_{l-1}‖ z with z = κ w + λ η, κ = s ‖x_{l-1}‖/τ, λ = σ_b/τ, η ~ N(0, I) independent of w. */
+   With biases z becomes κ w + λ η (vg_plain.h), and h_l = τ w. */
 #ifndef VG_SWEEP_H
 #define VG_SWEEP_H
 
 #include "vg_loss.h"
 #include "vg_normalise.h"
-#include "vg_record.h"
+#include "vg_plain.h"
 
 #define UNITS 128 /* drawn at a time */
 
 typedef struct {
-    block b;
+    plain p;
     const activation *phi;
     real parameters[2];
     sums *sums;   /* of the layers of the current segment, after that of its input */
     sums *starts; /* of the inputs of all segments */
     V *input;     /* x_0 = input 2^e */
     V *z, *g, *x; /* of one layer */
-    scaled scale; /* G_l = scale (g + α ŷ): 1 at l = D, then s_{l+1} ‖δ_{l+1}‖ */
-    V a;          /* z_{l+1}·δ̂_{l+1} */
-    scaled weight_gradient; /* of W_{l+1}, whose ‖W‖ is known after the next step: */
-    V ww, w_delta;          /* Σ w² and w·δ̂ */
-} plain_pass;
-
-typedef struct {
-    scaled tau;
-    V kappa, lambda;
-} rotation;
+} sweeping;
 
 INLINE scaled norm_of(const sums *s) { return root(s->yy, s->exponent); }
-
-/* τ, κ and λ of layer `index` with the input norm ‖x‖. */
-static rotation rotate(const vg_plan *plan, int64_t index, scaled x)
-{
-    scaled a = scaled_product(scaled_number(plan->weight_scale[index]), x);
-    scaled c = scaled_number(plan->bias_scale[index]);
-    if (plan->bias_scale[index] == 0) return (rotation){a, splat(1), splat(0)};
-    I e = imax(exponent_or_lowest(a), c.exponent);
-    V of_weights = against(a, e), of_bias = against(c, e);
-    V square = of_weights * of_weights + of_bias * of_bias, inverse = 1 / vsqrt(square);
-    return (rotation){root(square, e), of_weights * inverse, of_bias * inverse};
-}
 
 /* Units with h = τ z. */
 static layer units_of(scaled tau)
@@ -100,9 +78,9 @@ static V draw_units(const block *b, int64_t index, V *z)
 }
 
 /* Samples in which φ of all units underflows: Σ ŷ² and Σ ŷ g by logarithms. */
-static void sum_tails(plain_pass *w, int64_t index, layer l, sums *s)
+static void sum_tails(sweeping *w, int64_t index, layer l, sums *s)
 {
-    const block *b = &w->b;
+    const block *b = &w->p.b;
     stream back = normals_back(b, index);
     int64_t n = l.width = b->plan->widths[index];
     draw_units(b, index, w->z);
@@ -114,9 +92,9 @@ static void sum_tails(plain_pass *w, int64_t index, layer l, sums *s)
 }
 
 /* Computes the sums of layer `index` from those of its input. */
-static void sweep_layer(plain_pass *w, int64_t index, const sums *input, sums *s)
+static void sweep_layer(sweeping *w, int64_t index, const sums *input, sums *s)
 {
-    const block *b = &w->b;
+    const block *b = &w->p.b;
     const vg_plan *plan = b->plan;
     int64_t n = plan->widths[index], column = plan->saturation ? plan->saturation_column[index] : -1;
     stream ahead = normals_ahead(b, index), back = normals_back(b, index);
@@ -154,52 +132,36 @@ static void sweep_layer(plain_pass *w, int64_t index, const sums *input, sums *s
     if (column >= 0) record_saturation(b, index, saturated, n);
 }
 
-/* Records the norms of x_l, and of h_l if that is a place of its own. */
-static void record_activation(const plain_pass *w, int64_t index, const sums *s)
+static void draw_input(sweeping *w)
 {
-    const vg_plan *plan = w->b.plan;
-    int64_t n = plan->widths[index], at = plan->column[index];
-    if (!plan->activation_rms) return;
-    if (at >= 0) record_log10(&w->b, plan->activation_rms, plan->n_columns, at, over_root(norm_of(s), n));
-    if (!plan->inner_column || index == 0 || plan->inner_column[index] < 0) return;
-    scaled tau = rotate(plan, index, norm_of(s - 1)).tau;
-    record_log10(&w->b, plan->activation_rms, plan->n_columns, plan->inner_column[index],
-                 over_root(scaled_product(tau, root(s->zz, splat_int(0))), n));
-}
-
-/* x_0: N(0, 1) entries, or a random row of the data. */
-static void draw_input(plain_pass *w)
-{
-    const vg_plan *plan = w->b.plan;
-    int64_t n = plan->widths[0];
-    stream s = open_stream(&w->b.keys, VG_STREAM_INPUT, 0);
+    const block *b = &w->p.b;
+    int64_t n = b->plan->widths[0];
     I exponent = splat_int(0);
-    if (!plan->inputs)
-        fill(VG_NORMAL, &s, n, w->input);
+    stream s = open_stream(&b->keys, VG_STREAM_INPUT, 0);
+    if (b->plan->inputs)
+        exponent = draw_row(b, w->input);
     else
-        for (int k = 0; k < LANES; k++) {
-            W word[PARTS][4];
-            philox(&s, 0, 1, word);
-            uint64_t bits = word[k % PARTS][0][k / PARTS] & 0xffffffff;
-            int64_t row = (int64_t)((bits * (uint64_t)plan->rows) >> 32);
-            exponent[k] = (lane_int)plan->input_exponents[row];
-            for (int64_t i = 0; i < n; i++) w->input[i][k] = (real)plan->inputs[row * n + i];
-        }
+        fill(VG_NORMAL, &s, n, w->input);
     w->starts[0] = (sums){.yy = sum_of_squares(w->input, n), .exponent = exponent};
 }
 
 /* Sweeps the layers of a segment. The first time, results are recorded and the input of the next
    segment is kept. */
-static int sweep_segment(plain_pass *w, int64_t segment, int first_time)
+static int sweep_segment(sweeping *w, int64_t segment, int first_time)
 {
-    const vg_plan *plan = w->b.plan;
+    const vg_plan *plan = w->p.b.plan;
     int64_t begin = segment ? plan->segment_ends[segment - 1] : 0, end = plan->segment_ends[segment];
     sums *s = w->sums;
     *s = w->starts[segment];
     for (int64_t index = begin + 1; index <= end; index++, s++) {
-        if (cancelled(&w->b)) return VG_CANCELLED;
+        if (cancelled(&w->p.b)) return VG_CANCELLED;
         sweep_layer(w, index, s, s + 1);
-        if (first_time) record_activation(w, index, s + 1);
+        if (!first_time) continue;
+        record_norm_ahead(&w->p.b, plan->column, index, norm_of(s + 1));
+        if (plan->inner_column) {
+            scaled tau = rotate(plan, index, norm_of(s)).tau;
+            record_norm_ahead(&w->p.b, plan->inner_column, index, scaled_product(tau, root(s[1].zz, splat_int(0))));
+        }
     }
     if (first_time && segment + 1 < plan->n_segments) w->starts[segment + 1] = *s;
     return VG_OK;

@@ -188,7 +188,11 @@ static void arrive_at(pass *p)
         spread(g, p->grouped);
     }
     clip(p, p->place);
-    record_cotangent(&p->b, p->place, norm_of_columns(g));
+    scaled norm = norm_of_columns(g);
+    int64_t entries = plan->widths[p->place] * plan->batch;
+    if (p->place == plan->depth) record_output(&p->b, entries, norm);
+    record_norm(&p->b, at, entries, norm);
+    if (p->place == 0) record_dead(&p->b, norm);
     if (plan->gradient_correlation && at >= 0) record_correlation(p, plan->gradient_correlation, at, g);
     if (p->grouped) copy_columns(g, &p->sums);
 }

@@ -23,11 +23,14 @@ class PlainLayers:
     ----------
     places : {1, 2}
         `Program.layer_places`.
+    slopes : tuple of float, or None
+        φ'(h) for h > 0 and for h ≤ 0, if φ is linear on both sides.
     fields : dict
         The fields of vg_plan that describe the layers, by name.
     """
 
     places: int
+    slopes: tuple[float, float] | None
     fields: dict[str, Any]
 
 
@@ -58,8 +61,10 @@ def plain_layers(program: Program) -> PlainLayers | None:
     (phi,) = {o.activation for o in program.of(Activate)}
     norm = next(iter(program.of(Normalise)), None)
     layers = order[::places]
+    below = phi.slope_below_zero
     return PlainLayers(
         places,
+        None if below is None else (1.0, below),
         {
             "depth": len(layers),
             "widths": np.ascontiguousarray(program.widths[::places]),

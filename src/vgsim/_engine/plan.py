@@ -30,6 +30,7 @@ ALL_WHOLE_BYTES = 1 << 30  # the same for all threads together
 SEGMENT_BYTES = 1 << 18  # least size of the other segments, of which there are at most √depth
 PLAN_BYTES = 96  # bytes per layer of the arrays of a plan during their construction
 CHUNK_DRAWS = 2_000_000  # random numbers per chunk of work of a thread
+SCALAR_LAYER = 12.0  # units of a matrix-free layer that take as long as a narrow scalar one
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,10 @@ class Plan:
         """Whether the pass of plain networks applies: see `Settings.is_plain`."""
         return self._plain is not None
 
+    @property
+    def _is_scalar(self) -> bool:
+        return self.settings.engine == "scalar"
+
     @cached_property
     def _plain(self) -> PlainLayers | None:
         if not self.settings.is_plain(self.network, self.tangents):
@@ -81,6 +86,8 @@ class Plan:
         net, settings, data = self.network, self.settings, self.settings.data
         plain = self._plain
         operations = plain.fields if plain else self._compiled.fields
+        if plain and self._is_scalar:
+            operations = operations | {"parameters": plain.slopes}
         return {
             "depth": net.depth,
             "places": net.depth,
@@ -190,6 +197,8 @@ class Plan:
 def relative_cost(network: Network, engine: str, columns: int) -> float:
     """Return the relative cost of one sample: random numbers drawn, times 1 + columns/8.
 
+    A layer of the scalar engine counts as `SCALAR_LAYER` of them.
+
     Examples
     --------
     >>> import vgsim
@@ -197,8 +206,12 @@ def relative_cost(network: Network, engine: str, columns: int) -> float:
     >>> relative_cost(vgsim.MLP(2, 8), "matrix-free", 1), relative_cost(vgsim.MLP(2, 8), "dense", 1)
     (27.0, 144.0)
     """
+    matrices = network.program.of(Weights).items()
+    if engine == "scalar":
+        layers = sum(count * (SCALAR_LAYER + w.shape[0] / 128) for w, count in matrices)
+        return layers * (1 + columns / 8)
     numbers = 0.0 if engine == "dense" else float(columns * network.width_at(0))
-    for weights, count in network.program.of(Weights).items():
+    for weights, count in matrices:
         n, m = weights.shape
         numbers += count * (n * m if engine == "dense" else columns * (n + m) / 2)
     return max(numbers, float(columns)) * (1 + columns / 8)  # of networks without matrices too
