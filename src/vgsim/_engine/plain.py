@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from vgsim._engine.compile import RAW_STD, saturation_limit, weight_scale
-from vgsim._networks.operations import Activate, Bias, Body, Program, Weights
+from vgsim._engine.compile import saturation_limit, weight_scale
+from vgsim._networks.operations import Activate, Bias, Program, Weights
 
 __all__ = ["PlainLayers", "plain_layers"]
 
@@ -43,16 +43,9 @@ def plain_layers(program: Program) -> PlainLayers | None:
     >>> plain_layers(vgsim.Sequential(8, [vgsim.Linear()] * 3).program) is None
     True
     """
-    order, bodies = program.order, program.bodies
-    whole = [_is_affine(body[:-1]) and isinstance(body[-1], Activate) for body in bodies]
-    places = 1
-    if not all(whole):
-        affine = np.array([_is_affine(body) for body in bodies])
-        units = np.array([len(body) == 1 and isinstance(body[0], Activate) for body in bodies])
-        pairs = len(order) % 2 == 0 and affine[order[::2]].all() and units[order[1::2]].all()
-        if not pairs:
-            return None
-        places = 2
+    places, order, bodies = program.layer_places, program.order, program.bodies
+    if not places:
+        return None
     laws, activations, bias_laws = set(), set(), set()
     scales, shifts = np.zeros(len(bodies)), np.zeros(len(bodies))
     for i, body in enumerate(bodies):
@@ -65,8 +58,6 @@ def plain_layers(program: Program) -> PlainLayers | None:
                 shifts[i] = o.limit or o.std
             elif isinstance(o, Activate):
                 activations.add(o.activation)
-    if len(laws) > 1 or len(activations) > 1 or len(bias_laws) > 1:
-        return None
     (phi,) = activations
     layers = order[::places]
     return PlainLayers(
@@ -83,12 +74,3 @@ def plain_layers(program: Program) -> PlainLayers | None:
             "saturated_below": saturation_limit(phi),
         },
     )
-
-
-def _is_affine(body: Body) -> bool:
-    """Whether the operations are W x, or W x + b, with a matrix of independent entries."""
-    if not body or not isinstance(body[0], Weights):
-        return False
-    weights, biases = body[0], body[1:]
-    own = weights.law in RAW_STD and not weights.shared and weights.source == weights.target
-    return own and len(biases) <= 1 and all(isinstance(bias, Bias) for bias in biases)

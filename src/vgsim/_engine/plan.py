@@ -63,7 +63,7 @@ class Plan:
 
     @cached_property
     def _plain(self) -> PlainLayers | None:
-        if self.columns > 1 or self.settings.loss != "linear" or self.network.clip:
+        if not self.settings.is_plain(self.network, self.tangents):
             return None
         return plain_layers(self.network.program)
 

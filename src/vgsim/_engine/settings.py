@@ -163,6 +163,41 @@ class Settings:
         """Return the columns of a batch: batch_size times the tokens of a sequence."""
         return int(self.batch_size * network.tokens)
 
+    def is_plain(self, network: Network, tangents: int = 0) -> bool:
+        """Whether the pass of plain networks applies: one column, layers W, b, φ, linear loss.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> from vgsim._engine.settings import Settings
+        >>> network = vgsim.MLP(10, 100, bias_std=0.1)
+        >>> Settings.checked().is_plain(network), Settings.checked(loss="mse").is_plain(network)
+        (True, False)
+        """
+        if self.columns(network) * (1 + tangents) > 1:
+            return False
+        return self.loss == "linear" and not network.clip and network.program.layer_places > 0
+
+    def rotates_biases(self, network: Network) -> bool:
+        """Whether W x + b is drawn as one normal vector, from which W x and b follow by a rotation.
+
+        So it is in the pass of plain networks with normal weights and biases, unless the engine is
+        the dense one. The engine must not be "auto".
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> from vgsim._engine.settings import Settings
+        >>> network = vgsim.MLP(10, 100, bias_std=0.1)
+        >>> Settings.checked().of(network).rotates_biases(network)
+        True
+        >>> Settings.checked(engine="dense").of(network).rotates_biases(network)
+        False
+        """
+        if self.engine == "matrix-free":
+            return self.is_plain(network) and network.program.is_normal
+        return self.engine == "scalar"
+
     def _check_entries(self, network: Network, columns: int) -> None:
         """Refuse batches of 2**32 entries or more, at any place or inside it."""
         # a network bounds its matrices, and so one column

@@ -165,6 +165,7 @@ CHAIN = (  # which operation follows which
     (Activate, Normalise),
     (Activate, Weights),
 )
+INDEPENDENT = ("normal", "uniform", "truncated_normal")  # laws of the entries of a matrix
 Kind = TypeVar("Kind", bound=Operation)
 
 
@@ -251,6 +252,49 @@ class Program:
                 ends, before = (kind, before) == (Activate, Weights), kind
         return before is not Normalise
 
+    @cached_property
+    def layer_places(self) -> int:
+        """How many places a layer W, b, φ of a plain network has; 0 if the network is not plain.
+
+        A plain network consists of layers W x, or W x + b, and φ, with independent entries of W.
+        W, b, φ are one place (1), or W, b and φ are one place each (2). All W have one law, all b
+        have one law, and all φ are the same.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> vgsim.MLP(3, 8).program.layer_places
+        1
+        >>> vgsim.Sequential(8, [vgsim.Linear(), "tanh"] * 3).program.layer_places
+        2
+        >>> vgsim.Sequential(8, [vgsim.Linear()] * 3).program.layer_places
+        0
+        """
+        biases = {"uniform" if o.limit > 0 else "normal" for o in self.of(Bias)}
+        laws = {o.law for o in self.of(Weights)}
+        if len(laws) != 1 or len(biases) > 1 or len({o.activation for o in self.of(Activate)}) != 1:
+            return 0
+        if all(_is_affine(body[:-1]) and isinstance(body[-1], Activate) for body in self.bodies):
+            return 1
+        affine = np.array([_is_affine(body) for body in self.bodies])
+        units = np.array([len(body) == 1 and isinstance(body[0], Activate) for body in self.bodies])
+        order = self.order
+        alternate = affine[order[::2]].all() and units[order[1::2]].all()
+        return 2 if len(order) % 2 == 0 and alternate else 0
+
+    @cached_property
+    def is_normal(self) -> bool:
+        """Whether all matrices and biases have independent normal entries.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> vgsim.MLP(3, 8).program.is_normal, vgsim.MLP(3, 8, init="he_uniform").program.is_normal
+        (True, False)
+        """
+        laws = {o.law for o in self.of(Weights)}
+        return laws <= {"normal"} and not any(o.limit > 0 for o in self.of(Bias))
+
     def numbers(self, kind: type[Kind]) -> NDArray[np.int64]:
         """Return the number of operations of a kind before each place; (depth + 1,).
 
@@ -268,3 +312,12 @@ class Program:
         """The number of recorded matrices of each place 1 … depth; (depth,)."""
         own = [sum(isinstance(o, Weights) and o.recorded for o in body) for body in self.bodies]
         return np.array(own, dtype=np.int64)[self.order]
+
+
+def _is_affine(body: Body) -> bool:
+    """Whether the operations are W x, or W x + b, with a matrix of independent entries."""
+    if not body or not isinstance(body[0], Weights):
+        return False
+    weights, biases = body[0], body[1:]
+    own = weights.law in INDEPENDENT and not weights.shared and weights.source == weights.target
+    return own and len(biases) <= 1 and all(isinstance(bias, Bias) for bias in biases)
