@@ -73,6 +73,7 @@ def test_streams_are_those_of_the_law():
         ("drive", 11),
         ("tangent", 13),
         ("mask", 14),
+        ("replay_directions", 15),
     ]
     np.testing.assert_array_equal(words(KEY, "norm", 1, 2, 8), words(KEY, 9, 1, 2, 8))
 
