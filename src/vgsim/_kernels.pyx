@@ -15,6 +15,7 @@ cdef extern from "vg_api.h" nogil:
     enum:
         VG_MATRIX_FREE
         VG_DENSE
+        VG_SCALAR
         VG_NORMAL
         VG_UNIFORM
         VG_TRUNCATED_NORMAL
@@ -222,7 +223,7 @@ cdef extern from *:
     void vg_add(int64_t *counter, int64_t n) nogil
 
 COMPILER = VG_COMPILER.decode()
-ENGINES = {"matrix-free": VG_MATRIX_FREE, "dense": VG_DENSE}
+ENGINES = {"matrix-free": VG_MATRIX_FREE, "dense": VG_DENSE, "scalar": VG_SCALAR}
 LAWS = {
     "normal": VG_NORMAL,
     "uniform": VG_UNIFORM,

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { VG_MATRIX_FREE = 0, VG_DENSE = 1 };
+enum { VG_MATRIX_FREE = 0, VG_DENSE = 1, VG_SCALAR = 2 };
 enum { VG_NORMAL = 0, VG_UNIFORM = 1, VG_TRUNCATED_NORMAL = 2, VG_ORTHOGONAL = 3, VG_IDENTITY = 4 };
 enum { VG_NO_NORM = 0, VG_BATCH_NORM = 1, VG_LAYER_NORM = 2, VG_RMS_NORM = 3 };
 enum { VG_NO_CLIP = 0, VG_CLIP_NORM = 1, VG_CLIP_VALUE = 2 };
@@ -90,7 +90,7 @@ typedef struct {
     const double *bias_scale;    /* factor of the raw draws of b_l, 0 where there is none */
     int weight_law, bias_law;
     int activation;
-    double parameters[2];
+    double parameters[2]; /* of φ; the scalar engine: its slopes for h > 0 and h ≤ 0 */
     double saturated_below;
     const vg_operation *operations;
     int64_t n_bodies;
@@ -149,7 +149,12 @@ typedef struct {
 /* Scalar double arithmetic shared by all kernels; compiled once, at the baseline. */
 double vg_log10(double significand, int64_t exponent); /* of significand · 2^exponent; -inf at 0 */
 double vg_power_of_two(int64_t exponent); /* clipped to ±1000 */
+/* Of the stream "norm": χ² from block 0 or another one on, and the first normal of a block. */
 double vg_chi_square(const uint32_t key[2], uint32_t layer, uint64_t index, double degrees_of_freedom);
+double vg_chi_square_from(const uint32_t key[2], uint32_t block, uint32_t layer, uint64_t index,
+                          double degrees_of_freedom);
+double vg_normal(const uint32_t key[2], uint32_t block, uint32_t layer, uint64_t index);
+#define VG_BIAS_BLOCK 0x80000000u /* first block for the part of ‖W‖ that biases leave open */
 
 /* Dispatch. */
 void vg_clean_registers(void); /* to be called by each thread before it runs kernels */

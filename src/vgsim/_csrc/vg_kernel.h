@@ -1,5 +1,6 @@
 /* A kernel: all code for one instruction set and one real type, exported as one table of functions.
    Plain networks are run by run_block, all others by run_pass (vg_walk.h). */
+#include "vg_chain.h"
 #include "vg_walk.h"
 
 /* Places the arrays of a block in the scratch memory, or only computes their size. */
@@ -39,6 +40,7 @@ static void place_block(block *b, arena *a)
 
 static size_t scratch_bytes(const vg_plan *plan)
 {
+    if (plan->engine == VG_SCALAR) return chain_bytes(plan);
     if (!plan->plain) return pass_bytes(plan);
     block b = {.plan = plan};
     arena a = {0, NULL};
@@ -48,6 +50,7 @@ static size_t scratch_bytes(const vg_plan *plan)
 
 static int run_block(const vg_plan *plan, uint64_t group, void *scratch)
 {
+    if (plan->engine == VG_SCALAR) return run_chain(plan, group, scratch);
     if (!plan->plain) return run_pass(plan, group, scratch);
     block b = {.plan = plan,
                .phi = &activations[plan->activation],

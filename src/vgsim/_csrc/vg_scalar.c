@@ -88,16 +88,17 @@ static double normal(const uint32_t w[4])
 
 /* χ² with ν degrees of freedom, by Marsaglia & Tsang (ACM TOMS 26, 2000) for the shape a = ν/2. For
    ν = 1 the draw has the shape a + 1 and is multiplied by U^(1/a). */
-double vg_chi_square(const uint32_t key[2], uint32_t layer, uint64_t index, double degrees_of_freedom)
+double vg_chi_square_from(const uint32_t key[2], uint32_t block, uint32_t layer, uint64_t index,
+                          double degrees_of_freedom)
 {
     if (degrees_of_freedom <= 0) return 0;
     double shape = degrees_of_freedom / 2 + (degrees_of_freedom == 1);
     double d = shape - 1.0 / 3, c = 1 / __builtin_sqrt(9 * d);
     for (uint32_t attempt = 0;; attempt++) {
         uint32_t w[4];
-        philox(key, 2 * attempt, layer, index, w);
+        philox(key, block + 2 * attempt, layer, index, w);
         double x = normal(w), v = 1 + c * x;
-        philox(key, 2 * attempt + 1, layer, index, w);
+        philox(key, block + 2 * attempt + 1, layer, index, w);
         double u = unit_interval(((uint64_t)w[0] << 32 | w[1]) >> 12);
         double boost = unit_interval(((uint64_t)w[2] << 32 | w[3]) >> 12);
         if (v <= 0) continue;
@@ -105,4 +106,16 @@ double vg_chi_square(const uint32_t key[2], uint32_t layer, uint64_t index, doub
         if (natural_log(u) < x * x / 2 + d - d * v + d * natural_log(v))
             return 2 * d * v * (degrees_of_freedom == 1 ? boost * boost : 1);
     }
+}
+
+double vg_chi_square(const uint32_t key[2], uint32_t layer, uint64_t index, double degrees_of_freedom)
+{
+    return vg_chi_square_from(key, 0, layer, index, degrees_of_freedom);
+}
+
+double vg_normal(const uint32_t key[2], uint32_t block, uint32_t layer, uint64_t index)
+{
+    uint32_t w[4];
+    philox(key, block, layer, index, w);
+    return normal(w);
 }

@@ -21,11 +21,14 @@ class PlainLayers:
     ----------
     places : {1, 2}
         How many places a layer has: W and φ are one place, or one place each.
+    slopes : tuple of float, or None
+        φ'(h) for h > 0 and for h ≤ 0, if φ is linear on both sides.
     fields : dict
         The fields of vg_plan that describe the layers, by name.
     """
 
     places: int
+    slopes: tuple[float, float] | None
     fields: dict[str, Any]
 
 
@@ -60,8 +63,10 @@ def plain_layers(program: Program) -> PlainLayers | None:
                 activations.add(o.activation)
     (phi,) = activations
     layers = order[::places]
+    below = phi.slope_below_zero
     return PlainLayers(
         places,
+        None if below is None else (1.0, below),
         {
             "depth": len(layers),
             "widths": np.ascontiguousarray(program.widths[::places]),

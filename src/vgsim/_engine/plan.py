@@ -29,6 +29,7 @@ WHOLE_BYTES = 24 << 20  # largest last segment (or whole forward pass) that a th
 ALL_WHOLE_BYTES = 1 << 30  # the same for all threads together
 SEGMENT_BYTES = 1 << 18  # least size of the other segments, of which there are at most √depth
 LAYER_BYTES = 1 << 10  # bytes per stored layer of a plain network, in addition to the units
+LINK_VECTORS = 5  # vectors per stored layer of the scalar engine
 PLAN_BYTES = 96  # bytes per layer of the arrays of a plan during their construction
 CHUNK_DRAWS = 2_000_000  # random numbers per chunk of work of a thread
 
@@ -61,9 +62,13 @@ class Plan:
         """Whether the fused pass applies: one column, and layers W, φ of one kind."""
         return self._plain is not None
 
+    @property
+    def _is_scalar(self) -> bool:
+        return self.settings.engine == "scalar"
+
     @cached_property
     def _plain(self) -> PlainLayers | None:
-        if not self.settings.is_plain(self.network, self.tangents):
+        if not (self._is_scalar or self.settings.is_plain(self.network, self.tangents)):
             return None
         return plain_layers(self.network.program)
 
@@ -82,6 +87,8 @@ class Plan:
         net, settings, data = self.network, self.settings, self.settings.data
         plain = self._plain
         operations = plain.fields if plain else self._compiled.fields
+        if plain and self._is_scalar:
+            operations = operations | {"parameters": plain.slopes}
         return {
             "depth": net.depth,
             "places": net.depth,
@@ -143,6 +150,8 @@ class Plan:
     def _place_bytes(self) -> NDArray[np.int64]:
         """Bytes that a forward pass stores for each place 1 … D; (depth,)."""
         fields = self._fields
+        if self._is_scalar:
+            return np.full(len(fields["widths"]) - 1, LINK_VECTORS * self.unit_bytes)
         if self.is_plain:
             biased = 1 + (fields["bias_scale"][1:] > 0)
             return np.asarray(biased * (fields["widths"][1:] + 7) * self.unit_bytes + LAYER_BYTES)

@@ -24,6 +24,7 @@ from vgsim._checks import (
 from vgsim._domains import Choice, Integer
 from vgsim._engine.data import Data, checked_data
 from vgsim._engine.rounding import warn_of_rounding
+from vgsim._engine.scalar import scalar_is_cheaper, scalar_obstacle
 from vgsim._networks.description import Network, checked_network
 from vgsim._networks.initializers import padded
 from vgsim._networks.operations import Weights
@@ -45,7 +46,7 @@ __all__ = [
     "widest_side",
 ]
 
-ENGINES = ("auto", "matrix-free", "dense")
+ENGINES = ("auto", "scalar", "matrix-free", "dense")
 LOSSES = ("linear", "mse", "cross_entropy")
 DTYPES = ("float32", "float64")
 DEFAULT_LAYERS = 33
@@ -157,7 +158,7 @@ class Settings:
         if self.data is not None:
             _check_data(self.data, network, self.batch_size)
         warn_of_rounding(network, columns, tangents)
-        return replace(self, engine=self._resolved(network, (1 + tangents) * columns))
+        return replace(self, engine=self._resolved(network, columns, tangents))
 
     def columns(self, network: Network) -> int:
         """Return the columns of a batch: batch_size times the tokens of a sequence."""
@@ -211,14 +212,20 @@ class Settings:
                 + f", for a batch of fewer than 2**32 = {COUNTERS} entries, got {self.batch_size}",
             )
 
-    def _resolved(self, network: Network, columns: int) -> str:
-        """Return the engine; "auto" is resolved by network and number of columns only."""
+    def _resolved(self, network: Network, columns: int, tangents: int) -> str:
+        """Return the engine; "auto" is resolved by network, columns and loss only."""
         obstacle = network.matrix_free_obstacle
+        scalar = scalar_obstacle(network, columns, self.loss, tangents)
+        if self.engine == "scalar" and scalar:
+            raise value_error("engine", f"'scalar' {scalar}; use 'auto' or another engine")
         if self.engine == "matrix-free" and obstacle:
             raise value_error("engine", f"'matrix-free' {obstacle}; use 'dense' or 'auto'")
         if self.engine != "auto":
             return self.engine
-        cheaper = obstacle is None and _matrix_free_is_cheaper(network, columns)
+        if scalar is None and scalar_is_cheaper(network):
+            return "scalar"
+        every = (1 + tangents) * columns
+        cheaper = obstacle is None and _matrix_free_is_cheaper(network, every)
         return "matrix-free" if cheaper else "dense"
 
     def key(self, network: Network) -> UInt32s:
