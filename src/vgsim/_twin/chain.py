@@ -105,7 +105,7 @@ class Chain:
         P, N = self.draw.chi_squares("forward", l, after_bits, (K, n - K))
         rests = self.draw.chi_squares("backward", l, 1, (K - 1, n - K - 1))
         v = self._numbers(l)[0] if 0 < K < n else 0.0
-        return Lengths(K, P, N, v, *rests)
+        return Lengths(K, P, N, v, *rests, silent)
 
     def _numbers(self, l: int) -> NDArray[np.float64]:
         """v, ν, a or t₊, and t₋ of layer l."""

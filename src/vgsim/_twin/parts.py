@@ -16,7 +16,8 @@ A normal vector orthogonal to x̂, as the backward pass needs it, is
 
 with v ~ N(0, 1), and isotropic ρ₊ and ρ₋ on the positive entries and on the others, orthogonal to
 e₊ and e₋, of squared norms R₊ ~ χ²_{K-1} and R₋ ~ χ²_{n-K-1}. If r = 0, which means K = 0, then x̂
-is e₋.
+is e₋. If τ = 0, then h = 0, K is 0 by definition, and the direction of w = w₋ is that of any normal
+vector.
 """
 
 from __future__ import annotations
@@ -48,6 +49,8 @@ class Lengths:
         0 unless 0 < K < n.
     positive_rest, negative_rest : float
         R₊ and R₋.
+    silent : bool
+        Whether τ = 0, so that h = 0 says nothing of the signs of w. K is 0 then.
     """
 
     positives: int
@@ -56,6 +59,7 @@ class Lengths:
     v: float
     positive_rest: float
     negative_rest: float
+    silent: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +117,8 @@ class Parts:
         positive = np.zeros(len(order), dtype=bool)
         positive[np.argsort(-order, kind="stable")[: own.positives]] = True
         e, rest = _directions(np.where(positive, abs(size), 0.0), isotropic * positive)
-        e_, rest_ = _directions(np.where(positive, 0.0, -abs(size)), isotropic * ~positive)
+        others = size if own.silent else np.where(positive, 0.0, -abs(size))
+        e_, rest_ = _directions(others, isotropic * ~positive)
         P, N = math.sqrt(own.positive), math.sqrt(own.negative)
         r = math.hypot(above * P, below * N)
         cos, sin = (above * P / r, below * N / r) if r > 0 else (0.0, 1.0)
