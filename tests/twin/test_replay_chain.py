@@ -233,6 +233,7 @@ def test_a_replay_has_the_norms_of_the_formulas(name):
 def test_entries_are_independent_normals(network, choice, seed):
     """Weights, biases, inputs and cotangents: pooled moments, pairs of entries, squared norms."""
     enough = math.ceil(24_000 / sum(n * m for n, m in pairwise(network.widths)))
+    enough = min(enough, 350)
     samples = [vgsim.replay(network, seed, i, **SCALAR, **choice) for i in range(enough)]
     arrays = []
     for l, s in enumerate(network.weight_stds):
@@ -270,7 +271,7 @@ def test_entries_are_independent_normals(network, choice, seed):
 def test_matrices_of_neighbouring_layers_are_independent(seed):
     """The products that one layer hands to the next do not show in the matrices."""
     network = mlp(3, 3, activation="relu", bias_std=0.5)
-    samples = [vgsim.replay(network, seed, i, **SCALAR) for i in range(3000)]
+    samples = [vgsim.replay(network, seed, i, **SCALAR) for i in range(700)]
     first, second, third = (
         np.array([sample.weights[l].ravel() for sample in samples]) / s
         for l, s in enumerate(network.weight_stds)

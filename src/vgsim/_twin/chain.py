@@ -12,7 +12,6 @@ import math
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vgsim._networks.operations import Activate, Bias, Program
 from vgsim._twin.conditional import orthonormalised
@@ -76,10 +75,12 @@ class Chain:
         widths = program.widths[::places].tolist()
         self.x, axis, across = self._input(widths[0])
         self.axes, self.across, self.w = [axis], [across], [np.empty((0, 1))]
+        self.numbers = [np.empty(0)]  # v, ν, a or t₊, and t₋ of each layer
         silent = not self.x.any()  # whether x_{l-1} = 0
         for l, n in enumerate(widths[1:], start=1):
             biased = any(isinstance(o, Bias) for o in program.at(places * (l - 1) + 1))
             silent = silent and not biased  # whether h_l = 0
+            self.numbers.append(self.draw.columns("backward", l, 4, 1)[:, 0])
             self.last = Parts(self._lengths(l, n, silent), slopes, self.draw.directions(l, n)[:3])
             self.axes.append(_column(self.last.axis))
             self.across.append(_column(self.last.across))
@@ -104,20 +105,16 @@ class Chain:
         after_bits = -(-n // BLOCK_BITS)
         P, N = self.draw.chi_squares("forward", l, after_bits, (K, n - K))
         rests = self.draw.chi_squares("backward", l, 1, (K - 1, n - K - 1))
-        v = self._numbers(l)[0] if 0 < K < n else 0.0
+        v = float(self.numbers[l][0]) if 0 < K < n else 0.0
         return Lengths(K, P, N, v, *rests, silent)
-
-    def _numbers(self, l: int) -> NDArray[np.float64]:
-        """v, ν, a or t₊, and t₋ of layer l."""
-        return self.draw.columns("backward", l, 4, 1)[:, 0]
 
     def nu(self, l: int) -> float:
         """ν of layer l."""
-        return float(self._numbers(l)[1])
+        return float(self.numbers[l][1])
 
     def output_gradient(self, loss: str, outputs: Scaled) -> Scaled:
         """G_D of the losses "linear" and "mse"."""
-        _, _, first, second = self._numbers(len(self.w) - 1)
+        _, _, first, second = self.numbers[-1]
         if loss == "linear":
             return scaled(first * self.axes[-1] + self.across[-1])
         parts = self.last

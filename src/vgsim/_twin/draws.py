@@ -155,6 +155,8 @@ class Draws:
         float32, with a pair of normals and two uniforms, and two blocks in float64, the normals in
         the first and the uniforms in the second.
         """
+        if max(degrees) <= 0:
+            return 0.0, 0.0
         found: list[float | None] = [None, None]
         while None in found:
             for i, (x, log_u) in enumerate(self._attempt(stream, layer, quad)):

@@ -228,7 +228,7 @@ def _blocks(
     for name, value, high, of in (
         ("layer", layer, 2**32 - 1, ""),
         ("index", index, 2**56 - 1, ""),
-        ("count", first + count, 2**32, " of blocks"),
+        ("count", count, 2**32 - first, " of blocks"),
     ):
         if not 0 <= value <= high:
             raise value_error(name, f"must be from 0 to {high}, got {value}", of)

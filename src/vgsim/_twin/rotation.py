@@ -61,7 +61,10 @@ class Rotation:
         if not unit.any():
             return self.fresh
         axes, _ = orthonormalised(np.column_stack([unit, w, self.fresh]), EPSILON)
-        return np.asarray(axes @ np.array([self.nu, self.second, math.sqrt(self.square)]))
+        second, rest = self.second, math.sqrt(self.square)
+        if not axes[:, 1].any():  # w along δ: both parts have isotropic directions
+            second, rest = 0.0, math.hypot(second, rest)
+        return np.asarray(axes @ np.array([self.nu, second, rest]))
 
 
 @dataclass(eq=False, kw_only=True)
