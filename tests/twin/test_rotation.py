@@ -111,7 +111,7 @@ def test_eta_is_normal_and_independent_of_w(n, closed, rng):
     ids=["tanh", "relu", "narrow"],
 )
 def test_weights_and_biases_are_independent_normals(net, seed):
-    enough = min(math.ceil(16_000 / sum(n * m for n, m in pairwise(net.widths))), 350)
+    enough = min(math.ceil(12_000 / sum(n * m for n, m in pairwise(net.widths))), 200)
     samples = [vgsim.replay(net, seed, index, **MATRIX_FREE) for index in range(enough)]
     biases, squares, products, sums = [], [], [], []
     for l, s in enumerate(net.weight_stds):

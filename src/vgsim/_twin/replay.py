@@ -193,6 +193,14 @@ def replay(
     with Z_u = O Q, Q_g the orthonormalised component of Δ_l orthogonal to Z_u, F = Oᵀ Q_g, A and B
     bases of the orthogonal complements of [Z_u, Q_g] and [Q, F], and O' a random orthogonal matrix.
 
+    Of plain networks with one input W x + b = τ w is drawn as one vector. With κ = s‖x‖/τ,
+    λ = σ_b/τ and a second normal vector η, of which the engine draws η · δ̂ only,
+
+        W x = s‖x‖ (κ w + λ η)          b = σ_b (λ w - κ η)
+
+    The scalar engine draws lengths of vectors and the number of active units. A replay draws which
+    units these are and all directions, from their law given the lengths.
+
     Examples
     --------
     >>> import vgsim
