@@ -19,6 +19,7 @@ PARTS = (
     "skips",
     "composed",
     "composed_law",
+    "chain",
     "criticality",
     "finite_width",
 )

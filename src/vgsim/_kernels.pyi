@@ -34,6 +34,15 @@ def words(
 def draws(
     key: NDArray[np.uint32], stream: int, layer: int, index: int, law: str, count: int, dtype: str
 ) -> NDArray[np.float64]: ...
+def gamma_draws(
+    key: NDArray[np.uint32],
+    stream: int,
+    layer: int,
+    first: int,
+    trials: int,
+    degrees: NDArray[np.float64],
+    dtype: str,
+) -> NDArray[np.float64]: ...
 def activation(
     name: str, parameters: tuple[float, float], h: float, exponent: int, dtype: str
 ) -> NDArray[np.float64]: ...

@@ -131,6 +131,9 @@ cdef extern from "vg_api.h" nogil:
                       uint32_t block, int64_t count, uint32_t *out) noexcept nogil
         void (*draws)(const uint32_t *key, uint32_t stream, uint32_t layer, uint64_t index,
                       int law, int64_t count, double *out) noexcept nogil
+        void (*gamma_draws)(const uint32_t *key, uint32_t stream, uint32_t layer, uint64_t first,
+                            int64_t count, int64_t trials, const double *degrees,
+                            double *out) noexcept nogil
         double (*generate)(const uint32_t *key, uint64_t groups, int64_t layers, int64_t units,
                            void *scratch) noexcept nogil
         void (*activation)(int activation, const double *parameters, double h, int64_t exponent,
@@ -363,6 +366,21 @@ def draws(const uint32_t[::1] key, uint32_t stream, uint32_t layer, uint64_t ind
     cdef double[::1] view = out
     if count:
         kernel(dtype).draws(&key[0], stream, layer, index, LAWS[law], count, &view[0])
+    return out
+
+
+def gamma_draws(const uint32_t[::1] key, uint32_t stream, uint32_t layer, uint64_t first,
+                int64_t trials, const double[:, ::1] degrees, dtype):
+    """Return rows (Bin(trials, 1/2), χ², χ²) of samples first, first + 1, … with these degrees.
+
+    `degrees` has one row of two numbers for each sample.
+    """
+    out = np.empty((degrees.shape[0], 3))
+    cdef double[:, ::1] view = out
+    assert degrees.shape[1] == 2
+    if degrees.shape[0]:
+        kernel(dtype).gamma_draws(&key[0], stream, layer, first, degrees.shape[0], trials,
+                                  &degrees[0, 0], &view[0, 0])
     return out
 
 

@@ -202,7 +202,7 @@ def test_the_studies_of_the_manual():
         ),
         (
             'engine = "gpu"\n' + SWEEP,
-            ["engine must be one of 'auto', 'matrix-free', 'de"],
+            ["engine must be one of 'auto', 'scalar', 'matrix-"],
         ),
         ('dtype = "float16"\n' + SWEEP, ["dtype must be 'float32' or 'float64', got 'floa"]),
         ("inputs = 1\n" + SWEEP, ["inputs must be 'normal' or the name of an .npy f"]),

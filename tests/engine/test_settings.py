@@ -29,6 +29,7 @@ from vgsim._results.quantities import CORRELATIONS, RECORDS
 NORMAL = MLP(4, 100)
 UNIFORM = MLP(4, 100, init="he_uniform")
 ORTHOGONAL = MLP(4, 100, init="orthogonal")
+RELU = MLP(4, 100, activation="relu")
 ONE, PAIR = Settings.checked(), Settings.checked(batch_size=2)
 
 
@@ -46,6 +47,16 @@ ONE, PAIR = Settings.checked(), Settings.checked(batch_size=2)
         (UNIFORM, 1, "auto", "dense"),
         (UNIFORM, 1, "dense", "dense"),
         (MLP(4, 100, norm="batch"), np.int64(2), "auto", "matrix-free"),
+        (RELU, 1, "auto", "scalar"),
+        (RELU, 2, "auto", "matrix-free"),
+        (RELU, 1, "matrix-free", "matrix-free"),
+        (MLP(4, 23, activation="relu"), 1, "auto", "matrix-free"),
+        (MLP(4, 23, activation="relu"), 1, "scalar", "scalar"),
+        (MLP(4, [10, 40, 8, 40, 8], activation="linear", bias_std=1.0), 1, "auto", "scalar"),
+        (MLP(2, 99, activation="leaky_relu", clip=ClipNorm(1.0)), 1, "auto", "scalar"),
+        (Sequential(99, [Linear(), "relu"]), 1, "auto", "scalar"),
+        (Sequential(99, [[Linear(bias_std=1.0), "relu"]]), 1, "auto", "scalar"),
+        (Sequential(99, [Linear(), "relu", Linear()]), 1, "auto", "matrix-free"),
         (RNN(4, 100), 1, "auto", "dense"),
         (RNN(4, 100, init="identity"), 3, "dense", "dense"),
     ],
@@ -190,7 +201,11 @@ def test_losses(loss):
             ValueError,
             ["loss 'cross_entropy'", "2 outputs", "width 1"],
         ),
-        ({"engine": "fast"}, ValueError, ["engine", "'fast'", "'auto', 'matrix-free', 'dense'"]),
+        (
+            {"engine": "fast"},
+            ValueError,
+            ["engine", "'fast'", "'auto', 'scalar', 'matrix-free', 'dense'"],
+        ),
         (
             {"network": UNIFORM, "engine": "matrix-free"},
             ValueError,
@@ -210,6 +225,40 @@ def test_errors_name_the_argument_the_value_and_what_is_allowed(changes, error, 
         Settings.checked(**arguments).of(network)
     for word in words:
         assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("network", "choice", "words"),
+    [
+        (NORMAL, {}, "needs activation 'linear', 'relu' or 'leaky_relu', got 'tanh'"),
+        (RELU, {"batch_size": 3}, "needs a single input, .*, got 3 columns"),
+        (Sequential(3, [Linear(), "relu"], tokens=4), {}, "got 4 columns"),
+        (RELU, {"loss": "cross_entropy"}, "needs loss 'linear' or 'mse', got 'cross_entropy'"),
+        (MLP(4, 9, activation="relu", clip=ClipValue(1.0)), {}, "clipped by norm"),
+        (MLP(4, 9, activation="relu", init="he_uniform"), {}, "Gaussian weights, got uniform"),
+        (MLP(4, 9, activation="relu", init="orthogonal"), {}, "got orthogonal ones"),
+        (MLP(4, 9, activation="relu", init="torch_default"), {}, "Gaussian weights, got uniform"),
+        (MLP(4, 9, activation="relu", norm="rms"), {}, "got a normalisation"),
+        (MLP(4, 9, activation="relu", residual=Residual()), {}, "got a skip connection"),
+        (MLP(4, 9, activation="relu", highway=Highway()), {}, "got a skip connection"),
+        (Sequential(9, [Linear(), Dropout(0.5), "relu"]), {}, "got dropout"),
+        (Sequential(9, [Linear(), Linear()]), {}, "layers of one matrix and φ"),
+        (Sequential(9, [Linear(), Linear(), "relu"]), {}, "layers of one matrix and φ"),
+        (Sequential(9, [Linear(), "relu", Linear(), "linear"]), {}, "one activation"),
+        (RNN(4, 9, activation="relu"), {}, "all steps of an RNN share theirs"),
+    ],
+)
+def test_the_scalar_engine_says_where_it_does_not_apply(network, choice, words):
+    choice = {"engine": "scalar"} | choice
+    with pytest.raises(ValueError, match=f"engine 'scalar' .*{words}.*; use 'auto'"):
+        Settings.checked(**choice).of(network)
+    assert Settings.checked(**(choice | {"engine": "auto"})).of(network).engine != "scalar"
+
+
+def test_tangents_never_take_the_scalar_engine():
+    assert ONE.of(RELU, tangents=1).engine == "matrix-free"
+    with pytest.raises(ValueError, match="engine 'scalar' .* need tangents; use 'auto'"):
+        Settings.checked(engine="scalar").of(RELU, tangents=1)
 
 
 def test_the_largest_batch():

@@ -74,7 +74,7 @@ def test_no_seed_is_fresh_entropy_that_is_kept():
             ValueError,
             "loss must be one of 'linear', 'mse', 'cross_entropy', got 'hinge'",
         ),
-        ({"engine": "sparse"}, ValueError, "engine must be one of 'auto', 'matrix-free', 'dense'"),
+        ({"engine": "sparse"}, ValueError, "engine must be one of 'auto', 'scalar', 'matrix-free'"),
         ({"dtype": "float16"}, ValueError, "dtype must be 'float32' or 'float64', got 'float16'"),
         (
             {"layers": (0, 11)},

@@ -249,7 +249,8 @@ def _add_sampling_options(parser: argparse.ArgumentParser) -> argparse._Argument
         "--engine",
         choices=ENGINES,
         default="auto",
-        help="matrix-free needs normal or orthogonal weights (default: auto, the faster engine)",
+        help="matrix-free needs normal or orthogonal weights, scalar a plain network of linear or "
+        "ReLU units (default: auto, the fastest engine)",
     )
     group.add_argument(
         "--dtype",

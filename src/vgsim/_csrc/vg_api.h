@@ -139,6 +139,9 @@ typedef struct {
                   int64_t count, uint32_t *out);
     void (*draws)(const uint32_t key[2], uint32_t stream, uint32_t layer, uint64_t index, int law,
                   int64_t count, double *out);
+    /* Of consecutive samples: rows of Bin(trials, ½) and two χ² (vg_gamma.h). */
+    void (*gamma_draws)(const uint32_t key[2], uint32_t stream, uint32_t layer, uint64_t first, int64_t count,
+                        int64_t trials, const double *degrees, double *out);
     /* Draws `units` normals per lane, layer and group: the generator alone, for benchmarks. */
     double (*generate)(const uint32_t key[2], uint64_t groups, int64_t layers, int64_t units, void *scratch);
     /* φ and φ' of one activation at h · 2^exponent: the value is out[0] 2^out[2],

@@ -18,9 +18,9 @@
 
 /* The forward pass of a layer. */
 typedef struct {
-    I active;              /* K */
-    V positive, negative;  /* P, N */
-    scaled norm;           /* ‖x_l‖ */
+    I active;     /* K */
+    V squares[2]; /* P, N */
+    scaled norm;  /* ‖x_l‖ */
 } chain_layer;
 
 /* τ, κ, λ */
@@ -95,7 +95,7 @@ static chain_layer chain_forward(chain *t, int64_t index, scaled input, int reco
     mixture m = mix(plan, index, input);
     stream s = open_stream(&t->b.keys, VG_STREAM_FORWARD, (uint32_t)index);
     I active = binomial_half(&s, n) & (m.tau.value > 0);
-    V w[2], nu[2] = {__builtin_convertvector(active, V), __builtin_convertvector(splat_int(n) - active, V)};
+    V w[2], nu[2] = {to_reals(active), to_reals(splat_int(n) - active)};
     chi_squares(&s, quads_of_bits(n), nu, w);
     scaled norm = scaled_product(m.tau, root(square_of_slopes(t, w[0], w[1]), splat_int(0)));
     if (recording) {
@@ -104,7 +104,7 @@ static chain_layer chain_forward(chain *t, int64_t index, scaled input, int reco
             chain_record_activation(&t->b, plan->inner_column, index,
                                     scaled_product(m.tau, root(w[0] + w[1], splat_int(0))));
     }
-    return (chain_layer){active, w[0], w[1], norm};
+    return (chain_layer){active, {w[0], w[1]}, norm};
 }
 
 /* Clips and records a gradient of the norm c √square at a column. */
@@ -165,23 +165,28 @@ static V chain_mse(chain *t, scaled norm, const V direction[2], const V target[2
     return by;
 }
 
-/* From c and a at G_l to c and a at G_{l−1}, l = `index`. */
-static void chain_backward(chain *t, int64_t index, const chain_layer *l, scaled input)
-{
-    block *b = &t->b;
-    const vg_plan *plan = b->plan;
-    int64_t n = plan->widths[index], is_output = index == plan->depth;
-    mixture m = mix(plan, index, input);
-    stream s = open_stream(&b->keys, VG_STREAM_BACKWARD, (uint32_t)index);
-    I inactive = splat_int(n) - l->active, some = l->active > 0, others = inactive > 0;
-    V z[4], rest[2], g[2];
-    V nu[2] = {__builtin_convertvector(l->active - 1, V), __builtin_convertvector(inactive - 1, V)};
-    first_normals(&s, is_output ? 4 : 2, z);
-    chi_squares(&s, 1, nu, rest);
+/* G_l/c in the units with w > 0 and in the others: the components g₊, g₋ along both parts of w, and
+   with the rest g₊² + R₊, g₋² + R₋; and ν of the layer. */
+typedef struct {
+    V along[2], square[2];
+    V across; /* v² + R₊ + R₋, orthogonal to x̂ */
+    V nu;
+} cotangent;
 
-    V plus = t->slope[0] * vsqrt(l->positive), minus = t->slope[1] * vsqrt(l->negative);
-    V r = vsqrt(plus * plus + minus * minus), v = choose(some & others, z[0], splat(0));
-    V direction[2] = {choose(r > 0, plus / r, splat(0)), choose(r > 0, minus / r, splat(1))};
+/* G_l, l = `index`, from c and a; at l = D also c and a. w: α₊ √P, α₋ √N. */
+static cotangent chain_cotangent(chain *t, int64_t index, const chain_layer *l, const V w[2])
+{
+    const vg_plan *plan = t->b.plan;
+    int is_output = index == plan->depth;
+    stream s = open_stream(&t->b.keys, VG_STREAM_BACKWARD, (uint32_t)index);
+    I active = l->active, inactive = splat_int(plan->widths[index]) - active;
+    I some[2] = {active > 0, inactive > 0};
+    V z[4], rest[2], g[2], degrees[2] = {to_reals(active - 1), to_reals(inactive - 1)};
+    first_normals(&s, is_output ? 4 : 2, z);
+    chi_squares(&s, 1, degrees, rest);
+
+    V r = vsqrt(w[0] * w[0] + w[1] * w[1]), v = choose(some[0] & some[1], z[0], splat(0));
+    V direction[2] = {choose(r > 0, w[0] / r, splat(0)), choose(r > 0, w[1] / r, splat(1))};
     if (is_output && plan->loss == VG_MSE) {
         V by = chain_mse(t, l->norm, direction, z + 2, g);
         for (int k = 0; k < 2; k++) rest[k] *= by * by;
@@ -190,30 +195,49 @@ static void chain_backward(chain *t, int64_t index, const chain_layer *l, scaled
         g[0] = t->a * direction[0] - v * direction[1];
         g[1] = t->a * direction[1] + v * direction[0];
     }
-    g[0] = choose(some, nonzero(g[0]), splat(0));
-    g[1] = choose(others, nonzero(g[1]), splat(0));
-    V g_plus = g[0] * g[0] + rest[0], g_minus = g[1] * g[1] + rest[1];
-    if (!is_output) chain_record_update_ratio(t, index + 1, v * v + rest[0] + rest[1]);
-    chain_record_gradient(t, index, plan->column[index], is_output, g_plus + g_minus);
+    for (int k = 0; k < 2; k++) g[k] = choose(some[k], nonzero(g[k]), splat(0));
+    return (cotangent){.along = {g[0], g[1]},
+                       .square = {g[0] * g[0] + rest[0], g[1] * g[1] + rest[1]},
+                       .across = v * v + rest[0] + rest[1],
+                       .nu = z[1]};
+}
 
-    if (plan->saturation && plan->saturation_column[index] >= 0) {
-        I low[2] = {vabs(t->slope[0]) < (real)plan->saturated_below,
-                    vabs(t->slope[1]) < (real)plan->saturated_below};
-        record_saturation(b, index, (low[0] & l->active) + (low[1] & inactive), n);
-    }
-    V q = square_of_slopes(t, g_plus, g_minus);
+static void chain_record_saturation(const chain *t, int64_t index, I active)
+{
+    const vg_plan *plan = t->b.plan;
+    int64_t n = plan->widths[index];
+    real below = (real)plan->saturated_below;
+    I low[2] = {vabs(t->slope[0]) < below, vabs(t->slope[1]) < below};
+    if (plan->saturation && plan->saturation_column[index] >= 0)
+        record_saturation(&t->b, index, (low[0] & active) + (low[1] & (splat_int(n) - active)), n);
+}
+
+/* From c and a at G_l to c and a at G_{l−1}, l = `index`. */
+static void chain_backward(chain *t, int64_t index, const chain_layer *l, scaled input)
+{
+    block *b = &t->b;
+    const vg_plan *plan = b->plan;
+    int is_output = index == plan->depth;
+    V w[2] = {t->slope[0] * vsqrt(l->squares[0]), t->slope[1] * vsqrt(l->squares[1])};
+    cotangent g = chain_cotangent(t, index, l, w);
+    if (!is_output) chain_record_update_ratio(t, index + 1, g.across);
+    chain_record_gradient(t, index, plan->column[index], is_output, g.square[0] + g.square[1]);
+    chain_record_saturation(t, index, l->active);
+
+    mixture m = mix(plan, index, input);
+    V q = square_of_slopes(t, g.square[0], g.square[1]);
     if (plan->inner_column) chain_record_gradient(t, index, plan->inner_column[index], 0, q);
     scaled delta = scaled_product(t->c, root(q, splat_int(0)));
-    V w_delta = choose(q > 0, (plus * g[0] + minus * g[1]) / vsqrt(q), splat(0));
-    t->a = m.kappa * w_delta + m.lambda * z[1];
+    V w_delta = choose(q > 0, (w[0] * g.along[0] + w[1] * g.along[1]) / vsqrt(q), splat(0));
+    t->a = m.kappa * w_delta + m.lambda * g.nu;
     t->c = scaled_product(scaled_number(plan->weight_scale[index]), delta);
 
     int64_t column = plan->weight_column[index];
     if (column < 0) return;
+    V across = vmax(l->squares[0] + l->squares[1] - w_delta * w_delta, splat(0));
     b->weight_gradient = scaled_product(delta, input);
-    V across_square = l->positive + l->negative - w_delta * w_delta;
     t->along = t->a;
-    t->across = m.kappa * vsqrt(vmax(across_square, splat(0)));
+    t->across = m.kappa * vsqrt(across);
     t->lambda = m.lambda;
     if (plan->weight_gradient)
         record_log10(b, plan->weight_gradient, plan->n_weight_columns, column, b->weight_gradient);

@@ -19,6 +19,8 @@ typedef uint64_t lane_word;
 
 #define bytes_of(byte) ((U){0} + (lane_word)(0x0101010101010101u * (byte)))
 
+INLINE V to_reals(I a) { return __builtin_convertvector(a, V); }
+
 /* The random numbers of an attempt at two χ²: normals and uniforms in (0, 1). */
 typedef struct {
     V x[2], u[2];
@@ -188,6 +190,31 @@ INLINE void chi_squares(const stream *s, uint32_t quad, const V nu[2], V out[2])
     I done[2];
     attempt_chi_squares(nu, &a, out, done);
     if (any(~(done[0] & done[1]))) retry(s, quad + 1, nu, out, done);
+}
+
+/* For `count` samples from `first` on: Bin(trials, ½), then both χ² of degrees[sample], as a row of
+   three numbers. */
+static void gamma_draws(const uint32_t key[2], uint32_t stream_id, uint32_t layer, uint64_t first,
+                        int64_t count, int64_t trials, const double *degrees, double *out)
+{
+    sample_keys keys;
+    for (int64_t begin = -(int64_t)(first % LANES); begin < count; begin += LANES) {
+        open_samples(&keys, key, first + (uint64_t)begin);
+        stream s = open_stream(&keys, stream_id, layer);
+        V nu[2] = {{0}}, value[2];
+        for (int k = 0; k < LANES; k++)
+            if (begin + k >= 0 && begin + k < count)
+                for (int i = 0; i < 2; i++) nu[i][k] = (real)degrees[2 * (begin + k) + i];
+        I ones = binomial_half(&s, trials);
+        chi_squares(&s, quads_of_bits(trials), nu, value);
+        for (int k = 0; k < LANES; k++) {
+            if (begin + k < 0 || begin + k >= count) continue;
+            double *row = out + 3 * (begin + k);
+            row[0] = (double)ones[k];
+            row[1] = value[0][k];
+            row[2] = value[1][k];
+        }
+    }
 }
 
 #endif

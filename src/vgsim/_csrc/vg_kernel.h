@@ -168,5 +168,6 @@ const vg_kernel PASTE(vg_kernel_, VG_ISA, VG_BITS) = {LANES,
                                                       run,
                                                       words,
                                                       draws,
+                                                      gamma_draws,
                                                       generate,
                                                       one_activation};

@@ -29,9 +29,10 @@ WHOLE_BYTES = 24 << 20  # largest last segment (or whole forward pass) that a th
 ALL_WHOLE_BYTES = 1 << 30  # the same for all threads together
 SEGMENT_BYTES = 1 << 18  # least size of the other segments, of which there are at most √depth
 LAYER_BYTES = 1 << 10  # bytes per stored layer of a plain network, in addition to the units
-LINK_VECTORS = 5  # vectors per stored layer of the scalar engine
+CHAIN_VECTORS = 5  # vectors per stored layer of the scalar engine
 PLAN_BYTES = 96  # bytes per layer of the arrays of a plan during their construction
 CHUNK_DRAWS = 2_000_000  # random numbers per chunk of work of a thread
+SCALAR_LAYER = 12.0  # units of a matrix-free layer that take as long as a narrow scalar one
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,7 @@ class Plan:
         """Bytes that a forward pass stores for each place 1 … D; (depth,)."""
         fields = self._fields
         if self._is_scalar:
-            return np.full(len(fields["widths"]) - 1, LINK_VECTORS * self.unit_bytes)
+            return np.full(len(fields["widths"]) - 1, CHAIN_VECTORS * self.unit_bytes)
         if self.is_plain:
             biased = 1 + (fields["bias_scale"][1:] > 0)
             return np.asarray(biased * (fields["widths"][1:] + 7) * self.unit_bytes + LAYER_BYTES)
@@ -200,6 +201,8 @@ class Plan:
 def relative_cost(network: Network, engine: str, columns: int) -> float:
     """Return the relative cost of one sample: random numbers drawn, times 1 + columns/8.
 
+    A layer of the scalar engine counts as `SCALAR_LAYER` of them.
+
     Examples
     --------
     >>> import vgsim
@@ -207,8 +210,12 @@ def relative_cost(network: Network, engine: str, columns: int) -> float:
     >>> relative_cost(vgsim.MLP(2, 8), "matrix-free", 1), relative_cost(vgsim.MLP(2, 8), "dense", 1)
     (27.0, 144.0)
     """
+    matrices = network.program.of(Weights).items()
+    if engine == "scalar":
+        layers = sum(count * (SCALAR_LAYER + w.shape[0] / 128) for w, count in matrices)
+        return layers * (1 + columns / 8)
     numbers = 0.0 if engine == "dense" else float(columns * network.width_at(0))
-    for weights, count in network.program.of(Weights).items():
+    for weights, count in matrices:
         n, m = weights.shape
         numbers += count * (n * m if engine == "dense" else columns * (n + m) / 2)
     return max(numbers, float(columns)) * (1 + columns / 8)  # of networks without matrices too

@@ -142,6 +142,8 @@ class Settings:
         'matrix-free'
         >>> Settings.checked(batch_size=100).of(vgsim.MLP(10, 100)).engine
         'dense'
+        >>> Settings.checked().of(vgsim.MLP(10, 100, activation="relu")).engine
+        'scalar'
         """
         columns = self.columns(checked_network(network))
         self._check_entries(network, columns)

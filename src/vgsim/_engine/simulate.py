@@ -71,11 +71,14 @@ def simulate(
         "update_ratio", "clipped" (for a network with `clip`), "activation_correlation" and
         "gradient_correlation" (for two or more columns); see `Samples`. Recording never changes a
         sample.
-    engine : {"auto", "matrix-free", "dense"}
-        "matrix-free" draws the products of Gaussian or orthogonal weight matrices from their exact
-        joint law; "dense" draws the matrices. "auto" chooses the engine with the lower cost, by a
-        fixed rule of network and batch size; for other weights and for an `RNN` it is "dense". The
-        engines agree in law, not sample by sample.
+    engine : {"auto", "scalar", "matrix-free", "dense"}
+        "dense" draws the weight matrices. "matrix-free" draws the products of Gaussian or
+        orthogonal matrices from their exact joint law. "scalar" draws a few scalars per layer, from
+        the exact law of all norms: for one input, Gaussian weights, and layers of "linear", "relu"
+        or "leaky_relu" without techniques other than `ClipNorm`. "auto" chooses the engine with the
+        lowest cost, by a fixed rule of network, batch size and loss; for weights that are neither
+        Gaussian nor orthogonal and for an `RNN` it is "dense". The engines agree in law, not sample
+        by sample.
     dtype : {"float32", "float64"}
         Arithmetic of the passes. In both, no norm underflows or overflows at any depth.
     n_threads : int, optional

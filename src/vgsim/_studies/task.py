@@ -38,7 +38,7 @@ class Task:
     thresholds : tuple of float
         The counted thresholds of vanishing and exploding, ascending.
     engine : str
-        "auto" is resolved to "dense" or "matrix-free".
+        "auto" is resolved to "scalar", "matrix-free" or "dense".
     dtype : str
     stream_version : int
         Version of the random numbers.
