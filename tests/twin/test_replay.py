@@ -199,11 +199,16 @@ def test_engines_share_inputs_and_cotangents():
     assert free.output_gradient.shape == (7, 1)
 
 
-@pytest.mark.parametrize("choice", [{"batch_size": 2}, {"loss": "mse"}], ids=["batch", "mse"])
-def test_engines_share_biases_that_are_not_drawn_by_rotation(choice):
-    net = vgsim.MLP(3, [4, 5, 6, 7], bias_std=0.5)
-    both = (vgsim.replay(net, 1, 9, **engine, **choice) for engine in (MATRIX_FREE, DENSE))
-    for a, b in zip(*(sample.biases for sample in both), strict=True):
+@pytest.mark.parametrize(
+    ("clip", "batch_size"), [(None, 2), (vgsim.ClipValue(1.0), 1)], ids=["batch", "clipped"]
+)
+def test_engines_share_biases_that_are_not_drawn_by_rotation(clip, batch_size):
+    net = vgsim.MLP(3, [4, 5, 6, 7], bias_std=0.5, clip=clip)
+    both = (
+        vgsim.replay(net, 1, 9, batch_size=batch_size, **engine).biases
+        for engine in (MATRIX_FREE, DENSE)
+    )
+    for a, b in zip(*both, strict=True):
         np.testing.assert_array_equal(a, b)
 
 

@@ -9,8 +9,12 @@ from scipy import stats
 
 import vgsim
 from vgsim._engine.settings import Settings
+from vgsim._networks.operations import Bias
+from vgsim._twin.along import Along, Gradients
 from vgsim._twin.rotation import ConditionalAffine, Rotation
 from vgsim._twin.scaled import scaled
+from vgsim._twin.steps import Bias as BiasStep
+from vgsim._twin.steps import Included
 
 MATRIX_FREE = {"engine": "matrix-free", "dtype": "float64"}
 SHAPES = [(1, 1), (1, 5), (2, 1), (2, 4), (3, 3), (7, 4), (4, 9)]
@@ -148,9 +152,18 @@ def test_where_biases_are_drawn_by_rotation():
     assert rotates(vgsim.MLP(3, 4, activation="relu", **biased), engine="scalar", loss="mse")
     assert not rotates(plain_net, engine="dense")
     assert not rotates(plain_net, batch_size=2)
-    assert not rotates(plain_net, loss="mse")
-    assert not rotates(vgsim.MLP(3, 4, clip=vgsim.ClipNorm(1.0), **biased))
+    assert not rotates(vgsim.MLP(3, 4, clip=vgsim.ClipValue(1.0), **biased))
     assert not rotates(vgsim.MLP(3, 4, norm="layer", **biased))
     assert not rotates(vgsim.MLP(3, 4, init="orthogonal", **biased))
     assert not rotates(vgsim.MLP(4, 4, residual=vgsim.Residual(), **biased))
     assert not rotates(vgsim.Sequential(4, [vgsim.Linear(bias_std=0.1), "tanh", "relu"]))
+
+
+def test_the_product_of_gradient_and_contents_is_lost_at_an_included_bias():
+    """With n = W x + b, G · x is not G · n."""
+    (bias,) = vgsim.MLP(1, 3, bias_std=0.1).program.of(Bias)
+    for b, is_known in ((None, True), (Included(), False), (scaled(np.ones((3, 1))), False)):
+        gradients = Gradients()
+        gradients.add(0, scaled(np.ones((3, 1))), Along(scaled(np.array([[2.0]]))))
+        BiasStep(bias, b).back(gradients)
+        assert (gradients.take(0)[1] is not None) == is_known

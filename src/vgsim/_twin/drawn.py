@@ -14,6 +14,7 @@ from vgsim._twin.conditional import ConditionalGaussian, ConditionalHaar
 from vgsim._twin.draws import Draws
 from vgsim._twin.rotation import ConditionalAffine, Rotation
 from vgsim._twin.scaled import Array, Scaled, scaled
+from vgsim._twin.steps import Included
 from vgsim._twin.walk import parameter_name
 
 __all__ = ["Drawn", "drive"]
@@ -139,9 +140,9 @@ class Drawn:
         return Rotation(nu, second, square, draw.directions(number, n)[3])
 
     def _bias(self, operation: operations.Bias, name: str) -> None:
-        """Draw a bias, from the stream of the number of its matrix; None if it is drawn with it."""
+        """Draw a bias, from the stream of the number of its matrix, unless it is drawn with it."""
         if name in self.rotated:
-            self.named[name] = None
+            self.named[name] = Included()
         elif name not in self.named:
             number = self.last[operation.register]
             b = self.draw.bias(number, operation.rows, operation.std, operation.limit)
