@@ -51,6 +51,20 @@ def test_matrix_free(benchmark, isa, dtype, activation):
     )
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("width", [32, WIDTH, 1024])
+def test_scalar(benchmark, isa, dtype, width):
+    network = vgsim.MLP(DEPTH, width, activation="relu")
+    arguments = {"layers": [0], "dtype": dtype, "n_threads": 1}
+    count = 4096 * DEPTH
+    rate(
+        benchmark,
+        "network·layers",
+        count,
+        lambda: vgsim.simulate(network, 4096, engine="scalar", **arguments),
+    )
+
+
 @pytest.mark.parametrize("law", ["normal", "uniform"])
 def test_dense(benchmark, isa, law):
     network = vgsim.MLP(10, WIDTH, init=f"lecun_{law}")

@@ -35,6 +35,13 @@ def engine(dtype):
     return DRAWS
 
 
+def scalar():
+    """The scalar engine; the normals that the matrix-free engine would draw are counted."""
+    network = vgsim.MLP(DEPTH, WIDTH, activation="relu")
+    vgsim.simulate(network, 16 * SAMPLES, layers=[0], engine="scalar", n_threads=1)
+    return 16 * DRAWS
+
+
 def composed():
     """A list of the same layers as those of `engine`."""
     network = vgsim.Sequential(WIDTH, [vgsim.Linear(init="glorot_normal"), "tanh"] * DEPTH)
@@ -87,6 +94,7 @@ TASKS = {
     "generator": generator,
     "float32": lambda: engine("float32"),
     "float64": lambda: engine("float64"),
+    "scalar": scalar,
     "list": composed,
     "transformer": transformer,
     "dense normal": lambda: dense("normal"),
@@ -97,6 +105,7 @@ RATIOS = {
     "engine over generator": ("generator", "float32"),
     "matrix-free over NumPy": ("NumPy", "float32"),
     "float64 over NumPy": ("NumPy", "float64"),
+    "scalar over NumPy": ("NumPy", "scalar"),
     "list over MLP": ("float32", "list"),
     "transformer over NumPy": ("NumPy", "transformer"),
     "dense over NumPy": ("NumPy", "dense normal"),

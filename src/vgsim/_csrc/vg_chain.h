@@ -73,8 +73,8 @@ static scaled chain_input(chain *t)
         return norm_of(&t->b, 0);
     }
     stream s = open_stream(&t->b.keys, VG_STREAM_INPUT, 0);
-    V square[2], nu[2] = {splat(n), splat(0)};
-    chi_squares(&s, 0, nu, square);
+    V square[2], degrees[2] = {splat(n), splat(0)};
+    chi_squares(&s, 0, degrees, square);
     return root(square[0], splat_int(0));
 }
 
@@ -95,8 +95,8 @@ static chain_layer chain_forward(chain *t, int64_t index, scaled input, int reco
     mixture m = mix(plan, index, input);
     stream s = open_stream(&t->b.keys, VG_STREAM_FORWARD, (uint32_t)index);
     I active = binomial_half(&s, n) & (m.tau.value > 0);
-    V w[2], nu[2] = {to_reals(active), to_reals(splat_int(n) - active)};
-    chi_squares(&s, quads_of_bits(n), nu, w);
+    V w[2], degrees[2] = {to_reals(active), to_reals(splat_int(n) - active)};
+    chi_squares(&s, quads_of_bits(n), degrees, w);
     scaled norm = scaled_product(m.tau, root(square_of_slopes(t, w[0], w[1]), splat_int(0)));
     if (recording) {
         chain_record_activation(&t->b, plan->column, index, norm);
@@ -247,10 +247,10 @@ static void chain_backward(chain *t, int64_t index, const chain_layer *l, scaled
 static void chain_reach_input(chain *t)
 {
     stream s = open_stream(&t->b.keys, VG_STREAM_BACKWARD, 0);
-    V rest[2], nu[2] = {splat(t->b.plan->widths[0] - 1), splat(0)};
-    chi_squares(&s, 1, nu, rest);
+    V a = nonzero(t->a), rest[2], degrees[2] = {splat(t->b.plan->widths[0] - 1), splat(0)};
+    chi_squares(&s, 1, degrees, rest);
     chain_record_update_ratio(t, 1, rest[0]);
-    chain_record_gradient(t, 0, t->b.plan->column[0], 0, t->a * t->a + rest[0]);
+    chain_record_gradient(t, 0, t->b.plan->column[0], 0, a * a + rest[0]);
 }
 
 /* Places the arrays in the scratch memory, or only computes their size. */
