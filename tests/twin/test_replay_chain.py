@@ -345,8 +345,8 @@ def test_kernel_equals_twin(name, dtype):
     choice = choice | {"engine": "scalar", "dtype": dtype}
     record = (*QUANTITIES, "clipped") if network.clip else QUANTITIES
     layers = range(network.depth + 1)
-    samples = vgsim.simulate(network, 20, seed=7, layers=layers, record=record, **choice)
-    for index in range(20):
+    samples = vgsim.simulate(network, 12, seed=7, layers=layers, record=record, **choice)
+    for index in range(12):
         twin = evaluated(network, vgsim.replay(network, 7, index, **choice))
         for quantity in (*record, "output_gradient", "dead"):
             actual, expected = getattr(samples, quantity)[index], getattr(twin, quantity)
