@@ -73,6 +73,7 @@ def test_streams_are_those_of_the_law():
         ("drive", 11),
         ("tangent", 13),
         ("mask", 14),
+        ("replay_directions", 15),
     ]
     np.testing.assert_array_equal(words(KEY, "norm", 1, 2, 8), words(KEY, 9, 1, 2, 8))
 
@@ -127,7 +128,7 @@ def test_seed_errors(seed, error):
     ("arguments", "parts"),
     [
         ({"stream": "sideways"}, ["stream", "'sideways'", "'forward': 1"]),
-        ({"stream": 15}, ["stream", "15", "'norm': 9"]),
+        ({"stream": 16}, ["stream", "16", "'norm': 9"]),
         ({"layer": -1}, ["layer", "-1", str(2**32 - 1)]),
         ({"layer": 2**32}, ["layer", str(2**32)]),
         ({"index": 2**56}, ["index", str(2**56), str(2**56 - 1)]),

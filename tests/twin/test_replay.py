@@ -25,26 +25,43 @@ def draws(net, seed, index):
 
 
 def plain_matrix_free(net, seed, index):
-    """The matrix-free engine in plain float64, layer by layer."""
-    draw, phi, n = draws(net, seed, index), net.activation, net.widths
+    """The matrix-free engine in plain float64, layer by layer; biases are drawn by rotation."""
+    draw, phi, n, sigma = draws(net, seed, index), net.activation, net.widths, net.bias_std
     x, layers = draw("input", 0, n[0]), []
     for l, s in enumerate(net.weight_stds, start=1):
-        z = draw("forward", l, n[l])
-        u = s * np.linalg.norm(x) * z
-        h = u + net.bias_std * draw("bias", l, n[l])
-        layers.append({"x": x, "z": z, "u": u, "h": h})
+        w = draw("forward", l, n[l])
+        size = s * np.linalg.norm(x)
+        tau = math.hypot(size, sigma)
+        turn = (size / tau, sigma / tau) if tau else (1.0, 0.0)
+        h = tau * w
+        layers.append({"x": x, "w": w, "h": h, "turn": turn})
         x = phi.value(h)
     g = draw("cotangent", net.depth, n[-1])
     for l in range(net.depth, 0, -1):
         layer, s = layers[l - 1], net.weight_stds[l - 1]
-        delta = phi.derivative(layer["h"]) * g
-        size = np.linalg.norm(layer["x"])
-        unit = layer["x"] / size if size > 0 else layer["x"]
+        delta, w, (kappa, lambda_) = phi.derivative(layer["h"]) * g, layer["w"], layer["turn"]
+        size, unit = normalised(layer["x"])
+        length, direction = normalised(delta)
+        along = w @ direction
+        z_delta = kappa * along + lambda_ * draw("bias", l, 1)[0]
         z = draw("backward", l, n[l - 1])
         across = z - unit * (unit @ z)
-        g = s * (unit * (layer["z"] @ delta) + np.linalg.norm(delta) * across)
-        layer |= {"delta": delta, "g": g, "across": across}
+        g = s * length * (unit * z_delta + across)
+        square = w @ w
+        if sigma:
+            twin = Draws(network_key(net.canonical_json(), seed), index, "float64")
+            second = normals(twin.key, "norm", l, index, 1, "float64", block=2**31)[0]
+            beyond = (kappa * np.linalg.norm(w - along * direction) + lambda_ * second) ** 2
+            beyond += lambda_**2 * twin.chi_square(l, n[l] - 2, 2**31 + 2)
+            square = z_delta**2 + (beyond if n[l] > 1 else 0.0)
+        layer |= {"delta": delta, "g": g, "across": across, "z_square": square}
     return layers
+
+
+def normalised(a):
+    """The norm of a, and the unit vector along it or 0."""
+    size = np.linalg.norm(a)
+    return size, a / size if size > 0 else a
 
 
 def relative_error(a, b):
@@ -62,17 +79,17 @@ def test_weights_reproduce_both_products_and_the_norm(activation, bias_std):
         layers = plain_matrix_free(net, 3, index)
         sample = vgsim.replay(net, 3, index, **MATRIX_FREE)
         draw = Draws(network_key(net.canonical_json(), 3), index, "float64")
-        for l, (W, s, layer) in enumerate(
-            zip(sample.weights, net.weight_stds, layers, strict=True), start=1
+        for l, (W, b, s, layer) in enumerate(
+            zip(sample.weights, sample.biases, net.weight_stds, layers, strict=True), start=1
         ):
             if not (layer["x"].any() and layer["delta"].any()):
                 continue
             compared += 1
-            assert relative_error(W @ layer["x"], layer["u"]) < 1e-12
+            assert relative_error(W @ layer["x"] + b, layer["h"]) < 1e-12
             assert relative_error(W.T @ layer["delta"], layer["g"]) < 1e-12
             n, m = W.shape
             chi_square = draw.chi_square(l, (n - 1) * (m - 1))
-            square = layer["z"] @ layer["z"] + layer["across"] @ layer["across"] + chi_square
+            square = layer["z_square"] + layer["across"] @ layer["across"] + chi_square
             assert np.linalg.norm(W) == pytest.approx(s * math.sqrt(square), rel=1e-12)
     assert compared >= 10
 
@@ -173,14 +190,25 @@ def test_biases(seed):
     assert not any(b.any() for b in vgsim.replay(vgsim.MLP(3, 5), 1).biases)
 
 
-def test_engines_share_inputs_cotangents_and_biases():
+def test_engines_share_inputs_and_cotangents():
     net = vgsim.MLP(3, [4, 5, 6, 7], bias_std=0.5)
     free, dense = vgsim.replay(net, 1, 9, **MATRIX_FREE), vgsim.replay(net, 1, 9, **DENSE)
     np.testing.assert_array_equal(free.inputs, dense.inputs)
     np.testing.assert_array_equal(free.output_gradient, dense.output_gradient)
     assert free.inputs.shape == (4, 1)
     assert free.output_gradient.shape == (7, 1)
-    for a, b in zip(free.biases, dense.biases, strict=True):
+
+
+@pytest.mark.parametrize(
+    ("clip", "batch_size"), [(None, 2), (vgsim.ClipValue(1.0), 1)], ids=["batch", "clipped"]
+)
+def test_engines_share_biases_that_are_not_drawn_by_rotation(clip, batch_size):
+    net = vgsim.MLP(3, [4, 5, 6, 7], bias_std=0.5, clip=clip)
+    both = (
+        vgsim.replay(net, 1, 9, batch_size=batch_size, **engine).biases
+        for engine in (MATRIX_FREE, DENSE)
+    )
+    for a, b in zip(*both, strict=True):
         np.testing.assert_array_equal(a, b)
 
 

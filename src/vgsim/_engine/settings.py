@@ -384,6 +384,7 @@ STREAMS: dict[str, int] = {
     "drive": 11,
     "tangent": 13,
     "mask": 14,
+    "replay_directions": 15,
 }
 
 

@@ -36,6 +36,9 @@ class ConditionalGaussian:
         Machine epsilon for the test of linear dependence in :func:`orthonormalised`.
     period : int, default 0
         If it is not 0, the last of every `period` columns of Δ depends on the others.
+    axis : ndarray, (m, 1), optional
+        A unit vector for Q if B = 1 and X = 0: any one that does not depend on W serves as well as
+        none. The scalar engine has one in every layer.
 
     Examples
     --------
@@ -57,14 +60,21 @@ class ConditionalGaussian:
     backward: Array
     epsilon: float
     period: int = 0
+    axis: Array | None = None
     Q: Array = field(init=False)
     Q_g: Array = field(init=False)
 
     def __matmul__(self, X: Scaled) -> Scaled:
         """W X = s Z R, with X = Q R."""
-        size = _sizes(X)
-        self.Q, R = orthonormalised(X.mantissa, self.epsilon)
+        size, R = _sizes(X), self._factorised(X)
         return scaled(self.forward @ (R / size) * (self.std * size), X.exponent)
+
+    def _factorised(self, X: Scaled) -> Array:
+        """R, with the mantissa of X = Q R."""
+        self.Q, R = orthonormalised(X.mantissa, self.epsilon)
+        if self.axis is not None and not self.Q.any():
+            self.Q = self.axis
+        return R
 
     @property
     def T(self) -> Transpose:

@@ -19,6 +19,7 @@ from vgsim._twin.random import normals, truncated_normals, uniforms, words
 __all__ = ["Array", "Draws", "orthogonal_factor"]
 
 Array = NDArray[np.float64]
+BEYOND = 2**31  # first block of stream "norm" for the numbers of a rotation
 TRUNCATED_STD = 0.87962566103423978  # of a standard normal conditioned on |z| < 2
 _LAWS = {
     "normal": (normals, 1.0),
@@ -112,26 +113,73 @@ class Draws:
         M = normals(self.key, stream, layer, self.index, n * m, "float64")
         return M.reshape(n, m)
 
-    def chi_square(self, layer: int, degrees: int) -> float:
-        """χ² by the rejection method of Marsaglia and Tsang (2000).
+    def chi_square(self, layer: int, degrees: int, block: int = 0) -> float:
+        """χ² of stream "norm", from `block` on, by rejection (Marsaglia and Tsang 2000).
 
         With one degree of freedom the shape a + 1 is drawn and multiplied by U^(1/a), a = 1/2.
         """
-        if degrees == 0:
+        if degrees <= 0:
             return 0.0
         boosted = degrees == 1
         d = degrees / 2.0 + boosted - 1.0 / 3.0
         c = 1.0 / math.sqrt(9.0 * d)
-        block = 0
         while True:
-            x = normals(self.key, "norm", layer, self.index, 2 * block + 1, "float64")[-1]
-            bits = words(self.key, "norm", layer, self.index, 4 * block + 8)[-4:]
+            x = self.norm_normal(layer, block)
+            bits = words(self.key, "norm", layer, self.index, 4, block=block + 1)
             u, u_boost = ((int(hi) << 32 | int(lo)) >> 12 for hi, lo in bits.reshape(2, 2))
-            v = (1.0 + c * float(x)) ** 3
+            v = (1.0 + c * x) ** 3
             if v > 0 and _log_uniform(u) < x * x / 2.0 + d - d * v + d * math.log(v):
                 boost = math.exp(2.0 * _log_uniform(u_boost)) if boosted else 1.0
                 return 2.0 * d * v * boost
             block += 2
+
+    def beyond_nu(self, layer: int, n: int) -> tuple[float, float]:
+        """Draw a normal, and χ² with n - 2 degrees of freedom: see :class:`Rotation`."""
+        return self.norm_normal(layer, BEYOND), self.chi_square(layer, n - 2, BEYOND + 2)
+
+    def directions(self, layer: int, n: int) -> Array:
+        """Draw four rows of standard normals for directions that only a replay needs, (4, n)."""
+        return self.rest("replay_directions", layer, 4, n)
+
+    def heads(self, stream: str, layer: int, n: int) -> int:
+        """Draw from the binomial law (n, ½): the ones among the first n bits of a stream."""
+        bits = words(self.key, stream, layer, self.index, -(-n // 32)).astype("<u4")
+        return int(np.unpackbits(bits.view(np.uint8), bitorder="little")[:n].sum())
+
+    def chi_squares(
+        self, stream: str, layer: int, quad: int, degrees: tuple[int, int]
+    ) -> tuple[float, float]:
+        """Draw two χ² in the precision of the dtype, by rejection (Marsaglia and Tsang 2000).
+
+        The attempts at both use the quads `quad`, `quad` + 1, … of the stream. A quad is a block in
+        float32, with a pair of normals and two uniforms, and two blocks in float64, the normals in
+        the first and the uniforms in the second.
+        """
+        if max(degrees) <= 0:
+            return 0.0, 0.0
+        found: list[float | None] = [None, None]
+        while None in found:
+            for i, (x, log_u) in enumerate(self._attempt(stream, layer, quad)):
+                if found[i] is None:
+                    found[i] = _accepted(degrees[i], x, log_u)
+            quad += 1
+        return found[0] or 0.0, found[1] or 0.0
+
+    def _attempt(self, stream: str, layer: int, quad: int) -> list[tuple[float, float]]:
+        """Return two pairs of a normal and the logarithm of a uniform."""
+        where = self.key, stream, layer, self.index
+        if self.dtype == "float32":
+            x = normals(*where, 2, self.dtype, block=quad)
+            logs = [_log_uniform_32(int(word)) for word in words(*where, 4, block=quad)[2:]]
+        else:
+            x = normals(*where, 2, self.dtype, block=2 * quad)
+            high, low = words(*where, 4, block=2 * quad + 1).astype(np.uint64).reshape(2, 2).T
+            logs = [_log_uniform(int(bits)) for bits in (high << 32 | low) >> 12]
+        return list(zip(x.tolist(), logs, strict=True))
+
+    def norm_normal(self, layer: int, block: int) -> float:
+        """Draw a normal in double precision: the first one of a block of stream "norm"."""
+        return float(normals(self.key, "norm", layer, self.index, 1, "float64", block=block)[0])
 
     def _rows(
         self, law: Callable[..., Array], stream: str, layer: int, count: int, length: int
@@ -150,3 +198,21 @@ def orthogonal_factor(A: Array) -> Array:
 def _log_uniform(bits: int) -> float:
     """Return ln u of the uniform u = (bits + 1/2) 2^-52."""
     return math.log((bits + 0.5) * 2.0**-52)
+
+
+def _log_uniform_32(word: int) -> float:
+    """Return ln u of the uniform u = (k + 1/2) 2^-31, in float32 and below 1, k of 31 bits."""
+    u = (np.float32(word >> 1) + np.float32(0.5)) * np.float32(2.0**-31)
+    return math.log(min(float(u), 1 - 2.0**-24))
+
+
+def _accepted(degrees: int, x: float, log_u: float) -> float | None:
+    """Return χ² from a normal and a uniform, None if they are rejected."""
+    if degrees <= 1:
+        return x * x if degrees == 1 else 0.0
+    twice_d = degrees - 2.0 / 3.0
+    t = x * math.sqrt(2.0 / 9.0 / twice_d)
+    if t <= -1:
+        return None
+    bound = x * x / 2.0 + twice_d / 2.0 * (3.0 * math.log1p(t) - t * (3.0 + t * (3.0 + t)))
+    return twice_d * (1.0 + t) ** 3 if log_u < bound else None

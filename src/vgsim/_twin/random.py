@@ -72,8 +72,10 @@ def philox4x32(counter: Any, key: Any, rounds: int = _ROUNDS) -> UInt32s:
     return np.stack([even, odd], axis=-1).astype(np.uint32).reshape(counter.shape)
 
 
-def words(key: Any, stream: str | int, layer: int, index: int, count: int) -> UInt32s:
-    """Draw the first `count` words of a stream.
+def words(
+    key: Any, stream: str | int, layer: int, index: int, count: int, *, block: int = 0
+) -> UInt32s:
+    """Draw `count` words of a stream, the first ones by default.
 
     Parameters
     ----------
@@ -87,6 +89,8 @@ def words(key: Any, stream: str | int, layer: int, index: int, count: int) -> UI
         Index of the sample, from 0 to 2**56 - 1.
     count : int
         From 0 to 4 * 2**32: at most 2**32 blocks of 4 words.
+    block : int, default 0
+        The block with the first of these words; the last one is at most 2**32 - 1.
 
     Returns
     -------
@@ -103,19 +107,26 @@ def words(key: Any, stream: str | int, layer: int, index: int, count: int) -> UI
     >>> words([1, 2], "forward", layer=3, index=4, count=5).size
     5
     """
-    return _blocks(key, stream, layer, index, -(-count // 4)).reshape(-1)[:count]
+    return _blocks(key, stream, layer, index, -(-count // 4), block).reshape(-1)[:count]
 
 
 def normals(
-    key: Any, stream: str | int, layer: int, index: int, count: int, dtype: DTypeLike
+    key: Any,
+    stream: str | int,
+    layer: int,
+    index: int,
+    count: int,
+    dtype: DTypeLike,
+    *,
+    block: int = 0,
 ) -> Floats:
-    """Draw the first `count` standard normals of a stream.
+    """Draw `count` standard normals of a stream, the first ones by default.
 
     A block gives 4 normals in float32 and 2 in float64.
 
     Parameters
     ----------
-    key, stream, layer, index, count
+    key, stream, layer, index, count, block
         As in :func:`words`.
     dtype : {"float32", "float64"}
         The dtype of the kernels whose normals these are; the result is always float64.
@@ -136,14 +147,15 @@ def normals(
     True
     """
     if _is_double(dtype):
-        w = _blocks(key, stream, layer, index, -(-count // 2)).astype(np.uint64)
+        w = _blocks(key, stream, layer, index, -(-count // 2), block).astype(np.uint64)
         radius_bits = w[:, 0] << 32 | w[:, 1]
         angle_bits = w[:, 2] << 32 | w[:, 3]
         u = ((radius_bits >> 12) + 0.5) * 2.0**-52
         angle = ((angle_bits & _ANGLE_BITS) + 0.5) * 2.0**-52
         octant = angle_bits >> 61
     else:
-        w = _blocks(key, stream, layer, index, -(-count // 4)).reshape(-1, 2).astype(np.uint64)
+        blocks = _blocks(key, stream, layer, index, -(-count // 4), block)
+        w = blocks.reshape(-1, 2).astype(np.uint64)
         u = ((w[:, 0] >> 1).astype(np.float32) + np.float32(0.5)) * np.float32(2.0**-31)
         u = np.minimum(u, np.float32(1 - 2.0**-24)).astype(np.float64)
         angle = ((w[:, 1] & 0x1FFFFFFF) + 0.5) * 2.0**-29
@@ -205,8 +217,10 @@ def truncated_normals(
     return np.asarray(math.sqrt(2.0) * erfinv(_ERF_SQRT2 * v), dtype=np.float64)
 
 
-def _blocks(key: Any, stream: str | int, layer: int, index: int, count: int) -> UInt32s:
-    """Blocks 0 … count - 1 of a stream, (count, 4)."""
+def _blocks(
+    key: Any, stream: str | int, layer: int, index: int, count: int, first: int = 0
+) -> UInt32s:
+    """Blocks `first` … `first` + count - 1 of a stream, (count, 4)."""
     number = STREAMS.get(stream, -1) if isinstance(stream, str) else stream
     if number not in STREAMS.values():
         raise value_error("stream", f"must be one of {STREAMS}, got {stream!r}")
@@ -214,12 +228,12 @@ def _blocks(key: Any, stream: str | int, layer: int, index: int, count: int) -> 
     for name, value, high, of in (
         ("layer", layer, 2**32 - 1, ""),
         ("index", index, 2**56 - 1, ""),
-        ("count", count, 2**32, " of blocks"),
+        ("count", count, 2**32 - first, " of blocks"),
     ):
         if not 0 <= value <= high:
             raise value_error(name, f"must be from 0 to {high}, got {value}", of)
     counter = np.empty((count, 4), dtype=np.uint32)
-    counter[:, 0] = np.arange(count, dtype=np.uint32)
+    counter[:, 0] = np.arange(first, first + count, dtype=np.uint64)
     counter[:, 1:] = layer, index & 0xFFFFFFFF, number << 24 | index >> 32
     return philox4x32(counter, key)
 

@@ -7,9 +7,8 @@ its products, with random numbers of a separate stream.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -20,19 +19,18 @@ from vgsim._engine.settings import Settings
 from vgsim._networks import operations
 from vgsim._networks.description import Network
 from vgsim._networks.operations import Program
-from vgsim._twin.conditional import ConditionalGaussian, ConditionalHaar
+from vgsim._twin.chain import Chain
+from vgsim._twin.drawn import Drawn, drive
 from vgsim._twin.draws import Draws
 from vgsim._twin.losses import output_gradient
 from vgsim._twin.parameters import takes_separate_arrays
 from vgsim._twin.scaled import Array, Scaled, scaled, shifted
-from vgsim._twin.walk import backward, forward, parameter_name, places_of
+from vgsim._twin.walk import backward, forward, places_of
 
 if TYPE_CHECKING:
     import torch
 
 __all__ = ["Replay", "replay"]
-
-Conditional = ConditionalGaussian | ConditionalHaar
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,6 +193,14 @@ def replay(
     with Z_u = O Q, Q_g the orthonormalised component of Δ_l orthogonal to Z_u, F = Oᵀ Q_g, A and B
     bases of the orthogonal complements of [Z_u, Q_g] and [Q, F], and O' a random orthogonal matrix.
 
+    Of plain networks with one input W x + b = τ w is drawn as one vector. With κ = s‖x‖/τ,
+    λ = σ_b/τ and a second normal vector η, of which the engine draws η · δ̂ only,
+
+        W x = s‖x‖ (κ w + λ η)          b = σ_b (λ w - κ η)
+
+    The scalar engine draws lengths of vectors and the number of active units. A replay draws which
+    units these are and all directions, from their law given the lengths.
+
     Examples
     --------
     >>> import vgsim
@@ -214,128 +220,39 @@ def replay(
     settings = Settings.checked(
         seed=seed, batch_size=batch_size, inputs=inputs, loss=loss, engine=engine, dtype=dtype
     ).of(network)
+    return sample(network, settings, checked_int("index", index, 0, INDICES - 1, "2**56 - 1"))
+
+
+def sample(network: Network, settings: Settings, index: int) -> Replay:
+    """Return a sample as :func:`replay` does, with settings for this network."""
     program, n_0 = network.program, network.width_at(0)
     columns = settings.batch_size * program.tokens
     _require_memory(network, program, columns, settings.engine)
-    draw = Draws(
-        key=settings.key(network),
-        index=checked_int("index", index, 0, INDICES - 1, "2**56 - 1"),
-        dtype=settings.dtype,
-    )
-    if settings.data is None:
-        X = draw.columns("input", 0, n_0, columns)
-    else:
+    draw = Draws(key=settings.key(network), index=index, dtype=settings.dtype)
+    X = None
+    if settings.data is not None:
         sequences = settings.data.values.reshape(-1, program.tokens, n_0)
         X = draw.rows(sequences, settings.batch_size)
-    drawn = Drawn(draw, columns, settings.engine == "dense")
-    drawn.draw_all(program)
+    chain = Chain(draw, program, X) if settings.engine == "scalar" else None
+    if X is None:
+        X = chain.x if chain else draw.columns("input", 0, n_0, columns)
+    drawn = Drawn(
+        draw,
+        program,
+        columns,
+        engine=settings.engine,
+        rotates=settings.rotates_biases(network),
+        chain=chain,
+    )
     places = places_of(program, drawn.named, columns, network.clip)
     outputs = forward(places, scaled(X))[-1]
-    G = output_gradient(settings.loss, outputs, draw, network.depth)
+    if chain:
+        G = chain.output_gradient(settings.loss, outputs)
+    else:
+        G = output_gradient(settings.loss, outputs, draw, network.depth)
     if drawn.conditional:
         backward(places, G, network.clip)
     return _replay(network, draw, X, drawn.explicit(), G)
-
-
-class Drawn:
-    """The parameters of one sample, drawn in the order of the program.
-
-    Attributes
-    ----------
-    named : dict
-        The parameters as `places_of` takes them.
-    plain : dict of str to ndarray
-        The parameters that are arrays from the start.
-    conditional : dict of str to tuple
-        Matrices of which the products are drawn, their numbers, and whether their norm is too.
-    """
-
-    def __init__(self, draw: Draws, columns: int, dense: bool) -> None:
-        self.draw, self.columns, self.dense = draw, columns, dense
-        self.named: dict[str, Any] = {}
-        self.plain: dict[str, Array] = {}
-        self.conditional: dict[str, tuple[Conditional, int, bool]] = {}
-        self.matrices = self.masks = 0  # numbered from 1; a shared matrix is number 1
-        self.last: dict[int, int] = {}  # the number of the last matrix of each register
-
-    def draw_all(self, program: Program) -> None:
-        """Draw the parameters of all places."""
-        self.tokens = program.tokens
-        for place in range(1, len(program.order) + 1):
-            for operation in program.at(place):
-                match operation:
-                    case operations.Weights():
-                        self._weights(operation, parameter_name(operation, place))
-                    case operations.Bias():
-                        self._bias(operation, parameter_name(operation, place))
-                    case operations.Mask(rows=n, rate=rate):
-                        self.masks += 1
-                        mask = self.draw.mask(self.masks, n, self.columns, rate)
-                        name = parameter_name(operation, place)
-                        self.named[name] = self.plain[name] = mask
-                    case operations.Drive(rows=n, std=std) if place == 1:
-                        self._drive(n, std, len(program.order))
-
-    def _weights(self, operation: operations.Weights, name: str) -> None:
-        """Draw a matrix, or its products."""
-        if name in self.named:
-            return  # shared
-        self.matrices += 1
-        number = self.last[operation.target] = self.matrices
-        n, m = operation.shape
-        if self.dense:
-            W = self.draw.weight(operation.law, operation.std, "forward", number, n, m)
-            self.plain[name], self.named[name] = W, Scaled(W, 0)
-            return
-        epsilon = float(np.finfo(self.draw.dtype).eps)
-        period = self.tokens if operation.balanced else 0
-        A: Conditional
-        if operation.law == "orthogonal":
-            N = max(n, m)
-            Z, N_ = (self._columns(way, number, N) for way in ("forward", "backward"))
-            A = ConditionalHaar(operation.std * math.sqrt(N), (n, m), Z, N_, epsilon, period)
-        else:
-            Z, N_ = self._columns("forward", number, n), self._columns("backward", number, m)
-            A = ConditionalGaussian(operation.std, Z, N_, epsilon, period)
-        self.named[name] = A
-        self.conditional[name] = A, number, operation.recorded
-
-    def _columns(self, stream: str, number: int, n: int) -> Array:
-        return self.draw.columns(stream, number, n, self.columns)
-
-    def _bias(self, operation: operations.Bias, name: str) -> None:
-        """Draw a bias, from the stream of the number of its matrix."""
-        if name not in self.named:
-            number = self.last[operation.register]
-            b = self.draw.bias(number, operation.rows, operation.std, operation.limit)
-            self.plain[name], self.named[name] = b, scaled(b[:, np.newaxis])
-
-    def _drive(self, n: int, std: float, steps: int) -> None:
-        """Draw U and s_1 … s_steps."""
-        U, s = _drive(self.draw, n, std, steps, self.columns)
-        self.plain |= {"input_weight": U, "drive": s}
-        self.named |= {"input_weight": Scaled(U, 0), "drive": [scaled(s_t) for s_t in s]}
-
-    def explicit(self) -> dict[str, Array]:
-        """Return all parameters as arrays, in the order of the program."""
-        return {
-            name: self.plain[name] if name in self.plain else self._explicit(name)
-            for name in self.named
-        }
-
-    def _explicit(self, name: str) -> Array:
-        """Return a matrix given its products; recorded Gaussian ones have the norm drawn."""
-        A, number, recorded = self.conditional[name]
-        rest = self.draw.rest("replay_rest", number, *A.rest_shape)
-        if isinstance(A, ConditionalHaar):
-            return A.explicit(rest)
-        return A.explicit(rest, self.draw.chi_square(number, A.degrees) if recorded else None)
-
-
-def _drive(draw: Draws, n: int, std: float, steps: int, columns: int) -> tuple[Array, Array]:
-    """Draw U and s_1 … s_steps."""
-    s = np.array([draw.columns("drive", t, n, columns) for t in range(1, steps + 1)])
-    return draw.weight("normal", std, "input_weights", 1, n, n), s
 
 
 def _replay(
@@ -350,7 +267,7 @@ def _replay(
         n, get = network.width, parameters.get
         U, s = get("input_weight"), get("drive")
         if U is None or s is None:
-            U, s = _drive(draw, n, 0.0, network.depth, X.shape[1])
+            U, s = drive(draw, n, 0.0, network.depth, X.shape[1])
         b = get("bias", np.zeros(n))
         return Replay(network, X, [parameters["weight"]], [b], plain, None, U, s, parameters)
     indices, widths = range(network.depth), network.widths
@@ -379,7 +296,7 @@ def _require_memory(network: Network, program: Program, columns: int, engine: st
         rows += float(attention.heads * program.tokens) * count
     if program.of(operations.Drive):
         entries += float(largest) ** 2
-    kept = rows * columns * (8 if engine == "matrix-free" else 4)
+    kept = rows * columns * {"dense": 4, "matrix-free": 8, "scalar": 16}[engine]
     require_memory(
         int(8 * (entries + 6.0 * largest**2 + kept)),
         f"a replay of the weights of {network!r}",

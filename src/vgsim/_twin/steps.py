@@ -26,6 +26,7 @@ __all__ = [
     "Bias",
     "Copy",
     "Drive",
+    "Included",
     "Mask",
     "Matrix",
     "Mix",
@@ -96,12 +97,22 @@ class Weights:
         return outer(self.delta, self.groups.leaders_alone(self.x) if self.groups else self.x)
 
 
+class Included:
+    """In place of a bias: the product with the matrix before it includes it."""
+
+
 class Bias:
     """register ← register + b; nothing happens if b is None."""
 
-    def __init__(self, operation: operations.Bias, b: Scaled | None) -> None:
-        cancels = operation.cancels or b is None or not b.mantissa.any()
-        self.register, self.b = operation.register, None if cancels else b
+    loses_products = False  # whether b is part of the contents, so that G · X is not known
+
+    def __init__(self, operation: operations.Bias, b: Scaled | Included | None) -> None:
+        self.register = operation.register
+        self.b: Scaled | None = None
+        if isinstance(b, Included):
+            self.loses_products = True
+        elif b is not None and b.mantissa.any() and not operation.cancels:
+            self.b, self.loses_products = b, True
 
     def __call__(self, x: Registers) -> None:
         """X + b."""
@@ -110,7 +121,7 @@ class Bias:
 
     def back(self, gradients: Gradients) -> None:
         """G, which is not changed."""
-        if self.b is not None:
+        if self.loses_products:
             g, _ = gradients.take(self.register)
             gradients.add(self.register, g)
 
@@ -119,12 +130,15 @@ class Shift(Bias):
     """register ← register + value."""
 
     def __init__(self, operation: operations.Shift) -> None:
-        self.register = operation.register
-        self.b = scaled(np.array([[operation.value]])) if operation.value else None
+        self.register, self.b = operation.register, None
+        if operation.value:
+            self.b, self.loses_products = scaled(np.array([[operation.value]])), True
 
 
 class Drive(Bias):
     """register ← register + U s_t."""
+
+    loses_products = True
 
     def __init__(self, operation: operations.Drive, U: Matrix, s: Scaled) -> None:
         self.register, self.b = operation.register, U @ s

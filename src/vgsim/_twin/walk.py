@@ -74,8 +74,9 @@ def places_of(
     ----------
     program : Program
     parameters : mapping
-        By name: a `Matrix` for each matrix and "input_weight", a column or None for each bias, an
-        array for each mask, and the list of s_1 … s_D for "drive".
+        By name: a `Matrix` for each matrix and "input_weight", an array for each mask, and the list
+        of s_1 … s_D for "drive"; for each bias a column, None, or `Included` if the product with
+        its matrix includes it.
     columns : int
         The number of columns of X_0.
     clip : Clip or None
