@@ -15,10 +15,10 @@ INLINE void add_products(int law, const stream *s, int64_t quad, int quads, cons
 }
 
 INLINE void forward_product(int law, const stream *s, int64_t rows, int64_t columns, const V *x, V *out,
-                            const volatile int *cancelled)
+                            const vg_flag *cancelled)
 {
     int64_t quads = whole_quads(columns) / 4;
-    for (int64_t i = 0; i < rows && !*cancelled; i++) {
+    for (int64_t i = 0; i < rows && !vg_is_raised(cancelled); i++) {
         V sum[4 * QUADS] = {{0}};
         int64_t q = 0;
         for (; q + QUADS <= quads; q += QUADS) add_products(law, s, i * quads + q, QUADS, x + 4 * q, sum);
@@ -42,12 +42,13 @@ INLINE void column_products(int law, const stream *s, int64_t rows, int64_t stri
 }
 
 INLINE void backward_product(int law, const stream *s, int64_t rows, int64_t columns, const V *delta, V *out,
-                             const volatile int *cancelled)
+                             const vg_flag *cancelled)
 {
     int64_t quads = whole_quads(columns) / 4, q = 0;
-    for (; q + QUADS <= quads && !*cancelled; q += QUADS)
+    for (; q + QUADS <= quads && !vg_is_raised(cancelled); q += QUADS)
         column_products(law, s, rows, quads, q, QUADS, delta, out + 4 * q);
-    for (; q < quads && !*cancelled; q++) column_products(law, s, rows, quads, q, 1, delta, out + 4 * q);
+    for (; q < quads && !vg_is_raised(cancelled); q++)
+        column_products(law, s, rows, quads, q, 1, delta, out + 4 * q);
 }
 
 INLINE V square_norm(int law, const stream *s, int64_t rows, int64_t columns)

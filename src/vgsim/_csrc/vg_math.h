@@ -42,7 +42,7 @@ INLINE V exp2_parts(V u, V *tail)
 {
     u = vmax(u, splat(-EXP2_LIMIT));
     V shifted = u + (ROUNDER + EXPONENT_BIAS), f = u - (shifted - (ROUNDER + EXPONENT_BIAS));
-    V scale = (V)((I)shifted << SIGNIFICAND_BITS);
+    V scale = (V)as_exponent((I)shifted);
     *tail = (scale * f) * POLYNOMIAL(f, EXP2);
     return scale;
 }
@@ -72,7 +72,7 @@ INLINE V split(V x, V *f)
 {
     I below = (I)splat(SQRT_HALF);
     I e = ((I)x - below) >> SIGNIFICAND_BITS;
-    *f = (V)((I)x - (e << SIGNIFICAND_BITS)) - 1;
+    *f = (V)((I)x - as_exponent(e)) - 1;
     return (V)(e + (I)splat(ROUNDER)) - ROUNDER;
 }
 
