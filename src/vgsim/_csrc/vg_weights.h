@@ -220,7 +220,8 @@ static void weights_ahead(pass *p, const vg_operation *o, void *slot)
         scale_columns(out, scaled_number(o->scale));
     else
         normalise_multiple(out, scaled_number(o->scale));
-    if (of->is_grouped) equalise(of->group, out);
+    columns of_examples = examples(p->b.plan, out);
+    if (of->is_grouped) equalise(of->group, &of_examples);
 }
 
 /* The columns of Δ of which the last depends on the others, or 0. */
