@@ -69,6 +69,10 @@ cdef extern from "vg_api.h" nogil:
         double parameters[2]
         double saturated_below
 
+    ctypedef int vg_flag
+    void vg_raise(vg_flag *flag)
+    int vg_is_raised(const vg_flag *flag)
+
     ctypedef struct vg_plan:
         int64_t depth
         const int64_t *widths
@@ -120,7 +124,7 @@ cdef extern from "vg_api.h" nogil:
         double *activation_correlation
         double *gradient_correlation
         double *stretching
-        const int *cancelled
+        const vg_flag *cancelled
 
     ctypedef struct vg_kernel:
         int lanes, n_activations
@@ -217,6 +221,7 @@ cdef extern from *:
         return place;
     }
     #define vg_add(counter, n) __atomic_fetch_add(counter, n, __ATOMIC_RELAXED)
+    #define vg_read(counter) __atomic_load_n(counter, __ATOMIC_RELAXED)
     """
     const char *VG_COMPILER
     int omp_get_thread_limit() nogil
@@ -225,6 +230,7 @@ cdef extern from *:
     void vg_whole_team() nogil
     void *vg_allocate(size_t bytes) nogil
     void vg_add(int64_t *counter, int64_t n) nogil
+    int64_t vg_read(const int64_t *counter) nogil
 
 COMPILER = VG_COMPILER.decode()
 ENGINES = {"matrix-free": VG_MATRIX_FREE, "dense": VG_DENSE, "scalar": VG_SCALAR}
@@ -424,7 +430,7 @@ cdef class Run:
 
     cdef vg_plan plan
     cdef const vg_kernel *kernel
-    cdef int cancelled_flag
+    cdef vg_flag cancelled
     cdef int64_t finished, failed
     cdef object arrays
 
@@ -496,7 +502,7 @@ cdef class Run:
         self.plan.gradient_correlation = reals(fields.pop("gradient_correlation", None))
         self.plan.stretching = reals(fields.pop("stretching", None))
         self.plan.dead = flags(fields.pop("dead", None))
-        self.plan.cancelled = &self.cancelled_flag
+        self.plan.cancelled = &self.cancelled
         if fields:
             raise TypeError(f"a plan has no {', '.join(fields)}")
 
@@ -512,11 +518,11 @@ cdef class Run:
     @property
     def done(self):
         """Number of samples simulated so far."""
-        return min(self.finished, self.plan.count)
+        return min(vg_read(&self.finished), self.plan.count)
 
     def cancel(self):
         """Make `simulate` return soon, with incomplete results."""
-        self.cancelled_flag = 1
+        vg_raise(&self.cancelled)
 
     def simulate(self, int n_threads, int chunk):
         """Simulate all samples without the GIL; a thread takes `chunk` lane groups at a time."""
@@ -535,9 +541,9 @@ cdef class Run:
             scratch = vg_allocate(bytes_needed)
             if scratch == NULL:
                 vg_add(&self.failed, 1)
-                self.cancelled_flag = 1
+                vg_raise(&self.cancelled)
             for group in prange(first_group, last_group + 1, schedule="dynamic", chunksize=chunk):
-                if not self.cancelled_flag:
+                if not vg_is_raised(&self.cancelled):
                     if self.kernel.run(&self.plan, <uint64_t>group, scratch) == VG_OK:
                         vg_add(&self.finished, width)
             free(scratch)

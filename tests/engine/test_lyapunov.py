@@ -53,12 +53,9 @@ def first_frame(net, batch_size, index, k):
     return frame * np.sign(np.diag(r))
 
 
-@named
-def test_equals_autograd(name):
+def compare_with_autograd(net, batch_size, k=3, **settings):
     torch = pytest.importorskip("torch", reason="PyTorch is needed for its Jacobians")
-    net, batch_size = NETWORKS[name]
-    k = 3
-    settings = {"batch_size": batch_size, "engine": "dense", "dtype": "float64"}
+    settings |= {"batch_size": batch_size, "engine": "dense", "dtype": "float64"}
     found = vgsim.lyapunov(net, 4, k=k, layers=range(net.depth + 1), **settings)
     for index in range(4):
         replayed = vgsim.replay(net, 0, index, **settings)
@@ -81,6 +78,51 @@ def test_equals_autograd(name):
             R = np.linalg.qr(pushed.reshape(k, -1).T)[1]
             expected = np.log10(np.abs(np.diag(R)))
             np.testing.assert_allclose(found.stretching[index, l], expected, atol=1e-7)
+
+
+@named
+def test_equals_autograd(name):
+    compare_with_autograd(*NETWORKS[name])
+
+
+def with_equal_rows(widths):
+    """Batch normalisation, and data of which two rows are 0 and two others are equal."""
+    data = np.random.default_rng(sum(widths)).normal(size=(7, widths[0]))
+    data[[1, 4]] = 0
+    data[5] = data[2]
+    net = vgsim.MLP(len(widths) - 1, widths, norm="batch", init="lecun_normal", gain=1.3)
+    return net, {"batch_size": 7, "inputs": data}
+
+
+EQUAL_ROWS = [
+    (17, 19, 3, 3, 11),
+    (7, 16, 13, 6),
+    (16, 10, 6, 17, 12),
+    (2, 6, 10, 12),
+    (18, 17, 9, 8),
+]
+
+
+@pytest.mark.parametrize("widths", EQUAL_ROWS)
+def test_tangents_of_equal_examples(widths):
+    """Equal examples are equal in every layer, but their tangents are not."""
+    net, settings = with_equal_rows(widths)
+    compare_with_autograd(net, **settings)
+
+
+@pytest.mark.parametrize("engine", ["matrix-free", "dense"])
+@pytest.mark.parametrize("widths", EQUAL_ROWS)
+def test_bits_of_equal_examples(widths, engine, monkeypatch):
+    net, settings = with_equal_rows(widths)
+    found = set()
+    for segment_bytes in (_plan.SEGMENT_BYTES, 1):
+        monkeypatch.setattr(_plan, "SEGMENT_BYTES", segment_bytes)
+        for isa in _kernels.available_isas():
+            _kernels.set_isa(isa)
+            samples = vgsim.lyapunov(net, 40, k=2, engine=engine, n_threads=1, **settings)
+            found.add(samples.stretching.tobytes())
+            _kernels.set_isa(None)
+    assert len(found) == 1
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import json
 import math
 import os
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -307,6 +308,20 @@ def test_dataset_through_netcdf(study, tmp_path):
     xarray, data = pytest.importorskip("xarray"), study.to_xarray()
     data.to_netcdf(tmp_path / "study.nc", engine="h5netcdf")
     assert xarray.load_dataset(tmp_path / "study.nc", engine="h5netcdf").identical(data)
+
+
+def test_tables_print_techniques_as_the_command_line_takes_them():
+    def printed(*networks):
+        return vgsim.collect(networks, max_samples=10).table().replace("\n", " ")
+
+    pre = vgsim.Residual(2, style="pre")
+    common = printed(*(vgsim.MLP(depth, 4, residual=pre) for depth in (2, 4)))
+    assert "bias_std 0.0, residual 2:style=pre, batch_size 1" in common
+    some = printed(vgsim.MLP(4, 4, residual=pre), vgsim.MLP(4, 4, clip=vgsim.ClipNorm(2.0)))
+    assert re.search(r"\bresidual +clip\b.* 2:style=pre +- .* - +ClipNorm ", some)
+    parts = printed(*(vgsim.MLP(4, 4, residual=vgsim.Residual(every)) for every in (1, 2)))
+    assert "bias_std 0.0, residual__skip 1.0, residual__branch 1.0, residual__style" in parts
+    assert "Residual" not in common + some + parts
 
 
 def test_tables(study):

@@ -3,6 +3,7 @@
 #ifndef VG_API_H
 #define VG_API_H
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -75,6 +76,14 @@ typedef struct {
     double saturated_below; /* |φ'| below this counts as saturated */
 } vg_operation;
 
+/* A flag that one thread raises while others read it. */
+typedef _Atomic int vg_flag;
+static inline void vg_raise(vg_flag *flag) { atomic_store_explicit(flag, 1, memory_order_relaxed); }
+static inline int vg_is_raised(const vg_flag *flag)
+{
+    return atomic_load_explicit(flag, memory_order_relaxed);
+}
+
 /* What to simulate and where to write it. Arrays of places are indexed by l = 0 … depth. A column
    is the place of l among the recorded ones, or -1. Output pointers of quantities that are not
    recorded are NULL. All outputs are row-major with one row per sample; row 0 is sample `first`. */
@@ -125,7 +134,7 @@ typedef struct {
     double *activation_rms, *saturation, *weight_gradient, *update_ratio, *clipped;
     double *activation_correlation, *gradient_correlation;
     double *stretching; /* n_columns × tangents values per sample */
-    const volatile int *cancelled;
+    const vg_flag *cancelled;
 } vg_plan;
 
 typedef struct {

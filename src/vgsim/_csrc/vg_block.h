@@ -28,7 +28,7 @@ typedef struct {
 
 INLINE int64_t whole_quads(int64_t n) { return (n + 3) & ~(int64_t)3; }
 
-INLINE int cancelled(const block *b) { return *b->plan->cancelled; }
+INLINE int cancelled(const block *b) { return vg_is_raised(b->plan->cancelled); }
 
 INLINE scaled root(V square, I exponent) { return normalised(vsqrt(square), exponent); }
 

@@ -42,7 +42,8 @@ static int find_groups(pass *p, const columns *x, I *group)
     return note_groups(p, group);
 }
 
-/* h of each example ← h of its leader, so that equal examples agree in every bit. */
+/* h of each example ← h of its leader, so that equal examples agree in every bit. Their tangents may
+   differ. */
 static void equalise(const I *group, columns *h)
 {
     for (int64_t b = 0; b < h->count; b++)

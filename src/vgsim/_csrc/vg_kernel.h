@@ -17,14 +17,15 @@ static size_t stored_bytes(const vg_plan *plan, int64_t body)
     return plan->plain ? sizeof(sums) : body_bytes(plan, body);
 }
 
-static int run_samples(const vg_plan *plan, uint64_t group, void *scratch)
+NOINLINE static int run_samples(const vg_plan *plan, uint64_t group, void *scratch)
 {
     if (plan->engine == VG_SCALAR) return run_chain(plan, group, scratch);
     return plan->plain ? run_sweep(plan, group, scratch) : run_pass(plan, group, scratch);
 }
 
 /* Sets the default rounding mode, so that results do not depend on the caller's. Subnormal numbers,
-   on which no result depends, are flushed to zero because some processors are slow on them. */
+   on which no result depends, are flushed to zero because some processors are slow on them. run_block
+   is not inlined, so that no operation on reals moves out of the region with this mode. */
 static int run(const vg_plan *plan, uint64_t group, void *scratch)
 {
 #if defined(__SSE2__)
@@ -34,10 +35,10 @@ static int run(const vg_plan *plan, uint64_t group, void *scratch)
     _mm_setcsr(saved);
 #elif defined(__aarch64__)
     uint64_t saved, mode = 1 << 24;
-    __asm__ volatile("mrs %0, fpcr" : "=r"(saved));
-    __asm__ volatile("msr fpcr, %0" : : "r"(mode));
+    __asm__ volatile("mrs %0, fpcr" : "=r"(saved) : : "memory");
+    __asm__ volatile("msr fpcr, %0" : : "r"(mode) : "memory");
     int status = run_samples(plan, group, scratch);
-    __asm__ volatile("msr fpcr, %0" : : "r"(saved));
+    __asm__ volatile("msr fpcr, %0" : : "r"(saved) : "memory");
 #else
     int status = run_samples(plan, group, scratch);
 #endif

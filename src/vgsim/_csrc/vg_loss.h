@@ -102,7 +102,7 @@ static I clip_norm(columns *g, scaled limit, scaled *along, columns *sums)
     I clips = scaled_less(limit, norm);
     if (!any(clips)) return clips;
     V factor = choose(clips, limit.value / norm.value, splat(1));
-    I shift = clips & (limit.exponent - norm.exponent);
+    I shift = clips & saturate(limit.exponent - norm.exponent);
     scale_columns(g, (scaled){factor, shift});
     if (sums) scale_columns(sums, (scaled){factor, shift});
     for (int64_t b = 0; b < g->count; b++)

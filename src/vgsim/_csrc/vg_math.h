@@ -43,7 +43,7 @@ INLINE V exp2_parts(V u, int k, V *tail)
     real shift = ROUNDER + EXPONENT_BIAS + k;
     u = vmax(u, splat(-EXP2_LIMIT - k));
     V shifted = u + shift, f = u - (shifted - shift);
-    V scale = (V)((I)shifted << SIGNIFICAND_BITS);
+    V scale = (V)as_exponent((I)shifted);
     *tail = (scale * f) * POLYNOMIAL(f, EXP2);
     return scale;
 }
@@ -73,7 +73,7 @@ INLINE V split(V x, V *f)
 {
     I below = (I)splat(SQRT_HALF);
     I e = ((I)x - below) >> SIGNIFICAND_BITS;
-    *f = (V)((I)x - (e << SIGNIFICAND_BITS)) - 1;
+    *f = (V)((I)x - as_exponent(e)) - 1;
     return (V)(e + (I)splat(ROUNDER)) - ROUNDER;
 }
 

@@ -2,6 +2,7 @@
    baseline, from + − × ÷ √ only, so that the same bits are recorded on every instruction set. */
 #include "vg_api.h"
 #include "vg_coefficients.h"
+#include "vg_machine.h"
 
 typedef union {
     double real;

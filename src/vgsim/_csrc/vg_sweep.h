@@ -160,7 +160,8 @@ static int sweep_segment(sweeping *w, int64_t segment, int first_time)
         record_norm_ahead(&w->p.b, plan->column, index, norm_of(s + 1));
         if (plan->inner_column) {
             scaled tau = rotate(plan, index, norm_of(s)).tau;
-            record_norm_ahead(&w->p.b, plan->inner_column, index, scaled_product(tau, root(s[1].zz, splat_int(0))));
+            record_norm_ahead(&w->p.b, plan->inner_column, index,
+                              scaled_product(tau, root(s[1].zz, splat_int(0))));
         }
     }
     if (first_time && segment + 1 < plan->n_segments) w->starts[segment + 1] = *s;

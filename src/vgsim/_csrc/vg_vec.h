@@ -3,7 +3,7 @@
 #ifndef VG_VEC_H
 #define VG_VEC_H
 
-#include <stdint.h>
+#include "vg_machine.h"
 
 #if defined(__AVX512F__)
 #include <immintrin.h>
@@ -19,6 +19,7 @@
 #endif
 
 #define INLINE static inline __attribute__((always_inline))
+#define NOINLINE __attribute__((noinline))
 #define VECTOR __attribute__((vector_size(VG_BYTES)))
 
 /* V: reals, I and U: signed and unsigned integers of the same size, W: 64-bit slots. */
@@ -28,6 +29,7 @@ typedef float V VECTOR;
 typedef int32_t I VECTOR;
 typedef uint32_t U VECTOR;
 typedef int32_t lane_int;
+typedef uint32_t lane_bits;
 #define SIGNIFICAND_BITS 23
 #define EXPONENT_BIAS 127
 #define COEFFICIENTS(name) name##_32
@@ -37,11 +39,15 @@ typedef double V VECTOR;
 typedef int64_t I VECTOR;
 typedef uint64_t U VECTOR;
 typedef int64_t lane_int;
+typedef uint64_t lane_bits;
 #define SIGNIFICAND_BITS 52
 #define EXPONENT_BIAS 1023
 #define COEFFICIENTS(name) name##_64
 #endif
 typedef uint64_t W VECTOR;
+
+_Static_assert(sizeof(V) == VG_BYTES && sizeof(I) == VG_BYTES && sizeof(W) == VG_BYTES,
+               "vectors do not have the native width");
 
 #define LANES ((int)(sizeof(V) / sizeof(real)))
 #define SLOTS ((int)(sizeof(W) / sizeof(uint64_t)))
@@ -50,7 +56,7 @@ typedef uint64_t W VECTOR;
 #define splat_int(x) ((lane_int)(x) + (I){0})
 #define splat_word(x) ((uint64_t)(x) + (W){0})
 
-#define SIGN_BIT ((U){0} + ((lane_int)1 << (8 * sizeof(real) - 1)))
+#define SIGN_BIT ((U){0} + ((lane_bits)1 << (8 * sizeof(real) - 1)))
 
 INLINE V choose(I mask, V a, V b) { return (V)((mask & (I)a) | (~mask & (I)b)); }
 INLINE I choose_int(I mask, I a, I b) { return (mask & a) | (~mask & b); }
@@ -144,8 +150,11 @@ INLINE U interleaved(W even, W odd)
 INLINE V to_real(I a) { return __builtin_convertvector(a, V); }
 #endif
 
+/* e · 2^SIGNIFICAND_BITS modulo the size of a lane, also for e < 0: e in the place of the exponent. */
+INLINE I as_exponent(I e) { return (I)((U)e << SIGNIFICAND_BITS); }
+
 /* 2^e for −126 ≤ e ≤ 127 (−1022 ≤ e ≤ 1023). */
-INLINE V power_of_two(I e) { return (V)((e + EXPONENT_BIAS) << SIGNIFICAND_BITS); }
+INLINE V power_of_two(I e) { return (V)as_exponent(e + EXPONENT_BIAS); }
 
 /* value · 2^exponent with 1 ≤ value < 2, or value = 0 and exponent = 0. The exponent saturates. */
 typedef struct {

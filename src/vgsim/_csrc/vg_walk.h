@@ -96,7 +96,7 @@ static char *open_slots(body of, arena *a) { return take(a, (size_t)(of.end - of
 /* The bytes that a place stores on the tape. */
 static size_t body_bytes(const vg_plan *plan, int64_t number)
 {
-    char slot[SLOT_BYTES];
+    _Alignas(max_align_t) char slot[SLOT_BYTES];
     columns none[plan->registers];
     pass p = {.b = {.plan = plan}, .batch = columns_of(plan), .x = none, .transient = none};
     arena a = {0, NULL};
@@ -232,7 +232,7 @@ static int run_tangents(pass *p)
     return status;
 }
 
-static int run_pass(const vg_plan *plan, uint64_t group, void *scratch)
+NOINLINE static int run_pass(const vg_plan *plan, uint64_t group, void *scratch)
 {
     pass p = {.b = {.plan = plan, .first_row = (int64_t)(group * (uint64_t)LANES - plan->first)}};
     arena a = {0, scratch};

@@ -88,6 +88,12 @@ static void draw_rows(const pass *p, const vg_operation *o, const stream *s, int
     }
 }
 
+/* Row i of W, of m columns, in p->matrix: its entries are BAND_ROWS apart. */
+INLINE V *in_bands(const pass *p, int64_t m, int64_t i)
+{
+    return p->matrix + i / BAND_ROWS * BAND_ROWS * m + i % BAND_ROWS;
+}
+
 /* All of W, in bands: orthogonal (Gram-Schmidt on the rows of a Gaussian matrix), the identity, or
    i.i.d. */
 static void make_matrix(pass *p, const vg_operation *o, uint32_t number)
@@ -98,16 +104,15 @@ static void make_matrix(pass *p, const vg_operation *o, uint32_t number)
         draw_columns(&p->b, VG_STREAM_FORWARD, number, size, size, p->vectors, stride);
         orthonormalise(p->vectors, stride, size, 0, size, RANDOM, NULL, p->work);
     }
-    for (int64_t i = 0; i < (n + BAND_ROWS - 1) / BAND_ROWS * BAND_ROWS; i++) {
+    for (int64_t i = 0; i < n; i++) {
         const V *row = is_orthogonal(o) ? p->vectors + i * stride : p->rows;
-        if (i < n && !is_orthogonal(o) && o->law != VG_IDENTITY) draw_rows(p, o, &s, i, 1);
-        V *band = p->matrix + i / BAND_ROWS * BAND_ROWS * m + i % BAND_ROWS;
-        for (int64_t j = 0; j < m; j++) {
-            V entry = splat(i == j);
-            if (i < n && o->law != VG_IDENTITY) entry = row[j];
-            band[j * BAND_ROWS] = i < n ? entry : splat(0);
-        }
+        if (!is_orthogonal(o) && o->law != VG_IDENTITY) draw_rows(p, o, &s, i, 1);
+        V *entries = in_bands(p, m, i);
+        for (int64_t j = 0; j < m; j++)
+            entries[j * BAND_ROWS] = o->law == VG_IDENTITY ? splat(i == j) : row[j];
     }
+    for (int64_t i = n; i % BAND_ROWS; i++)
+        for (int64_t j = 0; j < m; j++) in_bands(p, m, i)[j * BAND_ROWS] = splat(0);
 }
 
 /* out ← W x, with W from p->matrix, or with its rows drawn as they are used. */
@@ -214,7 +219,8 @@ static void weights_ahead(pass *p, const vg_operation *o, void *slot)
         scale_columns(out, scaled_number(o->scale));
     else
         normalise_multiple(out, scaled_number(o->scale));
-    if (of->is_grouped) equalise(of->group, out);
+    columns of_examples = examples(p->b.plan, out);
+    if (of->is_grouped) equalise(of->group, &of_examples);
 }
 
 /* The columns of Δ of which the last depends on the others, or 0. */

@@ -7,11 +7,21 @@ from collections.abc import Sequence
 from typing import Any
 
 from vgsim._checks import TABULATED
+from vgsim._networks.description import Network
+from vgsim._networks.techniques import Described
 from vgsim._results.tables import QUANTILES
 from vgsim._studies.result import Result
 from vgsim._studies.task import SETTING
 
-__all__ = ["PER_THRESHOLD", "differing", "label_columns", "level", "statistics", "thresholds_of"]
+__all__ = [
+    "PER_THRESHOLD",
+    "described_texts",
+    "differing",
+    "label_columns",
+    "level",
+    "statistics",
+    "thresholds_of",
+]
 
 PER_THRESHOLD = ("vanishing", "exploding")
 
@@ -20,7 +30,8 @@ def label_columns(study: Sequence[Result], printed: bool = False) -> dict[str, l
     """Return the labels of the tasks as columns; None where a network has no such field.
 
     Columns without any value are left out. If a network has several widths, its `width` is None and
-    its `widths` are all of them, as JSON. Lists of layers are JSON, or short if they are `printed`.
+    its `widths` are all of them, as JSON. Lists of layers are JSON, or short if they are `printed`;
+    then `residual` and `highway` are texts with all settings.
     A column with any string has strings only.
 
     Examples
@@ -40,6 +51,7 @@ def label_columns(study: Sequence[Result], printed: bool = False) -> dict[str, l
     if printed:
         for result, row in zip(study, rows, strict=True):
             row.update((k, v) for k, v in result.task.labels.items() if isinstance(v, str))
+            row.update(described_texts(result.task.network))
     names = dict.fromkeys(name for row in rows for name in row)
     fields = [name for name in names if name not in SETTING]
     columns = {name: [row.get(name) for row in rows] for name in (*fields, *SETTING)}
@@ -50,6 +62,27 @@ def label_columns(study: Sequence[Result], printed: bool = False) -> dict[str, l
         name: column
         for name, column in columns.items()
         if any(value is not None for value in column)
+    }
+
+
+def described_texts(network: Network) -> dict[str, str]:
+    """Return the fields of a network that have fields of their own, as on the command line.
+
+    Without those of several kinds, such as `clip`, whose text does not tell the kind.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> from vgsim._studies.columns import described_texts
+    >>> described_texts(vgsim.MLP(4, 8, residual=vgsim.Residual(2, style="pre")))
+    {'residual': '2:style=pre'}
+    """
+    return {
+        name: field.domain.text(getattr(network, name))
+        for name, field in network._fields.items()
+        if isinstance(field.domain, Described)
+        and len(field.domain.kinds) == 1
+        and getattr(network, name) is not None
     }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from vgsim._results.tables import QUANTILES, WIDE, Column, check_format, decimals_for, report
 from vgsim._studies.columns import (
     PER_THRESHOLD,
+    described_texts,
     differing,
     label_columns,
     level,
@@ -70,6 +71,11 @@ def table(study: Sequence[Result], format: str = "text") -> str:
         for name in ("mean", "std", *QUANTILES)
     ]
     common = {name: values for name, values in labels.items() if name not in apart}
+    for name in {name for result in study for name in described_texts(result.task.network)}:
+        whole = len(set(common.get(name, ()))) == 1  # the text says all, else the parts do
+        for key in [key for key in common if key.startswith(f"{name}__") or key == name]:
+            if whole == (key != name):
+                del common[key]
     if first:
         common["layers"] = [f"{first} in the first row with layers"]
     return report(columns, format, _title(common, thresholds))

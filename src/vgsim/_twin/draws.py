@@ -174,7 +174,7 @@ class Draws:
         else:
             x = normals(*where, 2, self.dtype, block=2 * quad)
             high, low = words(*where, 4, block=2 * quad + 1).astype(np.uint64).reshape(2, 2).T
-            logs = [_log_uniform(int(bits)) for bits in (high << 32 | low) >> 12]
+            logs = [_log_uniform(int(bits)) for bits in (high << 32 | low) & np.uint64((1 << 52) - 1)]
         return list(zip(x.tolist(), logs, strict=True))
 
     def norm_normal(self, layer: int, block: int) -> float:
@@ -202,7 +202,7 @@ def _log_uniform(bits: int) -> float:
 
 def _log_uniform_32(word: int) -> float:
     """Return ln u of the uniform u = (k + 1/2) 2^-31, in float32 and below 1, k of 31 bits."""
-    u = (np.float32(word >> 1) + np.float32(0.5)) * np.float32(2.0**-31)
+    u = (np.float32(word & 0x7FFFFFFF) + np.float32(0.5)) * np.float32(2.0**-31)
     return math.log(min(float(u), 1 - 2.0**-24))
 
 

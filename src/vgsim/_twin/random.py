@@ -33,7 +33,7 @@ _MULTIPLIERS = np.array([0xD2511F53, 0xCD9E8D57], dtype=np.uint64)
 _WEYL = np.array([0x9E3779B9, 0xBB67AE85], dtype=np.uint32)
 _ROUNDS = 7
 _LOW, _32 = np.uint64(0xFFFFFFFF), np.uint64(32)
-_ANGLE_BITS = np.uint64((1 << 52) - 1)
+_DOUBLE_BITS = np.uint64((1 << 52) - 1)
 _ERF_SQRT2 = math.erf(math.sqrt(2.0))  # P(|z| < 2)
 
 
@@ -150,22 +150,21 @@ def normals(
         w = _blocks(key, stream, layer, index, -(-count // 2), block).astype(np.uint64)
         radius_bits = w[:, 0] << 32 | w[:, 1]
         angle_bits = w[:, 2] << 32 | w[:, 3]
-        u = ((radius_bits >> 12) + 0.5) * 2.0**-52
-        angle = ((angle_bits & _ANGLE_BITS) + 0.5) * 2.0**-52
-        octant = angle_bits >> 61
+        u = ((radius_bits & _DOUBLE_BITS) + 0.5) * 2.0**-52
+        angle = ((angle_bits & _DOUBLE_BITS) + 0.5) * 2.0**-52
+        flip_0, flip_1, swap = radius_bits >> 63, angle_bits >> 63, angle_bits >> 62 & 1
     else:
         blocks = _blocks(key, stream, layer, index, -(-count // 4), block)
         w = blocks.reshape(-1, 2).astype(np.uint64)
-        u = ((w[:, 0] >> 1).astype(np.float32) + np.float32(0.5)) * np.float32(2.0**-31)
+        u = ((w[:, 0] & 0x7FFFFFFF).astype(np.float32) + np.float32(0.5)) * np.float32(2.0**-31)
         u = np.minimum(u, np.float32(1 - 2.0**-24)).astype(np.float64)
-        angle = ((w[:, 1] & 0x1FFFFFFF) + 0.5) * 2.0**-29
-        octant = w[:, 1] >> 29
+        angle = ((w[:, 1] & 0x3FFFFFFF) + 0.5) * 2.0**-30
+        flip_0, flip_1, swap = w[:, 0] >> 31, w[:, 1] >> 31, w[:, 1] >> 30 & 1
     r = np.sqrt(-2.0 * np.log(u))
     theta = math.pi / 4 * angle
     c, s = np.cos(theta), np.sin(theta)
-    swap = (octant & 1) == 1
-    z0 = np.where(octant & 4, -r, r) * np.where(swap, s, c)
-    z1 = np.where(octant & 2, -r, r) * np.where(swap, c, s)
+    z0 = np.where(flip_0, -r, r) * np.where(swap, s, c)
+    z1 = np.where(flip_1, -r, r) * np.where(swap, c, s)
     return np.stack([z0, z1], axis=-1).reshape(-1)[:count]
 
 
