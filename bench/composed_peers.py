@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bench.peers import pytorch_compiled
 from bench.workers import PeerTurn, Worker
 
 NORM_EPS = 1e-5
@@ -58,16 +59,7 @@ def pytorch_block(heads):
 @functools.cache
 def pytorch_compiled_block(heads):
     """Return the block compiled once for every stack; all blocks of the network call it."""
-    import torch
-
-    compiled = torch.compile(pytorch_block(heads), dynamic=False)
-
-    def block(*arrays):
-        # a worker serves each turn in a thread of its own, and the limit, 8, is one per thread
-        torch._dynamo.config.recompile_limit = 64
-        return compiled(*arrays)
-
-    return block
+    return pytorch_compiled(pytorch_block(heads))
 
 
 def pytorch(transformer, lead, block):

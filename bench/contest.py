@@ -15,7 +15,7 @@ from bench.pairing import enough, median, ratio, rounds, timed
 from vgsim import _kernels
 
 TURN_SECONDS = 0.15  # shorter calls are repeated for about this time
-CONTENDERS = 3  # peers that are timed in rounds; the others have the time of the search
+CONTENDERS = 3  # peers per group that are timed in rounds; the others have the search's time
 
 
 def setting(found):
@@ -33,25 +33,36 @@ def attempt(make, peer, cores, stack, clock="perf_counter"):
     return {"peer": peer, "cores": cores, "stack": stack, "seconds": seconds}
 
 
-def compete(make, attempts, own, count, clock="perf_counter"):
+def compete(make, attempts, own, count, clock="perf_counter", group=lambda peer: "peers"):
     """Time vgsim and the fastest of `attempts` in `count` rounds.
 
     `own` are functions of the number of samples that simulate with vgsim, by engine and cores.
-    `clock` is a function of `time`; "process_time" is for one core.
-    Returns the best setting of each peer, and for each of `own` its time, the fastest peer and the
-    ratio.
+    `clock` is a function of `time`; "process_time" is for one core. `group` returns the group of a
+    peer; vgsim is compared with the fastest peer of each group.
+    Returns the best setting of each peer, and for each of `own` and each group the time of vgsim,
+    the fastest peer and the ratio.
     """
     ranked = sorted(attempts, key=lambda found: found["seconds"])
     best = {found["peer"]: found for found in reversed(ranked)}
-    fastest = [found for found in ranked if found in best.values()][:CONTENDERS]
-    fastest_on_one = [found for found in ranked if found["cores"] == 1][:1]
+    groups = {}
+    for found in ranked:
+        groups.setdefault(group(found["peer"]), []).append(found)
+    fastest = {
+        name: [found for found in found_in if found in best.values()][:CONTENDERS]
+        for name, found_in in groups.items()
+    }
+    fastest_on_one = {
+        name: [found for found in found_in if found["cores"] == 1][:1]
+        for name, found_in in groups.items()
+    }
     on_one = any(cores == 1 for _, cores in own)
 
     statistics = defaultdict(list)
     turns = {name: own_turn(run, name[1], statistics[name], clock) for name, run in own.items()}
-    for found in [*fastest, *(fastest_on_one if on_one else [])]:
-        if setting(found) not in turns:
-            turns[setting(found)] = peer_turn(make, found, statistics[setting(found)], clock)
+    for name in groups:
+        for found in [*fastest[name], *(fastest_on_one[name] if on_one else [])]:
+            if setting(found) not in turns:
+                turns[setting(found)] = peer_turn(make, found, statistics[setting(found)], clock)
     seconds = rounds(turns, count)
     check_agreement(statistics, own)
 
@@ -62,13 +73,14 @@ def compete(make, attempts, own, count, clock="perf_counter"):
     comparisons = []
     for engine, cores in own:
         ours = seconds[engine, cores]
-        on_cores = fastest_on_one if cores == 1 else fastest
-        group = [*on_cores, *(found for found in fastest if found["cores"] == cores)]
-        peer = min(group, key=lambda found: found["seconds"])
-        comparisons.append(
-            {"engine": engine, "cores": cores, "seconds": median(ours), "rounds": ours}
-            | {"peer": peer, "ratio": ratio(peer["rounds"], ours)}
-        )
+        for name in groups:
+            on_cores = fastest_on_one[name] if cores == 1 else fastest[name]
+            timed_ones = [*on_cores, *(found for found in fastest[name] if found["cores"] == cores)]
+            peer = min(timed_ones, key=lambda found: found["seconds"])
+            comparisons.append(
+                {"engine": engine, "cores": cores, "seconds": median(ours), "rounds": ours}
+                | {"group": name, "peer": peer, "ratio": ratio(peer["rounds"], ours)}
+            )
     return {"peers": list(best.values()), "vgsim": comparisons}
 
 

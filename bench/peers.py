@@ -15,6 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+COMPILED_LAYERS = 10  # layers per function that PyTorch compiles; one alone mostly calls
+
 
 def pytorch_draw(law, width):
     std, limit = width**-0.5, (3 / width) ** 0.5
@@ -53,6 +55,58 @@ def pytorch_bmm(depth, width, law, stack, cores):
         return g.squeeze(-1).norm(dim=-1).log10().numpy()
 
     return turn
+
+
+def pytorch_compiled(function):
+    """Return `function` compiled by PyTorch, once for every shape of its arguments."""
+    import torch
+
+    compiled = torch.compile(function, dynamic=False)
+
+    def call(*arguments):
+        # a worker serves each turn in a thread of its own, and the limit, 8, is one per thread
+        torch._dynamo.config.recompile_limit = 64
+        return compiled(*arguments)
+
+    return call
+
+
+@functools.cache
+def pytorch_compiled_layers():
+    import torch
+
+    def layers(y, weights):
+        for w in weights:
+            y = torch.tanh(w @ y)
+        return y
+
+    return pytorch_compiled(layers)
+
+
+def pytorch_compile(depth, width, law, lead):
+    """Return a turn with compiled layers; `lead` is the shape of the stack, () for one network."""
+    import torch
+
+    draw, layers = pytorch_draw(law, width), pytorch_compiled_layers()
+    weights = [torch.empty(*lead, width, width) for _ in range(depth)]
+    groups = [weights[l : l + COMPILED_LAYERS] for l in range(0, depth, COMPILED_LAYERS)]
+
+    def turn():
+        x = y = torch.randn(*lead, width, 1, requires_grad=True)
+        for some in groups:
+            y = layers(y, [draw(w) for w in some])
+        (g,) = torch.autograd.grad(y, x, torch.randn(*lead, width, 1))
+        return g.squeeze(-1).norm(dim=-1).log10().reshape(-1).numpy()
+
+    return turn
+
+
+def pytorch_compile_loop(depth, width, law, stack, cores):
+    return pytorch_compile(depth, width, law, ())
+
+
+def pytorch_compile_bmm(depth, width, law, stack, cores):
+    return pytorch_compile(depth, width, law, (stack,))
 
 
 def pytorch_vmap(depth, width, law, stack, cores):
@@ -200,6 +254,8 @@ def numba_loop(depth, width, law, stack, cores):
 PEERS = {
     "PyTorch loop": ("torch", pytorch_loop, False),
     "PyTorch bmm": ("torch", pytorch_bmm, True),
+    "torch.compile loop": ("torch", pytorch_compile_loop, False),
+    "torch.compile bmm": ("torch", pytorch_compile_bmm, True),
     "torch.func.vmap": ("torch", pytorch_vmap, True),
     "JAX jit(vmap(grad(scan)))": ("jax", jax_scan, True),
     "NumPy": ("numpy", numpy_matmul, True),
