@@ -94,7 +94,8 @@ static void cross_weights(plain *p, int64_t index, rotation r, scaled x, scaled 
     if (column < 0) return;
     p->weight_gradient = scaled_product(delta, x);
     p->along = p->a;
-    p->across = r.kappa * vsqrt(vmax(ww - w_delta * w_delta, splat(0)));
+    V away = vmax(ww - w_delta * w_delta, splat(0));
+    p->across = plan->widths[index] > 1 ? r.kappa * vsqrt(away) : splat(0);
     p->lambda = r.lambda;
     if (plan->weight_gradient)
         record_log10(&p->b, plan->weight_gradient, plan->n_weight_columns, column, p->weight_gradient);
