@@ -95,7 +95,8 @@ static void cross_weights(plain *p, int64_t index, rotation r, scaled x, scaled 
     p->weight_gradient = scaled_product(delta, x);
     p->along = p->a;
     V away = vmax(ww - w_delta * w_delta, splat(0));
-    p->across = plan->widths[index] > 1 ? r.kappa * vsqrt(away) : splat(0);
+    if (plan->widths[index] == 1) away = choose(w_delta == 0, ww, splat(0));
+    p->across = r.kappa * vsqrt(away);
     p->lambda = r.lambda;
     if (plan->weight_gradient)
         record_log10(&p->b, plan->weight_gradient, plan->n_weight_columns, column, p->weight_gradient);
