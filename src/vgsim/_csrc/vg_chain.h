@@ -144,13 +144,14 @@ static void chain_backward(chain *t, int64_t index, const chain_layer *l, scaled
     V w[2] = {t->slope[0] * vsqrt(l->squares[0]), t->slope[1] * vsqrt(l->squares[1])};
     cotangent g = chain_cotangent(t, index, l, w);
     if (index < plan->depth) record_update_ratio(p, index + 1, g.across);
-    record_norm_back(p, plan->column, index, g.square[0] + g.square[1]);
+    record_norm_back(p, plan->column, index, root(g.square[0] + g.square[1], splat_int(0)));
     chain_record_saturation(t, index, l->active);
 
     V q = square_of_slopes(t, g.square[0], g.square[1]);
-    if (plan->inner_column) record_norm_back(p, plan->inner_column, index, q);
+    scaled own = root(q, splat_int(0));
+    if (plan->inner_column) record_norm_back(p, plan->inner_column, index, own);
     V w_delta = choose(q > 0, (w[0] * g.along[0] + w[1] * g.along[1]) / vsqrt(q), splat(0));
-    cross_weights(p, index, rotate(plan, index, x), x, scaled_product(p->c, root(q, splat_int(0))),
+    cross_weights(p, index, rotate(plan, index, x), x, scaled_product(p->c, own),
                   l->squares[0] + l->squares[1], w_delta, g.nu);
 }
 
@@ -162,7 +163,7 @@ static void chain_reach_input(chain *t)
     V a = nonzero(t->p.a), rest[2], degrees[2] = {splat(plan->widths[0] - 1), splat(0)};
     chi_squares(&s, 1, degrees, rest);
     record_update_ratio(&t->p, 1, rest[0]);
-    record_norm_back(&t->p, plan->column, 0, a * a + rest[0]);
+    record_norm_back(&t->p, plan->column, 0, root(a * a + rest[0], splat_int(0)));
 }
 
 /* Places the arrays in the scratch memory, or only computes their size. */

@@ -63,13 +63,13 @@ static void record_norm_ahead(const block *b, const int64_t *column, int64_t ind
                      over_root(norm, plan->widths[index]));
 }
 
-/* Clips and records a gradient of the norm c √square: G_l, or δ_l if that is a place of its own. */
-static void record_norm_back(plain *p, const int64_t *column, int64_t index, V square)
+/* Clips and records a gradient of the norm c · own: G_l, or δ_l if that is a place of its own. */
+static void record_norm_back(plain *p, const int64_t *column, int64_t index, scaled own)
 {
     block *b = &p->b;
     const vg_plan *plan = b->plan;
     int is_output = column == plan->column && index == plan->depth;
-    scaled norm = scaled_product(p->c, root(square, splat_int(0)));
+    scaled norm = scaled_product(p->c, own);
     if (plan->clip == VG_CLIP_NORM && !is_output) {
         scaled limit = scaled_number(plan->clip_at);
         I clips = scaled_less(limit, norm);

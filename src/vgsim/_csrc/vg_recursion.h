@@ -31,8 +31,8 @@ static step step_by_sums(const sweeping *w, int64_t index, const layer *l, const
 {
     const vg_plan *plan = w->p.b.plan;
     I some = -(index < plan->depth) & (s->yy > 0);
-    V one = splat(1), yy = choose(some, s->yy, one), yg = choose(some, s->yg, one - one), size = vsqrt(yy);
-    V a = choose(some, w->p.a, one - one), alpha = a / size - yg / yy, n = splat(plan->widths[index]);
+    V none = splat(0), yy = choose(some, s->yy, splat(1)), yg = choose(some, s->yg, none);
+    V a = choose(some, w->p.a, none), alpha = a / vsqrt(yy) - yg / yy, n = splat(plan->widths[index]);
     V across = vmax(s->gg - yg * yg / yy, splat(0));
     V whole = s->A + alpha * alpha * s->C, of_mean = s->S + alpha * s->T;
     step t = {across + a * a, across, whole + 2 * alpha * s->B, s->E + alpha * s->F, splat_int(0)};
@@ -88,13 +88,13 @@ static step step_by_units(sweeping *w, int64_t index, layer l, const sums *s)
     l.raw = w->z;
     arrive(w, index, &l, s);
     outcome o = {s->yy, s->exponent, s->in_tail};
-    V dot = recall(w->phi, w->parameters, &l, o, b->y, b->d, w->g), alpha = {0};
+    V dot = recall(w->phi, w->parameters, &l, o, b->y, b->d, w->g);
     if (n == 1) { /* I − ŷ ŷᵀ = 0 */
         w->g[0] = choose(some, splat(0), w->g[0]);
         dot = choose(some, splat(0), dot);
     }
     V projection = choose(some, dot / s->yy, splat(0));
-    alpha = choose(some, w->p.a / vsqrt(s->yy), splat(0)) - projection;
+    V alpha = choose(some, w->p.a / vsqrt(s->yy), splat(0)) - projection;
     step t = {.across = vmax(sum_of_squares(w->g, n) - projection * dot, splat(0))};
     for (int64_t i = 0; i < n; i++) {
         V cotangent = w->g[i] + alpha * b->y[i];
@@ -137,14 +137,15 @@ static void step_back(sweeping *w, int64_t index, const sums *s)
     if (index == plan->depth && plan->loss != VG_LINEAR_LOSS) cancels = splat_int(-1);
     if (any(cancels)) t = choose_step(cancels, step_by_units(w, index, l, s), t);
     if (index < plan->depth) record_update_ratio(p, index + 1, t.across);
-    record_norm_back(p, plan->column, index, t.square);
+    record_norm_back(p, plan->column, index, root(t.square, splat_int(0)));
     if (plan->norm) {
         t.z_delta *= norm.share;
         t.delta_square += over_or_none(t.z_delta * t.z_delta, s->zz);
         p->c = scaled_product(p->c, norm.inverse);
     }
-    if (plan->inner_column) record_norm_back(p, plan->inner_column, index, t.delta_square);
-    scaled delta = scaled_product(p->c, root(t.delta_square, t.exponent));
+    scaled own = root(t.delta_square, t.exponent);
+    if (plan->inner_column) record_norm_back(p, plan->inner_column, index, own);
+    scaled delta = scaled_product(p->c, own);
     V w_delta = choose(t.delta_square > 0, t.z_delta / vsqrt(t.delta_square), splat(0));
     V ww = s->zz + s->mean * s->mean * splat(n);
     cross_weights(p, index, r, x, delta, ww, w_delta, draw_nu(&p->b, index));
@@ -169,7 +170,7 @@ static void reach_input(sweeping *w)
         V cotangent = w->g[i] + alpha * w->input[i];
         square += cotangent * cotangent;
     }
-    record_norm_back(p, p->b.plan->column, 0, square);
+    record_norm_back(p, p->b.plan->column, 0, root(square, splat_int(0)));
 }
 
 static int step_back_segment(sweeping *w, int64_t segment)
