@@ -1,5 +1,5 @@
 /* The scalar engine: piecewise linear networks of Gaussian weights and one input, as a chain of
-   O(1) random numbers per layer (docs/law.md).
+   O(1) random numbers per layer (docs/law.md, section 15).
 
      forward    τ² = s² ‖x‖² + σ²,  κ = s ‖x‖/τ,  λ = σ/τ;  h = τ w,  w ~ N(0, I)
                 K ~ Bin(n, ½) units with w > 0,  P ~ χ²_K and N ~ χ²_{n−K} the squares of both parts of w

@@ -103,8 +103,8 @@ static void cross_weights(plain *p, int64_t index, rotation r, scaled x, scaled 
 }
 
 /* Records ‖∂L/∂W‖/‖W‖ of layer `index`, given the square of the product with Wᵀ across x̂. The parts of
-   ‖W‖² that the pass does not need are drawn: ‖z‖² = (z·δ̂)² + (κ ‖w − (w·δ̂) δ̂‖ + λ N(0, 1))² + λ² χ²_{n−2},
-   and what neither product determines. */
+   ‖W‖² that the pass does not need are drawn: ‖z‖² = (z·δ̂)² + (κ ‖w − (w·δ̂) δ̂‖ + λ η₂)² + λ² χ²_{n−2} with
+   η₂ ~ N(0, 1), and what neither product determines. */
 static void record_update_ratio(const plain *p, int64_t index, V across_square)
 {
     const block *b = &p->b;

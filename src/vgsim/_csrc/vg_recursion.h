@@ -1,12 +1,13 @@
 /* Plain networks, backward: a recursion on c = s ‖δ‖ and a = z·δ̂ from layer to layer, by the sums of
-   vg_sweep.h (docs/law.md, section 3).
+   vg_sweep.h (docs/law.md, section 14).
 
-     α = a/√yy − yg/yy                        G_l = c (g + α ŷ)
+     α = a/√yy − yg/yy                        G_l = c ĝ, ĝ = g + α ŷ
      ‖G_l‖² = c² [(gg − yg²/yy) + a²]
      ‖δ_l‖² = c² [A + 2αB + α²C]              δ_l = d ∘ G_l
      z_l·δ̂_l = (E + αF)/√(A + 2αB + α²C)
 
-   Where such a sum cancels, or underflows, the layer is drawn again and computed unit by unit. */
+   Where A + 2αB + α²C < 2^-6 (A + α²C) or Σ ĝ² < 2^-6 gg, or sums underflow, the layer is drawn again
+   and computed unit by unit. */
 #ifndef VG_RECURSION_H
 #define VG_RECURSION_H
 

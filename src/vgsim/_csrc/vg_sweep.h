@@ -1,8 +1,8 @@
 /* Plain networks, forward: one sweep draws the normals of both products of every weight matrix, and
-   keeps sums over the units (docs/law.md, section 3).
+   keeps sums over the units (docs/law.md, section 14).
 
-     forward    h_l = s ‖x_{l-1}‖ z, y = φ(h_l), d = φ'(h_l)             z ~ N(0, I)
-     backward   W_{l+1}ᵀ δ_{l+1} = s ‖δ_{l+1}‖ [ŷ (z·δ̂) + (I − ŷ ŷᵀ) g]   g ~ N(0, I)
+     forward    h_l = s ‖x_{l-1}‖ z, x_l = ŷ 2^e = φ(h_l), d = φ'(h_l)         z ~ N(0, I)
+     backward   W_{l+1}ᵀ δ_{l+1} = s ‖δ_{l+1}‖ [x̂ (z·δ̂) + (I − x̂ x̂ᵀ) g], x̂ = ŷ/‖ŷ‖   g ~ N(0, I)
 
    With biases z becomes κ w + λ η (vg_plain.h), and h_l = τ w. */
 #ifndef VG_SWEEP_H

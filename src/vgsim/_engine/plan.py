@@ -1,8 +1,9 @@
 """The plan of a run: network, batch and data as the arrays and numbers that the kernels take.
 
-A thread simulates one group of samples at a time. It stores the whole forward pass if that is small
-enough. Otherwise it stores the activations at the start of each segment, and repeats the forward
-pass of a segment during the backward pass.
+A thread simulates one group of samples at a time. It stores what the backward pass needs of the
+whole forward pass (of plain networks, sums of each layer) if that is small enough. Otherwise it
+stores the activations, or their norm, at the start of each segment, and repeats the forward pass of
+a segment during the backward pass.
 """
 
 from __future__ import annotations

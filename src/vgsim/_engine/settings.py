@@ -168,7 +168,7 @@ class Settings:
         return int(self.batch_size * network.tokens)
 
     def is_plain(self, network: Network, tangents: int = 0) -> bool:
-        """Whether the pass of plain networks applies (docs/law.md, section 3).
+        """Whether the pass of plain networks applies (docs/law.md, section 14).
 
         It takes one column and layers W, b, norm, φ with normal W and b, but no clipping by value.
         Narrow networks with a norm are left to the general pass, which follows G · X. The engine
