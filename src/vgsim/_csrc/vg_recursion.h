@@ -138,13 +138,14 @@ static void step_back(sweeping *w, int64_t index, const sums *s)
     if (any(cancels)) t = choose_step(cancels, step_by_units(w, index, l, s), t);
     if (index < plan->depth) record_update_ratio(p, index + 1, t.across);
     record_norm_back(p, plan->column, index, t.square);
+    p->c = scaled_product(p->c, (scaled){splat(1), t.exponent});
     if (plan->norm) {
         t.z_delta *= norm.share;
         t.delta_square += over_or_none(t.z_delta * t.z_delta, s->zz);
         p->c = scaled_product(p->c, norm.inverse);
     }
     if (plan->inner_column) record_norm_back(p, plan->inner_column, index, t.delta_square);
-    scaled delta = scaled_product(p->c, root(t.delta_square, t.exponent));
+    scaled delta = scaled_product(p->c, root(t.delta_square, splat_int(0)));
     V w_delta = choose(t.delta_square > 0, t.z_delta / vsqrt(t.delta_square), splat(0));
     V ww = s->zz + s->mean * s->mean * splat(n);
     cross_weights(p, index, r, x, delta, ww, w_delta, draw_nu(&p->b, index));
