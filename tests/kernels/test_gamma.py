@@ -55,10 +55,10 @@ def chi_square(degrees, first_quad, position, index, dtype):
         x = twin.normals(KEY, "forward", 3, index, 4 * quad + 2, dtype)[4 * quad + position]
         if dtype == "float32":
             word = words[4 * quad + 2 + position]
-            u = min((float(np.float32(word >> 1)) + 0.5) * 2.0**-31, 1 - 2.0**-24)
+            u = min((float(np.float32(word & 0x7FFFFFFF)) + 0.5) * 2.0**-31, 1 - 2.0**-24)
         else:
             high, low = words[8 * quad + 4 + 2 * position :][:2]
-            u = (float((high << 32 | low) >> 12) + 0.5) * 2.0**-52
+            u = (float((high << 32 | low) & (2**52 - 1)) + 0.5) * 2.0**-52
         if degrees == 1:
             return x * x
         v = (1 + x / math.sqrt(9 * d)) ** 3

@@ -162,3 +162,16 @@ def test_weight_gradients_at_the_floor(activation, engine, dtype):
     assert s.n_dead == 0
     for name in record:
         assert np.isfinite(getattr(s, name)).all(), name
+
+
+@pytest.mark.parametrize("activation", ["tanh", "sigmoid", "gelu", "softsign"])
+def test_gradients_of_pre_activations_in_the_tail(activation):
+    """A place of its own for W x + b: its gradient, and clipping there, where all φ' underflow."""
+    layers = [vgsim.Linear(gain=100.0, bias_std=1000.0), activation] * 3
+    net = vgsim.Sequential(2, layers, clip=vgsim.ClipNorm(1.0))
+    settings = {"engine": "matrix-free", "dtype": "float64"}
+    s = vgsim.simulate(net, 8, layers=range(7), **settings)
+    for index in range(8):
+        r = vgsim.replay(net, index=index, **settings)
+        expected = vgsim.evaluate(net, r.parameters, r.inputs, r.output_gradient)
+        np.testing.assert_allclose(s.gradient[index], expected.gradient, rtol=1e-9, atol=1e-9)

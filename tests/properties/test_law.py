@@ -184,6 +184,19 @@ def test_engines_agree_in_law(case, seed):
             assert abs(a.mean() - b.mean()) <= SIGMAS * error, (name, column)
 
 
+@pytest.mark.parametrize("norm", ["layer", "rms"])
+@pytest.mark.parametrize("activation", ["relu", "linear"])
+def test_normalisation_of_one_input_unit(activation, norm, seed):
+    """With one unit G_0 is G_0 · X_0, which has a factor of the order of ε for every layer."""
+    net = vgsim.MLP(4, [1, 60, 60, 60, 60], activation=activation, norm=norm)
+    free, dense = (
+        vgsim.simulate(net, 1000, seed=seed + s, engine=engine, layers=[0, 1])
+        for s, engine in ((7, "matrix-free"), (8, "dense"))
+    )
+    assert np.median(free.gradient[:, 0]) < -15
+    assert stats.ks_2samp(free.gradient[:, 0], dense.gradient[:, 0]).pvalue > P_VALUE
+
+
 def test_engine_cases_would_notice_two_percent(seed):
     """The test above fails if the weights of one engine are 2 % too large."""
     net = ENGINE_CASES["tanh-bias"]

@@ -250,7 +250,9 @@ def test_normals_reach_the_stated_tail_and_stay_finite(monkeypatch, dtype, bits)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_radius_has_its_law_cell_by_cell(monkeypatch, dtype):
     cells = 2**16
-    w = np.arange(cells, dtype=np.uint32) * np.uint32(2**16) + np.uint32(2**15)
+    bits = {"float32": 31, "float64": 20}[dtype]  # of the first word, for the radius
+    cell = np.uint32(2**bits // cells)
+    w = np.arange(cells, dtype=np.uint32) * cell + cell // np.uint32(2)
     zero = np.zeros_like(w)
     blocks = np.stack([w, zero, w, zero], axis=-1)
     z = law_of_words(monkeypatch, blocks, normals, dtype).reshape(cells, -1)
@@ -263,7 +265,7 @@ def test_radius_has_its_law_cell_by_cell(monkeypatch, dtype):
 def test_radius_has_its_law_in_the_last_cells_of_the_tail(monkeypatch, dtype):
     k = np.arange(2**16, dtype=np.uint32)
     zero = np.zeros_like(k)
-    columns = [k << 1, zero, k << 1, zero] if dtype == "float32" else [zero, k << 12, zero, zero]
+    columns = [k, zero, k, zero] if dtype == "float32" else [zero, k, zero, zero]
     z = law_of_words(monkeypatch, np.stack(columns, axis=-1), normals, dtype).reshape(len(k), -1)
     r = np.hypot(z[:, 0], z[:, 1])
     assert r.min() > {"float32": 4.5, "float64": 7.0}[dtype]
@@ -271,15 +273,17 @@ def test_radius_has_its_law_in_the_last_cells_of_the_tail(monkeypatch, dtype):
     np.testing.assert_allclose(np.exp(-(r**2) / 2), survival, rtol=1e-13)
 
 
-@pytest.mark.parametrize(("dtype", "angle_bits"), [("float32", 29), ("float64", 20)])
+@pytest.mark.parametrize(("dtype", "angle_bits"), [("float32", 30), ("float64", 20)])
 def test_angle_covers_the_circle_evenly(monkeypatch, dtype, angle_bits):
-    """Top three bits of the word: octant. Lowest `angle_bits` bits: leading bits of the angle."""
+    """The octant is in the top bit of the first word and the top two bits of the angle's word."""
     octants, cells = 8, 2**12
     octant, cell = np.divmod(np.arange(octants * cells, dtype=np.uint32), np.uint32(cells))
     step = 2**angle_bits // cells
-    w = (octant << np.uint32(29)) + cell * np.uint32(step) + np.uint32(step // 2)
-    half = np.full_like(w, 2**31)
-    blocks = np.stack([half, w if dtype == "float32" else half, w, w], axis=-1)
+    angle = (octant & 3) << np.uint32(30) | cell * np.uint32(step) + np.uint32(step // 2)
+    radius = (octant >> 2) << np.uint32(31) | np.uint32(2 ** {"float32": 30, "float64": 19}[dtype])
+    zero = np.zeros_like(angle)
+    columns = {"float32": [radius, angle] * 2, "float64": [radius, zero, angle, zero]}[dtype]
+    blocks = np.stack(columns, axis=-1)
     z = law_of_words(monkeypatch, blocks, normals, dtype).reshape(octants * cells, -1)
     np.testing.assert_array_equal(z[:, 0] < 0, octant & 4 != 0)
     np.testing.assert_array_equal(z[:, 1] < 0, octant & 2 != 0)

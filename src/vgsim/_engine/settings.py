@@ -171,8 +171,8 @@ class Settings:
         """Whether the pass of plain networks applies (docs/law.md, section 14).
 
         It takes one column and layers W, b, norm, φ with normal W and b, but no clipping by value.
-        Narrow networks with a norm are left to the general pass, which follows G · X. The engine
-        must not be "auto".
+        Narrow networks with a norm, and those of a single input unit, whose gradient G_0 is
+        G_0 · X_0, are left to the general pass, which follows G · X. The engine must not be "auto".
 
         Examples
         --------
@@ -188,8 +188,15 @@ class Settings:
         if self.engine == "dense" or self.columns(network) * (1 + tangents) > 1:
             return False
         by_value = clip is not None and clip.by == "value"
-        narrow = program.of(Normalise) and int(program.widths[1:].min()) < LEAST_NORMALISED
-        return bool(program.layer_places and program.is_normal and not by_value and not narrow)
+        widths = program.widths
+        narrow = int(widths[1:].min()) < LEAST_NORMALISED or widths[0] == 1
+        normalised = bool(program.of(Normalise))
+        return bool(
+            program.layer_places
+            and program.is_normal
+            and not by_value
+            and not (normalised and narrow)
+        )
 
     def rotates_biases(self, network: Network) -> bool:
         """Whether W x + b is drawn as one normal vector, from which W x and b follow by a rotation.
