@@ -31,7 +31,7 @@ NETWORKS = {
     "relu, width 4, biases": (vgsim.MLP(6, 4, activation="relu", bias_std=0.5), {}),
     "relu, width 8": (vgsim.MLP(10, 8, activation="relu"), {}),
     "gelu, unequal": (vgsim.MLP(5, UNEQUAL, activation="gelu", gain=1.5, bias_std=0.2), {}),
-    "silu, width 2, gain 100": (vgsim.MLP(5, 2, activation="silu", gain=100.0, bias_std=0.3), {}),
+    "silu, width 2, gain 100": (vgsim.MLP(3, 2, activation="silu", gain=100.0, bias_std=0.3), {}),
     "hard_tanh": (vgsim.MLP(6, 5, activation="hard_tanh", gain=1.5), {}),
     "sigmoid, gain 30": (vgsim.MLP(6, 8, activation="sigmoid", gain=30.0, bias_std=0.3), {}),
     "erf, biases only": (vgsim.MLP(4, 6, activation="erf", gain=0.01, bias_std=1.0), {}),
@@ -48,7 +48,7 @@ RECORD = ("gradient", "activation", "saturation", "weight_gradient", "update_rat
 
 
 def comparisons(seed: int, quick: bool) -> Iterator[Agreement]:
-    size = 2000 if quick else 100_000
+    size = 5000 if quick else 100_000
     least = FALSE_ALARM / (50 * len(NETWORKS))
     gradients = []
     for name, (network, choice) in NETWORKS.items():
