@@ -20,6 +20,7 @@ PARTS = (
     "composed",
     "composed_law",
     "chain",
+    "sweep",
     "criticality",
     "finite_width",
 )

@@ -43,7 +43,7 @@ CASES = {
     "growing without end": (
         MLP(40, 5, activation="linear", gain=1e60, residual=Residual(2), **LECUN),
         2,
-        {},
+        {"dtype": "float64"},
     ),
 }
 

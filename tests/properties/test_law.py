@@ -1,8 +1,10 @@
 """The law of the samples: exact laws where they are known, and one engine against the other."""
 
 import functools
+import importlib
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -195,6 +197,13 @@ def test_normalisation_of_one_input_unit(activation, norm, seed):
     )
     assert np.median(free.gradient[:, 0]) < -15
     assert stats.ks_2samp(free.gradient[:, 0], dense.gradient[:, 0]).pvalue > P_VALUE
+
+
+def test_the_sweep_agrees_with_dense_networks(seed, monkeypatch):
+    """``python -m verification sweep --quick``: cancelling sums, norms, losses, clipping, lists."""
+    monkeypatch.syspath_prepend(Path(__file__).parents[2])
+    for agreement in importlib.import_module("verification.sweep").comparisons(seed, quick=True):
+        assert agreement.holds, str(agreement)
 
 
 def test_engine_cases_would_notice_two_percent(seed):

@@ -186,7 +186,7 @@ def test_kernel_equals_twin_on_a_huge_input(engine, dtype, tolerance):
     off = samples.gradient[:, 0] < -LIMIT
     assert 0 < off.sum() < 20
     on = samples.activation[~off, 1]
-    assert (abs(on - 299) < 3).all()
+    assert (abs(on - 299) < 8).all()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
