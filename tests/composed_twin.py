@@ -36,8 +36,7 @@ def quantities_of(network, index, choice):
 def rounding_accounts_for(network, choice, found, index, tolerance):
     """Return whether rounding errors move a sample as far as `differences` has found."""
     apart = {name: values[index] for name, values in found.items()}
-    draw = partial(quantities_of, network, index, choice)
-    return choice["engine"] == "matrix-free" and accounts_for(apart, draw, tolerance)
+    return accounts_for(apart, partial(quantities_of, network, index, choice), tolerance)
 
 
 def differences(network, choice, n):

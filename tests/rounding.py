@@ -1,9 +1,9 @@
-"""Whether rounding errors account for a difference between the matrix-free engine and the twin.
+"""Whether rounding errors account for a difference between the kernels and the twin.
 
-The engine draws W X and Wᵀ Δ with the orthonormalised columns of X and Δ. A column that nearly
+The matrix-free engine draws W X and Wᵀ Δ with the orthonormalised columns of X and Δ. A column that nearly
 depends on the columns before it loses digits there, or is dropped or not (docs/law.md, section 11).
 How far this moves a sample is measured in the twin alone: all columns are changed by a few times
-the machine epsilon before they are orthonormalised.
+the machine epsilon before they are orthonormalised. In the dense engine the weights are changed.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from unittest import mock
 import numpy as np
 
 from vgsim._twin import conditional
+from vgsim._twin.draws import Draws
 
 TRIALS = 60  # at most: a rank on the edge changes in about one trial of ten
 SIZES = (1.0, 2.0, 4.0)  # times the machine epsilon
@@ -22,16 +23,24 @@ FACTOR = 4.0  # the kernels make other rounding errors than the trials
 
 @contextmanager
 def rounding(number):
-    """Change the columns of every X and Δ by rounding errors; equal columns remain equal."""
+    """Change every X and Δ, and all weights of the dense engine; equal columns remain equal."""
     rng = np.random.default_rng([16, number])
-    exact = conditional.orthonormalised
+    size = SIZES[number % len(SIZES)]
+    orthonormalised, weight = conditional.orthonormalised, Draws.weight
 
     def rounded(A, epsilon, *rest, **choice):
-        noise = SIZES[number % len(SIZES)] * epsilon * rng.uniform(-1.0, 1.0, A.shape)
+        noise = size * epsilon * rng.uniform(-1.0, 1.0, A.shape)
         _, same = np.unique(A, axis=1, return_inverse=True)
-        return exact(A * (1.0 + noise[:, same.ravel()]), epsilon, *rest, **choice)
+        return orthonormalised(A * (1.0 + noise[:, same.ravel()]), epsilon, *rest, **choice)
 
-    with mock.patch.object(conditional, "orthonormalised", rounded):
+    def rounded_weight(self, *law):
+        W = weight(self, *law)
+        return W * (1.0 + size * np.finfo(self.dtype).eps * rng.uniform(-1.0, 1.0, W.shape))
+
+    with (
+        mock.patch.object(conditional, "orthonormalised", rounded),
+        mock.patch.object(Draws, "weight", rounded_weight),
+    ):
         yield
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import vgsim
 from composed_cases import cases
 from composed_networks import network_of, oracle
 from composed_twin import differences, rounding_accounts_for
@@ -21,8 +22,9 @@ LAST_KEY = "update_ratio"
 # A sample may differ if rounding errors move the twin as far (rounding.py). At least half of the
 # samples must be equal nevertheless, except:
 LEAST = {"sharp attention, matrix-free": 1, "heads of two and three units, matrix-free": 1}
-# In float32 also the rounding of scores decides, which these trials do not change.
-SHARP = ("sharp attention, matrix-free", "float32")
+# In float32 the kernels also round between the matrices, which the trials do not: scores, and the
+# small products G · X of narrow normalised networks.
+ROUNDED_BETWEEN = {"sharp attention, matrix-free": 1, "narrow, dense": N - 2}
 # Whole columns of G are so small that their squares underflow.
 UNDERFLOWS = {"sharp attention": ("gradient_correlation",)}
 TOLERANCES = {"float64": 1e-8, "float32": 6e-3}
@@ -41,8 +43,10 @@ def test_kernel_equals_twin(name, dtype):
     if "Attention" in repr(network) and choice["engine"] == "matrix-free":
         assert np.median(found.pop(LAST_KEY)) < 0.05
     equal = np.all([apart < TOLERANCES[dtype] for apart in found.values()], axis=0)
-    assert equal.sum() >= LEAST.get(name, N // 2), found
-    for index in np.flatnonzero(~equal) if (name, dtype) != SHARP else ():
+    excepted = dtype == "float32" and name in ROUNDED_BETWEEN
+    least = ROUNDED_BETWEEN[name] if excepted else LEAST.get(name, N // 2)
+    assert equal.sum() >= least, {k: v.max() for k, v in found.items() if v.max() > 1e-8}
+    for index in () if excepted else np.flatnonzero(~equal):
         known = rounding_accounts_for(network, choice, found, index, TOLERANCES[dtype])
         assert known, (index, {k: v[index] for k, v in found.items() if v[index] > 1e-8})
 
@@ -90,3 +94,15 @@ def test_kernel_equals_twin_in_random_lists(number, engine):
         apart = {k: v[index] for k, v in found.items() if v[index] > 1e-8}
         if apart:
             assert rounding_accounts_for(network, choice, found, index, 1e-8), (index, apart)
+
+
+def test_queries_without_gradient_leave_the_last_one_independent():
+    """Dropout closes all units of some tokens: T - 1 other queries are independent."""
+    layers = [vgsim.Attention(), vgsim.Dropout(0.5)]
+    network = vgsim.Sequential(4, layers, tokens=3)
+    choice = {"engine": "matrix-free", "dtype": "float64"}
+    samples = [vgsim.replay(network, 7, index, **choice) for index in range(30)]
+    masks = [sample.parameters["1.mask"] for sample in samples]
+    assert sum(np.any(~mask.any(axis=0)) for mask in masks) > 2
+    found = differences(network, choice, 30)
+    assert np.max(found["gradient"]) < 1e-8

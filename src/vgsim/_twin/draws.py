@@ -174,7 +174,9 @@ class Draws:
         else:
             x = normals(*where, 2, self.dtype, block=2 * quad)
             high, low = words(*where, 4, block=2 * quad + 1).astype(np.uint64).reshape(2, 2).T
-            logs = [_log_uniform(int(bits)) for bits in (high << 32 | low) & np.uint64((1 << 52) - 1)]
+            logs = [
+                _log_uniform(int(bits)) for bits in (high << 32 | low) & np.uint64((1 << 52) - 1)
+            ]
         return list(zip(x.tolist(), logs, strict=True))
 
     def norm_normal(self, layer: int, block: int) -> float:
