@@ -1,10 +1,10 @@
 """Whether rounding errors account for a difference between the kernels and the twin.
 
-The matrix-free engine draws W X and Wᵀ Δ with the orthonormalised columns of X and Δ. A column that
-nearly depends on the columns before it loses digits there, or rounding decides whether it is dropped
-(docs/law.md, section 11). How far this moves a sample is measured in the twin alone: all columns are
-changed by a few times the machine epsilon before they are orthonormalised. In the dense engine the
-weights are changed.
+The matrix-free engine draws W X and Wᵀ Δ with the orthonormalised columns of X and Δ. A column
+that nearly depends on the columns before it loses digits there, or rounding decides whether it is
+dropped (docs/law.md, section 11). How far this moves a sample is measured in the twin alone: all
+columns are changed by a few times the machine epsilon before they are orthonormalised. In the dense
+engine the weights are changed.
 """
 
 from __future__ import annotations
