@@ -1,9 +1,12 @@
 """How far the kernels are from the twin, in every recorded quantity of single samples."""
 
+from functools import partial
+
 import numpy as np
 
 import vgsim
 from composed_cases import record_of
+from rounding import accounts_for
 
 SEED = 7
 
@@ -18,6 +21,22 @@ def extremes(network, twin, columns):
     """Return log10 of the least and largest RMS of G_l … G_D at all l."""
     rms = twin.gradient - 0.5 * np.log10(columns * network.program.widths)
     return [f.accumulate(rms[::-1])[::-1] for f in (np.minimum, np.maximum)]
+
+
+def quantities_of(network, index, choice):
+    """Return all recorded quantities of the replay of one sample, as a dict of arrays."""
+    twin = twin_of(network, index, **choice)
+    names = (*record_of(network, **choice), "output_gradient", "dead")
+    found = {name: np.array(getattr(twin, name), dtype=float) for name in names}
+    columns = choice.get("batch_size", 1) * network.tokens
+    found["rms_min"], found["rms_max"] = extremes(network, twin, columns)
+    return found
+
+
+def rounding_accounts_for(network, choice, found, index, tolerance):
+    """Return whether rounding errors move a sample as far as `differences` has found."""
+    apart = {name: values[index] for name, values in found.items()}
+    return accounts_for(apart, partial(quantities_of, network, index, choice), tolerance)
 
 
 def differences(network, choice, n):

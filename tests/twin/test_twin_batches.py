@@ -1,29 +1,26 @@
 """The kernels against the twin, for batches and for all networks except plain MLPs."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 import vgsim
 from batched_networks import cases, evaluated
+from rounding import accounts_for, largest_difference
 
 RECORD = ("gradient", "weight_gradient", "update_ratio", "activation", "saturation")
 N = 20
 
 
-# Cases with columns that are linearly dependent up to rounding. Rounding decides whether such a
-# column has a residual below 8 ε and is dropped. This changes single samples, but not their law.
-ON_THE_EDGE = (
-    "rank",
-    "rows of all sizes",
-    "duplicates",
-    "parallel rows",
-    "layer norm",
-    "batch norm of two",
-    "post",  # with batch normalisation the gradients of a batch add up to 0
-)
-STEEP = ("saturated sigmoid",)  # |h| is about 10^4, which magnifies its rounding errors
+def quantities_of(network, index, names, **choice):
+    """Return the named quantities of the replay of one sample."""
+    twin = evaluated(network, vgsim.replay(network, 7, index, **choice))
+    return {name: np.array(getattr(twin, name), dtype=float) for name in names}
 
 
+# A sample may differ only if rounding errors move the twin as far (rounding.py): the rank of
+# columns that are linearly dependent up to rounding, and units with |h| of about 10^4.
 @pytest.mark.parametrize(
     ("name", "network", "choice"), [pytest.param(*values, id=values[0]) for values in cases()]
 )
@@ -31,16 +28,19 @@ def test_kernel_equals_twin(name, network, choice):
     record = (*RECORD, "clipped") if network.clip else RECORD
     layers = range(network.depth + 1)
     samples = vgsim.simulate(network, N, seed=7, layers=layers, record=record, **choice)
-    twins = [evaluated(network, vgsim.replay(network, 7, index, **choice)) for index in range(N)]
-    tolerance = 1e-6 if name.startswith(STEEP) else 1e-8
-    equal = np.ones(N, dtype=bool)
-    for quantity in (*record, "output_gradient", "dead"):
-        expected = np.array([getattr(twin, quantity) for twin in twins], dtype=float)
-        actual = np.array(getattr(samples, quantity), dtype=float)
-        close = np.isclose(actual, expected, rtol=1e-13, atol=tolerance)
-        equal &= close.reshape(N, -1).all(axis=1)
-    on_the_edge = any(edge in name for edge in ON_THE_EDGE)
-    assert equal.sum() >= (N - 4 if on_the_edge else N), np.flatnonzero(~equal)
+    names = (*record, "output_gradient", "dead")
+    moved = []
+    for index in range(N):
+        draw = partial(quantities_of, network, index, names, **choice)
+        found = {}
+        for quantity, expected in draw().items():
+            actual = np.array(getattr(samples, quantity)[index], dtype=float)
+            close = np.isclose(actual, expected, rtol=1e-13, atol=1e-8)
+            found[quantity] = 0.0 if close.all() else largest_difference(actual, expected)
+        if max(found.values()) > 0:
+            assert accounts_for(found, draw, 1e-8), (index, found)
+            moved.append(index)
+    assert len(moved) <= N // 4, moved
 
 
 def test_the_cases_saturate_die_and_lose_rank():

@@ -5,28 +5,26 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import vgsim
 from composed_cases import cases
 from composed_networks import network_of, oracle
-from composed_twin import differences
+from composed_twin import differences, rounding_accounts_for
 
 # Narrow normalised networks are among the cases on purpose.
 pytestmark = pytest.mark.filterwarnings("ignore:rounding decides")
 N = 12
 ENGINES = pytest.mark.parametrize("engine", ["matrix-free", "dense"])
 
-# Columns that are linearly dependent up to rounding, which decides whether the matrix-free engine
-# drops them, or which direction they have: this changes single samples, but not their law. The
-# gradients of the keys of a sequence add up to 0, so all attention has such a column; in the case
-# of a single sequence it is the last one, and only the rank that "update_ratio" uses depends on it.
+# The gradients of the keys of a sequence add up to 0, so all attention has a column that is
+# linearly dependent up to rounding; in the case of a single sequence it is the last one, and only
+# the rank that "update_ratio" uses depends on it.
 LAST_KEY = "update_ratio"
-ON_THE_EDGE = {  # the number of samples that must be equal nevertheless
-    "sharp attention, matrix-free": 1,
-    "heads of two and three units, matrix-free": 1,
-    "attention of one unit a head, matrix-free": 8,
-    "post-norm, matrix-free": 8,
-    "deep-norm, matrix-free": 8,
-    "more columns than units, matrix-free": 8,
-}
+# A sample may differ if rounding errors move the twin as far (rounding.py). At least half of the
+# samples must be equal nevertheless, except:
+LEAST = {"sharp attention, matrix-free": 1, "heads of two and three units, matrix-free": 1}
+# In float32 the kernels also round between the matrices, which the trials do not: scores, and the
+# small products G · X of narrow normalised networks.
+ROUNDED_BETWEEN = {"sharp attention, matrix-free": 1, "narrow, dense": N - 2}
 # Whole columns of G are so small that their squares underflow.
 UNDERFLOWS = {"sharp attention": ("gradient_correlation",)}
 TOLERANCES = {"float64": 1e-8, "float32": 6e-3}
@@ -38,14 +36,19 @@ CASES = {name: (network, choice) for name, network, choice in cases()}
 @pytest.mark.parametrize("name", CASES)
 def test_kernel_equals_twin(name, dtype):
     network, choice = CASES[name]
-    found = differences(network, choice | {"dtype": dtype}, N)
+    choice = choice | {"dtype": dtype}
+    found = differences(network, choice, N)
     for quantity in UNDERFLOWS.get(name.rsplit(", ", 1)[0], ()):
         del found[quantity]
     if "Attention" in repr(network) and choice["engine"] == "matrix-free":
         assert np.median(found.pop(LAST_KEY)) < 0.05
     equal = np.all([apart < TOLERANCES[dtype] for apart in found.values()], axis=0)
-    least = ON_THE_EDGE.get(name, N if dtype == "float64" else N - 2)
+    excepted = dtype == "float32" and name in ROUNDED_BETWEEN
+    least = ROUNDED_BETWEEN[name] if excepted else LEAST.get(name, N // 2)
     assert equal.sum() >= least, {k: v.max() for k, v in found.items() if v.max() > 1e-8}
+    for index in () if excepted else np.flatnonzero(~equal):
+        known = rounding_accounts_for(network, choice, found, index, TOLERANCES[dtype])
+        assert known, (index, {k: v[index] for k, v in found.items() if v[index] > 1e-8})
 
 
 LAWS = ("lecun_normal", "he_normal", "orthogonal")  # of either engine
@@ -53,7 +56,6 @@ DENSE_LAWS = (*LAWS, "glorot_uniform", "lecun_uniform", "truncated_normal", "tor
 LAW_AT = {"linear": 1, "gate": 2, "attention": 2}
 BIAS_AT = {"linear": 3, "attention": 4}
 RANDOM = range(60)
-RANDOM_ON_THE_EDGE = (8, 39)  # tokens that become equal
 
 
 def with_laws(element, laws, rng):
@@ -88,5 +90,19 @@ def test_kernel_equals_twin_in_random_lists(number, engine):
     found = differences(network, choice, 4)
     if engine == "matrix-free" and "Attention" in repr(network):
         del found[LAST_KEY]
-    bound = 1e-5 if engine == "matrix-free" and number in RANDOM_ON_THE_EDGE else 1e-8
-    assert not {k: v.max() for k, v in found.items() if v.max() > bound}
+    for index in range(4):
+        apart = {k: v[index] for k, v in found.items() if v[index] > 1e-8}
+        if apart:
+            assert rounding_accounts_for(network, choice, found, index, 1e-8), (index, apart)
+
+
+def test_queries_without_gradient_leave_the_last_one_independent():
+    """Dropout closes all units of some tokens: T - 1 other queries are independent."""
+    layers = [vgsim.Attention(), vgsim.Dropout(0.5)]
+    network = vgsim.Sequential(4, layers, tokens=3)
+    choice = {"engine": "matrix-free", "dtype": "float64"}
+    samples = [vgsim.replay(network, 7, index, **choice) for index in range(30)]
+    masks = [sample.parameters["1.mask"] for sample in samples]
+    assert sum(np.any(~mask.any(axis=0)) for mask in masks) > 2
+    found = differences(network, choice, 30)
+    assert np.max(found["gradient"]) < 1e-8

@@ -53,7 +53,7 @@ enum {
     VG_ADDED = 8,     /* a bias or a shift, which normalises, is added to the product */
     VG_RECORDED = 16, /* a matrix of "weight_gradient" and "update_ratio" */
     VG_SHARED = 32,   /* one matrix or bias for all places */
-    VG_BALANCED = 64, /* the last column of Δ in every sequence depends on the others */
+    VG_BALANCED = 64, /* the columns of Δ in every sequence are dependent */
     VG_CAUSAL = 128,
     VG_KNOWN = 256,   /* G · X is known at the output (vg_along.h) … */
     VG_FOLLOWS = 512, /* … and needed at the input */

@@ -258,12 +258,14 @@ static void sweep(const V *a, int64_t stride, int64_t p, int64_t n, I chosen, V 
    j · (to − from) + b − from unless r is NULL. A column whose residual is less than
    ENOUGH times its norm is swept twice. If the residual then is at most `tolerance` ‖x‖, or if the
    rank has reached `dimension`, the column is dropped: q and its row of R are 0 (docs/law.md). So
-   is the last of every `period` columns, if that is not 0, because it is known to be dependent.
+   is the last of every `period` columns, if that is not 0 and the others of them have been kept:
+   they are known to be dependent.
    `work` has room for 2 PANEL (to + 1) vectors. */
 static void orthonormalise_in(int64_t dimension, int64_t period, V *q, int64_t stride, int64_t n,
                               int64_t from, int64_t to, real tolerance, V *r, V *work)
 {
     V *c = work, *more = work + PANEL * to, rank = splat(0), one = splat(1), none = splat(0);
+    V kept = none; /* of the present `period` columns */
     for (int64_t k = 0; k < from && to > dimension; k++)
         rank += choose(dot_product(q + k * stride, q + k * stride, n) > 0, one, none);
     for (int64_t begin = from; begin < to; begin += PANEL) {
@@ -286,9 +288,11 @@ static void orthonormalise_in(int64_t dimension, int64_t period, V *q, int64_t s
                 norm = vsqrt(dot_product(v, v, n));
             }
             I keeps = (norm > size[b] * tolerance) & (rank < splat((double)dimension));
-            if (period && (begin + b - from + 1) % period == 0) keeps = splat_int(0);
+            int64_t place = period ? (begin + b - from + 1) % period : 1;
+            if (!place) keeps &= kept < splat((double)(period - 1));
             norm = choose(keeps, norm, none);
             rank += choose(norm > 0, one, none);
+            kept = place ? kept + choose(norm > 0, one, none) : none;
             V inverse = choose(norm > 0, 1 / norm, none);
             for (int64_t i = 0; i < n; i++) v[i] *= inverse;
             c[(begin + b) * PANEL + b] = norm;

@@ -223,7 +223,7 @@ static void weights_ahead(pass *p, const vg_operation *o, void *slot)
     if (of->is_grouped) equalise(of->group, &of_examples);
 }
 
-/* The columns of Δ of which the last depends on the others, or 0. */
+/* The number of successive columns of Δ that are dependent, or 0. */
 INLINE int64_t period_of(const pass *p, const vg_operation *o)
 {
     return o->flags & VG_BALANCED ? p->b.plan->tokens : 0;

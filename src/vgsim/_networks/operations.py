@@ -42,8 +42,8 @@ class Weights:
     """target ← W source. W is n × m = `shape`, of a law and a standard deviation of its entries.
 
     `recorded`: whether the matrix is among those of "weight_gradient" and "update_ratio". `shared`:
-    whether it is the same matrix at all places. `balanced`: whether the last column of ∂L/∂(W X) in
-    every sequence depends on the others. Those of the keys of attention sum to 0, and those of the
+    whether it is the same matrix at all places. `balanced`: whether the columns of ∂L/∂(W X) in
+    every sequence are linearly dependent. Those of the keys of attention sum to 0, and those of the
     queries of one head are combinations of differences of keys.
     """
 

@@ -35,7 +35,7 @@ class ConditionalGaussian:
     epsilon : float
         Machine epsilon for the test of linear dependence in :func:`orthonormalised`.
     period : int, default 0
-        If it is not 0, the last of every `period` columns of Δ depends on the others.
+        If it is not 0, every `period` columns of Δ are linearly dependent.
     axis : ndarray, (m, 1), optional
         A unit vector for Q if B = 1 and X = 0: any one that does not depend on W serves as well as
         none. The scalar engine has one in every layer.
@@ -225,7 +225,8 @@ def orthonormalised(
     against : ndarray, (n, j), optional
         Columns that are orthonormal or zero; none by default.
     period : int, default 0
-        If it is not 0, the last of every `period` columns is dropped: it is known to be dependent.
+        If it is not 0, every `period` columns are known to be dependent: the last of them is
+        dropped if all others have been kept.
 
     Returns
     -------
@@ -265,7 +266,8 @@ def orthonormalised(
             v -= Q @ c
             R[:, b] += c
         left = np.linalg.norm(v)
-        known = period and (b + 1) % period == 0
+        is_last = period and (b + 1) % period == 0
+        known = is_last and Q[:, j + b + 1 - period : j + b].any(axis=0).all()
         full = np.count_nonzero(Q.any(axis=0)) == n
         if left > RANK_TOLERANCE * epsilon * size and not full and not known:
             R[j + b, b] = left
