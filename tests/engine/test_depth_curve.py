@@ -157,7 +157,10 @@ def test_critical_depth_of_other_events():
 
 
 def test_a_level_that_is_not_reached(relu):
-    message = r"level must be reached within the depths, got 0.5: P\(vanishing\) is 0(\.0\d+)? at 10 and 0.0\d+ "
+    message = (
+        r"level must be reached within the depths, got 0.5: "
+        r"P\(vanishing\) is 0(\.0\d+)? at 10 and 0.0\d+ "
+    )
     with pytest.raises(ValueError, match=message):
         relu.critical_depth(threshold=1e-12)
     with pytest.raises(ValueError, match=r"P\(vanishing\) is 1 at 20 and 1 at 30"):
