@@ -19,6 +19,7 @@ from bench.pages import digits, markdown, span
 from bench.pairing import ratio
 from bench.peers import PEERS
 from bench.workers import all_cores, workers
+from vgsim import _kernels
 
 DEPTH = 500
 STACKS = (1, 8, 64, 512)
@@ -29,6 +30,7 @@ LAW_STACK_SECONDS = 2.0  # the best stack of these may take longer, at about 5 n
 # name: (engine, law of weights, widths on all cores, widths on one core)
 ENGINES = {
     "matrix-free": ("matrix-free", "normal", (16, 64, 128, 512, 1024), (16, 64, 128, 512)),
+    "matrix-free, avx2": ("matrix-free", "normal", (128, 512), (128, 512)),
     "dense, normal": ("dense", "normal", (64, 128, 256, 512), (64, 128, 256)),
     "dense, uniform": ("dense", "uniform", (64, 128, 256, 512), (64, 128, 256)),
 }
@@ -69,23 +71,43 @@ def compare(made, width, law, attempts, quick):
     fastest peer that draws weights over that of the fastest peer with the law.
     """
     network = vgsim.MLP(DEPTH, width, activation="tanh", init=f"lecun_{law}")
+    narrower = _kernels.selected_isa() == "avx512"
     own = {
-        (engine, cores): partial(vgsim.simulate, network, layers=[0], engine=kind, n_threads=cores)
+        (engine, cores): partial(
+            simulate, network, kind, cores, "avx2" if "avx2" in engine else None
+        )
         for engine, (kind, own_law, *widths) in ENGINES.items()
         for cores, where in zip((len(all_cores()), 1), widths, strict=True)
-        if own_law == law and width in where
+        if own_law == law and width in where and (narrower or "avx2" not in engine)
     }
     make = peers_of(made, width, law)
     found = compete(make, attempts, own, 3 if quick else 5, group=group)
     compared = found.pop("vgsim")
     found["vgsim"] = [c for c in compared if c["group"] == "weights"]
-    if with_law := [c for c in compared if c["group"] == "law" and c["engine"] == "matrix-free"]:
+    with_law = [
+        c for c in compared if c["group"] == "law" and c["engine"].startswith("matrix-free")
+    ]
+    if with_law:
         peers = {(c["engine"], c["cores"]): c["peer"]["rounds"] for c in found["vgsim"]}
         found["with the law"] = [
             c | {"gain": ratio(peers[c["engine"], c["cores"]], c["peer"]["rounds"])}
             for c in with_law
         ]
     return {"width": width, "law": law, **found}
+
+
+def simulate(network, engine, cores, isa, count, first=0):
+    """Simulate with an instruction set, that of the machine if it is None."""
+    if isa is None:
+        return vgsim.simulate(
+            network, count, first=first, layers=[0], engine=engine, n_threads=cores
+        )
+    before = _kernels.selected_isa()
+    _kernels.set_isa(isa)
+    try:
+        return simulate(network, engine, cores, None, count, first)
+    finally:
+        _kernels.set_isa(before)
 
 
 def group(peer):
@@ -182,7 +204,8 @@ def tables(results: dict) -> dict[str, str]:
         "times as fast",
     ]
     peers = markdown(
-        [*header, "on one core"], sorted(rows, key=lambda row: (row[0] != "matrix-free", row[:2]))
+        [*header, "on one core"],
+        sorted(rows, key=lambda row: (not row[0].startswith("matrix-free"), row[:2])),
     )
 
     named = {
@@ -199,11 +222,15 @@ def tables(results: dict) -> dict[str, str]:
 def law_table(entries, cores):
     """Return the table of vgsim and the fastest peer with the law."""
     rows = []
-    for width, entry in entries.items():
-        own = {c["cores"]: c for c in entry["with the law"]}
+    every = [(engine, width) for engine in ENGINES for width in entries]
+    for engine, width in every:
+        own = {c["cores"]: c for c in entries[width]["with the law"] if c["engine"] == engine}
+        if not own:
+            continue
         best, one = own[cores], own.get(1)
         rows.append(
             [
+                engine,
                 width,
                 digits(1e3 * best["seconds"]),
                 best["peer"]["peer"],
@@ -211,7 +238,7 @@ def law_table(entries, cores):
                 *(span(c[part]) if c else "" for part in ("gain", "ratio") for c in (best, one)),
             ]
         )
-    header = ["width", "vgsim, ms", "best peer with the law", "its ms"]
+    header = ["engine", "width", "vgsim, ms", "best peer with the law", "its ms"]
     gains = ["the law gives", "on one core", "the kernels give", "on one core"]
     return markdown([*header, *gains], rows)
 
