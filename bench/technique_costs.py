@@ -22,7 +22,7 @@ STYLES = ("activated", "linear", "post", "pre")
 # name: (fields, arguments of simulate)
 PLAIN = {
     "tanh": (TANH, {}),
-    "relu": (RELU, {}),
+    "relu": (RELU, {"engine": "matrix-free"}),
     "tanh, gain 2": (CHAOTIC, {}),
     "tanh, dense": (TANH, {"engine": "dense"}),
 }
@@ -81,7 +81,7 @@ def of_single(width, turn, repeats):
 
 def depth_of(run):
     """Return the depth of a plain network; smaller for the dense engine, which is slower."""
-    return BATCH_DEPTHS["dense"] if run else DEPTH
+    return BATCH_DEPTHS["dense"] if run.get("engine") == "dense" else DEPTH
 
 
 def of_batch(width, batch, engine, turn, repeats):
