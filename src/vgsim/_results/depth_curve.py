@@ -53,7 +53,7 @@ class DepthCurve(Curve):
     >>> curve
     <DepthCurve: 1000 samples at each of 2 depths from 10 to 100, MLP(depth=100, width=16, ...)>
     >>> curve.mean().estimate.round(1)
-    array([-0.4, -3.8])
+    array([-0.4, -3.9])
     """
 
     def __init__(self, samples: Iterable[Samples]) -> None:
