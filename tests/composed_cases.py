@@ -230,7 +230,7 @@ LISTS = {
         Sequential(6, [[Linear(7), "gelu"], [Linear(6, bias_std=0.1), "gelu"]] * 3),
         {},
     ),
-    "fused, tails": (Sequential(2, [Linear(gain=300.0), "softplus"] * 4), {}),
+    "fused, tails": (Sequential(2, [Linear(gain=20.0), "softplus"] * 3), {}),
     "fused, relu": (Sequential(12, [Linear(init="he_normal"), "relu"] * 8), {}),
 }
 
