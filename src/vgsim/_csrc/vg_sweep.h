@@ -91,12 +91,13 @@ static void sum_tails(sweeping *w, int64_t index, layer l, sums *s)
     s->yg = choose(s->in_tail, dot_product(b->y, w->g, n), s->yg);
 }
 
-/* Computes the sums of layer `index` from those of its input. */
-static void sweep_layer(sweeping *w, int64_t index, const sums *input, sums *s)
+/* Computes the sums of layer `index` from those of its input; the first time, records saturation. */
+static void sweep_layer(sweeping *w, int64_t index, const sums *input, sums *s, int first_time)
 {
     const block *b = &w->p.b;
     const vg_plan *plan = b->plan;
-    int64_t n = plan->widths[index], column = plan->saturation ? plan->saturation_column[index] : -1;
+    int64_t n = plan->widths[index], column = -1;
+    if (first_time && plan->saturation) column = plan->saturation_column[index];
     stream ahead = normals_ahead(b, index), back = normals_back(b, index);
     scaled tau = rotate(plan, index, norm_of(input)).tau;
     V drawn[UNITS], g[UNITS], square = {0};
@@ -155,7 +156,7 @@ static int sweep_segment(sweeping *w, int64_t segment, int first_time)
     *s = w->starts[segment];
     for (int64_t index = begin + 1; index <= end; index++, s++) {
         if (cancelled(&w->p.b)) return VG_CANCELLED;
-        sweep_layer(w, index, s, s + 1);
+        sweep_layer(w, index, s, s + 1, first_time);
         if (!first_time) continue;
         record_norm_ahead(&w->p.b, plan->column, index, norm_of(s + 1));
         if (plan->inner_column) {
