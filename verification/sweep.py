@@ -12,7 +12,7 @@ import numpy as np
 from scipy import stats
 
 import vgsim
-from verification.chain import every_p_value
+from verification.chain import engines, every_p_value
 from verification.composed_law import FALSE_ALARM, Agreement
 from vgsim import ClipNorm, Linear, Sequential
 
@@ -44,7 +44,6 @@ NETWORKS = {
     "list": (Sequential(3, PAIRS), MSE),
     "data": (vgsim.MLP(4, [10, 6, 8, 5, 7], activation="softsign", bias_std=0.1), {"inputs": DATA}),
 }
-RECORD = ("gradient", "activation", "saturation", "weight_gradient", "update_ratio")
 
 
 def comparisons(seed: int, quick: bool) -> Iterator[Agreement]:
@@ -52,21 +51,11 @@ def comparisons(seed: int, quick: bool) -> Iterator[Agreement]:
     least = FALSE_ALARM / (50 * len(NETWORKS))
     gradients = []
     for name, (network, choice) in NETWORKS.items():
-        p = every_p_value(*engines(network, choice, size, seed))
+        p = every_p_value(*engines("matrix-free", network, choice, size, seed + 40))
         gradients.append(p["gradient 0"])
         yield Agreement(name, p, least)
     uniform = float(stats.kstest(gradients, "uniform").pvalue)
     yield Agreement("p-values of R_0 are uniform", {"gradient 0": uniform}, 1e-3)
-
-
-def engines(network, choice, size: int, seed: int) -> tuple[vgsim.Samples, vgsim.Samples]:
-    """Return samples of the matrix-free engine in float32 and of the dense one in float64."""
-    record = RECORD if network.clip is None else (*RECORD, "clipped")
-    own = {"layers": range(network.depth + 1), "record": record} | choice
-    return (
-        vgsim.simulate(network, size, seed=seed + 41, engine="matrix-free", **own),
-        vgsim.simulate(network, size, seed=seed + 42, engine="dense", dtype="float64", **own),
-    )
 
 
 def picture(figure, seed: int) -> None:
@@ -74,7 +63,8 @@ def picture(figure, seed: int) -> None:
     axes = figure.subplots()
     for number, name in enumerate(("tanh", "tanh, gain 100", "relu, width 8", "layer norm")):
         network, choice = NETWORKS[name]
-        for samples, style in zip(engines(network, choice, 20_000, seed), "-:", strict=True):
+        both = engines("matrix-free", network, choice, 20_000, seed + 40)
+        for samples, style in zip(both, "-:", strict=True):
             x = np.sort(samples.log10_ratio[np.isfinite(samples.log10_ratio[:, 0]), 0])
             p = (np.arange(len(x)) + 0.5) / len(x)
             axes.plot(x, p, style, color=f"C{number}", label=name if style == "-" else None)
