@@ -25,8 +25,10 @@ __all__ = [
     "Bias",
     "Copy",
     "Drive",
+    "GateBias",
     "Mask",
     "Mix",
+    "Multiply",
     "Normalise",
     "Operation",
     "Program",
@@ -42,9 +44,11 @@ class Weights:
     """target ← W source. W is n × m = `shape`, of a law and a standard deviation of its entries.
 
     `recorded`: whether the matrix is among those of "weight_gradient" and "update_ratio". `shared`:
-    whether it is the same matrix at all places. `balanced`: whether the columns of ∂L/∂(W X) in
-    every sequence are linearly dependent. Those of the keys of attention sum to 0, and those of the
-    queries of one head are combinations of differences of keys.
+    whether it is the same matrix at all places. A recurrent cell has several shared matrices of one
+    shape, which are stacked: `gate` is the number of this one, from 0, and its rows of "weight" are
+    gate · n … `balanced`: whether the columns of ∂L/∂(W X) in every sequence are linearly
+    dependent. Those of the keys of attention sum to 0, and those of the queries of one head are
+    combinations of differences of keys.
     """
 
     source: int
@@ -56,6 +60,7 @@ class Weights:
     recorded: bool = True
     shared: bool = False
     balanced: bool = False
+    gate: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,29 @@ class Bias:
 
 
 @dataclass(frozen=True, slots=True)
+class GateBias:
+    """register ← register + b_k, the rows k n … of the bias of a recurrent cell, k = `gate`.
+
+    b_k = sign (ζ + shift + ln u), the same for all columns and at all places: ζ is the sum of
+    `count` (0, 1 or 2) independent vectors, whose entries are uniform on ±limit if limit > 0, else
+    normal with standard deviation std; ln u is there if most > 0, with u uniform on [1, most]. ζ and
+    u are drawn with the number `drawn_as` of a gate, so that two gates may share them.
+    """
+
+    register: int
+    rows: int
+    gate: int
+    std: float = 0.0
+    limit: float = 0.0
+    count: int = 0
+    shift: float = 0.0
+    most: float = 0.0
+    sign: float = 1.0
+    drawn_as: int = 0
+    name: str = "bias"
+
+
+@dataclass(frozen=True, slots=True)
 class Shift:
     """register ← register + value, in every entry."""
 
@@ -85,11 +113,17 @@ class Shift:
 
 @dataclass(frozen=True, slots=True)
 class Drive:
-    """register ← register + U s_t, U with entries of standard deviation std, s_t of N(0, 1)."""
+    """register ← register + U_k s_t, with s_t of N(0, 1), drawn anew at every step.
+
+    U_k has the rows k n … of "input_weight", k = `gate`. Its entries are of the law "normal" or
+    "uniform", with standard deviation std.
+    """
 
     register: int
     rows: int
     std: float
+    gate: int = 0
+    law: str = "normal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +172,24 @@ class Sum:
 
 
 @dataclass(frozen=True, slots=True)
+class Multiply:
+    """register ← other ∘ register, elementwise."""
+
+    register: int
+    other: int
+
+
+@dataclass(frozen=True, slots=True)
 class Mix:
-    """register ← T ∘ register + (1 − T) ∘ other, with T = σ(gate)."""
+    """register ← T ∘ register + (1 − T) ∘ other, with T = σ(gate).
+
+    `counted`: whether "saturation" counts the units of the gate.
+    """
 
     register: int
     other: int
     gate: int
+    counted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +203,21 @@ class Attend:
     causal: bool
 
 
-Operation = Weights | Bias | Shift | Drive | Normalise | Activate | Mask | Copy | Sum | Mix | Attend
+Operation = (
+    Weights
+    | Bias
+    | GateBias
+    | Shift
+    | Drive
+    | Normalise
+    | Activate
+    | Mask
+    | Copy
+    | Sum
+    | Multiply
+    | Mix
+    | Attend
+)
 Body = tuple[Operation, ...]
 CHAIN = (  # which operation follows which
     (Weights, Activate),
@@ -192,10 +252,13 @@ class Program:
     widths : ndarray of int, (depth + 1,)
         The units of X_0 … X_depth.
     resting : ndarray of bool, (depth + 1,)
-        Whether register 0 is the only one in use after place l, so that the rest of the network
-        depends on X_l alone.
+        Whether only the registers of the state are in use after place l, so that the rest of the
+        network depends on them alone.
     tokens : int
         Columns per sequence.
+    state : int
+        The number of registers of the state, 0 … state − 1. Register 0 holds X_l; that of an LSTM
+        is followed by the cell c_l. G_l is the gradient by all of them, as independent variables.
 
     Examples
     --------
@@ -212,6 +275,7 @@ class Program:
     widths: NDArray[np.int64]
     resting: NDArray[np.bool_]
     tokens: int = 1
+    state: int = 1
 
     def at(self, place: int) -> Body:
         """Return the operations of a place 1 … depth."""
