@@ -13,7 +13,15 @@ from bench import technique_costs
 from bench.bench_peers import ENGINES, STACKS, available_bytes, cell
 from bench.contest import attempt, compete
 from bench.pages import digits, markdown, span
-from bench.technique_peers import GATE_BIAS, INPUT_STD, NORM_EPS, PEERS, TECHNIQUES, Technique
+from bench.technique_peers import (
+    CELLS,
+    GATE_BIAS,
+    INPUT_STD,
+    NORM_EPS,
+    PEERS,
+    TECHNIQUES,
+    Technique,
+)
 from bench.workers import all_cores, workers
 
 STACK_SECONDS = 1.0  # longest call that the search tries
@@ -24,6 +32,8 @@ def network(technique):
     kind, width, _, depth = technique
     if kind == "RNN":
         return vgsim.RNN(depth, width, init="orthogonal", input_std=INPUT_STD)
+    if kind in CELLS:  # with the defaults, the law of bench/cell_peers.py
+        return {"LSTM": vgsim.LSTM, "GRU": vgsim.GRU}[kind](depth, width)
     residual = vgsim.Residual(2, branch="1/sqrt(blocks)")
     choices = {
         "batch norm": {"norm": "batch", "norm_eps": NORM_EPS},
@@ -79,7 +89,8 @@ def peers_of(made, technique):
 
 def compare(made, technique, attempts, quick):
     """Return the timings of vgsim and the fastest peers in rounds."""
-    engine = "dense, normal" if technique.kind == "RNN" else "matrix-free"
+    recurrent = technique.kind == "RNN" or technique.kind in CELLS
+    engine = "dense, normal" if recurrent else "matrix-free"
     setting = {"batch_size": technique.batch, "layers": [0], "engine": ENGINES[engine][0]}
     own = {
         (engine, cores): partial(vgsim.simulate, network(technique), n_threads=cores, **setting)

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bench import cell_peers
 from bench.peers import on_threads
 from bench.workers import PeerTurn, Worker
 
@@ -42,6 +43,8 @@ TECHNIQUES = (
     Technique("residual", 128, 1, 500),
     Technique("orthogonal", 128, 1, 500),
     Technique("RNN", 128, 1, 500),
+    Technique("LSTM", 128, 1, 200),
+    Technique("GRU", 128, 1, 200),
 )
 
 
@@ -70,11 +73,21 @@ def pytorch(technique, stack, stacked, orthogonal=None):
 
 
 def pytorch_loop(technique, stack, cores):
+    kind, n, _, depth = technique
+    if kind in cell_peers.GATES:
+        return cell_peers.pytorch_cells(kind, n, depth, 1, stacked=False)
     return pytorch(technique, 1, stacked=False)
 
 
 def pytorch_bmm(technique, stack, cores):
+    kind, n, _, depth = technique
+    if kind in cell_peers.GATES:
+        return cell_peers.pytorch_cells(kind, n, depth, stack, stacked=True)
     return pytorch(technique, stack, stacked=True)
+
+
+def pytorch_module(technique, stack, cores):
+    return cell_peers.pytorch_module(technique.kind, technique.width, technique.depth)
 
 
 def pytorch_reflections(technique, stack, cores):
@@ -203,6 +216,8 @@ def jax_statistics(technique):
     import jax.numpy as jnp
 
     kind, n, batch, depth = technique
+    if kind in cell_peers.GATES:
+        return jax.jit(jax.vmap(cell_peers.jax_statistic(kind, n, depth)))
     normal = jax.random.normal
 
     def batch_norm(x, key):
@@ -334,10 +349,12 @@ def numba_rnn(technique, stack, cores):
 
 # name: (library, turn maker, whether it can stack networks, kinds of networks)
 KINDS = {technique.kind for technique in TECHNIQUES}
+CELLS = set(cell_peers.GATES)
 PEERS = {
     "PyTorch loop": ("torch", pytorch_loop, False, KINDS),
     "PyTorch bmm": ("torch", pytorch_bmm, True, KINDS),
     "PyTorch reflections": ("torch", pytorch_reflections, True, {"orthogonal"}),
+    "PyTorch nn module": ("torch", pytorch_module, False, CELLS),
     "JAX jit(vmap(grad(scan)))": ("jax", jax_scan, True, KINDS),
     "NumPy": ("numpy", numpy_rnn, False, {"RNN"}),
     "Numba": ("numba", numba_rnn, False, {"RNN"}),
