@@ -23,6 +23,7 @@ PARTS = (
     "sweep",
     "criticality",
     "finite_width",
+    "recurrent",
 )
 PICTURES = Path(__file__).parent / "pictures"
 
