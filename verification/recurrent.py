@@ -93,7 +93,7 @@ def rates(network: vgsim.LSTM | vgsim.GRU, size: int, seed: int) -> Array:
 
 
 def critical_gain(name: str, of, law: float, size: int, quick: bool, seed: int) -> Comparison:
-    """The gain at which the mean rate is 0, interpolated between two gains around that of theory."""
+    """The gain at which the mean rate is 0, interpolated between two gains around the law."""
     low, high = law * (1 - AROUND), law * (1 + AROUND)
     below, above = (rates(of(gain), size, seed) for gain in (low, high))
     (under, error), (over, other) = mean(below), mean(above)
