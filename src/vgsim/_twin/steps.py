@@ -18,7 +18,15 @@ from vgsim._twin.along import Along, Gradients, dot
 from vgsim._twin.attention import Attention
 from vgsim._twin.groups import Groups
 from vgsim._twin.normalisation import Normalisation
-from vgsim._twin.scaled import Array, Scaled, activated, backpropagated, outer, scaled
+from vgsim._twin.scaled import (
+    Array,
+    Scaled,
+    activated,
+    backpropagated,
+    outer,
+    product,
+    scaled,
+)
 
 __all__ = [
     "Activate",
@@ -26,10 +34,12 @@ __all__ = [
     "Bias",
     "Copy",
     "Drive",
+    "GateBias",
     "Included",
     "Mask",
     "Matrix",
     "Mix",
+    "Multiply",
     "Normalise",
     "Registers",
     "Shift",
@@ -135,8 +145,17 @@ class Shift(Bias):
             self.b, self.loses_products = scaled(np.array([[operation.value]])), True
 
 
+class GateBias(Bias):
+    """register ← register + b_k, k the number of a gate."""
+
+    def __init__(self, operation: operations.GateBias, b: Scaled | None) -> None:
+        self.register, self.b = operation.register, None
+        if b is not None and b.mantissa.any():
+            self.b, self.loses_products = b, True
+
+
 class Drive(Bias):
-    """register ← register + U s_t."""
+    """register ← register + U_k s_t, k the number of a gate."""
 
     loses_products = True
 
@@ -205,8 +224,7 @@ class Activate:
     @property
     def saturated(self) -> NDArray[np.bool_]:
         """The entries with |φ'(H)| < 0.05 max |φ'|."""
-        slope = np.abs(self.phi.derivative(self.h.clipped))
-        return np.asarray(slope < SATURATED * self.phi.max_derivative)
+        return _saturated(self.phi, self.h)
 
 
 class Mask:
@@ -268,6 +286,24 @@ class Sum:
         gradients.add(o.register, o.branch * g)
 
 
+class Multiply:
+    """register ← other ∘ register."""
+
+    def __init__(self, operation: operations.Multiply) -> None:
+        self.register, self.other = operation.register, operation.other
+
+    def __call__(self, x: Registers) -> None:
+        """T ∘ Y."""
+        self.y, self.factor = x[self.register], x[self.other]
+        x[self.register] = product(self.factor, self.y)
+
+    def back(self, gradients: Gradients) -> None:
+        """Y ∘ G and T ∘ G."""
+        g, _ = gradients.take(self.register)
+        gradients.add(self.other, product(self.y, g))
+        gradients.add(self.register, product(self.factor, g))
+
+
 class Mix:
     """register ← T ∘ register + (1 - T) ∘ other, with T = σ(gate)."""
 
@@ -291,6 +327,11 @@ class Mix:
         gradients.add(o.other, self.shut * g)
         gradients.add(o.register, self.open * g)
 
+    @property
+    def saturated(self) -> NDArray[np.bool_]:
+        """The entries of the gate with σ' < 0.05 max σ'."""
+        return _saturated(SIGMOID, self.h)
+
 
 class Attend:
     """register ← softmax attention, with the values in the register."""
@@ -311,3 +352,9 @@ class Attend:
         parts = self.attention.back(c)
         for register, g in zip((o.query, o.key, o.register), parts, strict=True):
             gradients.add(register, g)
+
+
+def _saturated(phi: Activation, h: Scaled) -> NDArray[np.bool_]:
+    """Return the entries with |φ'(H)| < 0.05 max |φ'|."""
+    slope = np.abs(phi.derivative(h.clipped))
+    return np.asarray(slope < SATURATED * phi.max_derivative)
