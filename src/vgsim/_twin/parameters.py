@@ -220,13 +220,16 @@ def _per_layer(network: Network, argument: str, must_hold: str, arrays: Iterable
 
 
 def _matrix(argument: str, value: ArrayLike, shape: tuple[int, int], symbols: str) -> Scaled:
-    W = _finite(argument, value)
+    W = real_array(argument, value, "must be an array of real numbers")
     if W.shape != shape:
         transposed = "; transpose it" if W.shape == shape[::-1] else ""
         raise value_error(
             argument, f"must have shape {symbols} = {shape}, got {W.shape}{transposed}"
         )
-    return scaled(W, axis=None)
+    matrix = scaled(W, axis=None)
+    if matrix.square is None:  # which is finite if it is known
+        _require_finite(argument, W)
+    return matrix
 
 
 def checked_columns(
@@ -247,6 +250,10 @@ def checked_columns(
 
 def _finite(argument: str, value: ArrayLike) -> Array:
     array = real_array(argument, value, "must be an array of real numbers")
-    if not np.all(np.isfinite(array)):
+    _require_finite(argument, array)
+    return array
+
+
+def _require_finite(argument: str, array: Array) -> None:
+    if not np.isfinite(array).all():
         raise value_error(argument, "must be finite, got NaN or infinity")
-    return array.copy()
