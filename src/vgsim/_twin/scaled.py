@@ -163,14 +163,14 @@ def scaled(values: Array, exponent: Any = 0, *, axis: int | None = 0) -> Scaled:
     if type(exponent) is int or np.ndim(exponent) == 0:
         exponent = int(exponent)
         squares = _squares(values, axis)
-        if LEAST < min(squares) and max(squares) < MOST and -FAR < exponent < FAR:
+        if min(squares) > LEAST and max(squares) < MOST and -FAR < exponent < FAR:
             return Scaled(values, exponent, sum(squares))
     own = normalised(values, exponent, axis=axis)
     if own.exponent.size == 1 and (axis is None or own.exponent.item() > -EXPONENT_LIMIT):
         return Scaled(own.mantissa, own.exponent.item())
     if own.exponent.ndim == 1:
         top, bottom = int(own.exponent.max()), int(own.exponent.min())
-        if top - bottom < ORDINARY and -FAR < bottom and top < FAR:
+        if top - bottom < ORDINARY and bottom > -FAR and top < FAR:
             return Scaled(shifted(own.mantissa, own.exponent - top), top)
     return own
 
