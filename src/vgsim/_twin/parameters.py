@@ -81,7 +81,13 @@ def _checked_shape(of: str, shape: tuple[int, ...]) -> Check:
         return lambda name, value: _drive_array(name, value, shape)
     if len(shape) == 1:
         return lambda name, value: checked_columns(name, value, "n", shape[0], 1)[:, 0]
-    return lambda name, value: _matrix_array(name, value, shape, "(n, m)")
+
+    def check(name: str, value: ArrayLike) -> Array:
+        W = _matrix_array(name, value, shape, "(n, m)")
+        _require_finite(name, W)
+        return W
+
+    return check
 
 
 def _checked_matrix(n: int, m: int) -> Check:
@@ -234,11 +240,15 @@ def _per_layer(network: Network, argument: str, must_hold: str, arrays: Iterable
 
 
 def _matrix(argument: str, value: ArrayLike, shape: tuple[int, int], symbols: str) -> Scaled:
-    return scaled(_matrix_array(argument, value, shape, symbols), axis=None)
+    W = _matrix_array(argument, value, shape, symbols)
+    matrix = scaled(W, axis=None)
+    if matrix.square is None:  # which is finite if it is known
+        _require_finite(argument, W)
+    return matrix
 
 
 def _matrix_array(argument: str, value: ArrayLike, shape: tuple[int, ...], symbols: str) -> Array:
-    W = _finite(argument, value)
+    W = real_array(argument, value, "must be an array of real numbers")
     if W.shape != shape:
         transposed = "; transpose it" if W.shape == shape[::-1] else ""
         raise value_error(
@@ -265,6 +275,10 @@ def checked_columns(
 
 def _finite(argument: str, value: ArrayLike) -> Array:
     array = real_array(argument, value, "must be an array of real numbers")
-    if not np.all(np.isfinite(array)):
+    _require_finite(argument, array)
+    return array
+
+
+def _require_finite(argument: str, array: Array) -> None:
+    if not np.isfinite(array).all():
         raise value_error(argument, "must be finite, got NaN or infinity")
-    return array.copy()

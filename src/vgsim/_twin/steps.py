@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vgsim._networks import operations
 from vgsim._networks.activations import ACTIVATIONS, Activation
@@ -18,15 +17,7 @@ from vgsim._twin.along import Along, Gradients, dot
 from vgsim._twin.attention import Attention
 from vgsim._twin.groups import Groups
 from vgsim._twin.normalisation import Normalisation
-from vgsim._twin.scaled import (
-    Array,
-    Scaled,
-    activated,
-    backpropagated,
-    outer,
-    product,
-    scaled,
-)
+from vgsim._twin.scaled import Array, Scaled, activated, backpropagated, product, scaled, slopes
 
 __all__ = [
     "Activate",
@@ -102,9 +93,9 @@ class Weights:
         gradients.add(self.operation.source, g, along)
 
     @property
-    def weight_gradient(self) -> Scaled:
-        """∂L/∂W = Δ Xᵀ."""
-        return outer(self.delta, self.groups.leaders_alone(self.x) if self.groups else self.x)
+    def factors(self) -> tuple[Scaled, Scaled]:
+        """Δ and X, with ∂L/∂W = Δ Xᵀ."""
+        return self.delta, self.groups.leaders_alone(self.x) if self.groups else self.x
 
 
 class Included:
@@ -210,7 +201,8 @@ class Activate:
     def back(self, gradients: Gradients) -> None:
         """φ'(H) ∘ G."""
         g, along = gradients.take(self.register)
-        d, phi = backpropagated(self.phi, self.h, g), self.phi
+        self.slope, phi = slopes(self.phi, self.h), self.phi
+        d = backpropagated(phi, self.h, g, self.slope)
         of_degree_one = phi.slope_below_zero is not None
         of_two = self.follows_layer_norm and len(self.h.mantissa) == 2
         if along and of_degree_one:
@@ -222,9 +214,9 @@ class Activate:
         gradients.add(self.register, d, along)
 
     @property
-    def saturated(self) -> NDArray[np.bool_]:
-        """The entries with |φ'(H)| < 0.05 max |φ'|."""
-        return _saturated(self.phi, self.h)
+    def saturated(self) -> int:
+        """The number of entries with |φ'(H)| < 0.05 max |φ'|."""
+        return np.count_nonzero(np.abs(self.slope) < SATURATED * self.phi.max_derivative)
 
 
 class Mask:
@@ -323,14 +315,15 @@ class Mix:
         """T ∘ G, (1 - T) ∘ G and σ' ∘ (Y - X) ∘ G."""
         o = self.operation
         g, _ = gradients.take(o.register)
-        gradients.add(o.gate, backpropagated(SIGMOID, self.h, self.difference * g))
+        self.slope = slopes(SIGMOID, self.h)
+        gradients.add(o.gate, backpropagated(SIGMOID, self.h, self.difference * g, self.slope))
         gradients.add(o.other, self.shut * g)
         gradients.add(o.register, self.open * g)
 
     @property
-    def saturated(self) -> NDArray[np.bool_]:
-        """The entries of the gate with σ' < 0.05 max σ'."""
-        return _saturated(SIGMOID, self.h)
+    def saturated(self) -> int:
+        """The number of entries of the gate with σ' < 0.05 max σ'."""
+        return int(np.count_nonzero(self.slope < SATURATED * SIGMOID.max_derivative))
 
 
 class Attend:
@@ -352,9 +345,3 @@ class Attend:
         parts = self.attention.back(c)
         for register, g in zip((o.query, o.key, o.register), parts, strict=True):
             gradients.add(register, g)
-
-
-def _saturated(phi: Activation, h: Scaled) -> NDArray[np.bool_]:
-    """Return the entries with |φ'(H)| < 0.05 max |φ'|."""
-    slope = np.abs(phi.derivative(h.clipped))
-    return np.asarray(slope < SATURATED * phi.max_derivative)
