@@ -56,7 +56,7 @@ def simulate(
         Inputs B to one network: examples, or sequences if the network has `tokens`. Norms of
         activations and gradients run over all columns of the batch, which are B · tokens.
     inputs : "normal" or array_like, shape (N, n_0), with tokens (N, tokens, n_0)
-        Law of the inputs X_0 (of an `RNN`, `LSTM` or `GRU` h_0): i.i.d. N(0, 1), or uniformly random
+        Law of the inputs X_0 (in an `RNN` the initial states): i.i.d. N(0, 1), or uniformly random
         rows of a data matrix, with tokens sequences of an array, drawn without replacement within
         a batch. A scaled copy of the array is cached while the array exists.
     loss : {"linear", "mse", "cross_entropy"}, default "linear"
@@ -77,7 +77,7 @@ def simulate(
         the exact law of all norms: for one input, Gaussian weights, and layers of "linear", "relu"
         or "leaky_relu" without techniques other than `ClipNorm`. "auto" chooses the engine with the
         lowest cost, by a fixed rule of network, batch size and loss; for weights that are neither
-        Gaussian nor orthogonal and for recurrent networks it is "dense". The engines agree in law, not sample
+        Gaussian nor orthogonal and for an `RNN` it is "dense". The engines agree in law, not sample
         by sample.
     dtype : {"float32", "float64"}
         Arithmetic of the passes. In both, no norm underflows or overflows at any depth.
