@@ -62,8 +62,8 @@ class Samples(Distribution):
     """The results of one run: n random networks, recorded at k layers.
 
     Returned by :func:`simulate` and :func:`load`. G_l = ∂L/∂X_l, where X_l is the output of layer l
-    (in a recurrent network h after step l, in a `Sequential` the output of the l-th element), X_0 the
-    input. Norms and means run over all units and all columns of a batch: its examples, or the
+    (in a recurrent network h after step l, in a `Sequential` the output of the l-th element), X_0
+    the input. Norms and means run over all units and all columns of a batch: its examples, or the
     tokens of its sequences. Arrays are read-only; logarithms are decimal.
 
     Attributes
@@ -303,8 +303,8 @@ class Samples(Distribution):
         """Return all recorded quantities as a tidy ``pandas.DataFrame``: one row per sample, layer.
 
         Values per sample, and those of the matrices of a recurrent network, are repeated in all
-        rows of the sample. Values of units or weights are missing (NaN) at layer 0, and those of weights
-        at layers without matrices.
+        rows of the sample. Values of units or weights are missing (NaN) at layer 0, and those of
+        weights at layers without matrices.
 
         Raises
         ------
