@@ -22,8 +22,8 @@ PARTS = (
     "chain",
     "sweep",
     "criticality",
-    "finite_width",
     "recurrent",
+    "finite_width",
 )
 PICTURES = Path(__file__).parent / "pictures"
 

@@ -1,9 +1,8 @@
-"""Gated recurrent networks with a zero state and no drive, where the law is known.
+"""Recurrent networks whose state stays at 0: growth of ‖G‖² and critical gains.
 
-Then every step has the same Jacobian: σ(b_f) + W_g/4 on the cell of an LSTM, ½ + W_n/4 of a GRU. Of
-weights close to 0 only the first term is left, which is exact at every width: log10 σ(b_f) decades
-per step, and with the chrono initialisation a mean over its law of b_f. Of wide networks the
-spectral radius is that of the circular law, which gives the critical gains.
+Every step then has the same Jacobian. Of an LSTM whose weights are close to 0 only its diagonal is
+left, at every width: log10 σ(b_f) decades per step, and with the chrono initialisation a mean over
+the law of b_f.
 """
 
 from __future__ import annotations
@@ -16,49 +15,50 @@ from scipy import integrate
 
 import vgsim
 from verification.comparison import Array, Comparison, mean
+from vgsim import theory
 
-SMALL = 1e-6  # a gain that leaves the diagonal of the Jacobian only
-QUIET = {"input_std": 0.0}
+STEPS = 30
+STILL = {"input_std": 0}
+CELLS = [
+    (vgsim.RNN, {"leak": 0.2, "gain": 1.5}),
+    (vgsim.GRU, {"gain": 2.0}),
+    (vgsim.GRU, {"update_bias": 2.0, "gain": 0.5}),
+    (vgsim.LSTM, {}),
+    (vgsim.LSTM, {"forget_bias": 5.0, "gain": 0.02}),
+    (vgsim.LSTM, {"chrono": 30.0, "gain": 1.5}),
+    (vgsim.LSTM, {"chrono": 784.0, "forget_bias": 1.0, "init": "orthogonal"}),
+]
+SMALL = 1e-6  # a gain that leaves the diagonal only
 FORGET_BIASES = (0.0, 1.0, 2.0, 5.0)
 CHRONO_STEPS = (100, 784, 1000)
-STEPS, BETWEEN = 1000, (0, 700)  # the gradient after 300 and after 1,000 steps
-AROUND = 0.02  # relative distance of the gains between which the rate crosses 0
+LONG, SHORT = 1000, 300  # the slope is that between these numbers of steps
+CRITICAL = [(vgsim.GRU, {}), (vgsim.LSTM, {}), (vgsim.LSTM, {"forget_bias": 0.0})]
 
 
 def comparisons(seed: int, quick: bool) -> Iterator[Comparison]:
+    n, size = (128, 60) if quick else (512, 200)
+    for kind, fields in CELLS[::3] if quick else CELLS:
+        network = kind(STEPS, n, **fields, **STILL)
+        grown = 2 * math.log(10) * simulated(network, [0], size, seed)[:, 0]
+        label = f"{words(kind, fields)}, n = {n}: ln‖G_0‖²/‖G_{STEPS}‖²"
+        yield Comparison(label, *mean(grown), theory.recurrent_growth(network), 8 / n)
     for bias in FORGET_BIASES:
         yield small_weights(bias, seed)
     for steps in CHRONO_STEPS[: 1 if quick else None]:
         yield from chrono(steps, 400 if quick else 4000, seed)
-    n, size = (128, 32) if quick else (512, 32)
-    for bias in FORGET_BIASES[1:2] if quick else FORGET_BIASES[:3]:
-        law = 4 * (1 - sigmoid(bias))
-        yield critical_gain(f"LSTM, b_f = {bias:g}", lstm(n, bias), law, size, quick, seed)
-    yield critical_gain("GRU", gru(n), 2.0, size, quick, seed)
-
-
-def lstm(n: int, forget_bias: float):
-    """Return a function from the gain to a network."""
-    return lambda gain: vgsim.LSTM(STEPS, n, gain=gain, forget_bias=forget_bias, **QUIET)
-
-
-def gru(n: int):
-    """Return a function from the gain to a network."""
-    return lambda gain: vgsim.GRU(STEPS, n, gain=gain, **QUIET)
-
-
-def sigmoid(b: float) -> float:
-    return 1 / (1 + math.exp(-b))
+    for kind, fields in () if quick else CRITICAL:
+        label = f"{words(kind, fields)}, n = {n}: critical gain/theory, {SHORT} to {LONG} steps"
+        yield Comparison(label, *critical_ratio(kind, fields, n, seed), 1.0, 0.005)
 
 
 def small_weights(bias: float, seed: int) -> Comparison:
     """The decades per step of an LSTM with weights close to 0."""
-    network = vgsim.LSTM(200, 16, gain=SMALL, forget_bias=bias, **QUIET)
+    network = vgsim.LSTM(200, 16, gain=SMALL, forget_bias=bias, **STILL)
     s = vgsim.simulate(network, 64, seed=seed, layers=(0, 100), inputs="zeros")
     rates = (s.log10_ratio[:, 0] - s.log10_ratio[:, 1]) / 100
     value, error = mean(rates)
     name = f"LSTM, weights close to 0, b_f = {bias:g}: decades per step"
-    return Comparison(name, value, error, math.log10(sigmoid(bias)), 1e-5)
+    return Comparison(name, value, error, -math.log10(1 + math.exp(-bias)), 1e-5)
 
 
 def chrono(steps: int, size: int, seed: int) -> Iterator[Comparison]:
@@ -67,7 +67,7 @@ def chrono(steps: int, size: int, seed: int) -> Iterator[Comparison]:
     The gradient by the cell is g_h/2 after one step, and is multiplied by f = u/(1 + u) at every
     further one, with u uniform on [1, T − 1]. So E‖G‖²/‖G_D‖² is the mean of f^(2t − 2)/4.
     """
-    network = vgsim.LSTM(steps, 256, gain=SMALL, chrono=steps, **QUIET)
+    network = vgsim.LSTM(steps, 256, gain=SMALL, chrono=steps, **STILL)
     s = vgsim.simulate(network, size // 4, seed=seed, layers=(0, steps - 2), inputs="zeros")
     squares = 10 ** (2 * s.log10_ratio)
     law = [mean_square(steps, t) for t in (steps, 2)]
@@ -86,35 +86,41 @@ def mean_square(most: float, steps: int) -> float:
     return value / (most - 2)
 
 
-def rates(network: vgsim.LSTM | vgsim.GRU, size: int, seed: int) -> Array:
-    """The decades per step between 300 and 1,000 steps."""
-    s = vgsim.simulate(network, size, seed=seed, layers=BETWEEN, inputs="zeros")
-    return (s.log10_ratio[:, 0] - s.log10_ratio[:, 1]) / (BETWEEN[1] - BETWEEN[0])
+def words(kind: type, fields: dict[str, object]) -> str:
+    """Return the kind and the fields of a network as text."""
+    return " ".join([kind.__name__, *(f"{name} {value}" for name, value in fields.items())])
 
 
-def critical_gain(name: str, of, law: float, size: int, quick: bool, seed: int) -> Comparison:
-    """The gain at which the mean rate is 0, interpolated between two gains around the law."""
-    low, high = law * (1 - AROUND), law * (1 + AROUND)
-    below, above = (rates(of(gain), size, seed) for gain in (low, high))
-    (under, error), (over, other) = mean(below), mean(above)
-    slope = (over - under) / (high - low)
-    found = low - under / slope
-    spread = math.hypot(error, other) / 2 / slope
-    width = 0.03 if quick else 0.01
-    return Comparison(f"{name}: critical gain", found, spread, law, width * law)
+def simulated(network, layers: list[int], size: int, seed: int) -> Array:
+    """Return R of networks whose state stays at 0; (size, layers)."""
+    return vgsim.simulate(network, size, seed=seed, layers=layers, inputs="zeros").log10_ratio
+
+
+def critical_ratio(kind: type, fields: dict[str, object], n: int, seed: int) -> tuple[float, float]:
+    """Return the gain at which the mean slope of R is 0, over that of theory, and its error."""
+    critical = theory.critical_gain(kind(LONG, n, **fields, **STILL))
+    ratios = np.array([0.97, 1.03])
+    found = []
+    for ratio in ratios:
+        network = kind(LONG, n, gain=critical * ratio, **fields, **STILL)
+        grown = simulated(network, [0, LONG - SHORT], 16, seed)
+        found.append(mean((grown[:, 0] - grown[:, 1]) / (LONG - SHORT)))
+    (low, low_error), (high, high_error) = found
+    steepness = (high - low) / (ratios[1] - ratios[0])
+    return float(ratios.mean() - (low + high) / 2 / steepness), math.hypot(
+        low_error, high_error
+    ) / (2 * steepness)
 
 
 def picture(figure, seed: int) -> None:
-    """Draw R against the number of steps for forget biases and chrono."""
+    """Draw the growth over the steps of an LSTM at three forget biases and with chrono."""
     axes = figure.subplots()
-    for label, choice in {
-        **{f"forget bias {b:g}": {"forget_bias": b} for b in FORGET_BIASES},
-        "chrono": {"chrono": STEPS},
-    }.items():
-        network = vgsim.LSTM(STEPS, 64, gain=SMALL, **choice, **QUIET)
-        layers = np.arange(0, STEPS + 1, 20)
-        s = vgsim.simulate(network, 64, seed=seed, layers=layers, inputs="zeros")
-        axes.plot(STEPS - layers, s.log10_ratio.mean(axis=0), label=label)
-    axes.set(xlabel="steps", ylabel="mean R", ylim=(-20, 1))
-    axes.set_title("LSTM, weights close to 0, no drive")
+    layers = list(range(0, 100, 5))
+    for fields in ({"forget_bias": 0}, {"forget_bias": 2}, {"chrono": 100}):
+        network = vgsim.LSTM(100, 128, **fields, **STILL)
+        measured = simulated(network, layers, 50, seed).mean(axis=0)
+        predicted = [theory.recurrent_growth(network, l) / math.log(100) for l in layers]
+        (line,) = axes.plot(layers, predicted, label=words(vgsim.LSTM, fields))
+        axes.plot(layers, measured, "o", ms=3, color=line.get_color())
+    axes.set(xlabel="step l", ylabel="mean of R = log10(‖G_l‖/‖G_D‖)")
     axes.legend()
