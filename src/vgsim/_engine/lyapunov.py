@@ -262,7 +262,7 @@ def lyapunov(
 
     Parameters
     ----------
-    network : MLP, RNN or Sequential
+    network : MLP, RNN, LSTM, GRU or Sequential
         Without gradient clipping, which has no effect on the forward pass, and with one token.
     n_samples : int
         Number of networks, at least 1.

@@ -27,7 +27,7 @@ class Task:
 
     Attributes
     ----------
-    network : MLP, RNN or Sequential
+    network : MLP, RNN, LSTM, GRU or Sequential
     seed : int
     batch_size : int
     loss : str

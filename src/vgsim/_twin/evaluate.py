@@ -25,7 +25,7 @@ from vgsim._twin.parameters import (
 )
 from vgsim._twin.scaled import Array, Scaled, joined, product_norm, scaled
 from vgsim._twin.steps import Weights
-from vgsim._twin.walk import Place, backward, forward, places_of
+from vgsim._twin.walk import Place, backward, forward, places_of, stacked
 
 __all__ = ["Evaluation", "correlation", "evaluate"]
 
@@ -288,7 +288,7 @@ def evaluate(
     places = places_of(program, named, columns, network.clip)
     X = forward(places, scaled(x))
     G, clipped = backward(places, scaled(g), network.clip)
-    gradient = np.array([G_l.log10_norm for G_l in G])
+    gradient = np.array([stacked(state).log10_norm for state in G])
     weight_layers, by_weights = _of_weights(places, recorded)
     return Evaluation(
         layers=recorded,
@@ -301,7 +301,7 @@ def evaluate(
             [X[l].log10_norm - 0.5 * math.log10(X[l].mantissa.size) for l in recorded]
         ),
         activation_correlation=np.array([correlation(X[l]) for l in recorded]),
-        gradient_correlation=np.array([correlation(G[l]) for l in recorded]),
+        gradient_correlation=np.array([correlation(G[l][0]) for l in recorded]),
         saturation=np.array([_saturation(places[l - 1]) for l in recorded[recorded >= 1]]),
         clipped=np.array(clipped)[recorded],
         dead=bool(gradient[0] == -math.inf),

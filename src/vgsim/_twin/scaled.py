@@ -28,6 +28,7 @@ __all__ = [
     "chosen",
     "joined",
     "normalised",
+    "product",
     "product_norm",
     "scaled",
     "shifted",
@@ -235,11 +236,37 @@ def product_norm(a: Scaled, b: Scaled) -> float:
         if not np.any(some):
             return -math.inf
     if LARGE * columns < n * m:
-        left = np.linalg.qr(left, mode="r")
-    product = left @ b.mantissa.T
-    if not np.any(product):
-        product[0, 0] = np.finfo(float).eps
-    return scaled(product, common, axis=None).log10_norm
+        left = np.asarray(np.linalg.qr(left, mode="r"))
+    whole = left @ b.mantissa.T
+    if not np.any(whole):
+        whole[0, 0] = np.finfo(float).eps * np.abs(left).max() * np.abs(b.mantissa).max()
+    return scaled(whole, common, axis=None).log10_norm
+
+
+def product(a: Scaled, b: Scaled) -> Scaled:
+    """Return a ∘ b, where the products of the mantissas of a column may all underflow.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vgsim._twin.scaled import product, scaled
+    >>> a, b = scaled(np.array([[1.0], [1e-200]])), scaled(np.array([[0.0], [1e-200]]))
+    >>> round(product(a, b).log10_norm, 10)
+    -400.0
+    """
+    plain = a * b
+    if a.is_moderate and b.is_moderate and plain.is_moderate:
+        return plain
+    a, b = a.by_column, b.by_column
+    tiny = np.max(np.abs(a.mantissa * b.mantissa), axis=0) < 2.0**TINY
+    if not np.any(tiny):
+        return plain
+    (m, e), (m_b, e_b) = np.frexp(a.mantissa), np.frexp(b.mantissa)
+    both = np.where(m * m_b != 0, e.astype(np.int64) + e_b, -EXPONENT_LIMIT)
+    common = np.max(both, axis=0)
+    return chosen(
+        tiny, scaled(shifted(m * m_b, both - common), a.exponent + b.exponent + common), plain
+    )
 
 
 def activated(activation: Activation, h: Scaled) -> Scaled:

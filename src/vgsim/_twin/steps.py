@@ -17,7 +17,7 @@ from vgsim._twin.along import Along, Gradients, dot
 from vgsim._twin.attention import Attention
 from vgsim._twin.groups import Groups
 from vgsim._twin.normalisation import Normalisation
-from vgsim._twin.scaled import Array, Scaled, activated, backpropagated, scaled, slopes
+from vgsim._twin.scaled import Array, Scaled, activated, backpropagated, product, scaled, slopes
 
 __all__ = [
     "Activate",
@@ -25,10 +25,12 @@ __all__ = [
     "Bias",
     "Copy",
     "Drive",
+    "GateBias",
     "Included",
     "Mask",
     "Matrix",
     "Mix",
+    "Multiply",
     "Normalise",
     "Registers",
     "Shift",
@@ -134,8 +136,17 @@ class Shift(Bias):
             self.b, self.loses_products = scaled(np.array([[operation.value]])), True
 
 
+class GateBias(Bias):
+    """register ← register + b_k, k the number of a gate."""
+
+    def __init__(self, operation: operations.GateBias, b: Scaled | None) -> None:
+        self.register, self.b = operation.register, None
+        if b is not None and b.mantissa.any():
+            self.b, self.loses_products = b, True
+
+
 class Drive(Bias):
-    """register ← register + U s_t."""
+    """register ← register + U_k s_t, k the number of a gate."""
 
     loses_products = True
 
@@ -205,7 +216,7 @@ class Activate:
     @property
     def saturated(self) -> int:
         """The number of entries with |φ'(H)| < 0.05 max |φ'|."""
-        return np.count_nonzero(np.abs(self.slope) < SATURATED * self.phi.max_derivative)
+        return _saturated(self.phi, self.slope)
 
 
 class Mask:
@@ -267,6 +278,24 @@ class Sum:
         gradients.add(o.register, o.branch * g)
 
 
+class Multiply:
+    """register ← other ∘ register."""
+
+    def __init__(self, operation: operations.Multiply) -> None:
+        self.register, self.other = operation.register, operation.other
+
+    def __call__(self, x: Registers) -> None:
+        """T ∘ Y."""
+        self.y, self.factor = x[self.register], x[self.other]
+        x[self.register] = product(self.factor, self.y)
+
+    def back(self, gradients: Gradients) -> None:
+        """Y ∘ G and T ∘ G."""
+        g, _ = gradients.take(self.register)
+        gradients.add(self.other, product(self.y, g))
+        gradients.add(self.register, product(self.factor, g))
+
+
 class Mix:
     """register ← T ∘ register + (1 - T) ∘ other, with T = σ(gate)."""
 
@@ -286,9 +315,15 @@ class Mix:
         """T ∘ G, (1 - T) ∘ G and σ' ∘ (Y - X) ∘ G."""
         o = self.operation
         g, _ = gradients.take(o.register)
-        gradients.add(o.gate, backpropagated(SIGMOID, self.h, self.difference * g))
+        self.slope = slopes(SIGMOID, self.h)
+        gradients.add(o.gate, backpropagated(SIGMOID, self.h, self.difference * g, self.slope))
         gradients.add(o.other, self.shut * g)
         gradients.add(o.register, self.open * g)
+
+    @property
+    def saturated(self) -> int:
+        """The number of entries of the gate with σ' < 0.05 max σ'."""
+        return _saturated(SIGMOID, self.slope)
 
 
 class Attend:
@@ -310,3 +345,8 @@ class Attend:
         parts = self.attention.back(c)
         for register, g in zip((o.query, o.key, o.register), parts, strict=True):
             gradients.add(register, g)
+
+
+def _saturated(phi: Activation, slope: Array) -> int:
+    """Return the number of entries with |φ'| < 0.05 max |φ'|."""
+    return int(np.count_nonzero(np.abs(slope) < SATURATED * phi.max_derivative))

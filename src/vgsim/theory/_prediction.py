@@ -76,7 +76,7 @@ def predict(
 
     Parameters
     ----------
-    network : MLP, RNN or Sequential
+    network : MLP, RNN, LSTM, GRU or Sequential
     layer : int, default 0
     batch_size, loss, inputs
         As in `Samples`; the theory applies to the linear loss only, and to batch size 1 except for
