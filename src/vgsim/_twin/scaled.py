@@ -236,11 +236,11 @@ def product_norm(a: Scaled, b: Scaled) -> float:
         if not np.any(some):
             return -math.inf
     if LARGE * columns < n * m:
-        left = np.linalg.qr(left, mode="r")
-    product = left @ b.mantissa.T
-    if not np.any(product):
-        product[0, 0] = np.finfo(float).eps
-    return scaled(product, common, axis=None).log10_norm
+        left = np.asarray(np.linalg.qr(left, mode="r"))
+    whole = left @ b.mantissa.T
+    if not np.any(whole):
+        whole[0, 0] = np.finfo(float).eps * np.abs(left).max() * np.abs(b.mantissa).max()
+    return scaled(whole, common, axis=None).log10_norm
 
 
 def product(a: Scaled, b: Scaled) -> Scaled:
