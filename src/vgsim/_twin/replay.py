@@ -161,9 +161,13 @@ class Replay:
             A module from inputs (B, n_0) to outputs (B, n_D), with columns of the batch as rows.
             The ``state_dict`` of a Sequential has the names and shapes of `parameters`; masks are
             buffers. A plain MLP is a ``Sequential`` of ``Linear`` layers, without bias if the
-            network has none, each followed by the activation. After a forward pass the attribute
-            ``states`` is the list X_0 … X_D. ``torch.autograd.grad`` with respect to ``states``
-            gives the gradients G_l, clipped if the network has `clip`.
+            network has none, each followed by the activation. An LSTM and a GRU have the steps of
+            ``torch.nn.LSTMCell`` and ``torch.nn.GRUCell``, with s_t as the input. After a forward
+            pass the attribute ``states`` is the list X_0 … X_D. ``torch.autograd.grad`` with
+            respect to ``states`` gives the gradients G_l, clipped if the network has `clip`. Of an
+            LSTM ``states`` holds h_0 … h_D, and ``states.cells`` c_0 … c_D: the gradients with
+            respect to ``[*states, *states.cells]`` (with ``materialize_grads=True``, since the
+            output is not a function of c_D) are both halves of G_l.
 
         Raises
         ------
@@ -291,7 +295,9 @@ def sample(network: Network, settings: Settings, index: int) -> Replay:
         sequences = settings.data.values.reshape(-1, program.tokens, n_0)
         X = draw.rows(sequences, settings.batch_size)
     chain = Chain(draw, program, X) if settings.engine == "scalar" else None
-    if X is None:
+    if settings.inputs == "zeros":
+        X = np.zeros((n_0, columns))
+    elif X is None:
         X = chain.x if chain else draw.columns("input", 0, n_0, columns)
     drawn = Drawn(
         draw,

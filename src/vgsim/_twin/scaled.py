@@ -268,19 +268,13 @@ def product(a: Scaled, b: Scaled) -> Scaled:
     >>> round(product(a, b).log10_norm, 10)
     -400.0
     """
-    plain = a * b
-    if a.is_moderate and b.is_moderate and plain.is_moderate:
-        return plain
-    a, b = a.by_column, b.by_column
-    tiny = np.max(np.abs(a.mantissa * b.mantissa), axis=0) < 2.0**TINY
-    if not np.any(tiny):
+    plain, exponent = a * b, a.exponent + b.exponent
+    if type(plain.exponent) is type(exponent) is int and plain.exponent - exponent > TINY:
         return plain
     (m, e), (m_b, e_b) = np.frexp(a.mantissa), np.frexp(b.mantissa)
     both = np.where(m * m_b != 0, e.astype(np.int64) + e_b, -EXPONENT_LIMIT)
     common = np.max(both, axis=0)
-    return chosen(
-        tiny, scaled(shifted(m * m_b, both - common), a.exponent + b.exponent + common), plain
-    )
+    return scaled(shifted(m * m_b, both - common), exponent + common)
 
 
 def activated(activation: Activation, h: Scaled) -> Scaled:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -239,7 +240,7 @@ def stacked(state: Sequence[Scaled]) -> Scaled:
     """
     if len(state) == 1:
         return state[0]
-    common = np.max([part.exponent for part in state], axis=0)
+    common = reduce(np.maximum, [part.exponent for part in state])
     rows = [shifted(part.mantissa, part.exponent - common) for part in state]
     return scaled(np.vstack(rows), common)
 
