@@ -256,14 +256,13 @@ def checked_columns(
     argument: str, value: ArrayLike, symbol: str, n: int, count: int | None = None
 ) -> Array:
     """Return an array of `n` rows and `count` columns, or any number of columns if it is None."""
-    columns = _finite(argument, value)
-    if columns.ndim == 1:
-        columns = columns[:, np.newaxis]
+    given = _finite(argument, value)
+    columns = given[:, np.newaxis] if given.ndim == 1 else given
     if columns.ndim != 2 or columns.shape != (n, count or max(columns.shape[1], 1)):
         raise value_error(
             argument,
             f"must have shape ({symbol},) or ({symbol}, {count or 'B'}) with {symbol} = {n}, got "
-            f"{np.shape(value)}",
+            f"{given.shape}",
         )
     return columns
 
