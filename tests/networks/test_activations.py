@@ -162,10 +162,21 @@ def test_same_as_pytorch_with_its_derivative_at_the_kinks(activation):
     y = module(h)
     (gradient,) = torch.autograd.grad(y.sum(), h)
     np.testing.assert_allclose(activation.value(grid), y.detach().numpy(), rtol=1e-12, atol=1e-15)
-    rounded = activation.name == "hard_sigmoid"  # PyTorch's slope is the 1/6 of float32
     np.testing.assert_allclose(
-        activation.derivative(grid), gradient.numpy(), rtol=1e-7 if rounded else 2e-10, atol=3e-15
+        activation.derivative(grid), gradient.numpy(), rtol=2e-10, atol=3e-15
     )
+
+
+def test_hard_sigmoid_is_pytorchs_but_for_its_slope_in_float64():
+    torch = pytest.importorskip("torch", reason="PyTorch is the oracle of this test")
+    ours = ACTIVATIONS["hard_sigmoid"].torch(torch.nn)
+    assert isinstance(ours, torch.nn.Hardsigmoid)
+    h = torch.linspace(-4.0, 4.0, 81, requires_grad=True)
+    slopes = [
+        torch.autograd.grad(module(h).sum(), h)[0] for module in (ours, torch.nn.Hardsigmoid())
+    ]
+    torch.testing.assert_close(*slopes)
+    torch.testing.assert_close(ours(h), torch.nn.Hardsigmoid()(h))
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)

@@ -216,6 +216,16 @@ def _hard_swish_derivative(h: Array) -> Any:
     return np.where(np.abs(h) < 3.0, (2.0 * np.clip(h, -3.0, 3.0) + 3.0) / 6.0, 1.0 * (h > 0))
 
 
+def _hard_sigmoid_module(nn: Any) -> Any:
+    class Hardsigmoid(nn.Hardsigmoid):  # type: ignore[misc]
+        """PyTorch's has the slope 1/6 of float32, in float64 too."""
+
+        def forward(self, h: Any) -> Any:
+            return nn.functional.relu6(h + 3.0) / 6.0
+
+    return Hardsigmoid()
+
+
 def _angle(h: Array, omega: float) -> Any:
     """ω h, which a finite h must not make infinite."""
     return omega * np.clip(h, -1e300, 1e300)
@@ -442,7 +452,7 @@ ACTIVATIONS: dict[str, _ActivationEntry] = {
         slope_at_zero=_NOT_ZERO_AT_ZERO,
         slope_at_infinity=_BOUNDED,
         kinks=(-3.0, 3.0),
-        torch=lambda nn: nn.Hardsigmoid(),
+        torch=_hard_sigmoid_module,
         textbook_init="glorot_normal",
     ),
     "hard_swish": _ActivationEntry(

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -31,15 +32,16 @@ REACH = 12.0  # range of the quadrature in standard deviations; the density beyo
 _VARIANCE = Number("at least 0", lambda q: q >= 0)
 TINY, HUGE = 1e-300, 1e150  # |h| at which the limits h → 0 and h → ∞ are evaluated
 WIDEST = 0.14  # distance of the nodes of z for a periodic activation, at most
-MANY_TURNS = 1e5  # ω std at which the limit of infinite variance is evaluated
+MANY_TURNS = 100.0  # ω std from which on the phase ωh is uniform but for exp(-5000)
 
 
 def gaussian_mean(
     f: Callable[[Array], ArrayLike],
     variance: float,
     activation: str | Activation | None = None,
+    hermite: int = 0,
 ) -> float:
-    """Return E f(h) for h ~ N(0, variance), with a relative error of about 1e-13.
+    """Return E f(h) He_k(h/√variance), h ~ N(0, variance), with a relative error of about 1e-13.
 
     Parameters
     ----------
@@ -52,7 +54,9 @@ def gaussian_mean(
         activation the mean over a period.
     activation : str or Activation, optional
         The activation in f, whose kinks the panels avoid. If it is periodic, f is a polynomial in
-        φ, φ' and h, of degree at most 4 in φ and φ'.
+        φ and φ', of degree at most 4.
+    hermite : {0, 2, 4}, default 0
+        k of the Hermite polynomial (He_0 = 1), for a variance that is neither 0 nor infinite.
 
     Returns
     -------
@@ -71,17 +75,19 @@ def gaussian_mean(
     """
     variance = checked_variance("variance", variance)
     phi = None if activation is None else as_activation(activation)
-    if math.isinf(variance) and phi and phi.frequency:
-        variance = (MANY_TURNS / phi.frequency) ** 2
-    if variance == 0 or math.isinf(variance):
-        h, weights = (TINY if variance == 0 else HUGE) * np.array([-1.0, 1.0]), np.full(2, 0.5)
+    std = float(_resolved(phi, math.sqrt(variance)))
+    if std == 0 or math.isinf(std):
+        h, weights = (TINY if std == 0 else HUGE) * np.array([-1.0, 1.0]), np.full(2, 0.5)
     else:
-        h, weights = nodes(0.0, math.sqrt(variance), phi)
+        h, weights = nodes(0.0, std, phi)
     values = np.asarray(f(h), dtype=np.float64)
     if values.shape not in ((), h.shape):
         raise value_error(
             "f", f"must be elementwise, got values of shape {values.shape} for {h.shape}"
         )
+    if hermite:
+        z = (h / std) ** 2
+        weights = weights * (z - 1.0 if hermite == 2 else z * z - 6.0 * z + 3.0)
     return float(weights @ np.broadcast_to(values, h.shape))
 
 
@@ -99,6 +105,11 @@ def _legendre() -> tuple[Array, Array]:
     return x, w
 
 
+def _resolved(phi: Activation | None, std: Any) -> Any:
+    """Return std, reduced where a periodic φ cannot tell: large ω h would lose their phase."""
+    return np.minimum(std, MANY_TURNS / phi.frequency) if phi and phi.frequency else std
+
+
 def nodes(
     mean: ArrayLike, std: ArrayLike, phi: Activation | None, scale: float = 0.5
 ) -> tuple[Array, Array]:
@@ -109,6 +120,7 @@ def nodes(
     """
     mean, std = np.asarray(mean)[..., None], np.asarray(std)[..., None]
     if phi and phi.frequency:
+        std = _resolved(phi, std)
         z, weights = _equidistant(phi.frequency * std)
         return mean + std * z, weights
     z, weights = _panels(mean, std, (phi and phi.kinks) or (0.0,), scale)
