@@ -102,9 +102,7 @@ def exact(activation):
         ),
         "gelu_tanh": (
             lambda h: h / 2 * (1 + m.tanh(cubic(h))),
-            lambda h: (
-                (1 + m.tanh(cubic(h)) + h * cubic(h, 1) * m.sech(cubic(h)) ** 2) / 2
-            ),
+            lambda h: (1 + m.tanh(cubic(h)) + h * cubic(h, 1) * m.sech(cubic(h)) ** 2) / 2,
         ),
         "sine": (
             lambda h: m.sin(p["omega"] * h),
@@ -124,7 +122,10 @@ def test_relative_accuracy_wherever_float64_can_hold_the_result(activation, whic
         function = exact(activation)[which == "derivative"]
         expected = [function(mpmath.mpf(x)) for x in h]
         if activation.name == "sine":  # the rounding of ω h is an absolute error of the phase
-            largest, phase = activation.parameters["omega"] ** (which == "derivative"), mpmath.mpf(2)
+            largest, phase = (
+                activation.parameters["omega"] ** (which == "derivative"),
+                mpmath.mpf(2),
+            )
             phase *= activation.parameters["omega"] * 2**-53
             errors = [
                 abs(x - y) / (abs(y) + largest * phase * abs(at))

@@ -24,6 +24,15 @@ def sigmoid(x):
     return 1 / (1 + mp.exp(-x))
 
 
+def cubic(x, order=0):
+    k = mp.mpf("0.044715")
+    return mp.sqrt(8 / mp.pi) * (1 + 3 * k * x**2 if order else x + k * x**3)
+
+
+def hard(x):
+    return min(max(x + 3, 0), 6) / mp.mpf(6)
+
+
 EXACT = {  # φ, φ'
     "tanh": (mp.tanh, lambda x: mp.sech(x) ** 2),
     "erf": (mp.erf, lambda x: 2 / mp.sqrt(mp.pi) * mp.exp(-x * x)),
@@ -34,13 +43,24 @@ EXACT = {  # φ, φ'
     "softsign": (lambda x: x / (1 + abs(x)), lambda x: (1 + abs(x)) ** -2),
     "elu": (lambda x: x if x > 0 else mp.expm1(x), lambda x: 1 if x > 0 else mp.exp(x)),
     "hard_tanh": (lambda x: max(-1, min(1, x)), lambda x: 1 if abs(x) < 1 else 0),
+    "mish": (
+        lambda x: x * mp.tanh(mp.log1p(mp.exp(x))),
+        lambda x: mp.tanh(mp.log1p(mp.exp(x))) + x * sigmoid(x) * mp.sech(mp.log1p(mp.exp(x))) ** 2,
+    ),
+    "gelu_tanh": (
+        lambda x: x * sigmoid(cubic(x)),
+        lambda x: sigmoid(cubic(x)) * (1 + x * cubic(x, 1) * sigmoid(-cubic(x))),
+    ),
+    "relu6": (lambda x: min(max(x, 0), 6), lambda x: 1 if 0 < x < 6 else 0),
+    "hard_sigmoid": (lambda x: hard(x), lambda x: mp.mpf(abs(x) < 3) / 6),
+    "hard_swish": (lambda x: x * hard(x), lambda x: (2 * x + 3) / 6 if abs(x) < 3 else x > 0),
 }
 
 
 def exact_mean(f, q):
     std = mp.sqrt(q)
     cuts = {0.0, *(s * x for s in (-1, 1) for x in (1, 3, 7, 15))}
-    cuts |= {s * x / float(std) for s in (-1, 1) for x in (0.5, 1, 2, 4, 8, 16)}
+    cuts |= {s * x / float(std) for s in (-1, 1) for x in (0.5, 1, 2, 3, 4, 6, 8, 16)}
     return float(
         mp.quad(lambda z: f(std * z) * mp.npdf(z), sorted(c for c in cuts if abs(c) <= 15))
     )
@@ -116,7 +136,10 @@ def test_means_of_sine_are_closed(omega, turns):
 
     def mean(value, slope, hermite=0):
         return gaussian_mean(
-            lambda h: sine.value(h) ** value * (sine.derivative(h) / omega) ** slope, q, sine, hermite
+            lambda h: sine.value(h) ** value * (sine.derivative(h) / omega) ** slope,
+            q,
+            sine,
+            hermite,
         )
 
     assert mean(4, 0) == pytest.approx((3 - 4 * c2 + c4) / 8, rel=1e-12, abs=1e-16)

@@ -184,7 +184,7 @@ def gelu_tanh(h):
 
 
 def derivative(function):
-    """The derivative as a difference quotient of numbers of 60 digits, relative to φ in the tail."""
+    """The derivative as a difference quotient of numbers of 60 digits."""
     return lambda h: (function(h + mpmath.mpf(10) ** -25) - function(h)) * mpmath.mpf(10) ** 25
 
 

@@ -491,6 +491,7 @@ ACTIVATIONS: dict[str, _ActivationEntry] = {
 }
 _ALIASES = {"swish": "silu"}
 _ELSEWHERE = {
+    **_ALIASES,
     "identity": "linear",
     "none": "linear",
     "logistic": "sigmoid",
@@ -556,7 +557,7 @@ class Activation(Named):
 
     References
     ----------
-    Mish: Misra 2019. ReLU6, hard swish and hard sigmoid: Howard et al., "Searching for MobileNetV3",
+    Mish: Misra 2019. ReLU6, hard swish, hard sigmoid: Howard et al., "Searching for MobileNetV3",
     2019. GELU: Hendrycks and Gimpel 2016. Sine: Sitzmann et al., "Implicit neural representations
     with periodic activation functions", 2020.
 
@@ -575,7 +576,7 @@ class Activation(Named):
     _argument: ClassVar[str] = "activation"
     _table = ACTIVATIONS
     _aliases = _ALIASES
-    _elsewhere = {**_ELSEWHERE, **_ALIASES}
+    _elsewhere = _ELSEWHERE
 
     @property
     def _law(self) -> _ActivationEntry:

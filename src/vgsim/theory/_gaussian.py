@@ -105,7 +105,7 @@ def _legendre() -> tuple[Array, Array]:
     return x, w
 
 
-def _resolved(phi: Activation | None, std: Any) -> Any:
+def _resolved(phi: Activation | None, std: ArrayLike) -> Any:
     """Return std, reduced where a periodic φ cannot tell: large ω h would lose their phase."""
     return np.minimum(std, MANY_TURNS / phi.frequency) if phi and phi.frequency else std
 
@@ -118,13 +118,12 @@ def nodes(
     They are for functions of φ and φ' (of h alone if `phi` is None). `scale` is the length of the
     panels next to the kinks of φ, or next to 0 if it is smooth.
     """
-    mean, std = np.asarray(mean)[..., None], np.asarray(std)[..., None]
+    m, s = np.asarray(mean)[..., None], np.asarray(_resolved(phi, std))[..., None]
     if phi and phi.frequency:
-        std = _resolved(phi, std)
-        z, weights = _equidistant(phi.frequency * std)
-        return mean + std * z, weights
-    z, weights = _panels(mean, std, (phi and phi.kinks) or (0.0,), scale)
-    return mean + std * z, weights
+        z, weights = _equidistant(phi.frequency * s)
+    else:
+        z, weights = _panels(m, s, (phi and phi.kinks) or (0.0,), scale)
+    return m + s * z, weights
 
 
 def _equidistant(turns: Array) -> tuple[Array, Array]:
@@ -134,7 +133,7 @@ def _equidistant(turns: Array) -> tuple[Array, Array]:
     with np.errstate(divide="ignore", invalid="ignore"):
         step = np.where(fifths < 1, 0.9 * WIDEST, 2.0 * math.pi * fifths / (5.0 * turns))
     count = math.ceil(REACH / (WIDEST / 2.0))
-    z = step * np.arange(-count, count + 1)
+    z: Array = step * np.arange(-count, count + 1)
     return z, step * _density(z)
 
 
