@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from vgsim._networks.activations import Activation
 from vgsim._networks.description import Network
-from vgsim._networks.elements import biases
+from vgsim._networks.elements import biases, weights
 from vgsim._networks.operations import (
     Activate,
     Copy,
@@ -115,9 +116,8 @@ def _program(net: Network, step: Sequence[Operation], state: int = 1) -> Program
 
 def _weights(net: Network, target: int, gate: int) -> Weights:
     """Return W_k h, k = `gate`."""
-    n, init = net.width, net.init
-    std = net.gain * init.weight_std(n, n)
-    return Weights(H, target, (n, n), init.distribution, std, "weight", shared=True, gate=gate)
+    shape = net.width, net.width
+    return replace(weights(net.init, net.gain, shape, target, "weight"), shared=True, gate=gate)
 
 
 def _drive(net: Network, register: int, gate: int) -> list[Operation]:
