@@ -36,6 +36,7 @@ from vgsim._studies.precision import Precision
 from vgsim._studies.result import Result
 from vgsim._studies.study import Study
 from vgsim._twin.evaluate import Evaluation, evaluate
+from vgsim._twin.from_torch import from_torch, torch_parameters
 from vgsim._twin.replay import Replay, replay
 from vgsim._version import __version__
 
@@ -74,6 +75,7 @@ __all__ = [
     "collect",
     "depth_curve",
     "evaluate",
+    "from_torch",
     "iter_collect",
     "load",
     "lyapunov",
@@ -82,4 +84,5 @@ __all__ = [
     "simulate",
     "sweep",
     "theory",
+    "torch_parameters",
 ]
