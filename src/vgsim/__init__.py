@@ -23,6 +23,7 @@ from vgsim._networks.rnn import RNN
 from vgsim._networks.sequential import Sequential
 from vgsim._networks.sweep import sweep
 from vgsim._networks.techniques import ClipNorm, ClipValue, Highway, Residual
+from vgsim._networks.undescribed import Measured, TorchModule
 from vgsim._results.curves import LayerProfile
 from vgsim._results.depth_curve import DepthCurve
 from vgsim._results.samples import Samples
@@ -61,6 +62,7 @@ __all__ = [
     "Linear",
     "LogNormalFit",
     "Lyapunov",
+    "Measured",
     "Norm",
     "Precision",
     "Probability",
@@ -71,6 +73,7 @@ __all__ = [
     "Sequential",
     "Skip",
     "Study",
+    "TorchModule",
     "__version__",
     "collect",
     "depth_curve",

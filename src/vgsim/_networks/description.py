@@ -317,6 +317,7 @@ class Network(Description):
     flag_help: ClassVar[str] = ""
     shares_weights: ClassVar[bool] = False  # one set of weights for all places
     takes_zeros: ClassVar[bool] = False  # whether `inputs` may be "zeros"
+    own_engine: ClassVar[str] = ""  # of a network that is not described layer by layer
 
     activation: Any
     init: Any
@@ -388,6 +389,11 @@ class Network(Description):
     def program(self) -> Program:
         """The operations of all places."""
         raise NotImplementedError
+
+    @property
+    def resting(self) -> NDArray[np.bool_]:
+        """Whether G_l = 0 makes all G below it 0, for each place l; (depth + 1,)."""
+        return self.program.resting
 
     def section(self, first: int, last: int) -> Network:
         """Return layers `first` + 1 … `last` as a network; ValueError if they form none."""

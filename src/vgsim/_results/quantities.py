@@ -106,7 +106,7 @@ def check_values(
     gradient, dead = arrays["gradient"], arrays["dead"][:, np.newaxis]
     closed = np.isneginf(gradient)
     alive = np.flatnonzero(np.any(closed & ~dead, axis=0))
-    if alive.size and np.any(network.program.resting[layers[alive]]):
+    if alive.size and np.any(network.resting[layers[alive]]):
         raise ValueError("gradient must be finite where a sample is not dead")
     if np.any(gradient[:, layers == network.depth] != arrays["output_gradient"][:, np.newaxis]):
         raise ValueError("gradient must equal output_gradient at the last layer")
