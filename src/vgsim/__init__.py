@@ -36,6 +36,7 @@ from vgsim._studies.load import load
 from vgsim._studies.precision import Precision
 from vgsim._studies.result import Result
 from vgsim._studies.study import Study
+from vgsim._studies.torch_samples import torch_samples
 from vgsim._twin.evaluate import Evaluation, evaluate
 from vgsim._twin.from_torch import from_torch, torch_parameters
 from vgsim._twin.replay import Replay, replay
@@ -88,4 +89,5 @@ __all__ = [
     "sweep",
     "theory",
     "torch_parameters",
+    "torch_samples",
 ]

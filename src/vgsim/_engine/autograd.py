@@ -78,7 +78,9 @@ class _Sample:
         The matrices of each place 1 … D, and their gradients.
     """
 
-    def __init__(self, torch: Any, network: TorchModule, settings: Settings, key: list[int]) -> None:
+    def __init__(
+        self, torch: Any, network: TorchModule, settings: Settings, key: list[int]
+    ) -> None:
         init, batch, cotangent = np.random.SeedSequence(key).spawn(3)
         torch.manual_seed(int(init.generate_state(1, np.uint64)[0]))
         dtype = getattr(torch, settings.dtype)

@@ -25,8 +25,7 @@ class Undescribed(Network, abstract=True):
     """A network of which vgsim knows no layers: there are no kernels and no theory for it."""
 
     flag: ClassVar[str | None] = None
-    activation = init = None
-    gain, bias_std = 1.0, 0.0
+    activation = None
 
     def _refuse(self) -> NoReturn:
         raise type_error(
@@ -34,6 +33,16 @@ class Undescribed(Network, abstract=True):
             "must be described layer by layer, as a vgsim.MLP or vgsim.Sequential is; of "
             f"{self!r} only gradients are known",
         )
+
+    @property
+    def init(self) -> Any:
+        """A TypeError: the law of the weights is not known."""
+        self._refuse()
+
+    @property
+    def width(self) -> Any:
+        """A TypeError: the widths are not known."""
+        self._refuse()
 
     @property
     def program(self) -> Any:
@@ -247,4 +256,5 @@ depth=20)
         optional = {name: labels[name] for name in ("places", "draw") if labels[name] is not None}
         texts = {name: self._text(name) for name in ("make", "input_shape", *optional)}
         own = {f"arguments__{name}": value for name, value in self.arguments.values.items()}
-        return {**labels, **texts, "arguments": self._text("arguments"), **own}
+        labels.pop("arguments")
+        return {**labels, **texts, **own}

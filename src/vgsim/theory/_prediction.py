@@ -99,6 +99,8 @@ def predict(
     """
     if layer == network.depth:
         return Prediction(0.0, 0.0, None, "R_D is 0")
+    if network.own_engine:
+        return Prediction(source="the network is not described layer by layer")
     composed = isinstance(network, Sequential)
     if batch_size > 1 and not network.mixes_examples and not composed:
         return Prediction(source=f"the theory is for batch size 1, not {batch_size}")
@@ -141,7 +143,7 @@ def law_above(
     True
     """
     unusual = batch_size * network.tokens > 1 or loss != "linear" or network.shares_weights
-    if unusual or layer == network.depth:
+    if unusual or layer == network.depth or network.own_engine:
         return None
     try:
         return exact_law(network.section(layer, network.depth))
