@@ -636,7 +636,7 @@ def test_every_field_of_every_network_is_an_option(command):
     for name in ("run", "depth", "theory", "replay"):
         _, out, _ = command(name, "--help")
         described = set(re.findall(r"^  --([a-z-]+)", out, re.M))
-        for kind in (vgsim.MLP, vgsim.RNN):
+        for kind in (vgsim.MLP, vgsim.RNN, vgsim.LSTM, vgsim.GRU):
             for field in kind._fields:
                 assert described.issuperset(named.get(field, [field.replace("_", "-")]))
 

@@ -214,7 +214,7 @@ def test_losses(loss):
         (
             {"network": RNN(4, 100), "engine": "matrix-free"},
             ValueError,
-            ["'matrix-free'", "RNN", "use 'dense' or 'auto'"],
+            ["'matrix-free'", "all steps of a recurrent network", "use 'dense' or 'auto'"],
         ),
     ],
 )

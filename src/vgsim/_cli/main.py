@@ -61,13 +61,13 @@ RUN_MORE = f"""\
 The default, --init textbook, is the initialiser that textbooks pair with the activation:
 he_normal for {_paired_with("he_normal")};
 lecun_normal for {_paired_with("lecun_normal")}; glorot_normal for all others;
-with --rnn, orthogonal for all.
+with --rnn, orthogonal for all; with --rnn lstm and --rnn gru, glorot_normal.
 
 activations:   {", ".join(list(ACTIVATIONS)[:7])},
                {", ".join(list(ACTIVATIONS)[7:])}
 initialisers:  textbook, {", ".join(list(INITIALIZERS)[:5])},
                {", ".join(list(INITIALIZERS)[5:])}
-               (identity: with --rnn only)
+               (identity and torch_recurrent: with --rnn only)
 Parameters follow the name (shown with their defaults; X must be given):
                {_parameters(ACTIVATIONS)}
                {_parameters(INITIALIZERS)}
@@ -85,6 +85,7 @@ examples:
   vgsim run --activation relu --residual 2:style=pre,branch=1/sqrt(blocks)
   vgsim run --highway -2
   vgsim run --rnn --activation tanh --depth 10 100 --gain 1.1 --clip-norm 1
+  vgsim run --rnn lstm --chrono 784 --depth 784 --width 32 --samples 500
   vgsim run net.toml --samples 1000, where the file net.toml describes a composed network:
 {textwrap.indent(NET, " " * 6)}"""
 DEPTH = f"""\

@@ -80,7 +80,6 @@ class GRU(Recurrent):
     """
 
     flag_value: ClassVar[str] = "gru"
-    flag_help: ClassVar[str] = "gates r, z, n"
     gates: ClassVar[int] = 3
     activation = None
 

@@ -92,7 +92,6 @@ class LSTM(Recurrent):
     """
 
     flag_value: ClassVar[str] = "lstm"
-    flag_help: ClassVar[str] = "gates i, f, g, o and the state (h, c)"
     gates: ClassVar[int] = 4
     activation = None
 
@@ -108,6 +107,7 @@ class LSTM(Recurrent):
         default=None,
         implicit=FORGET_BIAS,
         optional=True,
+        shown=True,
         help="bias of the forget gate (default: 1; 0 with --chrono or --init torch_recurrent)",
     )
     chrono: Field[float | None, float | None] = Field(

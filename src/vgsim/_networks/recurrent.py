@@ -46,6 +46,10 @@ class Recurrent(Network, abstract=True):
 
     place: ClassVar[str] = "step"
     flag: ClassVar[str | None] = "rnn"
+    flag_help: ClassVar[str] = (
+        "recurrent networks, with the same weights at all steps: --depth is the number of steps, "
+        "and layers are steps (default of --rnn: rnn)"
+    )
     shares_weights: ClassVar[bool] = True
     takes_zeros: ClassVar[bool] = True
     gates: ClassVar[int] = 1  # n × n matrices W_k that act on the state

@@ -12,7 +12,6 @@ from vgsim._networks.description import Network
 from vgsim._networks.elements import biases
 from vgsim._networks.operations import (
     Activate,
-    Body,
     Copy,
     Drive,
     GateBias,
@@ -104,11 +103,11 @@ def gru_program(net: Network, update_bias: float) -> Program:
 
 def _program(net: Network, step: Sequence[Operation], state: int = 1) -> Program:
     """Return the program of a network whose places all have the same operations."""
-    body: Body = tuple(step)
+    widths = net.width_array
     return Program(
-        bodies=(body,),
+        bodies=(tuple(step),),
         order=np.zeros(net.depth, dtype=np.int64),
-        widths=net.width_array,
+        widths=widths,
         resting=np.ones(net.depth + 1, dtype=bool),
         state=state,
     )

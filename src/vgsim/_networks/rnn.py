@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import KW_ONLY
 from functools import cached_property
-from typing import ClassVar
 
 from vgsim._domains import Number
 from vgsim._networks.activations import Activation
@@ -73,9 +72,6 @@ class RNN(Recurrent):
     >>> vgsim.RNN(100, 64, activation="relu", init="identity", input_std=0).init.name
     'identity'
     """
-
-    flag_value: ClassVar[str] = "rnn"
-    flag_help: ClassVar[str] = "x_t = φ(W x_{t-1} + U s_t + b)"
 
     steps: Field[int, int] = STEPS.again()
     width: Field[int, int] = STATE.again()
