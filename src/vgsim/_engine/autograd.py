@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from vgsim._checks import value_error
 from vgsim._engine.data import Data
 from vgsim._engine.settings import Settings
-from vgsim._networks.undescribed import TorchModule
+from vgsim._networks.undescribed import TorchModule, torch_package
 
 __all__ = ["differentiate"]
 
@@ -40,8 +40,7 @@ def differentiate(
     dict of str
         The version of PyTorch, for the provenance.
     """
-    import torch
-
+    torch = torch_package()
     key = [int(word) for word in settings.key(network)]
     for i in range(len(outputs["dead"])):
         if report is not None:

@@ -16,9 +16,19 @@ from vgsim._networks.description import Field, Network, described
 from vgsim._networks.functions import Arguments, Function, FunctionDomain, Keywords, Texts
 from vgsim._networks.initializers import UNITS
 
-__all__ = ["Measured", "TorchModule", "Undescribed"]
+__all__ = ["Measured", "TorchModule", "Undescribed", "torch_package"]
 
 MOST_LETTERS = 200
+
+
+def torch_package() -> Any:
+    """Return the package torch; ImportError with the remedy if it is not installed."""
+    try:
+        import torch
+    except ImportError as error:
+        problem = "samples of modules need the package torch: pip install torch"
+        raise ImportError(problem) from error
+    return torch
 
 
 class Undescribed(Network, abstract=True):
@@ -235,17 +245,13 @@ depth=20)
     @cached_property
     def _children(self) -> tuple[str, ...]:
         """The names of the children of one module."""
-        import torch
-
-        with torch.random.fork_rng(devices=[]):
+        with torch_package().random.fork_rng(devices=[]):
             return tuple(name for name, _ in self.module().named_children())
 
     def module(self) -> Any:
         """Return a new module."""
-        import torch
-
         made = self.make(**self.arguments.values)
-        if not isinstance(made, torch.nn.Module):
+        if not isinstance(made, torch_package().nn.Module):
             raise type_error("make", f"must return a torch.nn.Module, got {brief(made)}")
         return made
 

@@ -10,24 +10,19 @@ from vgsim._checks import brief, type_error, value_error
 from vgsim._domains import checked_bool
 from vgsim._networks import operations
 from vgsim._networks.description import Network, checked_network
-from vgsim._networks.gru import GRU
 from vgsim._networks.initializers import GAIN, STD, Initializer
-from vgsim._networks.lstm import LSTM
 from vgsim._networks.recurrent import Recurrent
-from vgsim._networks.rnn import RNN
 from vgsim._networks.sequential import Sequential
 from vgsim._networks.techniques import Clip
 from vgsim._twin.scaled import Array
-from vgsim._twin.torch_modules import Laws, Part, Reader, no_word, torch_name
+from vgsim._twin.torch_modules import Laws, Part, Reader
+from vgsim._twin.torch_recurrent import recurrence_of
 from vgsim._twin.walk import parameter_name
 
 if TYPE_CHECKING:
     import torch
 
 __all__ = ["from_torch", "torch_parameters"]
-
-RECURRENT: dict[str, Any] = {"RNN": RNN, "LSTM": LSTM, "GRU": GRU}
-INPUT_STD = 3**-0.5  # weights of the inputs uniform on ±1/√n
 
 
 def from_torch(
@@ -107,10 +102,10 @@ Linear(width=10, init='torch_default')])
     causal = checked_bool("causal", causal)
     clip = getattr(getattr(_checked_module(module), "states", None), "clip", None)
     options = {"clip": clip} if isinstance(clip, Clip) else {}
-    if torch_name(module) in (*RECURRENT, "Recurrent"):
+    if recurrence := recurrence_of(module):
         if tokens != 1:
             raise value_error("tokens", f"must be 1 for a recurrent network, got {brief(tokens)}")
-        return _recurrent(module, steps, init is None, laws, options)
+        return recurrence.network(steps, laws, options)
     if steps is not None:
         raise value_error("steps", f"is for an RNN, LSTM or GRU, got {brief(steps)}")
     part, width = _read(module, laws, causal)
@@ -155,7 +150,8 @@ def torch_parameters(module: torch.nn.Module, network: Network) -> dict[str, Arr
     >>> parameters = vgsim.torch_parameters(module, net)  # doctest: +SKIP
     >>> result = vgsim.evaluate(net, parameters, torch.ones(4), torch.ones(3))  # doctest: +SKIP
     """
-    arrays = _present(_checked_module(module), checked_network(network))
+    network = checked_network(network)
+    arrays = {name: _array(x) for name, x in _present(_checked_module(module)).items()}
     found: dict[str, Array] = {}
     for name, entries in _needed(network).items():
         if name in arrays:
@@ -206,60 +202,10 @@ def _read(module: Any, laws: Laws, causal: bool) -> tuple[Part, int]:
     return part, reader.width
 
 
-def _recurrent(
-    module: Any, steps: int | None, of_torch: bool, laws: Laws, options: dict[str, Any]
-) -> Network:
-    """Return a recurrent network."""
-    own = torch_name(module) == "Recurrent"
-    if own:
-        steps = module.steps if steps is None else steps
-        name, width, biased = "RNN", module.recurrent.out_features, True
-        driven = module.input is not None
-        phi = Reader(laws, False).read(module.activation, "activation").layer
-    else:
-        _check_recurrent(module)
-        name, width, biased = torch_name(module), module.hidden_size, bool(module.bias)
-        driven = True
-        phi = getattr(module, "nonlinearity", "tanh")
-    if steps is None:
-        raise type_error("steps", f"must be given for {type(module).__name__}: an int >= 1")
-    if name == "RNN":
-        options = {**options, "activation": phi}
-    if not driven:
-        options = {**options, "input_std": 0.0}
-    if not of_torch:
-        options |= {"init": laws.init, "gain": laws.gain}
-        options["bias_std"] = laws.bias_std if biased else 0.0
-    elif not biased:
-        problem = "without biases, which init 'torch_recurrent' has: give another init"
-        raise no_word("", module, problem)
-    else:
-        options = {"init": "torch_recurrent", "input_std": INPUT_STD, **options}
-    network: Network = RECURRENT[name](steps, width, **options)
-    return network
-
-
-def _check_recurrent(module: Any) -> None:
-    """Refuse what PyTorch's recurrent modules have, and vgsim's have not."""
-    problems = {
-        "with several layers": module.num_layers > 1,
-        "in both directions": module.bidirectional,
-        "with a projection": module.proj_size > 0,
-        "with another number of inputs than of hidden units": module.input_size
-        != module.hidden_size,
-    }
-    for problem, holds in problems.items():
-        if holds:
-            raise no_word("", module, problem)
-
-
-def _present(module: Any, network: Network) -> dict[str, Array]:
-    """Return all arrays of a module by name."""
-    name = torch_name(module)
-    if name == "Recurrent":
-        return _own_recurrent(module)
-    if name in RECURRENT:
-        return _gates(module, network)
+def _present(module: Any) -> dict[str, Any]:
+    """Return all tensors of a module by name; raise if the module has more than they say."""
+    if recurrence := recurrence_of(module):
+        return recurrence.named()
     part, _ = _read(module, Laws(), False)
     for inside in part.all():
         if inside.random:
@@ -269,29 +215,7 @@ def _present(module: Any, network: Network) -> dict[str, Array]:
             if bool((tensor != value).any()):
                 raise value_error("module", f"has trained values that vgsim has not ({words})")
     nested = isinstance(part.layer, list)
-    return {name: _array(tensor) for name, tensor in part.named("" if nested else "0.")}
-
-
-def _gates(module: Any, network: Network) -> dict[str, Array]:
-    """Return the arrays of PyTorch's recurrent modules, the two biases added."""
-    arrays = {"weight": module.weight_hh_l0, "input_weight": module.weight_ih_l0}
-    found = {name: _array(tensor) for name, tensor in arrays.items()}
-    if not module.bias:
-        return found
-    inputs, hidden = _array(module.bias_ih_l0), _array(module.bias_hh_l0)
-    if isinstance(network, GRU):
-        last = slice(2 * network.width, None)  # of the candidate, inside r∘(…)
-        found["hidden_bias"] = hidden[last].copy()
-        hidden[last] = 0.0
-    return {**found, "bias": inputs + hidden}
-
-
-def _own_recurrent(module: Any) -> dict[str, Array]:
-    """Return the arrays of the recurrence of ``Replay.to_torch``."""
-    tensors = {"weight": module.recurrent.weight, "bias": module.recurrent.bias}
-    if module.input is not None:
-        tensors |= {"input_weight": module.input.weight, "drive": module.drive.transpose(1, 2)}
-    return {name: _array(tensor) for name, tensor in tensors.items() if tensor is not None}
+    return dict(part.named("" if nested else "0."))
 
 
 def _needed(network: Network) -> dict[str, int]:

@@ -21,7 +21,7 @@ UNIFORM = "lecun_uniform"  # of variance gain²/fan_in
 LINEAR_GAIN = 3**-0.5  # torch.nn.Linear: weights uniform on ±1/√fan_in
 PROJECTION_GAIN = 2**-0.5  # Glorot's law of the stacked 3n × n matrix of queries, keys and values
 EXACT_FROM = 20.0  # softplus(h) - h < 3e-9 from there on
-HOMES = ("torch.nn.", "vgsim._twin.")  # modules with the classes that are read
+HOMES = ("torch.nn.", "vgsim.")  # modules with the classes that are read
 
 
 @dataclass(frozen=True)
@@ -337,4 +337,5 @@ _PHI: dict[str, Callable[[Any], Phi]] = {  # a name that is not in the table: ot
     "Hardtanh": lambda m: ("hard_tanh" if (m.min_val, m.max_val) == (-1, 1) else "", {}),
     "Softsign": lambda m: ("softsign", {}),
     "Erf": lambda m: ("erf", {}),
+    "Sine": lambda m: ("sine", {"omega": m.omega}),
 }

@@ -97,10 +97,10 @@ def predict(
     >>> predict(network, batch_size=8).source
     'the theory is for batch size 1, not 8'
     """
-    if layer == network.depth:
-        return Prediction(0.0, 0.0, None, "R_D is 0")
     if network.own_engine:
         return Prediction(source="the network is not described layer by layer")
+    if layer == network.depth:
+        return Prediction(0.0, 0.0, None, "R_D is 0")
     composed = isinstance(network, Sequential)
     if batch_size > 1 and not network.mixes_examples and not composed:
         return Prediction(source=f"the theory is for batch size 1, not {batch_size}")
