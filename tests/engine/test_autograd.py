@@ -191,8 +191,13 @@ def test_invalid_descriptions(choice, error, sentence):
     assert caught.value.argument.split("[")[0] in fields
 
 
-def overflowing():
-    return nn.Sequential(*(torch_models.doubling() for _ in range(200)))
+def scaling(factor):
+    """x ↦ factor^200 x."""
+    module = nn.Sequential(*(nn.Linear(3, 3, bias=False) for _ in range(200)))
+    for part in module:
+        with torch.no_grad():
+            part.weight.copy_(factor * torch.eye(3))
+    return module
 
 
 RUNS = [
@@ -224,12 +229,15 @@ def test_a_place_may_return_several_tensors():
     assert np.isfinite(s.weight_gradient).all()
 
 
-def test_overflow_is_an_error_and_underflow_is_dead():
-    net = vgsim.TorchModule(overflowing, 3)
+def test_beyond_the_range_of_the_dtype():
+    net = vgsim.TorchModule(scaling, 3, arguments={"factor": 4.0})
     with pytest.raises(ValueError, match="dtype is too small for the module"):
         vgsim.simulate(net, 1, layers=(0,))
     s = vgsim.simulate(net, 1, layers=(0,), dtype="float64")
     assert s.log10_ratio[0, 0] == pytest.approx(400 * math.log10(2), rel=1e-12)
+    small = vgsim.TorchModule(scaling, 3, arguments={"factor": 0.25})
+    assert vgsim.simulate(small, 1, layers=(0,)).dead.all()
+    assert vgsim.simulate(small, 1, dtype="float64").n_dead == 0
 
 
 def test_there_are_no_kernels_and_no_theory_for_a_module():

@@ -43,6 +43,7 @@ def test_a_function_without_a_name_works_in_this_process():
     assert len(s) == 3
 
 
+@pytest.mark.slow
 def test_processes_give_equal_bits():
     record = ("gradient", "weight_gradient")
     options = {"input_shape": 12, "layers": (0, 4), "record": record}
@@ -61,16 +62,16 @@ def test_a_study_continues_from_its_store(tmp_path):
         for layers in (1, 2)
     ]
     store = tmp_path / "study.sqlite"
-    vgsim.collect(networks, max_samples=400, store=store, thresholds=(0.5,))
-    study = vgsim.collect(networks, max_samples=1100, store=store, thresholds=(0.5,))
-    assert [result.n for result in study] == [1100, 1100]
-    samples = vgsim.simulate(networks[1], 1100, layers=(0,))
+    vgsim.collect(networks, max_samples=30, store=store, thresholds=(0.5,))
+    study = vgsim.collect(networks, max_samples=70, store=store, thresholds=(0.5,))
+    assert [result.n for result in study] == [70, 70]
+    samples = vgsim.simulate(networks[1], 70, layers=(0,))
     (result,) = study.find(arguments__layers=2)
     assert result.task.engine == "torch"
     one, other = (x.probability("vanishing", threshold=0.5) for x in (result, samples))
     assert one.estimate == other.estimate
     assert result.mean() == pytest.approx(samples.mean(), abs=1e-8)
-    assert vgsim.load(store)[1].n == 1100
+    assert vgsim.load(store)[1].n == 70
     table = study.table()
     assert "arguments__layers" in table
     study.save(path := tmp_path / "study.npz")
@@ -91,8 +92,8 @@ def test_arguments():
         vgsim.torch_samples(make, 5)
     with pytest.raises(ValueError, match=r"inputs must have shape \(N, ...\)"):
         vgsim.torch_samples(make, 5, inputs=[1.0, 2.0])
-    with pytest.raises(ValueError, match="inputs must be 'normal'"):
-        vgsim.torch_samples(make, 5, inputs="uniform", input_shape=12)
+    with pytest.raises(ValueError, match="inputs 'zeros', a zero initial state, is for recurrent"):
+        vgsim.torch_samples(make, 5, inputs="zeros", input_shape=12)
     with pytest.raises(TypeError, match="executor must be a concurrent.futures.Executor"):
         vgsim.torch_samples(make, 5, input_shape=12, executor=2)
     with pytest.raises(ValueError, match="n_samples must be"):

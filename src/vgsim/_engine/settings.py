@@ -169,14 +169,7 @@ class Settings:
             raise value_error(
                 "loss", f"'cross_entropy' needs 2 outputs (classes) or more, got width {last}"
             )
-        if self.data is not None:
-            _check_data(self.data, network, self.batch_size)
-        if self.zeros and not network.takes_zeros:
-            raise value_error(
-                "inputs",
-                "'zeros', a zero initial state, is for recurrent networks; it must be 'normal' or "
-                f"an array for {network!r}",
-            )
+        self._check_inputs(network)
         warn_of_rounding(network, columns, tangents)
         return replace(self, engine=self._resolved(network, columns, tangents))
 
@@ -186,9 +179,19 @@ class Settings:
         if self.engine not in ("auto", own):
             problem = f"must be 'auto' or {own!r} for {network!r}, got {self.engine!r}"
             raise value_error("engine", problem)
-        if self.data is not None and own == "torch":
-            _check_data(self.data, network, self.batch_size)
+        self._check_inputs(network)
         return replace(self, engine=own)
+
+    def _check_inputs(self, network: Network) -> None:
+        """Refuse inputs that the network does not take."""
+        if self.data is not None:
+            _check_data(self.data, network, self.batch_size)
+        if self.zeros and not network.takes_zeros:
+            raise value_error(
+                "inputs",
+                "'zeros', a zero initial state, is for recurrent networks; it must be 'normal' or "
+                f"an array for {network!r}",
+            )
 
     def columns(self, network: Network) -> int:
         """Return the columns of a batch: batch_size times the tokens of a sequence."""

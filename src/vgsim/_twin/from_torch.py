@@ -92,9 +92,9 @@ def from_torch(
     Examples
     --------
     >>> import vgsim
-    >>> from torch import nn  # doctest: +SKIP
-    >>> module = nn.Sequential(nn.Linear(784, 64), nn.ReLU(), nn.Linear(64, 10))  # doctest: +SKIP
-    >>> vgsim.from_torch(module)  # doctest: +SKIP
+    >>> from torch import nn
+    >>> module = nn.Sequential(nn.Linear(784, 64), nn.ReLU(), nn.Linear(64, 10))
+    >>> vgsim.from_torch(module)
     Sequential(width=784, layers=[Linear(width=64, init='torch_default'), 'relu', \
 Linear(width=10, init='torch_default')])
     """
@@ -144,11 +144,13 @@ def torch_parameters(module: torch.nn.Module, network: Network) -> dict[str, Arr
 
     Examples
     --------
-    >>> import torch, vgsim  # doctest: +SKIP
-    >>> module = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.Tanh())  # doctest: +SKIP
-    >>> net = vgsim.from_torch(module)  # doctest: +SKIP
-    >>> parameters = vgsim.torch_parameters(module, net)  # doctest: +SKIP
-    >>> result = vgsim.evaluate(net, parameters, torch.ones(4), torch.ones(3))  # doctest: +SKIP
+    >>> import torch, vgsim
+    >>> module = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.Tanh())
+    >>> net = vgsim.from_torch(module)
+    >>> parameters = vgsim.torch_parameters(module, net)
+    >>> result = vgsim.evaluate(net, parameters, [1.0] * 4, [1.0] * 3)
+    >>> result.gradient.shape
+    (3,)
     """
     network = checked_network(network)
     arrays = {name: _array(x) for name, x in _present(_checked_module(module)).items()}
