@@ -98,3 +98,13 @@ def test_arguments():
         vgsim.torch_samples(make, 5, input_shape=12, executor=2)
     with pytest.raises(ValueError, match="n_samples must be"):
         vgsim.torch_samples(make, 0, input_shape=12)
+
+
+def test_the_version_of_pytorch_is_part_of_the_provenance(tmp_path):
+    net = vgsim.TorchModule("torch_models:doubling", 3)
+    study = vgsim.collect([net], max_samples=2, store=tmp_path / "study.sqlite")
+    version = torch.__version__
+    assert study.provenance["torch"] == version
+    assert vgsim.load(tmp_path / "study.sqlite").provenance["torch"] == version
+    plain = vgsim.collect([vgsim.MLP(2, 3)], max_samples=2)
+    assert "torch" not in plain.provenance

@@ -83,10 +83,10 @@ def test_biases_of_recurrent_modules(cell):
     [(torch_models.tanh_layers, 1, (12,)), (torch_models.encoder, 3, (3, 8))],
 )
 def test_gradients_have_the_law_of_autograd(make, tokens, shape, seed):
-    n = 1000
+    n = 500
     net = vgsim.from_torch(make(), tokens=tokens)
     layers = (0, 2, net.depth)
-    ours = vgsim.simulate(net, 20 * n, seed=seed, layers=layers)
+    ours = vgsim.simulate(net, 40 * n, seed=seed, layers=layers)
     theirs = vgsim.torch_samples(make, n, input_shape=shape, seed=seed, layers=layers)
     for column in (0, 1):
         a, b = ours.log10_ratio[:, column], theirs.log10_ratio[:, column]

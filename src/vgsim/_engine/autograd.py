@@ -28,17 +28,12 @@ def differentiate(
     layers: NDArray[np.int64],
     outputs: Outputs,
     report: Callable[[int], object] | None = None,
-) -> dict[str, str]:
+) -> None:
     """Fill the arrays of `outputs`, by the names in `QUANTITIES`, with the samples from `first` on.
 
     The module of a sample is made, and the forward pass is run, after ``torch.manual_seed`` with a
     seed that depends on the key of the network and the index. PyTorch computes on one thread, since
     the order of its sums depends on their number.
-
-    Returns
-    -------
-    dict of str
-        The version of PyTorch, for the provenance.
     """
     torch = torch_package()
     key = [int(word) for word in settings.key(network)]
@@ -51,7 +46,6 @@ def differentiate(
         _record(found, layers, outputs, i)
     if report is not None:
         report(len(outputs["dead"]))
-    return {"torch": str(torch.__version__)}
 
 
 @contextmanager

@@ -9,10 +9,11 @@ import re
 import resource
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -70,10 +71,9 @@ def run(
         for name, quantity in QUANTITIES.items()
         if quantity.record is None or quantity.record in recorded
     }
-    made = provenance() | {"n_threads": str(threads)}
     started = time.perf_counter()
     if plan is None:
-        made |= differentiate(network, settings, first, layers, outputs, report)
+        differentiate(network, settings, first, layers, outputs, report)
     else:
         kernel = Run(
             settings.dtype,
@@ -91,7 +91,7 @@ def run(
         **settings.identity,
         index=np.arange(first, first + n_samples, dtype=np.int64),
         layers=layers,
-        provenance=made,
+        provenance=provenance([settings.engine]) | {"n_threads": str(threads)},
         elapsed=elapsed,
         **outputs,
     )
@@ -294,8 +294,12 @@ def too_few_threads(threads: int, started: int) -> MemoryError:
     )
 
 
-def provenance() -> dict[str, str]:
-    """Return versions, compiler, instruction set and system, as strings."""
+def provenance(engines: Iterable[str] = ()) -> dict[str, str]:
+    """Return versions, compiler, instruction set and system, as strings.
+
+    The version of PyTorch is among them if `engines`, those that are used, include "torch".
+    """
+    own = {"torch": metadata.version("torch")} if "torch" in engines else {}
     return {
         "vgsim": __version__,
         "stream_version": str(STREAM_VERSION),
@@ -304,6 +308,7 @@ def provenance() -> dict[str, str]:
         "compiler": COMPILER,
         "isa": selected_isa(),
         "system": f"{platform.system()} {platform.machine()}",
+        **own,
     }
 
 

@@ -477,7 +477,7 @@ def checked_network(network: object, argument: str = "network") -> Network:
     >>> from vgsim._networks.description import checked_network
     >>> checked_network(1000)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    TypeError: network must be a vgsim.MLP, ... or vgsim.Sequential, got 1000
+    TypeError: network must be a vgsim.MLP, ... or vgsim.TorchModule, got 1000
     """
     if isinstance(network, Network):
         return network
