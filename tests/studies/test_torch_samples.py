@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import vgsim
+from vgsim._cli.study_file import read_study
 
 torch = pytest.importorskip("torch", reason="PyTorch is needed for torch_samples")
 import torch_models  # noqa: E402  (needs torch)
@@ -108,3 +109,22 @@ def test_the_version_of_pytorch_is_part_of_the_provenance(tmp_path):
     assert vgsim.load(tmp_path / "study.sqlite").provenance["torch"] == version
     plain = vgsim.collect([vgsim.MLP(2, 3)], max_samples=2)
     assert "torch" not in plain.provenance
+
+
+def test_modules_in_a_study_file(tmp_path):
+    path = tmp_path / "study.toml"
+    path.write_text(
+        """
+        max_samples = 5
+        [[sweep]]
+        kind = "TorchModule"
+        make = "torch_models:tanh_layers"
+        input_shape = [[12]]
+        arguments = {layers = [1, 3]}
+        """
+    )
+    networks = list(read_study(path).networks)
+    assert [network.depth for network in networks] == [2, 6]
+    assert networks == vgsim.sweep(
+        vgsim.TorchModule, make="torch_models:tanh_layers", input_shape=12, arguments__layers=[1, 3]
+    )

@@ -132,6 +132,7 @@ class Keywords:
 class Arguments(Part):
     """Keyword arguments of a call, of JSON types."""
 
+    has_name = False
     wholes = (Mapping, Keywords)
 
     def check(self, argument: str, value: Any, of: str = "") -> Keywords:

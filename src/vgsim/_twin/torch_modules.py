@@ -337,5 +337,5 @@ _PHI: dict[str, Callable[[Any], Phi]] = {  # a name that is not in the table: ot
     "Hardtanh": lambda m: ("hard_tanh" if (m.min_val, m.max_val) == (-1, 1) else "", {}),
     "Softsign": lambda m: ("softsign", {}),
     "Erf": lambda m: ("erf", {}),
-    "Sine": lambda m: ("sine", {"omega": m.omega}),
+    "Sine": lambda m: ("sine", {"omega": m.omega}) if hasattr(m, "omega") else ("", {}),
 }
