@@ -49,34 +49,61 @@ class Draws:
         return total
 
 
-def trace(draws, step, cell=False):
+def trace(draws, step, cell=False, clip=None):
     """Return log10 ‖∂L/∂(state)‖ at every place, log10 ‖∂L/∂W‖, and the states h_l.
 
-    ``step(h, c, W h of each gate, U s of each gate)`` returns the next h and c.
+    ``step(h, c, W h of each gate, U s of each gate)`` returns the next h and c. The state is (h, c)
+    if there is a `cell`, else h. ``clip(gradients)`` returns the clipped ones.
     """
-
-    def tensor(array):
-        return torch.tensor(np.asarray(array, dtype=np.float64), requires_grad=True)
-
-    weights = [tensor(w) for w in draws.weight]
-    h, c = tensor(draws.state), tensor(np.zeros_like(draws.state))
-    states = [(h, c)]
+    pair = [draws.state.copy(), np.zeros_like(draws.state)][: 1 + cell]
+    states = [pair]
     for drive in draws.drive:
-        driven = [torch.tensor(u @ drive) for u in draws.input_weight]
-        h, c = step(h, c, [w @ h for w in weights], driven)
-        c = c.clone()  # so that its gradient is not by way of h of the same step
-        for state in (h, c):
-            if state.requires_grad:
-                state.retain_grad()
-        states.append((h, c))
-    (h * torch.tensor(np.ascontiguousarray(draws.cotangent))).sum().backward()
-    norms = [
-        sum(float((s.grad**2).sum()) for s in pair[: 1 + cell] if s.grad is not None)
-        for pair in states
-    ]
-    of_weights = sum(float((w.grad**2).sum()) for w in weights)
-    hidden = [pair[0].detach().numpy() for pair in states]
-    return 0.5 * np.log10(norms), 0.5 * np.log10(of_weights), hidden
+        after = _after(draws, step, drive, [torch.tensor(x) for x in pair], _weights(draws))
+        pair = [x.numpy() for x in after]
+        states.append(pair)
+    gradients = [draws.cotangent, *[np.zeros_like(draws.cotangent)] * cell]
+    norms, of_weights = [_norm(gradients)], [np.zeros_like(w) for w in draws.weight]
+    for drive, before in zip(draws.drive[::-1], states[-2::-1], strict=True):
+        own = [torch.tensor(x, requires_grad=True) for x in before]
+        weights = [w.requires_grad_() for w in _weights(draws)]
+        after = _after(draws, step, drive, own, weights)
+        cotangents = [torch.tensor(np.ascontiguousarray(g)) for g in gradients]
+        found = [g.numpy() for g in torch.autograd.grad(after, [*own, *weights], cotangents)]
+        gradients, more = found[: 1 + cell], found[1 + cell :]
+        of_weights = [total + g for total, g in zip(of_weights, more, strict=True)]
+        gradients = clip(gradients) if clip else gradients
+        norms.append(_norm(gradients))
+    with np.errstate(divide="ignore"):
+        return np.log10(norms[::-1]), np.log10(_norm(of_weights)), [pair[0] for pair in states]
+
+
+def jacobian(draws, step, cell, t, pair):
+    """Return the state after step t from the `pair` before it, and its Jacobian matrix."""
+    n, drive = draws.n, draws.drive[t - 1]
+
+    def whole(x):
+        own = [x[:n, None], x[n:, None]][: 1 + cell]
+        return torch.cat(_after(draws, step, drive, own, _weights(draws)))[:, 0]
+
+    x = torch.tensor(np.concatenate(pair)[:, 0])
+    after = whole(x).numpy()[:, None]
+    pair = [after[:n], after[n:]][: 1 + cell]
+    return pair, torch.autograd.functional.jacobian(whole, x).numpy()
+
+
+def _norm(arrays):
+    return np.sqrt(sum((np.asarray(a) ** 2).sum() for a in arrays))
+
+
+def _weights(draws):
+    return [torch.tensor(w) for w in draws.weight]
+
+
+def _after(draws, step, drive, pair, weights):
+    """Return the registers of the state after a step, as tensors."""
+    driven = [torch.tensor(u @ drive) for u in draws.input_weight]
+    h, c = pair[0], pair[1] if len(pair) > 1 else None
+    return step(h, c, [w @ h for w in weights], driven)[: len(pair)]
 
 
 def lstm_step(biases):
@@ -99,7 +126,7 @@ def gru_step(biases, hidden=0.0):
         r = torch.sigmoid(product[0] + drive[0] + b[0])
         z = torch.sigmoid(product[1] + drive[1] + b[1])
         n = torch.tanh(drive[2] + b[2] + r * (product[2] + torch.as_tensor(hidden)))
-        return (1 - z) * n + z * h, c
+        return (1 - z) * n + z * h, None
 
     return step
 
@@ -108,6 +135,8 @@ def rnn_step(leak, bias=0.0):
     """Return the step of a leaky RNN with tanh."""
 
     def step(h, c, product, drive):
-        return (1 - leak) * h + leak * torch.tanh(product[0] + drive[0] + torch.as_tensor(bias)), c
+        return (1 - leak) * h + leak * torch.tanh(
+            product[0] + drive[0] + torch.as_tensor(bias)
+        ), None
 
     return step

@@ -122,11 +122,14 @@ See vgsim run --help for initialisers, for the parameters of names, and for file
   xi_grad           number of layers over which that norm changes by a factor of e
   xi_q, xi_c        numbers of layers over which q - q* and c - c* shrink by a factor of e
   critical gain     the --gain at which chi_1 is 1
+  zero state        of --rnn lstm, gru, and rnn with --leak, with --inputs zeros --input-std 0: the
+                    state stays 0, and chi_1 is the square of the spectral radius of a step
 
 examples:
   vgsim theory
   vgsim theory --activation tanh erf --init lecun_normal --gain 1.5 --bias-std 0.2
   vgsim theory --activation relu --width 32 --depth 100 --threshold 1e-3 --json
+  vgsim theory --rnn lstm --forget-bias 5 --input-std 0 --inputs zeros
   vgsim theory net.toml"""
 REPLAY = """\
 Replay one simulated network as explicit weights, run it forward and backward in NumPy, and print

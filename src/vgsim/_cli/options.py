@@ -129,9 +129,15 @@ def add_theory_options(parser: argparse.ArgumentParser) -> None:
         metavar="B",
         help="inputs per network; at least 2 for batch normalisation (default: 1)",
     )
+    table.add_argument(
+        "--inputs",
+        choices=tuple(INPUTS),
+        default="normal",
+        help="law of the inputs; zeros with --rnn only (default: normal)",
+    )
     _add_threshold(table)
     add_formats(table, "json", "csv", "markdown", "latex")
-    parser.set_defaults(loss="linear", engine="auto", inputs="normal")
+    parser.set_defaults(loss="linear", engine="auto")
 
 
 def add_replay_options(parser: argparse.ArgumentParser) -> None:

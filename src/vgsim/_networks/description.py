@@ -330,6 +330,7 @@ class Network(Description):
     highway: Any = None
     clip: Any = None
     input_std: Any = 0.0
+    leak: Any = 1.0
     tokens: Any = 1  # columns per sequence
 
     def __init_subclass__(cls, abstract: bool = False) -> None:
