@@ -23,6 +23,7 @@ from vgsim._networks.rnn import RNN
 from vgsim._networks.sequential import Sequential
 from vgsim._networks.sweep import sweep
 from vgsim._networks.techniques import ClipNorm, ClipValue, Highway, Residual
+from vgsim._networks.undescribed import Measured, TorchModule
 from vgsim._results.curves import LayerProfile
 from vgsim._results.depth_curve import DepthCurve
 from vgsim._results.samples import Samples
@@ -35,7 +36,9 @@ from vgsim._studies.load import load
 from vgsim._studies.precision import Precision
 from vgsim._studies.result import Result
 from vgsim._studies.study import Study
+from vgsim._studies.torch_samples import torch_samples
 from vgsim._twin.evaluate import Evaluation, evaluate
+from vgsim._twin.from_torch import from_torch, torch_parameters
 from vgsim._twin.replay import Replay, replay
 from vgsim._version import __version__
 
@@ -60,6 +63,7 @@ __all__ = [
     "Linear",
     "LogNormalFit",
     "Lyapunov",
+    "Measured",
     "Norm",
     "Precision",
     "Probability",
@@ -70,10 +74,12 @@ __all__ = [
     "Sequential",
     "Skip",
     "Study",
+    "TorchModule",
     "__version__",
     "collect",
     "depth_curve",
     "evaluate",
+    "from_torch",
     "iter_collect",
     "load",
     "lyapunov",
@@ -82,4 +88,6 @@ __all__ = [
     "simulate",
     "sweep",
     "theory",
+    "torch_parameters",
+    "torch_samples",
 ]

@@ -178,6 +178,7 @@ class Part(Domain):
     """A part of a network that has fields or parameters of its own."""
 
     fields: tuple[str, ...] = ()  # their names, if they are the same for every such part
+    has_name = True  # whether, without `fields`, it is a name and the parameters of that name
     wholes: tuple[type, ...] = (str,)  # values of the whole part that its fields can change
 
     def assembled(self, argument: str, whole: Any, parts: Mapping[str, Any]) -> Any:

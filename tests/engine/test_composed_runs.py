@@ -168,5 +168,5 @@ def test_wrong_networks():
         vgsim.simulate(Sequential(4, [Linear(1)]), 5, loss="cross_entropy")
     with pytest.raises(ValueError, match="batch_size must be at least 2 with norm 'batch'"):
         vgsim.simulate(Sequential(4, [Skip([Norm("batch")])]), 5)
-    with pytest.raises(TypeError, match=r"network must be .* or vgsim.Sequential, got Linear\(\)"):
+    with pytest.raises(TypeError, match=r"network must be .* or vgsim.TorchModule, got Linear\(\)"):
         vgsim.simulate(Linear(), 5)

@@ -382,7 +382,7 @@ def test_weight_layers(layers, of_mlp):
 @pytest.mark.parametrize("network", [None, "tanh", MLP, {"depth": 3, "width": 4}])
 def test_what_is_no_network(network):
     with pytest.raises(
-        TypeError, match=r"network must be a vgsim\.MLP, .*vgsim\.RNN or vgsim\.Sequential, got"
+        TypeError, match=r"network must be a vgsim\.MLP, .* or vgsim\.TorchModule, got"
     ):
         checked_network(network)
     assert checked_network(RNN(2, 3)) == RNN(2, 3)

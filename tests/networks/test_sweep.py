@@ -80,7 +80,7 @@ def test_parts(fields, expected):
             dict,
             {},
             TypeError,
-            "kind must be vgsim.MLP, .* vgsim.RNN or vgsim.Sequential, got .*dict",
+            "kind must be vgsim.MLP, .* vgsim.Sequential, .* or vgsim.TorchModule, got .*dict",
         ),
         (MLP, {"gain": []}, ValueError, "gain is an empty list"),
         (MLP, {"gains": [1]}, TypeError, "gains"),

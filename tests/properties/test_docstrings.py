@@ -13,7 +13,11 @@ import vgsim
 
 ROOT = Path(__file__).parents[2]
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-NEEDS = {"vgsim._twin.torch": "torch"}  # modules that import an optional package
+NEEDS = {  # modules that import an optional package, or whose examples do
+    "vgsim._twin.torch": "torch",
+    "vgsim._twin.from_torch": "torch",
+    "vgsim._studies.torch_samples": "torch",
+}
 MODULES = ["vgsim"] + [
     module.name
     for module in pkgutil.walk_packages(vgsim.__path__, "vgsim.")
@@ -48,6 +52,8 @@ def test_docstring(example):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_page(page):
     text = page.read_text(encoding="utf-8")
+    if ">>> import torch" in text:
+        pytest.importorskip("torch")
     sessions = [
         block
         for block in re.findall(r"^```python\n(.*?)^```", text, re.M | re.S)

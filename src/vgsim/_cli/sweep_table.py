@@ -213,7 +213,7 @@ def _is_named(
     field: Field[Any, Any], domain: Part, table: Mapping[str, Any], path: KeyPath, say: Problem
 ) -> bool:
     """Return whether the table of a part has the required keys only; report errors."""
-    if not domain.fields and "name" not in table:
+    if _has_name(domain) and "name" not in table:
         say(f"{where(path)} needs a name, got {brief(dict(table))}")
         return False
     unknown = [key for key in table if domain.fields and key not in domain.fields]
@@ -222,10 +222,15 @@ def _is_named(
     return not unknown
 
 
+def _has_name(domain: Part) -> bool:
+    """Return whether a part is a name with its parameters."""
+    return domain.has_name and not domain.fields
+
+
 def _part(field: Field[Any, Any], domain: Part, table: Mapping[str, Any]) -> Any:
     """Return the part of a network that a table describes."""
     given = dict(table)
-    whole = None if domain.fields else given.pop("name")
+    whole = given.pop("name") if _has_name(domain) else None
     return domain.assembled(field.name, whole, given)
 
 
@@ -247,7 +252,7 @@ def _swept_part(
             lines[placed(path, error)] = None
     for line in lines:
         say(line)
-    names = {} if domain.fields else {field.name: lists.pop("name")}
+    names = {field.name: lists.pop("name")} if _has_name(domain) else {}
     return names | {f"{field.name}__{name}": items for name, items in lists.items()}
 
 

@@ -31,6 +31,7 @@ ALL_WHOLE_BYTES = 1 << 30  # the same for all threads together
 SEGMENT_BYTES = 1 << 18  # least size of the other segments, of which there are at most √depth
 PLAN_BYTES = 96  # bytes per layer of the arrays of a plan during their construction
 CHUNK_DRAWS = 2_000_000  # random numbers per chunk of work of a thread
+MODULE_PLACE = 1e6  # the same for a place of a PyTorch module, a rough guess
 SCALAR_LAYER = 12.0  # units of a matrix-free layer that take as long as a narrow scalar one
 
 
@@ -199,7 +200,8 @@ class Plan:
 def relative_cost(network: Network, engine: str, columns: int) -> float:
     """Return the relative cost of one sample: random numbers drawn, times 1 + columns/8.
 
-    A layer of the scalar engine counts as `SCALAR_LAYER` of them.
+    A layer of the scalar engine counts as `SCALAR_LAYER` of them, a place of a PyTorch module as
+    `MODULE_PLACE`.
 
     Examples
     --------
@@ -208,6 +210,8 @@ def relative_cost(network: Network, engine: str, columns: int) -> float:
     >>> relative_cost(vgsim.MLP(2, 8), "matrix-free", 1), relative_cost(vgsim.MLP(2, 8), "dense", 1)
     (27.0, 144.0)
     """
+    if network.own_engine:
+        return MODULE_PLACE * network.depth * columns
     matrices = network.program.of(Weights).items()
     if engine == "scalar":
         layers = sum(count * (SCALAR_LAYER + w.shape[0] / 128) for w, count in matrices)

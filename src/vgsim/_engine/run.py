@@ -9,10 +9,11 @@ import re
 import resource
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 
 from vgsim._checks import memory_error, require_memory, value_error
 from vgsim._domains import Integer
+from vgsim._engine.autograd import differentiate
 from vgsim._engine.plan import Plan
 from vgsim._engine.settings import STREAM_VERSION, Settings
 from vgsim._kernels import (
@@ -59,8 +61,9 @@ def run(
     report: Callable[[int], object] | None = None,
 ) -> Samples:
     """Simulate with checked arguments: make the plan, check the memory, run the kernels."""
-    plan = Plan(network, settings, threads)
-    _check_memory(n_samples, len(layers), recorded, plan)
+    plan = None if settings.engine == "torch" else Plan(network, settings, threads)
+    if plan is not None:
+        _check_memory(n_samples, len(layers), recorded, plan)
     weight_layers, unit_layers = network.weight_places(layers), layers[layers >= 1]
     along = {"layer": layers, "weight_layer": weight_layers, "saturation_layer": unit_layers}
     outputs: dict[str, Any] = {
@@ -68,24 +71,27 @@ def run(
         for name, quantity in QUANTITIES.items()
         if quantity.record is None or quantity.record in recorded
     }
-    kernel = Run(
-        settings.dtype,
-        settings.key(network),
-        first=first,
-        count=n_samples,
-        **plan.columns_of_results(layers, weight_layers),
-        **plan.fields,
-        **{QUANTITIES[name].kernel or name: array for name, array in outputs.items()},
-    )
     started = time.perf_counter()
-    execute(kernel, threads, plan.chunk(n_samples), report)
+    if plan is None:
+        differentiate(network, settings, first, layers, outputs, report)
+    else:
+        kernel = Run(
+            settings.dtype,
+            settings.key(network),
+            first=first,
+            count=n_samples,
+            **plan.columns_of_results(layers, weight_layers),
+            **plan.fields,
+            **{QUANTITIES[name].kernel or name: array for name, array in outputs.items()},
+        )
+        execute(kernel, threads, plan.chunk(n_samples), report)
     elapsed = time.perf_counter() - started
     return Samples(
         network,
         **settings.identity,
         index=np.arange(first, first + n_samples, dtype=np.int64),
         layers=layers,
-        provenance=provenance() | {"n_threads": str(threads)},
+        provenance=provenance([settings.engine]) | {"n_threads": str(threads)},
         elapsed=elapsed,
         **outputs,
     )
@@ -288,8 +294,12 @@ def too_few_threads(threads: int, started: int) -> MemoryError:
     )
 
 
-def provenance() -> dict[str, str]:
-    """Return versions, compiler, instruction set and system, as strings."""
+def provenance(engines: Iterable[str] = ()) -> dict[str, str]:
+    """Return versions, compiler, instruction set and system, as strings.
+
+    The version of PyTorch is among them if `engines`, those that are used, include "torch".
+    """
+    own = {"torch": metadata.version("torch")} if "torch" in engines else {}
     return {
         "vgsim": __version__,
         "stream_version": str(STREAM_VERSION),
@@ -298,6 +308,7 @@ def provenance() -> dict[str, str]:
         "compiler": COMPILER,
         "isa": selected_isa(),
         "system": f"{platform.system()} {platform.machine()}",
+        **own,
     }
 
 

@@ -47,12 +47,13 @@ __all__ = [
 ]
 
 ENGINES = ("auto", "scalar", "matrix-free", "dense")
+OWN_ENGINES = ("torch", "measured")  # of networks without a description, for which "auto" is these
 LOSSES = ("linear", "mse", "cross_entropy")
 DTYPES = ("float32", "float64")
 DEFAULT_LAYERS = 33
 LEAST_NORMALISED = 48  # units of the layers of a plain network with norms
 _BATCH_SIZE = Integer(1, COUNTERS - 1)
-_LOSS, _ENGINE = Choice(LOSSES), Choice(ENGINES)
+_LOSS, _ENGINE = Choice(LOSSES), Choice((*ENGINES, *OWN_ENGINES))
 UInt32s = NDArray[np.uint32]
 
 
@@ -155,6 +156,8 @@ class Settings:
         'scalar'
         """
         columns = self.columns(checked_network(network))
+        if network.own_engine:
+            return self._of_undescribed(network)
         self._check_entries(network, columns)
         if network.mixes_examples and columns == 1:
             raise value_error(
@@ -166,6 +169,21 @@ class Settings:
             raise value_error(
                 "loss", f"'cross_entropy' needs 2 outputs (classes) or more, got width {last}"
             )
+        self._check_inputs(network)
+        warn_of_rounding(network, columns, tangents)
+        return replace(self, engine=self._resolved(network, columns, tangents))
+
+    def _of_undescribed(self, network: Network) -> Settings:
+        """Check the settings for a network that is not described, and return them."""
+        own = network.own_engine
+        if self.engine not in ("auto", own):
+            problem = f"must be 'auto' or {own!r} for {network!r}, got {self.engine!r}"
+            raise value_error("engine", problem)
+        self._check_inputs(network)
+        return replace(self, engine=own)
+
+    def _check_inputs(self, network: Network) -> None:
+        """Refuse inputs that the network does not take."""
         if self.data is not None:
             _check_data(self.data, network, self.batch_size)
         if self.zeros and not network.takes_zeros:
@@ -174,8 +192,6 @@ class Settings:
                 "'zeros', a zero initial state, is for recurrent networks; it must be 'normal' or "
                 f"an array for {network!r}",
             )
-        warn_of_rounding(network, columns, tangents)
-        return replace(self, engine=self._resolved(network, columns, tangents))
 
     def columns(self, network: Network) -> int:
         """Return the columns of a batch: batch_size times the tokens of a sequence."""
@@ -244,6 +260,9 @@ class Settings:
 
     def _resolved(self, network: Network, columns: int, tangents: int) -> str:
         """Return the engine; "auto" is resolved by network, columns and loss only."""
+        if self.engine in OWN_ENGINES:
+            problem = f"{self.engine!r} is for networks that are not described layer by layer"
+            raise value_error("engine", f"{problem}, got {network!r}")
         obstacle = network.matrix_free_obstacle
         scalar = scalar_obstacle(network, columns, self.loss, tangents)
         if self.engine == "scalar" and scalar:
@@ -376,6 +395,9 @@ def checked_record(record: Collection[str], network: Network, settings: Settings
             "'clipped' needs a network with gradient clipping, by norm or by value, "
             f"got {network!r}",
         )
+    if "saturation" in names and network.own_engine == "torch":
+        problem = "'saturation' needs the activations of a network, which are not known of a module"
+        raise value_error("record", problem)
     if settings.columns(network) == 1 and (pairs := names & frozenset(CORRELATIONS)):
         raise value_error(
             "record",

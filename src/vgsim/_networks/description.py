@@ -318,6 +318,7 @@ class Network(Description):
     flag_help: ClassVar[str] = ""
     shares_weights: ClassVar[bool] = False  # one set of weights for all places
     takes_zeros: ClassVar[bool] = False  # whether `inputs` may be "zeros"
+    own_engine: ClassVar[str] = ""  # of a network that is not described layer by layer
 
     activation: Any
     init: Any
@@ -390,6 +391,11 @@ class Network(Description):
     def program(self) -> Program:
         """The operations of all places."""
         raise NotImplementedError
+
+    @property
+    def resting(self) -> NDArray[np.bool_]:
+        """Whether G_l = 0 makes all G below it 0, for each place l; (depth + 1,)."""
+        return self.program.resting
 
     def section(self, first: int, last: int) -> Network:
         """Return layers `first` + 1 … `last` as a network; ValueError if they form none."""
@@ -473,7 +479,7 @@ def checked_network(network: object, argument: str = "network") -> Network:
     >>> from vgsim._networks.description import checked_network
     >>> checked_network(1000)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    TypeError: network must be a vgsim.MLP, ... or vgsim.Sequential, got 1000
+    TypeError: network must be a vgsim.MLP, ... or vgsim.TorchModule, got 1000
     """
     if isinstance(network, Network):
         return network

@@ -263,7 +263,7 @@ class Curve:
             **self._moments(confidence_level),
         }
         beside: dict[str, list[float | None]] = {}
-        if theory:
+        if theory and not any(s.network.own_engine for s, _ in self._points):
             found = self._predictions
             beside = {
                 event: [prediction.probability(event, threshold) for prediction in found],

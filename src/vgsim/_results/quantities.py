@@ -4,16 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vgsim._checks import INDICES
 from vgsim._networks.description import Network
 
-__all__ = ["CORRELATIONS", "DTYPES", "QUANTITIES", "RECORDS", "Quantity", "check_values"]
+__all__ = [
+    "CORRELATIONS",
+    "DTYPES",
+    "QUANTITIES",
+    "RECORDS",
+    "Quantity",
+    "check_arrays",
+    "check_values",
+]
 
 
+A = TypeVar("A", bound=NDArray[Any])
 _DECADES = 2.0**48  # bound on |log10| of any norm: 2**32 layers of factors in the float64 range
 _FINITE = (-_DECADES, _DECADES)
 _FRACTION = (0.0, 1.0)
@@ -88,6 +98,72 @@ DTYPES: dict[str, tuple[Any, ...]] = {  # allowed dtypes of the arrays of a file
 }
 
 
+class Recorded(Generic[A]):
+    """An attribute of `Samples` that exists if the run recorded it."""
+
+    def __init__(self, doc: str) -> None:
+        self.__doc__ = doc
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, samples: None, owner: type) -> Recorded[A]: ...
+    @overload
+    def __get__(self, samples: object, owner: type) -> A: ...
+    def __get__(self, samples: Any, owner: type) -> Recorded[A] | A:
+        if samples is None:
+            return self
+        if self._name not in samples._arrays:
+            recorded = ", ".join(repr(record) for record in samples.record) or "nothing"
+            raise AttributeError(
+                f"{self._name} was not recorded: it needs {QUANTITIES[self._name].record!r} in "
+                f"simulate's record, which had {recorded}"
+            )
+        found: A = samples._arrays[self._name]
+        return found
+
+    def __set__(self, samples: object, value: object) -> None:
+        raise AttributeError(f"{self._name} is read-only")
+
+
+def check_arrays(
+    network: Network,
+    index: NDArray[np.int64],
+    layers: NDArray[np.int64],
+    arrays: Mapping[str, NDArray[Any]],
+) -> None:
+    """Refuse arrays, by the names in `QUANTITIES`, that no run can have recorded."""
+    if index.ndim != 1 or not index.size or index[0] < 0 or np.any(index[1:] <= index[:-1]):
+        raise ValueError("index must be a vector of increasing ints >= 0, at least one")
+    if index[-1] >= INDICES:
+        raise ValueError(f"index must be below 2**56, got {index[-1]}")
+    if layers.ndim != 1 or len(set(layers.tolist())) != layers.size:
+        raise ValueError(f"layers must be distinct ints, got {layers.tolist()}")
+    sizes = {
+        "sample": index.size,
+        "layer": layers.size,
+        "saturation_layer": np.count_nonzero(layers >= 1),
+        "weight_layer": network.weight_places(layers).size,
+    }
+    for name, quantity in QUANTITIES.items():
+        if (name in arrays) != (quantity.record is None or quantity.record in arrays):
+            raise ValueError(f"{name} is missing, or given without {quantity.record}")
+        if name not in arrays:
+            continue
+        shape = tuple(sizes[dim] for dim in quantity.dims)
+        if arrays[name].shape != shape:
+            raise ValueError(f"{name} must have shape {shape}, got {arrays[name].shape}")
+        if not np.all(arrays[name] < np.inf):
+            raise ValueError(f"{name} must be finite or -inf, got NaN or inf")
+    if not np.all(np.isfinite(arrays["output_gradient"])):
+        raise ValueError("output_gradient must be finite")
+    if "gradient" in arrays:
+        closed = np.isneginf(arrays["gradient"][:, layers == 0])
+        if np.any(closed != arrays["dead"][:, np.newaxis]):
+            raise ValueError("dead must be True exactly where gradient is -inf at layer 0")
+
+
 def check_values(
     network: Network, layers: NDArray[np.int64], arrays: Mapping[str, NDArray[Any]]
 ) -> None:
@@ -106,7 +182,7 @@ def check_values(
     gradient, dead = arrays["gradient"], arrays["dead"][:, np.newaxis]
     closed = np.isneginf(gradient)
     alive = np.flatnonzero(np.any(closed & ~dead, axis=0))
-    if alive.size and np.any(network.program.resting[layers[alive]]):
+    if alive.size and np.any(network.resting[layers[alive]]):
         raise ValueError("gradient must be finite where a sample is not dead")
     if np.any(gradient[:, layers == network.depth] != arrays["output_gradient"][:, np.newaxis]):
         raise ValueError("gradient must equal output_gradient at the last layer")

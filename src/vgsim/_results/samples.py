@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vgsim._checks import INDICES, THRESHOLD
+from vgsim._checks import COUNTERS, INDICES, THRESHOLD, type_error, value_error
+from vgsim._domains import checked_int
 from vgsim._networks.description import Network
+from vgsim._networks.undescribed import Measured
 from vgsim._results import curves, labelled, npz, summary
 from vgsim._results.distribution import Distribution
-from vgsim._results.quantities import QUANTITIES, RECORDS
+from vgsim._results.norms import fields_of_norms
+from vgsim._results.quantities import QUANTITIES, RECORDS, Recorded, check_arrays
 
 if TYPE_CHECKING:
     import pandas
@@ -23,37 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["IDENTITY", "KIND", "QUANTITIES", "RECORDS", "Samples", "merged_provenance"]
 
 Floats = NDArray[np.float64]
-A = TypeVar("A", bound=NDArray[Any])
-
-
-class Recorded(Generic[A]):
-    """An attribute of `Samples` that exists if the run recorded it."""
-
-    def __init__(self, doc: str) -> None:
-        self.__doc__ = doc
-
-    def __set_name__(self, owner: type[Samples], name: str) -> None:
-        self._name = name
-
-    @overload
-    def __get__(self, samples: None, owner: type[Samples]) -> Recorded[A]: ...
-    @overload
-    def __get__(self, samples: Samples, owner: type[Samples]) -> A: ...
-    def __get__(self, samples: Samples | None, owner: type[Samples]) -> Recorded[A] | A:
-        if samples is None:
-            return self
-        if self._name not in samples._arrays:
-            recorded = ", ".join(repr(record) for record in samples.record) or "nothing"
-            raise AttributeError(
-                f"{self._name} was not recorded: it needs {QUANTITIES[self._name].record!r} in "
-                f"simulate's record, which had {recorded}"
-            )
-        return cast(A, samples._arrays[self._name])
-
-    def __set__(self, samples: Samples, value: object) -> None:
-        raise AttributeError(f"{self._name} is read-only")
-
-
 KIND = "vgsim.Samples"  # in files
 IDENTITY = ("network", "seed", "engine", "dtype", "batch_size", "loss", "inputs")
 
@@ -181,7 +153,80 @@ class Samples(Distribution):
             for name, values in arrays.items()
             if values is not None
         }
-        _check_arrays(network, self.index, self.layers, self._arrays)
+        check_arrays(network, self.index, self.layers, self._arrays)
+
+    @classmethod
+    def from_norms(
+        cls,
+        gradient: ArrayLike,
+        output_gradient: ArrayLike,
+        *,
+        layers: Sequence[int] | None = None,
+        depth: int | None = None,
+        label: str = "",
+        entries: int | Sequence[int] | None = None,
+        first: int = 0,
+        batch_size: int = 1,
+        **quantities: ArrayLike | None,
+    ) -> Samples:
+        """Return samples of norms that were measured elsewhere, for all statistics and tables.
+
+        Parameters
+        ----------
+        gradient : array_like, (n, k)
+            ‖G_l‖ of n networks at k layers: norms, not their logarithms. 0 at layer 0 marks a dead
+            network.
+        output_gradient : array_like, (n,)
+            ‖G_D‖, above 0.
+        layers : sequence of int, optional
+            The layers l of the columns, by default 0 … k − 1.
+        depth : int, optional
+            D, by default the largest of `layers`, whose column must then equal `output_gradient`.
+        label : str, optional
+            A name for tables.
+        entries : int or sequence of int, optional
+            The number of entries of G_l, which the events underflow and overflow need.
+        first : int, default 0
+            The index of the first sample, so that parts can be joined.
+        batch_size : int, default 1
+            Columns of each batch.
+        **quantities
+            Other quantities by their names in `record`. ``activation`` (root mean square of X_l),
+            ``activation_correlation``, ``gradient_correlation`` and ``clipped``: (n, k).
+            ``weight_gradient`` (norms), ``update_ratio`` (ratios) and ``saturation``: (n, k'), for
+            the layers l ≥ 1.
+
+        Returns
+        -------
+        Samples
+            Its network is a :class:`Measured`, for which there is no theory; `inputs` and `loss`
+            have their default values and say nothing.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an array has the wrong shape or impossible values, or a name is unknown.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import vgsim
+        >>> norms = 10.0 ** np.array([[-7.0, -3.0, 0.0], [-5.0, -2.0, 0.0]])
+        >>> s = vgsim.Samples.from_norms(norms, norms[:, -1], label="mine")
+        >>> s.log10_ratio[:, 0], s.probability("vanishing").estimate
+        (array([-7., -5.]), 0.5)
+        """
+        unknown = [name for name in quantities if name not in RECORDS or name == "gradient"]
+        if unknown:
+            known = ", ".join(name for name in RECORDS if name != "gradient")
+            raise type_error(unknown[0], f"is not a quantity; those are {known}")
+        network, fields = fields_of_norms(
+            gradient, output_gradient, layers, depth, entries, label, quantities
+        )
+        n = len(fields["dead"])
+        first = checked_int("first", first, 0, INDICES - n, "2**56 - n")
+        columns = checked_int("batch_size", batch_size, 1, COUNTERS - 1)
+        return cls(network, index=np.arange(first, first + n), batch_size=columns, **fields)
 
     @property
     def log10_ratio(self) -> Floats:
@@ -221,6 +266,9 @@ class Samples(Distribution):
             return np.where(self.dead, -np.inf, 0.0)  # layer 0 need not be recorded
         if name == "ratio":
             return self._ratio(layer)
+        if isinstance(self.network, Measured) and not self.network.sized:
+            problem = f"{event!r} needs the number of entries of G_l: give from_norms `entries`"
+            raise value_error("event", problem)
         return cast(Floats, getattr(self, name)[:, self.column(layer)])
 
     def summary(
@@ -431,40 +479,3 @@ def merged_provenance(a: Mapping[str, str], b: Mapping[str, str]) -> dict[str, s
         if a[name] != b[name]:
             merged[name] = "; ".join(sorted({*a[name].split("; "), *b[name].split("; ")}))
     return merged
-
-
-def _check_arrays(
-    network: Network,
-    index: NDArray[np.int64],
-    layers: NDArray[np.int64],
-    arrays: Mapping[str, NDArray[Any]],
-) -> None:
-    """Refuse arrays, by the names in `QUANTITIES`, that no run can have recorded."""
-    if index.ndim != 1 or not index.size or index[0] < 0 or np.any(index[1:] <= index[:-1]):
-        raise ValueError("index must be a vector of increasing ints >= 0, at least one")
-    if index[-1] >= INDICES:
-        raise ValueError(f"index must be below 2**56, got {index[-1]}")
-    if layers.ndim != 1 or len(set(layers.tolist())) != layers.size:
-        raise ValueError(f"layers must be distinct ints, got {layers.tolist()}")
-    sizes = {
-        "sample": index.size,
-        "layer": layers.size,
-        "saturation_layer": np.count_nonzero(layers >= 1),
-        "weight_layer": network.weight_places(layers).size,
-    }
-    for name, quantity in QUANTITIES.items():
-        if (name in arrays) != (quantity.record is None or quantity.record in arrays):
-            raise ValueError(f"{name} is missing, or given without {quantity.record}")
-        if name not in arrays:
-            continue
-        shape = tuple(sizes[dim] for dim in quantity.dims)
-        if arrays[name].shape != shape:
-            raise ValueError(f"{name} must have shape {shape}, got {arrays[name].shape}")
-        if not np.all(arrays[name] < np.inf):
-            raise ValueError(f"{name} must be finite or -inf, got NaN or inf")
-    if not np.all(np.isfinite(arrays["output_gradient"])):
-        raise ValueError("output_gradient must be finite")
-    if "gradient" in arrays:
-        closed = np.isneginf(arrays["gradient"][:, layers == 0])
-        if np.any(closed != arrays["dead"][:, np.newaxis]):
-            raise ValueError("dead must be True exactly where gradient is -inf at layer 0")

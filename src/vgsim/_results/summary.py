@@ -85,19 +85,19 @@ class Summary(dict[str, NDArray[Any]]):
         layer,vanishing,vanishing_low,vanishing_high,vanishing_theory,exploding,...
         """
         check_format(format)
-        found = self._predictions() if checked_bool("theory", theory) else None
+        found = self._predictions() if checked_bool("theory", theory) else []
         digits = [decimals(self.n)] * self["layer"].size
         columns = [Column("layer", "layer", self["layer"].tolist())]
         for event in TABULATED:
             values, low, high = (self[f"{event}{end}"].tolist() for end in ("", "_low", "_high"))
             columns.append(Column(event, f"P({event})", values, low, high, digits))
-            if found is not None:
+            if found:
                 said = [prediction.probability(event, self._threshold) for prediction in found]
                 columns.append(Column(f"{event}_theory", "theory", said, decimals=digits))
         digits = [MOMENT_DECIMALS] * self["layer"].size
         for name in ("mean", "std"):
             columns.append(Column(name, name, self[name].tolist(), decimals=digits))
-            if found is not None:
+            if found:
                 said = [getattr(prediction, name) for prediction in found]
                 columns.append(Column(f"{name}_theory", "theory", said, decimals=digits))
         for name, q in QUANTILES.items():
@@ -105,7 +105,7 @@ class Summary(dict[str, NDArray[Any]]):
             values = self[name].tolist()
             digits = list(map(number_decimals, values))
             columns.append(Column(name, heading, values, decimals=digits))
-        return report(columns, format, self.title + _no_theory(found or []))
+        return report(columns, format, self.title + _no_theory(found))
 
     def __str__(self) -> str:
         return self.table(theory=False)
@@ -174,4 +174,7 @@ def summarise(
 def _predictions(
     layers: Sequence[int], network: Network, batch_size: int, loss: str, inputs: str
 ) -> list[Prediction]:
+    """Return what theory says of each layer; nothing of a network that is not described."""
+    if network.own_engine:
+        return []
     return [predict(network, layer, batch_size, loss, inputs) for layer in layers]

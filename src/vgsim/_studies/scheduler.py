@@ -240,7 +240,7 @@ class Scheduler:
         self._arrived: SimpleQueue[Future[Counted]] = SimpleQueue()
         self._grown = False
         self._seconds = self._cost = 0.0  # of all received units
-        self._made_by = provenance() | {"executor": workers.name}
+        self._made_by = provenance({c.task.engine for c in cursors}) | {"executor": workers.name}
 
     def study(self) -> Study:
         """Return the study of the samples counted so far."""
@@ -253,7 +253,7 @@ class Scheduler:
         with ExitStack() as stack:
             stack.enter_context(self._workers)
             if self._path is not None:
-                self._store = stack.enter_context(Store(self._path, self._workers.name))
+                self._store = stack.enter_context(Store(self._path, self._made_by))
                 self._begin_with(self._store)
             show = None
             if self._progress is not False:

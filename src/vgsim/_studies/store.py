@@ -7,7 +7,7 @@ import os
 import time
 import uuid
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from itertools import islice
@@ -262,8 +262,8 @@ class Store(Reader):
     ----------
     path : path-like
         Created with its folders if it does not exist.
-    executor : str, default "threads"
-        Name of the executor, for the provenance.
+    made_by : mapping of str, optional
+        The provenance of the blocks that are written.
 
     Raises
     ------
@@ -292,11 +292,13 @@ class Store(Reader):
     [<Blocks: 2, samples 0 to 1999>]
     """
 
-    def __init__(self, path: str | os.PathLike[str], executor: str = "threads") -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], made_by: Mapping[str, str] | None = None
+    ) -> None:
         self._ids: dict[str, int] = {}  # of tasks, by digest
         self._at_work: list[int] | None = None  # other active runs, read once per transaction
         self._seen = time.time()  # of the last update of the column `seen`
-        self._executor = executor
+        self._made_by = made_by or provenance() | {"executor": "threads"}
         self._open(StoreFile(local_path(path), create=True), whole=True, write=True)
         try:
             if self.left_out:
@@ -309,7 +311,7 @@ class Store(Reader):
     def _begin_run(self) -> None:
         """Enter a run for this process."""
         now = self._seen = time.time()
-        made_by = json.dumps(provenance() | {"executor": self._executor})
+        made_by = json.dumps(self._made_by)
         ((self._run,),) = self.file.all("SELECT coalesce(max(id), 0) + 1 FROM runs")
         key, where = uuid.uuid4().hex, (os.uname().nodename, os.getpid())
         row = self._run, key, made_by, checksum(key, made_by), *where, now, now

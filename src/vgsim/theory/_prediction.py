@@ -98,6 +98,8 @@ def predict(
     >>> predict(network, batch_size=8).source
     'the theory is for batch size 1, not 8'
     """
+    if network.own_engine:
+        return Prediction(source="the network is not described layer by layer")
     if layer == network.depth:
         return Prediction(0.0, 0.0, None, "R_D is 0")
     if network.shares_weights:
@@ -158,7 +160,7 @@ def law_above(
     True
     """
     unusual = batch_size * network.tokens > 1 or loss != "linear" or network.shares_weights
-    if unusual or layer == network.depth:
+    if unusual or layer == network.depth or network.own_engine:
         return None
     try:
         return exact_law(network.section(layer, network.depth))
