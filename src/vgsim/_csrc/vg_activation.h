@@ -38,6 +38,13 @@
     X(erf, SATURATING, erf)          \
     X(softsign, SATURATING, softsign)
 
+/* Given by a table (vg_custom.h); the kind and φ(0) decide. */
+#define VG_CUSTOM_ACTIVATIONS(X)                    \
+    X(custom_homogeneous, HOMOGENEOUS, custom_zero) \
+    X(custom_saturating, SATURATING, custom_zero)   \
+    X(custom_bounded, BOUNDED, custom_other)        \
+    X(custom_rising, RISING, custom_other)
+
 enum { HOMOGENEOUS, SATURATING, BOUNDED, RISING };
 
 typedef struct {
@@ -306,5 +313,7 @@ TAIL(gelu)
     return (tail){log2_size(t, excess) + log2_cdf, sign_of(t), choose(t > 0, vlog2(upper_slope), lower_slope),
                   choose(t > 0, splat(1), sign_of(rest))};
 }
+
+#include "vg_custom.h"
 
 #endif

@@ -14,6 +14,34 @@
 
 #include "vg_math.h"
 
+/* As choose and any, in one instruction each; every lane of `mask` is 0 or −1. */
+#if VG_BYTES == 64 && VG_BITS == 32
+INLINE V blend(I mask, V a, V b)
+{
+    return (V)_mm512_mask_blend_ps(_mm512_movepi32_mask((__m512i)mask), b, a);
+}
+INLINE int some(I mask) { return _mm512_movepi32_mask((__m512i)mask) != 0; }
+#elif VG_BYTES == 64
+INLINE V blend(I mask, V a, V b)
+{
+    return (V)_mm512_mask_blend_pd(_mm512_movepi64_mask((__m512i)mask), b, a);
+}
+INLINE int some(I mask) { return _mm512_movepi64_mask((__m512i)mask) != 0; }
+#elif VG_BYTES == 32 && VG_BITS == 32
+INLINE V blend(I mask, V a, V b) { return (V)_mm256_blendv_ps(b, a, (__m256)mask); }
+INLINE int some(I mask) { return _mm256_movemask_ps((__m256)mask) != 0; }
+#elif VG_BYTES == 32
+INLINE V blend(I mask, V a, V b) { return (V)_mm256_blendv_pd(b, a, (__m256d)mask); }
+INLINE int some(I mask) { return _mm256_movemask_pd((__m256d)mask) != 0; }
+#else
+INLINE V blend(I mask, V a, V b) { return choose(mask, a, b); }
+#if defined(__SSE2__)
+INLINE int some(I mask) { return _mm_movemask_epi8((__m128i)mask) != 0; }
+#else
+INLINE int some(I mask) { return any(mask); }
+#endif
+#endif
+
 #define PIECES_HEAD 64
 #define BLOCK_REALS ((int)(16 / sizeof(real))) /* `count` is a multiple of it */
 
@@ -95,9 +123,9 @@ INLINE V look_up(const real *p, V t, int count, V *c)
     V scale = splat(p[5]), shift = splat(p[6]), first = splat(p[7]);
     for (const real *s = p + 8, *end = p + 4 + 4 * (int)p[0]; s < end; s += 4) {
         I beyond = t > s[0];
-        scale = choose(beyond, splat(s[1]), scale);
-        shift = choose(beyond, splat(s[2]), shift);
-        first = choose(beyond, splat(s[3]), first);
+        scale = blend(beyond, splat(s[1]), scale);
+        shift = blend(beyond, splat(s[2]), shift);
+        first = blend(beyond, splat(s[3]), first);
     }
     V u = t * scale + shift, nearest = (u + ROUNDER) - ROUNDER;
     I row = (I)((nearest + first) + ROUNDER) - (I)splat(ROUNDER);

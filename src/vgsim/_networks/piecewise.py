@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["COEFFICIENTS", "MOST_SEGMENTS", "Piecewise", "Unfit", "fitted"]
+__all__ = ["COEFFICIENTS", "HEAD", "MOST_SEGMENTS", "Piecewise", "Unfit", "fitted", "joined"]
 
 Array = NDArray[np.float64]
 Function = Callable[[Array], Array]
@@ -54,8 +55,8 @@ class Piecewise:
     >>> import numpy as np
     >>> from vgsim._networks.piecewise import fitted
     >>> pieces = fitted([np.exp], [0.0, 1.0], "float64")
-    >>> float(pieces(0.25)[0] / np.exp(0.25)).hex()[:10]
-    '0x1.000000'
+    >>> bool(abs(pieces(0.25)[0] - np.exp(0.25)) < 1e-14)
+    True
     """
 
     segments: Array
@@ -88,6 +89,8 @@ def fitted(
     knots: Iterable[float],
     dtype: str,
     count: int | None = None,
+    most: int = MOST_SEGMENTS,
+    inclusive: Iterable[float] = (),
 ) -> Piecewise:
     """Fit smooth functions between knots by polynomials, to the accuracy of `dtype`.
 
@@ -104,6 +107,10 @@ def fitted(
     dtype : {"float32", "float64"}
     count : int, optional
         Coefficients of one polynomial, 4 or 8; by default `COEFFICIENTS`.
+    most : int, default 15
+        The most segments.
+    inclusive : iterable of float
+        Knots that belong to the pieces on their right; the others belong to those on their left.
 
     Raises
     ------
@@ -118,29 +125,55 @@ def fitted(
     (2, 4)
     """
     count = COEFFICIENTS[dtype] if count is None else count
-    ends = sorted(knots)
+    ends, right = sorted(knots), set(inclusive)
     scan = np.linspace(0.0, 1.0, 257)[1:-1]
-    points = np.concatenate([a + (b - a) * scan for a, b in zip(ends, ends[1:], strict=False)])
+    points = np.concatenate([a + (b - a) * scan for a, b in pairwise(ends)])
     noise = [NOISE * float(np.abs(f(points)).max()) for f in functions]
     segments: list[tuple[float, float, float, float]] = []
     rows: list[Array] = []
-    waiting = list(zip(ends, ends[1:], strict=False))[::-1]
+    waiting = list(pairwise(ends))[::-1]
     shortest = 2.0**-30 * (ends[-1] - ends[0])
     while waiting:
         low, high = waiting.pop()
         found = _segment(functions, noise, low, high, dtype, count)
         if found is None:
             middle = 0.5 * (low + high)
-            if high - low < shortest or len(segments) + len(waiting) + 2 > MOST_SEGMENTS:
+            if high - low < shortest or len(segments) + len(waiting) + 2 > most:
                 raise Unfit(low, high)
             waiting += [(middle, high), (low, middle)]
             continue
         scale, shift, own = found
-        segments.append((low, scale, shift, float(sum(map(len, rows)))))
+        start = _start(low, dtype, low in right)
+        segments.append((start, scale, shift, float(sum(map(len, rows)))))
         rows.append(own)
-    if len(segments) > MOST_SEGMENTS:
-        raise Unfit(ends[0], ends[-1])
     return Piecewise(np.array(segments), np.concatenate(rows), count)
+
+
+def joined(parts: Sequence[Piecewise]) -> Piecewise:
+    """Put tables side by side, each beginning where the one before ends.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vgsim._networks.piecewise import fitted, joined
+    >>> both = joined([fitted([np.exp], [-1, 0], "float64"), fitted([np.cos], [0, 1], "float64")])
+    >>> bool(np.allclose(both(np.array([-0.5, 0.5]))[0], [np.exp(-0.5), np.cos(0.5)], 1e-14))
+    True
+    """
+    first = np.cumsum([0, *(len(part.rows) for part in parts)])
+    segments = [
+        part.segments + np.array([0, 0, 0, n]) for part, n in zip(parts, first, strict=False)
+    ]
+    rows = np.concatenate([part.rows for part in parts])
+    return Piecewise(np.concatenate(segments), rows, parts[0].count)
+
+
+def _start(low: float, dtype: str, is_inclusive: bool) -> float:
+    """Return the start of a segment, as a normal number of `dtype`."""
+    real = np.dtype(dtype).type
+    if is_inclusive and low == 0.0:
+        return -float(np.finfo(dtype).tiny)
+    return float(np.nextafter(real(low), real(-np.inf)) if is_inclusive else real(low))
 
 
 def _segment(

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vgsim._networks.activations import ACTIVATIONS, Activation, Tail
+from vgsim._networks.activations import Activation, Tail
 
 __all__ = [
     "Array",
@@ -148,7 +148,7 @@ def outer(a: Scaled, b: Scaled) -> Scaled:
 
 def activated(activation: Activation, h: Scaled) -> Scaled:
     """φ(h). Beyond 2^±500 it is h times the slope of φ at zero or infinity, if that is not 0."""
-    law, t = ACTIVATIONS[activation.name], h.clipped
+    law, t = activation.law, h.clipped
     plain = activation.value(t)
     value = scaled(plain)
     tiny = value.exponent < TINY
@@ -168,7 +168,7 @@ def activated(activation: Activation, h: Scaled) -> Scaled:
 
 def backpropagated(activation: Activation, h: Scaled, g: Scaled) -> Scaled:
     """φ'(h) ∘ g."""
-    law, t = ACTIVATIONS[activation.name], h.clipped
+    law, t = activation.law, h.clipped
     slope = activation.derivative(t)
     plain = slope * g.mantissa
     product = scaled(plain, g.exponent)
