@@ -14,8 +14,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vgsim._checks import brief, real_array, value_error
+from vgsim._checks import brief, real_array, type_error, value_error
 from vgsim._domains import Number
+from vgsim._networks.custom_activation import CustomTable, Fingerprint, kept, table_of
+from vgsim._networks.custom_functions import approximated
 from vgsim._networks.initializers import INITIALIZERS, OMEGA, Initializer
 from vgsim._networks.named import Entry, Named
 
@@ -24,6 +26,7 @@ __all__ = ["ACTIVATIONS", "Activation", "as_activation"]
 Array = NDArray[np.float64]
 Slopes = tuple[float, float]
 Tail = tuple[float | Array, Array]
+CUSTOM = "custom"
 SELU_ALPHA = 1.6732632423543772848  # Klambauer et al. 2017
 SELU_SCALE = 1.0507009873554804934
 SILU_MAX_DERIVATIVE = 1.0998393201288669  # at h = 2.39935728..., the root of h tanh(h/2) = 2
@@ -66,7 +69,7 @@ class _ActivationEntry(Entry):
     is_odd: bool = False
     slope_at_zero: Slopes | Callable[..., Slopes]
     slope_at_infinity: Slopes | Callable[..., Slopes]
-    kinks: tuple[float, ...] = ()
+    kinks: tuple[float, ...] | Callable[..., tuple[float, ...]] = ()
     log_value: Callable[..., Tail] | None = None
     log_derivative: Callable[..., Tail] | None = None
     decay: int = 0
@@ -272,6 +275,32 @@ def _erf_module(nn: Any) -> Any:
             return h.erf()
 
     return Erf()
+
+
+def _custom_module(nn: Any, table: CustomTable) -> Any:
+    """Return a module that evaluates a table, and its φ' in the backward pass."""
+    import torch
+
+    def evaluated(function: Callable[[Array], Array], h: Any) -> Any:
+        values = function(h.detach().cpu().double().numpy())
+        return torch.as_tensor(values, dtype=h.dtype, device=h.device)
+
+    class Elementwise(torch.autograd.Function):  # type: ignore[misc]
+        @staticmethod
+        def forward(context: Any, h: Any) -> Any:
+            context.save_for_backward(h)
+            return evaluated(table.value, h)
+
+        @staticmethod
+        def backward(context: Any, gradient: Any) -> Any:
+            (h,) = context.saved_tensors
+            return gradient * evaluated(table.derivative, h)
+
+    class Custom(nn.Module):  # type: ignore[misc]
+        def forward(self, h: Any) -> Any:
+            return Elementwise.apply(h)
+
+    return Custom()
 
 
 _RECTIFIED: Slopes = (0.0, 1.0)
@@ -490,6 +519,19 @@ ACTIVATIONS: dict[str, _ActivationEntry] = {
     ),
 }
 _ALIASES = {"swish": "silu"}
+_CUSTOM = _ActivationEntry(
+    parameters={"sha256": Fingerprint()},
+    value=lambda h, sha256: table_of(sha256).value(h),
+    derivative=lambda h, sha256: table_of(sha256).derivative(h),
+    max_derivative=lambda sha256: table_of(sha256).max_derivative,
+    slope_at_zero=lambda sha256: table_of(sha256).slope_at_zero,
+    slope_at_infinity=lambda sha256: table_of(sha256).slope_at_infinity,
+    kinks=lambda sha256: table_of(sha256).kinks,
+    log_value=lambda h, sha256: table_of(sha256).log_value(h),
+    log_derivative=lambda h, sha256: table_of(sha256).log_derivative(h),
+    torch=lambda nn, sha256: _custom_module(nn, table_of(sha256)),
+    textbook_init="glorot_normal",
+)
 _ELSEWHERE = {
     **_ALIASES,
     "identity": "linear",
@@ -574,13 +616,36 @@ class Activation(Named):
     """
 
     _argument: ClassVar[str] = "activation"
-    _table = ACTIVATIONS
+    _table = ACTIVATIONS | {CUSTOM: _CUSTOM}
     _aliases = _ALIASES
     _elsewhere = _ELSEWHERE
 
+    def __init__(self, name: str, /, **parameters: Any) -> None:
+        if name == CUSTOM and "sha256" not in parameters:
+            parameters = {"sha256": _made_from(**parameters).sha256}
+        super().__init__(name, **parameters)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return (
+            (_restored, (self.table.content,))
+            if self.is_custom
+            else super().__reduce_ex__(protocol)
+        )
+
     @property
-    def _law(self) -> _ActivationEntry:
-        return ACTIVATIONS[self.name]
+    def is_custom(self) -> bool:
+        """Whether a table defines the activation."""
+        return bool(self.name == CUSTOM)
+
+    @property
+    def table(self) -> CustomTable:
+        """The table of a custom activation."""
+        return table_of(str(self._values[0]))
+
+    @property
+    def law(self) -> _ActivationEntry:
+        """The entry of the table of activations; its functions take the parameters as well."""
+        return self._table[self.name]
 
     def _of(self, entry: Any) -> Any:
         """Return an item of the table, evaluated at the parameters if it is a function of them."""
@@ -589,7 +654,7 @@ class Activation(Named):
     @property
     def textbook_init(self) -> Initializer:
         """The initialiser that textbooks use with the activation."""
-        name = self._law.textbook_init
+        name = self.law.textbook_init
         known = INITIALIZERS[name].parameters
         shared = {key: value for key, value in self.parameters.items() if key in known}
         return Initializer(name, **shared)
@@ -597,22 +662,38 @@ class Activation(Named):
     @property
     def frequency(self) -> float | None:
         """ω if φ(h) = sin ωh, else None."""
-        return None if self._law.frequency is None else self._of(self._law.frequency)
+        return None if self.law.frequency is None else self._of(self.law.frequency)
 
     @property
     def kinks(self) -> tuple[float, ...]:
         """The h at which φ, φ' or φ'' jumps."""
-        return self._law.kinks
+        kinks: tuple[float, ...] = self._of(self.law.kinks)
+        return kinks
 
     @property
     def slope_below_zero(self) -> float | None:
-        """φ'(h) for h < 0 if φ is linear on both sides of 0 with φ'(h > 0) = 1; else None."""
+        """φ'(h) for h < 0 if φ is linear on both sides of 0 with φ'(h > 0) = 1; else None.
+
+        None for every custom activation.
+        """
+        if self.is_custom:
+            return None
         left, right = self.slope_at_zero
         return left if (left, right) == self.slope_at_infinity and right == 1 else None
 
     @property
+    def kernel_name(self) -> str:
+        """The name by which the kernels know the activation."""
+        return self.table.kind if self.is_custom else self.name
+
+    @property
     def kernel_parameters(self) -> tuple[float, float]:
-        """The parameters in order, padded with 0.0 to two, as the kernels take them."""
+        """The parameters in order, padded with 0.0 to two, as the kernels take them.
+
+        Those of a custom activation are in its table.
+        """
+        if self.is_custom:
+            return 0.0, 0.0
         first, second, *_ = (*(float(value) for value in self._values), 0.0, 0.0)
         return first, second
 
@@ -634,7 +715,7 @@ class Activation(Named):
             If h is not of finite real numbers.
         """
         h = _finite(h)
-        return np.asarray(self._law.value(h, *self._values), dtype=np.float64)
+        return np.asarray(self.law.value(h, *self._values), dtype=np.float64)
 
     def derivative(self, h: ArrayLike) -> Array:
         """φ'(h), elementwise, with full relative accuracy in the tails.
@@ -658,24 +739,50 @@ class Activation(Named):
             If h is not of finite real numbers.
         """
         h = _finite(h)
-        return np.asarray(self._law.derivative(h, *self._values), dtype=np.float64)
+        return np.asarray(self.law.derivative(h, *self._values), dtype=np.float64)
 
     @property
     def max_derivative(self) -> float:
         """The supremum of |φ'| over all h, relative to which a unit counts as saturated."""
-        return float(self._of(self._law.max_derivative))
+        return float(self._of(self.law.max_derivative))
 
     @property
     def slope_at_zero(self) -> Slopes:
         """(left, right) limits of φ(h)/h as h → 0; nan where φ(0) is not 0."""
-        slopes: Slopes = self._of(self._law.slope_at_zero)
+        slopes: Slopes = self._of(self.law.slope_at_zero)
         return slopes
 
     @property
     def slope_at_infinity(self) -> Slopes:
         """(left, right) limits of φ(h)/h as h → ∓∞."""
-        slopes: Slopes = self._of(self._law.slope_at_infinity)
+        slopes: Slopes = self._of(self.law.slope_at_infinity)
         return slopes
+
+
+def _made_from(
+    function: Any = None, derivative: Any = None, kinks: Any = (), **others: Any
+) -> CustomTable:
+    """Return the table of two functions."""
+    if others:
+        raise type_error(
+            "activation",
+            "'custom' takes only 'function', 'derivative' and 'kinks', got "
+            + ", ".join(f"{name}={brief(value)}" for name, value in others.items()),
+        )
+    if function is None or derivative is None:
+        missing = "function" if function is None else "derivative"
+        raise type_error(
+            missing,
+            "is missing: Activation('custom', function=..., derivative=...) needs φ and φ' as "
+            "functions of NumPy arrays",
+            " of activation 'custom'",
+        )
+    return kept(approximated(function, derivative, kinks))
+
+
+def _restored(content: bytes) -> Activation:
+    """Return the custom activation with that table."""
+    return Activation(CUSTOM, sha256=kept(CustomTable.from_content(content)).sha256)
 
 
 def as_activation(value: str | Activation) -> Activation:
