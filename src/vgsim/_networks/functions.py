@@ -64,9 +64,9 @@ class FunctionDomain(Domain):
         """Return `value` as a `Function`."""
         if isinstance(value, Function):
             return value
-        if callable(value):
-            name = getattr(value, "__qualname__", type(value).__qualname__)
-            return Function(f"{getattr(value, '__module__', '')}:{name}", value, argument)
+        module, own = (getattr(value, f"__{part}__", None) for part in ("module", "qualname"))
+        if callable(value) and module and own:
+            return Function(f"{module}:{own}", value, argument)
         name = plain(value)
         problem = f"must be a function or 'package.module:function', got {brief(value)}"
         if not isinstance(name, str):
