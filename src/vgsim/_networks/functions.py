@@ -64,8 +64,8 @@ class FunctionDomain(Domain):
         """Return `value` as a `Function`."""
         if isinstance(value, Function):
             return value
-        module, own = (getattr(value, f"__{part}__", None) for part in ("module", "qualname"))
-        if callable(value) and module and own:
+        if callable(value) and (own := getattr(value, "__qualname__", "")):
+            module = getattr(value, "__module__", None) or "__main__"
             return Function(f"{module}:{own}", value, argument)
         name = plain(value)
         problem = f"must be a function or 'package.module:function', got {brief(value)}"
