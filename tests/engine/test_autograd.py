@@ -1,5 +1,6 @@
 """TorchModule: samples by autograd against known gradients, the description, its errors."""
 
+import functools
 import math
 import pickle
 
@@ -169,6 +170,7 @@ def test_description_in_json_labels_and_copies():
 
 BAD = [
     ({"make": 3}, TypeError, "make must be a function or 'package.module:function'"),
+    ({"make": functools.partial(torch_models.tanh_layers, 2)}, TypeError, "make must be a fun"),
     ({"make": "tanh_layers"}, ValueError, "make must be a function or"),
     ({"make": "torch_models:absent"}, ValueError, "make cannot be imported as .*absent"),
     ({"make": "no_module_of_this_name:f"}, ValueError, "make cannot be imported"),

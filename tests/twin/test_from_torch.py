@@ -238,7 +238,7 @@ def test_round_trip_with_to_torch(name):
     net = NETWORKS[name]
     sample = vgsim.replay(net, seed=5, batch_size=2)
     module = sample.to_torch()
-    again = vgsim.from_torch(module, tokens=net.tokens, causal=True)
+    again = vgsim.from_torch(module)
     if isinstance(net, vgsim.MLP):  # a Sequential of the same operations
         kinds = [type(part).__name__ for part in again.layers]
         assert {"mlp": "Linear", "residual": "Skip", "highway": "Gate"}[name] in kinds

@@ -64,9 +64,9 @@ class FunctionDomain(Domain):
         """Return `value` as a `Function`."""
         if isinstance(value, Function):
             return value
-        if callable(value):
-            name = getattr(value, "__qualname__", type(value).__qualname__)
-            return Function(f"{getattr(value, '__module__', '')}:{name}", value, argument)
+        if callable(value) and (own := getattr(value, "__qualname__", "")):
+            module = getattr(value, "__module__", None) or "__main__"
+            return Function(f"{module}:{own}", value, argument)
         name = plain(value)
         problem = f"must be a function or 'package.module:function', got {brief(value)}"
         if not isinstance(name, str):

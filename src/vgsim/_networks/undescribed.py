@@ -171,7 +171,8 @@ class TorchModule(Undescribed):
         The network is identified by the name. Processes and later sessions import the function by
         it, so define it at the top level of a module.
     input_shape : int or sequence of int
-        The shape of one input, without the batch.
+        The shape of one input, without the batch. An array of `inputs` in :func:`simulate` has a
+        row for each input, with its entries in a row.
     arguments : mapping, optional
         Keyword arguments of `make`: numbers, words, and lists of these.
     places : sequence of str, optional

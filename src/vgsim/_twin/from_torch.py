@@ -28,7 +28,7 @@ __all__ = ["from_torch", "torch_parameters"]
 def from_torch(
     module: torch.nn.Module,
     *,
-    tokens: int = 1,
+    tokens: int | None = None,
     steps: int | None = None,
     causal: bool = False,
     init: str | Initializer | None = None,
@@ -47,8 +47,9 @@ def from_torch(
         ``TransformerEncoder``, ``Flatten`` and ``Identity``; one of these; an ``RNN``, ``LSTM`` or
         ``GRU`` of one layer, with as many inputs as hidden units; or what :meth:`Replay.to_torch`
         returns. In evaluation mode its dropout is left out.
-    tokens : int, default 1
-        Columns per sequence, as in `Sequential`.
+    tokens : int, optional
+        Columns per sequence, as in `Sequential`. By default 1, or what a module from
+        :meth:`Replay.to_torch` has.
     steps : int, optional
         The number of steps of an RNN, LSTM or GRU, for which it is required.
     causal : bool, default False
@@ -103,14 +104,14 @@ Linear(width=10, init='torch_default')])
     clip = getattr(getattr(_checked_module(module), "states", None), "clip", None)
     options = {"clip": clip} if isinstance(clip, Clip) else {}
     if recurrence := recurrence_of(module):
-        if tokens != 1:
+        if tokens not in (None, 1):
             raise value_error("tokens", f"must be 1 for a recurrent network, got {brief(tokens)}")
         return recurrence.network(steps, laws, options)
     if steps is not None:
         raise value_error("steps", f"is for an RNN, LSTM or GRU, got {brief(steps)}")
-    part, width = _read(module, laws, causal)
+    part, width, own = _read(module, laws, causal)
     layers = part.layer if isinstance(part.layer, list) else [part.layer]
-    return Sequential(width, layers, tokens=tokens, **options)
+    return Sequential(width, layers, tokens=own if tokens is None else tokens, **options)
 
 
 def torch_parameters(module: torch.nn.Module, network: Network) -> dict[str, Array]:
@@ -195,20 +196,20 @@ def _checked_module(module: Any) -> Any:
     return module
 
 
-def _read(module: Any, laws: Laws, causal: bool) -> tuple[Part, int]:
-    """Return a module as a layer, and the units that it takes."""
+def _read(module: Any, laws: Laws, causal: bool) -> tuple[Part, int, int]:
+    """Return a module as a layer, the units that it takes, and its tokens, 1 if it has none."""
     reader = Reader(laws, causal)
     part = reader.read(module, "")
     if reader.width is None:
         raise value_error("module", "must hold a layer that says how many units it takes")
-    return part, reader.width
+    return part, reader.width, reader.tokens or 1
 
 
 def _present(module: Any) -> dict[str, Any]:
     """Return all tensors of a module by name; raise if the module has more than they say."""
     if recurrence := recurrence_of(module):
         return recurrence.named()
-    part, _ = _read(module, Laws(), False)
+    part, *_ = _read(module, Laws(), False)
     for inside in part.all():
         if inside.random:
             problem = f"draws a mask in every pass ({inside.random}): call its eval()"

@@ -120,11 +120,14 @@ class Reader:
     ----------
     width : int or None
         The units that the first module takes; None until one is read that says so.
+    tokens : int or None
+        The columns per sequence; None until a module is read that says so.
     """
 
     def __init__(self, laws: Laws, causal: bool) -> None:
         self.laws, self.causal = laws, causal
         self.width: int | None = None
+        self.tokens: int | None = None
         self._units: int | None = None  # after the modules so far
 
     def read(self, module: Any, where: str) -> Part:
@@ -284,6 +287,7 @@ class Reader:
     def own_attention(self, module: Any, where: str) -> Part:
         """Read the `Attention` of ``Replay.to_torch``."""
         self._takes(module.query.shape[0], module, where)
+        self.tokens = module.tokens
         arrays = dict(module.named_parameters())
         return self._attention(module.heads, module.causal, "query_bias" in arrays, arrays)
 
