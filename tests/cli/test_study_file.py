@@ -245,6 +245,13 @@ def test_the_studies_of_the_manual():
             ],
         ),
         (
+            '[[sweep]]\nkind = "LSTM"\nsteps = 5\nwidth = 8\nchrono = [1, "none"]\nleak = 1\n',
+            [
+                "sweep[0].leak is unknown, the keys are kind, st",
+                "sweep[0].chrono must be from 2 to 1e30, got 1",
+            ],
+        ),
+        (
             '[[sweep]]\nkind = "gru"\n',
             ["sweep[0].kind must be one of 'MLP', 'GRU', 'LSTM', 'RNN', "],
         ),

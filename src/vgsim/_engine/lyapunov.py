@@ -246,7 +246,7 @@ def lyapunov(
     seed: int | None = 0,
     first: int = 0,
     batch_size: int = 1,
-    inputs: Literal["normal"] | ArrayLike = "normal",
+    inputs: Literal["normal", "zeros"] | ArrayLike = "normal",
     layers: Sequence[int] | None = None,
     engine: str = "auto",
     dtype: DTypeLike = "float64",

@@ -51,27 +51,31 @@ class Evaluation:
     Attributes
     ----------
     layers : ndarray of int, (k,)
-        The recorded layers, in the order of the argument `layers`. In an RNN a layer is a step.
+        The recorded layers, in the order of the argument `layers`. In a recurrent network a layer
+        is a step.
     weight_layers : ndarray of int, (k',)
-        The recorded layers l ≥ 1 that have matrices, in the same order; [1] for an RNN, which has
-        one matrix.
+        The recorded layers l ≥ 1 that have matrices, in the same order; [1] for a recurrent
+        network, which has the same matrices at all steps.
     gradient : ndarray, (k,)
-        log10 ‖G_l‖, after clipping.
+        log10 ‖G_l‖, after clipping. In an LSTM G_l is (∂L/∂h_l, ∂L/∂c_l), with h_l and c_l as
+        independent variables, so that G_D = (∂L/∂h_D, 0).
     output_gradient : float
         log10 ‖G_D‖.
     weight_gradient : ndarray, (k',)
         log10 ‖∂L/∂W_l‖ (Frobenius), over all matrices of the layer except those of an MLP's highway
-        gates; in an RNN ∂L/∂W is a sum over all steps.
+        gates; in a recurrent network ∂L/∂W is a sum over all steps, and the norm is that of the
+        matrices of all gates together.
     update_ratio : ndarray, (k',)
         log10 (‖∂L/∂W_l‖ / ‖W_l‖); +inf if W_l is zero and its gradient is not.
     activation : ndarray, (k,)
-        log10 of the root mean square of X_l.
+        log10 of the root mean square of X_l; X_l is h_l in an LSTM.
     activation_correlation, gradient_correlation : ndarray, (k,)
-        Mean cosine over the pairs of columns of X_l, and of G_l after clipping. Columns that are
-        zero are left out; 0 where no pair is left.
+        Mean cosine over the pairs of columns of X_l, and of ∂L/∂X_l after clipping. Columns that
+        are zero are left out; 0 where no pair is left.
     saturation : ndarray
         Fraction of the units of layer l, in all examples, with \|φ'\| < 0.05 max \|φ'\|, over all
-        activations of the layer; 0 in a layer without. One value for each recorded l ≥ 1.
+        activations of the layer, which include the gates of an LSTM and of a GRU; 0 in a layer
+        without. One value for each recorded l ≥ 1.
     clipped : ndarray, (k,)
         Fraction of the entries of G_l that were clipped; with ClipNorm 0 or 1. It is 0 at l = D.
     dead : bool
@@ -220,11 +224,12 @@ def evaluate(
 
     Parameters
     ----------
-    network : Sequential, MLP or RNN
+    network : Sequential, MLP, RNN, LSTM or GRU
         The architecture.
     parameters : mapping of str to array_like
         All matrices, biases, masks and the drive, named as in :attr:`Replay.parameters`. Given
-        instead of `weights` and `biases`, as the second argument or by keyword.
+        instead of `weights` and `biases`, as the second argument or by keyword. "bias" of an LSTM
+        or a GRU is the whole bias: forget_bias and the like are not added.
     weights : sequence of D arrays
         W_1 … W_D, of shape (n_l, n_{l-1}). For an RNN: [W], of shape (n, n).
     biases : sequence of D arrays or None
