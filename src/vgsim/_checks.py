@@ -28,7 +28,6 @@ __all__ = [
     "checked_items",
     "checked_numbers",
     "either",
-    "is_tensor",
     "listed",
     "meant",
     "memory_error",
@@ -196,9 +195,9 @@ def real_array(argument: str, value: Any, allowed: str) -> NDArray[np.float64]:
     parts = (value, *value) if isinstance(value, (list, tuple)) else (value,)
     if any(isinstance(part, np.ma.MaskedArray) for part in parts):
         raise type_error(argument, f"{allowed}, got a masked array")
-    if is_tensor(value):
+    if _is_tensor(type(value)):
         value = _dense_array(argument, value, allowed)
-    elif any(map(_is_tensor_type, {type(part) for part in parts})):
+    elif any(map(_is_tensor, {type(part) for part in parts})):
         value = [real_array(argument, part, allowed) for part in value]
     array = None
     if not isinstance(value, BYTES):
@@ -219,12 +218,8 @@ def real_array(argument: str, value: Any, allowed: str) -> NDArray[np.float64]:
     return numbers
 
 
-def is_tensor(value: object) -> bool:
-    """Whether an object is a tensor of PyTorch, which is not imported for this."""
-    return _is_tensor_type(type(value))
-
-
-def _is_tensor_type(kind: type) -> bool:
+def _is_tensor(kind: type) -> bool:
+    """Whether a type is that of PyTorch's tensors, which is not imported for this."""
     return all(hasattr(kind, name) for name in ("detach", "layout", "is_meta"))
 
 

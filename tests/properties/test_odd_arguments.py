@@ -125,6 +125,7 @@ def calls():
     curve = vgsim.depth_curve(vgsim.MLP(1, 4, activation="sigmoid"), (3, 9), 20)
     study = vgsim.collect([SIGMOID, NET, vgsim.RNN(3, 4)], max_samples=20)
     law, result = theory.relu_law(4, 3), study[0]
+    sample = vgsim.replay(vgsim.MLP(3, 4))
     eyes = {"weights": [np.eye(2)] * 2, "biases": None}
     return {
         "MLP": (vgsim.MLP, {"depth": 4, "width": 4, **FIELDS, **MLP_FIELDS}),
@@ -150,8 +151,14 @@ def calls():
         "evaluate": (
             vgsim.evaluate,
             {"network": vgsim.MLP(2, 2), "inputs": [1.0, 2.0], "output_gradient": [1.0, 0.0]}
-            | {"layers": None, **eyes},
+            | {"layers": None, "return_arrays": True, **eyes},
         ),
+        "evaluate by name": (
+            vgsim.evaluate,
+            {"network": sample.network, "parameters": sample.parameters, "inputs": sample.inputs}
+            | {"output_gradient": sample.output_gradient},
+        ),
+        "gradients": (sample.gradients, {"layers": [0]}),
         "collect": (
             vgsim.collect,
             {"tasks": [NET], "max_samples": 2, "stop": None, "max_seconds": None, "layers": (0,)}

@@ -17,6 +17,7 @@ NETWORKS = {
     "clipped": vgsim.MLP(6, 5, clip=vgsim.ClipValue(0.3)),
     "normalised": vgsim.MLP(4, 6, norm="batch", activation="relu"),
     "rnn": vgsim.RNN(7, 4, bias_std=0.1),
+    "gru": vgsim.GRU(5, 4, bias_std=0.1),
     "composed": vgsim.Sequential(
         4,
         [
@@ -82,6 +83,21 @@ def test_the_gradients_are_those_of_autograd(network):
     some = sample.gradients([2, 0])
     np.testing.assert_array_equal(some[0], found[2])
     np.testing.assert_array_equal(some[1], found[0])
+
+
+def test_the_gradients_of_an_lstm_are_by_state_and_cell():
+    torch = pytest.importorskip("torch")
+    net = vgsim.LSTM(6, 4, bias_std=0.1, clip=vgsim.ClipNorm(2.0))
+    sample = vgsim.replay(net, 2, batch_size=3, dtype="float64")
+    module = sample.to_torch()
+    output = module(torch.tensor(sample.inputs.T, requires_grad=True))
+    G_D = torch.tensor(sample.output_gradient.T)
+    both = [*module.states, *module.states.cells]
+    expected = torch.autograd.grad(output, both, G_D, materialize_grads=True)
+    found = sample.gradients()
+    for G, by_h, by_c in zip(found, expected[:7], expected[7:], strict=True):
+        exact = np.concatenate([by_h.numpy().T, by_c.numpy().T])
+        np.testing.assert_allclose(G, exact, rtol=1e-11, atol=1e-14)
 
 
 def test_arrays_beyond_float64_have_exponents():

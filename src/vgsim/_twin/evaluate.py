@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vgsim._checks import type_error, value_error
+from vgsim._domains import checked_bool
 from vgsim._engine.settings import checked_layers
 from vgsim._networks.description import Network, checked_network
 from vgsim._networks.operations import Normalise
@@ -311,6 +312,7 @@ def evaluate(
            [0.  , 2.25]])
     """
     network = checked_network(network)
+    return_arrays = checked_bool("return_arrays", return_arrays)
     others = {"gate_weights": gate_weights, "input_weights": input_weights, "drive": drive}
     by_name = weights if parameters is None and isinstance(weights, Mapping) else parameters
     if by_name is not None:
