@@ -384,12 +384,18 @@ class Activation(Named):
     name : str
         One of ``linear``, ``relu``, ``leaky_relu``, ``elu``, ``selu``, ``gelu`` (exact, with the
         error function), ``silu``, ``softplus``, ``sigmoid``, ``tanh``, ``hard_tanh``, ``erf`` and
-        ``softsign``; all as in PyTorch.
+        ``softsign``; all as in PyTorch. Or ``custom``: any function, see below.
     slope : float, default 0.01
         ``leaky_relu`` only: φ'(h) for h ≤ 0. Either 0 or from 1e-6 to 1e6; with smaller slopes,
         float32 could not distinguish a network from a dead one.
     alpha : float, default 1.0
         ``elu`` only: -φ(-∞), from 1e-6 to 1e6.
+    function, derivative : callable
+        ``custom`` only: φ and φ', which take an array of float64 and return one of the same shape.
+        They are called for |h| ≤ 1024 at most, once and for all: see the notes.
+    kinks : sequence of float, optional
+        ``custom`` only: where φ' or φ'' jumps, six points at most. Others are looked for; declaring
+        them is of use if they are no round numbers.
 
     Attributes
     ----------
@@ -400,17 +406,44 @@ class Activation(Named):
     Raises
     ------
     ValueError
-        If the name is unknown or a parameter is outside its domain.
+        If the name is unknown or a parameter is outside its domain; for ``custom``, if a function is
+        not vectorised, finite and deterministic, if `derivative` is not the derivative of
+        `function`, or if φ jumps, has a tail that is not straight, or too many kinks. The error
+        says which and where.
     TypeError
         If a parameter is of the wrong type, or does not belong to this activation.
 
+    Notes
+    -----
+    A custom activation is approximated by piecewise polynomials, once for float32 and once for
+    float64, to the accuracy of the type: φ(h)/h near 0 if φ(0) = 0, φ' of its own. Beyond an
+    interval the tails must be straight lines a + s h, to the accuracy of float64. Where φ' tends to
+    0, its logarithm is approximated, down to 2^-1000; further out φ' = 0, and units are dead. Where
+    `derivative` itself has no correct digits, as ``1 - np.tanh(h)**2`` for |h| > 15, they are dead
+    too: ``np.cosh(h)**-2.0`` has them all. At a kink φ' is the limit that `derivative` takes there,
+    or the left one.
+
+    The coefficients define the activation, and their SHA-256 is its parameter ``sha256``, by which
+    activations are compared. They are pickled, and stored in files and stores. NumPy may round
+    ``np.exp`` differently on another machine, and then the same functions give another SHA-256 and
+    other samples: load the activation from a file instead.
+
     Examples
     --------
+    >>> import numpy as np
     >>> import vgsim
     >>> leaky = vgsim.Activation("leaky_relu", slope=0.1)
     >>> leaky.value([-2.0, 3.0])
     array([-0.2,  3. ])
     >>> leaky == vgsim.Activation("leaky_relu")
+    False
+    >>> bump = vgsim.Activation(
+    ...     "custom",
+    ...     function=lambda h: h * np.exp(-h * h),
+    ...     derivative=lambda h: (1 - 2 * h * h) * np.exp(-h * h),
+    ... )
+    >>> net = vgsim.MLP(50, 64, activation=bump, gain=1.5)
+    >>> bool(vgsim.simulate(net, 200).dead.any())
     False
     """
 

@@ -40,6 +40,7 @@ FORMAT = "vgsim custom activation 1"
 CUSTOM_HEAD = 16  # reals before the pieces; see vg_custom.h
 DTYPES = {"float32": "<f4", "float64": "<f8"}
 LN_2 = math.log(2.0)
+MOST_LOG2 = 1000.0
 IN_JSON = re.compile(r'"name":"custom","sha256":"([0-9a-f]{64})"')  # sorted, without spaces
 _known: dict[str, CustomTable] = {}
 
@@ -114,59 +115,63 @@ class CustomTable:
         return self.kind in KINDS[:2]
 
     @cached_property
-    def _pieces(self) -> Piecewise:
-        table = np.asarray(self.tables["float64"][CUSTOM_HEAD:], dtype=np.float64)
-        segments = table[4 : 4 + 4 * int(table[0])].reshape(-1, 4)
-        count = COEFFICIENTS["float64"]
-        return Piecewise(segments, table[HEAD:].reshape(-1, 2 * count), count)
+    def _pieces(self) -> tuple[Piecewise, Piecewise]:
+        """The pieces between the cuts, and those of the tails."""
+        table, count = self.tables["float64"], COEFFICIENTS["float64"]
+        parts = np.split(np.asarray(table, dtype=np.float64), [CUSTOM_HEAD, int(table[12])])[1:]
+        core, tails = (
+            Piecewise(
+                part[4 : 4 + 4 * int(part[0])].reshape(-1, 4),
+                part[HEAD:].reshape(-1, 2 * count),
+                count,
+            )
+            for part in parts
+        )
+        return core, tails
 
-    def _at(self, h: Array) -> tuple[Any, Any, Any, tuple[Any, ...]]:
-        """Return P and Q at h, whether h is on a tail, and its a, s and signs of the rests."""
+    def _core(self, h: Array) -> list[Array]:
+        """Return P and Q at h, between the cuts."""
         table = self.tables["float64"]
-        P, Q = self._pieces(np.clip(h, table[0], table[1]))
-        right = h > table[3]
-        a, s, *signs = (np.where(right, table[8 + k], table[4 + k]) for k in range(4))
-        inside = (h >= table[0]) & (h <= table[1])
-        return P, Q, right | (h <= table[2]), (a, s, *(sign * inside for sign in signs))
+        return self._pieces[0](np.clip(h, table[0], table[1]))
+
+    def _tail(self, h: Array) -> tuple[Any, Any, Any, Any]:
+        """Return whether h is beyond the cuts, P and Q there, and a, s and signs of its tail."""
+        table = self.tables["float64"]
+        a, s, *signs = (np.where(h > 0, table[8 + k], table[4 + k]) for k in range(4))
+        known = (h >= table[2]) & (h <= table[3])
+        beyond = (h <= table[0]) | (h > table[1])
+        rests = self._pieces[1](np.where(beyond, np.clip(h, table[2], table[3]), table[0]))
+        return beyond, rests, (a, s), [sign * known for sign in signs]
 
     def value(self, h: Array) -> Array:
         """φ(h)."""
-        P, _, beyond, (a, s, sign, _) = self._at(h)
-        core = h * P if self.is_zero_at_zero else P
-        line = s * h + (a + sign * np.exp2(np.where(beyond, P, 0.0)))
-        return np.asarray(np.where(beyond, line, core))
+        P, _ = self._core(h)
+        beyond, (rest, _), (a, s), (sign, _) = self._tail(h)
+        far = s * h + (a + sign * np.exp2(np.minimum(rest, MOST_LOG2)))
+        return np.asarray(np.where(beyond, far, h * P if self.is_zero_at_zero else P))
 
     def derivative(self, h: Array) -> Array:
         """φ'(h)."""
-        _, Q, beyond, (_, s, _, sign) = self._at(h)
-        return np.asarray(np.where(beyond, s + sign * np.exp2(np.where(beyond, Q, 0.0)), Q))
+        _, Q = self._core(h)
+        beyond, (_, rest), (_, s), (_, sign) = self._tail(h)
+        return np.asarray(np.where(beyond, s + sign * np.exp2(np.minimum(rest, MOST_LOG2)), Q))
 
     def log_value(self, h: Array) -> tuple[Array, Array]:
         """Sign and ln |φ(h)|."""
-        P, _, beyond, (a, s, sign, _) = self._at(h)
-        plain = self.value(h)
-        rest = beyond & (a + s * h == 0)
-        with np.errstate(divide="ignore"):
-            log = np.where(rest, P * LN_2, np.log(np.abs(plain)))
-        sign = np.where(rest, sign, np.sign(plain))
-        return sign, np.where(sign == 0, -np.inf, log)
+        beyond, (rest, _), (a, s), (sign, _) = self._tail(h)
+        return _logarithm(self.value(h), beyond & (s * h + a == 0), sign, rest)
 
     def log_derivative(self, h: Array) -> tuple[Array, Array]:
         """Sign and ln |φ'(h)|."""
-        _, Q, beyond, (_, s, _, sign) = self._at(h)
-        plain = self.derivative(h)
-        rest = beyond & (s == 0)
-        with np.errstate(divide="ignore"):
-            log = np.where(rest, Q * LN_2, np.log(np.abs(plain)))
-        sign = np.where(rest, sign, np.sign(plain))
-        return sign, np.where(sign == 0, -np.inf, log)
+        beyond, (_, rest), (_, s), (_, sign) = self._tail(h)
+        return _logarithm(self.derivative(h), beyond & (s == 0), sign, rest)
 
     @property
     def slope_at_zero(self) -> tuple[float, float]:
         """(left, right) limits of φ(h)/h at 0; nan if φ(0) is not 0."""
         if not self.is_zero_at_zero:
             return math.nan, math.nan
-        left, right = self._pieces(np.array([-1e-300, 1e-300]))[0]
+        left, right = self._core(np.array([-1e-300, 1e-300]))[0]
         return float(left), float(right)
 
     @property
@@ -174,6 +179,14 @@ class CustomTable:
         """(left, right) limits of φ(h)/h at infinity."""
         table = self.tables["float64"]
         return float(table[5]), float(table[9])
+
+
+def _logarithm(values: Array, small: Any, sign: Any, log2: Array) -> tuple[Array, Array]:
+    """Return sign and ln |·| of values; of those that are `small`, from `sign` and log2 |·|."""
+    sign = np.where(small, sign, np.sign(values))
+    with np.errstate(divide="ignore"):
+        log = np.where(small, log2 * LN_2, np.log(np.abs(values)))
+    return sign, np.where(sign == 0, -np.inf, log)
 
 
 def kept(table: CustomTable) -> CustomTable:
