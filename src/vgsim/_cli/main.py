@@ -8,7 +8,7 @@ import re
 import sys
 import textwrap
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -27,6 +27,14 @@ __all__ = ["main"]
 
 def _paired_with(init: str) -> str:
     return ", ".join(name for name, law in ACTIVATIONS.items() if law.textbook_init == init)
+
+
+def _names(names: Iterable[str]) -> str:
+    """Return names as the lines of a paragraph behind 15 characters."""
+    indent = 15 * " "
+    return textwrap.fill(
+        ", ".join(names), 96, initial_indent=indent, subsequent_indent=indent
+    ).lstrip()
 
 
 def _parameters(table: Mapping[str, Entry]) -> str:
@@ -60,13 +68,12 @@ gain = [0.1, 1.0]  # two networks"""
 RUN_MORE = f"""\
 The default, --init textbook, is the initialiser that textbooks pair with the activation:
 he_normal for {_paired_with("he_normal")};
-lecun_normal for {_paired_with("lecun_normal")}; glorot_normal for all others;
-with --rnn, orthogonal for all.
+lecun_normal for {_paired_with("lecun_normal")}; siren for {_paired_with("siren")}, with its omega;
+glorot_normal for all others; with --rnn, orthogonal for all.
 
-activations:   {", ".join(list(ACTIVATIONS)[:7])},
-               {", ".join(list(ACTIVATIONS)[7:])}
-initialisers:  textbook, {", ".join(list(INITIALIZERS)[:5])},
-               {", ".join(list(INITIALIZERS)[5:])}
+activations:   {_names(ACTIVATIONS)}
+               (swish is another name of silu)
+initialisers:  {_names(["textbook", *INITIALIZERS])}
                (identity: with --rnn only)
 Parameters follow the name (shown with their defaults; X must be given):
                {_parameters(ACTIVATIONS)}

@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -24,9 +24,9 @@ from vgsim._domains import Domain
 from vgsim._networks.piecewise import COEFFICIENTS, HEAD, Piecewise
 
 __all__ = [
+    "FIELDS",
     "KINDS",
     "CustomTable",
-    "Fingerprint",
     "encoded_tables",
     "keep_encoded",
     "kept",
@@ -264,3 +264,44 @@ class Fingerprint(Domain):
     def check(self, argument: str, value: Any, of: str = "") -> str:
         """Return `value`; raise TypeError or ValueError if there is no such table."""
         return table_of(value).sha256
+
+
+def _module(nn: Any, table: CustomTable) -> Any:
+    """Return a module that evaluates a table, and its φ' in the backward pass."""
+    import torch
+
+    def evaluated(function: Callable[[Array], Array], h: Any) -> Any:
+        values = function(h.detach().cpu().double().numpy())
+        return torch.as_tensor(values, dtype=h.dtype, device=h.device)
+
+    class Elementwise(torch.autograd.Function):  # type: ignore[misc]
+        @staticmethod
+        def forward(context: Any, h: Any) -> Any:
+            context.save_for_backward(h)
+            return evaluated(table.value, h)
+
+        @staticmethod
+        def backward(context: Any, gradient: Any) -> Any:
+            (h,) = context.saved_tensors
+            return gradient * evaluated(table.derivative, h)
+
+    class Custom(nn.Module):  # type: ignore[misc]
+        def forward(self, h: Any) -> Any:
+            return Elementwise.apply(h)
+
+    return Custom()
+
+
+FIELDS: dict[str, Any] = {  # of the entry in the table of activations
+    "parameters": {"sha256": Fingerprint()},
+    "value": lambda h, sha256: table_of(sha256).value(h),
+    "derivative": lambda h, sha256: table_of(sha256).derivative(h),
+    "max_derivative": lambda sha256: table_of(sha256).max_derivative,
+    "slope_at_zero": lambda sha256: table_of(sha256).slope_at_zero,
+    "slope_at_infinity": lambda sha256: table_of(sha256).slope_at_infinity,
+    "kinks": lambda sha256: table_of(sha256).kinks,
+    "log_value": lambda h, sha256: table_of(sha256).log_value(h),
+    "log_derivative": lambda h, sha256: table_of(sha256).log_derivative(h),
+    "torch": lambda nn, sha256: _module(nn, table_of(sha256)),
+    "textbook_init": "glorot_normal",
+}

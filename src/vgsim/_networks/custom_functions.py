@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vgsim._checks import brief, real_array, type_error, value_error
-from vgsim._networks.custom_activation import CUSTOM_HEAD, KINDS, CustomTable
+from vgsim._networks.custom_activation import CUSTOM_HEAD, KINDS, CustomTable, kept
 from vgsim._networks.kinks import NotSmooth, smooth_intervals
 from vgsim._networks.piecewise import Function, Piecewise, Unfit, fitted, joined
 
-__all__ = ["approximated"]
+__all__ = ["approximated", "from_functions"]
 
 Array = NDArray[np.float64]
 OF = " of activation 'custom'"
@@ -393,3 +393,32 @@ def _is_smooth(values: Array) -> NDArray[np.bool_]:
 def _log2_of(g: _Function) -> Function:
     """log2 |g|."""
     return lambda h: np.log2(np.maximum(np.abs(g(h)), 2.0**-1074))
+
+
+def from_functions(
+    function: Any = None, derivative: Any = None, kinks: Any = (), **others: Any
+) -> CustomTable:
+    """Return the table of two functions, the parameters of a custom activation.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vgsim._networks.custom_functions import from_functions
+    >>> from_functions(function=np.abs, derivative=np.sign).kind
+    'custom_homogeneous'
+    """
+    if others:
+        raise type_error(
+            "activation",
+            "'custom' takes only 'function', 'derivative' and 'kinks', got "
+            + ", ".join(f"{name}={brief(value)}" for name, value in others.items()),
+        )
+    if function is None or derivative is None:
+        missing = "function" if function is None else "derivative"
+        raise type_error(
+            missing,
+            "is missing: Activation('custom', function=..., derivative=...) needs φ and φ' as "
+            "functions of NumPy arrays",
+            " of activation 'custom'",
+        )
+    return kept(approximated(function, derivative, kinks))

@@ -14,6 +14,7 @@ from vgsim._networks.named import Entry, Named
 __all__ = [
     "GAIN",
     "INITIALIZERS",
+    "OMEGA",
     "STD",
     "UNITS",
     "Initializer",
@@ -26,6 +27,7 @@ __all__ = [
 MIN_STD, MAX_STD = 1e-200, 1e200
 UNITS = Integer(1, COUNTERS - 1)
 GAIN = Number("a finite number > 0", lambda x: x > 0)
+OMEGA = Number("from 1e-6 to 1e6", lambda x: 1e-6 <= x <= 1e6, default=30.0)
 STD = Number(f"0, or from {MIN_STD} to {MAX_STD}", lambda x: x == 0 or MIN_STD <= x <= MAX_STD)
 
 Distribution = Literal["normal", "uniform", "truncated_normal", "orthogonal", "identity"]
@@ -50,6 +52,10 @@ def _glorot(fan_in: int, fan_out: int) -> float:
 
 def _he(fan_in: int, fan_out: int) -> float:
     return math.sqrt(2.0 / fan_in)
+
+
+def _siren(fan_in: int, fan_out: int, omega: float) -> float:
+    return math.sqrt(2.0 / fan_in) / omega
 
 
 def _scaled(fan_in: int, fan_out: int, scale: float, mode: str) -> float:
@@ -92,6 +98,9 @@ INITIALIZERS: dict[str, _InitializerEntry] = {
         weight_std=lambda fan_in, fan_out: math.sqrt(1.0 / max(fan_in, fan_out)),
     ),
     "identity": _InitializerEntry(distribution="identity", weight_std=_lecun),
+    "siren": _InitializerEntry(
+        parameters={"omega": OMEGA}, distribution="uniform", weight_std=_siren
+    ),
 }
 _ELSEWHERE = {
     "he": "he_normal",
@@ -113,6 +122,7 @@ _ELSEWHERE = {
     "eye": "identity",
     "default": "torch_default",
     "pytorch": "torch_default",
+    "sine": "siren",
 }
 
 
@@ -131,11 +141,16 @@ class Initializer(Named):
         law of ``torch.nn.Linear``: weights and biases uniform on ±1/√fan_in. ``orthogonal`` is
         uniform over the orthogonal matrices (Haar measure); a matrix that is not square is a
         submatrix of a square one, with orthonormal rows or columns, as in PyTorch and Keras.
-        ``identity`` is the identity matrix, for an `RNN` only.
+        ``identity`` is the identity matrix, for an `RNN` only. ``siren`` is that of networks with
+        the activation ``sine``: uniform on ±√(6/fan_in)/omega, so that ω W x has the variance 1 if
+        the mean square of x is ½, that of a sine. Sitzmann et al. draw the first layer from
+        ±1/fan_in; here it has the law of the others.
     std : float
         ``normal`` only, required: standard deviation of a weight, the same at all widths.
     limit : float
         ``uniform`` only, required: weights are uniform on (-limit, limit).
+    omega : float, default 30.0
+        ``siren`` only: the ω of the activation, from 1e-6 to 1e6.
     scale : float, default 1.0
         ``truncated_normal`` only: variance of a weight times the fan.
     mode : {"fan_in", "fan_avg", "fan_out"}, default "fan_in"
@@ -160,7 +175,7 @@ class Initializer(Named):
     -----
     A weight matrix is n_l × n_{l-1}, its fan_in n_{l-1} and its fan_out n_l. Lecun et al. 1998,
     Glorot and Bengio 2010, He et al. 2015; orthogonal: Saxe, McClelland and Ganguli 2014; identity:
-    Le, Jaitly and Hinton 2015.
+    Le, Jaitly and Hinton 2015; siren: Sitzmann et al. 2020.
 
     Examples
     --------
