@@ -446,6 +446,7 @@ PHI(sine)
     *slope = p[0] * (V)((U)choose(swap, sine, cosine) ^ next);
     return (V)((U)choose(swap, cosine, sine) ^ odd) * g->cap;
 }
+
 #include "vg_custom.h"
 
 #endif

@@ -14,10 +14,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vgsim._checks import brief, real_array, type_error, value_error
+from vgsim._checks import brief, real_array, value_error
 from vgsim._domains import Number
-from vgsim._networks.custom_activation import CustomTable, Fingerprint, kept, table_of
-from vgsim._networks.custom_functions import approximated
+from vgsim._networks.custom_activation import FIELDS, CustomTable, kept, table_of
+from vgsim._networks.custom_functions import from_functions
 from vgsim._networks.initializers import INITIALIZERS, OMEGA, Initializer
 from vgsim._networks.named import Entry, Named
 
@@ -277,32 +277,6 @@ def _erf_module(nn: Any) -> Any:
     return Erf()
 
 
-def _custom_module(nn: Any, table: CustomTable) -> Any:
-    """Return a module that evaluates a table, and its φ' in the backward pass."""
-    import torch
-
-    def evaluated(function: Callable[[Array], Array], h: Any) -> Any:
-        values = function(h.detach().cpu().double().numpy())
-        return torch.as_tensor(values, dtype=h.dtype, device=h.device)
-
-    class Elementwise(torch.autograd.Function):  # type: ignore[misc]
-        @staticmethod
-        def forward(context: Any, h: Any) -> Any:
-            context.save_for_backward(h)
-            return evaluated(table.value, h)
-
-        @staticmethod
-        def backward(context: Any, gradient: Any) -> Any:
-            (h,) = context.saved_tensors
-            return gradient * evaluated(table.derivative, h)
-
-    class Custom(nn.Module):  # type: ignore[misc]
-        def forward(self, h: Any) -> Any:
-            return Elementwise.apply(h)
-
-    return Custom()
-
-
 _RECTIFIED: Slopes = (0.0, 1.0)
 _BOUNDED: Slopes = (0.0, 0.0)
 _NOT_ZERO_AT_ZERO: Slopes = (math.nan, math.nan)
@@ -518,20 +492,8 @@ ACTIVATIONS: dict[str, _ActivationEntry] = {
         textbook_init="siren",
     ),
 }
+_CUSTOM = _ActivationEntry(**FIELDS)
 _ALIASES = {"swish": "silu"}
-_CUSTOM = _ActivationEntry(
-    parameters={"sha256": Fingerprint()},
-    value=lambda h, sha256: table_of(sha256).value(h),
-    derivative=lambda h, sha256: table_of(sha256).derivative(h),
-    max_derivative=lambda sha256: table_of(sha256).max_derivative,
-    slope_at_zero=lambda sha256: table_of(sha256).slope_at_zero,
-    slope_at_infinity=lambda sha256: table_of(sha256).slope_at_infinity,
-    kinks=lambda sha256: table_of(sha256).kinks,
-    log_value=lambda h, sha256: table_of(sha256).log_value(h),
-    log_derivative=lambda h, sha256: table_of(sha256).log_derivative(h),
-    torch=lambda nn, sha256: _custom_module(nn, table_of(sha256)),
-    textbook_init="glorot_normal",
-)
 _ELSEWHERE = {
     **_ALIASES,
     "identity": "linear",
@@ -565,7 +527,7 @@ class Activation(Named):
         error function), ``silu``, ``softplus``, ``sigmoid``, ``tanh``, ``hard_tanh``, ``erf``,
         ``softsign``, ``mish`` (h tanh(softplus h)), ``relu6``, ``hard_sigmoid``, ``hard_swish`` and
         ``gelu_tanh`` (GELU approximated with tanh), all as in PyTorch, and ``sine`` (sin ωh).
-        ``swish`` is another name of ``silu``.
+        ``swish`` is another name of ``silu``. Or ``custom``: any function, see the notes.
     slope : float, default 0.01
         ``leaky_relu`` only: φ'(h) for h ≤ 0. Either 0 or from 1e-6 to 1e6; with smaller slopes,
         float32 could not distinguish a network from a dead one.
@@ -573,6 +535,12 @@ class Activation(Named):
         ``elu`` only: -φ(-∞), from 1e-6 to 1e6.
     omega : float, default 30.0
         ``sine`` only: the angular frequency ω, from 1e-6 to 1e6.
+    function, derivative : callable
+        ``custom`` only: φ and φ', which take an array of float64 and return one of the same shape.
+        They are called for |h| ≤ 1024 at most, once and for all: see the notes.
+    kinks : sequence of float, optional
+        ``custom`` only: where φ' or φ'' jumps, six points at most. Others are looked for; declaring
+        them is of use if they are no round numbers.
 
     Attributes
     ----------
@@ -583,7 +551,10 @@ class Activation(Named):
     Raises
     ------
     ValueError
-        If the name is unknown or a parameter is outside its domain.
+        If the name is unknown or a parameter is outside its domain; for ``custom``, if a function
+        is not vectorised, finite and deterministic, if `derivative` is not the derivative of
+        `function`, or if φ jumps, has a tail that is not straight, or too many kinks. The error
+        says which and where.
     TypeError
         If a parameter is of the wrong type, or does not belong to this activation.
 
@@ -597,6 +568,19 @@ class Activation(Named):
     and 2^40 π/2 = 1.7e12 (float64) after division by a power of two: a phase that rounding
     determines anyway remains spread over all angles, and no unit is dead.
 
+    A custom activation is approximated by piecewise polynomials, once for float32 and once for
+    float64, to the accuracy of the type: φ(h)/h near 0 if φ(0) = 0, φ' of its own. Beyond an
+    interval the tails must be straight lines a + s h, to the accuracy of float64. Where φ' tends to
+    0, its logarithm is approximated, down to 2^-1000; further out φ' = 0, and units are dead. Where
+    `derivative` itself has no correct digits, as ``1 - np.tanh(h)**2`` for |h| > 15, they are dead
+    too: ``np.cosh(h)**-2.0`` has them all. At a kink φ' is the limit that `derivative` takes there,
+    or the left one.
+
+    The coefficients define the activation, and their SHA-256 is its parameter ``sha256``, by which
+    activations are compared. They are pickled, and stored in files and stores. NumPy may round
+    ``np.exp`` differently on another machine, and then the same functions give another SHA-256 and
+    other samples: load the activation from a file instead.
+
     References
     ----------
     Mish: Misra 2019. ReLU6, hard swish, hard sigmoid: Howard et al., "Searching for MobileNetV3",
@@ -605,6 +589,7 @@ class Activation(Named):
 
     Examples
     --------
+    >>> import numpy as np
     >>> import vgsim
     >>> leaky = vgsim.Activation("leaky_relu", slope=0.1)
     >>> leaky.value([-2.0, 3.0])
@@ -613,6 +598,14 @@ class Activation(Named):
     False
     >>> vgsim.Activation("swish")
     Activation('silu')
+    >>> bump = vgsim.Activation(
+    ...     "custom",
+    ...     function=lambda h: h * np.exp(-h * h),
+    ...     derivative=lambda h: (1 - 2 * h * h) * np.exp(-h * h),
+    ... )
+    >>> net = vgsim.MLP(50, 64, activation=bump, gain=1.5)
+    >>> bool(vgsim.simulate(net, 200).dead.any())
+    False
     """
 
     _argument: ClassVar[str] = "activation"
@@ -622,7 +615,7 @@ class Activation(Named):
 
     def __init__(self, name: str, /, **parameters: Any) -> None:
         if name == CUSTOM and "sha256" not in parameters:
-            parameters = {"sha256": _made_from(**parameters).sha256}
+            parameters = {"sha256": from_functions(**parameters).sha256}
         super().__init__(name, **parameters)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
@@ -643,7 +636,7 @@ class Activation(Named):
         return table_of(str(self._values[0]))
 
     @property
-    def law(self) -> _ActivationEntry:
+    def _law(self) -> _ActivationEntry:
         """The entry of the table of activations; its functions take the parameters as well."""
         return self._table[self.name]
 
@@ -667,7 +660,7 @@ class Activation(Named):
     @property
     def kinks(self) -> tuple[float, ...]:
         """The h at which φ, φ' or φ'' jumps."""
-        kinks: tuple[float, ...] = self._of(self.law.kinks)
+        kinks: tuple[float, ...] = self._of(self._law.kinks)
         return kinks
 
     @property
@@ -715,7 +708,7 @@ class Activation(Named):
             If h is not of finite real numbers.
         """
         h = _finite(h)
-        return np.asarray(self.law.value(h, *self._values), dtype=np.float64)
+        return np.asarray(self._law.value(h, *self._values), dtype=np.float64)
 
     def derivative(self, h: ArrayLike) -> Array:
         """φ'(h), elementwise, with full relative accuracy in the tails.
@@ -739,45 +732,24 @@ class Activation(Named):
             If h is not of finite real numbers.
         """
         h = _finite(h)
-        return np.asarray(self.law.derivative(h, *self._values), dtype=np.float64)
+        return np.asarray(self._law.derivative(h, *self._values), dtype=np.float64)
 
     @property
     def max_derivative(self) -> float:
         """The supremum of |φ'| over all h, relative to which a unit counts as saturated."""
-        return float(self._of(self.law.max_derivative))
+        return float(self._of(self._law.max_derivative))
 
     @property
     def slope_at_zero(self) -> Slopes:
         """(left, right) limits of φ(h)/h as h → 0; nan where φ(0) is not 0."""
-        slopes: Slopes = self._of(self.law.slope_at_zero)
+        slopes: Slopes = self._of(self._law.slope_at_zero)
         return slopes
 
     @property
     def slope_at_infinity(self) -> Slopes:
         """(left, right) limits of φ(h)/h as h → ∓∞."""
-        slopes: Slopes = self._of(self.law.slope_at_infinity)
+        slopes: Slopes = self._of(self._law.slope_at_infinity)
         return slopes
-
-
-def _made_from(
-    function: Any = None, derivative: Any = None, kinks: Any = (), **others: Any
-) -> CustomTable:
-    """Return the table of two functions."""
-    if others:
-        raise type_error(
-            "activation",
-            "'custom' takes only 'function', 'derivative' and 'kinks', got "
-            + ", ".join(f"{name}={brief(value)}" for name, value in others.items()),
-        )
-    if function is None or derivative is None:
-        missing = "function" if function is None else "derivative"
-        raise type_error(
-            missing,
-            "is missing: Activation('custom', function=..., derivative=...) needs φ and φ' as "
-            "functions of NumPy arrays",
-            " of activation 'custom'",
-        )
-    return kept(approximated(function, derivative, kinks))
 
 
 def _restored(content: bytes) -> Activation:

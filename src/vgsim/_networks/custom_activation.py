@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -24,9 +24,9 @@ from vgsim._domains import Domain
 from vgsim._networks.piecewise import COEFFICIENTS, HEAD, Piecewise
 
 __all__ = [
+    "FIELDS",
     "KINDS",
     "CustomTable",
-    "Fingerprint",
     "encoded_tables",
     "keep_encoded",
     "kept",
@@ -40,11 +40,12 @@ FORMAT = "vgsim custom activation 1"
 CUSTOM_HEAD = 16  # reals before the pieces; see vg_custom.h
 DTYPES = {"float32": "<f4", "float64": "<f8"}
 LN_2 = math.log(2.0)
+MOST_LOG2 = 1000.0
 IN_JSON = re.compile(r'"name":"custom","sha256":"([0-9a-f]{64})"')  # sorted, without spaces
 _known: dict[str, CustomTable] = {}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CustomTable:
     """A custom activation φ as the kernels take it.
 
@@ -114,59 +115,77 @@ class CustomTable:
         return self.kind in KINDS[:2]
 
     @cached_property
-    def _pieces(self) -> Piecewise:
-        table = np.asarray(self.tables["float64"][CUSTOM_HEAD:], dtype=np.float64)
-        segments = table[4 : 4 + 4 * int(table[0])].reshape(-1, 4)
-        count = COEFFICIENTS["float64"]
-        return Piecewise(segments, table[HEAD:].reshape(-1, 2 * count), count)
+    def _pieces(self) -> tuple[Piecewise, Piecewise]:
+        """The pieces between the cuts, and those of the tails."""
+        table, count = self.tables["float64"], COEFFICIENTS["float64"]
+        parts = np.split(np.asarray(table, dtype=np.float64), [CUSTOM_HEAD, int(table[12])])[1:]
+        core, tails = (
+            Piecewise(
+                part[4 : 4 + 4 * int(part[0])].reshape(-1, 4),
+                part[HEAD:].reshape(-1, 2 * count),
+                count,
+            )
+            for part in parts
+        )
+        return core, tails
 
-    def _at(self, h: Array) -> tuple[Any, Any, Any, tuple[Any, ...]]:
-        """Return P and Q at h, whether h is on a tail, and its a, s and signs of the rests."""
+    def _core(self, h: Array) -> list[Array]:
+        """Return P and Q at h, between the cuts."""
         table = self.tables["float64"]
-        P, Q = self._pieces(np.clip(h, table[0], table[1]))
-        right = h > table[3]
-        a, s, *signs = (np.where(right, table[8 + k], table[4 + k]) for k in range(4))
-        inside = (h >= table[0]) & (h <= table[1])
-        return P, Q, right | (h <= table[2]), (a, s, *(sign * inside for sign in signs))
+        return self._pieces[0](np.clip(h, table[0], table[1]))
+
+    def _is_beyond(self, h: Array) -> NDArray[np.bool_]:
+        """Whether h is beyond the cuts."""
+        table = self.tables["float64"]
+        return np.asarray((h <= table[0]) | (h > table[1]))
+
+    def _tail(self, h: Array) -> tuple[list[Array], tuple[Any, Any], list[Any]]:
+        """Return P and Q at h, which is beyond the cuts, and a, s and the signs of its tail."""
+        table = self.tables["float64"]
+        a, s, *signs = (np.where(h > 0, table[8 + k], table[4 + k]) for k in range(4))
+        known = (h >= table[2]) & (h <= table[3])
+        rests = self._pieces[1](np.clip(h, table[2], table[3]))
+        return rests, (a, s), [sign * known for sign in signs]
 
     def value(self, h: Array) -> Array:
         """φ(h)."""
-        P, _, beyond, (a, s, sign, _) = self._at(h)
-        core = h * P if self.is_zero_at_zero else P
-        line = s * h + (a + sign * np.exp2(np.where(beyond, P, 0.0)))
-        return np.asarray(np.where(beyond, line, core))
+        P, _ = self._core(h)
+        found = np.asarray(h * P if self.is_zero_at_zero else P)
+        if (beyond := self._is_beyond(h)).any():
+            h = h[beyond]
+            (rest, _), (a, s), (sign, _) = self._tail(h)
+            found[beyond] = s * h + (a + sign * np.exp2(np.minimum(rest, MOST_LOG2)))
+        return found
 
     def derivative(self, h: Array) -> Array:
         """φ'(h)."""
-        _, Q, beyond, (_, s, _, sign) = self._at(h)
-        return np.asarray(np.where(beyond, s + sign * np.exp2(np.where(beyond, Q, 0.0)), Q))
+        _, found = self._core(h)
+        if (beyond := self._is_beyond(h)).any():
+            (_, rest), (_, s), (_, sign) = self._tail(h[beyond])
+            found[beyond] = s + sign * np.exp2(np.minimum(rest, MOST_LOG2))
+        return found
 
     def log_value(self, h: Array) -> tuple[Array, Array]:
         """Sign and ln |φ(h)|."""
-        P, _, beyond, (a, s, sign, _) = self._at(h)
-        plain = self.value(h)
-        rest = beyond & (a + s * h == 0)
-        with np.errstate(divide="ignore"):
-            log = np.where(rest, P * LN_2, np.log(np.abs(plain)))
-        sign = np.where(rest, sign, np.sign(plain))
-        return sign, np.where(sign == 0, -np.inf, log)
+        sign, log = _logarithm(self.value(h))
+        beyond = self._is_beyond(h)
+        (rest, _), (a, s), (own, _) = self._tail(h[beyond])
+        small = s * h[beyond] + a == 0
+        return _replaced(beyond, small, sign, log, own, rest)
 
     def log_derivative(self, h: Array) -> tuple[Array, Array]:
         """Sign and ln |φ'(h)|."""
-        _, Q, beyond, (_, s, _, sign) = self._at(h)
-        plain = self.derivative(h)
-        rest = beyond & (s == 0)
-        with np.errstate(divide="ignore"):
-            log = np.where(rest, Q * LN_2, np.log(np.abs(plain)))
-        sign = np.where(rest, sign, np.sign(plain))
-        return sign, np.where(sign == 0, -np.inf, log)
+        sign, log = _logarithm(self.derivative(h))
+        beyond = self._is_beyond(h)
+        (_, rest), (_, s), (_, own) = self._tail(h[beyond])
+        return _replaced(beyond, s == 0, sign, log, own, rest)
 
     @property
     def slope_at_zero(self) -> tuple[float, float]:
         """(left, right) limits of φ(h)/h at 0; nan if φ(0) is not 0."""
         if not self.is_zero_at_zero:
             return math.nan, math.nan
-        left, right = self._pieces(np.array([-1e-300, 1e-300]))[0]
+        left, right = self._core(np.array([-1e-300, 1e-300]))[0]
         return float(left), float(right)
 
     @property
@@ -174,6 +193,21 @@ class CustomTable:
         """(left, right) limits of φ(h)/h at infinity."""
         table = self.tables["float64"]
         return float(table[5]), float(table[9])
+
+
+def _logarithm(values: Array) -> tuple[Array, Array]:
+    """Return sign and ln |·|."""
+    with np.errstate(divide="ignore"):
+        return np.sign(values), np.log(np.abs(values))
+
+
+def _replaced(
+    beyond: NDArray[np.bool_], small: Any, sign: Array, log: Array, own: Any, log2: Array
+) -> tuple[Array, Array]:
+    """Put the signs and logarithms of the tails that are `small` in their places."""
+    sign[beyond] = np.where(small, own, sign[beyond])
+    log[beyond] = np.where(small, np.where(own == 0, -np.inf, log2 * LN_2), log[beyond])
+    return sign, log
 
 
 def kept(table: CustomTable) -> CustomTable:
@@ -251,3 +285,44 @@ class Fingerprint(Domain):
     def check(self, argument: str, value: Any, of: str = "") -> str:
         """Return `value`; raise TypeError or ValueError if there is no such table."""
         return table_of(value).sha256
+
+
+def _module(nn: Any, table: CustomTable) -> Any:
+    """Return a module that evaluates a table, and its φ' in the backward pass."""
+    import torch
+
+    def evaluated(function: Callable[[Array], Array], h: Any) -> Any:
+        values = function(h.detach().cpu().double().numpy())
+        return torch.as_tensor(values, dtype=h.dtype, device=h.device)
+
+    class Elementwise(torch.autograd.Function):  # type: ignore[misc]
+        @staticmethod
+        def forward(context: Any, h: Any) -> Any:
+            context.save_for_backward(h)
+            return evaluated(table.value, h)
+
+        @staticmethod
+        def backward(context: Any, gradient: Any) -> Any:
+            (h,) = context.saved_tensors
+            return gradient * evaluated(table.derivative, h)
+
+    class Custom(nn.Module):  # type: ignore[misc]
+        def forward(self, h: Any) -> Any:
+            return Elementwise.apply(h)
+
+    return Custom()
+
+
+FIELDS: dict[str, Any] = {  # of the entry in the table of activations
+    "parameters": {"sha256": Fingerprint()},
+    "value": lambda h, sha256: table_of(sha256).value(h),
+    "derivative": lambda h, sha256: table_of(sha256).derivative(h),
+    "max_derivative": lambda sha256: table_of(sha256).max_derivative,
+    "slope_at_zero": lambda sha256: table_of(sha256).slope_at_zero,
+    "slope_at_infinity": lambda sha256: table_of(sha256).slope_at_infinity,
+    "kinks": lambda sha256: table_of(sha256).kinks,
+    "log_value": lambda h, sha256: table_of(sha256).log_value(h),
+    "log_derivative": lambda h, sha256: table_of(sha256).log_derivative(h),
+    "torch": lambda nn, sha256: _module(nn, table_of(sha256)),
+    "textbook_init": "glorot_normal",
+}

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vgsim._checks import brief, real_array, type_error, value_error
-from vgsim._networks.custom_activation import CUSTOM_HEAD, KINDS, CustomTable
+from vgsim._networks.custom_activation import CUSTOM_HEAD, KINDS, CustomTable, kept
 from vgsim._networks.kinks import NotSmooth, smooth_intervals
 from vgsim._networks.piecewise import Function, Piecewise, Unfit, fitted, joined
 
-__all__ = ["approximated"]
+__all__ = ["approximated", "from_functions"]
 
 Array = NDArray[np.float64]
 OF = " of activation 'custom'"
@@ -41,8 +41,10 @@ CUTS = (
 STRAIGHT = {"float32": 2.0**-25, "float64": 2.0**-51}  # relative deviation of a tail from a line
 SMALLEST = 2.0**-1000  # of φ and φ' on a tail; smaller values lose digits
 DIFFERENT = 1e-6  # relative error of a derivative that is refused
+CURVED = 1e-6  # relative change of the slope along a tail that is refused at once
 MOST_KINKS = 6
 TAIL_POINTS = 2049
+TAIL_NOISE = 2.0**-42  # of log2 |φ'|, beyond which φ' is cancellation
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,10 @@ def approximated(
     if not np.isfinite(declared).all():
         raise value_error("kinks", f"must be finite, got {brief(kinks)}", OF)
     low, high = -_far(f, df, -1), _far(f, df, 1)
+    for end in (low, high):
+        slopes = df(end * np.linspace(0.25, 1.0, 33))
+        if np.ptp(slopes) > CURVED * float(np.abs(df(_scan(low, high))).max()):
+            raise _curved(df, end)
     found = _kinks(f, df, low, high, declared.tolist())
     steepest = float(np.abs(df(_scan(low, high))).max())
     tails = [_tail(f, df, sign, far, found, steepest) for sign, far in ((-1, -low), (1, high))]
@@ -176,7 +182,8 @@ def _kinks(
     try:
         found, a, b = smooth_intervals([f, df], low, high, declared)
     except NotSmooth as error:
-        raise value_error("function", f"or its derivative {error}", OF) from None
+        problem = f"or its derivative {error}; both must compute in float64"
+        raise value_error("function", problem, OF) from None
     nodes, weights = np.polynomial.legendre.leggauss(16)
     h = 0.5 * (a + b)[:, np.newaxis] + 0.5 * (b - a)[:, np.newaxis] * nodes
     slopes = df(h.ravel()).reshape(h.shape)
@@ -185,7 +192,7 @@ def _kinks(
     rounding = 2.0**-48 * np.maximum(np.abs(f(a)), np.abs(f(b)))
     wrong = np.abs(rises - areas) > DIFFERENT * (b - a) * steepest + rounding
     if wrong.any():
-        k = int(np.argmax(wrong * (b - a)))
+        k = int(np.argmin(np.where(wrong, np.abs(a + b), np.inf)))
         raise value_error(
             "derivative",
             f"must be the derivative of function: from h = {a[k]:.6g} to {b[k]:.6g} its mean is "
@@ -229,17 +236,21 @@ def _tail(
             if _cut(f, df, tail, kinks, "float64", steepest, (cut,)) is not None:
                 break
     if _cut(f, df, tail, kinks, "float64", steepest) is None:
-        h = np.array([0.25, 0.5, 1.0]) * sign * far
-        shown = ", ".join(f"{slope:.4g} at {at:g}" for slope, at in zip(df(h), h, strict=True))
-        side = "right" if sign > 0 else "left"
-        raise value_error(
-            "function",
-            f"has a curved tail on the {side}: its slope is {shown}. For |h| > {0.25 * far:g} it "
-            "must be a straight line a + s h, to the accuracy of float64, which h**2, sin(h), "
-            "log(1 + abs(h)) and h/(1 + abs(h)) are not",
-            OF,
-        )
+        raise _curved(df, sign * far)
     return tail
+
+
+def _curved(df: _Function, end: float) -> ValueError:
+    """Return the error of a tail that is not straight."""
+    h = np.array([0.25, 0.5, 1.0]) * end
+    shown = ", ".join(f"{slope:.4g} at {at:g}" for slope, at in zip(df(h), h, strict=True))
+    return value_error(
+        "function",
+        f"has a curved tail on the {'right' if end > 0 else 'left'}: its slope is {shown}. For "
+        f"|h| > {0.25 * abs(end):g} it must be a straight line a + s h, to the accuracy of "
+        "float64, which h**2, sin(h), log(1 + abs(h)) and h/(1 + abs(h)) are not",
+        OF,
+    )
 
 
 def _cut(
@@ -286,7 +297,7 @@ def _table(
         value, near = _over_h(f, df, kinks)
         knots = sorted({*knots, *near})
     try:
-        core = fitted([value, df], knots, dtype, most=9, inclusive=inclusive)
+        core = fitted([value, df], knots, dtype, most=12, inclusive=inclusive)
     except Unfit as error:
         raise value_error(
             "function",
@@ -296,12 +307,13 @@ def _table(
         ) from None
     before, signs_before, low = _rest(f, df, tails[0], left, dtype)
     after, signs_after, high = _rest(f, df, tails[1], right, dtype)
-    pieces = joined([before, core, after])
+    inner, outer = core.table(dtype), joined([before, after]).table(dtype)
     head = np.zeros(CUSTOM_HEAD)
-    head[:4] = low, high, -left, right
+    head[:4] = -left, right, low, high
     head[4:8] = tails[0].a, tails[0].s, *signs_before
     head[8:12] = tails[1].a, tails[1].s, *signs_after
-    return np.concatenate([head.astype(dtype), pieces.table(dtype)])
+    head[12] = CUSTOM_HEAD + inner.size
+    return np.concatenate([head.astype(dtype), inner, outer])
 
 
 def _over_h(f: _Function, df: _Function, kinks: list[float]) -> tuple[Function, list[float]]:
@@ -349,7 +361,8 @@ def _rest(
         values = g(tail.sign * distance)
         sign = float(np.sign(values[0]))
         good = (np.abs(values) >= SMALLEST) & (np.sign(values) == sign)
-        last = int(np.argmin(good)) - 1 if not good.all() else TAIL_POINTS - 1
+        good &= _is_smooth(np.log2(np.maximum(np.abs(values), 2.0**-1074)))
+        last = distance.size - 1 if good.all() else int(np.argmin(good)) - 1
         if tends_to_zero and last > 0:
             known.append((_log2_of(g), sign))
             distance = distance[: last + 1]
@@ -357,10 +370,12 @@ def _rest(
             known.append((nothing, 0.0))
     functions, signs = [g for g, _ in known], (known[0][1], known[1][1])
     end = float(distance[-1])
-    while any(signs) and end > 1.05 * cut:
+    for _ in range(4):
+        if not any(signs) or end <= 1.05 * cut:
+            break
         try:
             ends = sorted([tail.sign * cut, tail.sign * end])
-            pieces = fitted(functions, ends, dtype, most=3)
+            pieces = fitted(functions, ends, dtype, most=7, widest=cut)
             return pieces, signs, tail.sign * end
         except Unfit as error:
             end = min(abs(error.low), abs(error.high))
@@ -368,6 +383,42 @@ def _rest(
     return fitted([nothing, nothing], ends, dtype), (0.0, 0.0), ends[0 if tail.sign < 0 else 1]
 
 
+def _is_smooth(values: Array) -> NDArray[np.bool_]:
+    """Whether values on a fine grid are not rounding errors, by their sixth differences."""
+    rough = np.abs(np.diff(values, 6)) > TAIL_NOISE * (1.0 + np.abs(values[3:-3]))
+    near = np.convolve(rough, np.ones(7)) > 0.5
+    return np.asarray(~near)
+
+
 def _log2_of(g: _Function) -> Function:
     """log2 |g|."""
     return lambda h: np.log2(np.maximum(np.abs(g(h)), 2.0**-1074))
+
+
+def from_functions(
+    function: Any = None, derivative: Any = None, kinks: Any = (), **others: Any
+) -> CustomTable:
+    """Return the table of two functions, the parameters of a custom activation.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vgsim._networks.custom_functions import from_functions
+    >>> from_functions(function=np.abs, derivative=np.sign).kind
+    'custom_homogeneous'
+    """
+    if others:
+        raise type_error(
+            "activation",
+            "'custom' takes only 'function', 'derivative' and 'kinks', got "
+            + ", ".join(f"{name}={brief(value)}" for name, value in others.items()),
+        )
+    if function is None or derivative is None:
+        missing = "function" if function is None else "derivative"
+        raise type_error(
+            missing,
+            "is missing: Activation('custom', function=..., derivative=...) needs φ and φ' as "
+            "functions of NumPy arrays",
+            " of activation 'custom'",
+        )
+    return kept(approximated(function, derivative, kinks))

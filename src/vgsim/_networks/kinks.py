@@ -119,8 +119,8 @@ def _located(
         if not (left or right):
             break
         a, b = (a, middle) if left else (middle, b)
-    middle, reach = 0.5 * (a + b), max(b - a, 1e-9)
-    for digits in range(10):
+    middle, reach = 0.5 * (a + b), 4.0 * (b - a)
+    for digits in range(13):
         if abs(round(middle, digits) - middle) <= reach:
             return round(middle, digits) + 0.0
     return middle

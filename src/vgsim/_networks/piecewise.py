@@ -19,9 +19,34 @@ COEFFICIENTS = {"float32": 4, "float64": 8}  # of one polynomial
 TOLERANCE = {"float32": 2.0**-24.5, "float64": 2.0**-49}  # relative to the largest value of a piece
 NOISE = 2.0**-46  # error, relative to the largest value of all, that is accepted as rounding
 MOST_SEGMENTS = 15
-MOST_PIECES = 512  # of a segment
 HEAD = 64  # reals before the rows; see vg_pieces.h
-SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 160, 192, 256, 320, 384, 448, 512)
+# numbers of pieces of a segment
+SIZES = (
+    1,
+    2,
+    3,
+    4,
+    6,
+    8,
+    12,
+    16,
+    24,
+    32,
+    48,
+    64,
+    96,
+    128,
+    160,
+    192,
+    256,
+    320,
+    384,
+    448,
+    512,
+    640,
+    768,
+    1024,
+)
 
 
 class Unfit(ValueError):
@@ -91,12 +116,13 @@ def fitted(
     count: int | None = None,
     most: int = MOST_SEGMENTS,
     inclusive: Iterable[float] = (),
+    widest: float = math.inf,
 ) -> Piecewise:
     """Fit smooth functions between knots by polynomials, to the accuracy of `dtype`.
 
-    The error on a piece is within about one rounding of the largest value there, so that functions
-    which decay keep their relative accuracy. Where a function itself has larger rounding errors,
-    the fit stops at 2^-46 of its largest value of all.
+    The error on a piece is within about one rounding of the largest value there and of t, so that
+    functions which decay keep their relative accuracy. Where a function itself has larger rounding
+    errors, the fit stops at 2^-46 of its largest value of all.
 
     Parameters
     ----------
@@ -111,6 +137,8 @@ def fitted(
         The most segments.
     inclusive : iterable of float
         Knots that belong to the pieces on their right; the others belong to those on their left.
+    widest : float, optional
+        The greatest width of a piece.
 
     Raises
     ------
@@ -135,7 +163,7 @@ def fitted(
     shortest = 2.0**-30 * (ends[-1] - ends[0])
     while waiting:
         low, high = waiting.pop()
-        found = _segment(functions, noise, low, high, dtype, count)
+        found = _segment(functions, noise, low, high, dtype, count, widest)
         if found is None:
             middle = 0.5 * (low + high)
             if high - low < shortest or len(segments) + len(waiting) + 2 > most:
@@ -183,12 +211,17 @@ def _segment(
     high: float,
     dtype: str,
     count: int,
+    widest: float,
 ) -> tuple[float, float, Array] | None:
     """Return scale, shift and rows for the fewest pieces of equal width; None if too many."""
     nodes = 0.5 * np.cos(np.pi * (np.arange(count) + 0.5) / count)
     checks = np.linspace(-0.5, 0.5, 2 * count + 1)
+    steep = np.arange(1, count) * 0.5 ** np.arange(count - 1)  # bounds |P'| by the coefficients
+    rounding = np.finfo(dtype).eps + 8.0 * np.finfo(np.float64).eps  # of t, and in the fit
     before = math.inf
     for size in SIZES:
+        if high - low > size * widest:
+            continue
         scale, shift = _grid(low, high, size, dtype)
         edges = np.arange(size + 1) - 0.5
         edges[0], edges[-1] = low * scale + shift, high * scale + shift
@@ -202,10 +235,13 @@ def _segment(
         found, worst, is_noise = [], 0.0, True
         for function, limit in zip(functions, noise, strict=True):
             values = _inside(function, (at_nodes - shift) / scale, low, high)
-            exact = _inside(function, (at_checks - shift) / scale, low, high)
+            t = (at_checks - shift) / scale
+            exact = _inside(function, t, low, high)
             coefficients = np.linalg.solve(powers, values[..., np.newaxis])
             errors = np.abs((at_powers @ coefficients)[..., 0] - exact).max(axis=1)
+            moved = rounding * scale * np.abs(t).max(axis=1)
             allowed = TOLERANCE[dtype] * np.abs(exact).max(axis=1)
+            allowed += moved * (np.abs(coefficients[:, 1:, 0]) @ steep)
             worst = max(worst, float((errors / np.maximum(allowed, 1e-300)).max()))
             is_noise = is_noise and bool((errors <= np.maximum(allowed, limit)).all())
             found.append(coefficients[..., 0])
@@ -218,7 +254,7 @@ def _segment(
 
 def _inside(function: Function, t: Array, low: float, high: float) -> Array:
     """Return the function at t, and just inside of [low, high] at its ends, where it may jump."""
-    inside = np.clip(t, np.nextafter(low, high), np.nextafter(high, low))
+    inside = np.clip(t, low + 8.0 * np.spacing(abs(low)), high - 8.0 * np.spacing(abs(high)))
     return np.asarray(function(inside.ravel()), dtype=np.float64).reshape(t.shape)
 
 
