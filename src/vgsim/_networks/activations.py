@@ -236,8 +236,12 @@ def _angle(h: Array, omega: float) -> Any:
 
 def _sine_module(nn: Any, omega: float) -> Any:
     class Sine(nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.omega = omega
+
         def forward(self, h: Any) -> Any:
-            return (omega * h).sin()
+            return (self.omega * h).sin()
 
     return Sine()
 
@@ -647,7 +651,7 @@ class Activation(Named):
     @property
     def textbook_init(self) -> Initializer:
         """The initialiser that textbooks use with the activation."""
-        name = self.law.textbook_init
+        name = self._law.textbook_init
         known = INITIALIZERS[name].parameters
         shared = {key: value for key, value in self.parameters.items() if key in known}
         return Initializer(name, **shared)
@@ -655,7 +659,7 @@ class Activation(Named):
     @property
     def frequency(self) -> float | None:
         """ω if φ(h) = sin ωh, else None."""
-        return None if self.law.frequency is None else self._of(self.law.frequency)
+        return None if self._law.frequency is None else self._of(self._law.frequency)
 
     @property
     def kinks(self) -> tuple[float, ...]:
