@@ -302,7 +302,7 @@ def test_samples_differ_by_network_seed_index_and_dtype():
         ({"dtype": None}, TypeError, "dtype must be"),
         ({"dtype": "double precision"}, TypeError, "dtype must be"),
         ({"engine": "exact"}, ValueError, "engine"),
-        ({"inputs": "uniform"}, ValueError, "inputs must be 'normal' or an array"),
+        ({"inputs": "uniform"}, ValueError, "inputs must be 'normal', 'zeros'"),
         ({"inputs": np.ones(4)}, ValueError, r"inputs must be .*\(N, n_0\).*got shape \(4,\)"),
         ({"inputs": np.ones((3, 5))}, ValueError, r"inputs.*got shape \(3, 5\)"),
         ({"inputs": np.ones((0, 4))}, ValueError, "inputs"),
