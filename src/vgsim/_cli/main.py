@@ -8,7 +8,7 @@ import re
 import sys
 import textwrap
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -29,13 +29,22 @@ def _paired_with(init: str) -> str:
     return ", ".join(name for name, law in ACTIVATIONS.items() if law.textbook_init == init)
 
 
+COLUMN = 15  # where the second column of the help begins
+
+
 def _parameters(table: Mapping[str, Entry]) -> str:
-    """Return the parameters of names as text: ``leaky_relu:slope=0.01  normal:std=X``."""
-    return "  ".join(
+    """Return the parameters of names as lines: ``leaky_relu:slope=0.01  normal:std=X``."""
+    return _wrapped(
         f"{name}:" + ",".join(f"{key}={value.default or 'X'}" for key, value in taken.items())
         for name, entry in table.items()
         if (taken := entry.parameters)
     )
+
+
+def _wrapped(words: Iterable[str], between: str = "  ") -> str:
+    """Return words as lines of the second column of the help."""
+    lines = textwrap.wrap(between.join(words), 100 - COLUMN, break_on_hyphens=False)
+    return textwrap.indent("\n".join(lines), " " * COLUMN).lstrip()
 
 
 VGSIM = "Estimate how the probability of a vanishing or exploding gradient grows with depth."
@@ -66,7 +75,7 @@ with --rnn, orthogonal for all; with --rnn lstm and --rnn gru, glorot_normal.
 activations:   {", ".join(list(ACTIVATIONS)[:7])},
                {", ".join(list(ACTIVATIONS)[7:])}
 initialisers:  textbook, {", ".join(list(INITIALIZERS)[:5])},
-               {", ".join(list(INITIALIZERS)[5:])}
+               {_wrapped(list(INITIALIZERS)[5:], ", ")}
                (identity and torch_recurrent: with --rnn only)
 Parameters follow the name (shown with their defaults; X must be given):
                {_parameters(ACTIVATIONS)}
