@@ -125,6 +125,20 @@ class Scaled:
         return math.log10(mantissa) + (e + shift) * LOG10_2
 
     @property
+    def plain(self) -> tuple[Array, int]:
+        """(values, e): the array is values · 2^e, and e is 0 if the largest entry is moderate.
+
+        Otherwise the largest entry of `values` is in [1/2, 1).
+        """
+        common = int(np.max(self.exponent))
+        values = shifted(self.mantissa, self.exponent - common)
+        largest, shift = math.frexp(float(np.abs(values).max()))
+        e = common + shift
+        if largest == 0 or abs(e) <= -TINY:
+            return shifted(self.mantissa, self.exponent), 0
+        return shifted(values, -shift), e
+
+    @property
     def is_moderate(self) -> bool:
         """Whether `clipped` would change nothing, and no column is zero."""
         return type(self.exponent) is int and abs(self.exponent) <= MODERATE - 2 * ORDINARY
@@ -157,7 +171,7 @@ def scaled(values: Array, exponent: Any = 0, *, axis: int | None = 0) -> Scaled:
     >>> import numpy as np
     >>> from vgsim._twin.scaled import scaled
     >>> scaled(np.array([[3.0, 5.0]])).exponent, scaled(np.array([[3.0, 3e-30]])).exponent
-    (0, array([  2, -97]))
+    (0, array([  2, -98]))
     """
     if values.ndim > 2:
         return normalised(values, exponent)
@@ -236,11 +250,11 @@ def product_norm(a: Scaled, b: Scaled) -> float:
         if not np.any(some):
             return -math.inf
     if LARGE * columns < n * m:
-        left = np.linalg.qr(left, mode="r")
-    product = left @ b.mantissa.T
-    if not np.any(product):
-        product[0, 0] = np.finfo(float).eps
-    return scaled(product, common, axis=None).log10_norm
+        left = np.asarray(np.linalg.qr(left, mode="r"))
+    whole = left @ b.mantissa.T
+    if not np.any(whole):
+        whole[0, 0] = np.finfo(float).eps * np.abs(left).max() * np.abs(b.mantissa).max()
+    return scaled(whole, common, axis=None).log10_norm
 
 
 def product(a: Scaled, b: Scaled) -> Scaled:
