@@ -23,7 +23,12 @@ CELLS = [
     (vgsim.LSTM, {"chrono": 784.0, "forget_bias": 1.0, "init": "orthogonal"}),
 ]
 LONG, SHORT = 1000, 300  # the slope is that between these numbers of steps
-CRITICAL = [(vgsim.GRU, {}), (vgsim.LSTM, {}), (vgsim.LSTM, {"forget_bias": 0.0})]
+CRITICAL = [  # with the size of the neglected terms: few eigenvalues of W are near its real edge
+    (vgsim.GRU, {"init": "orthogonal"}, 0.003),
+    (vgsim.LSTM, {"init": "orthogonal"}, 0.003),
+    (vgsim.GRU, {}, 0.02),
+    (vgsim.LSTM, {}, 0.02),
+]
 
 
 def comparisons(seed: int, quick: bool) -> Iterator[Comparison]:
@@ -33,9 +38,9 @@ def comparisons(seed: int, quick: bool) -> Iterator[Comparison]:
         grown = 2 * math.log(10) * simulated(network, [0], size, seed)[:, 0]
         label = f"{words(kind, fields)}, n = {n}: ln‖G_0‖²/‖G_{STEPS}‖²"
         yield Comparison(label, *mean(grown), theory.recurrent_growth(network), 8 / n)
-    for kind, fields in () if quick else CRITICAL:
+    for kind, fields, slack in () if quick else CRITICAL:
         label = f"{words(kind, fields)}, n = {n}: critical gain/theory, {SHORT} to {LONG} steps"
-        yield Comparison(label, *critical_ratio(kind, fields, n, seed), 1.0, 0.005)
+        yield Comparison(label, *critical_ratio(kind, fields, n, seed), 1.0, slack)
 
 
 def words(kind: type, fields: dict[str, object]) -> str:
