@@ -32,7 +32,12 @@ SMALL = 1e-6  # a gain that leaves the diagonal only
 FORGET_BIASES = (0.0, 1.0, 2.0, 5.0)
 CHRONO_STEPS = (100, 784, 1000)
 LONG, SHORT = 1000, 300  # the slope is that between these numbers of steps
-CRITICAL = [(vgsim.GRU, {}), (vgsim.LSTM, {}), (vgsim.LSTM, {"forget_bias": 0.0})]
+CRITICAL = [  # with the size of the neglected terms: few eigenvalues of W are near its real edge
+    (vgsim.GRU, {"init": "orthogonal"}, 0.003),
+    (vgsim.LSTM, {"init": "orthogonal"}, 0.003),
+    (vgsim.GRU, {}, 0.02),
+    (vgsim.LSTM, {}, 0.02),
+]
 
 
 def comparisons(seed: int, quick: bool) -> Iterator[Comparison]:
@@ -46,9 +51,9 @@ def comparisons(seed: int, quick: bool) -> Iterator[Comparison]:
         yield small_weights(bias, seed)
     for steps in CHRONO_STEPS[: 1 if quick else None]:
         yield from chrono(steps, 400 if quick else 4000, seed)
-    for kind, fields in () if quick else CRITICAL:
+    for kind, fields, slack in () if quick else CRITICAL:
         label = f"{words(kind, fields)}, n = {n}: critical gain/theory, {SHORT} to {LONG} steps"
-        yield Comparison(label, *critical_ratio(kind, fields, n, seed), 1.0, 0.005)
+        yield Comparison(label, *critical_ratio(kind, fields, n, seed), 1.0, slack)
 
 
 def small_weights(bias: float, seed: int) -> Comparison:

@@ -3,6 +3,7 @@
 #ifndef VG_GATES_H
 #define VG_GATES_H
 
+#include "vg_laws.h"
 #include "vg_sums.h"
 
 /* Added to the number of a bias: for a second ζ, and for ln u. */

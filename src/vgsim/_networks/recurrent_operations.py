@@ -72,8 +72,8 @@ def lstm_program(net: Network, forget_bias: float, chrono: float | None) -> Prog
         own[0] = _bias(net, i, 0, shift=forget_bias, most=most, sign=-1.0, drawn_as=1)
     step: list[Operation] = []
     for gate, (register, phi) in enumerate(((i, SIGMOID), (f, SIGMOID), (g, TANH), (o, SIGMOID))):
-        weights, drive = _weights(net, register, gate), _drive(net, register, gate)
-        step += [weights, *own[gate], *drive, Activate(register, phi)]
+        matrix, drive = _weights(net, register, gate), _drive(net, register, gate)
+        step += [matrix, *own[gate], *drive, Activate(register, phi)]
     step += [Multiply(g, i), Multiply(C, f), Sum(C, g, skip=1.0, branch=1.0)]  # c = f∘c + i∘g
     step += [Copy(C, H), Activate(H, TANH), Multiply(H, o)]  # h = o∘tanh(c)
     return _program(net, step, state=2)
@@ -116,8 +116,8 @@ def _program(net: Network, step: Sequence[Operation], state: int = 1) -> Program
 
 def _weights(net: Network, target: int, gate: int) -> Weights:
     """Return W_k h, k = `gate`."""
-    shape = net.width, net.width
-    return replace(weights(net.init, net.gain, shape, target, "weight"), shared=True, gate=gate)
+    matrix = weights(net.init, net.gain, (net.width, net.width), target, "weight")
+    return replace(matrix, shared=True, gate=gate)
 
 
 def _drive(net: Network, register: int, gate: int) -> list[Operation]:

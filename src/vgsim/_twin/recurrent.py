@@ -50,8 +50,9 @@ def drawn_parameters(draw: Draws, program: Program, columns: int) -> dict[str, A
     arrays = {name: np.zeros(shape) for name, shape in shapes.items()}
     for W in program.of(Weights):
         rows = _rows(W.gate, W.shape[0])
-        law = W.law, W.std, "forward", W.gate + 1, *W.shape, W.parameters
-        arrays["weight"][rows] = draw.weight(*law)
+        arrays["weight"][rows] = draw.weight(
+            W.law, W.std, "forward", W.gate + 1, *W.shape, W.parameters
+        )
     for b in program.of(Bias):
         arrays[b.name] = draw.bias(1, b.rows, b.std, b.limit)
     for g in program.of(GateBias):

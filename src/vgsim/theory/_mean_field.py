@@ -159,9 +159,9 @@ def _sigmas(network: Network) -> tuple[float, float]:
         raise value_error(
             "network", "must have random weights for a mean field, got the init 'identity'"
         )
-    check_weights(network)
     if network.leak != 1:
         raise value_error("network", f"must have leak 1 for this mean field, got {network.leak!r}")
+    check_weights(network)
     for name, value in network.techniques.items():
         raise value_error("network", f"must have no {name} for this mean field, got {value!r}")
     if isinstance(network.width, int):
