@@ -78,8 +78,8 @@ def simulate(
         the exact law of all norms: for one input, Gaussian weights, and layers of "linear", "relu"
         or "leaky_relu" without techniques other than `ClipNorm`. "auto" chooses the engine with the
         lowest cost, by a fixed rule of network, batch size and loss; for weights that are neither
-        Gaussian nor orthogonal and for recurrent networks it is "dense". The engines agree in law, not sample
-        by sample.
+        Gaussian nor orthogonal and for recurrent networks it is "dense". The engines agree in law,
+        not sample by sample.
     dtype : {"float32", "float64"}
         Arithmetic of the passes. In both, no norm underflows or overflows at any depth.
     n_threads : int, optional
