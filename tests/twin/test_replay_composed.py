@@ -121,7 +121,7 @@ def test_evaluate_runs_a_replay(engine, monkeypatch):
         sample = replayed(index, engine)
         result = vgsim.evaluate(NET, sample.parameters, sample.inputs, sample.output_gradient)
         if engine == "matrix-free":
-            norms = [g.log10_norm for g in passes.pop()]
+            norms = [g.log10_norm for (g,) in passes.pop()]
             np.testing.assert_allclose(norms, result.gradient, atol=1e-9)
         assert not result.dead
 
