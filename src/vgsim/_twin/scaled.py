@@ -22,6 +22,7 @@ __all__ = [
     "Array",
     "Scaled",
     "activated",
+    "argument",
     "backpropagated",
     "chosen",
     "outer",
@@ -146,9 +147,20 @@ def outer(a: Scaled, b: Scaled) -> Scaled:
     return scaled(product, common, axis=None)
 
 
+def argument(activation: Activation, h: Scaled) -> Array:
+    """Return h in plain float64, moderated where φ or its asymptotes do not depend on it.
+
+    For a periodic φ exponents are clipped instead of components. The phase of numbers that large is
+    that of rounding errors, and so it remains spread over all angles.
+    """
+    if activation.frequency:
+        return shifted(h.mantissa, _within(MODERATE, h.exponent))
+    return h.clipped
+
+
 def activated(activation: Activation, h: Scaled) -> Scaled:
     """φ(h). Beyond 2^±500 it is h times the slope of φ at zero or infinity, if that is not 0."""
-    law, t = ACTIVATIONS[activation.name], h.clipped
+    law, t = ACTIVATIONS[activation.name], argument(activation, h)
     plain = activation.value(t)
     value = scaled(plain)
     tiny = value.exponent < TINY
@@ -168,7 +180,7 @@ def activated(activation: Activation, h: Scaled) -> Scaled:
 
 def backpropagated(activation: Activation, h: Scaled, g: Scaled) -> Scaled:
     """φ'(h) ∘ g."""
-    law, t = ACTIVATIONS[activation.name], h.clipped
+    law, t = ACTIVATIONS[activation.name], argument(activation, h)
     slope = activation.derivative(t)
     plain = slope * g.mantissa
     product = scaled(plain, g.exponent)

@@ -18,7 +18,7 @@ from vgsim._twin.along import Along, Gradients, dot
 from vgsim._twin.attention import Attention
 from vgsim._twin.groups import Groups
 from vgsim._twin.normalisation import Normalisation
-from vgsim._twin.scaled import Array, Scaled, activated, backpropagated, outer, scaled
+from vgsim._twin.scaled import Array, Scaled, activated, argument, backpropagated, outer, scaled
 
 __all__ = [
     "Activate",
@@ -205,7 +205,7 @@ class Activate:
     @property
     def saturated(self) -> NDArray[np.bool_]:
         """The entries with |φ'(H)| < 0.05 max |φ'|."""
-        slope = np.abs(self.phi.derivative(self.h.clipped))
+        slope = np.abs(self.phi.derivative(argument(self.phi, self.h)))
         return np.asarray(slope < SATURATED * self.phi.max_derivative)
 
 
