@@ -364,7 +364,9 @@ def test_inputs(rows, tmp_path, rng):
         ("gelu", "he_normal"), ("silu", "he_normal"), ("softplus", "he_normal"),
         ("selu", "lecun_normal"), ("linear", "glorot_normal"), ("sigmoid", "glorot_normal"),
         ("tanh", "glorot_normal"), ("hard_tanh", "glorot_normal"), ("erf", "glorot_normal"),
-        ("softsign", "glorot_normal"),
+        ("softsign", "glorot_normal"), ("mish", "he_normal"), ("swish", "he_normal"),
+        ("relu6", "he_normal"), ("hard_swish", "he_normal"), ("gelu_tanh", "he_normal"),
+        ("hard_sigmoid", "glorot_normal"), ("sine", "siren"), ("sine:omega=5", "siren:omega=5.0"),
     ],
 )  # fmt: skip
 def test_textbook_initialisers(rows, activation, init):
@@ -374,7 +376,7 @@ def test_textbook_initialisers(rows, activation, init):
         assert row["init"] == init
         (row,) = rows(*one, *options, "--rnn")
         assert row["init"] == "orthogonal"
-    network = vgsim.MLP(1, 4, activation=activation)
+    network = vgsim.MLP(1, 4, activation=activation.partition(":")[0])
     assert ("init" in json.loads(network.canonical_json())) == (init != "glorot_normal")
 
 

@@ -161,6 +161,13 @@ ENGINE_CASES = {
     "erf-ordered": vgsim.MLP(25, 9, activation="erf", gain=0.6, bias_std=0.3),
     "softsign-chaotic": vgsim.MLP(20, 16, activation="softsign", gain=4.0),
     "hard_tanh-tiny": vgsim.MLP(10, 3, activation="hard_tanh", init="lecun_normal"),
+    "mish": vgsim.MLP(12, 9, activation="mish", gain=1.2),
+    "relu6": vgsim.MLP(8, 6, activation="relu6", gain=4.0, bias_std=0.5),
+    "hard_sigmoid": vgsim.MLP(5, 7, activation="hard_sigmoid", gain=5.0, bias_std=2.0),
+    "hard_swish": vgsim.MLP(8, 6, activation="hard_swish", gain=2.0, bias_std=2.0),
+    "gelu_tanh-saturated": vgsim.MLP(6, 5, activation="gelu_tanh", gain=20.0),
+    "sine": vgsim.MLP(12, 8, activation="sine", init="lecun_normal", gain=0.05, bias_std=0.01),
+    "sine-beyond-rounding": vgsim.MLP(5, 6, activation="sine", init="lecun_normal", gain=1e7),
     "linear-one": vgsim.MLP(10, 1, activation="linear", bias_std=0.5),
     "saturated": vgsim.MLP(10, 10, activation="tanh", gain=30.0),
 }

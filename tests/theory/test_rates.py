@@ -100,8 +100,13 @@ def test_dense_simulations(network, mean, mean_error, variance, variance_error):
         smooth(100, 150, "silu", 1.0, 0.1),
         smooth(300, 300, "tanh", 0.8, 0.0),
         vgsim.MLP(20, [300, *[100, 400] * 9, 100, 50], gain=1.1, bias_std=0.2),
+        vgsim.MLP(40, 128, activation="hard_sigmoid", init="lecun_normal", gain=3.0),
+        vgsim.MLP(40, 128, activation="sine", init="lecun_normal", gain=0.06, bias_std=0.05),
     ],
-    ids=["critical", "chaotic", "sigmoid", "hard", "selu", "silu", "fading", "uneven"],
+    ids=[
+        *("critical", "chaotic", "sigmoid", "hard", "selu", "silu", "fading", "uneven"),
+        *("hard sigmoid", "sine"),
+    ],
 )
 def test_smooth_networks(network):
     moments = log_gradient_moments(network)

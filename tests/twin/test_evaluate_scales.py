@@ -245,3 +245,16 @@ def test_clipped_values_do_not_touch_a_column_far_below(draw):
     result = vgsim.evaluate(net, [W], None, x, g * [2.0**900, 2.0**-900])
     assert result.clipped.tolist() == [0.5, 0.0]
     assert 10 ** result.gradient[0] == pytest.approx(2e-3, rel=1e-12)
+
+
+@pytest.mark.parametrize("scale", [1e20, 1e150, 1e300])
+@pytest.mark.parametrize("weight", [1.0, 1e200])
+def test_the_phases_of_sines_are_spread_at_any_scale(scale, weight):
+    """cos² is ½ in the mean over the units of a layer, and |cos| < 0.05 with probability 0.0318."""
+    rng = np.random.default_rng(5)
+    W = weight * rng.normal(size=(4000, 3))
+    net = vgsim.MLP(1, [3, 4000], activation=vgsim.Activation("sine", omega=1.0))
+    result = vgsim.evaluate(net, [W], None, scale * rng.normal(size=3), np.ones(4000))
+    assert 2 * result.activation[1] == pytest.approx(math.log10(0.5), abs=0.05)
+    assert result.saturation[0] == pytest.approx(2 * math.asin(0.05) / math.pi, abs=0.015)
+    assert not result.dead

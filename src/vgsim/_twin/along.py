@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from vgsim._networks.activations import Activation
-from vgsim._twin.scaled import Scaled, activated, chosen, scaled
+from vgsim._twin.scaled import Scaled, activated, argument, chosen, scaled
 
 __all__ = ["Along", "Gradients", "dot"]
 
@@ -71,7 +71,7 @@ class Along:
         """D · Ĥ for Ĥ = (ĥ, -ĥ) and an odd φ: G · Y times φ'(ĥ) ĥ/φ(ĥ)."""
         y = activated(phi, h)
         some = y.mantissa[:1] != 0
-        slope = phi.derivative(h.clipped)[:1] * h.mantissa[:1]
+        slope = phi.derivative(argument(phi, h))[:1] * h.mantissa[:1]
         turn = np.where(some, slope / np.where(some, y.mantissa[:1], 1.0), 1.0)
         return Along(self.product * scaled(turn, h.exponent - y.exponent), self.widens)
 

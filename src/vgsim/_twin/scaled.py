@@ -24,6 +24,7 @@ __all__ = [
     "Array",
     "Scaled",
     "activated",
+    "argument",
     "backpropagated",
     "chosen",
     "joined",
@@ -277,10 +278,21 @@ def product(a: Scaled, b: Scaled) -> Scaled:
     return scaled(shifted(m * m_b, both - common), exponent + common)
 
 
+def argument(activation: Activation, h: Scaled) -> Array:
+    """Return h in plain float64, moderated where φ or its asymptotes do not depend on it.
+
+    For a periodic φ exponents are clipped instead of components. The phase of numbers that large is
+    that of rounding errors, and so it remains spread over all angles.
+    """
+    if activation.frequency:
+        return shifted(h.mantissa, _within(MODERATE, h.exponent))
+    return h.clipped
+
+
 def activated(activation: Activation, h: Scaled) -> Scaled:
     """φ(h). Beyond 2^±500 it is h times the slope of φ at zero or infinity, if that is not 0."""
     h = h if h.is_moderate else h.by_column
-    law, t = activation._law, h.clipped
+    law, t = activation._law, argument(activation, h)
     plain = law.value(t, *activation._values)
     value = scaled(plain)
     if value.is_moderate and h.is_moderate:
@@ -302,7 +314,7 @@ def activated(activation: Activation, h: Scaled) -> Scaled:
 
 def slopes(activation: Activation, h: Scaled) -> Array:
     """φ'(h) in plain float64."""
-    return np.asarray(activation._law.derivative(h.clipped, *activation._values))
+    return np.asarray(activation._law.derivative(argument(activation, h), *activation._values))
 
 
 def backpropagated(
