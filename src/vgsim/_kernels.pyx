@@ -40,12 +40,14 @@ cdef extern from "vg_api.h" nogil:
         VG_WEIGHTS
         VG_BIAS
         VG_SHIFT
+        VG_GATE_BIAS
         VG_DRIVE
         VG_NORM
         VG_ACTIVATE
         VG_MASK
         VG_COPY
         VG_SUM
+        VG_MULTIPLY
         VG_MIX
         VG_ATTEND
         VG_TRANSIENT
@@ -57,6 +59,7 @@ cdef extern from "vg_api.h" nogil:
         VG_ADDED
         VG_BALANCED
         VG_MASKED
+        VG_NEGATIVE
         VG_KNOWN
         VG_FOLLOWS
         VG_LONE
@@ -98,13 +101,15 @@ cdef extern from "vg_api.h" nogil:
         const int64_t *matrices
         const int64_t *masks
         const uint8_t *resting
-        int64_t registers, widest, most_rows, most_columns
-        int stores, drives, grouped
+        int64_t registers, widest, state, most_rows, most_columns
+        int64_t shared, driven, gate_biases
+        int grouped
         int64_t batch, tokens, tangents
         int clip
         double clip_at
         int loss
         uint32_t key[2]
+        int zeros
         const double *inputs
         const int64_t *input_exponents
         int64_t rows
@@ -258,12 +263,14 @@ KINDS = {
     "weights": VG_WEIGHTS,
     "bias": VG_BIAS,
     "shift": VG_SHIFT,
+    "gate_bias": VG_GATE_BIAS,
     "drive": VG_DRIVE,
     "norm": VG_NORM,
     "activate": VG_ACTIVATE,
     "mask": VG_MASK,
     "copy": VG_COPY,
     "sum": VG_SUM,
+    "multiply": VG_MULTIPLY,
     "mix": VG_MIX,
     "attend": VG_ATTEND,
 }
@@ -277,6 +284,7 @@ FLAGS = {
     "added": VG_ADDED,
     "balanced": VG_BALANCED,
     "masked": VG_MASKED,
+    "negative": VG_NEGATIVE,
     "known": VG_KNOWN,
     "follows": VG_FOLLOWS,
     "lone": VG_LONE,
@@ -477,8 +485,10 @@ cdef class Run:
         self.plan.registers = fields.pop("registers", 0)
         self.plan.widest = fields.pop("widest", 0)
         self.plan.most_rows, self.plan.most_columns = fields.pop("stored_shape", (0, 0))
-        self.plan.stores = fields.pop("stores", False)
-        self.plan.drives = fields.pop("drives", False)
+        self.plan.state = fields.pop("state", 1)
+        self.plan.shared = fields.pop("shared", 0)
+        self.plan.driven = fields.pop("driven", 0)
+        self.plan.gate_biases = fields.pop("gate_biases", 0)
         self.plan.grouped = fields.pop("grouped", False)
         self.plan.batch = fields.pop("batch")
         self.plan.tokens = fields.pop("tokens")
@@ -486,6 +496,7 @@ cdef class Run:
         self.plan.clip = CLIPS[fields.pop("clip")]
         self.plan.clip_at = fields.pop("clip_at")
         self.plan.loss = LOSSES[fields.pop("loss")]
+        self.plan.zeros = fields.pop("zeros")
         self.plan.inputs = reals(fields.pop("inputs"))
         self.plan.input_exponents = integers(fields.pop("input_exponents"))
         self.plan.rows = fields.pop("rows")

@@ -26,8 +26,10 @@ from vgsim._networks.operations import (
     Body,
     Copy,
     Drive,
+    GateBias,
     Mask,
     Mix,
+    Multiply,
     Normalise,
     Operation,
     Program,
@@ -50,6 +52,8 @@ RAW_STD: dict[str, Callable[..., float]] = {
     "sparse": lambda density: math.sqrt(1.0 - _least_word(1.0 - density) / WORDS),
 }
 SATURATED = 0.05  # fraction of the steepest slope below which a unit counts as saturated
+MOST_SIGMA_SLOPE = 0.25
+INNER = 24  # added to the number of the bias of a GRU's candidate that the reset gate multiplies
 MOST_UNITS = 48  # in wider layers the probability n 2^-n of one open unit is negligible
 WORDS = 2**32
 
@@ -112,8 +116,10 @@ class Compiled:
             "registers": 1 + max(max(s["target"], s["source"], s["gate"]) for s in every),
             "widest": max(int(program.widths.max()), *(s["room"] for s in every)),
             "stored_shape": tuple(map(max, zip(*stored, strict=True))) if stored else (0, 0),
-            "stores": any(o.shared for o in program.of(Weights)),
-            "drives": bool(program.of(Drive)),
+            "state": program.state,
+            "shared": sum(o.shared for o in program.of(Weights)),
+            "driven": len(program.of(Drive)),
+            "gate_biases": len(program.of(GateBias)),
             "grouped": self._is_grouped,
         }
 
@@ -143,7 +149,8 @@ class Compiled:
         keys = program.order << 32 | program.widths[:-1]
         distinct, order = np.unique(keys, return_inverse=True)
         bodies = [
-            _compiled(program.bodies[int(key) >> 32], int(key) & (WORDS - 1)) for key in distinct
+            _compiled(program.bodies[int(key) >> 32], int(key) & (WORDS - 1), program.state)
+            for key in distinct
         ]
         if not self._follows:
             return bodies, np.ascontiguousarray(order.ravel(), dtype=np.int64)
@@ -183,12 +190,12 @@ def _least_word(rate: float) -> int:
     return min(round(rate * WORDS), WORDS - 1)
 
 
-def _compiled(body: Body, width: int) -> list[Step]:
-    """Compile the operations of a place whose input has `width` units."""
+def _compiled(body: Body, width: int, state: int) -> list[Step]:
+    """Compile the operations of a place whose input has `width` units and `state` registers."""
     steps: list[Step] = []
     rows = {0: width, 1: width}  # of the registers; 1 is the input of a block of several places
     basis: dict[int, int] = {}  # where the operand in a register was factorised
-    number = masks = 0  # of matrices, of masks
+    number = masks = gate_biases = 0  # of matrices, of masks, of biases of gates
     for o in body:
         if isinstance(o, Bias) and o.cancels:
             continue
@@ -199,16 +206,21 @@ def _compiled(body: Body, width: int) -> list[Step]:
             operand = steps[basis[o.source]]
             own = max(o.shape) if o.law == "orthogonal" else o.shape[1]
             operand["columns"] = operand["room"] = max(operand["columns"], own)
-            number = 1 if o.shared else number + 1
+            number = 1 + o.gate if o.shared else number + 1
         masks += isinstance(o, Mask)
         step = _translated(o, rows)
-        step["number"] = masks if isinstance(o, Mask) else number
+        if step["number"] == 0:
+            step["number"] = masks if isinstance(o, Mask) else number
         if isinstance(o, Weights):
             step["distance"] = len(steps) - basis[o.source]
+        elif isinstance(o, GateBias):
+            step["distance"] = gate_biases
+            gate_biases += 1
         steps.append(step)
         rows[step["target"]] = step["rows"]
         basis.pop(step["target"], None)
     _store_little(steps)
+    _add_gradients(steps, state)
     return steps
 
 
@@ -224,7 +236,6 @@ def _translated(o: Operation, rows: Mapping[int, int]) -> Step:
         case Weights(source, target, (n, m), law, _, _, recorded, shared, balanced):
             flags = FLAGS["recorded"] * recorded | FLAGS["shared"] * shared
             flags |= FLAGS["balanced"] * balanced
-            flags |= FLAGS["adds"] * (source != target)
             fields: Step = {
                 "source": source,
                 "law": LAWS[law],
@@ -239,8 +250,11 @@ def _translated(o: Operation, rows: Mapping[int, int]) -> Step:
             return _step("bias", target=register, rows=n, **fields)
         case Shift(register, value):
             return _step("shift", target=register, rows=rows[register], scale=value)
-        case Drive(register, n, std):
-            return _step("drive", target=register, rows=n, scale=std)
+        case GateBias():
+            return _gate_bias(o)
+        case Drive(register, n, std, gate, law):
+            fields = {"law": LAWS[law], "scale": std / RAW_STD[law](), "number": 1 + gate}
+            return _step("drive", target=register, rows=n, **fields)
         case Normalise(register, kind, eps):
             fields = {"law": NORMS[kind], "parameters": (eps, 0.0)}
             return _step("norm", target=register, rows=rows[register], **fields)
@@ -256,16 +270,31 @@ def _translated(o: Operation, rows: Mapping[int, int]) -> Step:
         case Sum(register, other, skip, branch):
             fields = {"source": other, "factor": skip, "scale": branch}
             return _step("sum", target=register, rows=rows[register], **fields)
-        case Mix(register, other, gate):
-            return _step("mix", target=register, source=other, gate=gate, rows=rows[register])
+        case Multiply(register, other):
+            return _step("multiply", target=register, source=other, rows=rows[register])
+        case Mix(register, other, gate, counted):
+            fields = {"source": other, "gate": gate}
+            fields["saturated_below"] = SATURATED * MOST_SIGMA_SLOPE * counted
+            return _step("mix", target=register, rows=rows[register], **fields)
         case Attend(register, query, key, heads, causal):
             fields = {"source": query, "gate": key, "heads": heads}
             fields["flags"] = FLAGS["causal"] * causal
             return _step("attend", target=register, rows=rows[register], **fields)
 
 
-IN_PLACE = ("bias", "shift", "drive", "mask")
-ADDITIONS = ("bias", "shift", "drive")
+def _gate_bias(o: GateBias) -> Step:
+    """Return the step of the bias of a gate: its `number` is that of ζ in the stream "bias"."""
+    fields: Step = {"heads": o.count, "scale": o.limit or o.std, "factor": o.shift}
+    fields["law"] = LAWS["uniform" if o.limit > 0 else "normal"]
+    fields["number"] = 1 + o.drawn_as + INNER * (o.name == "hidden_bias")
+    fields["flags"] = FLAGS["negative"] * (o.sign < 0)
+    if o.most > 0:
+        fields["parameters"] = (1.0 / o.most, math.log(o.most))
+    return _step("gate_bias", target=o.register, rows=o.rows, **fields)
+
+
+IN_PLACE = ("bias", "shift", "gate_bias", "drive", "mask")
+ADDITIONS = ("bias", "shift", "gate_bias", "drive")
 
 
 def _store_little(steps: Sequence[Step]) -> None:
@@ -290,12 +319,29 @@ def _store_little(steps: Sequence[Step]) -> None:
             reads = use is not None and use["name"] in ("activate", "sum")
             saved = use is not None and reads and use["target"] == register
             step["flags"] |= FLAGS["copies"] * (not saved)
-        elif name in ("weights", "activate", "attend"):
+        elif name in ("weights", "activate", "multiply", "attend"):
             use = _next_use(rest, register, lambda s, r: s["name"] in IN_PLACE)
             if use is not None and use["name"] == "sum" and use["target"] == register:
                 step["flags"] |= FLAGS["transient"]
             if name == "weights" and rest and rest[0]["name"] in ADDITIONS:
                 step["flags"] |= FLAGS["added"] * (rest[0]["target"] == register)
+
+
+def _add_gradients(steps: Sequence[Step], state: int) -> None:
+    """Set the flag of operations to whose operand other terms of the gradient belong.
+
+    These come from later uses of the operand, at this place or, if it is of the state, at the next.
+    """
+    for i, step in enumerate(steps):
+        name, register = step["name"], step["source"]
+        if name not in ("weights", "multiply") or register == step["target"]:
+            continue
+        use = _next_use(steps[i + 1 :], register, lambda s, r: s["name"] == "basis")
+        if use is None:
+            used = register < state
+        else:  # an operation that does not read the operand overwrites it
+            used = use["name"] not in ("copy", "weights") or use["source"] == register
+        step["flags"] |= FLAGS["adds"] * used
 
 
 def _next_use(

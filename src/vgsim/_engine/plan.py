@@ -101,6 +101,7 @@ class Plan:
             "clip": net.clip.by if net.clip else None,
             "clip_at": net.clip.bound if net.clip else 0.0,
             "loss": settings.loss,
+            "zeros": settings.zeros,
             "inputs": None if data is None else data.significands,
             "input_exponents": None if data is None else data.exponents,
             "rows": 0 if data is None else data.rows,
@@ -166,7 +167,7 @@ class Plan:
     def segment_ends(self) -> NDArray[np.int64]:
         """Last place (of a plain network, layer) of each segment.
 
-        Only register 0 is in use after it.
+        Only the state is in use after it.
         """
         resting = np.flatnonzero(self.network.program.resting)
         if self._plain:

@@ -41,7 +41,7 @@ def simulate(
 
     Parameters
     ----------
-    network : MLP, RNN or Sequential
+    network : MLP, RNN, LSTM, GRU or Sequential
         The description of the random networks.
     n_samples : int
         Number of samples, at least 1.

@@ -53,6 +53,7 @@ class _InitializerEntry(Entry):
     weight_std: Callable[..., float]
     law_parameters: Callable[..., tuple[float, ...]] = lambda *_: ()
     bias_limit: Callable[[int], float] | None = None
+    is_recurrent: bool = False
 
 
 def _lecun(fan_in: int, fan_out: int) -> float:
@@ -136,6 +137,12 @@ INITIALIZERS: dict[str, _InitializerEntry] = {
         weight_std=lambda fan_in, fan_out: math.sqrt(1.0 / (3.0 * fan_in)),
         bias_limit=lambda fan_in: 1.0 / math.sqrt(fan_in),
     ),
+    "torch_recurrent": _InitializerEntry(
+        distribution="uniform",
+        weight_std=lambda fan_in, fan_out: math.sqrt(1.0 / (3.0 * fan_in)),
+        bias_limit=lambda fan_in: 1.0 / math.sqrt(fan_in),
+        is_recurrent=True,
+    ),
     "orthogonal": _InitializerEntry(
         distribution="orthogonal",
         weight_std=lambda fan_in, fan_out: math.sqrt(1.0 / max(fan_in, fan_out)),
@@ -182,15 +189,17 @@ class Initializer(Named):
         ``lecun_normal``, ``lecun_uniform`` (variance 1/fan_in), ``glorot_normal``,
         ``glorot_uniform`` (2/(fan_in + fan_out)), ``he_normal``, ``he_uniform`` (2/fan_in),
         ``truncated_normal``, ``student_t``, ``laplace``, ``rademacher``, ``sparse`` (variance
-        scale/fan), ``diagonal``, ``normal``, ``uniform``, ``torch_default``, ``orthogonal`` or
-        ``identity``. The normal ones are not truncated (as in PyTorch). ``rademacher`` weights are
-        ±1 times their standard deviation. A ``sparse`` weight is 0 with probability 1 − density,
-        else normal, independently of the others. ``diagonal`` is the unit matrix (ones where
-        i = j) times `diagonal`, plus independent normal weights of variance scale/fan.
-        ``torch_default`` is the law of ``torch.nn.Linear``: weights and biases uniform on
-        ±1/√fan_in. ``orthogonal`` is uniform over the orthogonal matrices (Haar measure); a matrix
-        that is not square is a submatrix of a square one, with orthonormal rows or columns, as in
-        PyTorch and Keras. ``identity`` is the identity matrix, for an `RNN` only.
+        scale/fan), ``diagonal``, ``normal``, ``uniform``, ``torch_default``, ``torch_recurrent``,
+        ``orthogonal`` or ``identity``. The normal ones are not truncated (as in PyTorch).
+        ``rademacher`` weights are ±1 times their standard deviation. A ``sparse`` weight is 0 with
+        probability 1 − density, else normal, independently of the others. ``diagonal`` is the unit
+        matrix (ones where i = j) times `diagonal`, plus independent normal weights of variance
+        scale/fan. ``torch_default`` is the law of ``torch.nn.Linear``: weights and biases uniform
+        on ±1/√fan_in. ``torch_recurrent`` is that of ``torch.nn.RNN``, ``LSTM`` and ``GRU``, for
+        recurrent networks only: weights, those of the drive too, and two biases uniform on ±1/√n.
+        ``orthogonal`` is uniform over the orthogonal matrices (Haar measure); a matrix that is not
+        square is a submatrix of a square one, with orthonormal rows or columns, as in PyTorch and
+        Keras. ``identity`` is the identity matrix, for recurrent networks only.
     std : float
         ``normal`` only, required: standard deviation of a weight, the same at all widths.
     limit : float
@@ -267,6 +276,11 @@ class Initializer(Named):
         """
         return INITIALIZERS[self.name].law_parameters(fan_in, fan_out, *self._values)
 
+    @property
+    def is_recurrent(self) -> bool:
+        """Whether it is the law of PyTorch's recurrent modules, with two biases for each gate."""
+        return INITIALIZERS[self.name].is_recurrent
+
     def weight_std(self, fan_in: int, fan_out: int) -> float:
         """Return the standard deviation of one weight, after truncation and without gain.
 
@@ -329,10 +343,10 @@ def check_weight_std(
 
 def check_bias(init: Initializer, bias_std: float) -> None:
     """Refuse normal biases with an initialiser that has its own law of biases."""
-    if init.name == "torch_default" and bias_std > 0:
+    if init.bias_limit(1) is not None and bias_std > 0:
         raise value_error(
             "bias_std",
-            "must be 0 with init 'torch_default', which draws its own uniform biases, "
+            f"must be 0 with init {init.name!r}, which draws its own uniform biases, "
             f"got {bias_std!r}; for normal biases use init 'lecun_uniform' with gain 3**-0.5 = "
             "0.57735, which has the same law of weights",
         )

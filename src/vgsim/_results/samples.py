@@ -68,7 +68,7 @@ class Samples(Distribution):
 
     Attributes
     ----------
-    network : MLP, RNN or Sequential
+    network : MLP, RNN, LSTM, GRU or Sequential
     seed : int
     index : int64 array, shape (n,)
         The index of each sample under that seed, increasing.
