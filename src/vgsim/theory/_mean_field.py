@@ -96,7 +96,7 @@ def mean_field(network: Network, q_0: float = 1.0) -> MeanField:
     -----
     ‖G‖² grows by χ₁ per layer as the width goes to infinity at a fixed depth. Its component along
     the signal, initially of order 1/n, grows by χ_∥². If χ_∥² > χ₁ (in the ordered phase: softplus,
-    and GELU and SiLU below a jump of q*), this component dominates after about
+    and GELU, SiLU, Mish and hard swish below a jump of q*), this component dominates after about
     ln(n)/ln(χ_∥²/χ₁) layers.
 
     Examples
