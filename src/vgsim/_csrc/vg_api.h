@@ -107,7 +107,7 @@ typedef struct {
     int activation;
     double parameters[2]; /* of φ, as above; the scalar engine: its slopes for h > 0 and h ≤ 0 */
     double saturated_below;
-    const void *tables;   /* of custom activations (vg_custom.h), in reals of the kernel */
+    const void *tables; /* of custom activations (vg_custom.h), in reals of the kernel */
     double cancellation; /* sums that cancel to less than this fraction are computed unit by unit */
     const vg_operation *operations;
     int64_t n_bodies;
