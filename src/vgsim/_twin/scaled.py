@@ -326,7 +326,7 @@ def backpropagated(
     product = scaled(plain, g.exponent)
     if type(product.exponent) is type(g.exponent) is int and product.exponent - g.exponent > TINY:
         return product
-    law, tiny = activation.law, np.max(np.abs(plain), axis=0) < 2.0**TINY
+    law, tiny = activation._law, np.max(np.abs(plain), axis=0) < 2.0**TINY
     if law.log_derivative and np.any(tiny):
         sign, log = law.log_derivative(h.clipped, *activation._values)
         tail = (sign, log - law.decay * h.log_cut)
