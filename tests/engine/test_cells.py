@@ -291,3 +291,34 @@ def test_zero_inputs_are_the_identity_of_a_study(tmp_path):
     assert first[0].tally == again[0].tally == counted(net, inputs="zeros")
     assert other[0].tally == counted(net) != first[0].tally
     assert first[0].task.inputs == "zeros"
+
+
+def sigma_slope(a):
+    return np.exp(-np.abs(a)) / (1 + np.exp(-np.abs(a))) ** 2 / 0.25
+
+
+def tanh_slope(a):
+    return np.cosh(a) ** -2
+
+
+@pytest.mark.parametrize("cell", ["LSTM", "GRU"])
+def test_saturation_counts_every_unit_of_every_gate(cell):
+    """Of an LSTM also those of tanh(c)."""
+    kinds = {"LSTM": (vgsim.LSTM, 4), "GRU": (vgsim.GRU, 3)}
+    make, gates = kinds[cell]
+    net = make(1, 20, gain=6.0, input_std=1.0)
+    samples = vgsim.simulate(net, 5, layers=(0, 1), record=("saturation",), dtype="float64")
+    for k in range(5):
+        d = Draws(net, k, gates=gates)
+        products, drive = [w @ d.state for w in d.weight], [u @ d.drive[0] for u in d.input_weight]
+        a = [w + u for w, u in zip(products, drive, strict=True)]
+        if cell == "LSTM":
+            c = np.tanh(a[2]) / (1 + np.exp(-a[0]))
+            slopes = [sigma_slope(a[0]), sigma_slope(a[1] + 1), tanh_slope(a[2]), sigma_slope(a[3])]
+            slopes.append(tanh_slope(c))
+        else:
+            n = drive[2] + products[2] / (1 + np.exp(-a[0]))
+            slopes = [sigma_slope(a[0]), sigma_slope(a[1]), tanh_slope(n)]
+        expected = np.mean(np.array(slopes) < 0.05)
+        assert 0.2 < expected < 0.9
+        np.testing.assert_allclose(samples.saturation[k], expected)

@@ -279,7 +279,7 @@ NOINLINE static int run_pass(const vg_plan *plan, uint64_t group, void *scratch)
     }
     arrive_at(&p);
     p.gradient_exponent = LOWEST;
-    if (plan->shared) {
+    if (plan->shared && recorded) {
         p.shared_gradient.rows = plan->widths[0];
         p.shared_gradient.count = plan->shared * plan->widths[0];
         zero_columns(&p.shared_gradient);
