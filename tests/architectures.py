@@ -16,17 +16,18 @@ FROZEN = np.load(oracle.FROZEN)
 
 def network_of(case):
     """Return the network of a case."""
+    activation = vgsim.Activation(case.activation, **oracle.PARAMETERS.get(case.activation, {}))
     clip = None
     if case.clip:
         kind, limit = case.clip
         clip = vgsim.ClipNorm(limit) if kind == "norm" else vgsim.ClipValue(limit)
     if case.recurrent:
-        return vgsim.RNN(case.depth, case.widths[0], activation=case.activation, clip=clip)
+        return vgsim.RNN(case.depth, case.widths[0], activation=activation, clip=clip)
     style, every, skip, branch = case.residual or (None, None, None, None)
     return vgsim.MLP(
         case.depth,
         case.widths,
-        activation=case.activation,
+        activation=activation,
         norm=case.norm,
         norm_eps=case.norm_eps if case.norm else 1e-5,
         residual=vgsim.Residual(every, style=style, skip=skip, branch=branch) if style else None,

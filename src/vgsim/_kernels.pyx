@@ -94,6 +94,7 @@ cdef extern from "vg_api.h" nogil:
         int activation
         double parameters[2]
         double saturated_below
+        const void *tables
         const vg_operation *operations
         int64_t n_bodies
         const int64_t *bodies
@@ -137,7 +138,7 @@ cdef extern from "vg_api.h" nogil:
         const vg_flag *cancelled
 
     ctypedef struct vg_kernel:
-        int lanes, n_activations
+        int lanes, n_activations, n_custom
         const char *const *activation_names
         size_t (*scratch_bytes)(const vg_plan *plan) noexcept nogil
         size_t (*body_bytes)(const vg_plan *plan, int64_t body) noexcept nogil
@@ -151,8 +152,8 @@ cdef extern from "vg_api.h" nogil:
                             double *out) noexcept nogil
         double (*generate)(const uint32_t *key, uint64_t groups, int64_t layers, int64_t units,
                            void *scratch) noexcept nogil
-        void (*activation)(int activation, const double *parameters, double h, int64_t exponent,
-                           double *out) noexcept nogil
+        void (*activation)(int activation, const double *parameters, const void *table, double h,
+                           int64_t exponent, double *out) noexcept nogil
 
     void vg_clean_registers() nogil
     int vg_isa_count()
@@ -302,10 +303,11 @@ OPERATION = np.dtype(
 )
 assert OPERATION.itemsize == sizeof(vg_operation)
 LOSSES = {"linear": VG_LINEAR_LOSS, "mse": VG_MSE, "cross_entropy": VG_CROSS_ENTROPY}
-ACTIVATIONS = tuple(
+EVERY_ACTIVATION = tuple(
     vg_kernel_of(0, 32).activation_names[i].decode()
     for i in range(vg_kernel_of(0, 32).n_activations)
 )
+ACTIVATIONS = EVERY_ACTIVATION[:-vg_kernel_of(0, 32).n_custom]
 
 cdef object forced_isa = None
 
@@ -410,13 +412,17 @@ def gamma_draws(const uint32_t[::1] key, uint32_t stream, uint32_t layer, uint64
     return out
 
 
-def activation(name, parameters, h, exponent, dtype):
-    """Return value, slope and exponent e of an activation at h · 2**exponent: φ = value · 2**e."""
+def activation(name, parameters, h, exponent, dtype, cnp.ndarray table=None):
+    """Return value, slope and exponent e of an activation at h · 2**exponent: φ = value · 2**e.
+
+    A custom activation has its table in place of parameters.
+    """
     out = np.empty(3)
     cdef double[::1] view = out
     cdef double p[2]
     p[0], p[1] = parameters
-    kernel(dtype).activation(ACTIVATIONS.index(name), p, h, exponent, &view[0])
+    kernel(dtype).activation(EVERY_ACTIVATION.index(name), p, table_of(table, dtype), h, exponent,
+                             &view[0])
     return out
 
 
@@ -468,9 +474,10 @@ cdef class Run:
         self.plan.norm = NORMS[fields.pop("norm", None)]
         self.plan.norm_epsilon = fields.pop("norm_epsilon", 0.0)
         self.plan.cancellation = fields.pop("cancellation", 0.0)
-        self.plan.activation = ACTIVATIONS.index(fields.pop("activation", "linear"))
+        self.plan.activation = EVERY_ACTIVATION.index(fields.pop("activation", "linear"))
         self.plan.parameters[0], self.plan.parameters[1] = fields.pop("parameters", (0.0, 0.0))
         self.plan.saturated_below = fields.pop("saturated_below", 0.0)
+        self.plan.tables = table_of(fields.pop("tables", None), dtype)
         cdef cnp.ndarray operations = fields.pop("operations", None)
         if operations is not None:
             assert operations.dtype == OPERATION and operations.flags.c_contiguous
@@ -581,6 +588,13 @@ cdef double *reals(cnp.ndarray array) except? NULL:
         return NULL
     assert array.dtype == np.float64 and array.flags.c_contiguous
     return <double *>cnp.PyArray_DATA(array)
+
+
+cdef const void *table_of(cnp.ndarray array, dtype) except? NULL:
+    if array is None:
+        return NULL
+    assert array.dtype == np.dtype(dtype) and array.flags.c_contiguous
+    return cnp.PyArray_DATA(array)
 
 
 cdef const int64_t *integers(cnp.ndarray array) except? NULL:

@@ -130,11 +130,12 @@ def test_samples_and_layers_and_streams_are_not_correlated():
 
 # Relative accuracy. It includes the rounding of the arguments of exponentials.
 ACTIVATION_TOLERANCE = {"float32": 2e-6, "float64": 4e-15}
+ROOTED = ("gelu", "silu", "mish", "gelu_tanh", "hard_swish")  # φ' has a root above -2
 POINTS = [0.0, *np.geomspace(1e-8, 30, 60)]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize("name", [name for name in ACTIVATIONS if name != "sine"])
 def test_activation_equals_the_table(isa, name, dtype):
     activation = Activation(name)
     tolerance = ACTIVATION_TOLERANCE[dtype]
@@ -147,7 +148,7 @@ def test_activation_equals_the_table(isa, name, dtype):
         growth = 1 + h * h  # exp(-h²) and Φ round h² once
         assert abs(value * 2**exponent - expected) <= tolerance * growth * abs(expected), h
         if abs(expected_slope) > 1e-37:
-            near_root = tolerance if name in ("gelu", "silu") else 0
+            near_root = tolerance if name in ROOTED else 0
             bound = tolerance * growth * abs(expected_slope) + near_root * (abs(h) < 2)
             assert abs(slope - expected_slope) <= bound, h
 
@@ -172,8 +173,47 @@ def test_activation_in_scaled_units(isa, name, exponent, dtype):
             assert slope == pytest.approx(slope_there, rel=1e-6)
         elif activation.slope_at_infinity == (0, 0):  # saturates at a constant
             limit = float(activation.value(math.copysign(1e300, h)))
-            if limit:
+            if name == "sine":
+                assert abs(value * 2.0**e) <= 1
+            elif limit:
                 assert value * 2.0**e == pytest.approx(limit, rel=1e-6)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("omega", [0.3, 1.0, 30.0])
+def test_sine_has_the_phase_error_of_its_argument(isa, omega, dtype, rng):
+    """h and ω h are rounded: the phase has an error of a few ε ω |h|, and φ one of its own of ε."""
+    epsilon = np.finfo(dtype).eps
+    for h in [*POINTS, *rng.uniform(-6000.0, 6000.0, 200) / omega]:
+        h = float(np.dtype(dtype).type(h))
+        value, slope, e = _kernels.activation("sine", (omega, 0.0), h, 0, dtype)
+        phase = 1.5 * epsilon * omega * abs(h)
+        assert abs(value * 2**e - math.sin(omega * h)) <= phase + epsilon
+        assert abs(slope - omega * math.cos(omega * h)) <= omega * (phase + epsilon)
+        assert (value != 0, slope != 0) == (h != 0, True)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("exponent", [24, 50, 120, 2**20])
+def test_phases_of_large_angles_are_spread(isa, exponent, dtype, rng):
+    """Where rounding determines the phase, sin and cos are those of a uniform phase, none is 0."""
+    mantissas = rng.uniform(1.0, 2.0, 2000) * rng.choice([-1.0, 1.0], 2000)
+    sines, cosines = np.array(
+        [_kernels.activation("sine", (1.0, 0.0), h, exponent, dtype)[:2] for h in mantissas]
+    ).T
+    np.testing.assert_allclose(sines**2 + cosines**2, 1.0, rtol=1e-6)
+    assert np.all(sines * cosines != 0)
+    phase = np.mod(np.arctan2(sines, cosines), 2 * np.pi) / (2 * np.pi)
+    assert stats.kstest(phase, "uniform").pvalue > 1e-6
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_multiples_of_a_quarter_turn_are_no_roots(isa, dtype):
+    """ω = π/2 · 2^k has no rounding: here h counts quarter turns up to the rounding of π/2."""
+    for turns in (1, 2, 3, 4, 1001, 4096, 2**20):
+        value, slope, _ = _kernels.activation("sine", (math.pi / 2, 0.0), turns, 0, dtype)
+        assert 0 < min(abs(value), abs(slope)) < 1e-3
+        assert (abs(value) > 0.5) == (turns % 2 == 1)
 
 
 def test_isa_choices(monkeypatch):

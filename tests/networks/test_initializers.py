@@ -112,6 +112,26 @@ def test_keras_variance_scaling(init, scale, mode, distribution):
         assert std == pytest.approx(math.sqrt(scale / n), rel=1e-15)
 
 
+@pytest.mark.parametrize("omega", [0.5, 30.0])
+def test_siren_is_uniform_as_published(omega):
+    """Sitzmann et al. 2020, section 3.2: uniform on ±√(6/fan_in)/ω."""
+    init = Initializer("siren", omega=omega)
+    limit = math.sqrt(3) * init.weight_std(FAN_IN, FAN_OUT)
+    assert (init.distribution, init.bias_limit(FAN_IN)) == ("uniform", None)
+    assert limit == pytest.approx(math.sqrt(6 / FAN_IN) / omega, rel=1e-15)
+
+
+def test_siren_is_the_textbook_law_of_sine_networks():
+    net = vgsim.MLP(3, 8, activation=vgsim.Activation("sine", omega=10.0))
+    assert net.init == Initializer("siren", omega=10.0)
+    assert "init=Initializer('siren', omega=10.0)" in repr(net)
+    assert "init='siren'" in repr(vgsim.MLP(3, 8, activation="sine"))
+    weights = vgsim.replay(net, seed=1).weights
+    limit = math.sqrt(6 / 8) / 10
+    assert max(np.abs(w).max() for w in weights) <= limit
+    assert np.std(weights) == pytest.approx(limit / math.sqrt(3), rel=0.15)
+
+
 def test_absolute_scales_ignore_the_width():
     for fan_in, fan_out in ((1, 1), (784, 10)):
         assert Initializer("normal", std=0.01).weight_std(fan_in, fan_out) == 0.01

@@ -83,6 +83,8 @@ def square(depth: int, n: int) -> tuple[int, ...]:
     return (n,) * (depth + 1)
 
 
+PARAMETERS = {"sine": {"omega": 1.0}}  # with a larger frequency rounding errors grow
+
 # fmt: off
 CASES = {
     "batch": Case(widths=(4, 6, 5, 3, 5), loss="mse"),
@@ -124,6 +126,12 @@ def reference(case: Case, arrays: dict[str, list[np.ndarray]]) -> dict[str, np.n
         "hard_tanh": F.hardtanh,
         "erf": torch.erf,
         "softsign": F.softsign,
+        "mish": F.mish,
+        "relu6": F.relu6,
+        "hard_sigmoid": lambda h: F.relu6(h + 3.0) / 6.0,
+        "hard_swish": F.hardswish,
+        "gelu_tanh": lambda h: F.gelu(h, approximate="tanh"),
+        "sine": torch.sin,
     }[case.activation]
 
     def slope(h: torch.Tensor) -> torch.Tensor:

@@ -37,6 +37,12 @@ CASES = {
     "hard_tanh": ("hard_tanh", {}, functional.hardtanh, 1.2),
     "erf": ("erf", {}, torch.erf, 1.1),
     "softsign": ("softsign", {}, functional.softsign, 1.6),
+    "mish": ("mish", {}, functional.mish, 1.5),
+    "relu6": ("relu6", {}, functional.relu6, 2.0),
+    "hard_sigmoid": ("hard_sigmoid", {}, lambda h: functional.relu6(h + 3.0) / 6.0, 4.0),
+    "hard_swish": ("hard_swish", {}, functional.hardswish, 1.6),
+    "gelu_tanh": ("gelu_tanh", {}, lambda h: functional.gelu(h, approximate="tanh"), 1.5),
+    "sine": ("sine", {}, lambda h: torch.sin(30.0 * h), 0.05),
 }
 PARAMETERS = ("weights", "biases", "inputs", "output_gradient")
 QUANTITIES = ("gradient", "weight_gradient", "update_ratio", "activation", "saturation")

@@ -64,6 +64,7 @@ def test_any_gain_of_relu_only_shifts_the_logarithm(engine, dtype, gain):
 
 
 SMOOTH = ["sigmoid", "tanh", "erf", "softsign", "gelu", "silu", "elu", "selu", "softplus"]
+SMOOTH += ["mish", "gelu_tanh", "sine"]
 
 
 @pytest.mark.parametrize("width", [1, 2, 16])

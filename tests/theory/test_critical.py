@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.optimize import brentq
 
 import vgsim
 from vgsim._networks.activations import ACTIVATIONS
@@ -14,6 +15,13 @@ from vgsim.theory import critical_gain, critical_line, edge_of_chaos, mean_field
 from vgsim.theory._variance_map import chi, chi_parallel, fixed_point
 
 PAGE = Path(__file__).parents[2] / "docs" / "theory.md"
+JUMPS = {  # name: the bias_std up to which the fixed point jumps
+    "gelu": 0.415925,
+    "silu": 0.745081,
+    "mish": 0.307442,
+    "hard_swish": 0.712141,
+    "gelu_tanh": 0.415914,
+}
 BIASES = (0.0, 0.1, math.sqrt(0.05), 0.5, 1.0)
 
 
@@ -51,7 +59,7 @@ def test_critical_gain_of_leaky_relu(slope):
 @pytest.mark.parametrize("bias_std", [0.0, 1e-6, 0.03, 0.8, 30.0])
 @pytest.mark.parametrize("name", sorted(ACTIVATIONS))
 def test_gradients_vanish_below_and_explode_above(name, bias_std):
-    if name in ("gelu", "silu") and bias_std < 0.8:
+    if name in JUMPS and bias_std < JUMPS[name]:
         with pytest.raises(ValueError, match="the fixed point of the variance jumps"):
             critical_gain(name, bias_std)
         return
@@ -64,6 +72,24 @@ def test_gradients_vanish_below_and_explode_above(name, bias_std):
     assert at(gain * 1.01) > 1.0
     below = [at(g) for g in gain * np.linspace(0.02, 0.999, 25)]
     assert max(below) < 1.0
+
+
+@pytest.mark.parametrize("omega", [1.0, 30.0])
+@pytest.mark.parametrize("bias_std", [0.0, 0.01, 0.5])
+def test_critical_gain_of_sine(omega, bias_std):
+    """σ_w² ω² (1 + c)/2 = 1 at q = σ_w² (1 - c)/2 + σ_b², c = exp(-2 ω² q); with 2 ω² q = y."""
+    sine = vgsim.Activation("sine", omega=omega)
+    gain = critical_gain(sine, bias_std / omega)
+    if bias_std == 0:
+        assert (gain * omega, gain.q_star) == pytest.approx((1.0, 0.0))
+        return
+
+    def excess(y):  # with σ_w² ω² = 2/(1 + e^-y)
+        return 2 * math.tanh(y / 2) + 2 * bias_std**2 - y
+
+    y = brentq(excess, 1e-9, 10.0, xtol=1e-15)
+    assert gain * omega == pytest.approx(math.sqrt(2 / (1 + math.exp(-y))), rel=1e-9)
+    assert 2 * omega**2 * gain.q_star == pytest.approx(y, rel=1e-7)
 
 
 @pytest.mark.parametrize("alpha", [0.1, 0.5, 2.0])
@@ -79,6 +105,10 @@ def test_critical_gain_of_elu(alpha):
     [
         ("gelu", 1.9830582574, 0.1729223908, 3.5615528128),
         ("silu", 1.9880046783, 0.5551431707, 14.3201736180),
+        # by scipy.integrate.quad and brentq, from the formulas of the papers
+        ("mish", 2.0135240697, 0.0945217874, 1.6701691325),
+        ("hard_swish", 1.9732895836, 0.5071458488, 4.8038559489),
+        ("gelu_tanh", 1.9828882398, 0.1728951983, 3.5567728447),
     ],
 )
 def test_edge_of_chaos_away_from_zero(name, gain_square, bias_square, q_star):
@@ -93,7 +123,7 @@ def test_edge_of_chaos_away_from_zero(name, gain_square, bias_square, q_star):
     [("tanh", 1.0, 0.0), ("hard_tanh", 1.0, 0.0), ("softsign", 1.0, 0.0), ("elu", 1.0, 0.0),
      ("erf", math.sqrt(math.pi) / 2, 0.0), ("selu", 0.690486073634, 0.0),
      ("relu", math.sqrt(2), 1.0), ("leaky_relu", math.sqrt(2 / 1.0001), 1.0),
-     ("linear", 1.0, 1.0)],
+     ("linear", 1.0, 1.0), ("relu6", math.sqrt(2), 0.0), ("sine", 1 / 30, 0.0)],
 )  # fmt: skip
 def test_edge_of_chaos_without_bias(name, gain, q_star):
     point = edge_of_chaos(name)
@@ -101,15 +131,15 @@ def test_edge_of_chaos_without_bias(name, gain, q_star):
     assert (point.chi_1, point.chi_parallel) == pytest.approx((1.0, 1.0), abs=1e-13)
 
 
-@pytest.mark.parametrize("name", ["sigmoid", "softplus"])
+@pytest.mark.parametrize("name", ["sigmoid", "softplus", "hard_sigmoid"])
 def test_no_edge_of_chaos(name):
     with pytest.raises(ValueError, match=f"activation '{name}' has no gain and biases with chi_1"):
         edge_of_chaos(name)
 
 
 def test_jumps_end_at_a_bias():
-    """GELU and SiLU have a critical gain above some bias_std; below, the message gives the jump."""
-    for name, threshold in (("gelu", 0.415925), ("silu", 0.745081)):
+    """There is a critical gain above some bias_std; below, the message gives the jump."""
+    for name, threshold in JUMPS.items():
         with pytest.raises(ValueError, match="the fixed point of the variance jumps") as error:
             critical_gain(name, threshold - 1e-3)
         gain = float(re.search(r"at the gain ([\d.]+)", str(error.value))[1])

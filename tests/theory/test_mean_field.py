@@ -24,6 +24,15 @@ def sigmoid(x):
     return 1 / (1 + mp.exp(-x))
 
 
+def cubic(x, order=0):
+    k = mp.mpf("0.044715")
+    return mp.sqrt(8 / mp.pi) * (1 + 3 * k * x**2 if order else x + k * x**3)
+
+
+def hard(x):
+    return min(max(x + 3, 0), 6) / mp.mpf(6)
+
+
 EXACT = {  # φ, φ'
     "tanh": (mp.tanh, lambda x: mp.sech(x) ** 2),
     "erf": (mp.erf, lambda x: 2 / mp.sqrt(mp.pi) * mp.exp(-x * x)),
@@ -34,13 +43,24 @@ EXACT = {  # φ, φ'
     "softsign": (lambda x: x / (1 + abs(x)), lambda x: (1 + abs(x)) ** -2),
     "elu": (lambda x: x if x > 0 else mp.expm1(x), lambda x: 1 if x > 0 else mp.exp(x)),
     "hard_tanh": (lambda x: max(-1, min(1, x)), lambda x: 1 if abs(x) < 1 else 0),
+    "mish": (
+        lambda x: x * mp.tanh(mp.log1p(mp.exp(x))),
+        lambda x: mp.tanh(mp.log1p(mp.exp(x))) + x * sigmoid(x) * mp.sech(mp.log1p(mp.exp(x))) ** 2,
+    ),
+    "gelu_tanh": (
+        lambda x: x * sigmoid(cubic(x)),
+        lambda x: sigmoid(cubic(x)) * (1 + x * cubic(x, 1) * sigmoid(-cubic(x))),
+    ),
+    "relu6": (lambda x: min(max(x, 0), 6), lambda x: 1 if 0 < x < 6 else 0),
+    "hard_sigmoid": (lambda x: hard(x), lambda x: mp.mpf(abs(x) < 3) / 6),
+    "hard_swish": (lambda x: x * hard(x), lambda x: (2 * x + 3) / 6 if abs(x) < 3 else x > 0),
 }
 
 
 def exact_mean(f, q):
     std = mp.sqrt(q)
     cuts = {0.0, *(s * x for s in (-1, 1) for x in (1, 3, 7, 15))}
-    cuts |= {s * x / float(std) for s in (-1, 1) for x in (0.5, 1, 2, 4, 8, 16)}
+    cuts |= {s * x / float(std) for s in (-1, 1) for x in (0.5, 1, 2, 3, 4, 6, 8, 16)}
     return float(
         mp.quad(lambda z: f(std * z) * mp.npdf(z), sorted(c for c in cuts if abs(c) <= 15))
     )
@@ -73,7 +93,7 @@ def test_chi_parallel_is_the_slope_of_the_variance_map(name, q):
 def test_the_variance_map_increases(name):
     """The variance map is increasing, as `fixed_point` assumes."""
     slopes = np.array([chi_parallel(name, 1.0, q) for q in np.geomspace(1e-8, 1e8, 200)])
-    assert (slopes > 0).all()
+    assert (slopes >= 0).all()  # E cos(2ωh) of sine underflows
 
 
 def test_gaussian_means_of_powers():
@@ -94,12 +114,51 @@ def test_gaussian_means_of_selu():
 def test_variances_0_and_infinity_are_limits():
     for name in ACTIVATIONS:
         for near, limit in ((1e-12, 0.0), (1e24, math.inf)):
+            near = 1e-15 if name == "sine" and limit == 0 else near  # ω² q is to be small
             assert chi(name, 1.3, limit) == pytest.approx(chi(name, 1.3, near), abs=1e-5)
             slope = chi_parallel(name, 1.3, near)
             assert chi_parallel(name, 1.3, limit) == pytest.approx(slope, abs=1e-5)
     for bad in (-1.0, math.nan):
         with pytest.raises(ValueError, match=r"variance must be at least 0, got (-1.0|nan)"):
             gaussian_mean(np.tanh, bad)
+
+
+@pytest.mark.parametrize("turns", [1e-6, 0.01, 0.7, 3.0, 8.9, 9.1, 20.0, 64.0, 99.0, 1e3, 1e30])
+@pytest.mark.parametrize("omega", [1.0, 30.0])
+def test_means_of_sine_are_closed(omega, turns):
+    """E cos mωh = exp(-(m ω)² q/2), at every ω √q, with powers by the multiple-angle formulas."""
+    sine, q = vgsim.Activation("sine", omega=omega), (turns / omega) ** 2
+    c2, c4 = math.exp(-2.0 * turns**2), math.exp(-8.0 * turns**2)
+    minus = -math.expm1(-2.0 * turns**2)  # 1 - c2
+    assert variance_map(sine, 1.3, 0.0, q) == pytest.approx(1.69 * minus / 2, rel=1e-12)
+    assert chi(sine, 1.3, q) == pytest.approx(1.69 * omega**2 * (1 + c2) / 2, rel=1e-12)
+    assert chi_parallel(sine, 1.3, q) == pytest.approx(1.69 * omega**2 * c2, rel=1e-12)
+
+    def mean(value, slope, hermite=0):
+        return gaussian_mean(
+            lambda h: sine.value(h) ** value * (sine.derivative(h) / omega) ** slope,
+            q,
+            sine,
+            hermite,
+        )
+
+    assert mean(4, 0) == pytest.approx((3 - 4 * c2 + c4) / 8, rel=1e-12, abs=1e-16)
+    assert mean(0, 4) == pytest.approx((3 + 4 * c2 + c4) / 8, rel=1e-12)
+    assert mean(2, 2) == pytest.approx((1 - c4) / 8, rel=1e-12, abs=1e-16)
+    # q d/dq E f = E f He_2/2 and q² d²/dq² E f = E f He_4/4
+    y = 2.0 * turns**2
+    assert mean(2, 0, 2) == pytest.approx(y * c2, rel=1e-11, abs=1e-14)
+    assert mean(0, 2, 4) == pytest.approx(2.0 * y * y * c2, rel=1e-11, abs=1e-13)
+
+
+@pytest.mark.parametrize("c", [0.0, 0.3, 0.9, 0.999999])
+@pytest.mark.parametrize("turns", [0.1, 1.0, 15.0, 200.0])
+def test_correlation_map_of_sine_is_closed(turns, c):
+    """E sin u sin v = exp(-ω²q) sinh(ω²q c)."""
+    q = (turns / 30.0) ** 2
+    product = (math.exp(-(turns**2) * (1 - c)) - math.exp(-(turns**2) * (1 + c))) / 2
+    expected = product / (-math.expm1(-2 * turns**2) / 2)
+    assert correlation_map("sine", 1.0, 0.0, q, c) == pytest.approx(expected, rel=1e-10, abs=1e-13)
 
 
 # Poole et al. 2016 and Schoenholz et al. 2017; tanh, σ_b² = 0.05.
@@ -337,6 +396,10 @@ def slope(network, n_samples, seed):
         ("hard_tanh", 1.3, 0.1),
         ("softsign", 2.0, 0.1),
         ("linear", 0.9, 0.5),
+        ("mish", 1.2, 0.5),
+        ("relu6", 1.35, 0.5),
+        ("hard_swish", 1.3, 0.5),
+        ("sine", 0.05, 0.02),
     ],
 )
 def test_gradients_grow_by_chi_1_a_layer(name, gain, bias_std, seed):

@@ -238,7 +238,8 @@ def test_matrix_free_weights_do_not_depend_on_the_scale_at_any_depth(seed):
 @pytest.mark.parametrize("arguments", [MATRIX_FREE, DENSE], ids=["matrix-free", "dense"])
 def test_autograd_gives_the_same_gradients(activation, arguments):
     torch = pytest.importorskip("torch", reason="PyTorch is needed for to_torch")
-    net = vgsim.MLP(6, [6, 9, 5, 8, 8, 12, 7], activation=activation, gain=1.2, bias_std=0.3)
+    choice = {"gain": 0.05, "init": "lecun_normal"} if activation == "sine" else {"gain": 1.2}
+    net = vgsim.MLP(6, [6, 9, 5, 8, 8, 12, 7], activation=activation, bias_std=0.3, **choice)
     sample = vgsim.replay(net, 5, 1, **arguments)
     result = vgsim.evaluate(
         net, sample.weights, sample.biases, sample.inputs, sample.output_gradient

@@ -9,7 +9,7 @@ from vgsim._networks.initializers import INITIALIZERS
 
 RECORD = ("gradient", "weight_gradient", "update_ratio", "activation", "saturation")
 WIDTHS = [6, 9, 5, 8, 1, 7, 4]  # with a layer of one unit
-GAINS = {"sigmoid": 3.0, "tanh": 1.1, "softsign": 1.3, "erf": 0.9, "selu": 1.0, "elu": 1.1}
+GAINS = {"sigmoid": 3.0, "tanh": 1.1, "softsign": 1.3, "erf": 0.9, "elu": 1.1, "sine": 0.03}
 REQUIRED = {
     "normal": {"std": 0.4},
     "uniform": {"limit": 0.7},
@@ -140,6 +140,7 @@ def test_kernel_equals_twin_when_dead(engine):
 
 
 SATURATED = ["elu", "selu", "gelu", "silu", "softplus", "sigmoid", "tanh", "erf", "softsign"]
+SATURATED += ["mish", "gelu_tanh"]
 
 
 @pytest.mark.parametrize("engine", ["matrix-free", "dense"])

@@ -24,6 +24,8 @@ NETWORKS = {
         4, 6, init=init, residual=vgsim.Residual(2, style="pre", last_gain=0.5)
     ),
     "RNN": lambda init: vgsim.RNN(6, 7, init=init, gain=0.9, bias_std=0.2),
+    "LSTM": lambda init: vgsim.LSTM(5, 6, init=init),
+    "GRU": lambda init: vgsim.GRU(5, 7, init=init, bias_std=0.3),
     "Sequential": lambda init: vgsim.Sequential(
         6,
         [

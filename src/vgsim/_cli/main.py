@@ -69,13 +69,13 @@ gain = [0.1, 1.0]  # two networks"""
 RUN_MORE = f"""\
 The default, --init textbook, is the initialiser that textbooks pair with the activation:
 he_normal for {_paired_with("he_normal")};
-lecun_normal for {_paired_with("lecun_normal")}; glorot_normal for all others;
-with --rnn, orthogonal for all; with --rnn lstm and --rnn gru, glorot_normal.
+lecun_normal for {_paired_with("lecun_normal")}; siren for {_paired_with("siren")}, with its omega;
+glorot_normal for all others; with --rnn, orthogonal for all; with --rnn lstm and --rnn gru,
+glorot_normal.
 
-activations:   {", ".join(list(ACTIVATIONS)[:7])},
-               {", ".join(list(ACTIVATIONS)[7:])}
-initialisers:  textbook, {", ".join(list(INITIALIZERS)[:5])},
-               {_wrapped(list(INITIALIZERS)[5:], ", ")}
+activations:   {_wrapped(ACTIVATIONS, ", ")}
+               (swish is another name of silu)
+initialisers:  {_wrapped(["textbook", *INITIALIZERS], ", ")}
                (identity and torch_recurrent: with --rnn only)
 Parameters follow the name (shown with their defaults; X must be given):
                {_parameters(ACTIVATIONS)}

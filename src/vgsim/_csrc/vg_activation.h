@@ -4,7 +4,7 @@
    the activation determines e and ŷ, with t = ĥ 2^E:
 
      homogeneous  e = E            ŷ = φ(ĥ), or ĥ times a bounded function of t
-     saturating   e = min(E, 0)    ŷ = φ(t) 2^-e: φ is odd and bounded, and φ(h) ~ h at 0
+     saturating   e = min(E, 0)    ŷ = φ(t) 2^-e: φ is bounded, and φ(h) ~ h at 0, on one side or both
      bounded      e = 0            ŷ = φ(t)
      rising       e = max(E, 0)    ŷ = φ(t) 2^-e: φ(0) > 0, and φ(h) ~ h at infinity
 
@@ -23,20 +23,33 @@
 #include "vg_math.h"
 
 /*      name        kind         tail */
-#define VG_ACTIVATIONS(X)            \
-    X(linear, HOMOGENEOUS, none)     \
-    X(relu, HOMOGENEOUS, none)       \
-    X(leaky_relu, HOMOGENEOUS, none) \
-    X(elu, HOMOGENEOUS, elu)         \
-    X(selu, HOMOGENEOUS, selu)       \
-    X(gelu, HOMOGENEOUS, gelu)       \
-    X(silu, HOMOGENEOUS, silu)       \
-    X(softplus, RISING, softplus)    \
-    X(sigmoid, BOUNDED, sigmoid)     \
-    X(tanh, SATURATING, tanh)        \
-    X(hard_tanh, SATURATING, none)   \
-    X(erf, SATURATING, erf)          \
-    X(softsign, SATURATING, softsign)
+#define VG_ACTIVATIONS(X)                \
+    X(linear, HOMOGENEOUS, none)         \
+    X(relu, HOMOGENEOUS, none)           \
+    X(leaky_relu, HOMOGENEOUS, none)     \
+    X(elu, HOMOGENEOUS, elu)             \
+    X(selu, HOMOGENEOUS, selu)           \
+    X(gelu, HOMOGENEOUS, gelu)           \
+    X(silu, HOMOGENEOUS, silu)           \
+    X(softplus, RISING, softplus)        \
+    X(sigmoid, BOUNDED, sigmoid)         \
+    X(tanh, SATURATING, tanh)            \
+    X(hard_tanh, SATURATING, none)       \
+    X(erf, SATURATING, erf)              \
+    X(softsign, SATURATING, softsign)    \
+    X(mish, HOMOGENEOUS, mish)           \
+    X(relu6, SATURATING, none)           \
+    X(hard_sigmoid, BOUNDED, none)       \
+    X(hard_swish, HOMOGENEOUS, none)     \
+    X(gelu_tanh, HOMOGENEOUS, gelu_tanh) \
+    X(sine, SATURATING, none)
+
+/* Given by a table (vg_custom.h); the kind and φ(0) decide. */
+#define VG_CUSTOM_ACTIVATIONS(X)                    \
+    X(custom_homogeneous, HOMOGENEOUS, custom_zero) \
+    X(custom_saturating, SATURATING, custom_zero)   \
+    X(custom_bounded, BOUNDED, custom_other)        \
+    X(custom_rising, RISING, custom_other)
 
 enum { HOMOGENEOUS, SATURATING, BOUNDED, RISING };
 
@@ -119,6 +132,33 @@ PHI(hard_tanh)
     return vmin(vmax(t, splat(-1)), splat(1)) * g->cap;
 }
 
+PHI(relu6)
+{
+    UNUSED(p);
+    V t = h * g->in;
+    *slope = choose((t > 0) & (t < 6), splat(1), splat(0));
+    return vmin(vmax(t, splat(0)), splat(6)) * g->cap;
+}
+
+/* min(max(t + 3, 0), 6)/6 */
+INLINE V hard_logistic(V t) { return vmin(vmax(t + 3, splat(0)), splat(6)) * ((real)1 / 6); }
+
+PHI(hard_sigmoid)
+{
+    UNUSED(p);
+    V t = h * g->in;
+    *slope = choose(vabs(t) < 3, splat((real)1 / 6), splat(0));
+    return hard_logistic(t);
+}
+
+PHI(hard_swish)
+{
+    UNUSED(p);
+    V t = h * g->in;
+    *slope = choose(vabs(t) < 3, (t + t + 3) * ((real)1 / 6), choose(t > 0, splat(1), splat(0)));
+    return h * hard_logistic(t);
+}
+
 /* ELU: h for h > 0, else α (eʰ − 1). SELU: λ times ELU. */
 
 INLINE V exponential_linear(V h, const gauge *g, real positive, real negative, V *slope)
@@ -197,6 +237,44 @@ TAIL(silu)
     logistic(t, &complement, &decay);
     factor = 1 + t * complement;
     return (tail){log2_size(t, excess) + y, sign_of(t), vlog2(vabs(factor)) + y, sign_of(factor)};
+}
+
+/* Mish: h tanh(log(1 + eʰ)) = h N/(N + 2) with N = u (2 + u), u = eʰ, and the slope
+   N/(N + 2) + 4 h u (1 + u)/(N + 2)². In terms of e = e^-|h| the numerators and denominators are
+
+     h > 0    1 + 2e,     4 h e² (1 + e),  and M = 1 + 2e + 2e²
+     h ≤ 0    e (2 + e),  4 h e (1 + e),   and M = 2 + 2e + e²
+
+   The factor e of the second line may underflow: φ = h front ratio and φ' = front slope. */
+
+typedef struct {
+    V front, ratio, slope;
+} mish_factors;
+
+INLINE mish_factors mish_at(V t)
+{
+    I up = t > 0;
+    V e = vexp(-vabs(t)), square = e * e, top = choose(up, 1 + 2 * e, 2 + e);
+    V inverse = 1 / choose(up, top + 2 * square, 2 + e * top), ratio = top * inverse;
+    V bend = choose(up, square, splat(1)) * (1 + e) * (inverse * inverse);
+    return (mish_factors){choose(up, splat(1), e), ratio, ratio + 4 * t * bend};
+}
+
+PHI(mish)
+{
+    UNUSED(p);
+    mish_factors m = mish_at(h * g->in);
+    *slope = m.front * m.slope;
+    return h * (m.front * m.ratio);
+}
+
+TAIL(mish)
+{
+    UNUSED(p);
+    mish_factors m = mish_at(t);
+    V front = vmin(t, splat(0)) * LOG2_E;
+    return (tail){log2_size(t, excess) + front + vlog2(m.ratio), sign_of(t), front + vlog2(vabs(m.slope)),
+                  sign_of(m.slope)};
 }
 
 PHI(softplus)
@@ -306,5 +384,69 @@ TAIL(gelu)
     return (tail){log2_size(t, excess) + log2_cdf, sign_of(t), choose(t > 0, vlog2(upper_slope), lower_slope),
                   choose(t > 0, splat(1), sign_of(rest))};
 }
+
+/* GELU with tanh: ½ h (1 + tanh(v/2)) = h σ(v), v = c (h + k h³), with the slope
+   σ(v) + h v' σ(v) σ(−v). Beyond `limit`, where |v| would overflow, h is clipped in v. */
+
+#define GELU_SLOPE ((real)1.5957691216057308) /* 2 √(2/π) */
+#define GELU_CUBE ((real)0.044715)
+
+/* v; sets growth to h v'. */
+INLINE V gelu_argument(V t, real limit, V *growth)
+{
+    t = vmin(vmax(t, splat(-limit)), splat(limit));
+    V cube = GELU_CUBE * (t * t);
+    *growth = GELU_SLOPE * t * (1 + 3 * cube);
+    return GELU_SLOPE * t * (1 + cube);
+}
+
+PHI(gelu_tanh)
+{
+    UNUSED(p);
+    V growth, complement, decay, v = gelu_argument(h * g->in, 32, &growth);
+    V s = logistic(v, &complement, &decay);
+    *slope = s * (1 + growth * complement);
+    return h * s;
+}
+
+TAIL(gelu_tanh)
+{
+    UNUSED(p);
+    V growth, complement, decay, v = gelu_argument(t, 0x1p20f, &growth), y = log2_logistic(v);
+    logistic(v, &complement, &decay);
+    V factor = 1 + growth * complement;
+    return (tail){log2_size(t, excess) + y, sign_of(t), vlog2(vabs(factor)) + y, sign_of(factor)};
+}
+
+/* sin(ω h) with the slope ω cos(ω h). The angle is u quarter turns; u − round(u) is exact. Where it
+   is 0, that is rounding: the distance of u from its exact value, about ε |u|, takes its place, so
+   that neither φ nor φ' is 0 for h ≠ 0. From |u| = TURNS on, u is divided by the power of two that
+   leaves TURNS ≤ |u| < 2 TURNS: the phase of larger angles is that of rounding errors. */
+
+#define TWO_OVER_PI ((real)0.6366197723675814)
+#if VG_BITS == 32
+#define TURNS 12 /* log2 */
+#define HALF_ULP 0x1p-24f
+#else
+#define TURNS 40
+#define HALF_ULP 0x1p-53
+#endif
+
+PHI(sine)
+{
+    V u = h * g->in * (p[0] * TWO_OVER_PI);
+    I excess = imax((((I)vabs(u)) >> SIGNIFICAND_BITS) - (EXPONENT_BIAS + TURNS), splat_int(0));
+    u = (V)((I)u - as_exponent(excess));
+    V shifted = u + ROUNDER, f = u - (shifted - ROUNDER);
+    f = choose(f == 0, u * HALF_ULP, f);
+    I quarter = (I)shifted, swap = (quarter & 1) != 0;
+    V x = f + f, w = x * x, sine = x * POLYNOMIAL(w, SIN), cosine = POLYNOMIAL(w, COS);
+    U odd = (U)quarter << (8 * sizeof(real) - 2) & SIGN_BIT;        /* sign of the sine: n & 2 */
+    U next = (U)(quarter + 1) << (8 * sizeof(real) - 2) & SIGN_BIT; /* of the cosine: (n + 1) & 2 */
+    *slope = p[0] * (V)((U)choose(swap, sine, cosine) ^ next);
+    return (V)((U)choose(swap, cosine, sine) ^ odd) * g->cap;
+}
+
+#include "vg_custom.h"
 
 #endif

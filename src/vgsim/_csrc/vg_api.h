@@ -76,8 +76,8 @@ typedef struct {
     int64_t rows, columns; /* of W, or units of the target */
     int64_t room; /* rows of the array of the output */
     double scale, factor;
-    double parameters[2]; /* of φ, of a law; ε of a norm; a mask keeps words from parameters[0] on; a gate's
-                             bias: 1/most and ln most */
+    double parameters[2]; /* of φ, or where its table begins; of a law; ε of a norm; a mask keeps words from
+                             parameters[0] on; a gate's bias: 1/most and ln most */
     double saturated_below; /* |φ'| below this counts as saturated; 0: not counted */
 } vg_operation;
 
@@ -105,8 +105,9 @@ typedef struct {
     int norm;
     double norm_epsilon;
     int activation;
-    double parameters[2]; /* of φ; the scalar engine: its slopes for h > 0 and h ≤ 0 */
+    double parameters[2]; /* of φ, as above; the scalar engine: its slopes for h > 0 and h ≤ 0 */
     double saturated_below;
+    const void *tables; /* of custom activations (vg_custom.h), in reals of the kernel */
     double cancellation; /* sums that cancel to less than this fraction are computed unit by unit */
     const vg_operation *operations;
     int64_t n_bodies;
@@ -146,8 +147,9 @@ typedef struct {
 } vg_plan;
 
 typedef struct {
-    int lanes, n_activations;
-    const char *const *activation_names; /* the index in this list identifies an activation */
+    int lanes, n_activations, n_custom;
+    const char *const *activation_names; /* the index in this list identifies an activation; the
+                                            last n_custom have a table */
     size_t (*scratch_bytes)(const vg_plan *plan);
     size_t (*body_bytes)(const vg_plan *plan, int64_t body); /* that a place (layer) stores */
     /* Simulates the samples of the lane group `group` (indices group·lanes … + lanes - 1) that lie
@@ -165,7 +167,8 @@ typedef struct {
     double (*generate)(const uint32_t key[2], uint64_t groups, int64_t layers, int64_t units, void *scratch);
     /* φ and φ' of one activation at h · 2^exponent: the value is out[0] 2^out[2],
        the slope out[1]. */
-    void (*activation)(int activation, const double parameters[2], double h, int64_t exponent, double out[3]);
+    void (*activation)(int activation, const double parameters[2], const void *table, double h,
+                       int64_t exponent, double out[3]);
 } vg_kernel;
 
 /* Scalar double arithmetic shared by all kernels; compiled once, at the baseline. */

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vgsim._kernels import ACTIVATIONS, FLAGS, KINDS, LAWS, NORMS, OPERATION
+from vgsim._engine.tables import Tables
+from vgsim._kernels import EVERY_ACTIVATION, FLAGS, KINDS, LAWS, NORMS, OPERATION
 from vgsim._networks.activations import ACTIVATIONS as LAWS_OF_PHI
 from vgsim._networks.activations import Activation
 from vgsim._networks.operations import (
@@ -89,12 +90,15 @@ class Compiled:
         Whether the engine is the dense one.
     clips_values : bool
         Whether the entries of the gradients are clipped.
+    tables : Tables
+        Of the program.
     """
 
     program: Program
     columns: int
     stores_matrices: bool
     clips_values: bool
+    tables: Tables
 
     @cached_property
     def fields(self) -> dict[str, Any]:
@@ -108,6 +112,7 @@ class Compiled:
         stored = [o.shape for o in program.of(Weights) if self._is_stored(o)]
         return {
             "operations": operations,
+            "tables": self.tables.array,
             "bodies": np.cumsum([0, *map(len, bodies)], dtype=np.int64),
             "order": order,
             "matrices": np.ascontiguousarray(program.numbers(Weights)[:-1]),
@@ -149,7 +154,9 @@ class Compiled:
         keys = program.order << 32 | program.widths[:-1]
         distinct, order = np.unique(keys, return_inverse=True)
         bodies = [
-            _compiled(program.bodies[int(key) >> 32], int(key) & (WORDS - 1), program.state)
+            _compiled(
+                program.bodies[int(key) >> 32], int(key) & (WORDS - 1), program.state, self.tables
+            )
             for key in distinct
         ]
         if not self._follows:
@@ -190,7 +197,7 @@ def _least_word(rate: float) -> int:
     return min(round(rate * WORDS), WORDS - 1)
 
 
-def _compiled(body: Body, width: int, state: int) -> list[Step]:
+def _compiled(body: Body, width: int, state: int, tables: Tables) -> list[Step]:
     """Compile the operations of a place whose input has `width` units and `state` registers."""
     steps: list[Step] = []
     rows = {0: width, 1: width}  # of the registers; 1 is the input of a block of several places
@@ -208,7 +215,7 @@ def _compiled(body: Body, width: int, state: int) -> list[Step]:
             operand["columns"] = operand["room"] = max(operand["columns"], own)
             number = 1 + o.gate if o.shared else number + 1
         masks += isinstance(o, Mask)
-        step = _translated(o, rows)
+        step = _translated(o, rows, tables)
         if step["number"] == 0:
             step["number"] = masks if isinstance(o, Mask) else number
         if isinstance(o, Weights):
@@ -230,7 +237,7 @@ def _step(kind: str, **fields: Any) -> Step:
     return step | fields
 
 
-def _translated(o: Operation, rows: Mapping[int, int]) -> Step:
+def _translated(o: Operation, rows: Mapping[int, int], tables: Tables) -> Step:
     """Return the step of one operation; `rows` are those of the registers."""
     match o:
         case Weights(source, target, (n, m), law, _, _, recorded, shared, balanced):
@@ -259,7 +266,8 @@ def _translated(o: Operation, rows: Mapping[int, int]) -> Step:
             fields = {"law": NORMS[kind], "parameters": (eps, 0.0)}
             return _step("norm", target=register, rows=rows[register], **fields)
         case Activate(register, phi):
-            fields = {"law": ACTIVATIONS.index(phi.name), "parameters": phi.kernel_parameters}
+            fields = {"law": EVERY_ACTIVATION.index(phi.kernel_name)}
+            fields["parameters"] = tables.parameters(phi)
             fields["saturated_below"] = saturation_limit(phi)
             return _step("activate", target=register, rows=rows[register], **fields)
         case Mask(register, n, rate):
@@ -384,7 +392,7 @@ def _follow(steps: Sequence[Step], ahead: _Ahead, before: Step | None) -> _Ahead
         elif name == "weights" and step["source"] == step["target"] == 0:
             step["flags"] |= FLAGS["lone"] * (step["columns"] == 1)
         elif name == "activate":
-            phi = ACTIVATIONS[step["law"]]
+            phi = EVERY_ACTIVATION[step["law"]]
             two = earlier and earlier["name"] == "norm" and earlier["law"] == NORMS["layer"]
             if phi in DEGREE_ONE:
                 lone = ahead.masked or step["rows"] <= MOST_UNITS

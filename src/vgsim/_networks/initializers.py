@@ -14,6 +14,7 @@ from vgsim._networks.named import Entry, Named
 __all__ = [
     "GAIN",
     "INITIALIZERS",
+    "OMEGA",
     "STD",
     "UNITS",
     "Initializer",
@@ -26,6 +27,7 @@ __all__ = [
 MIN_STD, MAX_STD = 1e-200, 1e200
 UNITS = Integer(1, COUNTERS - 1)
 GAIN = Number("a finite number > 0", lambda x: x > 0)
+OMEGA = Number("from 1e-6 to 1e6", lambda x: 1e-6 <= x <= 1e6, default=30.0)
 STD = Number(f"0, or from {MIN_STD} to {MAX_STD}", lambda x: x == 0 or MIN_STD <= x <= MAX_STD)
 
 Distribution = Literal[
@@ -66,6 +68,10 @@ def _glorot(fan_in: int, fan_out: int) -> float:
 
 def _he(fan_in: int, fan_out: int) -> float:
     return math.sqrt(2.0 / fan_in)
+
+
+def _siren(fan_in: int, fan_out: int, omega: float) -> float:
+    return math.sqrt(2.0 / fan_in) / omega
 
 
 def _scaled(fan_in: int, fan_out: int, *parameters: Any) -> float:
@@ -148,6 +154,9 @@ INITIALIZERS: dict[str, _InitializerEntry] = {
         weight_std=lambda fan_in, fan_out: math.sqrt(1.0 / max(fan_in, fan_out)),
     ),
     "identity": _InitializerEntry(distribution="identity", weight_std=_lecun),
+    "siren": _InitializerEntry(
+        parameters={"omega": OMEGA}, distribution="uniform", weight_std=_siren
+    ),
 }
 _ELSEWHERE = {
     "he": "he_normal",
@@ -175,6 +184,7 @@ _ELSEWHERE = {
     "eye": "identity",
     "default": "torch_default",
     "pytorch": "torch_default",
+    "sine": "siren",
 }
 
 
@@ -190,16 +200,19 @@ class Initializer(Named):
         ``glorot_uniform`` (2/(fan_in + fan_out)), ``he_normal``, ``he_uniform`` (2/fan_in),
         ``truncated_normal``, ``student_t``, ``laplace``, ``rademacher``, ``sparse`` (variance
         scale/fan), ``diagonal``, ``normal``, ``uniform``, ``torch_default``, ``torch_recurrent``,
-        ``orthogonal`` or ``identity``. The normal ones are not truncated (as in PyTorch).
-        ``rademacher`` weights are ±1 times their standard deviation. A ``sparse`` weight is 0 with
-        probability 1 − density, else normal, independently of the others. ``diagonal`` is the unit
-        matrix (ones where i = j) times `diagonal`, plus independent normal weights of variance
-        scale/fan. ``torch_default`` is the law of ``torch.nn.Linear``: weights and biases uniform
-        on ±1/√fan_in. ``torch_recurrent`` is that of ``torch.nn.RNN``, ``LSTM`` and ``GRU``, for
-        recurrent networks only: weights, those of the drive too, and two biases uniform on ±1/√n.
-        ``orthogonal`` is uniform over the orthogonal matrices (Haar measure); a matrix that is not
-        square is a submatrix of a square one, with orthonormal rows or columns, as in PyTorch and
-        Keras. ``identity`` is the identity matrix, for recurrent networks only.
+        ``orthogonal``, ``identity`` or ``siren``. The normal ones are not truncated (as in
+        PyTorch). ``rademacher`` weights are ±1 times their standard deviation. A ``sparse`` weight
+        is 0 with probability 1 − density, else normal, independently of the others. ``diagonal`` is
+        the unit matrix (ones where i = j) times `diagonal`, plus independent normal weights of
+        variance scale/fan. ``torch_default`` is the law of ``torch.nn.Linear``: weights and biases
+        uniform on ±1/√fan_in. ``torch_recurrent`` is that of ``torch.nn.RNN``, ``LSTM`` and
+        ``GRU``, for recurrent networks only: weights, those of the drive too, and two biases
+        uniform on ±1/√n. ``orthogonal`` is uniform over the orthogonal matrices (Haar measure); a
+        matrix that is not square is a submatrix of a square one, with orthonormal rows or columns,
+        as in PyTorch and Keras. ``identity`` is the identity matrix, for recurrent networks only.
+        ``siren`` is that of networks with the activation ``sine``: uniform on ±√(6/fan_in)/omega,
+        so that ω W x has the variance 1 if the mean square of x is ½, that of a sine. Sitzmann et
+        al. draw the first layer from ±1/fan_in; here it has the law of the others.
     std : float
         ``normal`` only, required: standard deviation of a weight, the same at all widths.
     limit : float
@@ -213,6 +226,8 @@ class Initializer(Named):
     diagonal : float, default 1.0
         ``diagonal`` only: the mean of the weights on the diagonal, from -1e6 to 1e6. Gains multiply
         it too.
+    omega : float, default 30.0
+        ``siren`` only: the ω of the activation, from 1e-6 to 1e6.
     scale : float, default 1.0
         ``truncated_normal``, ``student_t``, ``laplace``, ``rademacher``, ``sparse`` and
         ``diagonal``: variance of a weight times the fan; from 1e-100 to 1e100, with ``diagonal``
@@ -239,7 +254,8 @@ class Initializer(Named):
     -----
     A weight matrix is n_l × n_{l-1}, its fan_in n_{l-1} and its fan_out n_l. Lecun et al. 1998,
     Glorot and Bengio 2010, He et al. 2015; orthogonal: Saxe, McClelland and Ganguli 2014; identity:
-    Le, Jaitly and Hinton 2015; Student's t is drawn by the polar method of Bailey 1994.
+    Le, Jaitly and Hinton 2015; siren: Sitzmann et al. 2020; Student's t is drawn by the polar
+    method of Bailey 1994.
 
     The matrix-free engine takes the normal and the orthogonal ones, the dense engine all of them.
     It draws ``student_t`` and ``laplace`` weights from uniforms of 31 bits (float32) or 52 bits
@@ -268,11 +284,6 @@ class Initializer(Named):
         """
         return INITIALIZERS[self.name].distribution
 
-    @property
-    def is_recurrent(self) -> bool:
-        """Whether it is the law of PyTorch's recurrent modules, with two biases for each gate."""
-        return INITIALIZERS[self.name].is_recurrent
-
     def law_parameters(self, fan_in: int, fan_out: int) -> tuple[float, ...]:
         """Return the parameters of the law of a weight, apart from its standard deviation.
 
@@ -280,6 +291,11 @@ class Initializer(Named):
         of "diagonal" in standard deviations of the noise; other laws have none.
         """
         return INITIALIZERS[self.name].law_parameters(fan_in, fan_out, *self._values)
+
+    @property
+    def is_recurrent(self) -> bool:
+        """Whether it is the law of PyTorch's recurrent modules, with two biases for each gate."""
+        return INITIALIZERS[self.name].is_recurrent
 
     def weight_std(self, fan_in: int, fan_out: int) -> float:
         """Return the standard deviation of one weight, after truncation and without gain.

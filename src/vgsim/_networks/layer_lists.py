@@ -128,7 +128,7 @@ def _named(argument: str, name: str, given: Mapping[str, Any], of: str = "") -> 
     if name in Element.kinds:
         problem = f"must be a layer: {ALLOWED}, got {name!r}; did you mean vgsim.{name}(...)?"
         raise type_error(argument, problem, of)
-    if name not in ACTIVATIONS:
+    if name not in ACTIVATIONS and name not in Activation._aliases:
         near = Activation._hint(name, ACTIVATIONS)
         raise value_error(
             argument,

@@ -87,7 +87,8 @@ class MLP(Network):
     init : str or Initializer, default "textbook"
         The law of the weights; in layer l, fan_in is n_{l-1} and fan_out n_l. "textbook" is the
         initialiser that textbooks use with the activation: "he_normal" for relu, leaky_relu, elu,
-        gelu, silu and softplus, "lecun_normal" for selu, "glorot_normal" for all others.
+        gelu, gelu_tanh, silu, mish, softplus, relu6 and hard_swish, "lecun_normal" for selu,
+        "siren" with the activation's omega for sine, "glorot_normal" for all others.
     gain : float, default 1.0
         Factor of the standard deviation of the weights. With ``lecun_normal`` it is σ_w.
     bias_std : float, default 0.0
@@ -204,7 +205,7 @@ class MLP(Network):
 
     def __post_init__(self) -> None:
         if vars(self)["init"] == TEXTBOOK:
-            self._set(init=Initializer(self.activation.textbook_init))
+            self._set(init=self.activation.textbook_init)
         if isinstance(self.width, tuple):
             if len(self.width) != self.depth + 1:
                 raise value_error(

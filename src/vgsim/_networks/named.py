@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar, NoReturn
 
 from vgsim._checks import brief, listed, meant, plain, type_error, value_error
-from vgsim._domains import Choice, Number
+from vgsim._domains import Number
 
 __all__ = ["Entry", "Named"]
 
@@ -17,7 +17,7 @@ __all__ = ["Entry", "Named"]
 class Entry:
     """An entry of a table; its parameters are in order."""
 
-    parameters: Mapping[str, Number | Choice] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -26,6 +26,7 @@ class Named:
 
     _argument: ClassVar[str]
     _table: ClassVar[Mapping[str, Entry]]
+    _aliases: ClassVar[Mapping[str, str]] = {}  # further names, and the name in the table
     _elsewhere: ClassVar[Mapping[str, str]]  # names in other libraries, and the name here
 
     name: str
@@ -38,7 +39,7 @@ class Named:
             raise type_error(
                 "name", f"must be a string, got {brief(name)}", f" of {self._argument}"
             )
-        name = word
+        name = self._aliases.get(word, word)
         if name not in self._table:
             self._refuse(name, self._table)
         known = self._table[name].parameters
@@ -65,6 +66,8 @@ class Named:
         if isinstance(value, cls) and not given:
             return value
         choices, name = (*others, *cls._table), plain(value)
+        if isinstance(name, str):
+            name = cls._aliases.get(name, name)
         if not isinstance(name, str):
             allowed = f"one of {listed(choices)} or a vgsim.{cls.__name__}"
             raise type_error(cls._argument, f"must be {allowed}, got {brief(value)}")

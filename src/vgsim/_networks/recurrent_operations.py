@@ -116,7 +116,8 @@ def _program(net: Network, step: Sequence[Operation], state: int = 1) -> Program
 
 def _weights(net: Network, target: int, gate: int) -> Weights:
     """Return W_k h, k = `gate`."""
-    matrix = weights(net.init, net.gain, (net.width, net.width), target, "weight")
+    n = net.width
+    matrix = weights(net.init, net.gain, (n, n), target, "weight")
     return replace(matrix, shared=True, gate=gate)
 
 

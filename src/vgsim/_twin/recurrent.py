@@ -70,8 +70,8 @@ def drawn_drive(
     """Draw U and s_1 … s_steps with these shapes."""
     steps, n, columns = drives
     s = np.array([draw.columns("drive", t, n, columns) for t in range(1, steps + 1)])
-    rows, m = shape
-    return draw.weight(law, std, "input_weights", 1, rows, m), s
+    rows, width = shape
+    return draw.weight(law, std, "input_weights", 1, rows, width), s
 
 
 def _rows(gate: int, n: int) -> slice:

@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from vgsim._networks import operations
-from vgsim._networks.activations import ACTIVATIONS, Activation
+from vgsim._networks.activations import Activation
 from vgsim._twin.along import Along, Gradients, dot
 from vgsim._twin.attention import Attention
 from vgsim._twin.groups import Groups
@@ -207,7 +207,7 @@ class Activate:
         of_two = self.follows_layer_norm and len(self.h.mantissa) == 2
         if along and of_degree_one:
             d = along.of_lone_units(d, phi, self.h)
-        elif along and of_two and ACTIVATIONS[phi.name].is_odd:
+        elif along and of_two and phi.law.is_odd:
             along = along.through_odd(phi, self.h)
         else:
             along = None

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from vgsim._networks import blocks, elements
-from vgsim._networks.activations import ACTIVATIONS, Activation
+from vgsim._networks.activations import Activation
 from vgsim._networks.description import Network
 from vgsim._networks.layers import Layers
 from vgsim._networks.rnn import RNN
@@ -425,4 +425,4 @@ def _norm(kind: str, n: int, eps: float) -> nn.Module:
 
 def _activation(activation: Activation) -> nn.Module:
     """Return φ."""
-    return ACTIVATIONS[activation.name].torch(nn, *activation.parameters.values())
+    return activation.law.torch(nn, *activation.parameters.values())

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from vgsim._domains import Number
 from vgsim._networks.activations import Activation, as_activation
-from vgsim.theory._gaussian import gaussian_mean, kinks, nodes
+from vgsim.theory._gaussian import gaussian_mean, nodes
 from vgsim.theory._variance_map import SIGMA_B, SIGMA_W, chi, variance_map
 
 __all__ = ["correlation_fixed_point", "correlation_map", "given_common"]
@@ -144,8 +144,8 @@ def given_common(
     own, common = math.sqrt(q * d), math.sqrt(q * (1.0 - d))
     w, weights = np.zeros(1), np.ones(1)
     if common > 0:
-        w, weights = nodes(0.0, common, kinks(phi), min(own, 0.5))
-    h, inner = nodes(w, own, kinks(phi))
+        w, weights = nodes(0.0, common, phi, min(own, 0.5))
+    h, inner = nodes(w, own, phi)
     values = f(h)
     mean = (inner * values).sum(axis=-1)
     variance = (inner * (values - mean[:, None]) ** 2).sum(axis=-1)

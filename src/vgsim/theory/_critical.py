@@ -152,9 +152,9 @@ def critical_gain(activation: str | Activation | Network, bias_std: float = 0.0)
     Raises
     ------
     TypeError, ValueError
-        If an argument is of the wrong type or out of range, or if there is no such gain: with GELU
-        and SiLU and small bias_std, the fixed point jumps as a function of the gain, and χ₁ jumps
-        past 1.
+        If an argument is of the wrong type or out of range, or if there is no such gain: with GELU,
+        SiLU, Mish and hard swish and small bias_std, the fixed point jumps as a function of the
+        gain, and χ₁ jumps past 1.
 
     Examples
     --------
@@ -274,8 +274,8 @@ def edge_of_chaos(activation: str | Activation) -> CriticalPoint:
 
     For tanh and others with φ(0) = 0 and |φ(h)| below the tangents at 0, q* = 0 without biases.
     For ReLU, leaky ReLU and linear without biases every q is a fixed point; q* = 1 is returned. For
-    GELU and SiLU the point has biases and q* > 0, and the fixed point attracts from one side only
-    (with GELU from above, so it is not reached from q = 1).
+    GELU, SiLU, Mish and hard swish the point has biases and q* > 0, and the fixed point attracts
+    from one side only (with GELU from above, so it is not reached from q = 1).
 
     Parameters
     ----------
@@ -288,7 +288,7 @@ def edge_of_chaos(activation: str | Activation) -> CriticalPoint:
     Raises
     ------
     ValueError
-        If there is no such point: sigmoid and softplus.
+        If there is no such point: sigmoid, hard sigmoid and softplus.
 
     Examples
     --------

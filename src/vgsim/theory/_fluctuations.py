@@ -47,15 +47,10 @@ def _layer(phi: Activation, q: float) -> _Layer:
 
     def mean(value: int, slope: int, hermite: int = 0) -> float:
         def f(h: Floats) -> Floats:
-            product = phi.value(h) ** value * phi.derivative(h) ** slope
-            z = h * h / q
-            if hermite == 2:
-                product *= (z - 1.0) / (2.0 * q)
-            elif hermite == 4:
-                product *= (z * z - 6.0 * z + 3.0) / (4.0 * q * q)
-            return product
+            return np.asarray(phi.value(h) ** value * phi.derivative(h) ** slope)
 
-        return gaussian_mean(f, q, phi)
+        factor = {0: 1.0, 2: 2.0 * q, 4: 4.0 * q * q}[hermite]
+        return gaussian_mean(f, q, phi, hermite) / factor
 
     return _Layer(
         square=mean(2, 0),

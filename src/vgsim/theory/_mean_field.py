@@ -96,7 +96,7 @@ def mean_field(network: Network, q_0: float = 1.0) -> MeanField:
     -----
     ‖G‖² grows by χ₁ per layer as the width goes to infinity at a fixed depth. Its component along
     the signal, initially of order 1/n, grows by χ_∥². If χ_∥² > χ₁ (in the ordered phase: softplus,
-    and GELU and SiLU below a jump of q*), this component dominates after about
+    and GELU, SiLU, Mish and hard swish below a jump of q*), this component dominates after about
     ln(n)/ln(χ_∥²/χ₁) layers.
 
     Examples
@@ -159,9 +159,9 @@ def _sigmas(network: Network) -> tuple[float, float]:
         raise value_error(
             "network", "must have random weights for a mean field, got the init 'identity'"
         )
+    check_weights(network)
     if network.leak != 1:
         raise value_error("network", f"must have leak 1 for this mean field, got {network.leak!r}")
-    check_weights(network)
     for name, value in network.techniques.items():
         raise value_error("network", f"must have no {name} for this mean field, got {value!r}")
     if isinstance(network.width, int):

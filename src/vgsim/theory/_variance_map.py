@@ -12,7 +12,7 @@ from vgsim._checks import value_error
 from vgsim._domains import Number
 from vgsim._networks.activations import Activation, as_activation
 from vgsim._networks.description import Network
-from vgsim.theory._gaussian import checked_variance, gaussian_mean, kinks, nodes
+from vgsim.theory._gaussian import checked_variance, gaussian_mean, nodes
 from vgsim.theory._weight_laws import check_weights
 
 __all__ = [
@@ -144,6 +144,8 @@ def chi_parallel(activation: str | Activation, sigma_w: float, q: float) -> floa
     """
     phi, sigma_w = as_activation(activation), SIGMA_W.check("sigma_w", sigma_w)
     q = checked_variance("q", q)
+    if phi.frequency:  # E cos 2ωh, where the mean below would be rounding error at large q
+        return (sigma_w * phi.frequency) ** 2 * math.exp(-2.0 * phi.frequency**2 * q)
     if math.isnan(phi.slope_at_zero[0]):
         q = max(q, 1e-10)  # if φ(0) ≠ 0, h φ φ'/q diverges at 0 though its mean converges
     if q == 0 or math.isinf(q):
@@ -242,6 +244,6 @@ def _mean_squares(phi: Activation) -> tuple[Array, Array]:
     ln_q = math.log(10.0) * np.concatenate([-coarse[::-1], fine, coarse])
     values = []
     for part in np.array_split(ln_q, 40):
-        h, weights = nodes(np.zeros(part.size), np.exp(part / 2.0), kinks(phi))
+        h, weights = nodes(np.zeros(part.size), np.exp(part / 2.0), phi)
         values.append((weights * phi.value(h) ** 2).sum(axis=-1))
     return ln_q, np.concatenate(values)
