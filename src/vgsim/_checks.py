@@ -28,6 +28,7 @@ __all__ = [
     "checked_items",
     "checked_numbers",
     "either",
+    "is_tensor",
     "listed",
     "meant",
     "memory_error",
@@ -178,8 +179,9 @@ def checked_items(argument: str, value: Any, allowed: str) -> list[Any]:
 def real_array(argument: str, value: Any, allowed: str) -> NDArray[np.float64]:
     """Return real numbers as a float64 array, without a copy if `value` is one.
 
-    Masked arrays, dates, objects, bytes and finite numbers beyond the range of float64 are refused.
-    NaN and infinity are allowed.
+    Tensors of PyTorch and arrays of JAX are converted, whatever their floating-point format. Masked
+    arrays, dates, objects, bytes and finite numbers beyond the range of float64 are refused. NaN
+    and infinity are allowed.
 
     Examples
     --------
@@ -189,9 +191,15 @@ def real_array(argument: str, value: Any, allowed: str) -> NDArray[np.float64]:
     Traceback (most recent call last):
     TypeError: x must be numbers, got a masked array
     """
+    if type(value) is np.ndarray and value.dtype == np.float64:
+        return value
     parts = (value, *value) if isinstance(value, (list, tuple)) else (value,)
     if any(isinstance(part, np.ma.MaskedArray) for part in parts):
         raise type_error(argument, f"{allowed}, got a masked array")
+    if is_tensor(value):
+        value = _dense_array(argument, value, allowed)
+    elif any(map(_is_tensor_type, {type(part) for part in parts})):
+        value = [real_array(argument, part, allowed) for part in value]
     array = None
     if not isinstance(value, BYTES):
         try:
@@ -200,6 +208,8 @@ def real_array(argument: str, value: Any, allowed: str) -> NDArray[np.float64]:
             raise value_error(argument, f"{allowed}, got rows of different lengths") from None
         except Exception as error:  # a conversion can raise anything
             raise type_error(argument, f"{allowed}, got {brief(value)}") from error
+    if array is not None and array.dtype.kind == "V" and np.can_cast(array.dtype, np.float64):
+        array = array.astype(np.float64)  # formats that NumPy does not have, such as bfloat16
     if array is None or array.dtype.kind not in "iuf":
         raise type_error(argument, f"{allowed}, got {brief(value)}")
     with np.errstate(over="ignore"):
@@ -207,6 +217,30 @@ def real_array(argument: str, value: Any, allowed: str) -> NDArray[np.float64]:
     if array.dtype.itemsize > numbers.itemsize and np.any(np.isinf(numbers) & ~np.isinf(array)):
         raise value_error(argument, f"must lie within the range of float64, got {brief(value)}")
     return numbers
+
+
+def is_tensor(value: object) -> bool:
+    """Whether an object is a tensor of PyTorch, which is not imported for this."""
+    return _is_tensor_type(type(value))
+
+
+def _is_tensor_type(kind: type) -> bool:
+    return all(hasattr(kind, name) for name in ("detach", "layout", "is_meta"))
+
+
+def _dense_array(argument: str, value: Any, allowed: str) -> NDArray[Any]:
+    """Return a tensor of any device and format as an array, its gradient left aside."""
+    kinds = {"meta": value.is_meta, "quantized": value.is_quantized}
+    kinds["sparse"] = str(value.layout) != "torch.strided"
+    if any(kinds.values()):
+        kind = next(kind for kind, applies in kinds.items() if applies)
+        raise type_error(argument, f"{allowed}, got a {kind} tensor")
+    try:
+        tensor = value.detach().cpu()
+        tensor = tensor.double() if tensor.is_floating_point() else tensor
+        return np.asarray(tensor.numpy(force=True))
+    except Exception as error:  # a subclass of tensors can raise anything
+        raise type_error(argument, f"{allowed}, got {brief(value)}") from error
 
 
 def checked_numbers(argument: str, value: Any) -> NDArray[np.float64]:

@@ -114,11 +114,15 @@ def checked_int(argument: str, value: object, low: int, high: int, bound: str = 
 
 @dataclass(frozen=True)
 class Number(Domain):
-    """A finite real number for which `accepts` is true; required if it has no default."""
+    """A finite real number for which `accepts` is true; required if it has no default.
+
+    `example`: a value for the message about a missing one.
+    """
 
     allowed: str
     accepts: Callable[[float], bool]
     default: float | None = None
+    example: float = 0.05
 
     def check(self, argument: str, value: object, of: str = "") -> float:
         """Return `value` as a float."""

@@ -33,7 +33,14 @@ def words(
     dtype: str = "float32",
 ) -> NDArray[np.uint32]: ...
 def draws(
-    key: NDArray[np.uint32], stream: int, layer: int, index: int, law: str, count: int, dtype: str
+    key: NDArray[np.uint32],
+    stream: int,
+    layer: int,
+    index: int,
+    law: str,
+    count: int,
+    dtype: str,
+    parameter: float = 0.0,
 ) -> NDArray[np.float64]: ...
 def gamma_draws(
     key: NDArray[np.uint32],

@@ -21,6 +21,11 @@ cdef extern from "vg_api.h" nogil:
         VG_TRUNCATED_NORMAL
         VG_ORTHOGONAL
         VG_IDENTITY
+        VG_DIAGONAL
+        VG_STUDENT_T
+        VG_LAPLACE
+        VG_RADEMACHER
+        VG_SPARSE
         VG_NO_NORM
         VG_BATCH_NORM
         VG_LAYER_NORM
@@ -141,7 +146,7 @@ cdef extern from "vg_api.h" nogil:
         void (*words)(const uint32_t *key, uint32_t stream, uint32_t layer, uint64_t index,
                       uint32_t block, int64_t count, uint32_t *out) noexcept nogil
         void (*draws)(const uint32_t *key, uint32_t stream, uint32_t layer, uint64_t index,
-                      int law, int64_t count, double *out) noexcept nogil
+                      int law, double parameter, int64_t count, double *out) noexcept nogil
         void (*gamma_draws)(const uint32_t *key, uint32_t stream, uint32_t layer, uint64_t first,
                             int64_t count, int64_t trials, const double *degrees,
                             double *out) noexcept nogil
@@ -246,6 +251,11 @@ LAWS = {
     "truncated_normal": VG_TRUNCATED_NORMAL,
     "orthogonal": VG_ORTHOGONAL,
     "identity": VG_IDENTITY,
+    "diagonal": VG_DIAGONAL,
+    "student_t": VG_STUDENT_T,
+    "laplace": VG_LAPLACE,
+    "rademacher": VG_RADEMACHER,
+    "sparse": VG_SPARSE,
 }
 NORMS = {None: VG_NO_NORM, "batch": VG_BATCH_NORM, "layer": VG_LAYER_NORM, "rms": VG_RMS_NORM}
 CLIPS = {None: VG_NO_CLIP, "norm": VG_CLIP_NORM, "value": VG_CLIP_VALUE}
@@ -377,12 +387,13 @@ def words(const uint32_t[::1] key, uint32_t stream, uint32_t layer, uint64_t ind
 
 
 def draws(const uint32_t[::1] key, uint32_t stream, uint32_t layer, uint64_t index, law,
-          int64_t count, dtype):
-    """Return raw draws of one stream of a sample; law "normal", "uniform" or "truncated_normal"."""
+          int64_t count, dtype, double parameter=0.0):
+    """Return raw draws of one stream of a sample, of a law of `LAWS` with independent entries."""
     out = np.empty(count)
     cdef double[::1] view = out
     if count:
-        kernel(dtype).draws(&key[0], stream, layer, index, LAWS[law], count, &view[0])
+        kernel(dtype).draws(&key[0], stream, layer, index, LAWS[law], parameter, count,
+                            &view[0])
     return out
 
 

@@ -664,7 +664,8 @@ def test_help_lists_the_choices(command):
     _, out, _ = command("run", "--help")
     for word in (
         "softsign", "torch_default", "he_normal for relu, leaky_relu", "update_ratio",
-        "leaky_relu:slope=0.01  elu:alpha=1.0", "scale=1.0,mode=fan_in  normal:std=X",
+        "leaky_relu:slope=0.01  elu:alpha=1.0", "student_t:df=X,scale=1.0,mode=fan_in",
+            "normal:std=X",
     ):  # fmt: skip
         assert word in out
 

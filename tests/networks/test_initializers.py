@@ -11,10 +11,15 @@ from vgsim._networks.initializers import INITIALIZERS, Initializer
 
 FAN_IN, FAN_OUT = 300, 500
 
+REQUIRED = {
+    "normal": {"std": 0.01},
+    "uniform": {"limit": 0.05},
+    "student_t": {"df": 3},
+    "sparse": {"density": 0.25},
+}
 ALL = [
-    *(Initializer(name) for name in INITIALIZERS if name not in ("normal", "uniform")),
-    Initializer("normal", std=0.01),
-    Initializer("uniform", limit=0.05),
+    *(Initializer(name, **REQUIRED.get(name, {})) for name in INITIALIZERS),
+    Initializer("diagonal", diagonal=-0.5, scale=0.01, mode="fan_out"),
     Initializer("truncated_normal", scale=2.0, mode="fan_avg"),
     Initializer("truncated_normal", scale=0.5, mode="fan_out"),
 ]
@@ -175,6 +180,14 @@ def test_json():
         (lambda: vgsim.MLP(3, 4, init=0.1), TypeError, ["init", "0.1", "vgsim.Initializer"]),
         (lambda: vgsim.MLP(3, 4, init="normal"), TypeError, ["'normal'", "needs std", "std=0.05"]),
         (lambda: Initializer("uniform"), TypeError, ["'uniform'", "needs limit"]),
+        (lambda: Initializer("student_t"), TypeError, ["'student_t'", "needs df: > 2", "df=3"]),
+        (lambda: Initializer("student_t", df=2), ValueError, ["df", "> 2", "finite variance"]),
+        (lambda: Initializer("sparse"), TypeError, ["'sparse'", "needs density"]),
+        (lambda: Initializer("sparse", density=0), ValueError, ["density", "0", "2**-32 to 1"]),
+        (lambda: Initializer("sparse", density=1.5), ValueError, ["density", "1.5"]),
+        (lambda: Initializer("diagonal", scale=1e-20), ValueError, ["scale", "1e-12"]),
+        (lambda: Initializer("diagonal", diagonal=1e7), ValueError, ["diagonal", "1e6"]),
+        (lambda: Initializer("laplace", df=3), TypeError, ["'laplace'", "'scale'", "df=3"]),
         (lambda: Initializer("normal", std=0.0), ValueError, ["std", "0.0", "1e-100"]),
         (lambda: Initializer("normal", std=None), TypeError, ["std", "None"]),
         (lambda: Initializer("uniform", limit=math.inf), ValueError, ["limit", "inf"]),

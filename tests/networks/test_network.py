@@ -28,10 +28,14 @@ activations = st.one_of(
 initializers = st.one_of(
     st.sampled_from(
         sorted(
-            set(INITIALIZERS)
-            - {"normal", "uniform", "torch_default", "torch_recurrent", "identity"}
+            name
+            for name, entry in INITIALIZERS.items()
+            if name not in ("torch_default", "torch_recurrent", "identity")
+            and all(parameter.default is not None for parameter in entry.parameters.values())
         )
     ).map(Initializer),
+    st.floats(2.001, 1e6).map(lambda df: Initializer("student_t", df=df)),
+    st.floats(1e-6, 1).map(lambda density: Initializer("sparse", density=density)),
     st.floats(1e-3, 1e3).map(lambda std: Initializer("normal", std=std)),
     st.sampled_from(["fan_in", "fan_avg", "fan_out"]).map(
         lambda mode: Initializer("truncated_normal", scale=2.0, mode=mode)

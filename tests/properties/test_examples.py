@@ -59,6 +59,19 @@ def test_transformers_differ_in_gradients_and_rank(printed):
         assert abs(simulated - limit) < 0.05, name
 
 
+def test_six_laws_have_one_curve_and_heavy_tails_have_others(printed):
+    lines = printed("universality.py")[0]
+    rows = {line[:22].strip(): list(map(float, line[22:].split()[:3])) for line in lines[2:]}
+    theory = rows["theory, normal"]
+    six = list(rows)[1:7]
+    assert six[0] == "normal"
+    for name in six:
+        for p, expected in zip(rows[name], theory, strict=True):
+            assert abs(p - expected) < 5 * (expected * (1 - expected) / 300) ** 0.5 + 0.03, name
+    for name in ("Student, df 2.1", "sparse, density 0.02"):
+        assert min(rows[name]) > 0.9 > 3 * theory[-1], name
+
+
 def test_the_study_of_the_command_line_is_that_of_the_script(printed):
     lines, folder = printed("study.py")
     rows = [line.split() for line in lines[2:-1]]

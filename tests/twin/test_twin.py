@@ -10,7 +10,12 @@ from vgsim._networks.initializers import INITIALIZERS
 RECORD = ("gradient", "weight_gradient", "update_ratio", "activation", "saturation")
 WIDTHS = [6, 9, 5, 8, 1, 7, 4]  # with a layer of one unit
 GAINS = {"sigmoid": 3.0, "tanh": 1.1, "softsign": 1.3, "erf": 0.9, "elu": 1.1, "sine": 0.03}
-REQUIRED = {"normal": {"std": 0.4}, "uniform": {"limit": 0.7}}
+REQUIRED = {
+    "normal": {"std": 0.4},
+    "uniform": {"limit": 0.7},
+    "student_t": {"df": 3},
+    "sparse": {"density": 0.6},
+}
 IN_MLP = [name for name in INITIALIZERS if name != "identity"]  # identity: RNN only
 GAUSSIAN = [
     name
@@ -22,8 +27,9 @@ GAUSSIAN = [
 def cases():
     """Every activation with both engines, and every initialiser that an engine supports."""
     for engine, inits in {"matrix-free": GAUSSIAN, "dense": IN_MLP}.items():
-        for number, activation in enumerate(ACTIVATIONS):
-            name = inits[number % len(inits)]
+        names = list(ACTIVATIONS)
+        for number in range(max(len(names), len(inits))):
+            activation, name = names[number % len(names)], inits[number % len(inits)]
             init = vgsim.Initializer(name, **REQUIRED.get(name, {}))
             bias_std = 0.2 if number % 2 and name != "torch_default" else 0.0
             yield pytest.param(

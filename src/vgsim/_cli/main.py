@@ -29,21 +29,22 @@ def _paired_with(init: str) -> str:
     return ", ".join(name for name, law in ACTIVATIONS.items() if law.textbook_init == init)
 
 
-def _names(names: Iterable[str]) -> str:
-    """Return names as the lines of a paragraph behind 15 characters."""
-    indent = 15 * " "
-    return textwrap.fill(
-        ", ".join(names), 96, initial_indent=indent, subsequent_indent=indent
-    ).lstrip()
+COLUMN = 15  # where the second column of the help begins
 
 
 def _parameters(table: Mapping[str, Entry]) -> str:
-    """Return the parameters of names as text: ``leaky_relu:slope=0.01  normal:std=X``."""
-    return "  ".join(
+    """Return the parameters of names as lines: ``leaky_relu:slope=0.01  normal:std=X``."""
+    return _wrapped(
         f"{name}:" + ",".join(f"{key}={value.default or 'X'}" for key, value in taken.items())
         for name, entry in table.items()
         if (taken := entry.parameters)
     )
+
+
+def _wrapped(words: Iterable[str], between: str = "  ") -> str:
+    """Return words as lines of the second column of the help."""
+    lines = textwrap.wrap(between.join(words), 100 - COLUMN, break_on_hyphens=False)
+    return textwrap.indent("\n".join(lines), " " * COLUMN).lstrip()
 
 
 VGSIM = "Estimate how the probability of a vanishing or exploding gradient grows with depth."
@@ -72,9 +73,9 @@ lecun_normal for {_paired_with("lecun_normal")}; siren for {_paired_with("siren"
 glorot_normal for all others; with --rnn, orthogonal for all; with --rnn lstm and --rnn gru,
 glorot_normal.
 
-activations:   {_names(ACTIVATIONS)}
+activations:   {_wrapped(ACTIVATIONS, ", ")}
                (swish is another name of silu)
-initialisers:  {_names(["textbook", *INITIALIZERS])}
+initialisers:  {_wrapped(["textbook", *INITIALIZERS], ", ")}
                (identity and torch_recurrent: with --rnn only)
 Parameters follow the name (shown with their defaults; X must be given):
                {_parameters(ACTIVATIONS)}

@@ -9,6 +9,7 @@
 
 enum { VG_MATRIX_FREE = 0, VG_DENSE = 1, VG_SCALAR = 2 };
 enum { VG_NORMAL = 0, VG_UNIFORM = 1, VG_TRUNCATED_NORMAL = 2, VG_ORTHOGONAL = 3, VG_IDENTITY = 4 };
+enum { VG_DIAGONAL = 5, VG_STUDENT_T = 6, VG_LAPLACE = 7, VG_RADEMACHER = 8, VG_SPARSE = 9 };
 enum { VG_NO_NORM = 0, VG_BATCH_NORM = 1, VG_LAYER_NORM = 2, VG_RMS_NORM = 3 };
 enum { VG_NO_CLIP = 0, VG_CLIP_NORM = 1, VG_CLIP_VALUE = 2 };
 enum { VG_LINEAR_LOSS = 0, VG_MSE = 1, VG_CROSS_ENTROPY = 2 };
@@ -75,7 +76,7 @@ typedef struct {
     int64_t rows, columns; /* of W, or units of the target */
     int64_t room; /* rows of the array of the output */
     double scale, factor;
-    double parameters[2]; /* of φ, or where its table begins; ε of a norm; a mask keeps words from
+    double parameters[2]; /* of φ, or where its table begins; of a law; ε of a norm; a mask keeps words from
                              parameters[0] on; a gate's bias: 1/most and ln most */
     double saturated_below; /* |φ'| below this counts as saturated; 0: not counted */
 } vg_operation;
@@ -106,7 +107,7 @@ typedef struct {
     int activation;
     double parameters[2]; /* of φ, as above; the scalar engine: its slopes for h > 0 and h ≤ 0 */
     double saturated_below;
-    const void *tables;   /* of custom activations (vg_custom.h), in reals of the kernel */
+    const void *tables; /* of custom activations (vg_custom.h), in reals of the kernel */
     double cancellation; /* sums that cancel to less than this fraction are computed unit by unit */
     const vg_operation *operations;
     int64_t n_bodies;
@@ -154,11 +155,11 @@ typedef struct {
     /* Simulates the samples of the lane group `group` (indices group·lanes … + lanes - 1) that lie
        in [first, first + count). `scratch` is 64-byte aligned and belongs to the calling thread. */
     int (*run)(const vg_plan *plan, uint64_t group, void *scratch);
-    /* Raw draws of one sample: random words, and values of a law (VG_NORMAL, …) as double. */
+    /* Raw draws of one sample: random words, and entries of a law (VG_NORMAL, …) as double. */
     void (*words)(const uint32_t key[2], uint32_t stream, uint32_t layer, uint64_t index, uint32_t block,
                   int64_t count, uint32_t *out);
     void (*draws)(const uint32_t key[2], uint32_t stream, uint32_t layer, uint64_t index, int law,
-                  int64_t count, double *out);
+                  double parameter, int64_t count, double *out);
     /* Of consecutive samples: rows of Bin(trials, ½) and two χ² (vg_gamma.h). */
     void (*gamma_draws)(const uint32_t key[2], uint32_t stream, uint32_t layer, uint64_t first, int64_t count,
                         int64_t trials, const double *degrees, double *out);

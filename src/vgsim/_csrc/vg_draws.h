@@ -186,9 +186,6 @@ INLINE void draw(int law, const stream *s, uint32_t quad, int quads, V *v)
         truncated_normals(s, quad, quads, v);
 }
 
-#define FOR_EACH_LAW(law, call) \
-    (law == VG_NORMAL ? call(VG_NORMAL) : law == VG_UNIFORM ? call(VG_UNIFORM) : call(VG_TRUNCATED_NORMAL))
-
 /* `count` values from `quad` on, rounded up to whole quads. */
 INLINE void fill_from(int law, const stream *s, int64_t quad, int64_t count, V *out)
 {

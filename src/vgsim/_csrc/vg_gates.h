@@ -3,6 +3,7 @@
 #ifndef VG_GATES_H
 #define VG_GATES_H
 
+#include "vg_laws.h"
 #include "vg_sums.h"
 
 /* Added to the number of a bias: for a second ζ, and for ln u. */
@@ -76,11 +77,8 @@ static void draw_drive(pass *p, int64_t begin, int64_t end)
     for (int64_t i = 0; i < rows && !cancelled(&p->b); i += ROWS_AT_ONCE) {
         int64_t w = rows - i < ROWS_AT_ONCE ? rows - i : ROWS_AT_ONCE;
         V product[ROWS_AT_ONCE * STEPS_AT_ONCE];
-        for (int64_t k = 0; k < w; k++) {
-#define ROW(law) fill_from(law, &of_weights, (i + k) * quads, n, p->rows + k * s->stride)
-            FOR_EACH_LAW(law, ROW);
-#undef ROW
-        }
+        for (int64_t k = 0; k < w; k++)
+            fill_entries(law, 0, &of_weights, (i + k) * quads, n, p->rows + k * s->stride);
         for (int64_t b = 0; b < count; b += STEPS_AT_ONCE) {
             int64_t q = count - b < STEPS_AT_ONCE ? count - b : STEPS_AT_ONCE;
             inner(p->rows, s->stride, w > 1 ? w : 2, column(s, b), s->stride, q, n, product, STEPS_AT_ONCE);

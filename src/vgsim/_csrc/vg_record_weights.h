@@ -116,29 +116,18 @@ static scaled weight_gradient(pass *p, const vg_operation *o, const operand *of,
     return norm_of_outer_product(p, p->coordinates, count, delta, r, &x);
 }
 
-/* Element (i, j) of a matrix is draw j of row i; every row starts a new quad. */
-INLINE V square_norm(int law, const stream *s, int64_t rows, int64_t columns)
+/* ‖W‖² / (weight scale)² of a matrix that is drawn row by row. */
+static V dense_weight_square(const pass *p, const vg_operation *o)
 {
-    int64_t quads = whole_quads(columns) / 4;
+    stream s = open_stream(&p->b.keys, VG_STREAM_FORWARD, matrix_number(p, o));
     V total = {0};
-    for (int64_t i = 0; i < rows; i++) {
-        V row = {0}, w[4];
-        for (int64_t j = 0; j < columns; j++) {
-            if (j % 4 == 0) draw(law, s, (uint32_t)(i * quads + j / 4), 1, w);
-            row += w[j % 4] * w[j % 4];
-        }
+    for (int64_t i = 0; i < o->rows; i++) {
+        V row = {0};
+        draw_rows(p, o, &s, i, 1);
+        for (int64_t j = 0; j < o->columns; j++) row += p->rows[j] * p->rows[j];
         total += row;
     }
     return total;
-}
-
-/* ‖W‖² / (weight scale)². */
-static V dense_weight_square(const block *b, int law, uint32_t number, int64_t rows, int64_t columns)
-{
-    stream s = open_stream(&b->keys, VG_STREAM_FORWARD, number);
-#define CALL(law) square_norm(law, &s, rows, columns)
-    return FOR_EACH_LAW(law, CALL);
-#undef CALL
 }
 
 /* Adds the square of ‖W‖. The matrix-free engine draws the part that the two products do not
@@ -156,7 +145,7 @@ static void add_weight_square(pass *p, const vg_operation *o, const operand *of,
         output_rank = rank_of(p->coordinates, count);
         input_rank = rank_of(of->r, count);
     } else
-        seen = dense_weight_square(&p->b, o->law, matrix_number(p, o), n, m);
+        seen = dense_weight_square(p, o);
     double scale = significand_of(o->scale, &e);
     FOR_SAMPLES(&p->b, k) {
         uint64_t sample = plan->first + (uint64_t)(p->b.first_row + k);
@@ -196,6 +185,7 @@ static void clear_weights(pass *p)
     }
 }
 
+/* The ratio is −∞ if the gradient or W is 0. */
 static void record_weights(pass *p, int64_t place)
 {
     const vg_plan *plan = p->b.plan;
@@ -205,10 +195,12 @@ static void record_weights(pass *p, int64_t place)
     if (plan->weight_gradient)
         record_log10(&p->b, plan->weight_gradient, plan->n_weight_columns, at, gradient);
     if (!plan->update_ratio) return;
-    FOR_SAMPLES(&p->b, k)
+    FOR_SAMPLES(&p->b, k) {
+        double square = p->weight_square[k], value = square > 0 ? gradient.value[k] : 0;
         plan->update_ratio[(p->b.first_row + k) * plan->n_weight_columns + at] =
-            vg_log10(gradient.value[k], gradient.exponent[k]) -
-            0.5 * vg_log10(p->weight_square[k], 2 * p->weight_exponent[k]);
+            vg_log10(value, gradient.exponent[k]) -
+            (square > 0 ? 0.5 * vg_log10(square, 2 * p->weight_exponent[k]) : 0);
+    }
 }
 
 /* After the backward pass: the quantities of the shared matrices, of one law, in their only column. */

@@ -13,6 +13,7 @@
 #define VG_WEIGHTS_H
 
 #include "vg_groups.h"
+#include "vg_laws.h"
 
 /* BASIS: the operand X of one or more matrices. */
 typedef struct {
@@ -80,11 +81,11 @@ static void restore_operand(const pass *p, const operand *t, columns *x)
 /* p->rows ← rows of W from row i on, stride_of(columns) apart. */
 static void draw_rows(const pass *p, const vg_operation *o, const stream *s, int64_t i, int64_t rows)
 {
-    int64_t columns = o->columns, quads = whole_quads(columns) / 4, stride = stride_of(columns);
-    for (int64_t k = 0; k < rows; k++) {
-#define ROW(law) fill_from(law, s, (i + k) * quads, columns, p->rows + k * stride)
-        FOR_EACH_LAW(o->law, ROW);
-#undef ROW
+    int64_t columns = o->columns, quads = whole_quads(columns) / 4;
+    for (int64_t k = i; k < i + rows; k++) {
+        V *row = p->rows + (k - i) * stride_of(columns);
+        fill_entries(o->law, o->parameters[0], s, k * quads, columns, row);
+        if (o->law == VG_DIAGONAL && k < columns) row[k] += (real)o->parameters[0];
     }
 }
 

@@ -41,8 +41,17 @@ from vgsim._networks.operations import (
 
 __all__ = ["RAW_STD", "Compiled", "saturation_limit", "weight_scale"]
 
-# Standard deviations of the raw draws: N(0, 1), U(-1, 1), and N(0, 1) truncated to ±2.
-RAW_STD = {"normal": 1.0, "uniform": 3**-0.5, "truncated_normal": 0.87962566103423978}
+# Standard deviations of the raw draws (vg_laws.h), as functions of the parameters of the law.
+RAW_STD: dict[str, Callable[..., float]] = {
+    "normal": lambda: 1.0,
+    "uniform": lambda: 3**-0.5,
+    "truncated_normal": lambda: 0.87962566103423978,
+    "diagonal": lambda diagonal: 1.0,
+    "student_t": lambda df: math.sqrt(df / (df - 2.0)),
+    "laplace": lambda: math.sqrt(8.0),
+    "rademacher": lambda: 1.0,
+    "sparse": lambda density: math.sqrt(1.0 - _least_word(1.0 - density) / WORDS),
+}
 SATURATED = 0.05  # fraction of the steepest slope below which a unit counts as saturated
 MOST_SIGMA_SLOPE = 0.25
 INNER = 24  # added to the number of the bias of a GRU's candidate that the reset gate multiplies
@@ -173,8 +182,19 @@ def saturation_limit(activation: Activation) -> float:
 def weight_scale(o: Weights) -> float:
     """Return the factor of the raw draws of a matrix, or the gain of an orthogonal matrix."""
     if o.law in RAW_STD:
-        return o.std / RAW_STD[o.law]
+        return o.std / RAW_STD[o.law](*o.parameters)
     return o.std * math.sqrt(max(o.shape))
+
+
+def _law_parameter(o: Weights) -> float:
+    """Return the parameter of the law for the kernels: of "sparse", the least word that is kept."""
+    (parameter,) = o.parameters or (0.0,)
+    return float(_least_word(1.0 - parameter)) if o.law == "sparse" else parameter
+
+
+def _least_word(rate: float) -> int:
+    """Return the least of 2**32 words that a mask keeps, which is 0 with probability `rate`."""
+    return min(round(rate * WORDS), WORDS - 1)
 
 
 def _compiled(body: Body, width: int, state: int, tables: Tables) -> list[Step]:
@@ -228,6 +248,7 @@ def _translated(o: Operation, rows: Mapping[int, int], tables: Tables) -> Step:
                 "law": LAWS[law],
                 "columns": m,
                 "scale": weight_scale(o),
+                "parameters": (_law_parameter(o), 0.0),
             }
             return _step("weights", target=target, rows=n, flags=flags, **fields)
         case Bias(register, n, std, limit, _, _, shared):
@@ -239,7 +260,7 @@ def _translated(o: Operation, rows: Mapping[int, int], tables: Tables) -> Step:
         case GateBias():
             return _gate_bias(o)
         case Drive(register, n, std, gate, law):
-            fields = {"law": LAWS[law], "scale": std / RAW_STD[law], "number": 1 + gate}
+            fields = {"law": LAWS[law], "scale": std / RAW_STD[law](), "number": 1 + gate}
             return _step("drive", target=register, rows=n, **fields)
         case Normalise(register, kind, eps):
             fields = {"law": NORMS[kind], "parameters": (eps, 0.0)}
@@ -250,8 +271,7 @@ def _translated(o: Operation, rows: Mapping[int, int], tables: Tables) -> Step:
             fields["saturated_below"] = saturation_limit(phi)
             return _step("activate", target=register, rows=rows[register], **fields)
         case Mask(register, n, rate):
-            least = min(round(rate * WORDS), WORDS - 1)
-            fields = {"scale": 1.0 / (1.0 - rate), "parameters": (float(least), 0.0)}
+            fields = {"scale": 1.0 / (1.0 - rate), "parameters": (float(_least_word(rate)), 0.0)}
             return _step("mask", target=register, rows=n, **fields)
         case Copy(source, target):
             return _step("copy", target=target, source=source, rows=rows[source])

@@ -42,7 +42,7 @@ class Lyapunov:
 
     Attributes
     ----------
-    network : MLP or RNN
+    network : MLP, RNN, LSTM, GRU or Sequential
     seed : int
     index : int64 array, shape (n,)
         The index of each sample under that seed.

@@ -38,7 +38,8 @@ def weights(
 ) -> Weights:
     """Return a matrix of shape (n, m) that acts on register 0."""
     n, m = shape
-    return Weights(X, target, shape, init.distribution, gain * init.weight_std(m, n), name)
+    std, parameters = gain * init.weight_std(m, n), init.law_parameters(m, n)
+    return Weights(X, target, shape, init.distribution, std, name, parameters=parameters)
 
 
 def biases(

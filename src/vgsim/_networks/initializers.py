@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from vgsim._checks import COUNTERS, value_error
 from vgsim._domains import Choice, Integer, Number
@@ -30,15 +30,30 @@ GAIN = Number("a finite number > 0", lambda x: x > 0)
 OMEGA = Number("from 1e-6 to 1e6", lambda x: 1e-6 <= x <= 1e6, default=30.0)
 STD = Number(f"0, or from {MIN_STD} to {MAX_STD}", lambda x: x == 0 or MIN_STD <= x <= MAX_STD)
 
-Distribution = Literal["normal", "uniform", "truncated_normal", "orthogonal", "identity"]
+Distribution = Literal[
+    "normal",
+    "uniform",
+    "truncated_normal",
+    "student_t",
+    "laplace",
+    "rademacher",
+    "sparse",
+    "diagonal",
+    "orthogonal",
+    "identity",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
 class _InitializerEntry(Entry):
-    """One initialiser: the law of a weight and its std as a function of fans and parameters."""
+    """One initialiser: the law of a weight, its std and the parameters of the law.
+
+    Both are functions of the fans and of the parameters of the initialiser.
+    """
 
     distribution: Distribution
     weight_std: Callable[..., float]
+    law_parameters: Callable[..., tuple[float, ...]] = lambda *_: ()
     bias_limit: Callable[[int], float] | None = None
     is_recurrent: bool = False
 
@@ -59,14 +74,28 @@ def _siren(fan_in: int, fan_out: int, omega: float) -> float:
     return math.sqrt(2.0 / fan_in) / omega
 
 
-def _scaled(fan_in: int, fan_out: int, scale: float, mode: str) -> float:
+def _scaled(fan_in: int, fan_out: int, *parameters: Any) -> float:
+    """Return √(scale/fan); scale and mode are the last parameters."""
+    *_, scale, mode = parameters
     fan = {"fan_in": fan_in, "fan_avg": (fan_in + fan_out) / 2.0, "fan_out": fan_out}[mode]
     return math.sqrt(scale / fan)
+
+
+def _relative_diagonal(
+    fan_in: int, fan_out: int, diagonal: float, *scaling: Any
+) -> tuple[float, ...]:
+    """Return the diagonal in standard deviations of the noise."""
+    return (diagonal / _scaled(fan_in, fan_out, *scaling),)
 
 
 _POSITIVE = Number("from 1e-100 to 1e100", lambda x: 1e-100 <= x <= 1e100)
 _SCALE = Number(_POSITIVE.allowed, _POSITIVE.accepts, default=1.0)
 _MODE = Choice(("fan_in", "fan_avg", "fan_out"), default="fan_in")
+_SCALING: dict[str, Number | Choice] = {"scale": _SCALE, "mode": _MODE}
+_NOISE = Number("from 1e-12 to 1e12", lambda x: 1e-12 <= x <= 1e12, default=1.0)
+_DF = Number("> 2, for a finite variance, and at most 1e6", lambda x: 2 < x <= 1e6, example=3)
+_DENSITY = Number("from 2**-32 to 1", lambda x: 2**-32 <= x <= 1)
+_DIAGONAL = Number("from -1e6 to 1e6", lambda x: abs(x) <= 1e6, default=1.0)
 INITIALIZERS: dict[str, _InitializerEntry] = {
     "lecun_normal": _InitializerEntry(distribution="normal", weight_std=_lecun),
     "lecun_uniform": _InitializerEntry(distribution="uniform", weight_std=_lecun),
@@ -75,9 +104,29 @@ INITIALIZERS: dict[str, _InitializerEntry] = {
     "he_normal": _InitializerEntry(distribution="normal", weight_std=_he),
     "he_uniform": _InitializerEntry(distribution="uniform", weight_std=_he),
     "truncated_normal": _InitializerEntry(
-        parameters={"scale": _SCALE, "mode": _MODE},
-        distribution="truncated_normal",
+        parameters=_SCALING, distribution="truncated_normal", weight_std=_scaled
+    ),
+    "student_t": _InitializerEntry(
+        parameters={"df": _DF, **_SCALING},
+        distribution="student_t",
         weight_std=_scaled,
+        law_parameters=lambda fan_in, fan_out, df, *scaling: (df,),
+    ),
+    "laplace": _InitializerEntry(parameters=_SCALING, distribution="laplace", weight_std=_scaled),
+    "rademacher": _InitializerEntry(
+        parameters=_SCALING, distribution="rademacher", weight_std=_scaled
+    ),
+    "sparse": _InitializerEntry(
+        parameters={"density": _DENSITY, **_SCALING},
+        distribution="sparse",
+        weight_std=_scaled,
+        law_parameters=lambda fan_in, fan_out, density, *scaling: (density,),
+    ),
+    "diagonal": _InitializerEntry(
+        parameters={"diagonal": _DIAGONAL, "scale": _NOISE, "mode": _MODE},
+        distribution="diagonal",
+        weight_std=_scaled,
+        law_parameters=_relative_diagonal,
     ),
     "normal": _InitializerEntry(
         parameters={"std": _POSITIVE},
@@ -124,6 +173,12 @@ _ELSEWHERE = {
     "random_uniform": "uniform",
     "trunc_normal": "truncated_normal",
     "variance_scaling": "truncated_normal",
+    "t": "student_t",
+    "student": "student_t",
+    "double_exponential": "laplace",
+    "binary": "rademacher",
+    "sign": "rademacher",
+    "bernoulli": "rademacher",
     "haar": "orthogonal",
     "orthonormal": "orthogonal",
     "eye": "identity",
@@ -143,27 +198,42 @@ class Initializer(Named):
     name : str
         ``lecun_normal``, ``lecun_uniform`` (variance 1/fan_in), ``glorot_normal``,
         ``glorot_uniform`` (2/(fan_in + fan_out)), ``he_normal``, ``he_uniform`` (2/fan_in),
-        ``truncated_normal``, ``normal``, ``uniform``, ``torch_default``, ``torch_recurrent``,
-        ``orthogonal`` or ``identity``. The normal ones are not truncated (as in PyTorch).
-        ``torch_default`` is the law of ``torch.nn.Linear``: weights and biases uniform on
-        ±1/√fan_in. ``torch_recurrent`` is that of ``torch.nn.RNN``, ``LSTM`` and ``GRU``, for
-        recurrent networks only: weights, those of the drive too, and two biases uniform on ±1/√n.
-        ``orthogonal`` is uniform over the orthogonal matrices (Haar measure); a matrix that is not
-        square is a submatrix of a square one, with orthonormal rows or columns, as in PyTorch and
-        Keras. ``identity`` is the identity matrix, for recurrent networks only. ``siren`` is that
-        of networks with the activation ``sine``: uniform on ±√(6/fan_in)/omega, so that ω W x has
-        the variance 1 if the mean square of x is ½, that of a sine. Sitzmann et al. draw the first
-        layer from ±1/fan_in; here it has the law of the others.
+        ``truncated_normal``, ``student_t``, ``laplace``, ``rademacher``, ``sparse`` (variance
+        scale/fan), ``diagonal``, ``normal``, ``uniform``, ``torch_default``, ``torch_recurrent``,
+        ``orthogonal``, ``identity`` or ``siren``. The normal ones are not truncated (as in
+        PyTorch). ``rademacher`` weights are ±1 times their standard deviation. A ``sparse`` weight
+        is 0 with probability 1 − density, else normal, independently of the others. ``diagonal`` is
+        the unit matrix (ones where i = j) times `diagonal`, plus independent normal weights of
+        variance scale/fan. ``torch_default`` is the law of ``torch.nn.Linear``: weights and biases
+        uniform on ±1/√fan_in. ``torch_recurrent`` is that of ``torch.nn.RNN``, ``LSTM`` and
+        ``GRU``, for recurrent networks only: weights, those of the drive too, and two biases
+        uniform on ±1/√n. ``orthogonal`` is uniform over the orthogonal matrices (Haar measure); a
+        matrix that is not square is a submatrix of a square one, with orthonormal rows or columns,
+        as in PyTorch and Keras. ``identity`` is the identity matrix, for recurrent networks only.
+        ``siren`` is that of networks with the activation ``sine``: uniform on ±√(6/fan_in)/omega,
+        so that ω W x has the variance 1 if the mean square of x is ½, that of a sine. Sitzmann et
+        al. draw the first layer from ±1/fan_in; here it has the law of the others.
     std : float
         ``normal`` only, required: standard deviation of a weight, the same at all widths.
     limit : float
         ``uniform`` only, required: weights are uniform on (-limit, limit).
+    df : float
+        ``student_t`` only, required: degrees of freedom, > 2 and at most 1e6. The fourth moment is
+        infinite for df ≤ 4.
+    density : float
+        ``sparse`` only, required: probability of a weight that is not 0, from 2**-32 to 1. Those
+        weights have the variance scale/(density · fan).
+    diagonal : float, default 1.0
+        ``diagonal`` only: the mean of the weights on the diagonal, from -1e6 to 1e6. Gains multiply
+        it too.
     omega : float, default 30.0
         ``siren`` only: the ω of the activation, from 1e-6 to 1e6.
     scale : float, default 1.0
-        ``truncated_normal`` only: variance of a weight times the fan.
+        ``truncated_normal``, ``student_t``, ``laplace``, ``rademacher``, ``sparse`` and
+        ``diagonal``: variance of a weight times the fan; from 1e-100 to 1e100, with ``diagonal``
+        from 1e-12 to 1e12.
     mode : {"fan_in", "fan_avg", "fan_out"}, default "fan_in"
-        ``truncated_normal`` only: the fan in scale/fan, the variance of a weight. The normal law is
+        With `scale`: the fan in scale/fan, the variance of a weight. ``truncated_normal`` is
         truncated at ±2 of its standard deviations; scale/fan is the variance after truncation (as
         in Keras' VarianceScaling).
 
@@ -184,7 +254,14 @@ class Initializer(Named):
     -----
     A weight matrix is n_l × n_{l-1}, its fan_in n_{l-1} and its fan_out n_l. Lecun et al. 1998,
     Glorot and Bengio 2010, He et al. 2015; orthogonal: Saxe, McClelland and Ganguli 2014; identity:
-    Le, Jaitly and Hinton 2015; siren: Sitzmann et al. 2020.
+    Le, Jaitly and Hinton 2015; siren: Sitzmann et al. 2020; Student's t is drawn by the polar
+    method of Bailey 1994.
+
+    The matrix-free engine takes the normal and the orthogonal ones, the dense engine all of them.
+    It draws ``student_t`` and ``laplace`` weights from uniforms of 31 bits (float32) or 52 bits
+    (float64) and a sign, so that their tails end at the probability 2**-32 or 2**-53. For
+    ``student_t`` the part 2**(-32 (1 - 2/df)) of the variance lies beyond, or 2**(-53 (1 - 2/df)):
+    0.0006 or 5e-6 for df = 3, but 0.35 or 0.17 for df = 2.1.
 
     Examples
     --------
@@ -201,11 +278,19 @@ class Initializer(Named):
 
     @property
     def distribution(self) -> Distribution:
-        """The law of a weight: "normal", "uniform" or "truncated_normal" (at ±2σ).
+        """The law of a weight: "normal", "uniform", "truncated_normal" (at ±2σ), "laplace", ….
 
-        For laws of the whole matrix, "orthogonal" or "identity".
+        For laws of the whole matrix, "diagonal", "orthogonal" or "identity".
         """
         return INITIALIZERS[self.name].distribution
+
+    def law_parameters(self, fan_in: int, fan_out: int) -> tuple[float, ...]:
+        """Return the parameters of the law of a weight, apart from its standard deviation.
+
+        These are the degrees of freedom of "student_t", the density of "sparse", and the diagonal
+        of "diagonal" in standard deviations of the noise; other laws have none.
+        """
+        return INITIALIZERS[self.name].law_parameters(fan_in, fan_out, *self._values)
 
     @property
     def is_recurrent(self) -> bool:
@@ -215,8 +300,8 @@ class Initializer(Named):
     def weight_std(self, fan_in: int, fan_out: int) -> float:
         """Return the standard deviation of one weight, after truncation and without gain.
 
-        For an orthogonal matrix it is 1/√max(fan_in, fan_out), and for the identity the root mean
-        square of all entries.
+        For an orthogonal matrix it is 1/√max(fan_in, fan_out), with "diagonal" that of the noise,
+        and for the identity the root mean square of all entries.
         """
         fans = UNITS.check("fan_in", fan_in), UNITS.check("fan_out", fan_out)
         return INITIALIZERS[self.name].weight_std(*fans, *self._values)

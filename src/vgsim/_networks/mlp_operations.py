@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from vgsim._networks.description import Network
-from vgsim._networks.elements import biases
+from vgsim._networks.elements import biases, weights
 from vgsim._networks.operations import (
     Activate,
     Body,
@@ -16,7 +18,6 @@ from vgsim._networks.operations import (
     Program,
     Shift,
     Sum,
-    Weights,
     body_of,
 )
 from vgsim._networks.repetition import first_places
@@ -59,17 +60,17 @@ def _layer(net: Network, n: int, m: int, begins: bool, ends: bool) -> Body:
     residual = net.residual
     style = residual.style if residual else None
     last_gain = residual.last_gain if residual and ends else 1.0
-    std = net.gain * net.init.weight_std(m, n) * last_gain
     norm = [Normalise(X, net.norm, net.norm_eps)] if net.norm else []
     units: list[Operation] = [*norm, Activate(X, net.activation)]
-    weights = Weights(X, X, (n, m), net.init.distribution, std, "weight")
-    affine = [weights, *biases(net.init, net.bias_std, (n, m), X, "bias")]
+    matrix = weights(net.init, net.gain, (n, m), X, "weight")
+    matrix = replace(matrix, std=matrix.std * last_gain)
+    affine = [matrix, *biases(net.init, net.bias_std, (n, m), X, "bias")]
     sums: list[Operation] = []
     if residual and ends:
         sums = [Sum(X, SKIP, residual.skip, residual.branch_scale(net.depth))]
     copies: list[Operation] = [Copy(X, SKIP)] if begins else []
     if net.highway:
-        gate = Weights(X, GATE, (n, m), net.init.distribution, std, "gate", recorded=False)
+        gate = replace(matrix, target=GATE, name="gate", recorded=False)
         mixed = [*affine, *units, Mix(X, SKIP, GATE)]
         return (Copy(X, SKIP), gate, Shift(GATE, net.highway.gate_bias), *mixed)
     if style == "pre":

@@ -50,7 +50,7 @@ class Named:
             value = parameters.get(key, parameter.default)
             if key not in parameters and value is None:
                 allowed = (
-                    f"{parameter.allowed}; for example {key}=0.05"
+                    f"{parameter.allowed}; for example {key}={parameter.example}"
                     if isinstance(parameter, Number)
                     else f"one of {listed(parameter.choices)}"
                 )

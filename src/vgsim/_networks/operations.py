@@ -43,6 +43,7 @@ __all__ = [
 class Weights:
     """target ← W source. W is n × m = `shape`, of a law and a standard deviation of its entries.
 
+    `parameters`: those of the law (`Initializer.law_parameters`).
     `recorded`: whether the matrix is among those of "weight_gradient" and "update_ratio". `shared`:
     whether it is the same matrix at all places. A recurrent cell has several shared matrices of one
     shape, which are stacked: `gate` is the number of this one, from 0, and its rows of "weight" are
@@ -61,6 +62,7 @@ class Weights:
     shared: bool = False
     balanced: bool = False
     gate: int = 0
+    parameters: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +227,15 @@ CHAIN = (  # which operation follows which
     (Activate, Normalise),
     (Activate, Weights),
 )
-INDEPENDENT = ("normal", "uniform", "truncated_normal")  # laws of the entries of a matrix
+INDEPENDENT = (  # laws of the entries of a matrix
+    "normal",
+    "uniform",
+    "truncated_normal",
+    "student_t",
+    "laplace",
+    "rademacher",
+    "sparse",
+)
 Kind = TypeVar("Kind", bound=Operation)
 
 

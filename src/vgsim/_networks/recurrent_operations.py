@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from vgsim._networks.activations import Activation
 from vgsim._networks.description import Network
-from vgsim._networks.elements import biases
+from vgsim._networks.elements import biases, weights
 from vgsim._networks.operations import (
     Activate,
     Copy,
@@ -71,8 +72,8 @@ def lstm_program(net: Network, forget_bias: float, chrono: float | None) -> Prog
         own[0] = _bias(net, i, 0, shift=forget_bias, most=most, sign=-1.0, drawn_as=1)
     step: list[Operation] = []
     for gate, (register, phi) in enumerate(((i, SIGMOID), (f, SIGMOID), (g, TANH), (o, SIGMOID))):
-        weights, drive = _weights(net, register, gate), _drive(net, register, gate)
-        step += [weights, *own[gate], *drive, Activate(register, phi)]
+        matrix, drive = _weights(net, register, gate), _drive(net, register, gate)
+        step += [matrix, *own[gate], *drive, Activate(register, phi)]
     step += [Multiply(g, i), Multiply(C, f), Sum(C, g, skip=1.0, branch=1.0)]  # c = f∘c + i∘g
     step += [Copy(C, H), Activate(H, TANH), Multiply(H, o)]  # h = o∘tanh(c)
     return _program(net, step, state=2)
@@ -115,9 +116,9 @@ def _program(net: Network, step: Sequence[Operation], state: int = 1) -> Program
 
 def _weights(net: Network, target: int, gate: int) -> Weights:
     """Return W_k h, k = `gate`."""
-    n, init = net.width, net.init
-    std = net.gain * init.weight_std(n, n)
-    return Weights(H, target, (n, n), init.distribution, std, "weight", shared=True, gate=gate)
+    n = net.width
+    matrix = weights(net.init, net.gain, (n, n), target, "weight")
+    return replace(matrix, shared=True, gate=gate)
 
 
 def _drive(net: Network, register: int, gate: int) -> list[Operation]:

@@ -53,7 +53,7 @@ def collect(
 
     Parameters
     ----------
-    tasks : iterable of MLP, RNN and Sequential
+    tasks : iterable of MLP, RNN, LSTM, GRU and Sequential
         The networks, for example from :func:`sweep`; no network twice.
     seed : int or None, default 0
         Different networks have independent samples under one seed. None takes fresh entropy, and

@@ -1,7 +1,8 @@
 """Softmax attention, forward and backward, for queries, keys and values of any scale.
 
-The entries of the matrices of one head and sequence, such as the scores S[t, u] of key t and query
-u, are `Scaled` arrays of one row: every entry has an exponent of its own.
+Queries, keys and values of moderate size are evaluated in plain float64, all heads at once.
+Otherwise the entries of the matrices of one head and sequence, such as the scores S[t, u] of key t
+and query u, are `Scaled` arrays of one row: every entry has an exponent of its own.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from numpy.typing import NDArray
 from vgsim._twin.scaled import Array, Scaled, joined, normalised, scaled, shifted
 
 __all__ = ["Attention"]
+
+LEAST_WEIGHT = 2.0**-500  # relative to the largest; their products with gradients are plain numbers
 
 
 class Attention:
@@ -46,6 +49,9 @@ class Attention:
     def __call__(self, q: Scaled, k: Scaled, v: Scaled) -> Scaled:
         """V P, with P = softmax over the keys of Kᵀ Q/√d."""
         self.q, self.k, self.v = q, k, v
+        self.plain = self._plain_weights()
+        if self.plain is not None:
+            return self._whole(self._split(v) @ self.plain, v.exponent)
         self.P: list[Array] = []
         self.top: list[NDArray[np.int64]] = []
         parts = []
@@ -62,6 +68,11 @@ class Attention:
         With ∂P relative to its value at the key with the largest weight, a = ∂P - ∂P_top,
         ∂S = P ∘ (a - Σ_t P ∘ a), ∂Q = K ∂S/√d, ∂K = Q ∂Sᵀ/√d and ∂V = C Pᵀ.
         """
+        if self.plain is not None and c.is_moderate:
+            return self._plain_back(self.plain, c)
+        if self.plain is not None:
+            self.P = list(self.plain.reshape(-1, self.tokens, self.tokens))
+            self.top = [np.argmax(P, axis=0) for P in self.P]
         by_q, by_k, by_v = [], [], []
         parts = self._parts(self.q, self.k, self.v, c)
         for (Q, K, V, C), P, top in zip(parts, self.P, self.top, strict=True):
@@ -75,10 +86,59 @@ class Attention:
             by_v.append(_weighted(C, _swapped(weights)))
         return self._joined(by_q), self._joined(by_k), self._joined(by_v)
 
+    def _plain_weights(self) -> Array | None:
+        """P of all sequences and heads in plain numbers; None if some are not moderate."""
+        q, k = self.q, self.k
+        if not (q.is_moderate and k.is_moderate and self.v.is_moderate):
+            return None
+        K, Q = self._split(k), self._split(q)
+        s = np.swapaxes(K, 2, 3) @ Q / math.sqrt(K.shape[2])
+        s = np.ldexp(s, q.exponent + k.exponent)
+        if self.causal:
+            s[..., ~self._seen] = -np.inf
+        P: Array = np.exp(s - np.max(s, axis=2, keepdims=True))
+        if np.any(P[..., self._seen] < LEAST_WEIGHT):
+            return None
+        return np.asarray(P / np.sum(P, axis=2, keepdims=True))
+
+    def _plain_back(self, P: Array, c: Scaled) -> tuple[Scaled, Scaled, Scaled]:
+        """Gradients in plain numbers; see `back`."""
+        Q, K, V, C = (self._split(x) for x in (self.q, self.k, self.v, c))
+        a = np.empty_like(P)
+        for at in np.ndindex(P.shape[:2]):
+            top = np.argmax(P[at], axis=0)
+            above = V[at][:, :, np.newaxis] - V[at][:, np.newaxis, top]
+            a[at] = np.einsum("dtu,du->tu", above, C[at])
+        score = P * (a - np.sum(P * a, axis=2, keepdims=True)) / math.sqrt(Q.shape[2])
+        e = self.v.exponent + c.exponent
+        return (
+            self._whole(K @ score, self.k.exponent + e),
+            self._whole(Q @ np.swapaxes(score, 2, 3), self.q.exponent + e),
+            self._whole(C @ np.swapaxes(P, 2, 3), c.exponent),
+        )
+
+    @property
+    def _seen(self) -> NDArray[np.bool_]:
+        """Which keys (rows) every query (column) sees."""
+        every = np.ones((self.tokens, self.tokens), dtype=bool)
+        return np.triu(every) if self.causal else every
+
+    def _split(self, a: Scaled) -> Array:
+        """Return mantissas by sequence and head, (sequences, heads, d, tokens)."""
+        n, columns = a.mantissa.shape
+        shape = self.heads, n // self.heads, columns // self.tokens, self.tokens
+        return a.mantissa.reshape(shape).transpose(2, 0, 1, 3)
+
+    def _whole(self, parts: Array, exponent: int) -> Scaled:
+        """Put the heads of all sequences together again."""
+        sequences, heads, d, tokens = parts.shape
+        whole = parts.transpose(1, 2, 0, 3).reshape(heads * d, sequences * tokens)
+        return scaled(whole, exponent)
+
     def _softmax(self, K: Scaled, Q: Scaled) -> tuple[Array, NDArray[np.int64]]:
         """P, and the key of the largest weight of every query."""
         S = 1.0 / math.sqrt(len(Q.mantissa)) * _products(K, Q)
-        seen = np.triu(np.ones((self.tokens, self.tokens), dtype=bool)) if self.causal else True
+        seen = self._seen
         common = np.max(np.where(seen, S.exponent, np.min(S.exponent)), axis=0)
         with np.errstate(over="ignore"):
             s = np.where(seen, shifted(S.mantissa[0], S.exponent - common), -np.inf)

@@ -95,7 +95,8 @@ class Drawn:
         number = self.last[operation.target] = self.matrices
         n, m = operation.shape
         if self.dense:
-            W = self.draw.weight(operation.law, operation.std, "forward", number, n, m)
+            law, std, parameters = operation.law, operation.std, operation.parameters
+            W = self.draw.weight(law, std, "forward", number, n, m, parameters)
             self.plain[name], self.named[name] = W, Scaled(W, 0)
             return
         epsilon = float(np.finfo(self.draw.dtype).eps)

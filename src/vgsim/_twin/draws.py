@@ -15,19 +15,14 @@ from numpy.typing import NDArray
 
 from vgsim._networks.initializers import padded
 from vgsim._networks.operations import GateBias
-from vgsim._twin.random import normals, truncated_normals, uniforms, words
+from vgsim._twin.random import normals, uniforms, words
+from vgsim._twin.weight_laws import entries
 
 __all__ = ["Array", "Draws", "orthogonal_factor"]
 
 Array = NDArray[np.float64]
 BEYOND = 2**31  # first block of stream "norm" for the numbers of a rotation
 _SECOND, _LOG_UNIFORM, _INNER = 8, 16, 24  # added to the number of a gate in stream "bias"
-TRUNCATED_STD = 0.87962566103423978  # of a standard normal conditioned on |z| < 2
-_LAWS = {
-    "normal": (normals, 1.0),
-    "uniform": (uniforms, 1.0 / math.sqrt(3.0)),
-    "truncated_normal": (truncated_normals, TRUNCATED_STD),
-}
 
 
 @dataclass(frozen=True)
@@ -105,12 +100,20 @@ class Draws:
         return gate.sign * b
 
     def weight(
-        self, distribution: str, std: float, stream: str, layer: int, n: int, m: int
+        self,
+        distribution: str,
+        std: float,
+        stream: str,
+        layer: int,
+        n: int,
+        m: int,
+        parameters: tuple[float, ...] = (),
     ) -> Array:
         """Draw a weight matrix of the dense engine, (n, m), with entries of standard deviation std.
 
         "orthogonal": a multiple of a corner of a Haar matrix, whose rows are the normal columns of
-        the stream after Gram-Schmidt. "identity": a multiple of the identity.
+        the stream after Gram-Schmidt. "identity": a multiple of the identity. "diagonal": normal
+        entries, to which a multiple of the identity is added.
         """
         N = max(n, m)
         if distribution == "identity":
@@ -118,8 +121,10 @@ class Draws:
         if distribution == "orthogonal":
             O = orthogonal_factor(self.columns(stream, layer, N, n)).T
             return std * math.sqrt(N) * O[:, :m]
-        law, law_std = _LAWS[distribution]
-        return std / law_std * self._rows(law, stream, layer, n, m)
+        if distribution == "diagonal":
+            (diagonal,) = parameters
+            return std * (diagonal * np.eye(n, m) + self._rows(normals, stream, layer, n, m))
+        return std * self._rows(entries(distribution, *parameters), stream, layer, n, m)
 
     def rest(self, stream: str, layer: int, n: int, m: int) -> Array:
         """M, the part of a matrix that only a replay needs: n × m standard normals."""

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, overload
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -30,6 +30,15 @@ from vgsim._twin.walk import Place, backward, forward, places_of, stacked
 __all__ = ["Evaluation", "correlation", "evaluate"]
 
 
+class _Arrays(NamedTuple):
+    """The arrays of the recorded layers, and their binary exponents."""
+
+    gradients: list[Array]
+    gradient_exponents: NDArray[np.int64]
+    activations: list[Array]
+    activation_exponents: NDArray[np.int64]
+
+
 @dataclass(frozen=True, eq=False)
 class Evaluation:
     r"""The result of :func:`evaluate`: the forward and backward pass of one network.
@@ -41,31 +50,42 @@ class Evaluation:
     Attributes
     ----------
     layers : ndarray of int, (k,)
-        The recorded layers, in the order of the argument `layers`. In an RNN a layer is a step.
+        The recorded layers, in the order of the argument `layers`. In a recurrent network a layer
+        is a step.
     weight_layers : ndarray of int, (k',)
-        The recorded layers l ≥ 1 that have matrices, in the same order; [1] for an RNN, which has
-        one matrix.
+        The recorded layers l ≥ 1 that have matrices, in the same order; [1] for a recurrent
+        network, which has the same matrices at all steps.
     gradient : ndarray, (k,)
-        log10 ‖G_l‖, after clipping.
+        log10 ‖G_l‖, after clipping. In an LSTM G_l is (∂L/∂h_l, ∂L/∂c_l), with h_l and c_l as
+        independent variables, so that G_D = (∂L/∂h_D, 0).
     output_gradient : float
         log10 ‖G_D‖.
     weight_gradient : ndarray, (k',)
         log10 ‖∂L/∂W_l‖ (Frobenius), over all matrices of the layer except those of an MLP's highway
-        gates; in an RNN ∂L/∂W is a sum over all steps.
+        gates; in a recurrent network ∂L/∂W is a sum over all steps, and the norm is that of the
+        matrices of all gates together.
     update_ratio : ndarray, (k',)
         log10 (‖∂L/∂W_l‖ / ‖W_l‖); +inf if W_l is zero and its gradient is not.
     activation : ndarray, (k,)
-        log10 of the root mean square of X_l.
+        log10 of the root mean square of X_l; X_l is h_l in an LSTM.
     activation_correlation, gradient_correlation : ndarray, (k,)
-        Mean cosine over the pairs of columns of X_l, and of G_l after clipping. Columns that are
-        zero are left out; 0 where no pair is left.
+        Mean cosine over the pairs of columns of X_l, and of ∂L/∂X_l after clipping. Columns that
+        are zero are left out; 0 where no pair is left.
     saturation : ndarray
         Fraction of the units of layer l, in all examples, with \|φ'\| < 0.05 max \|φ'\|, over all
-        activations of the layer; 0 in a layer without. One value for each recorded l ≥ 1.
+        activations of the layer, which include the gates of an LSTM and of a GRU; 0 in a layer
+        without. One value for each recorded l ≥ 1.
     clipped : ndarray, (k,)
         Fraction of the entries of G_l that were clipped; with ClipNorm 0 or 1. It is 0 at l = D.
     dead : bool
         Whether G_0 is exactly zero: every path is closed.
+    gradients, activations : list of ndarray of float64, (n_l, B) each
+        G_l, after clipping, and X_l of the recorded layers; only with ``return_arrays=True``. For
+        an LSTM, whose state is (h, c), G_l has 2 n rows: those of h above those of c.
+    gradient_exponents, activation_exponents : ndarray of int, (k,)
+        Binary exponents of these arrays: G_l is ``gradients[i] * 2.0**gradient_exponents[i]``. An
+        exponent is 0 unless the largest entry is beyond 2^±900; then the largest entry of the array
+        is between 1/2 and 1. Entries of the arrays that would be below 2^-1074 are 0.
 
     Examples
     --------
@@ -92,6 +112,7 @@ class Evaluation:
     saturation: Array
     clipped: Array
     dead: bool
+    _arrays: _Arrays | None = field(default=None, repr=False)
 
     def __repr__(self) -> str:
         k = self.layers.size
@@ -108,6 +129,36 @@ class Evaluation:
         """log10 (‖G_l‖ / ‖G_D‖), (k,)."""
         return self.gradient - self.output_gradient
 
+    @property
+    def gradients(self) -> list[Array]:
+        """G_l of the recorded layers, (n_l, B), to be multiplied by 2^gradient_exponents."""
+        return self._of_arrays("gradients").gradients
+
+    @property
+    def gradient_exponents(self) -> NDArray[np.int64]:
+        """The binary exponents of `gradients`, (k,)."""
+        return self._of_arrays("gradient_exponents").gradient_exponents
+
+    @property
+    def activations(self) -> list[Array]:
+        """X_l of the recorded layers, (n_l, B), to be multiplied by 2^activation_exponents."""
+        return self._of_arrays("activations").activations
+
+    @property
+    def activation_exponents(self) -> NDArray[np.int64]:
+        """The binary exponents of `activations`, (k,)."""
+        return self._of_arrays("activation_exponents").activation_exponents
+
+    def _of_arrays(self, name: str) -> _Arrays:
+        """Return the arrays, or say how to get them."""
+        if self._arrays is None:
+            raise AttributeError(
+                f"{name} must be asked for: call evaluate(..., return_arrays=True)",
+                name=name,
+                obj=self,
+            )
+        return self._arrays
+
 
 @overload
 def evaluate(
@@ -121,6 +172,7 @@ def evaluate(
     input_weights: ArrayLike | None = None,
     drive: ArrayLike | None = None,
     layers: Iterable[int] | None = None,
+    return_arrays: bool = False,
 ) -> Evaluation: ...
 @overload
 def evaluate(
@@ -131,6 +183,7 @@ def evaluate(
     /,
     *,
     layers: Iterable[int] | None = None,
+    return_arrays: bool = False,
 ) -> Evaluation: ...
 @overload
 def evaluate(
@@ -140,6 +193,7 @@ def evaluate(
     inputs: ArrayLike,
     output_gradient: ArrayLike,
     layers: Iterable[int] | None = None,
+    return_arrays: bool = False,
 ) -> Evaluation: ...
 def evaluate(
     network: Network,
@@ -153,6 +207,7 @@ def evaluate(
     input_weights: Any = None,
     drive: Any = None,
     layers: Iterable[int] | None = None,
+    return_arrays: bool = False,
 ) -> Evaluation:
     r"""Run one network with given weights forward and backward.
 
@@ -163,15 +218,17 @@ def evaluate(
 
     The arrays are given by name, ``evaluate(network, parameters, inputs, output_gradient)``, for
     any network, or separately, ``evaluate(network, weights, biases, inputs, output_gradient)``, for
-    an MLP or an RNN.
+    an MLP or an RNN. They may be PyTorch tensors, on any device and with or without a gradient, or
+    JAX arrays, in any floating-point format; the passes run in float64.
 
     Parameters
     ----------
-    network : Sequential, MLP or RNN
+    network : Sequential, MLP, RNN, LSTM or GRU
         The architecture.
     parameters : mapping of str to array_like
         All matrices, biases, masks and the drive, named as in :attr:`Replay.parameters`. Given
-        instead of `weights` and `biases`, as the second argument or by keyword.
+        instead of `weights` and `biases`, as the second argument or by keyword. "bias" of an LSTM
+        or a GRU is the whole bias: forget_bias and the like are not added.
     weights : sequence of D arrays
         W_1 … W_D, of shape (n_l, n_{l-1}). For an RNN: [W], of shape (n, n).
     biases : sequence of D arrays or None
@@ -191,6 +248,9 @@ def evaluate(
         s_1 … s_steps of an RNN, if `input_weights` is given.
     layers : iterable of distinct ints, optional
         The layers 0 … D to record, in this order. All of them by default.
+    return_arrays : bool, default False
+        Whether the result has the attributes `gradients` and `activations`: the arrays G_l and X_l
+        of the recorded layers.
 
     Returns
     -------
@@ -243,6 +303,12 @@ def evaluate(
     >>> parameters = {"0.weight": halving, "1.weight": halving}
     >>> (10 ** vgsim.evaluate(net, parameters, X, G).gradient).round(12) ** 2
     array([10.125,  4.5  ,  2.   ])
+
+    The gradients themselves:
+
+    >>> vgsim.evaluate(net, parameters, X, G, return_arrays=True).gradients[0]
+    array([[2.25, 0.  ],
+           [0.  , 2.25]])
     """
     network = checked_network(network)
     others = {"gate_weights": gate_weights, "input_weights": input_weights, "drive": drive}
@@ -288,7 +354,8 @@ def evaluate(
     places = places_of(program, named, columns, network.clip)
     X = forward(places, scaled(x))
     G, clipped = backward(places, scaled(g), network.clip)
-    gradient = np.array([stacked(state).log10_norm for state in G])
+    whole = [stacked(state) for state in G]
+    gradient = np.array([G_l.log10_norm for G_l in whole])
     weight_layers, by_weights = _of_weights(places, recorded)
     return Evaluation(
         layers=recorded,
@@ -305,6 +372,7 @@ def evaluate(
         saturation=np.array([_saturation(places[l - 1]) for l in recorded[recorded >= 1]]),
         clipped=np.array(clipped)[recorded],
         dead=bool(gradient[0] == -math.inf),
+        _arrays=_arrays(whole, X, recorded) if return_arrays else None,
     )
 
 
@@ -352,6 +420,15 @@ def _root_of_squares(logs: list[float]) -> float:
     return largest + 0.5 * math.log10(sum(10.0 ** (2.0 * (log - largest)) for log in logs))
 
 
+def _arrays(G: Sequence[Scaled], X: Sequence[Scaled], recorded: NDArray[np.int64]) -> _Arrays:
+    """Return G_l and X_l of the recorded layers."""
+    lists: list[Any] = []
+    for arrays in (G, X):
+        values, exponents = zip(*(arrays[l].plain for l in recorded), strict=True)
+        lists += [list(values), np.array(exponents, dtype=np.int64)]
+    return _Arrays(*lists)
+
+
 def _saturation(place: Place) -> float:
     """Return the fraction of saturated entries of all activations of a place."""
     activations = place.activations
@@ -361,6 +438,9 @@ def _saturation(place: Place) -> float:
 
 def correlation(a: Scaled) -> float:
     """Return the mean cosine of pairs of columns that are not zero, 0 without pairs.
+
+    The squared norm of the sum of k unit vectors is k plus the sum of the cosines of k (k - 1)
+    pairs.
 
     Examples
     --------
@@ -372,10 +452,10 @@ def correlation(a: Scaled) -> float:
     """
     if a.mantissa.shape[1] < 2:
         return 0.0
-    columns = a.mantissa[:, np.any(a.mantissa, axis=0)]
-    count = columns.shape[1]
+    squares = np.einsum("ij,ij->j", a.mantissa, a.mantissa)
+    count = np.count_nonzero(squares)
     if count < 2:
         return 0.0
-    directions = columns / np.linalg.norm(columns, axis=0)
-    cosines = (directions.T @ directions)[np.triu_indices(count, 1)]
-    return float(np.mean(cosines))
+    some = squares > 0
+    total = a.mantissa @ np.where(some, 1.0 / np.sqrt(np.where(some, squares, 1.0)), 0.0)
+    return float((total @ total - count) / (count * (count - 1)))

@@ -100,17 +100,18 @@ class Normalisation:
         deviations = a.mantissa
         if np.ndim(sizes) == 0:  # so that the deviations of equal values are exactly 0
             deviations = deviations - deviations[:1]
-        count = np.sum(sizes * np.ones((len(a.mantissa), 1)))
+        count = np.sum(sizes) if np.ndim(sizes) else len(deviations)
         for _ in range(2):  # the second time removes the rounding error of the first
-            deviations = deviations - sizes * (np.sum(deviations, axis=0) / count)
+            deviations = deviations - sizes * (deviations.sum(axis=0) / count)
         return scaled(deviations, a.exponent)
 
 
 def _part_along(C: Array, d: Array, sizes: Array | float) -> Array:
     """Project every column of d onto that of C."""
-    square = np.sum(sizes * C * C, axis=0)
-    factor = np.sum(C * d, axis=0) / np.where(square > 0, square, 1.0)
-    return np.asarray(sizes * C * factor)
+    weighted = sizes * C
+    square = np.einsum("ij,ij->j", weighted, C)
+    factor = np.einsum("ij,ij->j", C, d) / np.where(square > 0, square, 1.0)
+    return np.asarray(weighted * factor)
 
 
 def normalisation(kind: str | None, eps: float) -> Normalisation | Unnormalised:

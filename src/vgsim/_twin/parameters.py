@@ -20,6 +20,7 @@ __all__ = ["checked_columns", "named_parameters", "separate_parameters", "takes_
 
 T = TypeVar("T")
 Check = Callable[[str, ArrayLike], Any]
+NUMBERS = "must be an array of real numbers"
 
 
 def named_parameters(
@@ -81,13 +82,7 @@ def _checked_shape(of: str, shape: tuple[int, ...]) -> Check:
         return lambda name, value: _drive_array(name, value, shape)
     if len(shape) == 1:
         return lambda name, value: checked_columns(name, value, "n", shape[0], 1)[:, 0]
-
-    def check(name: str, value: ArrayLike) -> Array:
-        W = _matrix_array(name, value, shape, "(n, m)")
-        _require_finite(name, W)
-        return W
-
-    return check
+    return lambda name, value: _shaped(name, _finite(name, value), shape, "(n, m)")
 
 
 def _checked_matrix(n: int, m: int) -> Check:
@@ -240,15 +235,15 @@ def _per_layer(network: Network, argument: str, must_hold: str, arrays: Iterable
 
 
 def _matrix(argument: str, value: ArrayLike, shape: tuple[int, int], symbols: str) -> Scaled:
-    W = _matrix_array(argument, value, shape, symbols)
-    matrix = scaled(W, axis=None)
+    array = real_array(argument, value, NUMBERS)
+    matrix = scaled(_shaped(argument, array, shape, symbols), axis=None)
     if matrix.square is None:  # which is finite if it is known
-        _require_finite(argument, W)
+        _require_finite(argument, array)
     return matrix
 
 
-def _matrix_array(argument: str, value: ArrayLike, shape: tuple[int, ...], symbols: str) -> Array:
-    W = real_array(argument, value, "must be an array of real numbers")
+def _shaped(argument: str, W: Array, shape: tuple[int, ...], symbols: str) -> Array:
+    """Return a matrix if it has this shape, and refuse it otherwise."""
     if W.shape != shape:
         transposed = "; transpose it" if W.shape == shape[::-1] else ""
         raise value_error(
@@ -261,20 +256,19 @@ def checked_columns(
     argument: str, value: ArrayLike, symbol: str, n: int, count: int | None = None
 ) -> Array:
     """Return an array of `n` rows and `count` columns, or any number of columns if it is None."""
-    columns = _finite(argument, value)
-    if columns.ndim == 1:
-        columns = columns[:, np.newaxis]
+    given = _finite(argument, value)
+    columns = given[:, np.newaxis] if given.ndim == 1 else given
     if columns.ndim != 2 or columns.shape != (n, count or max(columns.shape[1], 1)):
         raise value_error(
             argument,
             f"must have shape ({symbol},) or ({symbol}, {count or 'B'}) with {symbol} = {n}, got "
-            f"{np.shape(value)}",
+            f"{given.shape}",
         )
     return columns
 
 
 def _finite(argument: str, value: ArrayLike) -> Array:
-    array = real_array(argument, value, "must be an array of real numbers")
+    array = real_array(argument, value, NUMBERS)
     _require_finite(argument, array)
     return array
 

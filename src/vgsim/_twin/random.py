@@ -25,15 +25,24 @@ from numpy.typing import DTypeLike, NDArray
 from vgsim._checks import value_error
 from vgsim._engine.settings import STREAMS
 
-__all__ = ["normals", "philox4x32", "truncated_normals", "uniforms", "words"]
+__all__ = [
+    "normals",
+    "philox4x32",
+    "polar",
+    "signed_units",
+    "truncated_normals",
+    "uniforms",
+    "words",
+]
 
 UInt32s = NDArray[np.uint32]
+UInt64s = NDArray[np.uint64]
 Floats = NDArray[np.float64]
 _MULTIPLIERS = np.array([0xD2511F53, 0xCD9E8D57], dtype=np.uint64)
 _WEYL = np.array([0x9E3779B9, 0xBB67AE85], dtype=np.uint32)
 _ROUNDS = 7
 _LOW, _32 = np.uint64(0xFFFFFFFF), np.uint64(32)
-_DOUBLE_BITS = np.uint64((1 << 52) - 1)
+_SINGLE_BITS, _DOUBLE_BITS = np.uint64((1 << 31) - 1), np.uint64((1 << 52) - 1)
 _ERF_SQRT2 = math.erf(math.sqrt(2.0))  # P(|z| < 2)
 
 
@@ -146,26 +155,101 @@ def normals(
     >>> bool(abs(normals([1, 2], "forward", 3, 4, 1000, "float32").mean()) < 0.2)
     True
     """
-    if _is_double(dtype):
-        w = _blocks(key, stream, layer, index, -(-count // 2), block).astype(np.uint64)
-        radius_bits = w[:, 0] << 32 | w[:, 1]
-        angle_bits = w[:, 2] << 32 | w[:, 3]
-        u = ((radius_bits & _DOUBLE_BITS) + 0.5) * 2.0**-52
-        angle = ((angle_bits & _DOUBLE_BITS) + 0.5) * 2.0**-52
-        flip_0, flip_1, swap = radius_bits >> 63, angle_bits >> 63, angle_bits >> 62 & 1
-    else:
-        blocks = _blocks(key, stream, layer, index, -(-count // 4), block)
-        w = blocks.reshape(-1, 2).astype(np.uint64)
-        u = ((w[:, 0] & 0x7FFFFFFF).astype(np.float32) + np.float32(0.5)) * np.float32(2.0**-31)
-        u = np.minimum(u, np.float32(1 - 2.0**-24)).astype(np.float64)
-        angle = ((w[:, 1] & 0x3FFFFFFF) + 0.5) * 2.0**-30
-        flip_0, flip_1, swap = w[:, 0] >> 31, w[:, 1] >> 31, w[:, 1] >> 30 & 1
+    u, theta, flip, swap = polar(key, stream, layer, index, -(-count // 2), dtype, block=block)
     r = np.sqrt(-2.0 * np.log(u))
-    theta = math.pi / 4 * angle
     c, s = np.cos(theta), np.sin(theta)
-    z0 = np.where(flip_0, -r, r) * np.where(swap, s, c)
-    z1 = np.where(flip_1, -r, r) * np.where(swap, c, s)
+    z0 = np.where(flip[0], -r, r) * np.where(swap, s, c)
+    z1 = np.where(flip[1], -r, r) * np.where(swap, c, s)
     return np.stack([z0, z1], axis=-1).reshape(-1)[:count]
+
+
+def polar(
+    key: Any,
+    stream: str | int,
+    layer: int,
+    index: int,
+    count: int,
+    dtype: DTypeLike,
+    *,
+    block: int = 0,
+) -> tuple[Floats, Floats, NDArray[np.bool_], NDArray[np.bool_]]:
+    """Draw the random numbers of `count` pairs of normals; parameters as in :func:`normals`.
+
+    Returns
+    -------
+    u : ndarray of float64, (count,)
+        Uniform on (0, 1), for the radius.
+    theta : ndarray of float64, (count,)
+        Angle in (0, π/4).
+    flip : ndarray of bool, (2, count)
+        Whether the values are negative.
+    swap : ndarray of bool, (count,)
+        Whether the first value is the sine.
+
+    Examples
+    --------
+    >>> from vgsim._twin.random import polar
+    >>> u, theta, flip, swap = polar([1, 2], "forward", 3, 4, 10, "float64")
+    >>> u.shape, flip.shape
+    ((10,), (2, 10))
+    """
+    radius, angle = _bits(key, stream, layer, index, 2 * count, dtype, block).reshape(-1, 2).T
+    top = 63 if _is_double(dtype) else 31
+    bits = 52 if _is_double(dtype) else 30
+    x = ((angle & np.uint64((1 << bits) - 1)) + 0.5) * 2.0**-bits
+    flip = np.stack([radius, angle]) >> np.uint64(top) == 1
+    swap = angle >> np.uint64(top - 1) & np.uint64(1) == 1
+    return _open_unit(radius, dtype), np.asarray(math.pi / 4 * x), flip, swap
+
+
+def signed_units(
+    key: Any, stream: str | int, layer: int, index: int, count: int, dtype: DTypeLike
+) -> tuple[Floats, Floats]:
+    """Draw `count` random signs and uniforms on (0, 1) of a stream, independent of each other.
+
+    The uniforms have 31 bits in float32 and 52 bits in float64; the least is 2**-32 or 2**-53. A
+    block gives 4 of them in float32 and 2 in float64. Parameters as in :func:`normals`.
+
+    Returns
+    -------
+    signs : ndarray of float64, (count,)
+        1 or -1.
+    u : ndarray of float64, (count,)
+
+    Examples
+    --------
+    >>> from vgsim._twin.random import signed_units
+    >>> signs, u = signed_units([1, 2], "forward", 3, 4, 1000, "float32")
+    >>> sorted(set(signs.tolist())), bool((u > 0).all() and (u < 1).all())
+    ([-1.0, 1.0], True)
+    """
+    bits = _bits(key, stream, layer, index, count, dtype)
+    negative = bits >> np.uint64(63 if _is_double(dtype) else 31) == 1
+    return np.asarray(np.where(negative, -1.0, 1.0)), _open_unit(bits, dtype)
+
+
+def _open_unit(bits: UInt64s, dtype: DTypeLike) -> Floats:
+    """Return a uniform on (0, 1) from the low 31 bits, rounded to float32, or from 52 bits."""
+    if _is_double(dtype):
+        return np.asarray(((bits & _DOUBLE_BITS) + 0.5) * 2.0**-52)
+    u = ((bits & _SINGLE_BITS).astype(np.float32) + np.float32(0.5)) * np.float32(2.0**-31)
+    return np.asarray(np.minimum(u, np.float32(1 - 2.0**-24)), dtype=np.float64)
+
+
+def _bits(
+    key: Any,
+    stream: str | int,
+    layer: int,
+    index: int,
+    count: int,
+    dtype: DTypeLike,
+    block: int = 0,
+) -> UInt64s:
+    """Return `count` numbers of 32 random bits (float32), or of 64 (float64), high word first."""
+    per_block = 2 if _is_double(dtype) else 4
+    w = _blocks(key, stream, layer, index, -(-count // per_block), block).astype(np.uint64)
+    joined = w[:, ::2] << _32 | w[:, 1::2] if _is_double(dtype) else w
+    return np.asarray(joined.reshape(-1)[:count])
 
 
 def uniforms(

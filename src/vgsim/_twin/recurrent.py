@@ -50,7 +50,9 @@ def drawn_parameters(draw: Draws, program: Program, columns: int) -> dict[str, A
     arrays = {name: np.zeros(shape) for name, shape in shapes.items()}
     for W in program.of(Weights):
         rows = _rows(W.gate, W.shape[0])
-        arrays["weight"][rows] = draw.weight(W.law, W.std, "forward", W.gate + 1, *W.shape)
+        arrays["weight"][rows] = draw.weight(
+            W.law, W.std, "forward", W.gate + 1, *W.shape, W.parameters
+        )
     for b in program.of(Bias):
         arrays[b.name] = draw.bias(1, b.rows, b.std, b.limit)
     for g in program.of(GateBias):
@@ -68,7 +70,8 @@ def drawn_drive(
     """Draw U and s_1 … s_steps with these shapes."""
     steps, n, columns = drives
     s = np.array([draw.columns("drive", t, n, columns) for t in range(1, steps + 1)])
-    return draw.weight(law, std, "input_weights", 1, *shape), s
+    rows, width = shape
+    return draw.weight(law, std, "input_weights", 1, rows, width), s
 
 
 def _rows(gate: int, n: int) -> slice:

@@ -7,6 +7,7 @@ its products, with random numbers of a separate stream.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -22,6 +23,7 @@ from vgsim._networks.operations import Program
 from vgsim._twin.chain import Chain
 from vgsim._twin.drawn import Drawn
 from vgsim._twin.draws import Draws
+from vgsim._twin.evaluate import evaluate
 from vgsim._twin.losses import output_gradient
 from vgsim._twin.parameters import takes_separate_arrays
 from vgsim._twin.recurrent import drawn_drive
@@ -99,6 +101,54 @@ class Replay:
         more = f" to W_{len(self.weights)} {last}" if len(self.weights) > 1 else ""
         name = "W" if self.network.shares_weights else "W_1"
         return f"<Replay: {self.network!r}, inputs {self.inputs.shape}, {name} {first}{more}>"
+
+    def gradients(self, layers: Iterable[int] | None = None) -> list[Array]:
+        """Return the gradients G_l = ∂L/∂X_l of the sample themselves, after clipping.
+
+        They are those of :func:`evaluate`: a forward and a backward pass in float64.
+
+        Parameters
+        ----------
+        layers : iterable of distinct ints, optional
+            The layers 0 … D, in this order. All of them by default.
+
+        Returns
+        -------
+        list of ndarray of float64, (n_l, B) each
+            For an LSTM, whose state is (h, c), G_l has 2 n rows: those of h above those of c.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a layer is out of range, or if G_D underflowed to zero.
+        OverflowError
+            If the largest entry of a gradient lies outside 2^±900. ``evaluate(...,
+            return_arrays=True)`` gives such gradients as arrays with binary exponents.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> sample = vgsim.replay(vgsim.MLP(depth=3, width=[4, 5, 6, 2]), seed=1, batch_size=7)
+        >>> [G.shape for G in sample.gradients()]
+        [(4, 7), (5, 7), (6, 7), (2, 7)]
+        >>> bool((sample.gradients([3])[0] == sample.output_gradient).all())
+        True
+        """
+        result = evaluate(
+            self.network,
+            self.parameters,
+            self.inputs,
+            self.output_gradient,
+            layers=layers,
+            return_arrays=True,
+        )
+        for l, e in zip(result.layers.tolist(), result.gradient_exponents.tolist(), strict=True):
+            if e:
+                raise OverflowError(
+                    f"the gradient of layer {l} is about 2^{e}, too far from 1 for float64: choose "
+                    "other layers, or evaluate(..., return_arrays=True), which gives exponents"
+                )
+        return result.gradients
 
     def to_torch(self) -> torch.nn.Module:
         """Build a PyTorch module in float64 with these weights and biases.

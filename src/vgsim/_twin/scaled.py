@@ -125,6 +125,20 @@ class Scaled:
         return math.log10(mantissa) + (e + shift) * LOG10_2
 
     @property
+    def plain(self) -> tuple[Array, int]:
+        """(values, e): the array is values · 2^e, and e is 0 if the largest entry is moderate.
+
+        Otherwise the largest entry of `values` is in [1/2, 1).
+        """
+        common = int(np.max(self.exponent))
+        values = shifted(self.mantissa, self.exponent - common)
+        largest, shift = math.frexp(float(np.abs(values).max()))
+        e = common + shift
+        if largest == 0 or abs(e) <= -TINY:
+            return shifted(self.mantissa, self.exponent), 0
+        return shifted(values, -shift), e
+
+    @property
     def is_moderate(self) -> bool:
         """Whether `clipped` would change nothing, and no column is zero."""
         return type(self.exponent) is int and abs(self.exponent) <= MODERATE - 2 * ORDINARY
@@ -157,7 +171,7 @@ def scaled(values: Array, exponent: Any = 0, *, axis: int | None = 0) -> Scaled:
     >>> import numpy as np
     >>> from vgsim._twin.scaled import scaled
     >>> scaled(np.array([[3.0, 5.0]])).exponent, scaled(np.array([[3.0, 3e-30]])).exponent
-    (0, array([  2, -97]))
+    (0, array([  2, -98]))
     """
     if values.ndim > 2:
         return normalised(values, exponent)
@@ -236,11 +250,11 @@ def product_norm(a: Scaled, b: Scaled) -> float:
         if not np.any(some):
             return -math.inf
     if LARGE * columns < n * m:
-        left = np.linalg.qr(left, mode="r")
-    product = left @ b.mantissa.T
-    if not np.any(product):
-        product[0, 0] = np.finfo(float).eps
-    return scaled(product, common, axis=None).log10_norm
+        left = np.asarray(np.linalg.qr(left, mode="r"))
+    whole = left @ b.mantissa.T
+    if not np.any(whole):
+        whole[0, 0] = np.finfo(float).eps * np.abs(left).max() * np.abs(b.mantissa).max()
+    return scaled(whole, common, axis=None).log10_norm
 
 
 def product(a: Scaled, b: Scaled) -> Scaled:
@@ -266,7 +280,7 @@ def product(a: Scaled, b: Scaled) -> Scaled:
 def activated(activation: Activation, h: Scaled) -> Scaled:
     """φ(h). Beyond 2^±500 it is h times the slope of φ at zero or infinity, if that is not 0."""
     h = h if h.is_moderate else h.by_column
-    law, t = activation._law, h.clipped
+    law, t = activation.law, h.clipped
     plain = law.value(t, *activation._values)
     value = scaled(plain)
     if value.is_moderate and h.is_moderate:
@@ -288,7 +302,7 @@ def activated(activation: Activation, h: Scaled) -> Scaled:
 
 def slopes(activation: Activation, h: Scaled) -> Array:
     """φ'(h) in plain float64."""
-    return np.asarray(activation._law.derivative(h.clipped, *activation._values))
+    return np.asarray(activation.law.derivative(h.clipped, *activation._values))
 
 
 def backpropagated(
@@ -300,7 +314,7 @@ def backpropagated(
     product = scaled(plain, g.exponent)
     if type(product.exponent) is type(g.exponent) is int and product.exponent - g.exponent > TINY:
         return product
-    law, tiny = activation._law, np.max(np.abs(plain), axis=0) < 2.0**TINY
+    law, tiny = activation.law, np.max(np.abs(plain), axis=0) < 2.0**TINY
     if law.log_derivative and np.any(tiny):
         sign, log = law.log_derivative(h.clipped, *activation._values)
         tail = (sign, log - law.decay * h.log_cut)

@@ -207,7 +207,7 @@ class Activate:
         of_two = self.follows_layer_norm and len(self.h.mantissa) == 2
         if along and of_degree_one:
             d = along.of_lone_units(d, phi, self.h)
-        elif along and of_two and phi._law.is_odd:
+        elif along and of_two and phi.law.is_odd:
             along = along.through_odd(phi, self.h)
         else:
             along = None
@@ -216,7 +216,7 @@ class Activate:
     @property
     def saturated(self) -> int:
         """The number of entries with |φ'(H)| < 0.05 max |φ'|."""
-        return np.count_nonzero(np.abs(self.slope) < SATURATED * self.phi.max_derivative)
+        return _saturated(self.phi, self.slope)
 
 
 class Mask:
@@ -323,7 +323,7 @@ class Mix:
     @property
     def saturated(self) -> int:
         """The number of entries of the gate with σ' < 0.05 max σ'."""
-        return int(np.count_nonzero(self.slope < SATURATED * SIGMOID.max_derivative))
+        return _saturated(SIGMOID, self.slope)
 
 
 class Attend:
@@ -345,3 +345,8 @@ class Attend:
         parts = self.attention.back(c)
         for register, g in zip((o.query, o.key, o.register), parts, strict=True):
             gradients.add(register, g)
+
+
+def _saturated(phi: Activation, slope: Array) -> int:
+    """Return the number of entries with |φ'| < 0.05 max |φ'|."""
+    return int(np.count_nonzero(np.abs(slope) < SATURATED * phi.max_derivative))

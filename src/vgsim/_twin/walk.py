@@ -223,7 +223,7 @@ def backward(
 
 def _state(x: Scaled, places: Sequence[Place]) -> tuple[Scaled, ...]:
     """Return the registers of a state: x, and zeros in the others."""
-    return x, *[scaled(np.zeros_like(x.mantissa))] * (places[0].state - 1)
+    return x, *(scaled(np.zeros_like(x.mantissa)) for _ in range(places[0].state - 1))
 
 
 def stacked(state: Sequence[Scaled]) -> Scaled:

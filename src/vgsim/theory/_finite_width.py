@@ -19,6 +19,7 @@ from vgsim.theory._network_laws import exact_law
 from vgsim.theory._normalised import checked_batch_size, normalised_growth
 from vgsim.theory._places import walk
 from vgsim.theory._skips import highway_growth, residual_growth
+from vgsim.theory._weight_laws import check_weights
 
 __all__ = ["LogGradientMoments", "log_gradient_moments"]
 
@@ -250,6 +251,7 @@ def _piecewise_linear(network: Network) -> LogGradientMoments:
     """Return the moments of a piecewise linear network without independent normal weights."""
     slope = network.activation.slope_below_zero
     assert slope is not None
+    check_weights(network)
     log_scale = 2.0 * float(np.log(network.weight_stds).sum())
     law = layered_law(Widths.of(network.widths), piecewise_linear(slope), log_scale)
     if network.init.distribution != "orthogonal":

@@ -10,6 +10,7 @@ from vgsim._networks.activations import Activation
 from vgsim._networks.description import Network, checked_network
 from vgsim.theory._correlation_map import CRITICAL, correlation_fixed_point
 from vgsim.theory._variance_map import chi, chi_parallel, fixed_point
+from vgsim.theory._weight_laws import check_weights
 
 __all__ = ["MeanField", "mean_field"]
 
@@ -158,6 +159,7 @@ def _sigmas(network: Network) -> tuple[float, float]:
         raise value_error(
             "network", "must have random weights for a mean field, got the init 'identity'"
         )
+    check_weights(network)
     if network.leak != 1:
         raise value_error("network", f"must have leak 1 for this mean field, got {network.leak!r}")
     for name, value in network.techniques.items():

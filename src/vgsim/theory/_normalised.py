@@ -10,6 +10,7 @@ from vgsim._networks.activations import Activation, as_activation
 from vgsim._networks.description import Network
 from vgsim.theory._gaussian import gaussian_mean
 from vgsim.theory._variance_map import layer_variances
+from vgsim.theory._weight_laws import check_weights
 
 __all__ = ["checked_batch_size", "normalisation_rate", "normalised_growth", "unit_means"]
 
@@ -133,6 +134,7 @@ def _batch_growth(network: Network, batch_size: float, layer: int) -> float:
     variance of the normal inputs, 1, the others by that of activations. A gradient that has passed
     a layer has mean 0 over the batch. G_D does not, so the last layer also removes its mean.
     """
+    check_weights(network)
     phi, b = network.activation, batch_size
     rate = normalisation_rate("batch", phi, b)
     mean, square, slope = unit_means(phi)

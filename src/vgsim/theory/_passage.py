@@ -35,6 +35,7 @@ from vgsim.theory._correlation_map import given_common
 from vgsim.theory._gaussian import gaussian_mean
 from vgsim.theory._normalised import unit_means
 from vgsim.theory._registers import INPUT, Column, Gradients, Signals, Unknown
+from vgsim.theory._weight_laws import law_obstacle
 
 __all__ = ["Passage"]
 
@@ -47,8 +48,8 @@ _GATE = Activation("sigmoid")
 def _weights(o: Weights, s: Signals) -> Back:
     if o.shared:
         raise Unknown("all steps share their weights")
-    if o.law in ("identity", "diagonal"):
-        raise Unknown(f"weights of the law {o.law!r} are not independent")
+    if obstacle := law_obstacle(o.law, o.parameters):
+        raise Unknown(obstacle)
     n, m = o.shape
     source, target, power = o.source, o.target, o.std * o.std
     within, apart = m * power * s.square(source), m * power * s.difference(source, source)

@@ -13,6 +13,7 @@ from vgsim._domains import Number
 from vgsim._networks.activations import Activation, as_activation
 from vgsim._networks.description import Network
 from vgsim.theory._gaussian import checked_variance, gaussian_mean, nodes
+from vgsim.theory._weight_laws import check_weights
 
 __all__ = [
     "SIGMA_B",
@@ -38,6 +39,8 @@ LARGEST = 1e300  # larger fixed points count as infinite
 def layer_variances(network: Network, most: float = 1e50) -> tuple[Array, Array]:
     """Return σ_w² and σ_b² of every layer, (depth,) each; refuse σ outside [1/most, most].
 
+    Weights of a law without a mean field are refused too.
+
     Examples
     --------
     >>> import vgsim
@@ -45,6 +48,7 @@ def layer_variances(network: Network, most: float = 1e50) -> tuple[Array, Array]
     >>> layer_variances(vgsim.MLP(2, 8, init="he_normal", bias_std=0.5))
     (array([2., 2.]), array([0.25, 0.25]))
     """
+    check_weights(network)
     n = network.width_array[:-1]
     sigma_w, sigma_b = network.weight_stds * np.sqrt(n), network.bias_limits / math.sqrt(3.0)
     if network.bias_std > 0:
