@@ -640,7 +640,7 @@ class Activation(Named):
         return table_of(str(self._values[0]))
 
     @property
-    def _law(self) -> _ActivationEntry:
+    def law(self) -> _ActivationEntry:
         """The entry of the table of activations; its functions take the parameters as well."""
         return self._table[self.name]
 
@@ -651,7 +651,7 @@ class Activation(Named):
     @property
     def textbook_init(self) -> Initializer:
         """The initialiser that textbooks use with the activation."""
-        name = self._law.textbook_init
+        name = self.law.textbook_init
         known = INITIALIZERS[name].parameters
         shared = {key: value for key, value in self.parameters.items() if key in known}
         return Initializer(name, **shared)
@@ -659,12 +659,12 @@ class Activation(Named):
     @property
     def frequency(self) -> float | None:
         """ω if φ(h) = sin ωh, else None."""
-        return None if self._law.frequency is None else self._of(self._law.frequency)
+        return None if self.law.frequency is None else self._of(self.law.frequency)
 
     @property
     def kinks(self) -> tuple[float, ...]:
         """The h at which φ, φ' or φ'' jumps."""
-        kinks: tuple[float, ...] = self._of(self._law.kinks)
+        kinks: tuple[float, ...] = self._of(self.law.kinks)
         return kinks
 
     @property
@@ -712,7 +712,7 @@ class Activation(Named):
             If h is not of finite real numbers.
         """
         h = _finite(h)
-        return np.asarray(self._law.value(h, *self._values), dtype=np.float64)
+        return np.asarray(self.law.value(h, *self._values), dtype=np.float64)
 
     def derivative(self, h: ArrayLike) -> Array:
         """φ'(h), elementwise, with full relative accuracy in the tails.
@@ -736,23 +736,23 @@ class Activation(Named):
             If h is not of finite real numbers.
         """
         h = _finite(h)
-        return np.asarray(self._law.derivative(h, *self._values), dtype=np.float64)
+        return np.asarray(self.law.derivative(h, *self._values), dtype=np.float64)
 
     @property
     def max_derivative(self) -> float:
         """The supremum of |φ'| over all h, relative to which a unit counts as saturated."""
-        return float(self._of(self._law.max_derivative))
+        return float(self._of(self.law.max_derivative))
 
     @property
     def slope_at_zero(self) -> Slopes:
         """(left, right) limits of φ(h)/h as h → 0; nan where φ(0) is not 0."""
-        slopes: Slopes = self._of(self._law.slope_at_zero)
+        slopes: Slopes = self._of(self.law.slope_at_zero)
         return slopes
 
     @property
     def slope_at_infinity(self) -> Slopes:
         """(left, right) limits of φ(h)/h as h → ∓∞."""
-        slopes: Slopes = self._of(self._law.slope_at_infinity)
+        slopes: Slopes = self._of(self.law.slope_at_infinity)
         return slopes
 
 

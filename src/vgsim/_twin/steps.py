@@ -207,7 +207,7 @@ class Activate:
         of_two = self.follows_layer_norm and len(self.h.mantissa) == 2
         if along and of_degree_one:
             d = along.of_lone_units(d, phi, self.h)
-        elif along and of_two and phi._law.is_odd:
+        elif along and of_two and phi.law.is_odd:
             along = along.through_odd(phi, self.h)
         else:
             along = None

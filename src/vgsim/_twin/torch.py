@@ -425,4 +425,4 @@ def _norm(kind: str, n: int, eps: float) -> nn.Module:
 
 def _activation(activation: Activation) -> nn.Module:
     """Return φ."""
-    return activation._law.torch(nn, *activation.parameters.values())
+    return activation.law.torch(nn, *activation.parameters.values())
