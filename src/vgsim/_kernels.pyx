@@ -26,6 +26,7 @@ cdef extern from "vg_api.h" nogil:
         VG_LAPLACE
         VG_RADEMACHER
         VG_SPARSE
+        VG_CUSTOM
         VG_NO_NORM
         VG_BATCH_NORM
         VG_LAYER_NORM
@@ -256,6 +257,7 @@ LAWS = {
     "laplace": VG_LAPLACE,
     "rademacher": VG_RADEMACHER,
     "sparse": VG_SPARSE,
+    "custom": VG_CUSTOM,
 }
 NORMS = {None: VG_NO_NORM, "batch": VG_BATCH_NORM, "layer": VG_LAYER_NORM, "rms": VG_RMS_NORM}
 CLIPS = {None: VG_NO_CLIP, "norm": VG_CLIP_NORM, "value": VG_CLIP_VALUE}

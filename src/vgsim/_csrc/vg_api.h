@@ -9,7 +9,7 @@
 
 enum { VG_MATRIX_FREE = 0, VG_DENSE = 1, VG_SCALAR = 2 };
 enum { VG_NORMAL = 0, VG_UNIFORM = 1, VG_TRUNCATED_NORMAL = 2, VG_ORTHOGONAL = 3, VG_IDENTITY = 4 };
-enum { VG_DIAGONAL = 5, VG_STUDENT_T = 6, VG_LAPLACE = 7, VG_RADEMACHER = 8, VG_SPARSE = 9 };
+enum { VG_DIAGONAL = 5, VG_STUDENT_T = 6, VG_LAPLACE = 7, VG_RADEMACHER = 8, VG_SPARSE = 9, VG_CUSTOM = 10 };
 enum { VG_NO_NORM = 0, VG_BATCH_NORM = 1, VG_LAYER_NORM = 2, VG_RMS_NORM = 3 };
 enum { VG_NO_CLIP = 0, VG_CLIP_NORM = 1, VG_CLIP_VALUE = 2 };
 enum { VG_LINEAR_LOSS = 0, VG_MSE = 1, VG_CROSS_ENTROPY = 2 };
@@ -107,7 +107,7 @@ typedef struct {
     int activation;
     double parameters[2]; /* of φ, as above; the scalar engine: its slopes for h > 0 and h ≤ 0 */
     double saturated_below;
-    const void *tables; /* of custom activations (vg_custom.h), in reals of the kernel */
+    const void *tables; /* of custom activations and laws, in reals of the kernel */
     double cancellation; /* sums that cancel to less than this fraction are computed unit by unit */
     const vg_operation *operations;
     int64_t n_bodies;

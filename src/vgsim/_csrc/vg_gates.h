@@ -78,7 +78,7 @@ static void draw_drive(pass *p, int64_t begin, int64_t end)
         int64_t w = rows - i < ROWS_AT_ONCE ? rows - i : ROWS_AT_ONCE;
         V product[ROWS_AT_ONCE * STEPS_AT_ONCE];
         for (int64_t k = 0; k < w; k++)
-            fill_entries(law, 0, &of_weights, (i + k) * quads, n, p->rows + k * s->stride);
+            fill_entries(law, 0, NULL, &of_weights, (i + k) * quads, n, p->rows + k * s->stride);
         for (int64_t b = 0; b < count; b += STEPS_AT_ONCE) {
             int64_t q = count - b < STEPS_AT_ONCE ? count - b : STEPS_AT_ONCE;
             inner(p->rows, s->stride, w > 1 ? w : 2, column(s, b), s->stride, q, n, product, STEPS_AT_ONCE);

@@ -68,7 +68,7 @@ static void draws(const uint32_t key[2], uint32_t stream_id, uint32_t layer, uin
     stream s = open_stream(&keys, stream_id, layer);
     for (int64_t quad = 0; 4 * quad < count; quad++) {
         V v[4];
-        fill_entries(law, parameter, &s, quad, 4, v);
+        fill_entries(law, parameter, NULL, &s, quad, 4, v);
         for (int64_t i = 4 * quad; i < count && i < 4 * quad + 4; i++) out[i] = v[i % 4][lane];
     }
 }

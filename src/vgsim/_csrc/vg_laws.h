@@ -6,11 +6,14 @@
      Rademacher  ± 1
      Student     √(ν expm1(−2 log(u)/ν)) cos θ with ν degrees of freedom (Bailey, Math. Comp. 1994)
      sparse      a normal times a mask of zeros and ones
-     diagonal    a normal; the rows add the diagonal (vg_weights.h) */
+     diagonal    a normal; the rows add the diagonal (vg_weights.h)
+     custom      q(e^-w/2) or q(1 − e^-w/2), w = −log u and q the quantile function: two polynomials of w
+                 (vg_pieces.h, vgsim/_networks/custom_weights.py) */
 #ifndef VG_LAWS_H
 #define VG_LAWS_H
 
 #include "vg_draws.h"
+#include "vg_pieces.h"
 
 #define MASK_BLOCK 0x80000000u /* first block of a mask: entries use the blocks below */
 
@@ -72,12 +75,28 @@ INLINE void sparse(const stream *s, uint32_t quad, uint32_t least, V x[4])
     for (int k = 0; k < 4; k++) x[k] *= keep[k];
 }
 
+#define QUANTILE_COUNT 4
+#define LONGEST_TAIL ((real)22.180709777918249) /* 32 log 2 */
+
+INLINE void custom_law(const stream *s, uint32_t quad, const real *table, V x[4])
+{
+    U bits[4];
+    quad_bits(s, quad, bits);
+    for (int k = 0; k < 4; k++) {
+        V c[2 * QUANTILE_COUNT], w = minus_two_logs(open_unit(bits[k])) * (real)0.5;
+        V f = look_up(table, vmin(w, splat(LONGEST_TAIL)), 2 * QUANTILE_COUNT, c);
+        I lower = (I)(bits[k] & SIGN_BIT) != 0;
+        x[k] = choose(lower, piece_value(c, QUANTILE_COUNT, f),
+                      piece_value(c + QUANTILE_COUNT, QUANTILE_COUNT, f));
+    }
+}
+
 #define EACH_QUAD(call) \
     for (int64_t i = 0; i < count; i += 4) call
 
-/* `count` raw entries from `quad` on, rounded up to whole quads. */
-static NOINLINE void fill_entries(int law, double parameter, const stream *s, int64_t quad, int64_t count,
-                                  V *out)
+/* `count` raw entries from `quad` on, rounded up to whole quads. `table`: of a custom law. */
+static NOINLINE void fill_entries(int law, double parameter, const real *table, const stream *s, int64_t quad,
+                                  int64_t count, V *out)
 {
     switch (law) {
     case VG_UNIFORM: fill_from(VG_UNIFORM, s, quad, count, out); break;
@@ -86,6 +105,7 @@ static NOINLINE void fill_entries(int law, double parameter, const stream *s, in
     case VG_RADEMACHER: EACH_QUAD(rademacher(s, (uint32_t)(quad + i / 4), out + i)); break;
     case VG_STUDENT_T: EACH_QUAD(student_t(s, (uint32_t)(quad + i / 4), (real)parameter, out + i)); break;
     case VG_SPARSE: EACH_QUAD(sparse(s, (uint32_t)(quad + i / 4), (uint32_t)parameter, out + i)); break;
+    case VG_CUSTOM: EACH_QUAD(custom_law(s, (uint32_t)(quad + i / 4), table, out + i)); break;
     default: fill_from(VG_NORMAL, s, quad, count, out);
     }
 }

@@ -82,9 +82,11 @@ static void restore_operand(const pass *p, const operand *t, columns *x)
 static void draw_rows(const pass *p, const vg_operation *o, const stream *s, int64_t i, int64_t rows)
 {
     int64_t columns = o->columns, quads = whole_quads(columns) / 4;
+    const real *table = (const real *)p->b.plan->tables;
+    if (o->law == VG_CUSTOM) table += (int64_t)o->parameters[0];
     for (int64_t k = i; k < i + rows; k++) {
         V *row = p->rows + (k - i) * stride_of(columns);
-        fill_entries(o->law, o->parameters[0], s, k * quads, columns, row);
+        fill_entries(o->law, o->parameters[0], table, s, k * quads, columns, row);
         if (o->law == VG_DIAGONAL && k < columns) row[k] += (real)o->parameters[0];
     }
 }

@@ -50,6 +50,7 @@ RAW_STD: dict[str, Callable[..., float]] = {
     "student_t": lambda df: math.sqrt(df / (df - 2.0)),
     "laplace": lambda: math.sqrt(8.0),
     "rademacher": lambda: 1.0,
+    "custom": lambda sha256: 1.0,
     "sparse": lambda density: math.sqrt(1.0 - _least_word(1.0 - density) / WORDS),
 }
 SATURATED = 0.05  # fraction of the steepest slope below which a unit counts as saturated
@@ -186,10 +187,15 @@ def weight_scale(o: Weights) -> float:
     return o.std * math.sqrt(max(o.shape))
 
 
-def _law_parameter(o: Weights) -> float:
-    """Return the parameter of the law for the kernels: of "sparse", the least word that is kept."""
+def _law_parameters(o: Weights, tables: Tables) -> tuple[float, float]:
+    """Return the parameters of the law for the kernels, of which only the first counts.
+
+    Of "sparse" that is the least word that is kept, of "custom" the place of the table.
+    """
     (parameter,) = o.parameters or (0.0,)
-    return float(_least_word(1.0 - parameter)) if o.law == "sparse" else parameter
+    if isinstance(parameter, str):
+        return tables.place(parameter)
+    return float(_least_word(1.0 - parameter)) if o.law == "sparse" else parameter, 0.0
 
 
 def _least_word(rate: float) -> int:
@@ -248,7 +254,7 @@ def _translated(o: Operation, rows: Mapping[int, int], tables: Tables) -> Step:
                 "law": LAWS[law],
                 "columns": m,
                 "scale": weight_scale(o),
-                "parameters": (_law_parameter(o), 0.0),
+                "parameters": _law_parameters(o, tables),
             }
             return _step("weights", target=target, rows=n, flags=flags, **fields)
         case Bias(register, n, std, limit, _, _, shared):

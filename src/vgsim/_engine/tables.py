@@ -1,4 +1,4 @@
-"""The tables of custom activations as one array, as the kernels take them."""
+"""The tables of custom activations and laws of weights as one array, as the kernels take them."""
 
 from __future__ import annotations
 
@@ -10,25 +10,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vgsim._networks.activations import Activation
-from vgsim._networks.operations import Activate, Program
+from vgsim._networks.custom_weights import quantile_of
+from vgsim._networks.operations import Activate, Program, Weights
 
 __all__ = ["Tables"]
 
 
 @dataclass(frozen=True, eq=False)
 class Tables:
-    """The tables of all custom activations of a program.
+    """The tables of all custom activations and laws of weights of a program.
 
     Attributes
     ----------
     array : ndarray of the dtype of the run, or None
         One table after another; None if there is none.
-    first : mapping of Activation to int
-        The entry at which a table begins.
+    first : mapping of str to int
+        The entry at which the table with a SHA-256 begins.
     """
 
     array: NDArray[np.floating[Any]] | None
-    first: Mapping[Activation, int]
+    first: Mapping[str, int]
 
     @classmethod
     def of(cls, program: Program, dtype: str) -> Tables:
@@ -45,15 +46,21 @@ class Tables:
         >>> Tables.of(vgsim.MLP(3, 8, activation=phi).program, "float32").parameters(phi)
         (0.0, 0.0)
         """
-        first: dict[Activation, int] = {}
+        activations = [o.activation for o in program.of(Activate)]
+        tables = [phi.table for phi in activations if phi.is_custom]
+        tables += [quantile_of(o.parameters[0]) for o in program.of(Weights) if o.law == "custom"]
+        first: dict[str, int] = {}
         arrays: list[NDArray[np.floating[Any]]] = []
-        for operation in program.of(Activate):
-            phi = operation.activation
-            if phi.is_custom and phi not in first:
-                first[phi] = sum(map(len, arrays))
-                arrays.append(phi.table.tables[dtype])
+        for table in tables:
+            if table.sha256 not in first:
+                first[table.sha256] = sum(map(len, arrays))
+                arrays.append(table.tables[dtype])
         return cls(np.concatenate(arrays) if arrays else None, first)
 
     def parameters(self, phi: Activation) -> tuple[float, float]:
         """Return the parameters of an activation; of a custom one, the place of its table."""
-        return (float(self.first[phi]), 0.0) if phi.is_custom else phi.kernel_parameters
+        return self.place(phi.table.sha256) if phi.is_custom else phi.kernel_parameters
+
+    def place(self, sha256: str) -> tuple[float, float]:
+        """Return the place of a table as the parameters of an operation."""
+        return float(self.first[sha256]), 0.0

@@ -41,7 +41,9 @@ CUSTOM_HEAD = 16  # reals before the pieces; see vg_custom.h
 DTYPES = {"float32": "<f4", "float64": "<f8"}
 LN_2 = math.log(2.0)
 MOST_LOG2 = 1000.0
-IN_JSON = re.compile(r'"name":"custom","sha256":"([0-9a-f]{64})"')  # sorted, without spaces
+IN_JSON = re.compile(  # sorted, without spaces; a law of weights may have a scale
+    r'"name":"custom",(?:"scale":[^,"]*,)?"sha256":"([0-9a-f]{64})"'
+)
 _known: dict[str, CustomTable] = {}
 
 
@@ -99,7 +101,11 @@ class CustomTable:
             line, reals = content.split(b"\n", 1)
             head = json.loads(line)
             (n, m), kinks = head["sizes"], tuple(map(float, head["kinks"]))
-            if head["format"] != FORMAT or head["kind"] not in KINDS or len(reals) != 4 * n + 8 * m:
+            if (
+                head["format"] != FORMAT
+                or head["kind"] not in (*KINDS, "quantile")
+                or len(reals) != 4 * n + 8 * m
+            ):
                 raise ValueError("its format is another one")
             tables: dict[str, NDArray[np.floating[Any]]] = {
                 "float32": np.frombuffer(reals, "<f4", n).astype(np.float32),
@@ -284,7 +290,10 @@ class Fingerprint(Domain):
 
     def check(self, argument: str, value: Any, of: str = "") -> str:
         """Return `value`; raise TypeError or ValueError if there is no such table."""
-        return table_of(value).sha256
+        table = table_of(value)
+        if table.kind not in KINDS:
+            raise value_error(argument, "is that of a law of weights, not of an activation", of)
+        return table.sha256
 
 
 def _module(nn: Any, table: CustomTable) -> Any:

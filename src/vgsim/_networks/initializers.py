@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from vgsim._checks import COUNTERS, value_error
-from vgsim._domains import Choice, Integer, Number
+from vgsim._domains import Choice, Domain, Integer, Number
+from vgsim._networks.custom_activation import CustomTable, kept
+from vgsim._networks.custom_weights import from_quantile, quantile_of
 from vgsim._networks.named import Entry, Named
 
 __all__ = [
@@ -41,7 +43,9 @@ Distribution = Literal[
     "diagonal",
     "orthogonal",
     "identity",
+    "custom",
 ]
+CUSTOM = "custom"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +57,7 @@ class _InitializerEntry(Entry):
 
     distribution: Distribution
     weight_std: Callable[..., float]
-    law_parameters: Callable[..., tuple[float, ...]] = lambda *_: ()
+    law_parameters: Callable[..., tuple[float | str, ...]] = lambda *_: ()
     bias_limit: Callable[[int], float] | None = None
     is_recurrent: bool = False
 
@@ -83,7 +87,7 @@ def _scaled(fan_in: int, fan_out: int, *parameters: Any) -> float:
 
 def _relative_diagonal(
     fan_in: int, fan_out: int, diagonal: float, *scaling: Any
-) -> tuple[float, ...]:
+) -> tuple[float | str, ...]:
     """Return the diagonal in standard deviations of the noise."""
     return (diagonal / _scaled(fan_in, fan_out, *scaling),)
 
@@ -158,6 +162,24 @@ INITIALIZERS: dict[str, _InitializerEntry] = {
         parameters={"omega": OMEGA}, distribution="uniform", weight_std=_siren
     ),
 }
+
+
+class _Fingerprint(Domain):
+    """The SHA-256 of the table of a law of weights that this process knows."""
+
+    default = None
+
+    def check(self, argument: str, value: Any, of: str = "") -> str:
+        """Return `value`; raise TypeError or ValueError if there is no such table."""
+        return quantile_of(value).sha256
+
+
+_CUSTOM = _InitializerEntry(
+    parameters={"sha256": _Fingerprint(), **_SCALING},
+    distribution="custom",
+    weight_std=_scaled,
+    law_parameters=lambda fan_in, fan_out, sha256, *scaling: (sha256,),
+)
 _ELSEWHERE = {
     "he": "he_normal",
     "kaiming": "he_normal",
@@ -198,22 +220,29 @@ class Initializer(Named):
     name : str
         ``lecun_normal``, ``lecun_uniform`` (variance 1/fan_in), ``glorot_normal``,
         ``glorot_uniform`` (2/(fan_in + fan_out)), ``he_normal``, ``he_uniform`` (2/fan_in),
-        ``truncated_normal``, ``student_t``, ``laplace``, ``rademacher``, ``sparse`` (variance
-        scale/fan), ``diagonal``, ``normal``, ``uniform``, ``torch_default``, ``torch_recurrent``,
-        ``siren``, ``orthogonal`` or ``identity``. The normal ones are not truncated (as in
-        PyTorch). ``rademacher`` weights are ±1 times their standard deviation. A ``sparse`` weight
-        is 0 with probability 1 − density, else normal, independently of the others. ``diagonal`` is
-        the unit matrix (ones where i = j) times `diagonal`, plus independent normal weights of
-        variance scale/fan. ``torch_default`` is the law of ``torch.nn.Linear``: weights and biases
-        uniform on ±1/√fan_in. ``torch_recurrent`` is that of ``torch.nn.RNN``, ``LSTM`` and
-        ``GRU``, for recurrent networks only: weights, those of the drive too, and two biases
-        uniform on ±1/√n. ``siren`` is that of networks with the activation ``sine``: uniform on
-        ±√(6/fan_in)/omega, so that ω W x has the variance 1 if the mean square of x is ½, that of a
-        sine. Sitzmann et al. draw the first layer from ±1/fan_in; here its law is that of the
-        others.
-        ``orthogonal`` is uniform over the orthogonal matrices (Haar measure); a matrix that is not
-        square is a submatrix of a square one, with orthonormal rows or columns, as in PyTorch and
-        Keras. ``identity`` is the identity matrix, for recurrent networks only.
+        ``truncated_normal``, ``student_t``, ``laplace``, ``rademacher``, ``sparse``, ``custom``
+        (variance scale/fan), ``diagonal``, ``normal``, ``uniform``, ``torch_default``,
+        ``torch_recurrent``, ``orthogonal``, ``identity`` or ``siren``. The normal ones are not
+        truncated (as in PyTorch). ``rademacher`` weights are ±1 times their standard deviation. A
+        ``sparse`` weight is 0 with probability 1 − density, else normal, independently of the
+        others. ``diagonal`` is the unit matrix (ones where i = j) times `diagonal`, plus
+        independent normal weights of variance scale/fan. ``torch_default`` is the law of
+        ``torch.nn.Linear``: weights and biases uniform on ±1/√fan_in. ``torch_recurrent`` is that
+        of ``torch.nn.RNN``, ``LSTM`` and ``GRU``, for recurrent networks only: weights uniform on
+        ±1/√n, and two biases of that law, which are added; the weights of the drive are uniform
+        too, on ±1/√n if input_std is 3**-0.5. ``orthogonal`` is uniform over the orthogonal
+        matrices (Haar measure); a matrix that is not square is a submatrix of a square one, with
+        orthonormal rows or columns, as in PyTorch and Keras. ``identity`` is the identity matrix,
+        for recurrent networks only. ``siren`` is that of networks with the activation ``sine``:
+        uniform on ±√(6/fan_in)/omega, so that ω W x has the variance 1 if the mean square of x is
+        ½, that of a sine. Sitzmann et al. draw the first layer from ±1/fan_in; here it has the law
+        of the others.
+    quantile : callable
+        ``custom`` only, required: the quantile function of the weights, a NumPy function on (0, 1)
+        of mean 0 and variance 1, increasing, and smooth but for a few points. It is approximated
+        once by piecewise polynomials, with the accuracy of float32, and its tails end at the
+        probability 2**-33. The SHA-256 of the coefficients is the parameter ``sha256``, by which
+        initialisers are compared, as custom activations are.
     std : float
         ``normal`` only, required: standard deviation of a weight, the same at all widths.
     limit : float
@@ -230,9 +259,9 @@ class Initializer(Named):
         ``diagonal`` only: the mean of the weights on the diagonal, from -1e6 to 1e6. Gains multiply
         it too.
     scale : float, default 1.0
-        ``truncated_normal``, ``student_t``, ``laplace``, ``rademacher``, ``sparse`` and
-        ``diagonal``: variance of a weight times the fan; from 1e-100 to 1e100, with ``diagonal``
-        from 1e-12 to 1e12.
+        ``truncated_normal``, ``student_t``, ``laplace``, ``rademacher``, ``sparse``, ``custom``
+        and ``diagonal``: variance of a weight times the fan; from 1e-100 to 1e100, with
+        ``diagonal`` from 1e-12 to 1e12.
     mode : {"fan_in", "fan_avg", "fan_out"}, default "fan_in"
         With `scale`: the fan in scale/fan, the variance of a weight. ``truncated_normal`` is
         truncated at ±2 of its standard deviations; scale/fan is the variance after truncation (as
@@ -274,8 +303,19 @@ class Initializer(Named):
     """
 
     _argument: ClassVar[str] = "init"
-    _table = INITIALIZERS
+    _table = INITIALIZERS | {CUSTOM: _CUSTOM}
     _elsewhere = _ELSEWHERE
+
+    def __init__(self, name: str, /, **parameters: Any) -> None:
+        if name == CUSTOM and "sha256" not in parameters:
+            table = from_quantile(parameters.pop("quantile", None))
+            parameters = {"sha256": table.sha256, **parameters}
+        super().__init__(name, **parameters)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        if self.name != CUSTOM:
+            return super().__reduce_ex__(protocol)
+        return _restored, (quantile_of(self._values[0]).content, dict(self._parameters))
 
     @property
     def distribution(self) -> Distribution:
@@ -283,20 +323,21 @@ class Initializer(Named):
 
         For laws of the whole matrix, "diagonal", "orthogonal" or "identity".
         """
-        return INITIALIZERS[self.name].distribution
+        return self._table[self.name].distribution
+
+    def law_parameters(self, fan_in: int, fan_out: int) -> tuple[float | str, ...]:
+        """Return the parameters of the law of a weight, apart from its standard deviation.
+
+        These are the degrees of freedom of "student_t", the density of "sparse", and the diagonal
+        of "diagonal" in standard deviations of the noise, and the SHA-256 of "custom"; other laws
+        have none.
+        """
+        return self._table[self.name].law_parameters(fan_in, fan_out, *self._values)
 
     @property
     def is_recurrent(self) -> bool:
         """Whether it is the law of PyTorch's recurrent modules, with two biases for each gate."""
-        return INITIALIZERS[self.name].is_recurrent
-
-    def law_parameters(self, fan_in: int, fan_out: int) -> tuple[float, ...]:
-        """Return the parameters of the law of a weight, apart from its standard deviation.
-
-        These are the degrees of freedom of "student_t", the density of "sparse", and the diagonal
-        of "diagonal" in standard deviations of the noise; other laws have none.
-        """
-        return INITIALIZERS[self.name].law_parameters(fan_in, fan_out, *self._values)
+        return self._table[self.name].is_recurrent
 
     def weight_std(self, fan_in: int, fan_out: int) -> float:
         """Return the standard deviation of one weight, after truncation and without gain.
@@ -305,12 +346,18 @@ class Initializer(Named):
         and for the identity the root mean square of all entries.
         """
         fans = UNITS.check("fan_in", fan_in), UNITS.check("fan_out", fan_out)
-        return INITIALIZERS[self.name].weight_std(*fans, *self._values)
+        return self._table[self.name].weight_std(*fans, *self._values)
 
     def bias_limit(self, fan_in: int) -> float | None:
         """Return the limit of the uniform biases; None if the initialiser has no law of biases."""
-        limit = INITIALIZERS[self.name].bias_limit
+        limit = self._table[self.name].bias_limit
         return None if limit is None else limit(UNITS.check("fan_in", fan_in))
+
+
+def _restored(content: bytes, parameters: dict[str, Any]) -> Initializer:
+    """Return a pickled initialiser with a custom law."""
+    kept(CustomTable.from_content(content))
+    return Initializer(CUSTOM, **parameters)
 
 
 def padded(n: int) -> int:

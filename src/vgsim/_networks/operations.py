@@ -62,7 +62,7 @@ class Weights:
     shared: bool = False
     balanced: bool = False
     gate: int = 0
-    parameters: tuple[float, ...] = ()
+    parameters: tuple[float | str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +235,7 @@ INDEPENDENT = (  # laws of the entries of a matrix
     "laplace",
     "rademacher",
     "sparse",
+    "custom",
 )
 Kind = TypeVar("Kind", bound=Operation)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,7 +108,7 @@ class Draws:
         layer: int,
         n: int,
         m: int,
-        parameters: tuple[float, ...] = (),
+        parameters: tuple[Any, ...] = (),
     ) -> Array:
         """Draw a weight matrix of the dense engine, (n, m), with entries of standard deviation std.
 
@@ -122,7 +123,7 @@ class Draws:
             O = orthogonal_factor(self.columns(stream, layer, N, n)).T
             return std * math.sqrt(N) * O[:, :m]
         if distribution == "diagonal":
-            (diagonal,) = parameters
+            diagonal = float(parameters[0])
             return std * (diagonal * np.eye(n, m) + self._rows(normals, stream, layer, n, m))
         return std * self._rows(entries(distribution, *parameters), stream, layer, n, m)
 

@@ -292,7 +292,7 @@ def argument(activation: Activation, h: Scaled) -> Array:
 def activated(activation: Activation, h: Scaled) -> Scaled:
     """φ(h). Beyond 2^±500 it is h times the slope of φ at zero or infinity, if that is not 0."""
     h = h if h.is_moderate else h.by_column
-    law, t = activation._law, argument(activation, h)
+    law, t = activation.law, argument(activation, h)
     plain = law.value(t, *activation._values)
     value = scaled(plain)
     if value.is_moderate and h.is_moderate:
@@ -314,7 +314,7 @@ def activated(activation: Activation, h: Scaled) -> Scaled:
 
 def slopes(activation: Activation, h: Scaled) -> Array:
     """φ'(h) in plain float64."""
-    return np.asarray(activation._law.derivative(argument(activation, h), *activation._values))
+    return np.asarray(activation.law.derivative(argument(activation, h), *activation._values))
 
 
 def backpropagated(
@@ -326,7 +326,7 @@ def backpropagated(
     product = scaled(plain, g.exponent)
     if type(product.exponent) is type(g.exponent) is int and product.exponent - g.exponent > TINY:
         return product
-    law, tiny = activation._law, np.max(np.abs(plain), axis=0) < 2.0**TINY
+    law, tiny = activation.law, np.max(np.abs(plain), axis=0) < 2.0**TINY
     if law.log_derivative and np.any(tiny):
         sign, log = law.log_derivative(h.clipped, *activation._values)
         tail = (sign, log - law.decay * h.log_cut)

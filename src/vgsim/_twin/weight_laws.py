@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from vgsim._networks.custom_weights import LONGEST, tails_of
 from vgsim._twin.random import (
     normals,
     polar,
@@ -30,14 +31,14 @@ TRUNCATED_STD = 0.87962566103423978  # of a standard normal conditioned on |z| <
 MASK_BLOCK = 2**31  # first block of the mask of sparse weights
 
 
-def entries(law: str, *parameters: float) -> Callable[..., Floats]:
+def entries(law: str, *parameters: float | str) -> Callable[..., Floats]:
     """Return the function that draws weights of a law with these parameters, of variance 1.
 
     Examples
     --------
     >>> from vgsim._twin.weight_laws import entries
     >>> entries("rademacher")([1, 2], "forward", 3, 4, 4, "float32").tolist()
-    [1.0, -1.0, 1.0, 1.0]
+    [1.0, 1.0, -1.0, 1.0]
     """
     return partial(_LAWS[law], *parameters)
 
@@ -86,6 +87,13 @@ def _sparse(
     return mask * z / math.sqrt(1.0 - least * 2.0**-32)
 
 
+def _custom(sha256: str, *where: Any) -> Floats:
+    """Draw by inversion of a quantile function, of which both tails are functions of -log(u)."""
+    signs, u = signed_units(*where)
+    lower, upper = tails_of(sha256)(np.minimum(-np.log(u), LONGEST))
+    return np.where(signs < 0, lower, upper)
+
+
 _LAWS: dict[str, Callable[..., Floats]] = {
     "normal": normals,
     "uniform": _uniform,
@@ -94,4 +102,5 @@ _LAWS: dict[str, Callable[..., Floats]] = {
     "laplace": _laplace,
     "rademacher": _rademacher,
     "sparse": _sparse,
+    "custom": _custom,
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from vgsim._checks import value_error
 from vgsim._networks.description import Network
 from vgsim._networks.operations import INDEPENDENT
@@ -9,7 +11,7 @@ from vgsim._networks.operations import INDEPENDENT
 __all__ = ["check_weights", "law_obstacle"]
 
 
-def law_obstacle(law: str, parameters: tuple[float, ...]) -> str | None:
+def law_obstacle(law: str, parameters: tuple[Any, ...]) -> str | None:
     """Return why wide networks with weights of this law have no mean field, or None.
 
     Sums of independent weights of mean 0 tend to normal variables. The corrections are of order
