@@ -15,7 +15,9 @@ from vgsim._engine.simulate import simulate
 from vgsim._networks.activations import Activation
 from vgsim._networks.blocks import Gate, Skip
 from vgsim._networks.elements import Attention, Dropout, Linear, Norm
+from vgsim._networks.gru import GRU
 from vgsim._networks.initializers import Initializer
+from vgsim._networks.lstm import LSTM
 from vgsim._networks.mlp import MLP
 from vgsim._networks.rnn import RNN
 from vgsim._networks.sequential import Sequential
@@ -38,6 +40,8 @@ from vgsim._twin.replay import Replay, replay
 from vgsim._version import __version__
 
 __all__ = [
+    "GRU",
+    "LSTM",
     "MLP",
     "RNN",
     "Activation",

@@ -13,6 +13,7 @@ KINDS: dict[str, int]
 FLAGS: dict[str, int]
 OPERATION: np.dtype[np.void]
 ACTIVATIONS: tuple[str, ...]
+EVERY_ACTIVATION: tuple[str, ...]
 
 def compiled_isas() -> tuple[str, ...]: ...
 def available_isas() -> tuple[str, ...]: ...
@@ -44,7 +45,12 @@ def gamma_draws(
     dtype: str,
 ) -> NDArray[np.float64]: ...
 def activation(
-    name: str, parameters: tuple[float, float], h: float, exponent: int, dtype: str
+    name: str,
+    parameters: tuple[float, float],
+    h: float,
+    exponent: int,
+    dtype: str,
+    table: NDArray[np.floating[Any]] | None = ...,
 ) -> NDArray[np.float64]: ...
 def generate(
     key: NDArray[np.uint32], groups: int, layers: int, units: int, n_threads: int, dtype: str

@@ -35,12 +35,14 @@ cdef extern from "vg_api.h" nogil:
         VG_WEIGHTS
         VG_BIAS
         VG_SHIFT
+        VG_GATE_BIAS
         VG_DRIVE
         VG_NORM
         VG_ACTIVATE
         VG_MASK
         VG_COPY
         VG_SUM
+        VG_MULTIPLY
         VG_MIX
         VG_ATTEND
         VG_TRANSIENT
@@ -52,6 +54,7 @@ cdef extern from "vg_api.h" nogil:
         VG_ADDED
         VG_BALANCED
         VG_MASKED
+        VG_NEGATIVE
         VG_KNOWN
         VG_FOLLOWS
         VG_LONE
@@ -86,6 +89,7 @@ cdef extern from "vg_api.h" nogil:
         int activation
         double parameters[2]
         double saturated_below
+        const void *tables
         const vg_operation *operations
         int64_t n_bodies
         const int64_t *bodies
@@ -93,13 +97,15 @@ cdef extern from "vg_api.h" nogil:
         const int64_t *matrices
         const int64_t *masks
         const uint8_t *resting
-        int64_t registers, widest, most_rows, most_columns
-        int stores, drives, grouped
+        int64_t registers, widest, state, most_rows, most_columns
+        int64_t shared, driven, gate_biases
+        int grouped
         int64_t batch, tokens, tangents
         int clip
         double clip_at
         int loss
         uint32_t key[2]
+        int zeros
         const double *inputs
         const int64_t *input_exponents
         int64_t rows
@@ -127,7 +133,7 @@ cdef extern from "vg_api.h" nogil:
         const vg_flag *cancelled
 
     ctypedef struct vg_kernel:
-        int lanes, n_activations
+        int lanes, n_activations, n_custom
         const char *const *activation_names
         size_t (*scratch_bytes)(const vg_plan *plan) noexcept nogil
         size_t (*body_bytes)(const vg_plan *plan, int64_t body) noexcept nogil
@@ -141,8 +147,8 @@ cdef extern from "vg_api.h" nogil:
                             double *out) noexcept nogil
         double (*generate)(const uint32_t *key, uint64_t groups, int64_t layers, int64_t units,
                            void *scratch) noexcept nogil
-        void (*activation)(int activation, const double *parameters, double h, int64_t exponent,
-                           double *out) noexcept nogil
+        void (*activation)(int activation, const double *parameters, const void *table, double h,
+                           int64_t exponent, double *out) noexcept nogil
 
     void vg_clean_registers() nogil
     int vg_isa_count()
@@ -248,12 +254,14 @@ KINDS = {
     "weights": VG_WEIGHTS,
     "bias": VG_BIAS,
     "shift": VG_SHIFT,
+    "gate_bias": VG_GATE_BIAS,
     "drive": VG_DRIVE,
     "norm": VG_NORM,
     "activate": VG_ACTIVATE,
     "mask": VG_MASK,
     "copy": VG_COPY,
     "sum": VG_SUM,
+    "multiply": VG_MULTIPLY,
     "mix": VG_MIX,
     "attend": VG_ATTEND,
 }
@@ -267,6 +275,7 @@ FLAGS = {
     "added": VG_ADDED,
     "balanced": VG_BALANCED,
     "masked": VG_MASKED,
+    "negative": VG_NEGATIVE,
     "known": VG_KNOWN,
     "follows": VG_FOLLOWS,
     "lone": VG_LONE,
@@ -284,10 +293,11 @@ OPERATION = np.dtype(
 )
 assert OPERATION.itemsize == sizeof(vg_operation)
 LOSSES = {"linear": VG_LINEAR_LOSS, "mse": VG_MSE, "cross_entropy": VG_CROSS_ENTROPY}
-ACTIVATIONS = tuple(
+EVERY_ACTIVATION = tuple(
     vg_kernel_of(0, 32).activation_names[i].decode()
     for i in range(vg_kernel_of(0, 32).n_activations)
 )
+ACTIVATIONS = EVERY_ACTIVATION[:-vg_kernel_of(0, 32).n_custom]
 
 cdef object forced_isa = None
 
@@ -391,13 +401,17 @@ def gamma_draws(const uint32_t[::1] key, uint32_t stream, uint32_t layer, uint64
     return out
 
 
-def activation(name, parameters, h, exponent, dtype):
-    """Return value, slope and exponent e of an activation at h · 2**exponent: φ = value · 2**e."""
+def activation(name, parameters, h, exponent, dtype, cnp.ndarray table=None):
+    """Return value, slope and exponent e of an activation at h · 2**exponent: φ = value · 2**e.
+
+    A custom activation has its table in place of parameters.
+    """
     out = np.empty(3)
     cdef double[::1] view = out
     cdef double p[2]
     p[0], p[1] = parameters
-    kernel(dtype).activation(ACTIVATIONS.index(name), p, h, exponent, &view[0])
+    kernel(dtype).activation(EVERY_ACTIVATION.index(name), p, table_of(table, dtype), h, exponent,
+                             &view[0])
     return out
 
 
@@ -449,9 +463,10 @@ cdef class Run:
         self.plan.norm = NORMS[fields.pop("norm", None)]
         self.plan.norm_epsilon = fields.pop("norm_epsilon", 0.0)
         self.plan.cancellation = fields.pop("cancellation", 0.0)
-        self.plan.activation = ACTIVATIONS.index(fields.pop("activation", "linear"))
+        self.plan.activation = EVERY_ACTIVATION.index(fields.pop("activation", "linear"))
         self.plan.parameters[0], self.plan.parameters[1] = fields.pop("parameters", (0.0, 0.0))
         self.plan.saturated_below = fields.pop("saturated_below", 0.0)
+        self.plan.tables = table_of(fields.pop("tables", None), dtype)
         cdef cnp.ndarray operations = fields.pop("operations", None)
         if operations is not None:
             assert operations.dtype == OPERATION and operations.flags.c_contiguous
@@ -466,8 +481,10 @@ cdef class Run:
         self.plan.registers = fields.pop("registers", 0)
         self.plan.widest = fields.pop("widest", 0)
         self.plan.most_rows, self.plan.most_columns = fields.pop("stored_shape", (0, 0))
-        self.plan.stores = fields.pop("stores", False)
-        self.plan.drives = fields.pop("drives", False)
+        self.plan.state = fields.pop("state", 1)
+        self.plan.shared = fields.pop("shared", 0)
+        self.plan.driven = fields.pop("driven", 0)
+        self.plan.gate_biases = fields.pop("gate_biases", 0)
         self.plan.grouped = fields.pop("grouped", False)
         self.plan.batch = fields.pop("batch")
         self.plan.tokens = fields.pop("tokens")
@@ -475,6 +492,7 @@ cdef class Run:
         self.plan.clip = CLIPS[fields.pop("clip")]
         self.plan.clip_at = fields.pop("clip_at")
         self.plan.loss = LOSSES[fields.pop("loss")]
+        self.plan.zeros = fields.pop("zeros")
         self.plan.inputs = reals(fields.pop("inputs"))
         self.plan.input_exponents = integers(fields.pop("input_exponents"))
         self.plan.rows = fields.pop("rows")
@@ -559,6 +577,13 @@ cdef double *reals(cnp.ndarray array) except? NULL:
         return NULL
     assert array.dtype == np.float64 and array.flags.c_contiguous
     return <double *>cnp.PyArray_DATA(array)
+
+
+cdef const void *table_of(cnp.ndarray array, dtype) except? NULL:
+    if array is None:
+        return NULL
+    assert array.dtype == np.dtype(dtype) and array.flags.c_contiguous
+    return cnp.PyArray_DATA(array)
 
 
 cdef const int64_t *integers(cnp.ndarray array) except? NULL:

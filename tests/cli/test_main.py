@@ -194,6 +194,17 @@ RECURRENT = [
     (["--rnn", "--init", "identity", "--input-std", "0", "--clip-norm", "1", "--gain", "0.9"],
      {"init": "identity", "input_std": 0, "clip": vgsim.ClipNorm(1), "gain": 0.9},
      "input std 0, clip norm 1"),
+    (["--rnn", "rnn", "--leak", "0.25"], {"leak": 0.25}, "leak 0.25"),
+]  # fmt: skip
+CELLS = [
+    (["--rnn", "lstm"], vgsim.LSTM, {}, ""),
+    (["--rnn", "lstm", "--forget-bias", "2"], vgsim.LSTM, {"forget_bias": 2}, "forget bias 2"),
+    (["--rnn", "lstm", "--chrono", "9", "--init", "orthogonal"], vgsim.LSTM,
+     {"chrono": 9, "init": "orthogonal"}, "forget bias 0, chrono 9"),
+    (["--rnn", "gru", "--update-bias", "-1", "--bias-std", "0.1"], vgsim.GRU,
+     {"update_bias": -1, "bias_std": 0.1}, "update bias -1"),
+    (["--rnn", "gru", "--inputs", "zeros", "--clip-value", "1"], vgsim.GRU,
+     {"clip": vgsim.ClipValue(1)}, "clip value 1"),
 ]  # fmt: skip
 
 
@@ -367,6 +378,36 @@ def test_textbook_initialisers(rows, activation, init):
         assert row["init"] == "orthogonal"
     network = vgsim.MLP(1, 4, activation=activation.partition(":")[0])
     assert ("init" in json.loads(network.canonical_json())) == (init != "glorot_normal")
+
+
+@pytest.mark.parametrize(("options", "kind", "fields", "words"), CELLS)
+def test_cells(rows, command, options, kind, fields, words):
+    depths = ["--depth", 3, 5, "--width", 4, "--samples", 20]
+    found = rows(*depths, *options)
+    inputs = "zeros" if "zeros" in options else "normal"
+    for row, steps in zip(found, (3, 5), strict=True):
+        network = kind(steps, 4, **fields)
+        samples = vgsim.simulate(network, 20, seed=0, layers=[0], inputs=inputs)
+        assert row["median"] == float(samples.quantile(0.5))
+        assert (row["network"], row["depth"], row["inputs"]) == (kind.__name__, steps, inputs)
+        assert row["init"] == network.init.name
+        assert row["activation"] is None
+    _, out, _ = command("run", *depths, *options)
+    text = " ".join(out.split())
+    assert "recurrent networks per row, width 4, " in text
+    assert f"{'inputs 0' if inputs == 'zeros' else 'normal inputs'}, seed 0" in text
+    assert f"{kind.__name__}, {network.init.name}, dense engine" in text
+    assert words in text
+
+
+@pytest.mark.parametrize("name", ["depth", "replay", "theory"])
+def test_cells_in_other_commands(command, name):
+    samples = ["--samples", 20] if name == "depth" else []
+    options = ["--rnn", "lstm", "--chrono", 9, "--width", 4, "--depth", 6, *samples]
+    code, out, _ = command(name, *options)
+    assert code == 0
+    assert "LSTM, " in out
+    assert "glorot_normal" in out
 
 
 def test_an_initialiser_that_is_given_is_taken(rows):
@@ -638,7 +679,7 @@ def test_every_field_of_every_network_is_an_option(command):
     for name in ("run", "depth", "theory", "replay"):
         _, out, _ = command(name, "--help")
         described = set(re.findall(r"^  --([a-z-]+)", out, re.M))
-        for kind in (vgsim.MLP, vgsim.RNN):
+        for kind in (vgsim.MLP, vgsim.RNN, vgsim.LSTM, vgsim.GRU):
             for field in kind._fields:
                 assert described.issuperset(named.get(field, [field.replace("_", "-")]))
 
@@ -893,6 +934,18 @@ def test_errors_of_a_new_kind_of_network(command, ladder, options, message):
         (["run", "--rnn", "--norm", "layer"], "--norm is not for --rnn, got layer"),
         (["run", "--rnn", "--norm-eps", "1e-3"], "--norm-eps is not for --rnn, got 0.001"),
         (["run", "--rnn", "--highway", "0"], "--highway is not for --rnn, got 0.0"),
+        (["run", "--rnn", "lstm", "--norm", "rms"], "--norm is not for --rnn lstm, got rms"),
+        (
+            ["run", "--rnn", "gru", "--activation", "relu", "tanh"],
+            "--activation is not for --rnn gru, got relu tanh",
+        ),
+        (["run", "--rnn", "gru", "--leak", "0.5"], "--leak is for --rnn rnn only, got 0.5"),
+        (["run", "--rnn", "--chrono", "9"], "--chrono is for --rnn lstm only, got 9.0"),
+        (["run", "--forget-bias", "1"], "--forget-bias is for --rnn lstm only, got 1.0"),
+        (["run", "--rnn", "lstm", "--update-bias", "1"], "--update-bias is for --rnn gru only"),
+        (["run", "--rnn", "lstm", "--chrono", "1"], "--chrono must be from 2 to 1e30, got 1.0"),
+        (["run", "--rnn", "lsmt"], "argument --rnn: invalid choice: 'lsmt'"),
+        (["run", "--inputs", "zeros"], "--inputs 'zeros', a zero initial state, is for recurrent"),
         (["run", "--rnn", "--depth", "0"], "--depth must be an int from 1"),
         (["run", "--rnn", "--input-std", "-1"], "--input-std must be 0, or from 1e-200"),
         (["run", "--rnn", "--engine", "matrix-free"], "use 'dense' or 'auto'"),

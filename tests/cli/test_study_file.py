@@ -205,10 +205,10 @@ def test_the_studies_of_the_manual():
             ["engine must be one of 'auto', 'scalar', 'matrix-"],
         ),
         ('dtype = "float16"\n' + SWEEP, ["dtype must be 'float32' or 'float64', got 'floa"]),
-        ("inputs = 1\n" + SWEEP, ["inputs must be 'normal' or the name of an .npy f"]),
+        ("inputs = 1\n" + SWEEP, ["inputs must be 'normal', 'zeros' or the name of an .npy f"]),
         (
             'inputs = "no.npy"\n' + SWEEP,
-            ["inputs must be 'normal' or an .npy file: 'no.npy"],
+            ["inputs must be 'normal', 'zeros' or an .npy file: 'no.npy"],
         ),
         ("seed = 0\n", ["a study needs at least one [[sweep]]"]),
         ("seed = 0\nsweep = 3\n", ["sweep must be a table: [sweep] or [[sweep]], got 3"]),
@@ -245,8 +245,15 @@ def test_the_studies_of_the_manual():
             ],
         ),
         (
-            '[[sweep]]\nkind = "GRU"\n',
-            ["sweep[0].kind must be one of 'MLP', 'RNN', 'Sequential', got '"],
+            '[[sweep]]\nkind = "LSTM"\nsteps = 5\nwidth = 8\nchrono = [1, "none"]\nleak = 1\n',
+            [
+                "sweep[0].leak is unknown, the keys are kind, st",
+                "sweep[0].chrono must be from 2 to 1e30, got 1",
+            ],
+        ),
+        (
+            '[[sweep]]\nkind = "gru"\n',
+            ["sweep[0].kind must be one of 'MLP', 'GRU', 'LSTM', 'RNN', "],
         ),
         (
             '[[sweep]]\nkind = "RNN"\nwidth = 8\ndepth = 10\n',

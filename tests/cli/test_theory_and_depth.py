@@ -101,6 +101,40 @@ def test_theory_says_what_does_not_apply(output, options, reason, format):
     assert not re.search(r"\bnan\b", out)
 
 
+ZERO_STATE = ["--input-std", 0, "--inputs", "zeros", "--depth", 100]
+
+
+@pytest.mark.parametrize(
+    ("options", "network"),
+    [
+        (["--rnn", "lstm"], vgsim.LSTM(100, 128, input_std=0)),
+        (["--rnn", "gru", "--gain", 2.5], vgsim.GRU(100, 128, input_std=0, gain=2.5)),
+        (
+            ["--rnn", "--activation", "tanh", "--leak", 0.5],
+            vgsim.RNN(100, 128, input_std=0, leak=0.5),
+        ),
+    ],
+)
+def test_theory_of_the_zero_state(output, options, network):
+    (row,) = json.loads(output("theory", *options, *ZERO_STATE, "--json"))["rows"]
+    rate = vgsim.theory.recurrent_rate(network)
+    assert row["chi_1"] == rate
+    assert row["critical_gain"] == vgsim.theory.critical_gain(network)
+    phase = "critical" if abs(rate - 1) < 1e-6 else "ordered" if rate < 1 else "chaotic"
+    assert row["phase"] == phase
+    growth = vgsim.theory.recurrent_growth(network) / (2 * math.log(10))
+    assert row["mean"] == pytest.approx(growth, rel=1e-12)
+    assert f"zero state: {phase}" in output("theory", *options, *ZERO_STATE)
+
+
+@pytest.mark.parametrize("more", [[], ["--input-std", 0]])
+def test_no_theory_of_a_state_that_moves(output, more):
+    (row,) = json.loads(output("theory", "--rnn", "lstm", "--depth", 9, *more, "--json"))["rows"]
+    assert row["mean"] is None
+    assert "except with inputs 'zeros' and without a drive" in row["reasons"]
+    assert (row["critical_gain"] is None) == (not more)
+
+
 def test_some_activations_without_a_critical_gain_do_not_stop_others(output):
     out = output("theory", "--activation", "gelu", "relu", "--depth", 10)
     assert "critical gain: activation 'gelu' has no critical gain" in out

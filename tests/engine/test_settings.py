@@ -214,7 +214,7 @@ def test_losses(loss):
         (
             {"network": RNN(4, 100), "engine": "matrix-free"},
             ValueError,
-            ["'matrix-free'", "RNN", "use 'dense' or 'auto'"],
+            ["'matrix-free'", "all steps of a recurrent network", "use 'dense' or 'auto'"],
         ),
     ],
 )
@@ -245,7 +245,7 @@ def test_errors_name_the_argument_the_value_and_what_is_allowed(changes, error, 
         (Sequential(9, [Linear(), Linear()]), {}, "layers of one matrix and φ"),
         (Sequential(9, [Linear(), Linear(), "relu"]), {}, "layers of one matrix and φ"),
         (Sequential(9, [Linear(), "relu", Linear(), "linear"]), {}, "one activation"),
-        (RNN(4, 9, activation="relu"), {}, "all steps of an RNN share theirs"),
+        (RNN(4, 9, activation="relu"), {}, "all steps of a recurrent network share theirs"),
     ],
 )
 def test_the_scalar_engine_says_where_it_does_not_apply(network, choice, words):

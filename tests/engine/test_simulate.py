@@ -92,7 +92,7 @@ def test_no_seed_is_fresh_entropy_that_is_kept():
         (
             {"inputs": "uniform"},
             ValueError,
-            r"inputs must be 'normal' or an array of shape \(N, n_0\), .*\), got 'uniform'",
+            r"inputs must be 'normal', 'zeros' .* or an array of shape \(N, n_0\).*, got 'uniform'",
         ),
         ({"inputs": np.ones((3, 7))}, ValueError, r"n_0 = 8.*got shape \(3, 7\)"),
         ({"inputs": np.full((3, 8), np.nan)}, ValueError, "inputs must be finite"),

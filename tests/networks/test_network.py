@@ -15,7 +15,9 @@ import vgsim
 from vgsim import ClipNorm, ClipValue, Highway, Residual, _checks
 from vgsim._networks.activations import ACTIVATIONS, Activation
 from vgsim._networks.description import checked_network, network_from_json
+from vgsim._networks.gru import GRU
 from vgsim._networks.initializers import INITIALIZERS, Initializer
+from vgsim._networks.lstm import LSTM
 from vgsim._networks.mlp import MLP
 from vgsim._networks.rnn import RNN
 
@@ -25,7 +27,10 @@ activations = st.one_of(
 )
 initializers = st.one_of(
     st.sampled_from(
-        sorted(set(INITIALIZERS) - {"normal", "uniform", "torch_default", "identity"})
+        sorted(
+            set(INITIALIZERS)
+            - {"normal", "uniform", "torch_default", "torch_recurrent", "identity"}
+        )
     ).map(Initializer),
     st.floats(1e-3, 1e3).map(lambda std: Initializer("normal", std=std)),
     st.sampled_from(["fan_in", "fan_avg", "fan_out"]).map(
@@ -72,16 +77,23 @@ def networks(draw):
     )
 
 
-recurrent = st.builds(
-    RNN,
-    st.integers(1, 10**6),
-    st.integers(1, 1000),
-    activation=activations,
-    init=st.one_of(initializers, st.just("identity")),
-    gain=st.floats(1e-6, 1e6),
-    bias_std=st.one_of(st.just(0.0), st.floats(1e-6, 1e6)),
-    input_std=st.one_of(st.just(0.0), st.floats(1e-6, 1e6)),
-    clip=clips,
+cell = {
+    "init": st.one_of(initializers, st.just("identity")),
+    "gain": st.floats(1e-6, 1e6),
+    "bias_std": st.one_of(st.just(0.0), st.floats(1e-6, 1e6)),
+    "input_std": st.one_of(st.just(0.0), st.floats(1e-6, 1e6)),
+    "clip": clips,
+}
+lstm = {
+    "forget_bias": st.one_of(st.none(), st.just(1), st.floats(-1e6, 1e6)),
+    "chrono": st.one_of(st.none(), st.floats(2, 1e30)),
+}
+steps, units = st.integers(1, 10**6), st.integers(1, 1000)
+leak = st.one_of(st.just(1), st.floats(1e-6, 1))
+recurrent = st.one_of(
+    st.builds(RNN, steps, units, activation=activations, leak=leak, **cell),
+    st.builds(LSTM, steps, units, **lstm, **cell),
+    st.builds(GRU, steps, units, update_bias=st.floats(-1e6, 1e6), **cell),
 )
 
 
@@ -366,7 +378,7 @@ def test_weight_layers(layers, of_mlp):
 @pytest.mark.parametrize("network", [None, "tanh", MLP, {"depth": 3, "width": 4}])
 def test_what_is_no_network(network):
     with pytest.raises(
-        TypeError, match=r"network must be a vgsim\.MLP, vgsim\.RNN or vgsim\.Sequential, got"
+        TypeError, match=r"network must be a vgsim\.MLP, .*vgsim\.RNN or vgsim\.Sequential, got"
     ):
         checked_network(network)
     assert checked_network(RNN(2, 3)) == RNN(2, 3)

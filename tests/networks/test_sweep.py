@@ -76,7 +76,12 @@ def test_parts(fields, expected):
 @pytest.mark.parametrize(
     ("kind", "fields", "error", "message"),
     [
-        (dict, {}, TypeError, "kind must be vgsim.MLP, vgsim.RNN or vgsim.Sequential, got .*dict"),
+        (
+            dict,
+            {},
+            TypeError,
+            "kind must be vgsim.MLP, .* vgsim.RNN or vgsim.Sequential, got .*dict",
+        ),
         (MLP, {"gain": []}, ValueError, "gain is an empty list"),
         (MLP, {"gains": [1]}, TypeError, "gains"),
         (MLP, {"gain": [1, -1]}, ValueError, "gain must be .* .in the combination .*gain=-1"),

@@ -8,7 +8,7 @@ import pytest
 
 import vgsim
 from vgsim._twin.attention import Attention
-from vgsim._twin.scaled import scaled
+from vgsim._twin.scaled import normalised, scaled
 
 QUERIES = ("query", "key", "value", "output")
 
@@ -133,7 +133,8 @@ def test_every_column_by_60_digits(name, causal, rng):
     y = head(*map(scaled, arrays[:3]))
     with mpmath.workdps(60):
         expected = by_60_digits(*arrays, causal)
-        for actual, exact in zip((y, *head.back(scaled(arrays[3]))), expected, strict=True):
+        for result, exact in zip((y, *head.back(scaled(arrays[3]))), expected, strict=True):
+            actual = result.by_column
             for b in range(4):
                 column = [mpmath.ldexp(m, int(actual.exponent[b])) for m in actual.mantissa[:, b]]
                 size = mpmath.norm(exact[:, b])
@@ -154,7 +155,7 @@ def test_equal_values_leave_scores_without_a_gradient(rng):
 
 def test_heads_and_sequences_are_separate(rng):
     """Two heads of two sequences are four attentions of one head and sequence."""
-    arrays = [scaled(rng.normal(size=(4, 6))) for _ in range(4)]
+    arrays = [normalised(rng.normal(size=(4, 6))) for _ in range(4)]
     both = Attention(2, True, 3)
     joined = [both(*arrays[:3]), *both.back(arrays[3])]
     for rows in (slice(0, 2), slice(2, 4)):

@@ -51,7 +51,7 @@ def test_explicit_weights_run_as_the_products_did(network, choice, dtype, passes
         X, (G, clipped) = passes[0].pop(), passes[1].pop()
         rms = [x.log10_norm - 0.5 * math.log10(x.mantissa.size) for x in X]
         np.testing.assert_allclose(rms, twin.activation, atol=tolerance, rtol=1e-13)
-        norms = [g.log10_norm for g in G]
+        norms = [g.log10_norm for (g,) in G]
         np.testing.assert_allclose(norms, twin.gradient, atol=tolerance, rtol=1e-13)
         if not isinstance(network.clip, vgsim.ClipValue):
             np.testing.assert_array_equal(clipped, twin.clipped)
@@ -355,7 +355,7 @@ def test_a_saturated_cross_entropy_underflows_in_the_array_alone(passes):
     sizes = []
     for index in range(40):
         sample = vgsim.replay(net, 0, index, loss="cross_entropy", **MATRIX_FREE)
-        G_D = passes[1].pop()[0][-1]
+        (G_D,) = passes[1].pop()[0][-1]
         logits = passes[0].pop()[-1]
         if not sample.output_gradient.any():
             z = np.sort(np.ldexp(logits.mantissa, logits.exponent).ravel())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -56,6 +57,44 @@ def kinds() -> list[type[Network]]:
     """Return the kinds of networks with options; the default, without a flag, comes first."""
     with_options = [kind for kind in Description.networks.values() if kind.flag is not None]
     return sorted(with_options, key=lambda kind: bool(kind.flag))
+
+
+def of_flag(flag: str | None) -> dict[str, type[Network]]:
+    """Return the kinds with a flag by the value of the flag; that of a lone kind has none.
+
+    Examples
+    --------
+    >>> from vgsim._cli.fields import of_flag
+    >>> list(of_flag("rnn"))
+    ['gru', 'lstm', 'rnn']
+    """
+    return {kind.flag_value or str(flag): kind for kind in kinds() if kind.flag == flag}
+
+
+def typed(kind: type[Network]) -> str:
+    """Return how a kind of networks is chosen: ``--rnn lstm``."""
+    return f"{option_name(str(kind.flag))} {kind.flag_value}".rstrip()
+
+
+def owners_of(owners: Sequence[type[Network]]) -> str:
+    """Return how one of several kinds is chosen; "" if one of them needs no flag.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> from vgsim._cli.fields import owners_of
+    >>> owners_of([vgsim.LSTM, vgsim.GRU]), owners_of([vgsim.LSTM, vgsim.GRU, vgsim.RNN])
+    ('--rnn gru or --rnn lstm', '--rnn')
+    """
+    if not all(kind.flag for kind in owners):
+        return ""
+    words: list[str] = []
+    for flag in dict.fromkeys(kind.flag for kind in owners):
+        every = of_flag(flag)
+        own = [value for value, kind in every.items() if kind in owners]
+        name = option_name(str(flag))
+        words += [name] if len(own) == len(every) else [f"{name} {value}" for value in own]
+    return " or ".join(words)
 
 
 def options(field: Field[Any, Any]) -> list[Option]:
@@ -138,10 +177,15 @@ def add_network_options(
     plain = parser.add_argument_group("the networks")
     optional = parser.add_argument_group("techniques (default: none)")
     others = parser.add_argument_group("other kinds of networks")
-    added: set[str] = set()
+    added: set[str | None] = set()
+    owners = {name: owners_of(found) for name, (_, found) in all_options().items()}
     for kind in kinds():
-        if kind.flag:
-            others.add_argument(option_name(kind.flag), action="store_true", help=kind.flag_help)
+        if kind.flag and kind.flag not in added:
+            several = len(cells := of_flag(kind.flag)) > 1
+            taken: dict[str, Any] = {"nargs": "?", "const": kind.flag, "choices": list(cells)}
+            taken = taken if several else {"action": "store_true"}
+            others.add_argument(option_name(kind.flag), help=kind.flag_help, **taken)
+            added.add(kind.flag)
         for field in kind._fields.values():
             own = [option for option in options(field) if option.name not in added]
             group = optional if field.optional or field.only_with else plain
@@ -149,7 +193,7 @@ def add_network_options(
             if len(own) > 1:
                 place = place.add_mutually_exclusive_group()
             for option in own:
-                with_kind = f"with {option_name(kind.flag)}: " if kind.flag else ""
+                with_kind = f"with {owners[option.name]}: " if kind.flag else ""
                 settings = _settings(option, usual.get(option.name, ()), many)
                 settings["help"] = f"{with_kind}{settings['help']}"
                 place.add_argument(option_name(option.name), **settings)
@@ -195,7 +239,7 @@ def networks_of(
     file: Path | None = getattr(given, "file", None)
     if file is not None:
         return _networks_of_file(given, file)
-    kind = next(k for k in reversed(kinds()) if not k.flag or getattr(given, k.flag))
+    kind = _kind(given)
     values = {
         name: getattr(given, name)
         for name in all_options()
@@ -204,19 +248,30 @@ def networks_of(
     for name in values:
         owners = all_options()[name][1]
         if kind not in owners:
-            flags = " or ".join(option_name(k.flag) for k in owners if k.flag)
-            needs = f"is for {flags} only" if flags else f"is not for {option_name(str(kind.flag))}"
-            value = all_options()[name][0].domain.text(values[name])
-            raise value_error(name, f"{needs}, got {value}")
+            flags = owners_of(owners)
+            needs = f"is for {flags} only" if flags else f"is not for {typed(kind)}"
+            given_values = values[name] if name in MANY else [values[name]]
+            text = " ".join(map(all_options()[name][0].domain.text, given_values))
+            raise value_error(name, f"{needs}, got {text}")
     width = values.setdefault("width", WIDTH)
     depths = values.pop("depth", depths if isinstance(width, int) else [len(width) - 1])
-    chosen = values.pop("activation", activations)
+    several = {"depth": depths}
+    if "activation" in kind._fields:
+        several = {"activation": values.pop("activation", activations), **several}
     found = [
-        _network(kind, {**values, "activation": activation, "depth": depth})
-        for activation in chosen
-        for depth in depths
+        _network(kind, values | dict(zip(several, chosen, strict=True)))
+        for chosen in product(*several.values())
     ]
     return list(dict.fromkeys(found))
+
+
+def _kind(given: argparse.Namespace) -> type[Network]:
+    """Return the kind of networks that the options choose."""
+    for kind in kinds():
+        value = getattr(given, kind.flag) if kind.flag else None
+        if value is True or (value and of_flag(kind.flag)[value] is kind):
+            return kind
+    return kinds()[0]
 
 
 def _networks_of_file(given: argparse.Namespace, file: Path) -> list[Network]:
@@ -361,8 +416,8 @@ def heading(network: Network, repeated: bool = False) -> tuple[str, ...]:
     >>> heading(vgsim.Sequential(8, ["tanh"] * 3), repeated=True)
     ("['tanh'] repeated",)
     """
-    if "activation" in network._fields:
-        return spec(network, "activation"), spec(network, "init")
+    if "layers" not in network._fields:
+        return short_name(network), spec(network, "init")
     layers: Any = getattr(network, "layers")  # noqa: B009
     if repeated:
         layers = layers[: layers.period]

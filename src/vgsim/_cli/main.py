@@ -69,12 +69,13 @@ RUN_MORE = f"""\
 The default, --init textbook, is the initialiser that textbooks pair with the activation:
 he_normal for {_paired_with("he_normal")};
 lecun_normal for {_paired_with("lecun_normal")}; siren for {_paired_with("siren")}, with its omega;
-glorot_normal for all others; with --rnn, orthogonal for all.
+glorot_normal for all others; with --rnn, orthogonal for all; with --rnn lstm and --rnn gru,
+glorot_normal.
 
 activations:   {_names(ACTIVATIONS)}
                (swish is another name of silu)
 initialisers:  {_names(["textbook", *INITIALIZERS])}
-               (identity: with --rnn only)
+               (identity and torch_recurrent: with --rnn only)
 Parameters follow the name (shown with their defaults; X must be given):
                {_parameters(ACTIVATIONS)}
                {_parameters(INITIALIZERS)}
@@ -92,6 +93,7 @@ examples:
   vgsim run --activation relu --residual 2:style=pre,branch=1/sqrt(blocks)
   vgsim run --highway -2
   vgsim run --rnn --activation tanh --depth 10 100 --gain 1.1 --clip-norm 1
+  vgsim run --rnn lstm --chrono 784 --depth 784 --width 32 --samples 500
   vgsim run net.toml --samples 1000, where the file net.toml describes a composed network:
 {textwrap.indent(NET, " " * 6)}"""
 DEPTH = f"""\
@@ -128,11 +130,14 @@ See vgsim run --help for initialisers, for the parameters of names, and for file
   xi_grad           number of layers over which that norm changes by a factor of e
   xi_q, xi_c        numbers of layers over which q - q* and c - c* shrink by a factor of e
   critical gain     the --gain at which chi_1 is 1
+  zero state        of --rnn lstm, gru, and rnn with --leak, with --inputs zeros --input-std 0: the
+                    state stays 0, and chi_1 is the square of the spectral radius of a step
 
 examples:
   vgsim theory
   vgsim theory --activation tanh erf --init lecun_normal --gain 1.5 --bias-std 0.2
   vgsim theory --activation relu --width 32 --depth 100 --threshold 1e-3 --json
+  vgsim theory --rnn lstm --forget-bias 5 --input-std 0 --inputs zeros
   vgsim theory net.toml"""
 REPLAY = """\
 Replay one simulated network as explicit weights, run it forward and backward in NumPy, and print

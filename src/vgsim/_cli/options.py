@@ -18,6 +18,7 @@ from vgsim._results.samples import RECORDS
 from vgsim._statistics.binomial import METHODS
 
 __all__ = [
+    "INPUTS",
     "add_depth_options",
     "add_formats",
     "add_replay_options",
@@ -35,6 +36,7 @@ FORMAT_HELP = {
     "markdown": "print Markdown tables",
     "latex": "print LaTeX tables, for the package booktabs",
 }
+INPUTS = {"normal": "normal inputs", "zeros": "inputs 0"}  # and their descriptions
 integer = reader(Integer(0, 0))
 number = reader(Number("", bool))
 
@@ -127,9 +129,15 @@ def add_theory_options(parser: argparse.ArgumentParser) -> None:
         metavar="B",
         help="inputs per network; at least 2 for batch normalisation (default: 1)",
     )
+    table.add_argument(
+        "--inputs",
+        choices=tuple(INPUTS),
+        default="normal",
+        help="law of the inputs; zeros with --rnn only (default: normal)",
+    )
     _add_threshold(table)
     add_formats(table, "json", "csv", "markdown", "latex")
-    parser.set_defaults(loss="linear", engine="auto", inputs="normal")
+    parser.set_defaults(loss="linear", engine="auto")
 
 
 def add_replay_options(parser: argparse.ArgumentParser) -> None:
@@ -230,7 +238,8 @@ def _add_sampling_options(parser: argparse.ArgumentParser) -> argparse._Argument
         type=data,
         default="normal",
         metavar="FILE.npy",
-        help="data matrix (N, n_0) whose random rows are the inputs (default: normal inputs)",
+        help="data matrix (N, n_0) whose random rows are the inputs; or zeros, with --rnn "
+        "(default: normal inputs)",
     )
     group.add_argument(
         "--batch-size",
@@ -269,8 +278,8 @@ def path(text: str) -> Path:
 
 
 def data(text: str) -> Any:
-    """Return the array of an .npy file by its name, or "normal"."""
-    if text == "normal":
+    """Return the array of an .npy file by its name, or "normal" or "zeros"."""
+    if text in INPUTS:
         return text
     try:
         with regular(text) as file:

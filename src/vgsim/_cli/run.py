@@ -33,6 +33,7 @@ from vgsim._cli.fields import (
     technique,
     title,
 )
+from vgsim._cli.options import INPUTS
 from vgsim._domains import check_threshold, checked_int
 from vgsim._engine.plan import relative_cost
 from vgsim._engine.progress import shown
@@ -265,7 +266,7 @@ def _heading(options: argparse.Namespace, samples: Samples, same: bool) -> list[
         " ".join([f"{len(samples):,} random", *([kind] if kind else []), "networks per row"]),
         width,
         f"first index {options.first:g}" if options.first else "",
-        "normal inputs" if samples.inputs == "normal" else "inputs from the file",
+        INPUTS.get(samples.inputs, "inputs from the file"),
         f"seed {samples.seed}, {samples.dtype}, ISA {samples.provenance.get('isa', 'unknown')}",
     ]
     common = [techniques, *settings(options.batch_size, options.loss)]

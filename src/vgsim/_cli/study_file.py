@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vgsim._checks import COUNTERS, INDICES, brief, type_error, value_error
-from vgsim._cli.options import data
+from vgsim._cli.options import INPUTS, data
 from vgsim._cli.sweep_table import KeyPath, networks_of, placed, unknown_key, where
 from vgsim._cli.toml_file import refuse, toml_text, toml_values
 from vgsim._domains import checked_int
@@ -159,12 +159,14 @@ class _Reader:
 
     def _data(self, value: Any) -> Any:
         if not isinstance(value, str):
-            problem = f"must be 'normal' or the name of an .npy file, got {brief(value)}"
+            problem = f"must be 'normal', 'zeros' or the name of an .npy file, got {brief(value)}"
             raise type_error("inputs", problem)
         try:
-            return value if value == "normal" else data(str(self._folder / value))
+            return value if value in INPUTS else data(str(self._folder / value))
         except argparse.ArgumentTypeError as error:
-            raise value_error("inputs", f"must be 'normal' or an .npy file: {error}") from None
+            raise value_error(
+                "inputs", f"must be 'normal', 'zeros' or an .npy file: {error}"
+            ) from None
 
     def _tables(self, key: str) -> list[tuple[KeyPath, Mapping[str, Any]]]:
         """Return the tables [key] or [[key]], each after its path."""

@@ -35,8 +35,8 @@ A study file:
   every = [1, 2]
 
 Also: seed, max_seconds, batch_size, inputs, loss, engine and dtype, as for vgsim.collect; and in a
-sweep kind = "MLP", "RNN" or "Sequential" and the fields of that network; vgsim run --help shows
-those of a Sequential. One of max_samples, max_seconds and [stop] is required.
+sweep kind = "MLP", "RNN", "LSTM", "GRU" or "Sequential" and the fields of that network; vgsim run
+--help shows those of a Sequential. One of max_samples, max_seconds and [stop] is required.
 
 examples:
   vgsim collect study.toml --store depth.sqlite

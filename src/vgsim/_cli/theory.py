@@ -17,7 +17,9 @@ from vgsim._domains import check_threshold
 from vgsim._engine.run import provenance
 from vgsim._networks.description import Network
 from vgsim._results.tables import WIDE, Column, jsonable, report
-from vgsim.theory import critical_gain, mean_field
+from vgsim.theory import critical_gain, mean_field, recurrent_rate
+from vgsim.theory._correlation_map import CRITICAL
+from vgsim.theory._mean_field import depth_scale
 from vgsim.theory._prediction import Prediction, predict
 
 __all__ = ["theory"]
@@ -42,12 +44,16 @@ PHASES = {
 
 @dataclass(frozen=True)
 class Limit:
-    """The mean field of a network, and its critical gain; `reasons` say why values are None."""
+    """The mean field of a network, and its critical gain; `reasons` say why values are None.
+
+    `source`: the theory, "mean field", or "zero state" of recurrent networks.
+    """
 
     values: dict[str, float | None]
     phase: str | None
     critical_gain: float | None
     reasons: tuple[str, ...]
+    source: str = "mean field"
 
 
 @dataclass(frozen=True)
@@ -76,7 +82,9 @@ def theory(options: argparse.Namespace) -> None:
     checked_settings(options, every)
     found = []
     for networks in curves(every):
-        predictions = [predict(network, 0, options.batch_size) for network in networks]
+        predictions = [
+            predict(network, 0, options.batch_size, inputs=options.inputs) for network in networks
+        ]
         found.append(Theory(limit(networks[0]), networks, predictions))
     if options.format == "text":
         _print_text(options, found)
@@ -107,6 +115,8 @@ def limit(network: Network) -> Limit:
     >>> found.phase, found.values["chi_1"], round(found.critical_gain, 6)
     ('ordered', 0.5, 1.414214)
     """
+    if network.shares_weights and (network.activation is None or network.leak != 1):
+        return zero_state(network)
     if "activation" not in network._fields:
         several = "mean field: fixed points are those of one activation, this network lists several"
         return Limit(dict.fromkeys(MEAN_FIELD), None, None, (several,))
@@ -125,6 +135,27 @@ def limit(network: Network) -> Limit:
     return Limit(values, field.phase, gain, ())
 
 
+def zero_state(network: Network) -> Limit:
+    """Return the growth of the gradients of a recurrent network whose state is 0, if it stays 0.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> from vgsim._cli.theory import zero_state
+    >>> found = zero_state(vgsim.GRU(10, 64, input_std=0))
+    >>> found.phase, found.values["chi_1"], found.critical_gain
+    ('ordered', 0.5625, 2.0)
+    """
+    values: dict[str, float | None] = dict.fromkeys(MEAN_FIELD)
+    try:
+        rate, gain = recurrent_rate(network), critical_gain(network)
+    except ValueError as error:
+        return Limit(values, None, None, (f"zero state: {error}",), "zero state")
+    values |= {"chi_1": rate, "xi_grad": depth_scale(rate)}
+    phase = "critical" if abs(rate - 1.0) <= CRITICAL else "ordered" if rate < 1 else "chaotic"
+    return Limit(values, phase, gain, (), "zero state")
+
+
 def _print_text(options: argparse.Namespace, found: Sequence[Theory]) -> None:
     for one in found:
         print("\n".join(_heading(one.networks, options.batch_size)))
@@ -136,7 +167,7 @@ def _print_text(options: argparse.Namespace, found: Sequence[Theory]) -> None:
             ]
             if one.limit.critical_gain is not None:
                 words.append(f"critical gain {one.limit.critical_gain:.6g}")
-            line = f"mean field: {PHASES[one.limit.phase]}; {', '.join(words)}"
+            line = f"{one.limit.source}: {PHASES[one.limit.phase]}; {', '.join(words)}"
             print(textwrap.fill(line, WIDE))
         print(f"\n{report(_finite_width(options, one))}\n")
         for why in one.reasons:
@@ -207,7 +238,7 @@ def _rows(options: argparse.Namespace, one: Theory) -> list[dict[str, Any]]:
 
 def _print_tables(options: argparse.Namespace, found: Sequence[Theory]) -> None:
     """Print one table of the mean field, and one table per network at finite width."""
-    limits = [one for one in found if "activation" in one.networks[0]._fields]
+    limits = [one for one in found if "layers" not in one.networks[0]._fields]
     if limits:
         print(report(_mean_fields(limits), options.format, "Mean field"), end="\n\n")
     for number, one in enumerate(found):

@@ -44,6 +44,13 @@
     X(gelu_tanh, HOMOGENEOUS, gelu_tanh) \
     X(sine, SATURATING, none)
 
+/* Given by a table (vg_custom.h); the kind and φ(0) decide. */
+#define VG_CUSTOM_ACTIVATIONS(X)                    \
+    X(custom_homogeneous, HOMOGENEOUS, custom_zero) \
+    X(custom_saturating, SATURATING, custom_zero)   \
+    X(custom_bounded, BOUNDED, custom_other)        \
+    X(custom_rising, RISING, custom_other)
+
 enum { HOMOGENEOUS, SATURATING, BOUNDED, RISING };
 
 typedef struct {
@@ -439,5 +446,7 @@ PHI(sine)
     *slope = p[0] * (V)((U)choose(swap, sine, cosine) ^ next);
     return (V)((U)choose(swap, cosine, sine) ^ odd) * g->cap;
 }
+
+#include "vg_custom.h"
 
 #endif

@@ -35,12 +35,14 @@ enum {
     VG_WEIGHTS,  /* target ← W source */
     VG_BIAS,     /* target ← target + scale ζ, the same ζ for all columns */
     VG_SHIFT,    /* target ← target + scale */
+    VG_GATE_BIAS, /* target ← target + b, made of the draws before the pass (vg_gates.h) */
     VG_DRIVE,    /* target ← target + scale U s_t */
     VG_NORM,     /* target ← its normalisation */
     VG_ACTIVATE, /* target ← φ(target) */
     VG_MASK,     /* target ← scale m ∘ target, m of zeros and ones */
     VG_COPY,     /* target ← source */
     VG_SUM,      /* target ← factor source + scale target */
+    VG_MULTIPLY, /* target ← source ∘ target */
     VG_MIX,      /* target ← σ(gate) ∘ target + σ(−gate) ∘ source */
     VG_ATTEND,   /* target ← softmax attention with queries `source`, keys `gate`, values target */
     VG_OPERATIONS
@@ -59,21 +61,23 @@ enum {
     VG_FOLLOWS = 512, /* … and needed at the input */
     VG_LONE = 1024,   /* determines the gradient of a single unit from it */
     VG_PAIR = 2048,   /* or of a pair of units */
-    VG_MASKED = 4096  /* an activation before a mask with VG_LONE */
+    VG_MASKED = 4096, /* an activation before a mask with VG_LONE */
+    VG_NEGATIVE = 8192 /* the bias of a gate is −(ζ + …) */
 };
 
 typedef struct {
     int32_t kind, flags;
     int32_t target, source, gate; /* registers */
     int32_t law;      /* of the weights or biases; of the norm; the activation */
-    int32_t distance; /* number of operations since the operand was factorised */
-    int32_t heads;
-    int64_t number;   /* of the draws, counted in the place from 1 */
+    int32_t distance; /* number of operations since the operand was factorised; biases of gates before */
+    int32_t heads;    /* of attention; the number of vectors ζ in the bias of a gate */
+    int64_t number; /* of the draws, counted in the place from 1; of a shared matrix or a drive: 1 + gate */
     int64_t rows, columns; /* of W, or units of the target */
-    int64_t room;     /* rows of the array of the output */
+    int64_t room; /* rows of the array of the output */
     double scale, factor;
-    double parameters[2]; /* of φ; ε of a norm; a mask keeps words from parameters[0] on */
-    double saturated_below; /* |φ'| below this counts as saturated */
+    double parameters[2]; /* of φ, or where its table begins; ε of a norm; a mask keeps words from
+                             parameters[0] on; a gate's bias: 1/most and ln most */
+    double saturated_below; /* |φ'| below this counts as saturated; 0: not counted */
 } vg_operation;
 
 /* A flag that one thread raises while others read it. */
@@ -89,37 +93,41 @@ static inline int vg_is_raised(const vg_flag *flag)
    recorded are NULL. All outputs are row-major with one row per sample; row 0 is sample `first`. */
 typedef struct {
     int64_t depth;
-    const int64_t *widths;       /* n_0 … n_D */
+    const int64_t *widths; /* n_0 … n_D */
     int engine;
     int plain; /* one column, matrix-free, layers W, b, norm, φ only: run_sweep (vg_recursion.h), with
                   the next fields. `depth` is then the number of layers, which may be two places each */
-    int64_t places;              /* the depth of the network */
+    int64_t places; /* the depth of the network */
     const int64_t *inner_column; /* column of H_l, if it is a place of its own, or NULL */
-    const double *weight_scale;  /* factor of the raw draws of W_l; entry 0 unused */
-    const double *bias_scale;    /* factor of the raw draws of b_l, 0 where there is none */
+    const double *weight_scale; /* factor of the raw draws of W_l; entry 0 unused */
+    const double *bias_scale; /* factor of the raw draws of b_l, 0 where there is none */
     int norm;
     double norm_epsilon;
     int activation;
-    double parameters[2]; /* of φ; the scalar engine: its slopes for h > 0 and h ≤ 0 */
+    double parameters[2]; /* of φ, as above; the scalar engine: its slopes for h > 0 and h ≤ 0 */
     double saturated_below;
+    const void *tables;   /* of custom activations (vg_custom.h), in reals of the kernel */
     double cancellation; /* sums that cancel to less than this fraction are computed unit by unit */
     const vg_operation *operations;
     int64_t n_bodies;
-    const int64_t *bodies;       /* first operation of each body, and the end of the last */
-    const int64_t *order;        /* the body of place l at l − 1 */
+    const int64_t *bodies; /* first operation of each body, and the end of the last */
+    const int64_t *order; /* the body of place l at l − 1 */
     const int64_t *matrices, *masks; /* numbers of matrices and of masks before place l, at l − 1 */
-    const uint8_t *resting;      /* whether only register 0 is in use after place l */
-    int64_t registers, widest;   /* `widest`: most rows of a register */
+    const uint8_t *resting; /* whether only the state is in use after place l */
+    int64_t registers, widest; /* `widest`: most rows of a register */
+    int64_t state; /* registers of the state, from 0 on */
     int64_t most_rows, most_columns; /* of a matrix that the dense engine stores; 0: none */
-    int stores, drives;          /* shares weights: an RNN; has a drive */
-    int grouped;                 /* tells equal columns apart (vg_groups.h) */
-    int64_t batch;               /* columns: sequences times tokens */
+    int64_t shared, driven, gate_biases; /* numbers of matrices that all places share, of gates with a
+                                            drive, of biases of gates */
+    int grouped; /* tells equal columns apart (vg_groups.h) */
+    int64_t batch; /* columns: sequences times tokens */
     int64_t tokens;
     int64_t tangents; /* if > 0, they replace the backward pass */
     int clip;
     double clip_at;
     int loss;
     uint32_t key[2];
+    int zeros; /* X_0 = 0 */
     const double *inputs; /* rows × tokens × n_0 significands, or NULL for N(0, 1) */
     const int64_t *input_exponents;
     int64_t rows;
@@ -138,8 +146,9 @@ typedef struct {
 } vg_plan;
 
 typedef struct {
-    int lanes, n_activations;
-    const char *const *activation_names; /* the index in this list identifies an activation */
+    int lanes, n_activations, n_custom;
+    const char *const *activation_names; /* the index in this list identifies an activation; the
+                                            last n_custom have a table */
     size_t (*scratch_bytes)(const vg_plan *plan);
     size_t (*body_bytes)(const vg_plan *plan, int64_t body); /* that a place (layer) stores */
     /* Simulates the samples of the lane group `group` (indices group·lanes … + lanes - 1) that lie
@@ -157,7 +166,8 @@ typedef struct {
     double (*generate)(const uint32_t key[2], uint64_t groups, int64_t layers, int64_t units, void *scratch);
     /* φ and φ' of one activation at h · 2^exponent: the value is out[0] 2^out[2],
        the slope out[1]. */
-    void (*activation)(int activation, const double parameters[2], double h, int64_t exponent, double out[3]);
+    void (*activation)(int activation, const double parameters[2], const void *table, double h,
+                       int64_t exponent, double out[3]);
 } vg_kernel;
 
 /* Scalar double arithmetic shared by all kernels; compiled once, at the baseline. */

@@ -123,6 +123,14 @@ static scaled norm_of_columns(const columns *x)
     return root(total, e);
 }
 
+/* √(a² + b²) */
+static scaled hypotenuse(scaled a, scaled b)
+{
+    I e = imax(exponent_or_lowest(a), exponent_or_lowest(b));
+    V u = a.value * beside(exponent_or_lowest(a) - e), v = b.value * beside(exponent_or_lowest(b) - e);
+    return root(u * u + v * v, e);
+}
+
 /* out ← a x + c y, normalised; out may be x or y. */
 static void add_scaled(columns *out, scaled a, const columns *x, scaled c, const columns *y)
 {

@@ -4,13 +4,17 @@
 
 #include "vg_pass.h"
 
-/* X_0: N(0, 1) entries, or rows of the data, one for each sequence, drawn without replacement. */
+/* X_0: N(0, 1) entries, zeros, or rows of the data, one for each sequence, drawn without replacement. */
 static void draw_inputs(pass *p, columns *all)
 {
     const vg_plan *plan = p->b.plan;
     int64_t n = all->rows = plan->widths[0], tokens = plan->tokens, sequences = plan->batch / tokens;
     columns examples_alone = examples(plan, all), *x = &examples_alone;
     stream s = open_stream(&p->b.keys, VG_STREAM_INPUT, 0);
+    if (plan->zeros) {
+        clear_columns(x);
+        return;
+    }
     if (!plan->inputs) {
         for (int64_t b = 0; b < x->count; b++) x->exponent[b] = splat_int(0);
         draw_columns(&p->b, VG_STREAM_INPUT, 0, n, x->count, x->v, x->stride);

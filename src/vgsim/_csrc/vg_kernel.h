@@ -90,10 +90,12 @@ static double generate(const uint32_t key[2], uint64_t groups, int64_t layers, i
     return sum;
 }
 
-static void one_activation(int id, const double p[2], double h, int64_t exponent, double out[3])
+static void one_activation(int id, const double p[2], const void *table, double h, int64_t exponent,
+                           double out[3])
 {
     V raw[1] = {splat(h)}, y[1], d[1], g[1] = {{0}};
-    real parameters[2] = {(real)p[0], (real)p[1]};
+    real own[2];
+    parameters parameters = parameters_of(&activations[id], table, p, own);
     I e = splat_int(exponent);
     layer l = {.width = 1, .raw = raw, .a = splat(1), .exponent = e, .gauge = gauge_of(e)};
     outcome o = forward_through(&activations[id], parameters, &l, y);
@@ -104,19 +106,12 @@ static void one_activation(int id, const double p[2], double h, int64_t exponent
 }
 
 #define ACTIVATION_NAME(name, kind, tail) #name,
-static const char *const activation_names[] = {VG_ACTIVATIONS(ACTIVATION_NAME)};
+static const char *const activation_names[] = {VG_ACTIVATIONS(ACTIVATION_NAME)
+                                                   VG_CUSTOM_ACTIVATIONS(ACTIVATION_NAME)};
 
 #define PASTE_(a, b, c) a##b##_##c
 #define PASTE(a, b, c) PASTE_(a, b, c)
 
-const vg_kernel PASTE(vg_kernel_, VG_ISA, VG_BITS) = {LANES,
-                                                      sizeof activations / sizeof activations[0],
-                                                      activation_names,
-                                                      scratch_bytes,
-                                                      stored_bytes,
-                                                      run,
-                                                      words,
-                                                      draws,
-                                                      gamma_draws,
-                                                      generate,
-                                                      one_activation};
+const vg_kernel PASTE(vg_kernel_, VG_ISA, VG_BITS) = {
+    LANES, BUILT_IN + CUSTOM, CUSTOM,   activation_names, scratch_bytes, stored_bytes, run, words,
+    draws, gamma_draws,       generate, one_activation};

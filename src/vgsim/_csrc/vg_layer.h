@@ -191,11 +191,23 @@ typedef struct {
         return tail_cotangents(l, p, mask, g, delta, tail_##tail);                              \
     }
 VG_ACTIVATIONS(LAYER_LOOPS)
+VG_CUSTOM_ACTIVATIONS(LAYER_LOOPS)
 
 #define ACTIVATION_ROW(name, kind, tail)                                   \
     {kind,       HAS_TAIL(tail),     activate_##name,       recall_##name, \
      add_##name, tail_values_##name, tail_cotangents_##name},
-static const activation activations[] = {VG_ACTIVATIONS(ACTIVATION_ROW)};
+static const activation activations[] = {VG_ACTIVATIONS(ACTIVATION_ROW)
+                                             VG_CUSTOM_ACTIVATIONS(ACTIVATION_ROW)};
+
+#define COUNT_ONE(name, kind, tail) +1
+enum { BUILT_IN = 0 VG_ACTIVATIONS(COUNT_ONE), CUSTOM = 0 VG_CUSTOM_ACTIVATIONS(COUNT_ONE) };
+
+/* The parameters of φ: two numbers, or its table, which begins at entry given[0] of all tables. */
+INLINE parameters parameters_of(const activation *phi, const void *tables, const double given[2], real own[2])
+{
+    own[0] = (real)given[0], own[1] = (real)given[1];
+    return phi - activations < BUILT_IN ? own : (const real *)tables + (int64_t)given[0];
+}
 
 /* Fills y, where x_l = y 2^e. */
 static outcome forward_through(const activation *phi, parameters p, const layer *l, V *y)

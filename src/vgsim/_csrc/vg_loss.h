@@ -70,6 +70,14 @@ INLINE V shifted(V v, I e)
     return vmin(vmax(v * power_of_two(rest), splat(-4)), splat(4));
 }
 
+/* The norm of G_l, the gradient by all registers of the state. */
+static scaled norm_of_state(const pass *p)
+{
+    scaled norm = norm_of_columns(&p->g[0]);
+    for (int64_t r = 1; r < p->b.plan->state; r++) norm = hypotenuse(norm, norm_of_columns(&p->g[r]));
+    return norm;
+}
+
 /* Clips the entries of g to ±τ and returns how many were clipped. Columns without any do not
    change. */
 static I clip_values(columns *g, scaled limit)
@@ -94,19 +102,19 @@ static I clip_values(columns *g, scaled limit)
     return cut;
 }
 
-/* Scales g to the norm τ in the samples in which its norm is larger, and `along` and `sums` by the
-   same factor; returns the mask of these samples. Afterwards ½ ≤ ‖v_b‖ < 4. */
-static I clip_norm(columns *g, scaled limit, scaled *along, columns *sums)
+/* Scales G_l to the norm τ in the samples in which its norm is larger, and p->along and the sums of
+   groups by the same factor; returns the mask of these samples. Afterwards ½ ≤ ‖v_b‖ < 4. */
+static I clip_norm(pass *p, scaled limit)
 {
-    scaled norm = norm_of_columns(g);
+    scaled norm = norm_of_state(p);
     I clips = scaled_less(limit, norm);
     if (!any(clips)) return clips;
     V factor = choose(clips, limit.value / norm.value, splat(1));
     I shift = clips & saturate(limit.exponent - norm.exponent);
-    scale_columns(g, (scaled){factor, shift});
-    if (sums) scale_columns(sums, (scaled){factor, shift});
-    for (int64_t b = 0; b < g->count; b++)
-        along[b] = signed_normalised(along[b].value * factor, along[b].exponent + shift);
+    for (int64_t r = 0; r < p->b.plan->state; r++) scale_columns(&p->g[r], (scaled){factor, shift});
+    if (p->grouped) scale_columns(&p->sums, (scaled){factor, shift});
+    for (int64_t b = 0; b < p->batch; b++)
+        p->along[b] = signed_normalised(p->along[b].value * factor, p->along[b].exponent + shift);
     return clips;
 }
 
@@ -115,11 +123,10 @@ static void clip(pass *p, int64_t index)
 {
     const vg_plan *plan = p->b.plan;
     I cut = {0};
-    double whole = plan->clip == VG_CLIP_NORM ? 1 : (double)(plan->widths[index] * p->batch);
-    if (index < plan->depth && plan->clip == VG_CLIP_NORM)
-        cut = -clip_norm(&p->g[0], scaled_number(plan->clip_at), p->along, p->grouped ? &p->sums : NULL);
-    if (index < plan->depth && plan->clip == VG_CLIP_VALUE)
-        cut = clip_values(&p->g[0], scaled_number(plan->clip_at));
+    double whole = plan->clip == VG_CLIP_NORM ? 1 : (double)(plan->widths[index] * p->batch * plan->state);
+    if (index < plan->depth && plan->clip == VG_CLIP_NORM) cut = -clip_norm(p, scaled_number(plan->clip_at));
+    for (int64_t r = 0; r < plan->state && index < plan->depth && plan->clip == VG_CLIP_VALUE; r++)
+        cut += clip_values(&p->g[r], scaled_number(plan->clip_at));
     record_clipped(&p->b, plan->column[index], cut, whole);
 }
 

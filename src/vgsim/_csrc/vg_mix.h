@@ -101,7 +101,8 @@ static void mix_ahead(pass *p, const vg_operation *o, void *slot)
     p->x[o->target] = *x;
 }
 
-/* Of G: T ∘ G for y, (1 − T) ∘ G for x, T ∘ (1 − T) ∘ (y − x) ∘ G for h. */
+/* Of G: T ∘ G for y, (1 − T) ∘ G for x, T ∘ (1 − T) ∘ (y − x) ∘ G for h. A gate of a recurrent cell
+   counts as units with the slope T (1 − T). */
 static void mix_back(pass *p, const vg_operation *o, void *slot)
 {
     const mixed *t = slot;
@@ -121,6 +122,11 @@ static void mix_back(pass *p, const vg_operation *o, void *slot)
             squares[2] += of_h[i] * of_h[i];
         }
         I e = to_y->exponent[b], of_both = saturate(gate.of_open + gate.of_closed);
+        if (p->b.plan->saturation && o->saturated_below > 0) {
+            for (int64_t i = 0; i < o->rows; i++)
+                p->b.y[i] = gate.open[i] * gate.closed[i] * plain_size(of_both);
+            p->saturated += saturated_units(p->b.y, o->rows, o->saturated_below);
+        }
         to_h->exponent[b] = saturate(of_both + product_exponent(e, t->difference.exponent[b]));
         to_x->exponent[b] = saturate(e + gate.of_closed);
         to_y->exponent[b] = saturate(e + gate.of_open);
@@ -128,6 +134,7 @@ static void mix_back(pass *p, const vg_operation *o, void *slot)
         normalise_column(to_x, b, squares[1]);
         normalise_column(to_h, b, squares[2]);
     }
+    if (o->saturated_below > 0) p->units += p->batch * o->rows;
 }
 
 #endif

@@ -20,10 +20,10 @@ typedef struct {
     V *raw;             /* raw draws of one column */
     V *mean;            /* scratch of normalisation */
     V *rows;            /* dense: some rows of W */
-    V *matrix;          /* dense, orthogonal or shared: all of W, in bands */
+    V *matrix;          /* dense, orthogonal or shared: all of W, in bands; of several shared, one by one */
     V *vectors;         /* Gaussian vectors from which an orthogonal W is made */
     arena tape;
-    columns *starts;    /* the activations from which each segment can be run again */
+    columns *starts;    /* the registers of the state from which each segment can be run again */
     int64_t begin;      /* the current segment: places begin + 1 … */
     char **slots;       /* the results of the operations of each of these places, */
     char **ends;        /* and the end of what they store */
@@ -38,10 +38,12 @@ typedef struct {
     scaled weight_gradient;  /* the norm of ∂L/∂W for all its matrices, */
     double weight_square[LANES]; /* and ‖W‖² = weight_square 4^weight_exponent */
     int64_t weight_exponent[LANES];
-    columns signal, drive;   /* s_t and U s_t of all steps of the segment */
+    columns biases;          /* of the gates of a recurrent cell */
+    columns signal, drive;   /* s_t and U s_t of all steps of the segment, of all gates */
     columns shared_gradient; /* ∂L/∂W of shared weights by rows, with one exponent */
     I gradient_exponent;
     scaled *stretched; /* product of the R_ii of each tangent, and room for a copy */
+    V *joined;         /* tangents of all registers of the state, if there are several */
     int64_t dimension; /* of the space of the tangents */
 } pass;
 
@@ -70,6 +72,14 @@ INLINE columns part(const vg_plan *plan, const columns *x, int64_t k)
 }
 
 INLINE columns examples(const vg_plan *plan, const columns *x) { return part(plan, x, 0); }
+
+/* The first operation of a kind, of which there is one. */
+INLINE const vg_operation *first_operation(const vg_plan *plan, int kind)
+{
+    const vg_operation *o = plan->operations;
+    while (o->kind != kind) o++;
+    return o;
+}
 
 /* The numbers of the draws of a matrix and its bias, and of a mask. */
 INLINE uint32_t matrix_number(const pass *p, const vg_operation *o)
@@ -124,5 +134,12 @@ static void zero_rows(columns *x, int64_t from, int64_t to)
 }
 
 static void zero_columns(columns *x) { zero_rows(x, 0, whole_quads(x->rows)); }
+
+/* x ← 0, normalised. */
+static void clear_columns(columns *x)
+{
+    zero_columns(x);
+    for (int64_t b = 0; b < x->count; b++) x->exponent[b] = LOWEST;
+}
 
 #endif

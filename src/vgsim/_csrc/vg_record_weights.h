@@ -72,8 +72,8 @@ INLINE double significand_of(double x, int64_t *exponent)
     return u.real;
 }
 
-/* Shared weights: ∂L/∂W ← ∂L/∂W + Δ Xᵀ, with one exponent for the whole matrix. */
-static void add_to_shared_gradient(pass *p, const operand *of, const columns *delta)
+/* Shared weights: ∂L/∂W ← ∂L/∂W + Δ Xᵀ, with one exponent for all matrices together. */
+static void add_to_shared_gradient(pass *p, const vg_operation *o, const operand *of, const columns *delta)
 {
     columns *total = &p->shared_gradient;
     I e = p->gradient_exponent;
@@ -92,15 +92,7 @@ static void add_to_shared_gradient(pass *p, const operand *of, const columns *de
         for (int64_t i = 0; i < delta->rows; i++) column(&p->other, b)[i] *= factor;
     }
     add_product(of->q.v, of->q.stride, p->batch, (factors){p->other.v, p->other.stride, 1}, delta->rows,
-                of->q.rows, total->v, total->stride);
-}
-
-/* √(a² + b²) */
-static scaled hypotenuse(scaled a, scaled b)
-{
-    I e = imax(exponent_or_lowest(a), exponent_or_lowest(b));
-    V u = a.value * beside(exponent_or_lowest(a) - e), v = b.value * beside(exponent_or_lowest(b) - e);
-    return root(u * u + v * v, e);
+                of->q.rows, column(total, (o->number - 1) * o->rows), total->stride);
 }
 
 /* ‖∂L/∂W‖. Called after weights_transposed, whose coordinates of Δ it uses. */
@@ -187,7 +179,7 @@ static void measure_weights(pass *p, const vg_operation *o, const operand *of, c
     const vg_plan *plan = p->b.plan;
     if (!(o->flags & VG_RECORDED) || !(plan->weight_gradient || plan->update_ratio)) return;
     if (o->flags & VG_SHARED) {
-        add_to_shared_gradient(p, of, delta);
+        add_to_shared_gradient(p, o, of, delta);
         return;
     }
     if (plan->weight_column[p->place] < 0) return;
@@ -219,11 +211,13 @@ static void record_weights(pass *p, int64_t place)
             0.5 * vg_log10(p->weight_square[k], 2 * p->weight_exponent[k]);
 }
 
-/* After the backward pass: the quantities of the shared matrix, in their only column. */
-static void record_shared_weights(pass *p, const vg_operation *o)
+/* After the backward pass: the quantities of the shared matrices, of one law, in their only column. */
+static void record_shared_weights(pass *p)
 {
+    const vg_operation *o = first_operation(p->b.plan, VG_WEIGHTS);
     columns *total = &p->shared_gradient;
-    V square = {0}, norm = dot_product(p->matrix, p->matrix, band_size(total->count, total->rows));
+    int64_t size = p->b.plan->shared * band_size(o->rows, o->columns);
+    V square = {0}, norm = dot_product(p->matrix, p->matrix, size);
     for (int64_t i = 0; i < total->count; i++) square += square_of(total, i);
     p->weight_gradient = root_of_sum(square, p->gradient_exponent != LOWEST, p->gradient_exponent);
     int64_t e = 0;

@@ -211,8 +211,8 @@ static int run_sweep(const vg_plan *plan, uint64_t group, void *scratch)
 {
     sweeping w = {.p.b = {.plan = plan, .first_row = (int64_t)(group * (uint64_t)LANES - plan->first)},
                   .p.c = scaled_number(1),
-                  .phi = &activations[plan->activation],
-                  .parameters = {(real)plan->parameters[0], (real)plan->parameters[1]}};
+                  .phi = &activations[plan->activation]};
+    w.parameters = parameters_of(w.phi, plan->tables, plan->parameters, w.own);
     arena a = {0, scratch};
     int status = VG_OK;
     int64_t last = plan->n_segments - 1;

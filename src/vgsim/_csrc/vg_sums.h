@@ -1,4 +1,4 @@
-/* The operations COPY, SUM, MASK, BIAS, SHIFT and DRIVE: what is added, and what is set to 0. */
+/* The operations COPY, SUM, MASK, BIAS and SHIFT: what is added, and what is set to 0. */
 #ifndef VG_SUMS_H
 #define VG_SUMS_H
 
@@ -140,12 +140,11 @@ static void mask_back(pass *p, const vg_operation *o, void *slot)
     }
 }
 
-/* The examples of the target ← target + c u, normalised. One u is for all columns if stride = 0; u is 1
+/* The first `count` columns of h ← h + c u, normalised. One u is for all of them if stride = 0; u is 1
    if it is NULL. */
-INLINE void add_vector(pass *p, const vg_operation *o, scaled c, const V *u, int64_t stride)
+INLINE void add_vector(columns *h, int64_t count, scaled c, const V *u, int64_t stride)
 {
-    columns *h = &p->x[o->target];
-    for (int64_t b = 0; b < p->b.plan->batch; b++) {
+    for (int64_t b = 0; b < count; b++) {
         I of_h = h->exponent[b], e = imax(of_h, exponent_or_lowest(c));
         V f = beside(of_h - e), *v = column(h, b), square = {0}, factor = against(c, e);
         for (int64_t i = 0; i < h->rows; i++) {
@@ -163,47 +162,13 @@ static void bias_ahead(pass *p, const vg_operation *o, void *slot)
     stream s = open_stream(&p->b.keys, VG_STREAM_BIAS, matrix_number(p, o));
     UNUSED(slot);
     fill(o->law, &s, o->rows, p->raw);
-    add_vector(p, o, scaled_number(o->scale), p->raw, 0);
+    add_vector(&p->x[o->target], p->b.plan->batch, scaled_number(o->scale), p->raw, 0);
 }
 
 static void shift_ahead(pass *p, const vg_operation *o, void *slot)
 {
     UNUSED(slot);
-    add_vector(p, o, signed_number(o->scale), NULL, 0);
-}
-
-static void drive_ahead(pass *p, const vg_operation *o, void *slot)
-{
-    const V *u = column(&p->drive, (p->place - p->begin - 1) * p->b.plan->batch);
-    UNUSED(slot);
-    add_vector(p, o, scaled_number(o->scale), u, p->drive.stride);
-}
-
-#define STEPS_AT_ONCE 8
-
-/* p->drive ← U s_t for all steps of a segment. Each row of U is drawn once per segment. */
-static void draw_drive(pass *p, int64_t begin, int64_t end)
-{
-    const vg_plan *plan = p->b.plan;
-    int64_t n = plan->widths[0], count = (end - begin) * plan->batch, quads = whole_quads(n) / 4;
-    columns *s = &p->signal;
-    stream of_weights = open_stream(&p->b.keys, VG_STREAM_INPUT_WEIGHTS, 1);
-    for (int64_t l = begin + 1; l <= end; l++)
-        draw_columns(&p->b, VG_STREAM_DRIVE, (uint32_t)l, n, plan->batch,
-                     column(s, (l - begin - 1) * plan->batch), s->stride);
-    for (int64_t i = 0; i < n && !cancelled(&p->b); i += ROWS_AT_ONCE) {
-        int64_t w = n - i < ROWS_AT_ONCE ? n - i : ROWS_AT_ONCE;
-        V product[ROWS_AT_ONCE * STEPS_AT_ONCE];
-        for (int64_t k = 0; k < w; k++)
-            fill_from(VG_NORMAL, &of_weights, (i + k) * quads, n, p->rows + k * s->stride);
-        for (int64_t b = 0; b < count; b += STEPS_AT_ONCE) {
-            int64_t q = count - b < STEPS_AT_ONCE ? count - b : STEPS_AT_ONCE;
-            inner(p->rows, s->stride, w > 1 ? w : 2, column(s, b), s->stride, q, n, product, STEPS_AT_ONCE);
-            for (int64_t c = 0; c < q; c++)
-                for (int64_t k = 0; k < w; k++)
-                    column(&p->drive, b + c)[i + k] = product[k * STEPS_AT_ONCE + c];
-        }
-    }
+    add_vector(&p->x[o->target], p->b.plan->batch, signed_number(o->scale), NULL, 0);
 }
 
 #endif

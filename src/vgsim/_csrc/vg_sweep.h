@@ -17,7 +17,8 @@
 typedef struct {
     plain p;
     const activation *phi;
-    real parameters[2];
+    real own[2];
+    parameters parameters; /* of φ */
     sums *sums;   /* of the layers of the current segment, after that of its input */
     sums *starts; /* of the inputs of all segments */
     V *input;     /* x_0 = input 2^e */

@@ -8,25 +8,51 @@
 
 #include "vg_pass.h"
 
-/* V = Q R: x ← Q, stretched_i ← stretched_i R_ii. One tangent is the vector of its columns of all
-   examples. */
-static void orthonormalise_tangents(pass *p, columns *x, scaled *stretched)
+/* The k-th tangent ← its columns under one exponent, which is returned; their exponents become 0. */
+static I equal_exponents(const pass *p, columns *registers, int64_t k)
 {
     const vg_plan *plan = p->b.plan;
-    int64_t k = plan->tangents, size = plan->batch * x->stride;
-    for (int64_t j = 0; j < k; j++) {
-        columns tangent = part(plan, x, j + 1);
-        I e = common_exponent(&tangent);
-        zero_rows(&tangent, x->rows, x->stride);
+    I e = LOWEST;
+    for (int64_t r = 0; r < plan->state; r++) {
+        columns tangent = part(plan, &registers[r], k);
+        e = imax(e, common_exponent(&tangent));
+    }
+    for (int64_t r = 0; r < plan->state; r++) {
+        columns tangent = part(plan, &registers[r], k);
+        zero_rows(&tangent, tangent.rows, tangent.stride);
         for (int64_t b = 0; b < plan->batch; b++) {
             V *v = column(&tangent, b), factor = relative_size(&tangent, b, e);
-            for (int64_t i = 0; i < x->rows && plan->batch > 1; i++) v[i] *= factor;
+            for (int64_t i = 0; i < tangent.rows && plan->batch * plan->state > 1; i++) v[i] *= factor;
             tangent.exponent[b] = splat_int(0);
         }
-        stretched[j].exponent = saturate(stretched[j].exponent + e);
     }
-    columns first = part(plan, x, 1);
-    orthonormalise_in(p->dimension, 0, first.v, size, size, 0, k, ROUNDING, p->small, p->work);
+    return e;
+}
+
+/* p->joined ← the tangents of all registers, each as one vector; or, back, the registers from it. */
+static void join(const pass *p, columns *registers, int back)
+{
+    const vg_plan *plan = p->b.plan;
+    int64_t size = plan->batch * registers[0].stride;
+    for (int64_t j = 0; j < plan->tangents; j++)
+        for (int64_t r = 0; r < plan->state; r++) {
+            V *own = part(plan, &registers[r], j + 1).v, *joined = p->joined + (j * plan->state + r) * size;
+            copy(back ? own : joined, back ? joined : own, size);
+        }
+}
+
+/* V = Q R: registers ← Q, stretched_i ← stretched_i R_ii. One tangent is the vector of its columns of
+   all registers of the state and all examples. */
+static void orthonormalise_tangents(pass *p, columns *registers, scaled *stretched)
+{
+    const vg_plan *plan = p->b.plan;
+    int64_t k = plan->tangents, size = plan->state * plan->batch * registers[0].stride;
+    V *first = plan->state > 1 ? p->joined : part(plan, registers, 1).v;
+    for (int64_t j = 0; j < k; j++)
+        stretched[j].exponent = saturate(stretched[j].exponent + equal_exponents(p, registers, j + 1));
+    if (plan->state > 1) join(p, registers, 0);
+    orthonormalise_in(p->dimension, 0, first, size, size, 0, k, ROUNDING, p->small, p->work);
+    if (plan->state > 1) join(p, registers, 1);
     for (int64_t j = 0; j < k; j++)
         stretched[j] = normalised(stretched[j].value * p->small[j * k + j], stretched[j].exponent);
 }
@@ -39,12 +65,12 @@ static void record_stretching(const pass *p, int64_t index, const scaled *stretc
                      plan->column[index] * plan->tangents + j, stretched[j]);
 }
 
-/* Reduces the dimension of the space of tangents to that of the current place: its units, minus one
+/* Reduces the dimension of the space of tangents to that of the current place: the units of its state, minus one
    for each mean that normalisation subtracts. Skip connections restore these directions. */
 static void narrow(pass *p, const vg_operation *first, const vg_operation *end)
 {
     const vg_plan *plan = p->b.plan;
-    int64_t batch = plan->batch, least = plan->widths[p->place] * batch;
+    int64_t batch = plan->batch, least = plan->widths[p->place] * batch * plan->state;
     int skips = !(plan->resting[p->place] && plan->resting[p->place - 1]);
     for (const vg_operation *o = first; o < end; o++) skips |= o->kind == VG_COPY;
     for (const vg_operation *o = first; o < end && !skips; o++) {
@@ -75,15 +101,20 @@ static void measure_tangents(pass *p)
     if (plan->column[p->place] >= 0) record_stretching(p, p->place, stretched);
 }
 
-/* V_0: k orthonormal tangents, uniformly distributed. */
-static void draw_tangents(pass *p)
+/* V_0: k orthonormal tangents, uniformly distributed, of the registers of the state one after another. */
+static void draw_tangents(pass *p, columns *registers)
 {
     const vg_plan *plan = p->b.plan;
-    columns *x = &p->x[0], first = part(plan, x, 1);
-    draw_columns(&p->b, VG_STREAM_TANGENT, 0, x->rows, plan->tangents * plan->batch, first.v, first.stride);
-    for (int64_t b = plan->batch; b < p->batch; b++) x->exponent[b] = splat_int(0);
-    p->dimension = x->rows * plan->batch;
-    orthonormalise_tangents(p, x, p->stretched);
+    int64_t rows = plan->widths[0], columns_each = plan->tangents * plan->batch;
+    stream s = open_stream(&p->b.keys, VG_STREAM_TANGENT, 0);
+    for (int64_t r = 0; r < plan->state; r++)
+        for (int64_t b = 0; b < columns_each; b++) {
+            fill_from(VG_NORMAL, &s, (r * columns_each + b) * (whole_quads(rows) / 4), rows,
+                      column(&registers[r], plan->batch + b));
+            registers[r].exponent[plan->batch + b] = splat_int(0);
+        }
+    p->dimension = rows * plan->batch * plan->state;
+    orthonormalise_tangents(p, registers, p->stretched);
     for (int64_t j = 0; j < plan->tangents; j++) p->stretched[j] = (scaled){splat(1), splat_int(0)};
     if (plan->column[0] >= 0) record_stretching(p, 0, p->stretched);
 }

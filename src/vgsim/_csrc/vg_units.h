@@ -18,7 +18,7 @@ static layer view_of(const columns *h, int64_t b)
 }
 
 /* Column b of out ← φ'(h) ∘ g, normalised, with φ'(h) in p->b.d and h the argument of φ. */
-static void times_slope(pass *p, const activation *phi, const real *parameters, const unit *t, int64_t b,
+static void times_slope(pass *p, const activation *phi, parameters parameters, const unit *t, int64_t b,
                         const columns *g, columns *out)
 {
     const layer *l = &t->taken;
@@ -51,7 +51,8 @@ static void units_ahead(pass *p, const vg_operation *o, void *slot)
 {
     const vg_plan *plan = p->b.plan;
     const activation *phi = &activations[o->law];
-    real parameters[2] = {(real)o->parameters[0], (real)o->parameters[1]};
+    real own[2];
+    parameters parameters = parameters_of(phi, p->b.plan->tables, o->parameters, own);
     units *t = slot;
     const columns *h = &t->h;
     columns *y = &p->x[o->target];
@@ -74,7 +75,8 @@ static void units_ahead(pass *p, const vg_operation *o, void *slot)
 static void units_back(pass *p, const vg_operation *o, void *slot)
 {
     const activation *phi = &activations[o->law];
-    real parameters[2] = {(real)o->parameters[0], (real)o->parameters[1]};
+    real own[2];
+    parameters parameters = parameters_of(phi, p->b.plan->tables, o->parameters, own);
     units *t = slot;
     columns *g = &p->g[o->target], *out = &p->spare;
     for (int64_t b = 0; b < p->batch; b++) {

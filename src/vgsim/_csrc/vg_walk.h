@@ -62,7 +62,8 @@ static void place_pass(pass *p, arena *a)
     p->start_groups = take(a, (size_t)(plan->n_segments * plan->batch) * sizeof(I));
     if (!is_matrix_free(plan)) p->rows = take_vectors(a, ROWS_AT_ONCE * stride_of(widest));
     if (plan->most_rows) {
-        p->matrix = take_vectors(a, band_size(plan->most_rows, plan->most_columns));
+        int64_t matrices = plan->shared ? plan->shared : 1;
+        p->matrix = take_vectors(a, matrices * band_size(plan->most_rows, plan->most_columns));
         int64_t size = plan->most_rows > plan->most_columns ? plan->most_rows : plan->most_columns;
         if (has_orthogonal(plan)) p->vectors = take_vectors(a, size * stride_of(size));
     }
@@ -73,18 +74,25 @@ static void place_pass(pass *p, arena *a)
     }
     p->slots = take(a, (size_t)most_places * sizeof(char *));
     p->ends = take(a, (size_t)most_places * sizeof(char *));
-    if (plan->drives) {
-        p->signal = take_columns(a, widest, most_places * plan->batch, most_places * plan->batch);
-        p->drive = take_columns(a, widest, most_places * plan->batch, most_places * plan->batch);
+    if (plan->gate_biases) p->biases = take_columns(a, widest, plan->gate_biases, plan->gate_biases);
+    if (plan->driven) {
+        int64_t steps = most_places * plan->batch;
+        p->signal = take_columns(a, widest, steps, steps);
+        p->drive = take_columns(a, plan->driven * plan->widths[0], steps, steps);
     }
-    if (plan->stores) p->shared_gradient = take_columns(a, widest, widest, widest);
+    if (plan->shared)
+        p->shared_gradient = take_columns(a, widest, plan->shared * widest, plan->shared * widest);
     if (plan->tangents) p->stretched = take(a, 2 * (size_t)plan->tangents * sizeof(scaled));
+    if (plan->tangents && plan->state > 1)
+        p->joined = take_vectors(a, plan->tangents * plan->state * plan->batch * stride_of(widest));
     int64_t starts = plan->tangents ? 1 : plan->n_segments;
-    p->starts = take(a, (size_t)starts * sizeof(columns));
+    p->starts = take(a, (size_t)(starts * plan->state) * sizeof(columns));
     begin = 0;
     for (int64_t segment = 0; segment < starts; segment++) {
-        columns start = take_columns(a, plan->tangents ? widest : plan->widths[begin], count, count);
-        if (a->base) p->starts[segment] = start;
+        for (int64_t r = 0; r < plan->state; r++) {
+            columns start = take_columns(a, plan->tangents ? widest : plan->widths[begin], count, count);
+            if (a->base) p->starts[segment * plan->state + r] = start;
+        }
         begin = plan->segment_ends[segment];
     }
     p->tape = *a;
@@ -105,14 +113,6 @@ static size_t body_bytes(const vg_plan *plan, int64_t number)
     open_slots(of, &a);
     for (const vg_operation *o = of.first; o < of.end; o++) operations[o->kind].store(&p, o, slot, &a);
     return a.bytes;
-}
-
-/* The matrix that all places share. */
-static const vg_operation *shared_weights(const vg_plan *plan)
-{
-    const vg_operation *o = plan->operations;
-    while (o->kind != VG_WEIGHTS) o++;
-    return o;
 }
 
 static void record_correlation(const pass *p, double *table, int64_t at, const columns *x)
@@ -142,11 +142,13 @@ static int segment_ahead(pass *p, int64_t segment, int first_time)
     int64_t end = plan->segment_ends[segment], begin = segment ? plan->segment_ends[segment - 1] : 0;
     arena tape = p->tape;
     p->begin = begin;
-    p->x[0] = take_columns(&tape, plan->widest, p->batch, p->batch);
     int64_t start = plan->tangents ? 0 : segment, next = plan->tangents ? 0 : segment + 1;
-    copy_columns(&p->x[0], &p->starts[start]);
+    for (int64_t r = 0; r < plan->state; r++) {
+        p->x[r] = take_columns(&tape, plan->widest, p->batch, p->batch);
+        copy_columns(&p->x[r], &p->starts[start * plan->state + r]);
+    }
     copy_groups(plan, p->group, p->start_groups + start * plan->batch);
-    if (plan->drives) draw_drive(p, begin, end);
+    if (plan->driven) draw_drive(p, begin, end);
     for (p->place = begin + 1; p->place <= end; p->place++) {
         if (cancelled(&p->b)) return VG_CANCELLED;
         body of = body_of(plan, p->place);
@@ -163,7 +165,7 @@ static int segment_ahead(pass *p, int64_t segment, int first_time)
         if (first_time) record_activations(p);
     }
     if (first_time && segment + 1 < plan->n_segments) {
-        copy_columns(&p->starts[next], &p->x[0]);
+        for (int64_t r = 0; r < plan->state; r++) copy_columns(&p->starts[next * plan->state + r], &p->x[r]);
         copy_groups(plan, p->start_groups + next * plan->batch, p->group);
     }
     return cancelled(&p->b) ? VG_CANCELLED : VG_OK;
@@ -188,8 +190,8 @@ static void arrive_at(pass *p)
         spread(g, p->grouped);
     }
     clip(p, p->place);
-    scaled norm = norm_of_columns(g);
-    int64_t entries = plan->widths[p->place] * plan->batch;
+    scaled norm = norm_of_state(p);
+    int64_t entries = plan->widths[p->place] * plan->batch * plan->state;
     if (p->place == plan->depth) record_output(&p->b, entries, norm);
     record_norm(&p->b, at, entries, norm);
     if (p->place == 0) record_dead(&p->b, norm);
@@ -216,17 +218,35 @@ static int segment_back(pass *p, int64_t segment)
             operations[o->kind].back(p, o, slot);
         }
         record_saturation(&p->b, place, p->saturated, p->units);
-        if (!plan->stores) record_weights(p, place);
+        if (!plan->shared) record_weights(p, place);
         p->place = place - 1;
         arrive_at(p);
     }
     return VG_OK;
 }
 
+/* The state before the first step: (X_0, 0, …). */
+static void draw_state(pass *p, columns *registers)
+{
+    draw_inputs(p, &registers[0]);
+    for (int64_t r = 1; r < p->b.plan->state; r++) {
+        registers[r].rows = p->b.plan->widths[0];
+        clear_columns(&registers[r]);
+    }
+}
+
+/* The matrices that all places share. */
+static void make_shared_matrices(pass *p)
+{
+    const vg_plan *plan = p->b.plan;
+    for (const vg_operation *o = plan->operations; o < plan->operations + plan->bodies[plan->n_bodies]; o++)
+        if (o->kind == VG_WEIGHTS) make_matrix(p, o, matrix_number(p, o));
+}
+
 static int run_tangents(pass *p)
 {
     int status = VG_OK;
-    draw_tangents(p);
+    draw_tangents(p, p->starts);
     for (int64_t segment = 0; segment < p->b.plan->n_segments && status == VG_OK; segment++)
         status = segment_ahead(p, segment, 1);
     return status;
@@ -240,8 +260,9 @@ NOINLINE static int run_pass(const vg_plan *plan, uint64_t group, void *scratch)
     int status = VG_OK, recorded = plan->weight_gradient || plan->update_ratio;
     place_pass(&p, &a);
     open_samples(&p.b.keys, plan->key, group * (uint64_t)LANES);
-    if (plan->stores) make_matrix(&p, shared_weights(plan), 1);
-    draw_inputs(&p, &p.starts[0]);
+    if (plan->shared) make_shared_matrices(&p);
+    draw_gate_biases(&p);
+    draw_state(&p, p.starts);
     p.x[0] = p.starts[0];
     no_groups(plan, p.start_groups);
     record_activations(&p);
@@ -252,17 +273,22 @@ NOINLINE static int run_pass(const vg_plan *plan, uint64_t group, void *scratch)
     if (status != VG_OK) return status;
     p.place = plan->depth;
     draw_cotangent(&p.b, &p.x[0], &p.g[0]);
+    for (int64_t r = 1; r < plan->state; r++) {
+        p.g[r].rows = plan->widths[plan->depth];
+        clear_columns(&p.g[r]);
+    }
     arrive_at(&p);
     p.gradient_exponent = LOWEST;
-    if (plan->stores) {
-        p.shared_gradient.rows = p.shared_gradient.count = plan->widths[0];
+    if (plan->shared) {
+        p.shared_gradient.rows = plan->widths[0];
+        p.shared_gradient.count = plan->shared * plan->widths[0];
         zero_columns(&p.shared_gradient);
     }
     for (int64_t segment = last; segment >= 0 && status == VG_OK; segment--) {
         if (segment < last) status = segment_ahead(&p, segment, 0);
         if (status == VG_OK) status = segment_back(&p, segment);
     }
-    if (plan->stores && recorded && status == VG_OK) record_shared_weights(&p, shared_weights(plan));
+    if (plan->shared && recorded && status == VG_OK) record_shared_weights(&p);
     return status;
 }
 
@@ -274,7 +300,7 @@ static size_t pass_bytes(const vg_plan *plan)
     place_pass(&p, &a);
     for (int64_t segment = 0, place = 1; segment < plan->n_segments; segment++) {
         arena tape = {0, NULL};
-        take_columns(&tape, plan->widest, p.batch, p.batch);
+        for (int64_t r = 0; r < plan->state; r++) take_columns(&tape, plan->widest, p.batch, p.batch);
         size_t bytes = tape.bytes;
         for (; place <= plan->segment_ends[segment]; place++)
             bytes += body_bytes(plan, plan->order[place - 1]);

@@ -88,10 +88,17 @@ static void draw_rows(const pass *p, const vg_operation *o, const stream *s, int
     }
 }
 
-/* Row i of W, of m columns, in p->matrix: its entries are BAND_ROWS apart. */
-INLINE V *in_bands(const pass *p, int64_t m, int64_t i)
+/* The stored W, in bands. */
+INLINE V *matrix_of(const pass *p, const vg_operation *o)
 {
-    return p->matrix + i / BAND_ROWS * BAND_ROWS * m + i % BAND_ROWS;
+    int64_t before = o->flags & VG_SHARED ? o->number - 1 : 0;
+    return p->matrix + before * band_size(o->rows, o->columns);
+}
+
+/* Row i of W: its entries are BAND_ROWS apart. */
+INLINE V *in_bands(const pass *p, const vg_operation *o, int64_t i)
+{
+    return matrix_of(p, o) + i / BAND_ROWS * BAND_ROWS * o->columns + i % BAND_ROWS;
 }
 
 /* All of W, in bands: orthogonal (Gram-Schmidt on the rows of a Gaussian matrix), the identity, or
@@ -107,12 +114,12 @@ static void make_matrix(pass *p, const vg_operation *o, uint32_t number)
     for (int64_t i = 0; i < n; i++) {
         const V *row = is_orthogonal(o) ? p->vectors + i * stride : p->rows;
         if (!is_orthogonal(o) && o->law != VG_IDENTITY) draw_rows(p, o, &s, i, 1);
-        V *entries = in_bands(p, m, i);
+        V *entries = in_bands(p, o, i);
         for (int64_t j = 0; j < m; j++)
             entries[j * BAND_ROWS] = o->law == VG_IDENTITY ? splat(i == j) : row[j];
     }
     for (int64_t i = n; i % BAND_ROWS; i++)
-        for (int64_t j = 0; j < m; j++) in_bands(p, m, i)[j * BAND_ROWS] = splat(0);
+        for (int64_t j = 0; j < m; j++) in_bands(p, o, i)[j * BAND_ROWS] = splat(0);
 }
 
 /* out ← W x, with W from p->matrix, or with its rows drawn as they are used. */
@@ -120,6 +127,7 @@ static void dense_product(pass *p, const vg_operation *o, const columns *x, colu
 {
     int64_t m = o->columns, n = o->rows, stride = stride_of(m);
     int stored = has_matrix(p->b.plan, o);
+    const V *w = matrix_of(p, o);
     stream s = open_stream(&p->b.keys, VG_STREAM_FORWARD, matrix_number(p, o));
     if (stored && !(o->flags & VG_SHARED)) make_matrix(p, o, matrix_number(p, o));
     for (int64_t i = 0; i < n && !cancelled(&p->b); i += ROWS_AT_ONCE) {
@@ -130,7 +138,7 @@ static void dense_product(pass *p, const vg_operation *o, const columns *x, colu
         }
         for (int64_t b = 0; b < p->batch; b++) {
             V product[BAND_ROWS];
-            if (stored) band_products(p->matrix + i * m, m, column(x, b), product);
+            if (stored) band_products(w + i * m, m, column(x, b), product);
             for (int64_t k = 0; k < rows; k++)
                 column(out, b)[i + k] = stored ? product[k] : p->small[k * p->batch + b];
         }
@@ -270,6 +278,7 @@ static void dense_transposed(pass *p, const vg_operation *o, const columns *delt
 {
     int64_t n = o->rows, m = o->columns;
     int stored = has_matrix(p->b.plan, o);
+    const V *w = matrix_of(p, o);
     stream s = open_stream(&p->b.keys, VG_STREAM_FORWARD, matrix_number(p, o));
     if (stored && !(o->flags & VG_SHARED)) make_matrix(p, o, matrix_number(p, o));
     zero_columns(out);
@@ -283,7 +292,7 @@ static void dense_transposed(pass *p, const vg_operation *o, const columns *delt
         for (int64_t b = 0; b < p->batch && stored; b++) {
             V c[BAND_ROWS] = {{0}};
             for (int64_t k = 0; k < rows; k++) c[k] = column(delta, b)[i + k];
-            add_band(p->matrix + i * m, m, c, column(out, b));
+            add_band(w + i * m, m, c, column(out, b));
         }
     }
 }

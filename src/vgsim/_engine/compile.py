@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vgsim._kernels import ACTIVATIONS, FLAGS, KINDS, LAWS, NORMS, OPERATION
+from vgsim._engine.tables import Tables
+from vgsim._kernels import EVERY_ACTIVATION, FLAGS, KINDS, LAWS, NORMS, OPERATION
 from vgsim._networks.activations import ACTIVATIONS as LAWS_OF_PHI
 from vgsim._networks.activations import Activation
 from vgsim._networks.operations import (
@@ -26,8 +27,10 @@ from vgsim._networks.operations import (
     Body,
     Copy,
     Drive,
+    GateBias,
     Mask,
     Mix,
+    Multiply,
     Normalise,
     Operation,
     Program,
@@ -41,6 +44,8 @@ __all__ = ["RAW_STD", "Compiled", "saturation_limit", "weight_scale"]
 # Standard deviations of the raw draws: N(0, 1), U(-1, 1), and N(0, 1) truncated to ±2.
 RAW_STD = {"normal": 1.0, "uniform": 3**-0.5, "truncated_normal": 0.87962566103423978}
 SATURATED = 0.05  # fraction of the steepest slope below which a unit counts as saturated
+MOST_SIGMA_SLOPE = 0.25
+INNER = 24  # added to the number of the bias of a GRU's candidate that the reset gate multiplies
 MOST_UNITS = 48  # in wider layers the probability n 2^-n of one open unit is negligible
 WORDS = 2**32
 
@@ -76,12 +81,15 @@ class Compiled:
         Whether the engine is the dense one.
     clips_values : bool
         Whether the entries of the gradients are clipped.
+    tables : Tables
+        Of the program.
     """
 
     program: Program
     columns: int
     stores_matrices: bool
     clips_values: bool
+    tables: Tables
 
     @cached_property
     def fields(self) -> dict[str, Any]:
@@ -95,6 +103,7 @@ class Compiled:
         stored = [o.shape for o in program.of(Weights) if self._is_stored(o)]
         return {
             "operations": operations,
+            "tables": self.tables.array,
             "bodies": np.cumsum([0, *map(len, bodies)], dtype=np.int64),
             "order": order,
             "matrices": np.ascontiguousarray(program.numbers(Weights)[:-1]),
@@ -103,8 +112,10 @@ class Compiled:
             "registers": 1 + max(max(s["target"], s["source"], s["gate"]) for s in every),
             "widest": max(int(program.widths.max()), *(s["room"] for s in every)),
             "stored_shape": tuple(map(max, zip(*stored, strict=True))) if stored else (0, 0),
-            "stores": any(o.shared for o in program.of(Weights)),
-            "drives": bool(program.of(Drive)),
+            "state": program.state,
+            "shared": sum(o.shared for o in program.of(Weights)),
+            "driven": len(program.of(Drive)),
+            "gate_biases": len(program.of(GateBias)),
             "grouped": self._is_grouped,
         }
 
@@ -134,7 +145,10 @@ class Compiled:
         keys = program.order << 32 | program.widths[:-1]
         distinct, order = np.unique(keys, return_inverse=True)
         bodies = [
-            _compiled(program.bodies[int(key) >> 32], int(key) & (WORDS - 1)) for key in distinct
+            _compiled(
+                program.bodies[int(key) >> 32], int(key) & (WORDS - 1), program.state, self.tables
+            )
+            for key in distinct
         ]
         if not self._follows:
             return bodies, np.ascontiguousarray(order.ravel(), dtype=np.int64)
@@ -163,12 +177,12 @@ def weight_scale(o: Weights) -> float:
     return o.std * math.sqrt(max(o.shape))
 
 
-def _compiled(body: Body, width: int) -> list[Step]:
-    """Compile the operations of a place whose input has `width` units."""
+def _compiled(body: Body, width: int, state: int, tables: Tables) -> list[Step]:
+    """Compile the operations of a place whose input has `width` units and `state` registers."""
     steps: list[Step] = []
     rows = {0: width, 1: width}  # of the registers; 1 is the input of a block of several places
     basis: dict[int, int] = {}  # where the operand in a register was factorised
-    number = masks = 0  # of matrices, of masks
+    number = masks = gate_biases = 0  # of matrices, of masks, of biases of gates
     for o in body:
         if isinstance(o, Bias) and o.cancels:
             continue
@@ -179,16 +193,21 @@ def _compiled(body: Body, width: int) -> list[Step]:
             operand = steps[basis[o.source]]
             own = max(o.shape) if o.law == "orthogonal" else o.shape[1]
             operand["columns"] = operand["room"] = max(operand["columns"], own)
-            number = 1 if o.shared else number + 1
+            number = 1 + o.gate if o.shared else number + 1
         masks += isinstance(o, Mask)
-        step = _translated(o, rows)
-        step["number"] = masks if isinstance(o, Mask) else number
+        step = _translated(o, rows, tables)
+        if step["number"] == 0:
+            step["number"] = masks if isinstance(o, Mask) else number
         if isinstance(o, Weights):
             step["distance"] = len(steps) - basis[o.source]
+        elif isinstance(o, GateBias):
+            step["distance"] = gate_biases
+            gate_biases += 1
         steps.append(step)
         rows[step["target"]] = step["rows"]
         basis.pop(step["target"], None)
     _store_little(steps)
+    _add_gradients(steps, state)
     return steps
 
 
@@ -198,13 +217,12 @@ def _step(kind: str, **fields: Any) -> Step:
     return step | fields
 
 
-def _translated(o: Operation, rows: Mapping[int, int]) -> Step:
+def _translated(o: Operation, rows: Mapping[int, int], tables: Tables) -> Step:
     """Return the step of one operation; `rows` are those of the registers."""
     match o:
         case Weights(source, target, (n, m), law, _, _, recorded, shared, balanced):
             flags = FLAGS["recorded"] * recorded | FLAGS["shared"] * shared
             flags |= FLAGS["balanced"] * balanced
-            flags |= FLAGS["adds"] * (source != target)
             fields: Step = {
                 "source": source,
                 "law": LAWS[law],
@@ -218,13 +236,17 @@ def _translated(o: Operation, rows: Mapping[int, int]) -> Step:
             return _step("bias", target=register, rows=n, **fields)
         case Shift(register, value):
             return _step("shift", target=register, rows=rows[register], scale=value)
-        case Drive(register, n, std):
-            return _step("drive", target=register, rows=n, scale=std)
+        case GateBias():
+            return _gate_bias(o)
+        case Drive(register, n, std, gate, law):
+            fields = {"law": LAWS[law], "scale": std / RAW_STD[law], "number": 1 + gate}
+            return _step("drive", target=register, rows=n, **fields)
         case Normalise(register, kind, eps):
             fields = {"law": NORMS[kind], "parameters": (eps, 0.0)}
             return _step("norm", target=register, rows=rows[register], **fields)
         case Activate(register, phi):
-            fields = {"law": ACTIVATIONS.index(phi.name), "parameters": phi.kernel_parameters}
+            fields = {"law": EVERY_ACTIVATION.index(phi.kernel_name)}
+            fields["parameters"] = tables.parameters(phi)
             fields["saturated_below"] = saturation_limit(phi)
             return _step("activate", target=register, rows=rows[register], **fields)
         case Mask(register, n, rate):
@@ -236,16 +258,31 @@ def _translated(o: Operation, rows: Mapping[int, int]) -> Step:
         case Sum(register, other, skip, branch):
             fields = {"source": other, "factor": skip, "scale": branch}
             return _step("sum", target=register, rows=rows[register], **fields)
-        case Mix(register, other, gate):
-            return _step("mix", target=register, source=other, gate=gate, rows=rows[register])
+        case Multiply(register, other):
+            return _step("multiply", target=register, source=other, rows=rows[register])
+        case Mix(register, other, gate, counted):
+            fields = {"source": other, "gate": gate}
+            fields["saturated_below"] = SATURATED * MOST_SIGMA_SLOPE * counted
+            return _step("mix", target=register, rows=rows[register], **fields)
         case Attend(register, query, key, heads, causal):
             fields = {"source": query, "gate": key, "heads": heads}
             fields["flags"] = FLAGS["causal"] * causal
             return _step("attend", target=register, rows=rows[register], **fields)
 
 
-IN_PLACE = ("bias", "shift", "drive", "mask")
-ADDITIONS = ("bias", "shift", "drive")
+def _gate_bias(o: GateBias) -> Step:
+    """Return the step of the bias of a gate: its `number` is that of ζ in the stream "bias"."""
+    fields: Step = {"heads": o.count, "scale": o.limit or o.std, "factor": o.shift}
+    fields["law"] = LAWS["uniform" if o.limit > 0 else "normal"]
+    fields["number"] = 1 + o.drawn_as + INNER * (o.name == "hidden_bias")
+    fields["flags"] = FLAGS["negative"] * (o.sign < 0)
+    if o.most > 0:
+        fields["parameters"] = (1.0 / o.most, math.log(o.most))
+    return _step("gate_bias", target=o.register, rows=o.rows, **fields)
+
+
+IN_PLACE = ("bias", "shift", "gate_bias", "drive", "mask")
+ADDITIONS = ("bias", "shift", "gate_bias", "drive")
 
 
 def _store_little(steps: Sequence[Step]) -> None:
@@ -263,19 +300,38 @@ def _store_little(steps: Sequence[Step]) -> None:
             use = _next_use(
                 rest, register, lambda s, r: s["name"] == "weights" and s["target"] != r
             )
-            last = use is not None and use["name"] == "weights"
+            last = use is not None and (use["name"] == "weights" or _overwrites(use, register))
             step["flags"] |= FLAGS["copies"] * (not last or step["columns"] > step["rows"])
         elif name == "norm":
             use = _next_use(rest, register, lambda s, r: s["name"] == "copy" and s["source"] == r)
             reads = use is not None and use["name"] in ("activate", "sum")
             saved = use is not None and reads and use["target"] == register
             step["flags"] |= FLAGS["copies"] * (not saved)
-        elif name in ("weights", "activate", "attend"):
+        elif name in ("weights", "activate", "multiply", "attend"):
             use = _next_use(rest, register, lambda s, r: s["name"] in IN_PLACE)
             if use is not None and use["name"] == "sum" and use["target"] == register:
                 step["flags"] |= FLAGS["transient"]
             if name == "weights" and rest and rest[0]["name"] in ADDITIONS:
                 step["flags"] |= FLAGS["added"] * (rest[0]["target"] == register)
+
+
+def _add_gradients(steps: Sequence[Step], state: int) -> None:
+    """Set the flag of products whose operand `source` has other terms of its gradient.
+
+    These come from later uses of it, at this place or, if it is of the state, at the next.
+    """
+    for i, step in enumerate(steps):
+        name, register = step["name"], step["source"]
+        if name not in ("weights", "multiply") or register == step["target"]:
+            continue
+        use = _next_use(steps[i + 1 :], register, lambda s, r: s["name"] == "basis")
+        used = register < state if use is None else not _overwrites(use, register)
+        step["flags"] |= FLAGS["adds"] * used
+
+
+def _overwrites(step: Step, register: int) -> bool:
+    """Whether a step that uses a register writes to it without reading it."""
+    return step["name"] in ("copy", "weights") and step["source"] != register
 
 
 def _next_use(
@@ -316,7 +372,7 @@ def _follow(steps: Sequence[Step], ahead: _Ahead, before: Step | None) -> _Ahead
         elif name == "weights" and step["source"] == step["target"] == 0:
             step["flags"] |= FLAGS["lone"] * (step["columns"] == 1)
         elif name == "activate":
-            phi = ACTIVATIONS[step["law"]]
+            phi = EVERY_ACTIVATION[step["law"]]
             two = earlier and earlier["name"] == "norm" and earlier["law"] == NORMS["layer"]
             if phi in DEGREE_ONE:
                 lone = ahead.masked or step["rows"] <= MOST_UNITS

@@ -16,7 +16,8 @@ from vgsim._checks import brief, plain, real_array, value_error
 __all__ = ["Data", "checked_data"]
 
 SHAPES = "(N, n_0), with tokens (N, tokens, n_0)"
-ALLOWED = f"must be 'normal' or an array of shape {SHAPES}"
+WORDS = "'normal', 'zeros' (recurrent networks)"
+ALLOWED = f"must be {WORDS} or an array of shape {SHAPES}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +122,7 @@ def checked_data(inputs: object) -> Data:
     global _last
     if isinstance(plain(inputs), str):
         raise value_error("inputs", f"{ALLOWED}, got {brief(inputs)}")
-    allowed = f"must be 'normal' or an array of real numbers, of shape {SHAPES}"
+    allowed = f"must be {WORDS} or an array of real numbers, of shape {SHAPES}"
     array = real_array("inputs", inputs, allowed)
     if array.ndim not in (2, 3) or not 0 < len(array) < 2**32 or 0 in array.shape[1:-1]:
         raise value_error("inputs", f"{ALLOWED}, 1 <= N < 2**32, got shape {array.shape}")

@@ -29,7 +29,7 @@ def depth_curve(
     *,
     seed: int | None = 0,
     batch_size: int = 1,
-    inputs: Literal["normal"] | ArrayLike = "normal",
+    inputs: Literal["normal", "zeros"] | ArrayLike = "normal",
     loss: str = "linear",
     engine: str = "auto",
     dtype: DTypeLike = "float32",
@@ -40,7 +40,7 @@ def depth_curve(
 
     Parameters
     ----------
-    network : MLP, RNN or Sequential
+    network : MLP, RNN, LSTM, GRU or Sequential
         With equal widths; its own depth or number of steps is ignored. Of a `Sequential`, the
         layers that its list repeats are repeated more or less often; the last of them must have as
         many units as the input.

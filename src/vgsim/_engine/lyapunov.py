@@ -36,9 +36,9 @@ Floats = NDArray[np.float64]
 class Lyapunov:
     """Stretching of k tangent vectors of the input at the recorded layers of random networks.
 
-    Returned by :func:`lyapunov`. J_l = ∂X_l/∂X_0, the columns of V_0 are k random orthonormal
-    tangent vectors, and J_l V_0 = Q_l R_l is a QR decomposition with R_ii > 0. Arrays are
-    read-only.
+    Returned by :func:`lyapunov`. J_l = ∂X_l/∂X_0, of an `LSTM` the derivative of the state (h, c)
+    by that before the first step; the columns of V_0 are k random orthonormal tangent vectors, and
+    J_l V_0 = Q_l R_l is a QR decomposition with R_ii > 0. Arrays are read-only.
 
     Attributes
     ----------
@@ -246,7 +246,7 @@ def lyapunov(
     seed: int | None = 0,
     first: int = 0,
     batch_size: int = 1,
-    inputs: Literal["normal"] | ArrayLike = "normal",
+    inputs: Literal["normal", "zeros"] | ArrayLike = "normal",
     layers: Sequence[int] | None = None,
     engine: str = "auto",
     dtype: DTypeLike = "float64",
@@ -262,12 +262,13 @@ def lyapunov(
 
     Parameters
     ----------
-    network : MLP, RNN or Sequential
+    network : MLP, RNN, LSTM, GRU or Sequential
         Without gradient clipping, which has no effect on the forward pass, and with one token.
     n_samples : int
         Number of networks, at least 1.
     k : int, default 1
-        Number of tangent vectors, at most the dimension n_0 B of the input.
+        Number of tangent vectors, at most the dimension n_0 B of the input, or 2 n B of the state
+        (h, c) of an `LSTM`.
     batch_size : int, default 1
         More than 1 with batch normalisation only; tangent vectors are then of the whole batch.
     dtype : {"float64", "float32"}
@@ -306,11 +307,14 @@ def lyapunov(
     network = checked_network(network)
     _check_tangents(network, settings.batch_size)
     B = settings.columns(network)
-    size = B * network.width_at(0)
-    k = checked_int("k", k, 1, size, f"n_0 batch_size = {size}")
+    state = network.program.state
+    size = state * B * network.width_at(0)
+    k = checked_int("k", k, 1, size, f"{'2 ' * (state == 2)}n_0 batch_size = {size}")
     widest = widest_side(network)
-    if (1 + k) * B * (widest + 8) >= COUNTERS:
-        raise value_error("k", f"must be below {COUNTERS // (B * (widest + 8)) - 1}, got {k}")
+    if state * (1 + k) * B * (widest + 8) >= COUNTERS:
+        raise value_error(
+            "k", f"must be below {COUNTERS // (state * B * (widest + 8)) - 1}, got {k}"
+        )
     settings = settings.of(network, tangents=k)
     n_samples = checked_int("n_samples", n_samples, 1, INDICES, "2**56")
     first = checked_int("first", first, 0, INDICES - n_samples, "2**56 - n_samples")

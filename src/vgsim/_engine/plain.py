@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from vgsim._engine.compile import saturation_limit, weight_scale
+from vgsim._engine.tables import Tables
 from vgsim._networks.operations import Activate, Bias, Normalise, Program, Weights
 
 __all__ = ["PlainLayers", "plain_layers"]
@@ -34,7 +35,7 @@ class PlainLayers:
     fields: dict[str, Any]
 
 
-def plain_layers(program: Program) -> PlainLayers | None:
+def plain_layers(program: Program, dtype: str = "float32") -> PlainLayers | None:
     """Return the layers of a plain network, None if the network is not plain.
 
     Examples
@@ -61,7 +62,7 @@ def plain_layers(program: Program) -> PlainLayers | None:
     (phi,) = {o.activation for o in program.of(Activate)}
     norm = next(iter(program.of(Normalise)), None)
     layers = order[::places]
-    below = phi.slope_below_zero
+    below, tables = phi.slope_below_zero, Tables.of(program, dtype)
     return PlainLayers(
         places,
         None if below is None else (1.0, below),
@@ -72,8 +73,9 @@ def plain_layers(program: Program) -> PlainLayers | None:
             "bias_scale": np.concatenate([[0.0], shifts[layers]]),
             "norm": norm.kind if norm else None,
             "norm_epsilon": norm.eps if norm else 0.0,
-            "activation": phi.name,
-            "parameters": phi.kernel_parameters,
+            "activation": phi.kernel_name,
+            "parameters": tables.parameters(phi),
+            "tables": tables.array,
             "saturated_below": saturation_limit(phi),
             "cancellation": CANCELLATION,
         },

@@ -20,6 +20,7 @@ from vgsim._checks import require_memory
 from vgsim._engine.compile import Compiled
 from vgsim._engine.plain import PlainLayers, plain_layers
 from vgsim._engine.settings import Settings, places
+from vgsim._engine.tables import Tables
 from vgsim._kernels import Run, lanes
 from vgsim._networks.description import Network
 from vgsim._networks.operations import Weights
@@ -70,7 +71,7 @@ class Plan:
     def _plain(self) -> PlainLayers | None:
         if not self.settings.is_plain(self.network, self.tangents):
             return None
-        return plain_layers(self.network.program)
+        return plain_layers(self.network.program, self.settings.dtype)
 
     @property
     def columns(self) -> int:
@@ -101,6 +102,7 @@ class Plan:
             "clip": net.clip.by if net.clip else None,
             "clip_at": net.clip.bound if net.clip else 0.0,
             "loss": settings.loss,
+            "zeros": settings.zeros,
             "inputs": None if data is None else data.significands,
             "input_exponents": None if data is None else data.exponents,
             "rows": 0 if data is None else data.rows,
@@ -139,6 +141,7 @@ class Plan:
             columns=self.settings.columns(net),
             stores_matrices=self.settings.engine == "dense",
             clips_values=clip is not None and clip.by == "value",
+            tables=Tables.of(net.program, self.settings.dtype),
         )
 
     @cached_property
@@ -166,7 +169,7 @@ class Plan:
     def segment_ends(self) -> NDArray[np.int64]:
         """Last place (of a plain network, layer) of each segment.
 
-        Only register 0 is in use after it.
+        Only the state is in use after it.
         """
         resting = np.flatnonzero(self.network.program.resting)
         if self._plain:

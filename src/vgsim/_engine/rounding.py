@@ -16,8 +16,10 @@ from vgsim._networks.operations import (
     Body,
     Copy,
     Drive,
+    GateBias,
     Mask,
     Mix,
+    Multiply,
     Normalise,
     Operation,
     Program,
@@ -210,7 +212,7 @@ class _Backward:
                 return _before_copy(state, target)
             case Shift(register) if register != X:
                 return state
-            case Shift() | Drive() | Mix() | Attend():
+            case Shift() | GateBias() | Drive() | Multiply() | Mix() | Attend():
                 return state.without()
 
 

@@ -75,7 +75,8 @@ def _foreign_operation(program: Program) -> str | None:
                 return f"needs activation 'linear', 'relu' or 'leaky_relu', got {phi.name!r}"
             case Weights(shared=True):
                 return (
-                    "needs independent weights in every layer, and all steps of an RNN share theirs"
+                    "needs independent weights in every layer, and all steps of a recurrent "
+                    "network share theirs"
                 )
             case Weights(law=law) if law != "normal":
                 return f"needs Gaussian weights, got {law} ones"

@@ -66,10 +66,12 @@ class Settings:
     batch_size : int
         Examples, or sequences of the network's `tokens` columns.
     data : Data or None
-        Inputs are rows of this matrix, or sequences of this array; None: normal inputs.
+        Inputs are rows of this matrix, or sequences of this array; None: normal inputs, or zeros.
     loss, dtype : str
     engine : str
         "auto" is resolved by `of`, for a network.
+    zeros : bool, default False
+        Whether all inputs are 0.
     """
 
     seed: int
@@ -78,6 +80,7 @@ class Settings:
     loss: str
     engine: str
     dtype: str
+    zeros: bool = False
 
     @classmethod
     def checked(
@@ -85,7 +88,7 @@ class Settings:
         *,
         seed: int | None = 0,
         batch_size: int = 1,
-        inputs: Literal["normal"] | ArrayLike = "normal",
+        inputs: Literal["normal", "zeros"] | ArrayLike = "normal",
         loss: str = "linear",
         engine: str = "auto",
         dtype: DTypeLike = "float32",
@@ -104,19 +107,24 @@ class Settings:
         Traceback (most recent call last):
         ValueError: loss must be one of 'linear', 'mse', 'cross_entropy', got 'hinge'
         """
+        word = plain(inputs)
+        named = isinstance(word, str) and word in ("normal", "zeros")
         return cls(
             seed=_entropy() if seed is None else checked_seed(seed),
             batch_size=_BATCH_SIZE.check("batch_size", batch_size),
-            data=None if _is_normal(inputs) else checked_data(inputs),
+            data=None if named else checked_data(inputs),
             loss=_LOSS.check("loss", loss),
             engine=_ENGINE.check("engine", engine),
             dtype=checked_dtype("dtype", dtype, DTYPES),
+            zeros=named and word == "zeros",
         )
 
     @property
     def inputs(self) -> str:
-        """The identity of the data, "sha256:…" of their shape and values; "normal" if none."""
-        return "normal" if self.data is None else self.data.digest
+        """The identity of the data, "sha256:…" of their shape and values; or "normal", "zeros"."""
+        if self.data is not None:
+            return self.data.digest
+        return "zeros" if self.zeros else "normal"
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -160,6 +168,12 @@ class Settings:
             )
         if self.data is not None:
             _check_data(self.data, network, self.batch_size)
+        if self.zeros and not network.takes_zeros:
+            raise value_error(
+                "inputs",
+                "'zeros', a zero initial state, is for recurrent networks; it must be 'normal' or "
+                f"an array for {network!r}",
+            )
         warn_of_rounding(network, columns, tangents)
         return replace(self, engine=self._resolved(network, columns, tangents))
 
@@ -278,12 +292,6 @@ def _matrices(network: Network) -> list[tuple[Weights, int]]:
     """Return the kinds of matrices of a network, with the number of places of each."""
     found = network.program.of(Weights).items()
     return [(weights, count) for weights, count in found if isinstance(weights, Weights)]
-
-
-def _is_normal(inputs: object) -> bool:
-    """Whether `inputs` is "normal"."""
-    word = plain(inputs)
-    return isinstance(word, str) and word == "normal"
 
 
 def _entropy() -> int:

@@ -1,5 +1,6 @@
 """What is simulated: networks and their parts."""
 
-from vgsim._networks import mlp, rnn, sequential  # kinds of networks, in the order of their names
+# kinds of networks, in the order of their names
+from vgsim._networks import gru, lstm, mlp, rnn, sequential
 
-__all__ = ["mlp", "rnn", "sequential"]
+__all__ = ["gru", "lstm", "mlp", "rnn", "sequential"]

@@ -16,6 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from vgsim._checks import brief, real_array, value_error
 from vgsim._domains import Number
+from vgsim._networks.custom_activation import FIELDS, CustomTable, kept, table_of
+from vgsim._networks.custom_functions import from_functions
 from vgsim._networks.initializers import INITIALIZERS, OMEGA, Initializer
 from vgsim._networks.named import Entry, Named
 
@@ -24,6 +26,7 @@ __all__ = ["ACTIVATIONS", "Activation", "as_activation"]
 Array = NDArray[np.float64]
 Slopes = tuple[float, float]
 Tail = tuple[float | Array, Array]
+CUSTOM = "custom"
 SELU_ALPHA = 1.6732632423543772848  # Klambauer et al. 2017
 SELU_SCALE = 1.0507009873554804934
 SILU_MAX_DERIVATIVE = 1.0998393201288669  # at h = 2.39935728..., the root of h tanh(h/2) = 2
@@ -66,7 +69,7 @@ class _ActivationEntry(Entry):
     is_odd: bool = False
     slope_at_zero: Slopes | Callable[..., Slopes]
     slope_at_infinity: Slopes | Callable[..., Slopes]
-    kinks: tuple[float, ...] = ()
+    kinks: tuple[float, ...] | Callable[..., tuple[float, ...]] = ()
     log_value: Callable[..., Tail] | None = None
     log_derivative: Callable[..., Tail] | None = None
     decay: int = 0
@@ -489,6 +492,7 @@ ACTIVATIONS: dict[str, _ActivationEntry] = {
         textbook_init="siren",
     ),
 }
+_CUSTOM = _ActivationEntry(**FIELDS)
 _ALIASES = {"swish": "silu"}
 _ELSEWHERE = {
     **_ALIASES,
@@ -523,7 +527,7 @@ class Activation(Named):
         error function), ``silu``, ``softplus``, ``sigmoid``, ``tanh``, ``hard_tanh``, ``erf``,
         ``softsign``, ``mish`` (h tanh(softplus h)), ``relu6``, ``hard_sigmoid``, ``hard_swish`` and
         ``gelu_tanh`` (GELU approximated with tanh), all as in PyTorch, and ``sine`` (sin ωh).
-        ``swish`` is another name of ``silu``.
+        ``swish`` is another name of ``silu``. Or ``custom``: any function, see the notes.
     slope : float, default 0.01
         ``leaky_relu`` only: φ'(h) for h ≤ 0. Either 0 or from 1e-6 to 1e6; with smaller slopes,
         float32 could not distinguish a network from a dead one.
@@ -531,6 +535,12 @@ class Activation(Named):
         ``elu`` only: -φ(-∞), from 1e-6 to 1e6.
     omega : float, default 30.0
         ``sine`` only: the angular frequency ω, from 1e-6 to 1e6.
+    function, derivative : callable
+        ``custom`` only: φ and φ', which take an array of float64 and return one of the same shape.
+        They are called for |h| ≤ 1024 at most, once and for all: see the notes.
+    kinks : sequence of float, optional
+        ``custom`` only: where φ' or φ'' jumps, six points at most. Others are looked for; declaring
+        them is of use if they are no round numbers.
 
     Attributes
     ----------
@@ -541,7 +551,10 @@ class Activation(Named):
     Raises
     ------
     ValueError
-        If the name is unknown or a parameter is outside its domain.
+        If the name is unknown or a parameter is outside its domain; for ``custom``, if a function
+        is not vectorised, finite and deterministic, if `derivative` is not the derivative of
+        `function`, or if φ jumps, has a tail that is not straight, or too many kinks. The error
+        says which and where.
     TypeError
         If a parameter is of the wrong type, or does not belong to this activation.
 
@@ -555,6 +568,19 @@ class Activation(Named):
     and 2^40 π/2 = 1.7e12 (float64) after division by a power of two: a phase that rounding
     determines anyway remains spread over all angles, and no unit is dead.
 
+    A custom activation is approximated by piecewise polynomials, once for float32 and once for
+    float64, to the accuracy of the type: φ(h)/h near 0 if φ(0) = 0, φ' of its own. Beyond an
+    interval the tails must be straight lines a + s h, to the accuracy of float64. Where φ' tends to
+    0, its logarithm is approximated, down to 2^-1000; further out φ' = 0, and units are dead. Where
+    `derivative` itself has no correct digits, as ``1 - np.tanh(h)**2`` for |h| > 15, they are dead
+    too: ``np.cosh(h)**-2.0`` has them all. At a kink φ' is the limit that `derivative` takes there,
+    or the left one.
+
+    The coefficients define the activation, and their SHA-256 is its parameter ``sha256``, by which
+    activations are compared. They are pickled, and stored in files and stores. NumPy may round
+    ``np.exp`` differently on another machine, and then the same functions give another SHA-256 and
+    other samples: load the activation from a file instead.
+
     References
     ----------
     Mish: Misra 2019. ReLU6, hard swish, hard sigmoid: Howard et al., "Searching for MobileNetV3",
@@ -563,6 +589,7 @@ class Activation(Named):
 
     Examples
     --------
+    >>> import numpy as np
     >>> import vgsim
     >>> leaky = vgsim.Activation("leaky_relu", slope=0.1)
     >>> leaky.value([-2.0, 3.0])
@@ -571,16 +598,47 @@ class Activation(Named):
     False
     >>> vgsim.Activation("swish")
     Activation('silu')
+    >>> bump = vgsim.Activation(
+    ...     "custom",
+    ...     function=lambda h: h * np.exp(-h * h),
+    ...     derivative=lambda h: (1 - 2 * h * h) * np.exp(-h * h),
+    ... )
+    >>> net = vgsim.MLP(50, 64, activation=bump, gain=1.5)
+    >>> bool(vgsim.simulate(net, 200).dead.any())
+    False
     """
 
     _argument: ClassVar[str] = "activation"
-    _table = ACTIVATIONS
+    _table = ACTIVATIONS | {CUSTOM: _CUSTOM}
     _aliases = _ALIASES
     _elsewhere = _ELSEWHERE
 
+    def __init__(self, name: str, /, **parameters: Any) -> None:
+        if name == CUSTOM and "sha256" not in parameters:
+            parameters = {"sha256": from_functions(**parameters).sha256}
+        super().__init__(name, **parameters)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return (
+            (_restored, (self.table.content,))
+            if self.is_custom
+            else super().__reduce_ex__(protocol)
+        )
+
+    @property
+    def is_custom(self) -> bool:
+        """Whether a table defines the activation."""
+        return bool(self.name == CUSTOM)
+
+    @property
+    def table(self) -> CustomTable:
+        """The table of a custom activation."""
+        return table_of(str(self._values[0]))
+
     @property
     def _law(self) -> _ActivationEntry:
-        return ACTIVATIONS[self.name]
+        """The entry of the table of activations; its functions take the parameters as well."""
+        return self._table[self.name]
 
     def _of(self, entry: Any) -> Any:
         """Return an item of the table, evaluated at the parameters if it is a function of them."""
@@ -602,17 +660,33 @@ class Activation(Named):
     @property
     def kinks(self) -> tuple[float, ...]:
         """The h at which φ, φ' or φ'' jumps."""
-        return self._law.kinks
+        kinks: tuple[float, ...] = self._of(self._law.kinks)
+        return kinks
 
     @property
     def slope_below_zero(self) -> float | None:
-        """φ'(h) for h < 0 if φ is linear on both sides of 0 with φ'(h > 0) = 1; else None."""
+        """φ'(h) for h < 0 if φ is linear on both sides of 0 with φ'(h > 0) = 1; else None.
+
+        None for every custom activation.
+        """
+        if self.is_custom:
+            return None
         left, right = self.slope_at_zero
         return left if (left, right) == self.slope_at_infinity and right == 1 else None
 
     @property
+    def kernel_name(self) -> str:
+        """The name by which the kernels know the activation."""
+        return self.table.kind if self.is_custom else self.name
+
+    @property
     def kernel_parameters(self) -> tuple[float, float]:
-        """The parameters in order, padded with 0.0 to two, as the kernels take them."""
+        """The parameters in order, padded with 0.0 to two, as the kernels take them.
+
+        Those of a custom activation are in its table.
+        """
+        if self.is_custom:
+            return 0.0, 0.0
         first, second, *_ = (*(float(value) for value in self._values), 0.0, 0.0)
         return first, second
 
@@ -676,6 +750,11 @@ class Activation(Named):
         """(left, right) limits of φ(h)/h as h → ∓∞."""
         slopes: Slopes = self._of(self._law.slope_at_infinity)
         return slopes
+
+
+def _restored(content: bytes) -> Activation:
+    """Return the custom activation with that table."""
+    return Activation(CUSTOM, sha256=kept(CustomTable.from_content(content)).sha256)
 
 
 def as_activation(value: str | Activation) -> Activation:

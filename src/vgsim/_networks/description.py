@@ -313,8 +313,10 @@ class Network(Description):
 
     place: ClassVar[str] = "layer"  # the name of a place
     flag: ClassVar[str | None] = ""  # the option of the command line for this kind; None: none
+    flag_value: ClassVar[str] = ""  # the value of that option, if it is for several kinds
     flag_help: ClassVar[str] = ""
     shares_weights: ClassVar[bool] = False  # one set of weights for all places
+    takes_zeros: ClassVar[bool] = False  # whether `inputs` may be "zeros"
 
     activation: Any
     init: Any
@@ -327,11 +329,13 @@ class Network(Description):
     highway: Any = None
     clip: Any = None
     input_std: Any = 0.0
+    leak: Any = 1.0
     tokens: Any = 1  # columns per sequence
 
-    def __init_subclass__(cls) -> None:
+    def __init_subclass__(cls, abstract: bool = False) -> None:
         super().__init_subclass__()
-        Description.networks[cls.__name__] = cls
+        if not abstract:
+            Description.networks[cls.__name__] = cls
 
     @classmethod
     def _length(cls) -> str:
@@ -435,7 +439,10 @@ class Network(Description):
     def matrix_free_obstacle(self) -> str | None:
         """Why the matrix-free engine cannot simulate the network; None if it can."""
         if self.shares_weights:
-            return "needs independent weights in every layer, and all steps of an RNN share theirs"
+            return (
+                "needs independent weights in every layer, and all steps of a recurrent network "
+                "share theirs"
+            )
         if self.init.distribution not in ("normal", "orthogonal"):
             return (
                 f"needs Gaussian or orthogonal weights, and those of init {self.init.name!r} are "
@@ -463,9 +470,9 @@ def checked_network(network: object, argument: str = "network") -> Network:
     Examples
     --------
     >>> from vgsim._networks.description import checked_network
-    >>> checked_network(1000)
+    >>> checked_network(1000)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    TypeError: network must be a vgsim.MLP, vgsim.RNN or vgsim.Sequential, got 1000
+    TypeError: network must be a vgsim.MLP, ... or vgsim.Sequential, got 1000
     """
     if isinstance(network, Network):
         return network

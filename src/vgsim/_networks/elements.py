@@ -27,8 +27,9 @@ LECUN = "lecun_normal"
 
 def check_law(init: Initializer, bias_std: float, of: str) -> None:
     """Refuse a law of weights that is for recurrent networks, or that has its own biases."""
-    if init.distribution == "identity":
-        raise value_error("init", "must not be 'identity', which is for recurrent networks", of)
+    if init.distribution == "identity" or init.is_recurrent:
+        problem = f"must not be {init.name!r}, which is for recurrent networks"
+        raise value_error("init", problem, of)
     check_bias(init, bias_std)
 
 

@@ -40,6 +40,7 @@ class _InitializerEntry(Entry):
     distribution: Distribution
     weight_std: Callable[..., float]
     bias_limit: Callable[[int], float] | None = None
+    is_recurrent: bool = False
 
 
 def _lecun(fan_in: int, fan_out: int) -> float:
@@ -93,6 +94,12 @@ INITIALIZERS: dict[str, _InitializerEntry] = {
         weight_std=lambda fan_in, fan_out: math.sqrt(1.0 / (3.0 * fan_in)),
         bias_limit=lambda fan_in: 1.0 / math.sqrt(fan_in),
     ),
+    "torch_recurrent": _InitializerEntry(
+        distribution="uniform",
+        weight_std=lambda fan_in, fan_out: math.sqrt(1.0 / (3.0 * fan_in)),
+        bias_limit=lambda fan_in: 1.0 / math.sqrt(fan_in),
+        is_recurrent=True,
+    ),
     "orthogonal": _InitializerEntry(
         distribution="orthogonal",
         weight_std=lambda fan_in, fan_out: math.sqrt(1.0 / max(fan_in, fan_out)),
@@ -136,15 +143,17 @@ class Initializer(Named):
     name : str
         ``lecun_normal``, ``lecun_uniform`` (variance 1/fan_in), ``glorot_normal``,
         ``glorot_uniform`` (2/(fan_in + fan_out)), ``he_normal``, ``he_uniform`` (2/fan_in),
-        ``truncated_normal``, ``normal``, ``uniform``, ``torch_default``, ``orthogonal`` or
-        ``identity``. The normal ones are not truncated (as in PyTorch). ``torch_default`` is the
-        law of ``torch.nn.Linear``: weights and biases uniform on ±1/√fan_in. ``orthogonal`` is
-        uniform over the orthogonal matrices (Haar measure); a matrix that is not square is a
-        submatrix of a square one, with orthonormal rows or columns, as in PyTorch and Keras.
-        ``identity`` is the identity matrix, for an `RNN` only. ``siren`` is that of networks with
-        the activation ``sine``: uniform on ±√(6/fan_in)/omega, so that ω W x has the variance 1 if
-        the mean square of x is ½, that of a sine. Sitzmann et al. draw the first layer from
-        ±1/fan_in; here it has the law of the others.
+        ``truncated_normal``, ``normal``, ``uniform``, ``torch_default``, ``torch_recurrent``,
+        ``orthogonal`` or ``identity``. The normal ones are not truncated (as in PyTorch).
+        ``torch_default`` is the law of ``torch.nn.Linear``: weights and biases uniform on
+        ±1/√fan_in. ``torch_recurrent`` is that of ``torch.nn.RNN``, ``LSTM`` and ``GRU``, for
+        recurrent networks only: weights, those of the drive too, and two biases uniform on ±1/√n.
+        ``orthogonal`` is uniform over the orthogonal matrices (Haar measure); a matrix that is not
+        square is a submatrix of a square one, with orthonormal rows or columns, as in PyTorch and
+        Keras. ``identity`` is the identity matrix, for recurrent networks only. ``siren`` is that
+        of networks with the activation ``sine``: uniform on ±√(6/fan_in)/omega, so that ω W x has
+        the variance 1 if the mean square of x is ½, that of a sine. Sitzmann et al. draw the first
+        layer from ±1/fan_in; here it has the law of the others.
     std : float
         ``normal`` only, required: standard deviation of a weight, the same at all widths.
     limit : float
@@ -197,6 +206,11 @@ class Initializer(Named):
         For laws of the whole matrix, "orthogonal" or "identity".
         """
         return INITIALIZERS[self.name].distribution
+
+    @property
+    def is_recurrent(self) -> bool:
+        """Whether it is the law of PyTorch's recurrent modules, with two biases for each gate."""
+        return INITIALIZERS[self.name].is_recurrent
 
     def weight_std(self, fan_in: int, fan_out: int) -> float:
         """Return the standard deviation of one weight, after truncation and without gain.
@@ -260,10 +274,10 @@ def check_weight_std(
 
 def check_bias(init: Initializer, bias_std: float) -> None:
     """Refuse normal biases with an initialiser that has its own law of biases."""
-    if init.name == "torch_default" and bias_std > 0:
+    if init.bias_limit(1) is not None and bias_std > 0:
         raise value_error(
             "bias_std",
-            "must be 0 with init 'torch_default', which draws its own uniform biases, "
+            f"must be 0 with init {init.name!r}, which draws its own uniform biases, "
             f"got {bias_std!r}; for normal biases use init 'lecun_uniform' with gain 3**-0.5 = "
             "0.57735, which has the same law of weights",
         )

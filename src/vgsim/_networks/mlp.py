@@ -221,6 +221,12 @@ class MLP(Network):
 
     def _check_weights(self) -> None:
         check_bias(self.init, self.bias_std)
+        if self.init.is_recurrent:
+            raise value_error(
+                "init",
+                f"must not be {self.init.name!r} in an MLP: it is for recurrent networks. The law "
+                "of torch.nn.Linear is 'torch_default'",
+            )
         if self.init.distribution == "identity":
             raise value_error(
                 "init",

@@ -1,4 +1,4 @@
-"""The operations of the layers of an MLP and of the steps of an RNN."""
+"""The operations of the layers of an MLP."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from vgsim._networks.operations import (
     Activate,
     Body,
     Copy,
-    Drive,
     Mix,
     Normalise,
     Operation,
@@ -22,7 +21,7 @@ from vgsim._networks.operations import (
 )
 from vgsim._networks.repetition import first_places
 
-__all__ = ["mlp_program", "rnn_program"]
+__all__ = ["mlp_program"]
 
 X, SKIP, GATE = 0, 1, 2  # registers
 
@@ -80,29 +79,3 @@ def _layer(net: Network, n: int, m: int, begins: bool, ends: bool) -> Body:
     if style == "post":
         return (*copies, *affine, *norm, *sums, Activate(X, net.activation))
     return (*copies, *affine, *units, *sums)
-
-
-def rnn_program(net: Network) -> Program:
-    """Return the operations of an RNN: one body for all steps, with shared matrices.
-
-    Examples
-    --------
-    >>> import vgsim
-    >>> from vgsim._networks.mlp_operations import rnn_program
-    >>> [type(operation).__name__ for operation in rnn_program(vgsim.RNN(5, 8)).bodies[0]]
-    ['Weights', 'Drive', 'Activate']
-    """
-    n, widths = net.width, net.width_array
-    std = net.gain * net.init.weight_std(n, n)
-    body: list[Operation] = [
-        Weights(X, X, (n, n), net.init.distribution, std, "weight", shared=True)
-    ]
-    body += biases(net.init, net.bias_std, (n, n), X, "bias", shared=True)
-    if net.input_std > 0:
-        body.append(Drive(X, n, net.input_std / n**0.5))
-    return Program(
-        bodies=((*body, Activate(X, net.activation)),),
-        order=np.zeros(net.depth, dtype=np.int64),
-        widths=widths,
-        resting=np.ones(net.depth + 1, dtype=bool),
-    )

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar, NoReturn
 
 from vgsim._checks import brief, listed, meant, plain, type_error, value_error
-from vgsim._domains import Choice, Number
+from vgsim._domains import Number
 
 __all__ = ["Entry", "Named"]
 
@@ -17,7 +17,7 @@ __all__ = ["Entry", "Named"]
 class Entry:
     """An entry of a table; its parameters are in order."""
 
-    parameters: Mapping[str, Number | Choice] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, init=False, repr=False)

@@ -86,8 +86,8 @@ class GateBias:
 
     b_k = sign (ζ + shift + ln u), the same for all columns and at all places: ζ is the sum of
     `count` (0, 1 or 2) independent vectors, whose entries are uniform on ±limit if limit > 0, else
-    normal with standard deviation std; ln u is there if most > 0, with u uniform on [1, most]. ζ and
-    u are drawn with the number `drawn_as` of a gate, so that two gates may share them.
+    normal with standard deviation std; ln u is there if most > 0, with u uniform on [1, most]. ζ
+    and u are drawn with the number `drawn_as` of a gate, so that two gates may share them.
     """
 
     register: int

@@ -19,7 +19,7 @@ def sweep(kind: type[Network], **fields: Any) -> list[Network]:
 
     Parameters
     ----------
-    kind : vgsim.MLP, vgsim.RNN or vgsim.Sequential
+    kind : vgsim.MLP, vgsim.RNN, vgsim.LSTM, vgsim.GRU or vgsim.Sequential
     **fields
         The fields of `kind`. A list, a range or an array holds values to combine; anything else,
         including a tuple of widths, is one value. Fields of a part have two underscores:

@@ -32,7 +32,7 @@ class DepthCurve(Curve):
 
     Attributes
     ----------
-    network : MLP, RNN or Sequential
+    network : MLP, RNN, LSTM, GRU or Sequential
         The network at the greatest depth.
     depths : int64 array, shape (k,)
     n_samples : int

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vgsim._checks import INDICES, THRESHOLD
+from vgsim._networks.custom_activation import encoded_tables
 from vgsim._networks.description import Network
 from vgsim._results import curves, labelled, npz, summary
 from vgsim._results.distribution import Distribution
@@ -68,7 +69,7 @@ class Samples(Distribution):
 
     Attributes
     ----------
-    network : MLP, RNN or Sequential
+    network : MLP, RNN, LSTM, GRU or Sequential
     seed : int
     index : int64 array, shape (n,)
         The index of each sample under that seed, increasing.
@@ -369,7 +370,7 @@ class Samples(Distribution):
         """Return the header of a file, as JSON types."""
         header = {name: getattr(self, name) for name in (*IDENTITY, "provenance", "elapsed")}
         network, seed = self.network.canonical_json(), operator.index(self.seed)
-        return header | {"network": network, "seed": seed}
+        return header | {"network": network, "seed": seed} | encoded_tables(network)
 
     def __add__(self, other: Samples) -> Samples:
         if not isinstance(other, Samples):

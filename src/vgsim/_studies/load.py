@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from vgsim._checks import RELATIVE
 from vgsim._domains import Number
 from vgsim._engine.settings import checked_record, foreign_stream
+from vgsim._networks.custom_activation import keep_encoded
 from vgsim._networks.description import network_from_json
 from vgsim._results import npz
 from vgsim._results.quantities import DTYPES, check_values
@@ -111,6 +112,7 @@ def _saved(path: str | os.PathLike[str], *kinds: str) -> Samples | Study:
     try:
         if made is None:
             raise ValueError(f"provenance must be strings by name, got {header['provenance']!r}")
+        keep_encoded(header.get("activations", {}))
         found = _study(header, arrays) if kind == archive.KIND else _samples(header, arrays)
         again, given = (json.dumps(x, sort_keys=True) for x in (found._header(), header))
         if again != given:

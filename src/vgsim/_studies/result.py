@@ -29,7 +29,7 @@ class Result:
     ----------
     task : Task
         The network, how it was sampled, and what was counted. Its seed is one of those in `ranges`.
-    network : MLP, RNN or Sequential
+    network : MLP, RNN, LSTM, GRU or Sequential
     n : int
         Number of samples.
     tally : Tally

@@ -20,10 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vgsim._checks import brief, type_error, value_error
+from vgsim._networks.custom_activation import CustomTable, kept, tables_in
 from vgsim._networks.description import Description
 from vgsim._results.events import LOG10_RANGE
 from vgsim._studies.blocks import LIMBS, SQUARE_LIMBS, Blocks
 from vgsim._studies.store_schema import (
+    ACTIVATIONS,
     APPLICATION,
     FORMAT,
     INDEXES,
@@ -207,6 +209,26 @@ class StoreFile:
         """Add missing columns to the view "results", for labels of tasks."""
         with self._refusing():
             _show_labels(self._connection, names)
+
+    def keep_activations(self, descriptions: Iterable[str]) -> None:
+        """Store the tables of the custom activations in descriptions of tasks."""
+        found = {key: made for text in descriptions for key, made in tables_in(text).items()}
+        if found:
+            self.all(ACTIVATIONS)
+            rows = [(key, made.content) for key, made in found.items()]
+            self.many("INSERT OR REPLACE INTO activations VALUES (?, ?)", rows)
+
+    def restore_activations(self) -> None:
+        """Make the stored custom activations known to this process, except damaged ones."""
+        if not self.all("SELECT 1 FROM sqlite_master WHERE name = 'activations'"):
+            return
+        for key, content in self.all("SELECT sha256, content FROM activations"):
+            try:
+                table = CustomTable.from_content(bytes(content))
+            except (TypeError, ValueError):
+                continue
+            if table.sha256 == key:
+                kept(table)
 
     def damage(self) -> str | None:
         """Read all pages and return the damage that SQLite finds; None if there is none."""

@@ -6,7 +6,16 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Any
 
-__all__ = ["APPLICATION", "FORMAT", "INDEXES", "MEASURED", "TABLES", "VIEW", "copy_readable"]
+__all__ = [
+    "ACTIVATIONS",
+    "APPLICATION",
+    "FORMAT",
+    "INDEXES",
+    "MEASURED",
+    "TABLES",
+    "VIEW",
+    "copy_readable",
+]
 
 APPLICATION = 0x7667736D  # "vgsm", in the header of the file
 FORMAT = 1  # PRAGMA user_version
@@ -72,6 +81,10 @@ TABLES = {
 ) WITHOUT ROWID""",
 }
 INDEXES = {"samples": "CREATE INDEX samples ON blocks (task, count)"}
+ACTIVATIONS = """CREATE TABLE IF NOT EXISTS activations (
+  sha256 TEXT PRIMARY KEY,      -- of content; a task's description has it
+  content BLOB NOT NULL         -- the table of a custom activation
+)"""  # made when the first task with a custom activation is entered
 VIEW = """CREATE VIEW results AS SELECT
   {labels},
   layer, threshold, counted.n, vanishing, exploding, dead
@@ -102,6 +115,11 @@ def copy_readable(damaged: sqlite3.Connection, sound: sqlite3.Connection) -> Non
         _insert(sound, "blocks", row[1:])
         for counted in rows:
             _insert(sound, "counts", counted)
+    held = damaged.execute("SELECT 1 FROM sqlite_master WHERE name = 'activations'").fetchall()
+    if rows := [row[1:] for row in _readable(damaged, "activations")] if held else []:
+        sound.execute(ACTIVATIONS)
+        for row in rows:
+            _insert(sound, "activations", row)
     sound.execute("COMMIT")
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, overload
 from vgsim._checks import brief, checked_items, plain, type_error, value_error
 from vgsim._domains import Choice
 from vgsim._engine.settings import Settings
+from vgsim._networks.custom_activation import encoded_tables
 from vgsim._networks.description import Description
 from vgsim._results import npz
 from vgsim._results.samples import merged_provenance
@@ -262,7 +263,8 @@ class Study(Sequence[Result]):
 
     def _header(self) -> dict[str, Any]:
         """Return the header of a file, as JSON types."""
-        return {"results": archive.described(self), "provenance": self.provenance}
+        header = {"results": archive.described(self), "provenance": self.provenance}
+        return header | encoded_tables(*(result.task.json for result in self))
 
     def __add__(self, other: Study) -> Study:
         if not isinstance(other, Study):

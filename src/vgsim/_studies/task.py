@@ -27,12 +27,12 @@ class Task:
 
     Attributes
     ----------
-    network : MLP, RNN or Sequential
+    network : MLP, RNN, LSTM, GRU or Sequential
     seed : int
     batch_size : int
     loss : str
     inputs : str
-        "normal", or "sha256:…" of the data matrix.
+        "normal", "zeros", or "sha256:…" of the data matrix.
     layers : tuple of int
         The tallied layers, ascending.
     thresholds : tuple of float
@@ -73,7 +73,9 @@ class Task:
     def __post_init__(self) -> None:
         network = checked_network(self.network)
         names = "seed", "batch_size", "loss", "engine", "dtype"
-        settings = Settings.checked(**{name: getattr(self, name) for name in names}).of(network)
+        inputs = "zeros" if self.inputs == "zeros" else "normal"
+        given = {name: getattr(self, name) for name in names}
+        settings = Settings.checked(inputs=inputs, **given).of(network)
         version = Integer(1, 2**31 - 1).check("stream_version", self.stream_version)
         checked: dict[str, Any] = {
             **{name: getattr(settings, name) for name in names},
@@ -81,10 +83,10 @@ class Task:
             "thresholds": checked_thresholds(self.thresholds),
             "stream_version": version,
         }
-        if self.inputs != "normal" and not _is_digest(self.inputs):
+        if self.inputs not in ("normal", "zeros") and not _is_digest(self.inputs):
             raise value_error(
                 "inputs",
-                f"must be 'normal' or 'sha256:' and 64 hex digits, got {self.inputs!r}",
+                f"must be 'normal', 'zeros' or 'sha256:' and 64 hex digits, got {self.inputs!r}",
                 " of a task",
             )
         for name, value in checked.items():
@@ -105,7 +107,9 @@ class Task:
     def settings(self, data: Data | None) -> Settings:
         """Return the settings of its samples, given the data that `inputs` identifies."""
         names = "seed", "batch_size", "loss", "engine", "dtype"
-        return Settings(data=data, **{name: getattr(self, name) for name in names})
+        return Settings(
+            data=data, zeros=self.inputs == "zeros", **{name: getattr(self, name) for name in names}
+        )
 
     @property
     def setting(self) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from vgsim._twin.scaled import Array, Scaled, scaled, shifted
+from vgsim._twin.scaled import Array, Scaled, joined, normalised, scaled, shifted
 
 __all__ = ["Attention"]
 
@@ -34,7 +34,7 @@ class Attention:
     >>> import numpy as np
     >>> from vgsim._twin.attention import Attention
     >>> from vgsim._twin.scaled import scaled
-    >>> x = scaled(np.array([[0.0, 1e20]]))
+    >>> x = normalised(np.array([[0.0, 1e20]]))
     >>> y = Attention(1, False, 2)(x, x, x)
     >>> y.mantissa * 2.0**y.exponent
     array([[5.e+19, 1.e+20]])
@@ -91,11 +91,12 @@ class Attention:
         """Yield the arrays of every head of every sequence, (d, tokens)."""
         n, columns = arrays[0].mantissa.shape
         d, T = n // self.heads, self.tokens
+        arrays = tuple(a.by_column for a in arrays)
         for first in range(0, columns, T):
             at = slice(first, first + T)
             for row in range(0, n, d):
                 rows = slice(row, row + d)
-                yield tuple(scaled(a.mantissa[rows, at], a.exponent[at]) for a in arrays)
+                yield tuple(normalised(a.mantissa[rows, at], a.exponent[at]) for a in arrays)
 
     def _joined(self, parts: list[Scaled]) -> Scaled:
         """Put the heads of all sequences together again."""
@@ -104,16 +105,14 @@ class Attention:
         for heads in sequences:
             common = np.max([part.exponent for part in heads], axis=0)
             rows = [shifted(part.mantissa, part.exponent - common) for part in heads]
-            columns.append(scaled(np.concatenate(rows), common))
-        return Scaled(
-            np.hstack([part.mantissa for part in columns]),
-            np.concatenate([part.exponent for part in columns]),
-        )
+            columns.append(normalised(np.concatenate(rows), common))
+        whole = joined(columns)
+        return scaled(whole.mantissa, whole.exponent)
 
 
 def _entries(values: Array) -> Scaled:
     """Return a matrix as entries, each with its own exponent."""
-    return scaled(values[np.newaxis])
+    return normalised(values[np.newaxis])
 
 
 def _swapped(entries: Scaled) -> Scaled:
@@ -124,7 +123,7 @@ def _swapped(entries: Scaled) -> Scaled:
 def _products(A: Scaled, B: Scaled) -> Scaled:
     """Return the entries of Aᵀ B."""
     terms = A.mantissa[:, :, np.newaxis] * B.mantissa[:, np.newaxis]
-    return scaled(np.sum(terms, axis=0, keepdims=True), A.exponent[:, np.newaxis] + B.exponent)
+    return normalised(np.sum(terms, axis=0, keepdims=True), A.exponent[:, np.newaxis] + B.exponent)
 
 
 def _relative_products(V: Scaled, top: NDArray[np.int64], C: Scaled) -> Scaled:
@@ -132,16 +131,16 @@ def _relative_products(V: Scaled, top: NDArray[np.int64], C: Scaled) -> Scaled:
     at_top = Scaled(V.mantissa[:, np.newaxis, top], V.exponent[top])
     above = Scaled(V.mantissa[:, :, np.newaxis], V.exponent[:, np.newaxis]) - at_top
     terms = above.mantissa * C.mantissa[:, np.newaxis]
-    return scaled(np.sum(terms, axis=0, keepdims=True), above.exponent + C.exponent)
+    return normalised(np.sum(terms, axis=0, keepdims=True), above.exponent + C.exponent)
 
 
 def _weighted(V: Scaled, weights: Scaled) -> Scaled:
     """Return the columns Σ_t v_t weights[t, u]."""
     terms = V.mantissa[:, :, np.newaxis] * weights.mantissa
-    return _sum_over_keys(scaled(terms, V.exponent[:, np.newaxis] + weights.exponent))
+    return _sum_over_keys(normalised(terms, V.exponent[:, np.newaxis] + weights.exponent))
 
 
 def _sum_over_keys(terms: Scaled) -> Scaled:
     """Sum over the first of the last two axes."""
     common = np.max(terms.exponent, axis=0)
-    return scaled(np.sum(shifted(terms.mantissa, terms.exponent - common), axis=1), common)
+    return normalised(np.sum(shifted(terms.mantissa, terms.exponent - common), axis=1), common)

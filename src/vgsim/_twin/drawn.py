@@ -12,12 +12,13 @@ from vgsim._networks.operations import Body, Program
 from vgsim._twin.chain import Chain
 from vgsim._twin.conditional import ConditionalGaussian, ConditionalHaar
 from vgsim._twin.draws import Draws
+from vgsim._twin.recurrent import by_gate, drawn_parameters, shapes_of
 from vgsim._twin.rotation import ConditionalAffine, Rotation
 from vgsim._twin.scaled import Array, Scaled, scaled
 from vgsim._twin.steps import Included
 from vgsim._twin.walk import parameter_name
 
-__all__ = ["Drawn", "drive"]
+__all__ = ["Drawn"]
 
 Conditional = ConditionalGaussian | ConditionalHaar
 
@@ -64,12 +65,16 @@ class Drawn:
         self.plain: dict[str, Array] = {}
         self.conditional: dict[str, tuple[Conditional, int, bool]] = {}
         self.rotated: dict[str, ConditionalAffine] = {}
-        self.matrices = self.masks = 0  # numbered from 1; a shared matrix is number 1
+        self.matrices = self.masks = 0  # numbered from 1
         self.last: dict[int, int] = {}  # the number of the last matrix of each register
+        if shapes_of(program, columns):
+            self.plain = drawn_parameters(draw, program, columns)
+            self.named = by_gate(self.plain)
+            return
         for place in range(1, len(program.order) + 1):
-            self._draw(program.at(place), place, len(program.order))
+            self._draw(program.at(place), place)
 
-    def _draw(self, body: Body, place: int, places: int) -> None:
+    def _draw(self, body: Body, place: int) -> None:
         """Draw the parameters of a place."""
         for operation in body:
             match operation:
@@ -82,19 +87,10 @@ class Drawn:
                     mask = self.draw.mask(self.masks, n, self.columns, rate)
                     name = parameter_name(operation, place)
                     self.named[name] = self.plain[name] = mask
-                case operations.Drive(rows=n, std=std) if place == 1:
-                    U, s = drive(self.draw, n, std, places, self.columns)
-                    self.plain |= {"input_weight": U, "drive": s}
-                    self.named |= {
-                        "input_weight": Scaled(U, 0),
-                        "drive": [scaled(s_t) for s_t in s],
-                    }
 
     def _weights(self, operation: operations.Weights, place: int, body: Body) -> None:
         """Draw a matrix, or its products, and the bias if it is drawn with them."""
         name = parameter_name(operation, place)
-        if name in self.named:
-            return  # shared
         self.matrices += 1
         number = self.last[operation.target] = self.matrices
         n, m = operation.shape
@@ -143,7 +139,7 @@ class Drawn:
         """Draw a bias, from the stream of the number of its matrix, unless it is drawn with it."""
         if name in self.rotated:
             self.named[name] = Included()
-        elif name not in self.named:
+        else:
             number = self.last[operation.register]
             b = self.draw.bias(number, operation.rows, operation.std, operation.limit)
             self.plain[name], self.named[name] = b, scaled(b[:, np.newaxis])
@@ -163,9 +159,3 @@ class Drawn:
         if isinstance(A, ConditionalHaar):
             return A.explicit(rest)
         return A.explicit(rest, self.draw.chi_square(number, A.degrees) if recorded else None)
-
-
-def drive(draw: Draws, n: int, std: float, steps: int, columns: int) -> tuple[Array, Array]:
-    """Draw U and s_1 … s_steps of a recurrent network."""
-    s = np.array([draw.columns("drive", t, n, columns) for t in range(1, steps + 1)])
-    return draw.weight("normal", std, "input_weights", 1, n, n), s

@@ -14,12 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vgsim._networks.initializers import padded
+from vgsim._networks.operations import GateBias
 from vgsim._twin.random import normals, truncated_normals, uniforms, words
 
 __all__ = ["Array", "Draws", "orthogonal_factor"]
 
 Array = NDArray[np.float64]
 BEYOND = 2**31  # first block of stream "norm" for the numbers of a rotation
+_SECOND, _LOG_UNIFORM, _INNER = 8, 16, 24  # added to the number of a gate in stream "bias"
 TRUNCATED_STD = 0.87962566103423978  # of a standard normal conditioned on |z| < 2
 _LAWS = {
     "normal": (normals, 1.0),
@@ -90,6 +92,17 @@ class Draws:
         if std > 0:
             return std * self(normals, "bias", layer, n)
         return np.zeros(n)
+
+    def gate_bias(self, gate: GateBias) -> Array:
+        """Draw b_k = sign (ζ + shift + ln u) of a gate; ζ is the sum of `count` vectors."""
+        number = gate.drawn_as + 1 + (_INNER if gate.name == "hidden_bias" else 0)
+        b = np.full(gate.rows, gate.shift)
+        for i in range(gate.count):
+            b += self.bias(number + i * _SECOND, gate.rows, gate.std, gate.limit)
+        if gate.most > 0:
+            v = self(uniforms, "bias", number + _LOG_UNIFORM, gate.rows)
+            b += np.log1p((gate.most - 1.0) * (v + 1.0) / 2.0)
+        return gate.sign * b
 
     def weight(
         self, distribution: str, std: float, stream: str, layer: int, n: int, m: int

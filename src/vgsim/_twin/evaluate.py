@@ -8,8 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
-from operator import add
 from typing import Any, overload
 
 import numpy as np
@@ -25,9 +23,9 @@ from vgsim._twin.parameters import (
     separate_parameters,
     takes_separate_arrays,
 )
-from vgsim._twin.scaled import Array, Scaled, scaled
+from vgsim._twin.scaled import Array, Scaled, joined, product_norm, scaled
 from vgsim._twin.steps import Weights
-from vgsim._twin.walk import Place, backward, forward, places_of
+from vgsim._twin.walk import Place, backward, forward, places_of, stacked
 
 __all__ = ["Evaluation", "correlation", "evaluate"]
 
@@ -290,7 +288,7 @@ def evaluate(
     places = places_of(program, named, columns, network.clip)
     X = forward(places, scaled(x))
     G, clipped = backward(places, scaled(g), network.clip)
-    gradient = np.array([G_l.log10_norm for G_l in G])
+    gradient = np.array([stacked(state).log10_norm for state in G])
     weight_layers, by_weights = _of_weights(places, recorded)
     return Evaluation(
         layers=recorded,
@@ -303,7 +301,7 @@ def evaluate(
             [X[l].log10_norm - 0.5 * math.log10(X[l].mantissa.size) for l in recorded]
         ),
         activation_correlation=np.array([correlation(X[l]) for l in recorded]),
-        gradient_correlation=np.array([correlation(G[l]) for l in recorded]),
+        gradient_correlation=np.array([correlation(G[l][0]) for l in recorded]),
         saturation=np.array([_saturation(places[l - 1]) for l in recorded[recorded >= 1]]),
         clipped=np.array(clipped)[recorded],
         dead=bool(gradient[0] == -math.inf),
@@ -323,16 +321,15 @@ def _of_weights(
     """Return the recorded places with matrices, and log10 ‖∂L/∂W‖ and the update ratio of each."""
     of_places = [place.matrices for place in places]
     if of_places[0] and all(step.operation.shared for step in of_places[0]):
-        totals = [
-            reduce(add, (step.weight_gradient for step in same))
-            for same in zip(*of_places, strict=True)
-        ]
-        gradients = [[total.log10_norm for total in totals]]
-        return np.ones(1, dtype=np.int64), _ratios(gradients, of_places[:1])
+        gradients = []
+        for steps in zip(*of_places, strict=True):
+            deltas, inputs = zip(*(step.factors for step in steps), strict=True)
+            gradients.append(product_norm(joined(deltas), joined(inputs)))
+        return np.ones(1, dtype=np.int64), _ratios([gradients], of_places[:1])
     chosen = [l for l in recorded.tolist() if l >= 1 and of_places[l - 1]]
     matrices = [of_places[l - 1] for l in chosen]
-    gradients = [[step.weight_gradient.log10_norm for step in steps] for steps in matrices]
-    return np.array(chosen, dtype=np.int64), _ratios(gradients, matrices)
+    of_chosen = [[product_norm(*step.factors) for step in steps] for steps in matrices]
+    return np.array(chosen, dtype=np.int64), _ratios(of_chosen, matrices)
 
 
 def _ratios(gradients: list[list[float]], matrices: list[list[Weights]]) -> Array:
@@ -357,8 +354,9 @@ def _root_of_squares(logs: list[float]) -> float:
 
 def _saturation(place: Place) -> float:
     """Return the fraction of saturated entries of all activations of a place."""
-    saturated = [step.saturated.ravel() for step in place.activations]
-    return float(np.mean(np.concatenate(saturated))) if saturated else 0.0
+    activations = place.activations
+    units = sum(step.slope.size for step in activations)
+    return sum(step.saturated for step in activations) / units if units else 0.0
 
 
 def correlation(a: Scaled) -> float:
@@ -372,6 +370,8 @@ def correlation(a: Scaled) -> float:
     >>> correlation(scaled(np.array([[1.0, 2.0, 0.0, 0.0], [0.0, 0.0, 3.0, 0.0]])))
     0.3333333333333333
     """
+    if a.mantissa.shape[1] < 2:
+        return 0.0
     columns = a.mantissa[:, np.any(a.mantissa, axis=0)]
     count = columns.shape[1]
     if count < 2:

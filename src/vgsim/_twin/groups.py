@@ -15,7 +15,7 @@ from operator import add
 import numpy as np
 from numpy.typing import NDArray
 
-from vgsim._twin.scaled import Array, Scaled
+from vgsim._twin.scaled import Array, Scaled, joined
 
 __all__ = ["Groups"]
 
@@ -63,10 +63,12 @@ class Groups:
 
     def equalised(self, u: Scaled) -> Scaled:
         """Every example replaced by its leader."""
+        u = u.by_column
         return Scaled(u.mantissa[:, self.leader], u.exponent[self.leader])
 
     def leaders_alone(self, x: Scaled) -> Scaled:
         """Set the columns of all but the leaders to zero."""
+        x = x.by_column
         return Scaled(np.where(self.sizes > 0, x.mantissa, 0.0), x.exponent)
 
     def gather(self, g: Scaled) -> Scaled:
@@ -77,7 +79,7 @@ class Groups:
             for b in others:
                 columns[b] -= 1.0 / (len(others) + 1) * total
             columns[leader] = total
-        return _joined(columns)
+        return joined(columns)
 
     def spread(self, g: Scaled) -> Scaled:
         """From sums and deviations to gradients."""
@@ -87,7 +89,7 @@ class Groups:
             for b in others:
                 columns[b] += mean
                 columns[leader] -= columns[b]
-        return _joined(columns)
+        return joined(columns)
 
     def _groups(self) -> list[tuple[int, list[int]]]:
         """List the groups of at least two examples: the leader, and the other examples."""
@@ -98,10 +100,5 @@ class Groups:
 
 
 def _columns(g: Scaled) -> list[Scaled]:
+    g = g.by_column
     return [Scaled(g.mantissa[:, [b]], g.exponent[[b]]) for b in range(g.exponent.size)]
-
-
-def _joined(columns: list[Scaled]) -> Scaled:
-    return Scaled(
-        np.hstack([c.mantissa for c in columns]), np.concatenate([c.exponent for c in columns])
-    )

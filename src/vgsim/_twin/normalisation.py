@@ -65,6 +65,7 @@ class Normalisation:
         if groups is None:
             return self._groups(self._back(self._groups(d), self.c.mantissa))
         sizes = groups.sizes
+        d = d.by_column
         leads, result = sizes > 0, d.mantissa.copy()
         exponent = d.exponent.copy()
         for columns in (leads, ~leads):
@@ -73,7 +74,7 @@ class Normalisation:
                 part = self._back(part, self.c.mantissa[leads], sizes[leads, np.newaxis])
             else:  # deviations are orthogonal to C
                 part = scaled(part.mantissa / np.sqrt(self.v_eps), part.exponent - self.k)
-            back = transposed(part)
+            back = transposed(part).by_column
             result[:, columns], exponent[columns] = back.mantissa, back.exponent
         return Scaled(result, exponent)
 

@@ -12,6 +12,7 @@ from vgsim._checks import brief, checked_items, real_array, value_error
 from vgsim._networks import operations
 from vgsim._networks.description import Network
 from vgsim._networks.operations import Program
+from vgsim._twin.recurrent import by_gate, shapes_of, with_whole_bias
 from vgsim._twin.scaled import Array, Scaled, scaled
 from vgsim._twin.walk import parameter_name
 
@@ -37,10 +38,13 @@ def named_parameters(
     TypeError, ValueError
         If a parameter is missing or unknown, has another shape or is not finite.
     """
-    program, checks = network.program, {}
-    for place in range(1, network.depth + 1):
-        for operation in program.at(place):
-            checks.update(_checks(operation, place, network, columns))
+    program = with_whole_bias(network)
+    shared = shapes_of(program, columns)
+    checks = {name: _checked_shape(name, shape) for name, shape in shared.items()}
+    if not shared:
+        for place in range(1, network.depth + 1):
+            for operation in program.at(place):
+                checks.update(_checks(operation, place, columns))
     if missing := [name for name in checks if name not in parameters]:
         raise value_error("parameters", f"must hold {missing[0]!r}{_more(missing)}")
     if unknown := [name for name in parameters if name not in checks]:
@@ -52,14 +56,14 @@ def named_parameters(
     checked = {
         name: check(f"parameters[{name!r}]", parameters[name]) for name, check in checks.items()
     }
-    return program, checked
+    return program, by_gate(checked) if shared else checked
 
 
 def _more(names: list[str]) -> str:
     return f" and {len(names) - 1} more" if len(names) > 1 else ""
 
 
-def _checks(operation: Any, place: int, network: Network, columns: int) -> dict[str, Check]:
+def _checks(operation: Any, place: int, columns: int) -> dict[str, Check]:
     """Return a check for each parameter of an operation."""
     match operation:
         case operations.Weights(shape=(n, m)):
@@ -68,12 +72,22 @@ def _checks(operation: Any, place: int, network: Network, columns: int) -> dict[
             return {parameter_name(operation, place): _checked_bias(n)}
         case operations.Mask(rows=n):
             return {parameter_name(operation, place): _checked_mask(n, columns)}
-        case operations.Drive(rows=n):
-            return {
-                "input_weight": _checked_matrix(n, n),
-                "drive": lambda name, value: _drives(name, value, (network.depth, n, columns)),
-            }
     return {}
+
+
+def _checked_shape(of: str, shape: tuple[int, ...]) -> Check:
+    """Return a check of a parameter of a recurrent network; a drive of one column may be 2-D."""
+    if of == "drive":
+        return lambda name, value: _drive_array(name, value, shape)
+    if len(shape) == 1:
+        return lambda name, value: checked_columns(name, value, "n", shape[0], 1)[:, 0]
+
+    def check(name: str, value: ArrayLike) -> Array:
+        W = _matrix_array(name, value, shape, "(n, m)")
+        _require_finite(name, W)
+        return W
+
+    return check
 
 
 def _checked_matrix(n: int, m: int) -> Check:
@@ -132,16 +146,18 @@ def separate_parameters(
         _refuse("an RNN", gate_weights=gate_weights)
         U, s = _drive(network, input_weights, drive, columns)
         law["input_std"] = 1.0 if s else 0.0
-        named = {"weight": W[0], "bias": b[0], "input_weight": U, "drive": s}
+        named = {"weight": W, "bias": b, "input_weight": [U], "drive": s}
     else:
         _refuse("an MLP", input_weights=input_weights, drive=drive)
         gates = _gates(network, gate_weights)
         named = {f"{i}.gate": T for i, T in enumerate(gates)}
         named |= {f"{i}.weight": W_i for i, W_i in enumerate(W)}
         named |= {f"{i}.bias": b_i for i, b_i in enumerate(b)}
-    if not network.program.of(operations.Bias) and any(b_i is not None for b_i in b):
+    program = network.program
+    biased = bool(program.of(operations.Bias) or program.of(operations.GateBias))
+    if not biased and any(b_i is not None for b_i in b):
         law["bias_std"] = 1.0
-    return (network._with(**law) if law else network).program, named
+    return network._with(**law).program if law else program, named
 
 
 def _weights(
@@ -195,10 +211,14 @@ def _drive(
 
 def _drives(argument: str, value: ArrayLike, shape: tuple[int, int, int]) -> list[Scaled]:
     """Return s_1 … s_steps."""
+    return [scaled(s_t) for s_t in _drive_array(argument, value, shape)]
+
+
+def _drive_array(argument: str, value: ArrayLike, shape: tuple[int, ...]) -> Array:
     s = _finite(argument, value)
     if s.shape != shape and (shape[2] > 1 or s.shape != shape[:2]):
         raise value_error(argument, f"must have shape (steps, n, B) = {shape}, got {s.shape}")
-    return [scaled(s_t) for s_t in s.reshape(shape)]
+    return s.reshape(shape)
 
 
 def _refuse(where: str, **arguments: object) -> None:
@@ -220,13 +240,21 @@ def _per_layer(network: Network, argument: str, must_hold: str, arrays: Iterable
 
 
 def _matrix(argument: str, value: ArrayLike, shape: tuple[int, int], symbols: str) -> Scaled:
-    W = _finite(argument, value)
+    W = _matrix_array(argument, value, shape, symbols)
+    matrix = scaled(W, axis=None)
+    if matrix.square is None:  # which is finite if it is known
+        _require_finite(argument, W)
+    return matrix
+
+
+def _matrix_array(argument: str, value: ArrayLike, shape: tuple[int, ...], symbols: str) -> Array:
+    W = real_array(argument, value, "must be an array of real numbers")
     if W.shape != shape:
         transposed = "; transpose it" if W.shape == shape[::-1] else ""
         raise value_error(
             argument, f"must have shape {symbols} = {shape}, got {W.shape}{transposed}"
         )
-    return scaled(W, axis=None)
+    return W
 
 
 def checked_columns(
@@ -247,6 +275,10 @@ def checked_columns(
 
 def _finite(argument: str, value: ArrayLike) -> Array:
     array = real_array(argument, value, "must be an array of real numbers")
-    if not np.all(np.isfinite(array)):
+    _require_finite(argument, array)
+    return array
+
+
+def _require_finite(argument: str, array: Array) -> None:
+    if not np.isfinite(array).all():
         raise value_error(argument, "must be finite, got NaN or infinity")
-    return array.copy()

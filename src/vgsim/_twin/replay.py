@@ -20,10 +20,11 @@ from vgsim._networks import operations
 from vgsim._networks.description import Network
 from vgsim._networks.operations import Program
 from vgsim._twin.chain import Chain
-from vgsim._twin.drawn import Drawn, drive
+from vgsim._twin.drawn import Drawn
 from vgsim._twin.draws import Draws
 from vgsim._twin.losses import output_gradient
 from vgsim._twin.parameters import takes_separate_arrays
+from vgsim._twin.recurrent import drawn_drive
 from vgsim._twin.scaled import Array, Scaled, scaled, shifted
 from vgsim._twin.walk import backward, forward, places_of
 
@@ -39,7 +40,7 @@ class Replay:
 
     Attributes
     ----------
-    network : Sequential, MLP or RNN
+    network : Sequential, MLP, RNN, LSTM or GRU
     inputs : ndarray, (n_0, B)
         X_0. B is the number of columns, batch_size · tokens; column sequence · tokens + token.
     output_gradient : ndarray, (n_D, B)
@@ -49,14 +50,20 @@ class Replay:
         All drawn arrays by name. Those of layer l have the index l - 1, and indices nest, as in
         ``torch.nn.Sequential``: "0.weight" (n_1, n_0), "0.bias" (n_1,), "1.gate" (n, n),
         "3.query", "3.key", "3.value", "3.output" (n, n), "4.mask" (n, B) of zeros and ones,
-        "2.0.weight" of the first layer inside the third element. For an RNN: "weight" and
-        "input_weight" (n, n), "bias" (n,) and "drive" (steps, n, B).
+        "2.0.weight" of the first layer inside the third element.
+
+        Of a recurrent network: "weight" W and "input_weight" U (n, n), "bias" (n,) and "drive"
+        (steps, n, B); without a drive "input_weight" and "drive" are missing. The rows of the gates
+        are stacked, in the order of PyTorch's ``weight_hh``: i, f, g, o of an LSTM, whose "weight"
+        is (4 n, n), and r, z, n of a GRU. Their "bias" is the whole bias, (4 n,) or (3 n,), with
+        forget_bias and the like included. "hidden_bias" (n,) is the bias of W_n h in a GRU with
+        init "torch_recurrent".
     weights : list of ndarray
         For an MLP: W_1 … W_D, of shape (n_l, n_{l-1}). For an RNN: [W], of shape (n, n). Empty for
-        a Sequential; see `parameters`.
+        other networks; see `parameters`.
     biases : list of ndarray
         For an MLP: b_1 … b_D, of shape (n_l,); zeros if the network has no biases. For an RNN: [b].
-        Empty for a Sequential.
+        Empty for other networks.
     gate_weights : list of ndarray or None
         Highway networks: the matrices W_T of the gates, one per layer, of shape (n_l, n_{l-1}).
     input_weights : ndarray or None
@@ -104,9 +111,13 @@ class Replay:
             A module from inputs (B, n_0) to outputs (B, n_D), with columns of the batch as rows.
             The ``state_dict`` of a Sequential has the names and shapes of `parameters`; masks are
             buffers. A plain MLP is a ``Sequential`` of ``Linear`` layers, without bias if the
-            network has none, each followed by the activation. After a forward pass the attribute
-            ``states`` is the list X_0 … X_D. ``torch.autograd.grad`` with respect to ``states``
-            gives the gradients G_l, clipped if the network has `clip`.
+            network has none, each followed by the activation. An LSTM and a GRU have the steps of
+            ``torch.nn.LSTMCell`` and ``torch.nn.GRUCell``, with s_t as the input. After a forward
+            pass the attribute ``states`` is the list X_0 … X_D. ``torch.autograd.grad`` with
+            respect to ``states`` gives the gradients G_l, clipped if the network has `clip`. Of an
+            LSTM ``states`` holds h_0 … h_D, and ``states.cells`` c_0 … c_D: the gradients with
+            respect to ``[*states, *states.cells]`` (with ``materialize_grads=True``, since the
+            output is not a function of c_D) are both halves of G_l.
 
         Raises
         ------
@@ -158,7 +169,7 @@ def replay(
 
     Parameters
     ----------
-    network : Sequential, MLP or RNN
+    network : Sequential, MLP, RNN, LSTM or GRU
     seed : int, default 0
         As given to :func:`simulate`; it is part of the provenance of the samples.
     index : int, default 0
@@ -234,7 +245,9 @@ def sample(network: Network, settings: Settings, index: int) -> Replay:
         sequences = settings.data.values.reshape(-1, program.tokens, n_0)
         X = draw.rows(sequences, settings.batch_size)
     chain = Chain(draw, program, X) if settings.engine == "scalar" else None
-    if X is None:
+    if settings.inputs == "zeros":
+        X = np.zeros((n_0, columns))
+    elif X is None:
         X = chain.x if chain else draw.columns("input", 0, n_0, columns)
     drawn = Drawn(
         draw,
@@ -267,7 +280,7 @@ def _replay(
         n, get = network.width, parameters.get
         U, s = get("input_weight"), get("drive")
         if U is None or s is None:
-            U, s = drive(draw, n, 0.0, network.depth, X.shape[1])
+            U, s = drawn_drive(draw, "normal", 0.0, (n, n), (network.depth, *X.shape))
         b = get("bias", np.zeros(n))
         return Replay(network, X, [parameters["weight"]], [b], plain, None, U, s, parameters)
     indices, widths = range(network.depth), network.widths
@@ -294,8 +307,7 @@ def _require_memory(network: Network, program: Program, columns: int, engine: st
         rows += float(mask.rows) * count
     for attention, count in program.of(operations.Attend).items():
         rows += float(attention.heads * program.tokens) * count
-    if program.of(operations.Drive):
-        entries += float(largest) ** 2
+    entries += sum(float(drive.rows) ** 2 for drive in program.of(operations.Drive))
     kept = rows * columns * {"dense": 4, "matrix-free": 8, "scalar": 16}[engine]
     require_memory(
         int(8 * (entries + 6.0 * largest**2 + kept)),

@@ -10,15 +10,14 @@ from __future__ import annotations
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vgsim._networks import operations
-from vgsim._networks.activations import ACTIVATIONS, Activation
+from vgsim._networks.activations import Activation
 from vgsim._twin.along import Along, Gradients, dot
 from vgsim._twin.attention import Attention
 from vgsim._twin.groups import Groups
 from vgsim._twin.normalisation import Normalisation
-from vgsim._twin.scaled import Array, Scaled, activated, argument, backpropagated, outer, scaled
+from vgsim._twin.scaled import Array, Scaled, activated, backpropagated, product, scaled, slopes
 
 __all__ = [
     "Activate",
@@ -26,10 +25,12 @@ __all__ = [
     "Bias",
     "Copy",
     "Drive",
+    "GateBias",
     "Included",
     "Mask",
     "Matrix",
     "Mix",
+    "Multiply",
     "Normalise",
     "Registers",
     "Shift",
@@ -92,9 +93,9 @@ class Weights:
         gradients.add(self.operation.source, g, along)
 
     @property
-    def weight_gradient(self) -> Scaled:
-        """∂L/∂W = Δ Xᵀ."""
-        return outer(self.delta, self.groups.leaders_alone(self.x) if self.groups else self.x)
+    def factors(self) -> tuple[Scaled, Scaled]:
+        """Δ and X, with ∂L/∂W = Δ Xᵀ."""
+        return self.delta, self.groups.leaders_alone(self.x) if self.groups else self.x
 
 
 class Included:
@@ -135,8 +136,17 @@ class Shift(Bias):
             self.b, self.loses_products = scaled(np.array([[operation.value]])), True
 
 
+class GateBias(Bias):
+    """register ← register + b_k, k the number of a gate."""
+
+    def __init__(self, operation: operations.GateBias, b: Scaled | None) -> None:
+        self.register, self.b = operation.register, None
+        if b is not None and b.mantissa.any():
+            self.b, self.loses_products = b, True
+
+
 class Drive(Bias):
-    """register ← register + U s_t."""
+    """register ← register + U_k s_t, k the number of a gate."""
 
     loses_products = True
 
@@ -191,22 +201,22 @@ class Activate:
     def back(self, gradients: Gradients) -> None:
         """φ'(H) ∘ G."""
         g, along = gradients.take(self.register)
-        d, phi = backpropagated(self.phi, self.h, g), self.phi
+        self.slope, phi = slopes(self.phi, self.h), self.phi
+        d = backpropagated(phi, self.h, g, self.slope)
         of_degree_one = phi.slope_below_zero is not None
         of_two = self.follows_layer_norm and len(self.h.mantissa) == 2
         if along and of_degree_one:
             d = along.of_lone_units(d, phi, self.h)
-        elif along and of_two and ACTIVATIONS[phi.name].is_odd:
+        elif along and of_two and phi._law.is_odd:
             along = along.through_odd(phi, self.h)
         else:
             along = None
         gradients.add(self.register, d, along)
 
     @property
-    def saturated(self) -> NDArray[np.bool_]:
-        """The entries with |φ'(H)| < 0.05 max |φ'|."""
-        slope = np.abs(self.phi.derivative(argument(self.phi, self.h)))
-        return np.asarray(slope < SATURATED * self.phi.max_derivative)
+    def saturated(self) -> int:
+        """The number of entries with |φ'(H)| < 0.05 max |φ'|."""
+        return np.count_nonzero(np.abs(self.slope) < SATURATED * self.phi.max_derivative)
 
 
 class Mask:
@@ -268,6 +278,24 @@ class Sum:
         gradients.add(o.register, o.branch * g)
 
 
+class Multiply:
+    """register ← other ∘ register."""
+
+    def __init__(self, operation: operations.Multiply) -> None:
+        self.register, self.other = operation.register, operation.other
+
+    def __call__(self, x: Registers) -> None:
+        """T ∘ Y."""
+        self.y, self.factor = x[self.register], x[self.other]
+        x[self.register] = product(self.factor, self.y)
+
+    def back(self, gradients: Gradients) -> None:
+        """Y ∘ G and T ∘ G."""
+        g, _ = gradients.take(self.register)
+        gradients.add(self.other, product(self.y, g))
+        gradients.add(self.register, product(self.factor, g))
+
+
 class Mix:
     """register ← T ∘ register + (1 - T) ∘ other, with T = σ(gate)."""
 
@@ -287,9 +315,15 @@ class Mix:
         """T ∘ G, (1 - T) ∘ G and σ' ∘ (Y - X) ∘ G."""
         o = self.operation
         g, _ = gradients.take(o.register)
-        gradients.add(o.gate, backpropagated(SIGMOID, self.h, self.difference * g))
+        self.slope = slopes(SIGMOID, self.h)
+        gradients.add(o.gate, backpropagated(SIGMOID, self.h, self.difference * g, self.slope))
         gradients.add(o.other, self.shut * g)
         gradients.add(o.register, self.open * g)
+
+    @property
+    def saturated(self) -> int:
+        """The number of entries of the gate with σ' < 0.05 max σ'."""
+        return int(np.count_nonzero(self.slope < SATURATED * SIGMOID.max_derivative))
 
 
 class Attend:

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from vgsim._networks import blocks, elements
-from vgsim._networks.activations import ACTIVATIONS, Activation
+from vgsim._networks.activations import Activation
 from vgsim._networks.description import Network
 from vgsim._networks.layers import Layers
+from vgsim._networks.rnn import RNN
 from vgsim._networks.sequential import Sequential
 from vgsim._networks.techniques import Clip
 from vgsim._twin.scaled import Array
@@ -39,13 +40,13 @@ def module(
 
     Parameters
     ----------
-    network : Sequential, MLP or RNN
+    network : Sequential, MLP, RNN, LSTM or GRU
         The architecture.
     weights, biases, gate_weights, input_weights, drive
         Of an MLP or an RNN, as in :func:`vgsim.evaluate`. Biases that are all zero are left out.
     parameters
-        Of a Sequential, as in :class:`vgsim.Replay`; so are the names and shapes in the
-        ``state_dict`` of the module.
+        Of a Sequential, an LSTM or a GRU, as in :class:`vgsim.Replay`. Those of a Sequential have
+        the same names and shapes in the ``state_dict`` of the module.
 
     Returns
     -------
@@ -53,8 +54,10 @@ def module(
         A module from inputs (B, n_0) to outputs (B, n_D), one row per column of the batch. Its
         attribute ``states`` is the list X_0 … X_D of the last forward pass, and
         ``torch.autograd.grad`` with respect to it gives G_0 … G_D (G_0 if the input requires a
-        gradient). Hooks on these tensors clip the gradients in the backward pass.
+        gradient). The gradients by these tensors are clipped in the backward pass. Of an LSTM
+        ``states`` holds h_0 … h_D, and its attribute ``cells`` c_0 … c_D.
     """
+    states = States(network.clip, network.depth)
     b = [None] * len(weights) if biases is None else biases
     built: nn.Module
     if isinstance(network, Sequential):
@@ -62,15 +65,16 @@ def module(
             *_composed(network.layers, parameters or {}, "", network.tokens, network.width)
         )
         ends = list(built)
-    elif network.shares_weights:
-        built = Recurrent(network, weights[0], b[0], input_weights, drive)
-        ends = [built.activation]
-    else:
+    elif not network.shares_weights:
         built, ends = _mlp(network, weights, b, gate_weights)
-    built.states = States(network.clip, network.depth)
-    built.register_forward_pre_hook(built.states.begin)
+    elif isinstance(network, RNN):
+        return Recurrent(network, weights[0], b[0], input_weights, drive, states)
+    else:
+        return Cell(network, parameters or {}, states)
+    built.states = states
+    built.register_forward_pre_hook(states.begin)
     for end in ends:
-        end.register_forward_hook(built.states.append_output)
+        end.register_forward_hook(states.append_output)
     return built
 
 
@@ -177,72 +181,140 @@ class Attention(nn.Module):  # type: ignore[misc]
 
 
 class Recurrent(nn.Module):  # type: ignore[misc]
-    """x_t = φ(W x_{t-1} + b + U s_t), t = 1 … steps, from x_0 to x_steps."""
+    """x ← (1 - leak) x + leak φ(W x + b + U s_t), t = 1 … steps, from x_0 to x_steps."""
 
     def __init__(
-        self, network: Network, W: Array, b: Array | None, U: Array | None, drive: Array | None
+        self,
+        network: RNN,
+        W: Array,
+        b: Array | None,
+        U: Array | None,
+        drive: Array | None,
+        states: States,
     ) -> None:
         super().__init__()
-        self.steps = network.depth
+        self.steps, self.leak, self.states = network.depth, network.leak, states
         self.recurrent = _linear(W, b)
         self.activation = _activation(network.activation)
         self.input = None if U is None else _linear(U)
-        if drive is not None:
-            by_example = np.reshape(drive, (network.depth, network.width, -1)).transpose(0, 2, 1)
-            drive = torch.tensor(by_example, dtype=torch.float64)
-        self.register_buffer("drive", drive)  # (steps, B, n)
+        self.register_buffer("drive", _by_example(network, drive))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return x_steps."""
+        x = self.states.begin(self, (x,))
         for t in range(self.steps):
             h = self.recurrent(x)
             if self.input is not None:
                 h = h + self.input(self.drive[t])
-            x = self.activation(h)
+            y = self.activation(h)
+            (x,) = self.states.keep((1.0 - self.leak) * x + self.leak * y if self.leak < 1 else y)
         return x
+
+    def extra_repr(self) -> str:
+        """Show the constants in the repr."""
+        return f"steps={self.steps}" + (f", leak={self.leak}" if self.leak < 1 else "")
+
+
+class Cell(nn.Module):  # type: ignore[misc]
+    """The steps of an LSTM or a GRU by PyTorch's cell, from h_0 and c_0 = 0 to h_steps.
+
+    The whole bias is ``bias_ih``. In ``bias_hh`` only the bias inside the candidate of a GRU is not
+    zero.
+    """
+
+    def __init__(self, network: Network, parameters: Mapping[str, Array], states: States) -> None:
+        super().__init__()
+        n, self.steps, self.states = network.width, network.depth, states
+        self.register_buffer("drive", _by_example(network, parameters.get("drive")))
+        kind = nn.LSTMCell if network.program.state == 2 else nn.GRUCell
+        inputs = 0 if self.drive is None else n
+        self.cell = nn.utils.skip_init(kind, inputs, n, dtype=torch.float64)
+        with torch.no_grad():
+            self.cell.weight_hh.copy_(torch.as_tensor(parameters["weight"]))
+            self.cell.bias_ih.copy_(torch.as_tensor(parameters["bias"]))
+            self.cell.bias_hh.zero_()
+            if inputs:
+                self.cell.weight_ih.copy_(torch.as_tensor(parameters["input_weight"]))
+            if "hidden_bias" in parameters:
+                self.cell.bias_hh[2 * n :] = torch.as_tensor(parameters["hidden_bias"])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return h_steps."""
+        s = x.new_empty(len(x), 0)
+        if isinstance(self.cell, nn.GRUCell):
+            h = self.states.begin(self, (x,))
+            for t in range(self.steps):
+                (h,) = self.states.keep(self.cell(s if self.drive is None else self.drive[t], h))
+            return h
+        c = torch.zeros_like(x, requires_grad=x.requires_grad)
+        h, c = self.states.start(x.view_as(x), c)
+        for t in range(self.steps):
+            h, c = self.cell(s if self.drive is None else self.drive[t], (h, c))
+            h, c = self.states.keep(h, c.view_as(c))  # h is not a function of this view of c
+        return h
 
     def extra_repr(self) -> str:
         """Show the constants in the repr."""
         return f"steps={self.steps}"
 
 
+class Clipped(torch.autograd.Function):  # type: ignore[misc]
+    """Views of the registers of a state, whose gradients are clipped together."""
+
+    @staticmethod
+    def forward(ctx: Any, clip: Clip, *state: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Return the views."""
+        ctx.clip = clip
+        return tuple(x.view_as(x) for x in state)
+
+    @staticmethod
+    def backward(ctx: Any, *state: torch.Tensor) -> tuple[Any, ...]:
+        """Clip G_l."""
+        bound = ctx.clip.bound
+        if ctx.clip.by == "value":
+            return None, *(g.clamp(-bound, bound) for g in state)
+        norm = torch.stack([g.norm() for g in state]).norm()
+        return None, *(g * (bound / norm) if norm > bound else g for g in state)
+
+
 class States(list[Any]):
-    """X_0 … X_D of the last forward pass, appended by hooks; copies and pickles are empty."""
+    """X_0 … X_D of the last forward pass; copies and pickles are empty.
+
+    ``cells`` is the list c_0 … c_D of an LSTM, empty for other networks.
+    """
 
     def __init__(self, clip: Clip | None, depth: int) -> None:
         self.clip, self.depth = clip, depth
+        self.cells: list[torch.Tensor] = []
 
     def __reduce__(self) -> tuple[Any, ...]:
         return States, (self.clip, self.depth)
 
     def begin(self, _: nn.Module, inputs: tuple[torch.Tensor]) -> torch.Tensor:
         """Append X_0, and return the tensor that the layers above use."""
-        self.clear()
-        return self.keep(inputs[0].view_as(inputs[0]))
+        (x,) = self.start(inputs[0].view_as(inputs[0]))
+        return x
 
     def append_output(self, _: nn.Module, inputs: object, output: torch.Tensor) -> torch.Tensor:
         """Append X_l, and return the tensor that the layers above use."""
-        return self.keep(output)
+        (x,) = self.keep(output)
+        return x
 
-    def keep(self, x: torch.Tensor) -> torch.Tensor:
-        """Append x and return it, or a view of it with a hook that clips the gradient of x."""
+    def start(self, *state: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Forget the last pass, append the registers of place 0, and return those to be used."""
+        self.clear()
+        self.cells.clear()
+        return self.keep(*state)
+
+    def keep(self, *state: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Append the registers of a state, and return them, or views with clipped gradients."""
         below_top = len(self) < self.depth
-        self.append(x)
-        if self.clip is None or not below_top or not x.requires_grad:
-            return x
-        view = x.view_as(x)
-        view.register_hook(self.clipped)
-        return view
-
-    def clipped(self, g: torch.Tensor) -> torch.Tensor:
-        """Clip G_l."""
-        if self.clip is None:
-            return g
-        bound = self.clip.bound
-        if self.clip.by == "value":
-            return g.clamp(-bound, bound)
-        norm = g.norm()
-        return g * (bound / norm) if norm > bound else g
+        self.append(state[0])
+        self.cells.extend(state[1:])
+        if self.clip is None or not below_top or not state[0].requires_grad:
+            return state
+        clipped: tuple[torch.Tensor, ...] = Clipped.apply(self.clip, *state)
+        return clipped
 
 
 def _composed(
@@ -319,6 +391,14 @@ def _layer(network: Network, W: Array, b: Array | None, *, ends_block: bool) -> 
     return [linear, *norm, phi]
 
 
+def _by_example(network: Network, drive: Array | None) -> torch.Tensor | None:
+    """Return s_1 … s_steps with one row for each example, (steps, B, n)."""
+    if drive is None:
+        return None
+    by_example = np.reshape(drive, (network.depth, network.width, -1)).transpose(0, 2, 1)
+    return torch.tensor(by_example, dtype=torch.float64)
+
+
 def _parameter(array: Array) -> nn.Parameter:
     return nn.Parameter(torch.tensor(array, dtype=torch.float64))
 
@@ -345,4 +425,4 @@ def _norm(kind: str, n: int, eps: float) -> nn.Module:
 
 def _activation(activation: Activation) -> nn.Module:
     """Return φ."""
-    return ACTIVATIONS[activation.name].torch(nn, *activation.parameters.values())
+    return activation._law.torch(nn, *activation.parameters.values())

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
+
+import numpy as np
 
 from vgsim._networks import operations
 from vgsim._networks.operations import Operation, Program
@@ -12,15 +15,17 @@ from vgsim._networks.techniques import Clip
 from vgsim._twin.along import Gradients
 from vgsim._twin.clipping import clipped, rescaling
 from vgsim._twin.groups import Groups
-from vgsim._twin.scaled import Scaled
+from vgsim._twin.scaled import Scaled, scaled, shifted
 from vgsim._twin.steps import (
     Activate,
     Attend,
     Bias,
     Copy,
     Drive,
+    GateBias,
     Mask,
     Mix,
+    Multiply,
     Normalise,
     Shift,
     Step,
@@ -28,14 +33,25 @@ from vgsim._twin.steps import (
     Weights,
 )
 
-__all__ = ["Place", "backward", "forward", "parameter_name", "places_of"]
+__all__ = [
+    "Place",
+    "backward",
+    "forward",
+    "parameter_name",
+    "places_of",
+    "stacked",
+]
 
 
 @dataclass
 class Place:
-    """The steps of one place, and the groups of equal columns of its gradients, if any."""
+    """The steps of one place, the number of registers of the state, and groups of equal columns.
+
+    The groups, if any, are those of the columns of its gradients.
+    """
 
     steps: list[Step]
+    state: int = 1
     groups: Groups | None = None
 
     @property
@@ -45,9 +61,13 @@ class Place:
         return [step for step in found if step.operation.recorded]
 
     @property
-    def activations(self) -> list[Activate]:
-        """The steps with activations."""
-        return [step for step in self.steps if isinstance(step, Activate)]
+    def activations(self) -> list[Activate | Mix]:
+        """The steps whose units "saturation" counts."""
+        return [
+            step
+            for step in self.steps
+            if isinstance(step, Activate) or (isinstance(step, Mix) and step.operation.counted)
+        ]
 
 
 def parameter_name(operation: Any, place: int) -> str:
@@ -74,9 +94,9 @@ def places_of(
     ----------
     program : Program
     parameters : mapping
-        By name: a `Matrix` for each matrix and "input_weight", an array for each mask, and the list
-        of s_1 … s_D for "drive"; for each bias a column, None, or `Included` if the product with
-        its matrix includes it.
+        By name: a `Matrix` for each matrix, an array for each mask, and the list of s_1 … s_D for
+        "drive"; for each bias a column, None, or `Included` if the product with its matrix includes
+        it. The matrices and biases of a recurrent network are lists, with one item for each gate.
     columns : int
         The number of columns of X_0.
     clip : Clip or None
@@ -92,7 +112,7 @@ def places_of(
             _step(operation, previous, l, program.tokens, parameters, not by_value)
             for operation, previous in zip(body, before, strict=True)
         ]
-        places.append(Place(made))
+        places.append(Place(made, program.state))
     if columns > 2 and not by_value and program.is_batch_normalised_chain:
         _group(places)
     return places
@@ -108,15 +128,20 @@ def _step(
 ) -> Step:
     """Return the step of an operation."""
     match operation:
+        case operations.Weights(shared=True, gate=k):
+            return Weights(operation, parameters[operation.name][k])
         case operations.Weights():
             return Weights(operation, parameters[parameter_name(operation, place)])
+        case operations.GateBias(name=name, gate=k):
+            return GateBias(operation, parameters[name][k if name == "bias" else 0])
+        case operations.Bias(shared=True):
+            return Bias(operation, parameters[operation.name][0])
         case operations.Bias():
             return Bias(operation, parameters[parameter_name(operation, place)])
         case operations.Mask():
             return Mask(operation, parameters[parameter_name(operation, place)])
-        case operations.Drive():
-            s = parameters["drive"][place - 1]
-            return Drive(operation, parameters["input_weight"], s)
+        case operations.Drive(gate=k):
+            return Drive(operation, parameters["input_weight"][k], parameters["drive"][place - 1])
         case operations.Normalise():
             return Normalise(operation, follows_products=follows_products)
         case operations.Activate():
@@ -130,6 +155,8 @@ def _step(
             return Copy(operation)
         case operations.Sum():
             return Sum(operation)
+        case operations.Multiply():
+            return Multiply(operation)
         case operations.Mix():
             return Mix(operation)
 
@@ -152,8 +179,8 @@ def _group(places: Sequence[Place]) -> None:
 
 
 def forward(places: Sequence[Place], x: Scaled) -> list[Scaled]:
-    """Return X_0 … X_D."""
-    states, registers = [x], {0: x}
+    """Return X_0 … X_D; the other registers of the state are zero before the first step."""
+    states, registers = [x], dict(enumerate(_state(x, places)))
     for place in places:
         for step in place.steps:
             step(registers)
@@ -163,22 +190,63 @@ def forward(places: Sequence[Place], x: Scaled) -> list[Scaled]:
 
 def backward(
     places: Sequence[Place], g: Scaled, clip: Clip | None
-) -> tuple[list[Scaled], list[float]]:
-    """Return the clipped G_0 … G_D and the fractions of their entries that were clipped."""
-    kept, fractions = [g], [0.0]
+) -> tuple[list[tuple[Scaled, ...]], list[float]]:
+    """Return the clipped G_0 … G_D and the fractions of their entries that were clipped.
+
+    G_l is a tuple of the gradients by the registers of the state. The loss is a function of X_D,
+    the first of them.
+    """
+    state = _state(g, places)
+    kept, fractions = [state], [0.0]
     gradients = Gradients()
-    gradients.add(0, g)
+    for register, part in enumerate(state):
+        gradients.add(register, part)
     for place in reversed(places):
         for step in reversed(place.steps):
             step.back(gradients)
-        g, along = gradients.take(0)
-        whole = place.groups.spread(g) if place.groups else g
+        taken = [gradients.take(register) for register in range(place.state)]
+        state = tuple(place.groups.spread(g) if place.groups else g for g, _ in taken)
+        whole = stacked(state)
         cut, fraction = clipped(clip, whole)
         if fraction:
-            factor = rescaling(whole, cut)
-            along = along.rescaled(factor) if along else None
-            g = factor * g if place.groups else cut
-        gradients.add(0, g, along)
-        kept.append(cut)
+            factor, state = rescaling(whole, cut), _unstacked(cut, place.state)
+            taken = [
+                (factor * g if place.groups else part, along.rescaled(factor) if along else None)
+                for (g, along), part in zip(taken, state, strict=True)
+            ]
+        for register, (g, along) in enumerate(taken):
+            gradients.add(register, g, along)
+        kept.append(state)
         fractions.append(fraction)
     return kept[::-1], fractions[::-1]
+
+
+def _state(x: Scaled, places: Sequence[Place]) -> tuple[Scaled, ...]:
+    """Return the registers of a state: x, and zeros in the others."""
+    return x, *[scaled(np.zeros_like(x.mantissa))] * (places[0].state - 1)
+
+
+def stacked(state: Sequence[Scaled]) -> Scaled:
+    """Return the registers of a state one above the other.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vgsim._twin.scaled import scaled
+    >>> from vgsim._twin.walk import stacked
+    >>> both = stacked([scaled(np.array([[3.0]])), scaled(np.array([[4.0]]))])
+    >>> (both.mantissa * 2.0**both.exponent).ravel()
+    array([3., 4.])
+    """
+    if len(state) == 1:
+        return state[0]
+    common = reduce(np.maximum, [part.exponent for part in state])
+    rows = [shifted(part.mantissa, part.exponent - common) for part in state]
+    return scaled(np.vstack(rows), common)
+
+
+def _unstacked(whole: Scaled, count: int) -> tuple[Scaled, ...]:
+    """Return the registers of a state that are stacked."""
+    if count == 1:
+        return (whole,)
+    return tuple(scaled(rows, whole.exponent) for rows in np.split(whole.mantissa, count))

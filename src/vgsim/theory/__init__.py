@@ -36,6 +36,7 @@ from vgsim.theory._network_laws import exact_law
 from vgsim.theory._normalised import normalisation_rate
 from vgsim.theory._places import PlaceMoments, place_moments
 from vgsim.theory._product import ProductLaw
+from vgsim.theory._recurrent import recurrent_growth, recurrent_rate
 from vgsim.theory._skips import (
     highway_growth,
     relu_residual_moments,
@@ -69,6 +70,8 @@ __all__ = [
     "place_moments",
     "post_norm_rate",
     "pre_norm_growth",
+    "recurrent_growth",
+    "recurrent_rate",
     "relu_law",
     "relu_residual_moments",
     "residual_growth",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,7 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 from vgsim._checks import real_array, value_error
 from vgsim._domains import Number
 from vgsim._networks.activations import Activation, as_activation
+from vgsim._networks.description import Network
 from vgsim.theory._gaussian import gaussian_mean
+from vgsim.theory._recurrent import zero_state_gain
 from vgsim.theory._variance_map import chi, chi_parallel, fixed_point
 
 __all__ = [
@@ -122,22 +124,27 @@ class CriticalPoint:
     chi_parallel: float
 
 
-def critical_gain(activation: str | Activation, bias_std: float = 0.0) -> CriticalGain:
+@overload
+def critical_gain(activation: Network) -> float: ...
+@overload
+def critical_gain(activation: str | Activation, bias_std: float = 0.0) -> CriticalGain: ...
+def critical_gain(activation: str | Activation | Network, bias_std: float = 0.0) -> float:
     """Return the smallest gain at which gradients do not vanish in a wide, deep network.
 
-    This is the smallest σ_w with χ₁ = 1 at the fixed point of the variance that is reached from
-    q = 1. It is the `gain` of an `MLP` with ``init="lecun_normal"`` (for ``he_normal`` divide it by
-    √2).
+    Of an activation, this is the smallest σ_w with χ₁ = 1 at the fixed point of the variance that
+    is reached from q = 1. It is the `gain` of an `MLP` with ``init="lecun_normal"`` (for
+    ``he_normal`` divide it by √2). Of an `RNN`, `LSTM` or `GRU` whose state stays at 0, it is the
+    `gain` of that network at which :func:`recurrent_rate` is 1.
 
     Parameters
     ----------
-    activation : str or Activation
+    activation : str or Activation, or RNN, LSTM or GRU
     bias_std : float, default 0.0
-        Standard deviation of the biases: 0, or from 1e-6 to 1e6.
+        Standard deviation of the biases: 0, or from 1e-6 to 1e6. A recurrent network has its own.
 
     Returns
     -------
-    CriticalGain
+    CriticalGain, or float for a recurrent network
         A float, with `q_star` and `chi_parallel`. `q_star` is infinite if the variance grows
         without bound above this gain: with softplus, ReLU, leaky ReLU and linear networks (at the
         critical gain and without biases, the last three keep every variance).
@@ -156,14 +163,21 @@ def critical_gain(activation: str | Activation, bias_std: float = 0.0) -> Critic
     1.32701
     >>> critical_gain("softplus").q_star
     inf
+    >>> import vgsim
+    >>> round(critical_gain(vgsim.LSTM(100, 64, input_std=0, forget_bias=1)), 6)
+    1.075766
     >>> critical_gain("gelu")
     Traceback (most recent call last):
     ValueError: activation 'gelu' has no critical gain with biases of standard deviation 0.0: at ...
     """
     from scipy.optimize import brentq
 
-    phi = as_activation(activation)
     bias_std = _BIAS_STD.check("bias_std", bias_std)
+    if isinstance(activation, Network):
+        if bias_std > 0:
+            raise value_error("bias_std", f"is that of the network, which has 0, got {bias_std!r}")
+        return zero_state_gain(activation)
+    phi = as_activation(activation)
 
     def excess(gain: float) -> float:
         return chi(phi, gain, fixed_point(phi, gain, bias_std)) - 1.0

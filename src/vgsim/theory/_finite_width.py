@@ -238,8 +238,8 @@ def _plain(network: Network, what: str) -> Network:
     if network.shares_weights:
         raise value_error(
             "network",
-            f"must be an MLP for {what}, because all steps of an RNN share their weights, got "
-            f"{network!r}",
+            f"must be an MLP for {what}, because all steps of a recurrent network share their "
+            f"weights, got {network!r}",
         )
     for name, value in network.techniques.items():
         raise value_error("network", f"must have no {name} for {what}, got {value!r}")

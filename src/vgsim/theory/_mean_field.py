@@ -116,7 +116,7 @@ def mean_field(network: Network, q_0: float = 1.0) -> MeanField:
     0.332
     """
     network = checked_network(network)
-    if network.init is None:
+    if network.activation is None:
         raise value_error(
             "network",
             "must be an MLP or an RNN for this mean field, which has one activation; for composed "
@@ -138,14 +138,14 @@ def mean_field(network: Network, q_0: float = 1.0) -> MeanField:
         chi_parallel=slope,
         c_star=c_star,
         chi_c=chi_c,
-        xi_q=_depth_scale(slope),
-        xi_c=_depth_scale(chi_c),
-        xi_grad=math.inf if critical else _depth_scale(chi_1),
+        xi_q=depth_scale(slope),
+        xi_c=depth_scale(chi_c),
+        xi_grad=math.inf if critical else depth_scale(chi_1),
         phase="critical" if critical else "ordered" if chi_1 < 1 else "chaotic",
     )
 
 
-def _depth_scale(slope: float) -> float:
+def depth_scale(slope: float) -> float:
     """Return 1/|ln slope|: infinite at 1, up to rounding, and 0 at 0."""
     if slope <= 0:
         return 0.0
@@ -158,6 +158,8 @@ def _sigmas(network: Network) -> tuple[float, float]:
         raise value_error(
             "network", "must have random weights for a mean field, got the init 'identity'"
         )
+    if network.leak != 1:
+        raise value_error("network", f"must have leak 1 for this mean field, got {network.leak!r}")
     for name, value in network.techniques.items():
         raise value_error("network", f"must have no {name} for this mean field, got {value!r}")
     if isinstance(network.width, int):
@@ -167,8 +169,10 @@ def _sigmas(network: Network) -> tuple[float, float]:
         fans = list(network.widths[:-1])
         stds, limits = network.weight_stds, network.bias_limits
     sigmas_w = [float(s) * math.sqrt(n) for s, n in zip(stds, fans, strict=True)]
+    count = 2 if network.init.is_recurrent else 1  # uniform biases of a unit
     sigmas_b = [
-        math.hypot(network.bias_std, float(b) / math.sqrt(3.0), network.input_std) for b in limits
+        math.hypot(network.bias_std, float(b) * math.sqrt(count / 3.0), network.input_std)
+        for b in limits
     ]
     for name, values in (("sigma_w", sigmas_w), ("sigma_b", sigmas_b)):
         low, high = min(values), max(values)

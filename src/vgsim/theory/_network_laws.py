@@ -33,7 +33,7 @@ def _linear_residual(network: Network) -> bool:
 def _obstacle(network: Network) -> str | None:
     """Return why no exact law of the network is known, or None."""
     if network.shares_weights:
-        return "all steps of an RNN share their weights"
+        return "all steps of a recurrent network share their weights"
     if network.init.distribution != "normal":
         return f"the init {network.init.name!r} does not draw independent normal weights"
     if network.activation.slope_below_zero is None:

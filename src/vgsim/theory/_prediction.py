@@ -12,6 +12,7 @@ from vgsim._networks.sequential import Sequential
 from vgsim.theory._finite_width import log_gradient_moments
 from vgsim.theory._network_laws import dead_below, exact_law
 from vgsim.theory._product import ProductLaw
+from vgsim.theory._recurrent import recurrent_growth
 
 __all__ = ["Prediction", "law_above", "predict"]
 
@@ -76,11 +77,11 @@ def predict(
 
     Parameters
     ----------
-    network : MLP, RNN or Sequential
+    network : MLP, RNN, LSTM, GRU or Sequential
     layer : int, default 0
     batch_size, loss, inputs
         As in `Samples`; the theory applies to the linear loss only, and to batch size 1 except for
-        the mean field of composed networks.
+        the mean field of composed networks and for recurrent networks whose state stays at 0.
 
     Returns
     -------
@@ -99,13 +100,13 @@ def predict(
     """
     if layer == network.depth:
         return Prediction(0.0, 0.0, None, "R_D is 0")
+    if network.shares_weights:
+        return _recurrent(network, layer, loss, inputs)
     composed = isinstance(network, Sequential)
     if batch_size > 1 and not network.mixes_examples and not composed:
         return Prediction(source=f"the theory is for batch size 1, not {batch_size}")
     if loss != "linear":
         return Prediction(source=f"the theory is for the linear loss, not {loss!r}")
-    if network.shares_weights:
-        return Prediction(source="there is no theory of the moments of an RNN")
     law = law_above(network, layer, batch_size, loss)
     if law is not None:
         std = math.sqrt(law.variance) / DECADE
@@ -118,6 +119,22 @@ def predict(
     except ValueError as error:
         return Prediction(source=str(error))
     return Prediction(found.log10_mean, found.log10_std, None, found.source)
+
+
+def _recurrent(network: Network, layer: int, loss: str, inputs: str) -> Prediction:
+    """Return the theoretical mean of R_l of a recurrent network, if its state stays at 0."""
+    if loss != "linear":
+        return Prediction(source=f"the theory is for the linear loss, not {loss!r}")
+    if inputs != "zeros":
+        return Prediction(
+            source="there is no theory of the moments of a recurrent network, except with inputs "
+            "'zeros' and without a drive"
+        )
+    try:
+        growth = recurrent_growth(network, layer)
+    except ValueError as error:
+        return Prediction(source=str(error))
+    return Prediction(growth / DECADE, source="zero state, infinite width")
 
 
 def _normal_cdf(x: float, std: float) -> float:
