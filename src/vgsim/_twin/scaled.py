@@ -284,9 +284,10 @@ def argument(activation: Activation, h: Scaled) -> Array:
     For a periodic φ exponents are clipped instead of components. The phase of numbers that large is
     that of rounding errors, and so it remains spread over all angles.
     """
-    if activation.frequency:
-        return shifted(h.mantissa, _within(MODERATE, h.exponent))
-    return h.clipped
+    if h.is_moderate or not activation.frequency:
+        return h.clipped
+    own = h.by_column
+    return shifted(own.mantissa, _within(MODERATE, own.exponent))
 
 
 def activated(activation: Activation, h: Scaled) -> Scaled:
