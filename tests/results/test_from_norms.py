@@ -51,6 +51,11 @@ def test_no_theory_is_printed(measured):
         assert "Measured(depth=6, label='measured'" in table
 
 
+def test_quantities_that_were_not_given(measured):
+    with pytest.raises(AttributeError, match="clipped was not recorded: it is not among what "):
+        assert measured.clipped
+
+
 def test_files_and_joins(measured, tmp_path):
     measured.save(path := tmp_path / "measured.npz")
     loaded = vgsim.load(path)

@@ -97,6 +97,25 @@ def test_a_study_continues_from_its_store(tmp_path):
     assert vgsim.load(path) == study
 
 
+class Maker:
+    def make(self):
+        return torch_models.tanh_layers(2)
+
+
+def local():
+    return torch_models.tanh_layers(2)
+
+
+@pytest.mark.parametrize("make", [lambda: local(), Maker().make], ids=["lambda", "method"])
+def test_a_store_needs_functions_with_a_name(make, tmp_path):
+    net = vgsim.TorchModule(make, 12, depth=4)
+    assert vgsim.collect([net], max_samples=10)[0].n == 10
+    with pytest.raises(ValueError, match="tasks must have functions .* name: make is 'test_"):
+        vgsim.collect([net], max_samples=10, store=tmp_path / "study.sqlite")
+    named = vgsim.TorchModule(local, 12, depth=4)
+    assert vgsim.collect([named], max_samples=10, store=tmp_path / "study.sqlite")[0].n == 10
+
+
 def test_samples_in_a_file(tmp_path):
     s = vgsim.torch_samples(torch_models.convolutions, 6, input_shape=(2, 4, 4), batch_size=2)
     s.save(path := tmp_path / "samples.npz")

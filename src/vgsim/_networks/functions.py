@@ -12,7 +12,7 @@ from typing import Any
 from vgsim._checks import brief, checked_items, plain, type_error, value_error
 from vgsim._domains import Domain, Part
 
-__all__ = ["Arguments", "Function", "FunctionDomain", "Texts"]
+__all__ = ["Arguments", "Function", "FunctionDomain", "Keywords", "Texts", "require_lasting"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -36,6 +36,14 @@ class Function:
         """Call the function; raise a ValueError if it cannot be imported."""
         return (self.given or self._imported())(*values, **named)
 
+    @property
+    def lasts(self) -> bool:
+        """Whether the name leads to the function, as other processes and sessions need it."""
+        try:
+            return self.given is None or self._imported() == self.given
+        except ValueError:
+            return False
+
     def _imported(self) -> Callable[..., Any]:
         module, _, path = self.name.partition(":")
         try:
@@ -53,6 +61,34 @@ class Function:
 
     def __repr__(self) -> str:
         return repr(self.name)
+
+
+def require_lasting(argument: str, network: Any) -> None:
+    """Refuse a network with a function that its name does not tell from others.
+
+    Raises
+    ------
+    ValueError
+        If a function is a lambda, local to another one or a method of an object.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> from vgsim._networks.functions import require_lasting
+    >>> try:
+    ...     require_lasting("tasks", vgsim.TorchModule(lambda: None, 3, depth=2))
+    ... except ValueError as error:
+    ...     print(str(error)[:66])
+    tasks must have functions that a later session finds by name: make
+    """
+    for value in vars(network).values():
+        if isinstance(value, Function) and not value.lasts:
+            raise value_error(
+                argument,
+                f"must have functions that a later session finds by name: {value.argument} is "
+                f"{value.name!r}, of which a store would keep the name only; define it at the top "
+                "level of a module",
+            )
 
 
 class FunctionDomain(Domain):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from vgsim._checks import INDICES
 from vgsim._networks.description import Network
+from vgsim._networks.undescribed import Measured
 
 __all__ = [
     "CORRELATIONS",
@@ -116,10 +117,11 @@ class Recorded(Generic[A]):
             return self
         if self._name not in samples._arrays:
             recorded = ", ".join(repr(record) for record in samples.record) or "nothing"
-            raise AttributeError(
-                f"{self._name} was not recorded: it needs {QUANTITIES[self._name].record!r} in "
-                f"simulate's record, which had {recorded}"
-            )
+            record = QUANTITIES[self._name].record
+            remedy = f"needs {record!r} in simulate's record, which had {recorded}"
+            if samples.engine == Measured.own_engine:
+                remedy = f"is not among what from_norms was given, {recorded}"
+            raise AttributeError(f"{self._name} was not recorded: it {remedy}")
         found: A = samples._arrays[self._name]
         return found
 

@@ -14,6 +14,7 @@ from vgsim._domains import Number, checked_int
 from vgsim._engine.progress import Progress
 from vgsim._engine.settings import Settings, checked_layers
 from vgsim._networks.description import Network, checked_network
+from vgsim._networks.functions import require_lasting
 from vgsim._studies.precision import Precision
 from vgsim._studies.scheduler import Cursor, Scheduler
 from vgsim._studies.store_file import local_path
@@ -97,8 +98,9 @@ def collect(
     Raises
     ------
     TypeError, ValueError
-        If an argument has the wrong type or is out of range, the study would never stop, or a
-        network is given twice.
+        If an argument has the wrong type or is out of range, the study would never stop, a network
+        is given twice, or there is a store and the function of a `TorchModule` has no name of its
+        own, as a lambda.
     OSError
         If the store cannot be written; the message says why.
     RuntimeError
@@ -220,6 +222,9 @@ def _planned(
 ) -> Scheduler:
     """Return the scheduler of a study, after a check of the remaining arguments."""
     networks = _checked_networks(tasks)
+    if store is not None:
+        for network in networks:
+            require_lasting("tasks", network)
     if max_samples is not None:
         max_samples = checked_int("max_samples", max_samples, 1, INDICES, "2**56")
     if max_seconds is not None:
