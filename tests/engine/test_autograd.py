@@ -270,6 +270,7 @@ def test_beyond_the_range_of_the_dtype():
 def test_there_are_no_kernels_and_no_theory_for_a_module():
     for call in (
         lambda: vgsim.replay(TANH),
+        lambda: vgsim.evaluate(TANH, {}, [1.0], [1.0]),
         lambda: vgsim.lyapunov(TANH, 10),
         lambda: vgsim.depth_curve(TANH, (2, 4), 10),
         lambda: vgsim.theory.log_gradient_moments(TANH),

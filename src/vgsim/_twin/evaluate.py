@@ -329,7 +329,7 @@ def evaluate(
         raise type_error(
             "inputs" if inputs is None else "output_gradient", "must be given, got None"
         )
-    x = checked_columns("inputs", inputs, "n_0", network.width_at(0))
+    x = checked_columns("inputs", inputs, "n_0", network.widths[0])
     g = checked_columns("output_gradient", output_gradient, "n_D", network.width_at(-1))
     columns = x.shape[1]
     if g.shape[1] != columns:
