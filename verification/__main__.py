@@ -22,6 +22,7 @@ PARTS = (
     "chain",
     "sweep",
     "criticality",
+    "recurrent",
     "finite_width",
 )
 PICTURES = Path(__file__).parent / "pictures"

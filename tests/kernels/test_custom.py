@@ -37,8 +37,8 @@ def test_the_kernels_evaluate_the_functions(isa, name, dtype):
         value, slope, e = kernel(copy, h, 0, dtype)
         expected, expected_slope = float(phi.value(h)), float(phi.derivative(h))
         growth = 1 + h * h  # the functions of a rounded h
-        assert abs(value * 2.0**e - expected) <= 8 * eps * growth * abs(expected) + 1e-37, h
-        near_root = 8 * eps * (name in ("gelu", "silu"))
+        assert abs(value * 2.0**e - expected) <= 16 * eps * growth * abs(expected) + 1e-37, h
+        near_root = 16 * eps * (name in ("gelu", "silu"))
         bound = 16 * eps * growth * abs(expected_slope) + near_root + 1e-37
         assert abs(slope - expected_slope) <= bound, h
 
@@ -69,7 +69,8 @@ def one_key(monkeypatch):
 
 
 def ratios(net, dtype, **options):
-    drawn = vgsim.simulate(net, n_samples=24, seed=3, dtype=dtype, layers="all", **options)
+    layers = range(net.depth + 1)
+    drawn = vgsim.simulate(net, n_samples=24, seed=3, dtype=dtype, layers=layers, **options)
     assert not drawn.dead.any()
     return drawn.log10_ratio
 
@@ -77,17 +78,16 @@ def ratios(net, dtype, **options):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", SMOOTH)
 def test_samples_equal_those_of_the_built_in_activation(isa, one_key, name, dtype):
-    gain = 0.9 if name in ("tanh", "erf", "selu", "linear") else 1.0
+    law = {"init": "lecun_normal", "gain": 0.9}
+    block = lambda phi: vgsim.Skip([vgsim.Norm("layer"), vgsim.Linear(), phi])  # noqa: E731
     for net, options in (
-        (lambda phi: vgsim.MLP(20, 64, activation=phi, gain=gain), {}),
-        (lambda phi: vgsim.MLP(12, 24, activation=phi, gain=gain, bias_std=0.1), {"batch_size": 3}),
-        (lambda phi: vgsim.RNN(8, 16, activation=phi, gain=gain), {}),
+        (lambda phi: vgsim.MLP(20, 64, activation=phi, **law), {"engine": "matrix-free"}),
         (
-            lambda phi: vgsim.Sequential(
-                24, [vgsim.Skip([vgsim.Norm("layer"), vgsim.Linear(), phi])] * 8
-            ),
-            {},
+            lambda phi: vgsim.MLP(3, 24, activation=phi, **law, bias_std=0.1),
+            {"batch_size": 2, "engine": "matrix-free"},
         ),
+        (lambda phi: vgsim.RNN(8, 16, activation=phi, **law), {}),
+        (lambda phi: vgsim.Sequential(24, [block(phi)] * 8), {}),
     ):
         own, other = (
             ratios(net(phi), dtype, **options) for phi in (COPIES[name], Activation(name))
@@ -105,22 +105,25 @@ def test_dead_networks_are_those_of_relu(isa, one_key, dtype):
     assert np.array_equal(own.dead, other.dead)
     assert 0 < own.dead.sum() < 200
     alive = ~own.dead
-    assert np.abs(own.log10_ratio - other.log10_ratio)[alive].max() < DECADES[dtype]
+    difference = own.log10_ratio[alive] - other.log10_ratio[alive]
+    assert np.abs(difference).max() < DECADES[dtype]
 
 
-@pytest.mark.parametrize("name", ["tanh", "sigmoid", "silu", "gelu", "softplus"])
-def test_a_smooth_activation_does_not_die_of_underflow(isa, one_key, name):
+@pytest.mark.parametrize(
+    ("name", "gain"), [("tanh", 60), ("sigmoid", 120), ("silu", 12), ("gelu", 4), ("softplus", 12)]
+)
+def test_a_smooth_activation_does_not_die_of_underflow(isa, one_key, name, gain):
     """In the tails φ' is far below the smallest float32."""
-    net = lambda phi: vgsim.MLP(3, 1, activation=phi, gain=30.0)  # noqa: E731
+    net = lambda phi: vgsim.MLP(3, 1, activation=phi, init="lecun_normal", gain=gain)  # noqa: E731
     own, other = (
         vgsim.simulate(net(phi), 64, dtype="float32") for phi in (COPIES[name], Activation(name))
     )
     known = ~own.dead
-    assert known.sum() > 48
+    assert known.sum() > 40
     assert (other.log10_ratio[known, 0] < -38).any()
     # A rounding of h in float32 is a relative error 2^-24 |h| of φ'.
     bound = 1e-5 * (1 + np.abs(other.log10_ratio[known]))
-    assert np.all(np.abs(own.log10_ratio - other.log10_ratio)[known] < bound)
+    assert np.all(np.abs(own.log10_ratio[known] - other.log10_ratio[known]) < bound)
 
 
 def test_all_instruction_sets_have_the_same_bits():
@@ -149,14 +152,16 @@ def test_replayed_networks_have_the_recorded_gradients(name):
         vgsim.MLP(6, 12, activation=phi),
         vgsim.Sequential(10, [vgsim.Linear(), phi, vgsim.Linear(6), COPIES["tanh"]]),
     ):
-        drawn = vgsim.simulate(net, 3, seed=5, dtype="float64", layers="all")
+        drawn = vgsim.simulate(
+            net, 3, seed=5, dtype="float64", layers=(layers := range(net.depth + 1))
+        )
         for index in range(3):
-            again = vgsim.replay(net, index, seed=5, dtype="float64")
+            again = vgsim.replay(net, seed=5, index=index, dtype="float64")
             given = (again.inputs, again.output_gradient)
             if isinstance(net, vgsim.MLP):
-                found = vgsim.evaluate(net, again.weights, again.biases, *given, layers="all")
+                found = vgsim.evaluate(net, again.weights, again.biases, *given, layers=layers)
             else:
-                found = vgsim.evaluate(net, again.parameters, *given, layers="all")
+                found = vgsim.evaluate(net, again.parameters, *given, layers=layers)
             expected = drawn.log10_ratio[index]
             known = np.isfinite(expected)
             assert np.array_equal(np.isfinite(np.ravel(found.log10_ratio)), known)

@@ -45,7 +45,7 @@ def test_a_copy_of_a_built_in_activation_equals_it(name):
     assert copy.slope_at_infinity == phi.slope_at_infinity
     assert copy.slope_at_zero == pytest.approx(phi.slope_at_zero, rel=1e-13, nan_ok=True)
     assert copy.kinks == phi.kinks
-    assert copy.textbook_init == "glorot_normal"
+    assert copy.textbook_init == vgsim.Initializer("glorot_normal")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """Samples of recurrent networks against those of PyTorch's own cells, which are frozen."""
 
-import numpy as np
 import pytest
 from scipy import stats
 
@@ -29,7 +28,7 @@ def test_samples_have_the_law_of_pytorchs_cells(name):
 
 def test_the_laws_are_told_apart():
     """With as many networks, the tests above reject the law of every other kind."""
-    for name, law in oracle.LAWS.items():
+    for name in oracle.LAWS:
         for other in oracle.LAWS:
             pairs = zip(FROZEN[f"{name}.law"].T, FROZEN[f"{other}.law"].T, strict=True)
             p = min(stats.ks_2samp(*pair).pvalue for pair in pairs)
@@ -43,8 +42,8 @@ def test_the_laws_are_told_apart():
         ("lstm, chrono", {"chrono": 33.0}),
         ("lstm, clipped", {"clip": vgsim.ClipNorm(1.7)}),
         ("lstm, PyTorch's own", {"init": "glorot_normal", "gain": 3**-0.5, "input_std": 3**-0.5}),
-        ("gru, update bias", {"update_bias": 0.9}),
-        ("leaky rnn", {"leak": 0.31}),
+        ("gru, update bias", {"update_bias": 0.7}),
+        ("leaky rnn", {"leak": 0.35}),
     ],
 )
 def test_small_changes_of_a_law_are_seen(name, change):

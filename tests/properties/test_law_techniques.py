@@ -307,7 +307,8 @@ def test_saturated_cross_entropy_is_finite(engine, activation, gain, seed):
 
 
 @pytest.mark.parametrize(
-    "part", ["weights", "spectrum", "normalisation", "skips", "criticality", "finite_width"]
+    "part",
+    ["weights", "spectrum", "normalisation", "skips", "criticality", "recurrent", "finite_width"],
 )
 def test_theory_holds(part, seed, monkeypatch):
     """``python -m verification``, with few samples."""

@@ -438,7 +438,7 @@ def test_newman_exponents_of_simulated_products():
 @pytest.mark.parametrize(
     ("network", "reason"),
     [
-        (vgsim.RNN(5, 4), "RNN"),
+        (vgsim.RNN(5, 4), "recurrent network"),
         (vgsim.MLP(5, 4), "the activation 'tanh' is not"),
         (vgsim.MLP(5, 4, activation="relu", init="he_uniform"), "the init 'he_uniform' does"),
         (vgsim.MLP(5, 4, activation="relu", norm="layer"), "the norm 'layer' makes"),

@@ -32,7 +32,7 @@ class StudySpec:
 
     Attributes
     ----------
-    networks : tuple of MLP, RNN and Sequential
+    networks : tuple of MLP, RNN, LSTM, GRU and Sequential
     arguments : dict
         The other arguments of :func:`collect`: ``collect(spec.networks, **spec.arguments)``.
     """

@@ -326,7 +326,7 @@ def _store_little(steps: Sequence[Step]) -> None:
             use = _next_use(
                 rest, register, lambda s, r: s["name"] == "weights" and s["target"] != r
             )
-            last = use is not None and use["name"] == "weights"
+            last = use is not None and (use["name"] == "weights" or _overwrites(use, register))
             step["flags"] |= FLAGS["copies"] * (not last or step["columns"] > step["rows"])
         elif name == "norm":
             use = _next_use(rest, register, lambda s, r: s["name"] == "copy" and s["source"] == r)
@@ -342,20 +342,22 @@ def _store_little(steps: Sequence[Step]) -> None:
 
 
 def _add_gradients(steps: Sequence[Step], state: int) -> None:
-    """Set the flag of operations to whose operand other terms of the gradient belong.
+    """Set the flag of products whose operand `source` has other terms of its gradient.
 
-    These come from later uses of the operand, at this place or, if it is of the state, at the next.
+    These come from later uses of it, at this place or, if it is of the state, at the next.
     """
     for i, step in enumerate(steps):
         name, register = step["name"], step["source"]
         if name not in ("weights", "multiply") or register == step["target"]:
             continue
         use = _next_use(steps[i + 1 :], register, lambda s, r: s["name"] == "basis")
-        if use is None:
-            used = register < state
-        else:  # an operation that does not read the operand overwrites it
-            used = use["name"] not in ("copy", "weights") or use["source"] == register
+        used = register < state if use is None else not _overwrites(use, register)
         step["flags"] |= FLAGS["adds"] * used
+
+
+def _overwrites(step: Step, register: int) -> bool:
+    """Whether a step that uses a register writes to it without reading it."""
+    return step["name"] in ("copy", "weights") and step["source"] != register
 
 
 def _next_use(

@@ -29,7 +29,7 @@ def depth_curve(
     *,
     seed: int | None = 0,
     batch_size: int = 1,
-    inputs: Literal["normal"] | ArrayLike = "normal",
+    inputs: Literal["normal", "zeros"] | ArrayLike = "normal",
     loss: str = "linear",
     engine: str = "auto",
     dtype: DTypeLike = "float32",

@@ -42,7 +42,7 @@ class Lyapunov:
 
     Attributes
     ----------
-    network : MLP or RNN
+    network : MLP, RNN, LSTM, GRU or Sequential
     seed : int
     index : int64 array, shape (n,)
         The index of each sample under that seed.
@@ -246,7 +246,7 @@ def lyapunov(
     seed: int | None = 0,
     first: int = 0,
     batch_size: int = 1,
-    inputs: Literal["normal"] | ArrayLike = "normal",
+    inputs: Literal["normal", "zeros"] | ArrayLike = "normal",
     layers: Sequence[int] | None = None,
     engine: str = "auto",
     dtype: DTypeLike = "float64",

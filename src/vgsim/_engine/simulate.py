@@ -25,7 +25,7 @@ def simulate(
     seed: int | None = 0,
     first: int = 0,
     batch_size: int = 1,
-    inputs: Literal["normal"] | ArrayLike = "normal",
+    inputs: Literal["normal", "zeros"] | ArrayLike = "normal",
     loss: str = "linear",
     layers: Sequence[int] | None = None,
     record: Collection[str] = ("gradient",),
@@ -55,10 +55,11 @@ def simulate(
     batch_size : int, default 1
         Inputs B to one network: examples, or sequences if the network has `tokens`. Norms of
         activations and gradients run over all columns of the batch, which are B · tokens.
-    inputs : "normal" or array_like, shape (N, n_0), with tokens (N, tokens, n_0)
-        Law of the inputs X_0 (in an `RNN` the initial states): i.i.d. N(0, 1), or uniformly random
-        rows of a data matrix, with tokens sequences of an array, drawn without replacement within
-        a batch. A scaled copy of the array is cached while the array exists.
+    inputs : "normal", "zeros" or array_like, shape (N, n_0), with tokens (N, tokens, n_0)
+        Law of the inputs X_0 (in an `RNN`, `LSTM` or `GRU` the initial states): i.i.d. N(0, 1), or
+        uniformly random rows of a data matrix, with tokens sequences of an array, drawn without
+        replacement within a batch. A scaled copy of the array is cached while the array exists.
+        "zeros", all 0, is for recurrent networks only.
     loss : {"linear", "mse", "cross_entropy"}, default "linear"
         "linear": G_D is i.i.d. N(0, 1). "mse": L = ½ Σ (X_D - T)², T i.i.d. N(0, 1).
         "cross_entropy": softmax cross-entropy with X_D as logits, summed over the batch, with a
@@ -77,8 +78,8 @@ def simulate(
         the exact law of all norms: for one input, Gaussian weights, and layers of "linear", "relu"
         or "leaky_relu" without techniques other than `ClipNorm`. "auto" chooses the engine with the
         lowest cost, by a fixed rule of network, batch size and loss; for weights that are neither
-        Gaussian nor orthogonal and for an `RNN` it is "dense". The engines agree in law, not sample
-        by sample.
+        Gaussian nor orthogonal and for recurrent networks it is "dense". The engines agree in law,
+        not sample by sample.
     dtype : {"float32", "float64"}
         Arithmetic of the passes. In both, no norm underflows or overflows at any depth.
     n_threads : int, optional

@@ -551,8 +551,8 @@ class Activation(Named):
     Raises
     ------
     ValueError
-        If the name is unknown or a parameter is outside its domain; for ``custom``, if a function is
-        not vectorised, finite and deterministic, if `derivative` is not the derivative of
+        If the name is unknown or a parameter is outside its domain; for ``custom``, if a function
+        is not vectorised, finite and deterministic, if `derivative` is not the derivative of
         `function`, or if φ jumps, has a tail that is not straight, or too many kinks. The error
         says which and where.
     TypeError

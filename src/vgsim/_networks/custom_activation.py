@@ -47,7 +47,7 @@ IN_JSON = re.compile(  # sorted, without spaces; a law of weights may have a sca
 _known: dict[str, CustomTable] = {}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CustomTable:
     """A custom activation φ as the kernels take it.
 
@@ -140,37 +140,51 @@ class CustomTable:
         table = self.tables["float64"]
         return self._pieces[0](np.clip(h, table[0], table[1]))
 
-    def _tail(self, h: Array) -> tuple[Any, Any, Any, Any]:
-        """Return whether h is beyond the cuts, P and Q there, and a, s and signs of its tail."""
+    def _is_beyond(self, h: Array) -> NDArray[np.bool_]:
+        """Whether h is beyond the cuts."""
+        table = self.tables["float64"]
+        return np.asarray((h <= table[0]) | (h > table[1]))
+
+    def _tail(self, h: Array) -> tuple[list[Array], tuple[Any, Any], list[Any]]:
+        """Return P and Q at h, which is beyond the cuts, and a, s and the signs of its tail."""
         table = self.tables["float64"]
         a, s, *signs = (np.where(h > 0, table[8 + k], table[4 + k]) for k in range(4))
         known = (h >= table[2]) & (h <= table[3])
-        beyond = (h <= table[0]) | (h > table[1])
-        rests = self._pieces[1](np.where(beyond, np.clip(h, table[2], table[3]), table[0]))
-        return beyond, rests, (a, s), [sign * known for sign in signs]
+        rests = self._pieces[1](np.clip(h, table[2], table[3]))
+        return rests, (a, s), [sign * known for sign in signs]
 
     def value(self, h: Array) -> Array:
         """φ(h)."""
         P, _ = self._core(h)
-        beyond, (rest, _), (a, s), (sign, _) = self._tail(h)
-        far = s * h + (a + sign * np.exp2(np.minimum(rest, MOST_LOG2)))
-        return np.asarray(np.where(beyond, far, h * P if self.is_zero_at_zero else P))
+        found = np.asarray(h * P if self.is_zero_at_zero else P)
+        if (beyond := self._is_beyond(h)).any():
+            h = h[beyond]
+            (rest, _), (a, s), (sign, _) = self._tail(h)
+            found[beyond] = s * h + (a + sign * np.exp2(np.minimum(rest, MOST_LOG2)))
+        return found
 
     def derivative(self, h: Array) -> Array:
         """φ'(h)."""
-        _, Q = self._core(h)
-        beyond, (_, rest), (_, s), (_, sign) = self._tail(h)
-        return np.asarray(np.where(beyond, s + sign * np.exp2(np.minimum(rest, MOST_LOG2)), Q))
+        _, found = self._core(h)
+        if (beyond := self._is_beyond(h)).any():
+            (_, rest), (_, s), (_, sign) = self._tail(h[beyond])
+            found[beyond] = s + sign * np.exp2(np.minimum(rest, MOST_LOG2))
+        return found
 
     def log_value(self, h: Array) -> tuple[Array, Array]:
         """Sign and ln |φ(h)|."""
-        beyond, (rest, _), (a, s), (sign, _) = self._tail(h)
-        return _logarithm(self.value(h), beyond & (s * h + a == 0), sign, rest)
+        sign, log = _logarithm(self.value(h))
+        beyond = self._is_beyond(h)
+        (rest, _), (a, s), (own, _) = self._tail(h[beyond])
+        small = s * h[beyond] + a == 0
+        return _replaced(beyond, small, sign, log, own, rest)
 
     def log_derivative(self, h: Array) -> tuple[Array, Array]:
         """Sign and ln |φ'(h)|."""
-        beyond, (_, rest), (_, s), (_, sign) = self._tail(h)
-        return _logarithm(self.derivative(h), beyond & (s == 0), sign, rest)
+        sign, log = _logarithm(self.derivative(h))
+        beyond = self._is_beyond(h)
+        (_, rest), (_, s), (_, own) = self._tail(h[beyond])
+        return _replaced(beyond, s == 0, sign, log, own, rest)
 
     @property
     def slope_at_zero(self) -> tuple[float, float]:
@@ -187,12 +201,19 @@ class CustomTable:
         return float(table[5]), float(table[9])
 
 
-def _logarithm(values: Array, small: Any, sign: Any, log2: Array) -> tuple[Array, Array]:
-    """Return sign and ln |·| of values; of those that are `small`, from `sign` and log2 |·|."""
-    sign = np.where(small, sign, np.sign(values))
+def _logarithm(values: Array) -> tuple[Array, Array]:
+    """Return sign and ln |·|."""
     with np.errstate(divide="ignore"):
-        log = np.where(small, log2 * LN_2, np.log(np.abs(values)))
-    return sign, np.where(sign == 0, -np.inf, log)
+        return np.sign(values), np.log(np.abs(values))
+
+
+def _replaced(
+    beyond: NDArray[np.bool_], small: Any, sign: Array, log: Array, own: Any, log2: Array
+) -> tuple[Array, Array]:
+    """Put the signs and logarithms of the tails that are `small` in their places."""
+    sign[beyond] = np.where(small, own, sign[beyond])
+    log[beyond] = np.where(small, np.where(own == 0, -np.inf, log2 * LN_2), log[beyond])
+    return sign, log
 
 
 def kept(table: CustomTable) -> CustomTable:

@@ -264,7 +264,8 @@ class Description:
 
         It determines the key of a network's random numbers. So under one seed equal networks have
         equal draws, and different networks have independent draws. Fields at their default are left
-        out; `init` is left out if and only if it is "glorot_normal" (in an `RNN` "orthogonal").
+        out; `init` is left out if and only if it is "glorot_normal" (in an `RNN` "orthogonal"), and
+        the `forget_bias` of an `LSTM` if and only if it is 1.
 
         Examples
         --------

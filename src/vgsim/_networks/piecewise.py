@@ -121,8 +121,8 @@ def fitted(
     """Fit smooth functions between knots by polynomials, to the accuracy of `dtype`.
 
     The error on a piece is within about one rounding of the largest value there and of t, so that
-    functions which decay keep their relative accuracy. Where a function itself has larger rounding errors,
-    the fit stops at 2^-46 of its largest value of all.
+    functions which decay keep their relative accuracy. Where a function itself has larger rounding
+    errors, the fit stops at 2^-46 of its largest value of all.
 
     Parameters
     ----------

@@ -72,8 +72,8 @@ def lstm_program(net: Network, forget_bias: float, chrono: float | None) -> Prog
         own[0] = _bias(net, i, 0, shift=forget_bias, most=most, sign=-1.0, drawn_as=1)
     step: list[Operation] = []
     for gate, (register, phi) in enumerate(((i, SIGMOID), (f, SIGMOID), (g, TANH), (o, SIGMOID))):
-        weights, drive = _weights(net, register, gate), _drive(net, register, gate)
-        step += [weights, *own[gate], *drive, Activate(register, phi)]
+        matrix, drive = _weights(net, register, gate), _drive(net, register, gate)
+        step += [matrix, *own[gate], *drive, Activate(register, phi)]
     step += [Multiply(g, i), Multiply(C, f), Sum(C, g, skip=1.0, branch=1.0)]  # c = f∘c + i∘g
     step += [Copy(C, H), Activate(H, TANH), Multiply(H, o)]  # h = o∘tanh(c)
     return _program(net, step, state=2)

@@ -63,7 +63,7 @@ class Samples(Distribution):
     """The results of one run: n random networks, recorded at k layers.
 
     Returned by :func:`simulate` and :func:`load`. G_l = ∂L/∂X_l, where X_l is the output of layer l
-    (in an `RNN` the state after step l, in a `Sequential` the output of the l-th element) and X_0
+    (in a recurrent network h after step l, in a `Sequential` the output of the l-th element), X_0
     the input. Norms and means run over all units and all columns of a batch: its examples, or the
     tokens of its sequences. Arrays are read-only; logarithms are decimal.
 
@@ -77,7 +77,7 @@ class Samples(Distribution):
         The recorded layers l, in the order of the argument `layers`.
     weight_layers : int64 array, shape (k',)
         The recorded layers l >= 1 that have matrices: all of them, but in a `Sequential` those
-        whose element has one or more. In an `RNN` always [1]: all steps share one W.
+        whose element has one or more. Of a recurrent network [1]: all steps share one W.
     saturation_layers : int64 array, shape (k'',)
         The recorded layers l >= 1.
     gradient : float64 array, shape (n, k)
@@ -303,9 +303,9 @@ class Samples(Distribution):
     def to_dataframe(self) -> pandas.DataFrame:
         """Return all recorded quantities as a tidy ``pandas.DataFrame``: one row per sample, layer.
 
-        Values per sample, and those of the weight matrix of an `RNN`, are repeated in all rows of
-        the sample. Values of units or weights are missing (NaN) at layer 0, and those of weights
-        at layers without matrices.
+        Values per sample, and those of the matrices of a recurrent network, are repeated in all
+        rows of the sample. Values of units or weights are missing (NaN) at layer 0, and those of
+        weights at layers without matrices.
 
         Raises
         ------

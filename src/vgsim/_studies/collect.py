@@ -34,7 +34,7 @@ def collect(
     stop: Precision | Sequence[Precision] | None = None,
     max_seconds: float | None = None,
     batch_size: int = 1,
-    inputs: Literal["normal"] | ArrayLike = "normal",
+    inputs: Literal["normal", "zeros"] | ArrayLike = "normal",
     loss: str = "linear",
     layers: Sequence[int] = (0,),
     thresholds: Sequence[float] = (1e-6,),
@@ -53,7 +53,7 @@ def collect(
 
     Parameters
     ----------
-    tasks : iterable of MLP, RNN and Sequential
+    tasks : iterable of MLP, RNN, LSTM, GRU and Sequential
         The networks, for example from :func:`sweep`; no network twice.
     seed : int or None, default 0
         Different networks have independent samples under one seed. None takes fresh entropy, and
@@ -146,7 +146,7 @@ def iter_collect(
     stop: Precision | Sequence[Precision] | None = None,
     max_seconds: float | None = None,
     batch_size: int = 1,
-    inputs: Literal["normal"] | ArrayLike = "normal",
+    inputs: Literal["normal", "zeros"] | ArrayLike = "normal",
     loss: str = "linear",
     layers: Sequence[int] = (0,),
     thresholds: Sequence[float] = (1e-6,),

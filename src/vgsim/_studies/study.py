@@ -105,7 +105,7 @@ class Study(Sequence[Result]):
             Fields of a network, ``kind="RNN"``, or settings: batch_size, loss, inputs, engine,
             dtype. Fields of a part are written with two underscores, as in ``residual__every=2``.
             The name of an activation or initialiser matches it with any parameters; the ``depth``
-            of an RNN is its number of steps.
+            of a recurrent network is its number of steps.
 
         Raises
         ------

@@ -100,10 +100,9 @@ def exact_law(network: Network) -> ProductLaw:
     network = checked_network(network)
     if isinstance(network, Sequential):
         return _chain_law(network)
-    obstacle = _obstacle(network)
-    slope = network.activation.slope_below_zero
-    if obstacle or slope is None:
+    if obstacle := _obstacle(network):
         raise value_error("network", f"has no exact law: {obstacle}")
+    slope = network.activation.slope_below_zero
     log_scale = 2.0 * sum(math.log(std) for std in network.weight_stds.tolist())
     factor = piecewise_linear(slope)
     if network.residual:

@@ -10,7 +10,15 @@ from scipy.special import expit
 import vgsim
 from vgsim import GRU, LSTM, RNN
 from vgsim._checks import DECADE
-from vgsim.theory import critical_gain, mean_field, recurrent_growth, recurrent_rate
+from vgsim.theory import (
+    critical_gain,
+    exact_law,
+    log_gradient_moments,
+    mean_field,
+    place_moments,
+    recurrent_growth,
+    recurrent_rate,
+)
 from vgsim.theory._prediction import predict
 
 STILL = {"input_std": 0}
@@ -166,6 +174,13 @@ def test_arguments():
         critical_gain(LSTM(5, 8, **STILL), 0.1)
     with pytest.raises(TypeError, match="network must be a vgsim.MLP"):
         recurrent_rate("LSTM")
+
+
+@pytest.mark.parametrize("law", [place_moments, log_gradient_moments, exact_law])
+@pytest.mark.parametrize("network", [LSTM(5, 8), GRU(5, 8), RNN(5, 8, leak=0.5)])
+def test_theories_of_independent_layers_are_refused(law, network):
+    with pytest.raises(ValueError, match="all steps .*share their weights"):
+        law(network)
 
 
 def test_mean_field_is_of_plain_recurrent_networks():
