@@ -223,18 +223,19 @@ class Initializer(Named):
         ``truncated_normal``, ``student_t``, ``laplace``, ``rademacher``, ``sparse``, ``custom``
         (variance scale/fan), ``diagonal``, ``normal``, ``uniform``, ``torch_default``,
         ``torch_recurrent``, ``orthogonal``, ``identity`` or ``siren``. The normal ones are not
-        truncated (as in PyTorch). ``rademacher`` weights are ±1 times their standard deviation. A ``sparse`` weight
-        is 0 with probability 1 − density, else normal, independently of the others. ``diagonal`` is
-        the unit matrix (ones where i = j) times `diagonal`, plus independent normal weights of
-        variance scale/fan. ``torch_default`` is the law of ``torch.nn.Linear``: weights and biases
-        uniform on ±1/√fan_in. ``torch_recurrent`` is that of ``torch.nn.RNN``, ``LSTM`` and
-        ``GRU``, for recurrent networks only: weights, those of the drive too, and two biases
-        uniform on ±1/√n. ``orthogonal`` is uniform over the orthogonal matrices (Haar measure); a
-        matrix that is not square is a submatrix of a square one, with orthonormal rows or columns,
-        as in PyTorch and Keras. ``identity`` is the identity matrix, for recurrent networks only.
-        ``siren`` is that of networks with the activation ``sine``: uniform on ±√(6/fan_in)/omega,
-        so that ω W x has the variance 1 if the mean square of x is ½, that of a sine. Sitzmann et
-        al. draw the first layer from ±1/fan_in; here it has the law of the others.
+        truncated (as in PyTorch). ``rademacher`` weights are ±1 times their standard deviation. A
+        ``sparse`` weight is 0 with probability 1 − density, else normal, independently of the
+        others. ``diagonal`` is the unit matrix (ones where i = j) times `diagonal`, plus
+        independent normal weights of variance scale/fan. ``torch_default`` is the law of
+        ``torch.nn.Linear``: weights and biases uniform on ±1/√fan_in. ``torch_recurrent`` is that
+        of ``torch.nn.RNN``, ``LSTM`` and ``GRU``, for recurrent networks only: weights, those of
+        the drive too, and two biases uniform on ±1/√n. ``orthogonal`` is uniform over the
+        orthogonal matrices (Haar measure); a matrix that is not square is a submatrix of a square
+        one, with orthonormal rows or columns, as in PyTorch and Keras. ``identity`` is the identity
+        matrix, for recurrent networks only. ``siren`` is that of networks with the activation
+        ``sine``: uniform on ±√(6/fan_in)/omega, so that ω W x has the variance 1 if the mean square
+        of x is ½, that of a sine. Sitzmann et al. draw the first layer from ±1/fan_in; here it has
+        the law of the others.
     quantile : callable
         ``custom`` only, required: the quantile function of the weights, a NumPy function on (0, 1)
         of mean 0 and variance 1, increasing, and smooth but for a few points. It is approximated
