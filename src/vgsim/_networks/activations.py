@@ -9,8 +9,9 @@ from numpy.typing import ArrayLike
 
 from vgsim._checks import brief, real_array, value_error
 from vgsim._networks.activation_table import ACTIVATIONS, ActivationEntry, Array, Slopes
-from vgsim._networks.custom_activation import FIELDS, CustomTable, kept, table_of
+from vgsim._networks.custom_activation import FIELDS
 from vgsim._networks.custom_functions import from_functions
+from vgsim._networks.custom_table import CustomTable, kept, table_of
 from vgsim._networks.initializers import INITIALIZERS, Initializer
 from vgsim._networks.named import Named
 
