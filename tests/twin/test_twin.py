@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import vgsim
-from vgsim._networks.activations import ACTIVATIONS
+from vgsim._networks.activation_table import ACTIVATIONS
 from vgsim._networks.initializers import INITIALIZERS
 
 RECORD = ("gradient", "weight_gradient", "update_ratio", "activation", "saturation")

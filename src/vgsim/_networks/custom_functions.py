@@ -10,14 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vgsim._checks import brief, real_array, type_error, value_error
-from vgsim._networks.custom_activation import CUSTOM_HEAD, KINDS, CustomTable, kept
+from vgsim._networks.custom_activation import CUSTOM_HEAD
+from vgsim._networks.custom_table import KINDS, CustomTable, kept
+from vgsim._networks.custom_table import OF_ACTIVATION as OF
 from vgsim._networks.kinks import NotSmooth, smooth_intervals
 from vgsim._networks.piecewise import Function, Piecewise, Unfit, fitted, joined
 
 __all__ = ["approximated", "from_functions"]
 
 Array = NDArray[np.float64]
-OF = " of activation 'custom'"
 FAR = (1024.0, 512.0, 256.0, 128.0, 64.0, 32.0)  # the functions are called up to the first possible
 CUTS = (
     0.5,
@@ -419,6 +420,6 @@ def from_functions(
             missing,
             "is missing: Activation('custom', function=..., derivative=...) needs φ and φ' as "
             "functions of NumPy arrays",
-            " of activation 'custom'",
+            OF,
         )
     return kept(approximated(function, derivative, kinks))

@@ -19,7 +19,8 @@ from vgsim._checks import (
     value_error,
 )
 from vgsim._domains import Integer, Part
-from vgsim._networks.activations import ACTIVATIONS, Activation
+from vgsim._networks.activation_table import ACTIVATIONS
+from vgsim._networks.activations import Activation
 from vgsim._networks.description import LISTED_BYTES, Network, compact_json
 from vgsim._networks.layers import Element, Layer, Layers
 from vgsim._networks.sweep import assembled
