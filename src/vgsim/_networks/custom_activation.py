@@ -221,8 +221,8 @@ def kept(table: CustomTable) -> CustomTable:
     return _known.setdefault(table.sha256, table)
 
 
-def table_of(sha256: str) -> CustomTable:
-    """Return the table with that SHA-256.
+def table_of(sha256: str, of: str = " of activation 'custom'") -> CustomTable:
+    """Return the table with that SHA-256; an error says what it is `of`.
 
     Raises
     ------
@@ -235,17 +235,17 @@ def table_of(sha256: str) -> CustomTable:
     >>> table_of("0" * 64)
     Traceback (most recent call last):
     ValueError: sha256 of activation 'custom' is '000000000000...', and this process does not have \
-that table: build the activation from its functions, or load the file that holds it
+that table: build it from its function again, or load the file that holds it
     """
     if not isinstance(sha256, str):
-        raise type_error("sha256", f"must be a string, got {sha256!r}", " of activation 'custom'")
+        raise type_error("sha256", f"must be a string, got {sha256!r}", of)
     if sha256 not in _known:
         shown = f"{sha256[:12]}..." if len(sha256) > 12 else sha256
         raise value_error(
             "sha256",
-            f"is {shown!r}, and this process does not have that table: build the activation from "
-            "its functions, or load the file that holds it",
-            " of activation 'custom'",
+            f"is {shown!r}, and this process does not have that table: build it from its "
+            "function again, or load the file that holds it",
+            of,
         )
     return _known[sha256]
 
