@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import vgsim
-from vgsim._networks import custom_activation
+from vgsim._networks import custom_table
 from vgsim._studies.merge import merge
 
 LOAD = """
@@ -44,7 +44,7 @@ def expected(net):
 @pytest.fixture
 def forgets(monkeypatch):
     """Return a function after which this process knows no table, as a new one."""
-    return lambda: monkeypatch.setattr(custom_activation, "_known", {})
+    return lambda: monkeypatch.setattr(custom_table, "_known", {})
 
 
 def test_samples_are_loaded_in_a_new_process(tmp_path):
@@ -59,6 +59,20 @@ def test_a_store_and_a_saved_study_are_loaded_in_a_new_process(tmp_path):
     study.save(tmp_path / "study.npz")
     for name in ("a.sqlite", "study.npz"):
         assert loaded_elsewhere(tmp_path / name) == expected(net)
+
+
+def test_a_list_with_a_custom_activation_is_loaded(tmp_path, forgets):
+    phi = network().activation
+    layers = [vgsim.Linear(8), phi, vgsim.Skip([phi, vgsim.Linear()]), vgsim.Gate([phi])]
+    net = vgsim.Sequential(8, layers)
+    samples = vgsim.simulate(net, 10)
+    samples.save(tmp_path / "samples.npz")
+    study = vgsim.collect([net], max_samples=1000, store=tmp_path / "a.sqlite")
+    forgets()
+    found = vgsim.load(tmp_path / "samples.npz")
+    assert found.network == net
+    assert np.array_equal(vgsim.simulate(found.network, 10).gradient, samples.gradient)
+    assert vgsim.load(tmp_path / "a.sqlite") == study
 
 
 def test_merged_stores_keep_the_tables(tmp_path, forgets):

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vgsim._checks import value_error
-from vgsim._networks.activations import ACTIVATIONS, Activation
+from vgsim._networks.activation_table import ACTIVATIONS
+from vgsim._networks.activations import Activation
 from vgsim._networks.blocks import Gate, Skip
 from vgsim._networks.elements import Attention, Dropout, Linear, Norm
 from vgsim._networks.initializers import Initializer
