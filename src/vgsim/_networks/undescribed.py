@@ -184,7 +184,9 @@ class TorchModule(Undescribed):
     """Any PyTorch module, made by a function; its samples are computed by autograd.
 
     :func:`simulate` and :func:`collect` call the function for every sample, with PyTorch's random
-    numbers seeded for that sample.
+    numbers seeded for that sample. All threads of a process share these: while samples are computed
+    in this process, no other thread may use them. :func:`iter_collect` without an executor computes
+    in the background.
 
     Parameters
     ----------
