@@ -205,7 +205,7 @@ def replay(
     index: int = 0,
     *,
     batch_size: int = 1,
-    inputs: Literal["normal"] | ArrayLike = "normal",
+    inputs: Literal["normal", "zeros"] | ArrayLike = "normal",
     loss: str = "linear",
     engine: str = "auto",
     dtype: DTypeLike = "float32",
