@@ -12,7 +12,7 @@ from typing import Any
 from vgsim._checks import brief, checked_items, plain, type_error, value_error
 from vgsim._domains import Domain, Part
 
-__all__ = ["Arguments", "Function", "FunctionDomain", "Texts"]
+__all__ = ["Arguments", "Function", "FunctionDomain", "Keywords", "Texts"]
 
 
 @dataclass(frozen=True, repr=False)
