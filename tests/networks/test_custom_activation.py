@@ -127,6 +127,11 @@ def random_noise(h):
     return h + np.random.default_rng().uniform(size=h.shape)
 
 
+def bump(h):
+    """A feature narrower than any grid finds by luck."""
+    return 1e-2 * np.exp(-1e8 * (h - 0.12345678) ** 2)
+
+
 @pytest.mark.parametrize(
     ("function", "derivative", "argument", "words"),
     [
@@ -150,6 +155,16 @@ def random_noise(h):
          "function", "at most 6 kinks, it has 9: at h = -4, -3"),
         (lambda h: np.tanh(h.astype(np.float32)), lambda h: np.cosh(h) ** -2.0, "function",
          "float64"),
+        (lambda h: h + bump(h), lambda h: 1 - 2e8 * (h - 0.12345678) * bump(h), "function",
+         "too fast near h = 0.123"),
+        (np.ones_like, np.zeros_like, "derivative", "must not be 0 everywhere"),
+        (lambda h: np.maximum(h, 2000.0), np.zeros_like, "derivative", "-1024 to 1024: every"),
+        (lambda h: 1e-200 * h, lambda h: 0 * h + 1e-200, "derivative", "from 1e-12 to 1e+12, got"),
+        (lambda h: 1e200 * h, lambda h: 0 * h + 1e200, "derivative", "from 1e-12 to 1e+12, got"),
+        (lambda h: 1e20 + 0 * h, lambda h: 0 * h + 1e-3, "function", "most 1e+12 for |h| <= 1"),
+        (lambda h: np.where(h == 0, np.nan, h), np.ones_like, "function", "got nan at h = 0"),
+        (lambda h: np.sqrt(1 + h * h), lambda h: h / np.sqrt(1 + h * h), "function",
+         "its slope is -0.9999923707 at -256"),
     ],
 )  # fmt: skip
 def test_what_has_no_table_is_refused(function, derivative, argument, words):
@@ -172,8 +187,27 @@ def test_missing_and_wrong_arguments_are_named():
         assert words in str(refused.value)
     with pytest.raises(TypeError, match="'tanh' takes no parameters, got function="):
         Activation("tanh", function=np.tanh)
-    with pytest.raises(ValueError, match="finite"):
-        Activation("custom", function=np.abs, derivative=np.sign, kinks=[np.nan])
+    for kinks, error, words in (
+        ([np.nan], ValueError, r"kinks\[0\] .*between -1024 and 1024, got nan"),
+        ([0, 1e9], ValueError, r"kinks\[1\] .*between -1024 and 1024, got 1000000000"),
+        (["a"], TypeError, r"kinks\[0\] .*got 'a'"),
+        ([[1.0]], TypeError, r"kinks\[0\] .*got \[1.0\]"),
+        (1.0, TypeError, "kinks must be a sequence of numbers, got 1.0"),
+        ("abc", TypeError, "kinks must be a sequence of numbers, got 'abc'"),
+        (None, TypeError, "kinks must be a sequence of numbers, got None"),
+    ):
+        with pytest.raises(error, match=words) as refused:
+            Activation("custom", function=np.abs, derivative=np.sign, kinks=kinks)
+        assert refused.value.argument == "kinks"
+
+
+def test_the_largest_slope_is_that_beside_a_kink():
+    phi = Activation(
+        "custom",
+        function=lambda h: np.clip(h, 0, 3) ** 2,
+        derivative=lambda h: 2 * np.clip(h, 0, 3) * (h < 3),
+    )
+    assert phi.max_derivative == pytest.approx(6, rel=1e-8)
 
 
 def test_the_sha256_of_the_table_is_the_identity():

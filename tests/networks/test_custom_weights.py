@@ -125,6 +125,9 @@ def test_identity_and_files(tmp_path, start_python):
         (lambda p: -special.ndtri(p), "must not decrease"),
         (lambda p: np.sign(p - 0.3), "must be smooth|must have mean 0"),
         (lambda p: np.full_like(p, np.nan), "must be finite"),
+        (lambda p: np.where(p < 0.25, np.nan, p), r"finite on \(0, 1\), got nan at p = 0.24\d+$"),
+        (lambda p: 1 / 0, "must take an array of float64, and raised ZeroDivisionError"),
+        (math.sqrt, "must take an array of float64, and raised TypeError"),
         (lambda p: 0.0, "array of reals of the shape of its argument"),
         (3.0, "must be a function, got 3.0"),
     ],
@@ -137,6 +140,8 @@ def test_errors(quantile, words):
 
 def test_tables_of_activations_and_of_laws_are_told_apart():
     phi = vgsim.Activation("custom", function=np.abs, derivative=np.sign)
+    with pytest.raises(ValueError, match="sha256 of init 'custom' is 'abc', and this process"):
+        vgsim.Initializer("custom", sha256="abc")
     with pytest.raises(ValueError, match="that of an activation"):
         vgsim.Initializer("custom", sha256=phi.parameters["sha256"])
     with pytest.raises(ValueError, match="that of a law of weights"):

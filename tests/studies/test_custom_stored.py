@@ -61,6 +61,20 @@ def test_a_store_and_a_saved_study_are_loaded_in_a_new_process(tmp_path):
         assert loaded_elsewhere(tmp_path / name) == expected(net)
 
 
+def test_a_list_with_a_custom_activation_is_loaded(tmp_path, forgets):
+    phi = network().activation
+    layers = [vgsim.Linear(8), phi, vgsim.Skip([phi, vgsim.Linear()]), vgsim.Gate([phi])]
+    net = vgsim.Sequential(8, layers)
+    samples = vgsim.simulate(net, 10)
+    samples.save(tmp_path / "samples.npz")
+    study = vgsim.collect([net], max_samples=1000, store=tmp_path / "a.sqlite")
+    forgets()
+    found = vgsim.load(tmp_path / "samples.npz")
+    assert found.network == net
+    assert np.array_equal(vgsim.simulate(found.network, 10).gradient, samples.gradient)
+    assert vgsim.load(tmp_path / "a.sqlite") == study
+
+
 def test_merged_stores_keep_the_tables(tmp_path, forgets):
     nets = [network(), network(5)]
     for name, net in zip("ab", nets, strict=True):

@@ -122,6 +122,7 @@ def arrays_of(network, columns=2):
         ({"input_weight": np.full((12, 3), np.inf)}, r"\['input_weight'\] must be finite"),
         ({"drive": np.ones((5, 3))}, r"parameters\['drive'\] must have shape \(steps, n, B\)"),
         ({"bias": None}, "parameters must hold 'bias'"),
+        ({"bias": None, "drive": None}, "parameters must hold 'bias', 'drive'"),
         ({"hidden_bias": np.ones(3)}, "parameters must hold nothing else than .*'hidden_bias'"),
     ],
 )

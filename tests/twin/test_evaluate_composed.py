@@ -127,7 +127,7 @@ X = np.ones((4, 2))
     ("changes", "message"),
     [
         ({"0.0.weight": None}, "parameters must hold '0.0.weight'"),
-        ({"0.0.weight": None, "1.mask": None}, "parameters must hold '0.0.weight' and 1 more"),
+        ({"0.0.weight": None, "1.mask": None}, "parameters must hold '0.0.weight', '1.mask'"),
         ({"0.weight": np.eye(4)}, "parameters must hold nothing else than .*, got '0.weight'"),
         ({"0.0.weight": np.ones((4, 3))}, r"parameters\['0.0.weight'\] must have shape .*\(4, 4\)"),
         ({"0.0.bias": np.ones(3)}, r"parameters\['0.0.bias'\] must have shape"),

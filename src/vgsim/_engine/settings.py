@@ -334,9 +334,10 @@ def _check_data(data: Data, network: Network, batch_size: int) -> None:
         shape, sizes = "(N, n_0)", f"n_0 = {n_0}"
         if tokens > 1:
             shape, sizes = "(N, tokens, n_0)", f"tokens = {tokens} and n_0 = {n_0}"
+        names = "'normal', 'zeros'" if network.takes_zeros else "'normal'"
         raise value_error(
             "inputs",
-            f"must be 'normal' or an array of shape {shape} with {sizes}, got shape {data.shape}",
+            f"must be {names} or an array of shape {shape} with {sizes}, got shape {data.shape}",
         )
     if data.rows < batch_size:
         raise value_error(

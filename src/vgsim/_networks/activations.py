@@ -64,8 +64,8 @@ class Activation(Named):
         ``custom`` only: φ and φ', which take an array of float64 and return one of the same shape.
         They are called for |h| ≤ 1024 at most, once and for all: see the notes.
     kinks : sequence of float, optional
-        ``custom`` only: where φ' or φ'' jumps, six points at most. Others are looked for; declaring
-        them is of use if they are no round numbers.
+        ``custom`` only: where φ' or φ'' jumps, six points between -1024 and 1024 at most. Others
+        are looked for; declaring them is of use if they are no round numbers.
 
     Attributes
     ----------
@@ -78,8 +78,9 @@ class Activation(Named):
     ValueError
         If the name is unknown or a parameter is outside its domain; for ``custom``, if a function
         is not vectorised, finite and deterministic, if `derivative` is not the derivative of
-        `function`, or if φ jumps, has a tail that is not straight, or too many kinks. The error
-        says which and where.
+        `function`, or if φ is constant, jumps, has a tail that is not straight, too many kinks or
+        too narrow a feature, or a largest slope that is not from 1e-12 to 1e12. The error says
+        which and where.
     TypeError
         If a parameter is of the wrong type, or does not belong to this activation.
 
@@ -99,7 +100,10 @@ class Activation(Named):
     0, its logarithm is approximated, down to 2^-1000; further out φ' = 0, and units are dead. Where
     `derivative` itself has no correct digits, as ``1 - np.tanh(h)**2`` for |h| > 15, they are dead
     too: ``np.cosh(h)**-2.0`` has them all. At a kink φ' is the limit that `derivative` takes there,
-    or the left one.
+    or the left one. Features of a width below about 1e-3 may not be noticed. Where φ(0) = φ'(0) =
+    0, as for ``log(cosh(h))``, the slope near 0 has an error of 1e-7 (float32) or 1e-16 (float64)
+    of the largest slope: a signal that vanishes in such a network, which would vanish faster from
+    layer to layer, then does so by this factor only.
 
     The coefficients define the activation, and their SHA-256 is its parameter ``sha256``, by which
     activations are compared. They are pickled, and stored in files and stores. NumPy may round

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vgsim._checks import brief, real_array, type_error, value_error
-from vgsim._networks.custom_activation import CUSTOM_HEAD
+from vgsim._checks import brief, checked_items, type_error, value_error
+from vgsim._domains import Number
+from vgsim._networks.custom_activation import CUSTOM_HEAD, CustomActivation
 from vgsim._networks.custom_table import KINDS, CustomTable, kept
 from vgsim._networks.custom_table import OF_ACTIVATION as OF
 from vgsim._networks.kinks import NotSmooth, smooth_intervals
@@ -44,6 +45,9 @@ SMALLEST = 2.0**-1000  # of φ and φ' on a tail; smaller values lose digits
 DIFFERENT = 1e-6  # relative error of a derivative that is refused
 CURVED = 1e-6  # relative change of the slope along a tail that is refused at once
 MOST_KINKS = 6
+LARGEST = 1e12  # of |φ| on [-1, 1] and max |φ'|; float32 must hold the coefficients
+KINK = Number(f"between {-FAR[0]:g} and {FAR[0]:g}", lambda h: abs(h) < FAR[0])
+PROBES = 2**17  # points in [-16, 16] at which a table is compared with the functions
 TAIL_POINTS = 2049
 TAIL_NOISE = 2.0**-42  # of log2 |φ'|, beyond which φ' is cancellation
 
@@ -111,13 +115,14 @@ def approximated(
     function, derivative : callable
         φ and φ', from an array of float64 to an array of the same shape.
     kinks : iterable of float, optional
-        Where φ' or φ'' jumps, as far as known; others are looked for.
+        Where φ' or φ'' jumps, as far as known, between -1024 and 1024; others are looked for.
 
     Raises
     ------
     TypeError, ValueError
         If a function is not vectorised, finite and deterministic, if `derivative` is not the
-        derivative of `function`, if φ jumps, has too many kinks or a tail that is not straight.
+        derivative of `function`, if φ is constant, jumps, has too many kinks, a tail that is not
+        straight or too narrow a feature, or if its slope is not of a moderate size.
 
     Examples
     --------
@@ -129,18 +134,20 @@ def approximated(
     f, df = _Function("function", function), _Function("derivative", derivative)
     f.check()
     df.check()
-    declared = real_array("kinks", tuple(kinks), "must be a sequence of numbers").ravel()
-    if not np.isfinite(declared).all():
-        raise value_error("kinks", f"must be finite, got {brief(kinks)}", OF)
+    given = checked_items("kinks", kinks, "must be a sequence of numbers")
+    declared = [KINK.check("kinks", kink, f"[{i}]{OF}") for i, kink in enumerate(given)]
     low, high = -_far(f, df, -1), _far(f, df, 1)
+    steepest = float(np.abs(df(_scan(low, high))).max())
+    size = float(np.abs(f(np.linspace(-1.0, 1.0, 65))).max())
     for end in (low, high):
         slopes = df(end * np.linspace(0.25, 1.0, 33))
-        if np.ptp(slopes) > CURVED * float(np.abs(df(_scan(low, high))).max()):
+        if np.ptp(slopes) > CURVED * steepest:
             raise _curved(df, end)
-    found = _kinks(f, df, low, high, declared.tolist())
-    steepest = float(np.abs(df(_scan(low, high))).max())
+    found = _kinks(f, df, low, high, declared)
+    beside = [kink + step for kink in found for step in (-1e-9, 1e-9)]
+    steepest = max(steepest, *np.abs(df(np.array(beside))), 0.0)
+    _check_size(steepest, size, low, high)
     tails = [_tail(f, df, sign, far, found, steepest) for sign, far in ((-1, -low), (1, high))]
-    size = float(np.abs(f(np.linspace(-1.0, 1.0, 65))).max())
     at_zero = float(f(np.zeros(1))[0])
     through_zero = abs(at_zero) <= 2.0**-50 * size
     bounded = all(tail.s == 0 for tail in tails)
@@ -149,7 +156,50 @@ def approximated(
         dtype: _table(f, df, found, tails, through_zero, steepest, dtype)
         for dtype in ("float32", "float64")
     }
-    return CustomTable(kind, tuple(found), steepest, tables)
+    table = CustomTable(kind, tuple(found), steepest, tables)
+    _compare(f, df, table, low, high)
+    return table
+
+
+def _check_size(steepest: float, size: float, low: float, high: float) -> None:
+    """Refuse constants, and functions whose coefficients float32 might not hold."""
+    if steepest == 0.0:
+        raise value_error(
+            "derivative",
+            f"must not be 0 everywhere, and is from h = {low:g} to {high:g}: every network would "
+            "be dead",
+            OF,
+        )
+    if not 1.0 / LARGEST <= steepest <= LARGEST:
+        raise value_error(
+            "derivative",
+            f"must have a largest |value| from {1.0 / LARGEST:g} to {LARGEST:g}, got "
+            f"{steepest:.6g}; a factor of φ may be part of the gain",
+            OF,
+        )
+    if size > LARGEST:
+        problem = f"must be at most {LARGEST:g} for |h| <= 1, got {size:.6g}"
+        raise value_error("function", problem, OF)
+
+
+def _compare(f: _Function, df: _Function, table: CustomTable, low: float, high: float) -> None:
+    """Refuse functions that differ from their table: they have a feature that was not found."""
+    h = np.linspace(max(low, -16.0), min(high, 16.0), PROBES) + 1.234567e-5
+    for kink in table.kinks:
+        h = h[np.abs(h - kink) > 1e-6]
+    phi, steepest = CustomActivation(table), table.max_derivative
+    errors = np.abs(phi.derivative(h) - df(h)) / steepest
+    values = f(h)
+    scale = np.abs(values) + steepest * np.maximum(1.0, np.abs(h))
+    errors = np.maximum(errors, np.abs(phi.value(h) - values) / scale)
+    at = float(h[np.argmax(errors)])
+    if errors.max() > DIFFERENT:
+        raise value_error(
+            "function",
+            f"or its derivative changes too fast near h = {at:.6g} for a table; declare a kink "
+            "there, or rescale it",
+            OF,
+        )
 
 
 def _scan(low: float, high: float) -> Array:
@@ -164,6 +214,7 @@ def _far(f: _Function, df: _Function, sign: int) -> float:
     """Return how far from 0 both functions can be called on one side."""
     for far in FAR:
         h = sign * np.concatenate([np.linspace(0.0, 32.0, 1025), np.geomspace(32.0, far, 200)])
+        h += 0.0  # no -0.0 in messages
         if all(np.isfinite(g(h)).all() for g in (f, df)):
             return far
     for g in (f, df):
@@ -244,7 +295,7 @@ def _tail(
 def _curved(df: _Function, end: float) -> ValueError:
     """Return the error of a tail that is not straight."""
     h = np.array([0.25, 0.5, 1.0]) * end
-    shown = ", ".join(f"{slope:.4g} at {at:g}" for slope, at in zip(df(h), h, strict=True))
+    shown = ", ".join(f"{slope:.10g} at {at:g}" for slope, at in zip(df(h), h, strict=True))
     return value_error(
         "function",
         f"has a curved tail on the {'right' if end > 0 else 'left'}: its slope is {shown}. For "

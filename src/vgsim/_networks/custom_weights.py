@@ -81,8 +81,9 @@ def from_quantile(quantile: Any) -> CustomTable:
     if abs(mean) > TOLERANCE or abs(variance - 1.0) > TOLERANCE:
         raise value_error(
             "quantile",
-            f"must have mean 0 and variance 1, found {mean:.6g} and {variance:.6g}: subtract the "
-            "mean and divide by the standard deviation",
+            f"must have mean 0 and variance 1, found {mean:.6g} and {variance:.6g}, with tails "
+            "that end at the probability 2**-33: subtract the mean and divide by the standard "
+            "deviation",
             OF,
         )
     tables = {dtype: pieces.table(dtype) for dtype in ("float32", "float64")}
@@ -91,7 +92,12 @@ def from_quantile(quantile: Any) -> CustomTable:
 
 def _values(quantile: Callable[[Array], Any], p: Array) -> Array:
     """Return q(p); refuse values that are not finite reals."""
-    found = np.asarray(quantile(p))
+    with np.errstate(all="ignore"):
+        try:
+            found = np.asarray(quantile(p.copy()))
+        except Exception as error:
+            problem = f"must take an array of float64, and raised {error!r}"
+            raise value_error("quantile", problem, OF) from error
     if found.shape != p.shape or found.dtype.kind not in "fiu":
         raise value_error(
             "quantile",
@@ -100,8 +106,9 @@ def _values(quantile: Callable[[Array], Any], p: Array) -> Array:
             OF,
         )
     if not np.isfinite(found).all():
-        at = p[~np.isfinite(found)][0]
-        raise value_error("quantile", f"must be finite on (0, 1), got {brief(found)} at {at!r}", OF)
+        at = int(np.argmin(np.isfinite(found)))
+        problem = f"must be finite on (0, 1), got {found[at]} at p = {p[at]:.6g}"
+        raise value_error("quantile", problem, OF)
     return found.astype(np.float64)
 
 

@@ -19,7 +19,6 @@ from vgsim._checks import (
     value_error,
 )
 from vgsim._domains import Integer, Part
-from vgsim._networks.activation_table import ACTIVATIONS
 from vgsim._networks.activations import Activation
 from vgsim._networks.description import LISTED_BYTES, Network, compact_json
 from vgsim._networks.layers import Element, Layer, Layers
@@ -129,12 +128,12 @@ def _named(argument: str, name: str, given: Mapping[str, Any], of: str = "") -> 
     if name in Element.kinds:
         problem = f"must be a layer: {ALLOWED}, got {name!r}; did you mean vgsim.{name}(...)?"
         raise type_error(argument, problem, of)
-    if name not in ACTIVATIONS and name not in Activation._aliases:
-        near = Activation._hint(name, ACTIVATIONS)
+    choices = Activation._table
+    if name not in choices and name not in Activation._aliases:
+        near = Activation._hint(name, choices)
         raise value_error(
             argument,
-            f"{brief(name)} is the name of no activation{near}; the choices are "
-            f"{listed(ACTIVATIONS)}",
+            f"{brief(name)} is the name of no activation{near}; the choices are {listed(choices)}",
             of,
         )
     with _inside(argument):

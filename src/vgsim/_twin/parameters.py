@@ -47,12 +47,11 @@ def named_parameters(
             for operation in program.at(place):
                 checks.update(_checks(operation, place, columns))
     if missing := [name for name in checks if name not in parameters]:
-        raise value_error("parameters", f"must hold {missing[0]!r}{_more(missing)}")
+        raise value_error("parameters", f"must hold {_several(missing)}")
     if unknown := [name for name in parameters if name not in checks]:
         raise value_error(
             "parameters",
-            f"must hold nothing else than {brief(list(checks))}, got {brief(unknown[0])}"
-            f"{_more(unknown)}",
+            f"must hold nothing else than {brief(list(checks))}, got {_several(unknown)}",
         )
     checked = {
         name: check(f"parameters[{name!r}]", parameters[name]) for name, check in checks.items()
@@ -60,8 +59,10 @@ def named_parameters(
     return program, by_gate(checked) if shared else checked
 
 
-def _more(names: list[str]) -> str:
-    return f" and {len(names) - 1} more" if len(names) > 1 else ""
+def _several(names: list[str]) -> str:
+    """Return up to four names, and the number of the others."""
+    shown, others = ", ".join(map(brief, names[:4])), len(names) - 4
+    return f"{shown} and {others} more" if others > 0 else shown
 
 
 def _checks(operation: Any, place: int, columns: int) -> dict[str, Check]:
