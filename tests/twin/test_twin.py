@@ -16,7 +16,8 @@ REQUIRED = {
     "student_t": {"df": 3},
     "sparse": {"density": 0.6},
 }
-IN_MLP = [name for name in INITIALIZERS if name != "identity"]  # identity: RNN only
+RECURRENT = ("identity", "torch_recurrent")  # recurrent networks only
+IN_MLP = [name for name in INITIALIZERS if name not in RECURRENT]
 GAUSSIAN = [
     name
     for name in INITIALIZERS
