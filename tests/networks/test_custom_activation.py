@@ -238,9 +238,9 @@ def test_damaged_tables_are_refused():
         with pytest.raises(ValueError, match="damaged"):
             CustomTable.from_content(damaged)
     header = encoded_tables(vgsim.MLP(3, 8, activation=copy_of("tanh")).canonical_json())
-    (sha256,) = header["activations"]
+    (sha256,) = header["custom_tables"]
     with pytest.raises(ValueError, match="another SHA-256"):
-        keep_encoded({"f" * 64: header["activations"][sha256]})
+        keep_encoded({"f" * 64: header["custom_tables"][sha256]})
 
 
 def test_torch_evaluates_the_table_with_its_gradient():

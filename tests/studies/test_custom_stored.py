@@ -106,7 +106,7 @@ def test_a_store_without_the_table_says_that_the_description_is_lost(tmp_path, f
     path = tmp_path / "a.sqlite"
     vgsim.collect([network(), vgsim.MLP(3, 8)], max_samples=1000, store=path)
     with sqlite3.connect(path) as connection:
-        connection.execute("UPDATE activations SET content = x'00'")
+        connection.execute("UPDATE custom_tables SET content = x'00'")
     connection.close()
     forgets()
     with pytest.warns(match="description"):

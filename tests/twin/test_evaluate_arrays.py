@@ -314,7 +314,7 @@ def test_cancelling_terms_leave_a_rounding_error(rng):
 
 @pytest.mark.parametrize("columns", [1, 4])
 def test_an_ordinary_network_is_evaluated_in_plain_numbers(columns, rng, monkeypatch):
-    """The dear steps that extremes need are not taken: exponents by column, tails, logarithms."""
+    """The expensive steps for extremes are not taken: exponents by column, tails, logarithms."""
     calls = Counter()
 
     def counted(name):

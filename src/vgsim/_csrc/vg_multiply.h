@@ -8,7 +8,7 @@ typedef struct {
     columns x, y, out;
 } multiplied;
 
-/* The product of two normal numbers times 2^(2 HALF_RANGE) is a normal number. */
+/* The product of two normal floating-point numbers times 2^(2 HALF_RANGE) is one too. */
 #define HALF_RANGE (EXPONENT_BIAS / 2)
 
 /* Column b of out ← x ∘ y in the samples `lost`, in which the squares of the products underflow: their

@@ -164,7 +164,7 @@ _GELU_CUBE = 0.044715
 
 
 def _gelu_argument(h: Array) -> tuple[Array, Array]:
-    """V and h v'."""
+    """Return v and h v'."""
     h = np.clip(h, -1e50, 1e50)  # the cube of a larger number may overflow
     cube = _GELU_CUBE * h * h
     return _GELU_SLOPE * h * (1.0 + cube), _GELU_SLOPE * h * (1.0 + 3.0 * cube)

@@ -168,7 +168,7 @@ def encoded_tables(*descriptions: str) -> dict[str, Any]:
     encoded = {
         sha256: base64.b64encode(table.content).decode("ascii") for sha256, table in found.items()
     }
-    return {"activations": encoded} if encoded else {}
+    return {"custom_tables": encoded} if encoded else {}
 
 
 def keep_encoded(encoded: Mapping[str, str]) -> None:

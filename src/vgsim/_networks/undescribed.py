@@ -68,17 +68,17 @@ class Undescribed(Network, abstract=True):
 
     @property
     def init(self) -> Any:
-        """A TypeError: the law of the weights is not known."""
+        """Raise a TypeError: the law of the weights is not known."""
         self._refuse()
 
     @property
     def width(self) -> Any:
-        """A TypeError: the widths are not known."""
+        """Raise a TypeError: the widths are not known."""
         self._refuse()
 
     @property
     def program(self) -> Any:
-        """A TypeError: the operations are not known."""
+        """Raise a TypeError: the operations are not known."""
         self._refuse()
 
     @property
@@ -88,7 +88,7 @@ class Undescribed(Network, abstract=True):
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """A TypeError: the widths are not known."""
+        """Raise a TypeError: the widths are not known."""
         self._refuse()
 
     @property

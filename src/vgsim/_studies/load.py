@@ -112,7 +112,7 @@ def _saved(path: str | os.PathLike[str], *kinds: str) -> Samples | Study:
     try:
         if made is None:
             raise ValueError(f"provenance must be strings by name, got {header['provenance']!r}")
-        keep_encoded(header.get("activations", {}))
+        keep_encoded(header.get("custom_tables", {}))
         found = _study(header, arrays) if kind == archive.KIND else _samples(header, arrays)
         again, given = (json.dumps(x, sort_keys=True) for x in (found._header(), header))
         if again != given:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from vgsim._checks import type_error, value_error
 from vgsim._studies.store import Reader, Store
 from vgsim._studies.store_file import checksum, local_path
-from vgsim._studies.store_schema import ACTIVATIONS
+from vgsim._studies.store_schema import CUSTOM_TABLES
 
 __all__ = ["Merged", "merge"]
 
@@ -144,7 +144,7 @@ def _merged(path: Path, store: Store) -> Merged:
                 file.all("CREATE TEMP TABLE left_out (task, first, PRIMARY KEY (task, first))")
                 file.many("INSERT INTO left_out VALUES (?, ?)", source.left_out)
                 file.all(THEIRS)
-                _copy_activations(store)
+                _copy_custom_tables(store)
                 runs = file.all(f"SELECT {RUN} FROM other.runs")
                 with store.transaction():  # unended runs end when last seen
                     file.many(RUNS, [(*r[:7], r[7] or r[6], *r[8:]) for r in runs if _is_run(r)])
@@ -155,12 +155,14 @@ def _merged(path: Path, store: Store) -> Merged:
                 file.all("DETACH DATABASE other")
 
 
-def _copy_activations(store: Store) -> None:
-    """Copy the tables of custom activations from the database attached as `other`."""
-    if store.file.all("SELECT 1 FROM other.sqlite_master WHERE name = 'activations'"):
+def _copy_custom_tables(store: Store) -> None:
+    """Copy the tables of custom activations and laws from the database attached as `other`."""
+    if store.file.all("SELECT 1 FROM other.sqlite_master WHERE name = 'custom_tables'"):
         with store.transaction():
-            store.file.all(ACTIVATIONS)
-            store.file.all("INSERT OR IGNORE INTO main.activations SELECT * FROM other.activations")
+            store.file.all(CUSTOM_TABLES)
+            store.file.all(
+                "INSERT OR IGNORE INTO main.custom_tables SELECT * FROM other.custom_tables"
+            )
 
 
 def _copied(store: Store) -> tuple[int, int, int, int]:

@@ -128,7 +128,7 @@ class Reader:
     def tasks(self) -> Iterator[Task]:
         """Yield the tasks, in the order in which they were entered."""
         last = 0
-        self.file.restore_activations()
+        self.file.restore_custom_tables()
         while rows := self.file.all(
             "SELECT id, digest, task, labels, cost, checksum FROM tasks WHERE id > ? "
             f"ORDER BY id LIMIT {CHUNK}",
@@ -359,7 +359,7 @@ class Store(Reader):
                     self._begin_run()
                 self._check_tasks([row[0] for row in rows])
                 self.file.many(ENTER, rows)
-                self.file.keep_activations(task.json for task in some)
+                self.file.keep_custom_tables(task.json for task in some)
                 self.file.show_labels(dict.fromkeys(name for own in shown for name in own))
 
     def _check_tasks(self, digests: Sequence[str]) -> None:

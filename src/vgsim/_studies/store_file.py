@@ -25,8 +25,8 @@ from vgsim._networks.description import Description
 from vgsim._results.events import LOG10_RANGE
 from vgsim._studies.blocks import LIMBS, SQUARE_LIMBS, Blocks
 from vgsim._studies.store_schema import (
-    ACTIVATIONS,
     APPLICATION,
+    CUSTOM_TABLES,
     FORMAT,
     INDEXES,
     MEASURED,
@@ -210,19 +210,19 @@ class StoreFile:
         with self._refusing():
             _show_labels(self._connection, names)
 
-    def keep_activations(self, descriptions: Iterable[str]) -> None:
-        """Store the tables of the custom activations in descriptions of tasks."""
+    def keep_custom_tables(self, descriptions: Iterable[str]) -> None:
+        """Store the tables of custom activations and laws in descriptions of tasks."""
         found = {key: made for text in descriptions for key, made in tables_in(text).items()}
         if found:
-            self.all(ACTIVATIONS)
+            self.all(CUSTOM_TABLES)
             rows = [(key, made.content) for key, made in found.items()]
-            self.many("INSERT OR REPLACE INTO activations VALUES (?, ?)", rows)
+            self.many("INSERT OR REPLACE INTO custom_tables VALUES (?, ?)", rows)
 
-    def restore_activations(self) -> None:
-        """Make the stored custom activations known to this process, except damaged ones."""
-        if not self.all("SELECT 1 FROM sqlite_master WHERE name = 'activations'"):
+    def restore_custom_tables(self) -> None:
+        """Make the stored tables known to this process, except damaged ones."""
+        if not self.all("SELECT 1 FROM sqlite_master WHERE name = 'custom_tables'"):
             return
-        for key, content in self.all("SELECT sha256, content FROM activations"):
+        for key, content in self.all("SELECT sha256, content FROM custom_tables"):
             try:
                 table = CustomTable.from_content(bytes(content))
             except (TypeError, ValueError):

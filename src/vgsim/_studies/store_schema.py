@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 __all__ = [
-    "ACTIVATIONS",
     "APPLICATION",
+    "CUSTOM_TABLES",
     "FORMAT",
     "INDEXES",
     "MEASURED",
@@ -81,7 +81,7 @@ TABLES = {
 ) WITHOUT ROWID""",
 }
 INDEXES = {"samples": "CREATE INDEX samples ON blocks (task, count)"}
-ACTIVATIONS = """CREATE TABLE IF NOT EXISTS activations (
+CUSTOM_TABLES = """CREATE TABLE IF NOT EXISTS custom_tables (
   sha256 TEXT PRIMARY KEY,      -- of content; a task's description has it
   content BLOB NOT NULL         -- the table of a custom activation or law of weights
 )"""  # made when the first task with one is entered
@@ -115,11 +115,11 @@ def copy_readable(damaged: sqlite3.Connection, sound: sqlite3.Connection) -> Non
         _insert(sound, "blocks", row[1:])
         for counted in rows:
             _insert(sound, "counts", counted)
-    held = damaged.execute("SELECT 1 FROM sqlite_master WHERE name = 'activations'").fetchall()
-    if rows := [row[1:] for row in _readable(damaged, "activations")] if held else []:
-        sound.execute(ACTIVATIONS)
+    held = damaged.execute("SELECT 1 FROM sqlite_master WHERE name = 'custom_tables'").fetchall()
+    if rows := [row[1:] for row in _readable(damaged, "custom_tables")] if held else []:
+        sound.execute(CUSTOM_TABLES)
         for row in rows:
-            _insert(sound, "activations", row)
+            _insert(sound, "custom_tables", row)
     sound.execute("COMMIT")
 
 

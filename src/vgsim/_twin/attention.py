@@ -36,7 +36,7 @@ class Attention:
     --------
     >>> import numpy as np
     >>> from vgsim._twin.attention import Attention
-    >>> from vgsim._twin.scaled import scaled
+    >>> from vgsim._twin.scaled import normalised
     >>> x = normalised(np.array([[0.0, 1e20]]))
     >>> y = Attention(1, False, 2)(x, x, x)
     >>> y.mantissa * 2.0**y.exponent

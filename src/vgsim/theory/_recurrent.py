@@ -168,11 +168,8 @@ def _at_zero(network: Network) -> Cell:
             )
     law = network.init.distribution
     chrono = isinstance(network, LSTM) and network.chrono is not None
-    if network.bias_limit or law not in (
-        *INDEPENDENT,
-        "orthogonal",
-        *(["identity"] * (not chrono)),
-    ):
+    has_theory = law in (*INDEPENDENT, "orthogonal") or (law == "identity" and not chrono)
+    if network.bias_limit or not has_theory:
         raise value_error(
             "network",
             "must have independent or orthogonal weights, and no biases that the initialiser "
