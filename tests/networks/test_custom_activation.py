@@ -1,5 +1,6 @@
 """Custom activations: their tables against the functions, and the functions that are refused."""
 
+import math
 import pickle
 
 import numpy as np
@@ -199,6 +200,14 @@ def test_missing_and_wrong_arguments_are_named():
         with pytest.raises(error, match=words) as refused:
             Activation("custom", function=np.abs, derivative=np.sign, kinks=kinks)
         assert refused.value.argument == "kinks"
+
+
+def test_functions_need_not_take_empty_arrays():
+    def slope(h):
+        return 1.0 - np.vectorize(math.tanh)(h) ** 2 if np.abs(h).max() < 5 else np.cosh(h) ** -2.0
+
+    same = Activation("custom", function=np.vectorize(math.tanh), derivative=slope)
+    assert same.value(0.5) == pytest.approx(math.tanh(0.5), rel=1e-14)
 
 
 def test_the_largest_slope_is_that_beside_a_kink():

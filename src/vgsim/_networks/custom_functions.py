@@ -60,6 +60,8 @@ class _Function:
 
     def __call__(self, h: Array) -> Array:
         given = h.copy()
+        if not given.size:
+            return given  # np.vectorize, for one, takes no empty arrays
         with np.errstate(all="ignore"):
             try:
                 values = np.asarray(self.function(given))
