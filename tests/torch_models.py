@@ -49,5 +49,23 @@ class Twice(nn.Module):
         return y[:, 0]
 
 
+class Frozen(nn.Module):
+    """A frozen layer and a trained one, an output that is not used, and a pair of outputs."""
+
+    def __init__(self, way="pair"):
+        super().__init__()
+        self.first, self.last, self.unused = (nn.Linear(4, 4) for _ in range(3))
+        self.first.requires_grad_(False)
+        self.way = way
+
+    def forward(self, x):
+        h = self.first(x)
+        self.unused(h)
+        y = self.last(h)
+        return {"pair": (y, None), "detached": y.detach(), "class": y.argmax(1), "dict": {"y": y}}[
+            self.way
+        ]
+
+
 def large_inputs(count):
     return 1e3 + torch.rand(count, 3)

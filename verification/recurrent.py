@@ -69,8 +69,8 @@ def small_weights(bias: float, seed: int) -> Comparison:
 def chrono(steps: int, size: int, seed: int) -> Iterator[Comparison]:
     """R after T and after 2 steps of an LSTM with chrono=T and weights close to 0.
 
-    The gradient by the cell is g_h/2 after one step, and is multiplied by f = u/(1 + u) at every
-    further one, with u uniform on [1, T − 1]. So E‖G‖²/‖G_D‖² is the mean of f^(2t − 2)/4.
+    The last step passes o g_h = g_h/2 to the cell, and every step multiplies by f = u/(1 + u), with
+    u uniform on [1, T − 1]. So E‖G‖²/‖G_D‖² after t steps is the mean of f^(2t)/4.
     """
     network = vgsim.LSTM(steps, 256, gain=SMALL, chrono=steps, **STILL)
     s = vgsim.simulate(network, size // 4, seed=seed, layers=(0, steps - 2), inputs="zeros")
@@ -84,9 +84,9 @@ def chrono(steps: int, size: int, seed: int) -> Iterator[Comparison]:
 
 
 def mean_square(most: float, steps: int) -> float:
-    """The mean of f^(2 steps − 2)/4 over u."""
+    """The mean of f^(2 steps)/4 over u."""
     value, _ = integrate.quad(
-        lambda u: (u / (1 + u)) ** (2 * steps - 2) / 4, 1, most - 1, epsrel=1e-10, limit=200
+        lambda u: (u / (1 + u)) ** (2 * steps) / 4, 1, most - 1, epsrel=1e-10, limit=200
     )
     return value / (most - 2)
 

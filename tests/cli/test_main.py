@@ -17,8 +17,9 @@ import numpy as np
 import pytest
 
 import vgsim
-from vgsim._cli.fields import ACTIVATIONS, DEPTHS, add_network_options, networks_of, technique
-from vgsim._cli.fields import row as row_of
+from vgsim._cli.fields import ACTIVATIONS, DEPTHS, add_network_options, networks_of
+from vgsim._cli.network_text import row as row_of
+from vgsim._cli.network_text import technique
 from vgsim._domains import Choice, NamedDomain, Number
 from vgsim._networks.description import Description, Field, Network, described
 from vgsim._networks.initializers import Initializer

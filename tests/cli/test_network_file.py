@@ -8,8 +8,8 @@ import pytest
 import vgsim
 from vgsim import Activation, Attention, Gate, Linear, Norm, Sequential, Skip
 from vgsim._cli import run
-from vgsim._cli.fields import row, technique, title
 from vgsim._cli.network_file import networks_from_toml
+from vgsim._cli.network_text import row, technique, title
 from vgsim._cli.study_file import study_from_toml
 from vgsim._cli.toml_file import TomlError
 

@@ -231,6 +231,31 @@ def test_a_place_may_return_several_tensors():
     assert np.isfinite(s.weight_gradient).all()
 
 
+def test_frozen_matrices_and_several_outputs():
+    net = vgsim.TorchModule(torch_models.Frozen, 4, places=["first", "last"])
+    s = vgsim.simulate(net, 3, record=EVERY[:4], dtype="float64")
+    assert (s.weight_gradient[:, 0] == -np.inf).all()
+    assert (s.update_ratio[:, 0] == -np.inf).all()
+    # of the last layer ‖∂L/∂W‖ = ‖G_D‖ ‖x‖ for one example
+    sizes = s.activation[:, 1] + math.log10(4**0.5)
+    np.testing.assert_allclose(s.weight_gradient[:, 1], s.output_gradient + sizes, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("way", "places", "sentence"),
+    [
+        ("detached", ["last"], "make must return a module with .*: it has no gradient"),
+        ("class", ["last"], "make must return a module with .*: the output is a Tensor of torch.i"),
+        ("dict", ["last"], "make must return a module with .*: the output is a dict"),
+        ("pair", ["first", "unused"], "places must end with a module .* depends on, got 'unused'"),
+    ],
+)
+def test_outputs_that_have_no_gradient(way, places, sentence):
+    net = vgsim.TorchModule(torch_models.Frozen, 4, arguments={"way": way}, places=places)
+    with pytest.raises(ValueError, match=sentence):
+        vgsim.simulate(net, 1)
+
+
 def test_beyond_the_range_of_the_dtype():
     net = vgsim.TorchModule(scaling, 3, arguments={"factor": 4.0})
     with pytest.raises(ValueError, match="dtype is too small for the module"):

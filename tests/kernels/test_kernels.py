@@ -10,7 +10,7 @@ from scipy import stats
 import vgsim
 from segments import plan_of
 from vgsim import Activation, _kernels
-from vgsim._networks.activations import ACTIVATIONS
+from vgsim._networks.activation_table import ACTIVATIONS
 from vgsim._twin import random as _random
 
 KEY = np.array([0xDEADBEEF, 0x12345678], dtype=np.uint32)

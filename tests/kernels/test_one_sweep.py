@@ -18,7 +18,7 @@ import vgsim
 from segments import plan_of
 from vgsim import Linear, Sequential
 from vgsim._engine import plain
-from vgsim._networks.activations import ACTIVATIONS
+from vgsim._networks.activation_table import ACTIVATIONS
 
 ROUNDINGS = 1e-12 / np.finfo(np.float64).eps  # about 4,500
 ORDINARY = 1e-6

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vgsim._networks.activations import ACTIVATIONS, Activation, as_activation
+from vgsim._networks.activation_table import ACTIVATIONS
+from vgsim._networks.activations import Activation, as_activation
 from vgsim._networks.initializers import INITIALIZERS, Initializer
 
 ALL = [Activation(name) for name in ACTIVATIONS] + [

@@ -8,7 +8,7 @@ import pytest
 
 import vgsim
 from vgsim import Activation
-from vgsim._networks.custom_activation import CustomTable, encoded_tables, keep_encoded
+from vgsim._networks.custom_table import CustomTable, encoded_tables, keep_encoded
 
 SMOOTH = ("linear", "elu", "selu", "gelu", "silu", "softplus", "sigmoid", "tanh", "erf")
 KINDS = {

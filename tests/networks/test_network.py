@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 import vgsim
 from vgsim import ClipNorm, ClipValue, Highway, Residual, _checks
-from vgsim._networks.activations import ACTIVATIONS, Activation
+from vgsim._networks.activation_table import ACTIVATIONS
+from vgsim._networks.activations import Activation
 from vgsim._networks.description import checked_network, network_from_json
 from vgsim._networks.gru import GRU
 from vgsim._networks.initializers import INITIALIZERS, Initializer

@@ -9,7 +9,7 @@ import pytest
 import vgsim
 from segments import cut_into_segments, plan_of
 from vgsim import _kernels
-from vgsim._networks.activations import ACTIVATIONS
+from vgsim._networks.activation_table import ACTIVATIONS
 
 RECORD = ("gradient", "activation", "saturation", "weight_gradient", "update_ratio")
 ARRAYS = (*RECORD, "output_gradient", "dead", "rms_min", "rms_max")

@@ -15,6 +15,7 @@ DATA = np.random.default_rng(0).normal(size=(9, 5))[[0, 1, 2, 3, 4, 5, 6, 6, 2]]
 GLOROT = {"init": "glorot_normal"}  # the initialiser of the frozen samples
 
 # name: (network, batch size, further choices)
+SPARSE = vgsim.Initializer("sparse", density=0.4)
 CASES = {
     "batch of 5": (vgsim.MLP(6, UNEVEN, bias_std=0.2), 5, {"inputs": DATA}),
     "batch of 11": (vgsim.MLP(6, UNEVEN, activation="gelu", **GLOROT), 11, {"loss": "mse"}),
@@ -55,6 +56,11 @@ CASES = {
     "clipped values": (vgsim.MLP(6, 7, gain=2.0, clip=vgsim.ClipValue(0.5)), 3, {}),
     "uniform": (vgsim.MLP(6, UNEVEN, init="torch_default", norm="layer"), 6, {}),
     "truncated": (vgsim.MLP(6, 7, init="truncated_normal", residual=vgsim.Residual()), 2, {}),
+    "Student": (vgsim.MLP(6, UNEVEN, init=vgsim.Initializer("student_t", df=3)), 2, {}),
+    "Laplace": (vgsim.MLP(6, UNEVEN, init="laplace", bias_std=0.1), 1, {}),
+    "Rademacher": (vgsim.MLP(6, UNEVEN, init="rademacher", norm="rms"), 3, {}),
+    "sparse": (vgsim.MLP(6, 9, init=SPARSE, highway=vgsim.Highway()), 2, {}),
+    "diagonal": (vgsim.RNN(9, 6, init=vgsim.Initializer("diagonal", scale=0.2)), 2, {}),
     "recurrent": (vgsim.RNN(9, 13, bias_std=0.1), 1, {}),
     "recurrent, identity": (
         vgsim.RNN(9, 6, init="identity", activation="relu"),
@@ -176,6 +182,11 @@ FROZEN = {
     ("clipped values", "dense"): "-0x1.2a93d09a4d447p-7",
     ("uniform", "dense"): "0x1.ebedb5e788beep-1",
     ("truncated", "dense"): "0x1.19a958ac4a84ap+0",
+    ("Student", "dense"): "-0x1.b578292810e80p-2",
+    ("Laplace", "dense"): "-0x1.e09db1b0bfd91p-2",
+    ("Rademacher", "dense"): "-0x1.be342e321672ep-2",
+    ("sparse", "dense"): "0x1.857c8e2ffef8ap-5",
+    ("diagonal", "dense"): "-0x1.b8a952220fd4ap-4",
     ("recurrent", "dense"): "-0x1.fbdc32b96e885p-2",
     ("recurrent, identity", "dense"): "0x1.9a3ffa166e69fp-1",
     ("recurrent, clipped", "dense"): "-0x1.25c0da3d82533p-1",

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import vgsim
-from vgsim._networks import custom_activation
+from vgsim._networks import custom_table
 from vgsim._studies.merge import merge
 
 LOAD = """
@@ -44,7 +44,7 @@ def expected(net):
 @pytest.fixture
 def forgets(monkeypatch):
     """Return a function after which this process knows no table, as a new one."""
-    return lambda: monkeypatch.setattr(custom_activation, "_known", {})
+    return lambda: monkeypatch.setattr(custom_table, "_known", {})
 
 
 def test_samples_are_loaded_in_a_new_process(tmp_path):

@@ -1,7 +1,7 @@
 """torch_samples and collect of TorchModule: processes, stores, arguments."""
 
 import multiprocessing
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -37,6 +37,24 @@ def test_inputs_of_any_shape(rng):
     assert np.abs(found[:, np.newaxis] / pairs - 1).min(axis=1).max() < 1e-6
     u = vgsim.torch_samples(make, 2, input_shape=(2, 4, 4), inputs=lambda n: torch.ones(n, 2, 4, 4))
     assert len(u) == 2
+
+
+def test_inputs_of_half_precision():
+    data = torch.arange(24.0).reshape(2, 12)  # exact in 8 bits
+    s, t = (
+        vgsim.torch_samples(torch_models.tanh_layers, 4, inputs=x) for x in (data, data.bfloat16())
+    )
+    np.testing.assert_array_equal(s.gradient, t.gradient)
+
+
+def test_threads_give_equal_bits():
+    options = {"input_shape": (2, 4, 4), "arguments": {"layers": 6}, "layers": (0,)}
+    state = torch.get_rng_state()
+    alone = vgsim.torch_samples(torch_models.convolutions, 256, **options)
+    with ThreadPoolExecutor(4) as executor:
+        s = vgsim.torch_samples(torch_models.convolutions, 256, executor=executor, **options)
+    np.testing.assert_array_equal(s.gradient, alone.gradient)
+    assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_a_function_without_a_name_works_in_this_process():

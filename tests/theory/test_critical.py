@@ -10,7 +10,7 @@ import pytest
 from scipy.optimize import brentq
 
 import vgsim
-from vgsim._networks.activations import ACTIVATIONS
+from vgsim._networks.activation_table import ACTIVATIONS
 from vgsim.theory import critical_gain, critical_line, edge_of_chaos, mean_field
 from vgsim.theory._variance_map import chi, chi_parallel, fixed_point
 

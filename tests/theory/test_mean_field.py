@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import vgsim
-from vgsim._networks.activations import ACTIVATIONS
+from vgsim._networks.activation_table import ACTIVATIONS
 from vgsim.theory import mean_field
 from vgsim.theory._correlation_map import correlation_fixed_point, correlation_map
 from vgsim.theory._gaussian import gaussian_mean

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import vgsim
-from vgsim._networks.activations import ACTIVATIONS
+from vgsim._networks.activation_table import ACTIVATIONS
 
 ORACLE = Path(__file__).parents[1] / "oracle"
 FROZEN = np.load(ORACLE / "autograd.npz")

@@ -7,7 +7,7 @@ import pytest
 
 import vgsim
 from architectures import FROZEN, Case, arguments_of, network_of, oracle, square
-from vgsim._networks.activations import ACTIVATIONS
+from vgsim._networks.activation_table import ACTIVATIONS
 
 
 def evaluated(case, arrays, output_gradient):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import vgsim
-from vgsim._networks.activations import ACTIVATIONS
+from vgsim._networks.activation_table import ACTIVATIONS
 
 LOG10_2 = math.log10(2)
 

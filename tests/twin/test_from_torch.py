@@ -8,10 +8,13 @@ from scipy import stats
 
 import vgsim
 from vgsim._networks import operations
+from vgsim._networks.activations import ACTIVATIONS
 from vgsim._twin.walk import parameter_name
 
 torch = pytest.importorskip("torch", reason="PyTorch is needed for from_torch")
 nn = torch.nn
+from torch.nn.utils import prune  # noqa: E402
+
 import torch_models  # noqa: E402  (needs torch)
 
 
@@ -117,17 +120,16 @@ def check_equals_autograd(module, n, tokens=1, call=None, columns=6, **options):
     assert math.sqrt((100**result.weight_gradient).sum()) == pytest.approx(every, rel=1e-10)
 
 
-ACTIVATIONS = [
+MODULES_OF_PHI = [
     nn.Identity(), nn.ReLU(), nn.LeakyReLU(0.2), nn.ELU(0.7), nn.SELU(), nn.GELU(), nn.SiLU(),
-    nn.Softplus(), nn.Sigmoid(), nn.Tanh(), nn.Hardtanh(), nn.Softsign(),
+    nn.Softplus(), nn.Sigmoid(), nn.Tanh(), nn.Hardtanh(), nn.Softsign(), nn.GELU("tanh"),
+    nn.Mish(), nn.ReLU6(), nn.Hardswish(),
+    ACTIVATIONS["hard_sigmoid"].torch(nn),  # PyTorch's own slope is a float32 number in float64 too
 ]  # fmt: skip
-LATER = [nn.GELU("tanh"), nn.Mish(), nn.ReLU6(), nn.Hardsigmoid(), nn.Hardswish()]
-if "mish" in vgsim._networks.activations.ACTIVATIONS:
-    ACTIVATIONS += LATER
 
 
 def test_a_sequential_of_everything():
-    parts = [part for phi in ACTIVATIONS for part in (nn.Linear(7, 7), phi)]
+    parts = [part for phi in MODULES_OF_PHI for part in (nn.Linear(7, 7), phi)]
     module = nn.Sequential(
         nn.Linear(5, 7, bias=False),
         nn.LayerNorm(7, eps=1e-3),
@@ -200,6 +202,21 @@ def test_recurrent_modules(cell, init):
     norm = math.sqrt(sum(part.square().sum().item() for part in found[:-1]))
     assert 10 ** result.gradient[0] == pytest.approx(norm, rel=1e-10)
     assert 10 ** result.weight_gradient[0] == pytest.approx(found[-1].norm().item(), rel=1e-10)
+
+
+def test_a_module_at_two_places_is_read_twice():
+    phi = nn.Tanh()
+    module = nn.Sequential(nn.Linear(5, 5), phi, nn.Sequential(nn.Linear(5, 5), phi), phi)
+    net = vgsim.from_torch(module)
+    linear = vgsim.Linear(init="torch_default")
+    assert net == vgsim.Sequential(5, [linear, "tanh", [linear, "tanh"], "tanh"])
+    check_equals_autograd(module, 5)
+
+
+def test_an_empty_sequential_changes_nothing():
+    module = nn.Sequential(nn.Linear(4, 4), nn.Sequential(), nn.Linear(4, 3))
+    assert vgsim.from_torch(module).layers[1] == vgsim.Activation("linear")
+    check_equals_autograd(module, 4)
 
 
 # Round trip
@@ -293,8 +310,38 @@ def test_parameters_of_another_network_are_refused():
         vgsim.torch_parameters(module, vgsim.Sequential(4, [vgsim.Linear()] * 2))
 
 
+def test_an_lstm_with_another_law_has_the_biases_that_are_given():
+    net = vgsim.from_torch(nn.LSTM(4, 4), steps=2, init="orthogonal", bias_std=0.1)
+    assert net == vgsim.LSTM(2, 4, init="orthogonal", bias_std=0.1, forget_bias=0.0)
+    bare = vgsim.from_torch(nn.LSTM(4, 4, bias=False), steps=2, init="orthogonal", bias_std=0.1)
+    assert bare == vgsim.LSTM(2, 4, init="orthogonal", forget_bias=0.0)
+    assert not np.any(vgsim.replay(bare).parameters["bias"])
+
+
 class Conv(nn.Sequential):
     pass
+
+
+def tied():
+    first, second = nn.Linear(3, 3), nn.Linear(3, 3)
+    second.weight = first.weight
+    return nn.Sequential(first, nn.Tanh(), nn.Sequential(second))
+
+
+def changed(change):
+    layer = nn.Linear(3, 3)
+    change(layer)
+    return nn.Sequential(nn.Tanh(), layer)
+
+
+def double(_, inputs, output):
+    return 2 * output
+
+
+PRUNE = prune.random_unstructured
+SHARED = nn.Linear(3, 3)
+HEADS = encoder_layer()
+nn.utils.parametrizations.spectral_norm(HEADS.self_attn.out_proj)
 
 
 REFUSED = [
@@ -306,6 +353,17 @@ REFUSED = [
     (nn.Sequential(nn.Linear(3, 3), nn.Softplus(2)), {}, "1: Softplus, with parameters"),
     (nn.Sequential(nn.Linear(3, 3), nn.Hardtanh(-2, 2)), {}, "1: Hardtanh, with parameters"),
     (nn.ReLU(), {}, "must hold a layer that says how many"),
+    (nn.Sequential(SHARED, nn.ReLU(), SHARED), {}, "2: Linear, whose weight is the same tensor as"),
+    (tied(), {}, "2.0: Linear, whose weight is the same tensor as 0.weight"),
+    (changed(nn.utils.spectral_norm), {}, "1: Linear, whose weights are computed by torch.nn.uti"),
+    (changed(lambda m: PRUNE(m, "weight", 0.5)), {}, "1: Linear, whose weights are computed by"),
+    (changed(lambda m: m.register_forward_hook(double)), {}, "1: Linear, with a hook"),
+    (HEADS, {}, "self_attn.out_proj: Parametrized.*, whose weights are parametrised"),
+    (nn.Linear(3, 3, dtype=torch.complex64), {}, "Linear, of torch.complex64 numbers"),
+    (nn.Sequential(nn.Flatten(0), nn.Linear(3, 3)), {}, "0: Flatten, which joins the examples"),
+    (nn.Sequential(nn.Tanh(), nn.LSTM(3, 3)), {"steps": 2}, "1: LSTM, which is a network of its"),
+    (nn.Linear(3, 3), {"causal": True}, "causal is for modules with MultiheadAttention"),
+    (nn.GRU(3, 3), {"steps": 2, "causal": True}, "causal is for modules with MultiheadAttention"),
     (nn.TransformerEncoderLayer(8, 2), {}, "self_attn: MultiheadAttention, with dropout of the"),
     (encoder_layer(activation=torch.sin), {}, "neither relu nor gelu"),
     (nn.MultiheadAttention(8, 2, kdim=4), {}, "kdim or vdim"),
@@ -326,6 +384,12 @@ def test_what_cannot_be_described(module, options, sentence):
     with pytest.raises(ValueError, match=sentence) as caught:
         vgsim.from_torch(module, **options)
     assert caught.value.argument in ("module", *options)
+
+
+def test_a_module_without_values_has_no_parameters():
+    module = nn.Linear(3, 3, device="meta")
+    with pytest.raises(ValueError, match="module must hold values, got tensors on the device meta"):
+        vgsim.torch_parameters(module, vgsim.from_torch(module))
 
 
 @pytest.mark.parametrize("module", [3, None, nn.Linear, "Linear"])

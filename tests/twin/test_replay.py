@@ -10,7 +10,7 @@ from scipy import stats
 
 import vgsim
 from vgsim._engine.settings import network_key
-from vgsim._networks.activations import ACTIVATIONS
+from vgsim._networks.activation_table import ACTIVATIONS
 from vgsim._twin.draws import Draws
 from vgsim._twin.random import normals, words
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import vgsim
-from vgsim._networks.activations import ACTIVATIONS
+from vgsim._networks.activation_table import ACTIVATIONS
 from vgsim._networks.initializers import INITIALIZERS
 
 RECORD = ("gradient", "weight_gradient", "update_ratio", "activation", "saturation")
@@ -16,7 +16,8 @@ REQUIRED = {
     "student_t": {"df": 3},
     "sparse": {"density": 0.6},
 }
-IN_MLP = [name for name in INITIALIZERS if name != "identity"]  # identity: RNN only
+RECURRENT = ("identity", "torch_recurrent")  # recurrent networks only
+IN_MLP = [name for name in INITIALIZERS if name not in RECURRENT]
 GAUSSIAN = [
     name
     for name in INITIALIZERS

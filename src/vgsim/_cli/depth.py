@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from vgsim._checks import DECADE, value_error
-from vgsim._cli.fields import CURVE_DEPTHS, DEPTHS, curves, heading, networks_of, row
+from vgsim._cli.fields import CURVE_DEPTHS, DEPTHS, networks_of
+from vgsim._cli.network_text import curves, heading, row
 from vgsim._cli.run import checked_settings, simulations, technique_lines
 from vgsim._networks.description import Network
 from vgsim._results.depth_curve import DepthCurve

@@ -1,9 +1,9 @@
-"""The fields of networks as options of the command, and networks as text in terms of options."""
+"""The fields of networks as options of the command."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from vgsim._checks import value_error
 from vgsim._cli.network_file import read_networks
 from vgsim._domains import Choice, Domain
-from vgsim._networks.description import SHOWN_WIDTHS, Description, Field, Network, compact_json
+from vgsim._networks.description import Description, Field, Network
 from vgsim._networks.techniques import Described, Variant
 
 __all__ = [
@@ -19,27 +19,18 @@ __all__ = [
     "CURVE_DEPTHS",
     "DEPTHS",
     "add_network_options",
-    "curves",
-    "heading",
+    "all_options",
     "networks_of",
     "option_name",
     "option_names",
+    "options",
     "reader",
-    "row",
-    "scale",
-    "settings",
-    "short_name",
-    "short_width",
-    "spec",
-    "technique",
-    "title",
 ]
 
 DEPTHS = (10, 30, 100, 300, 1000)
 CURVE_DEPTHS = (5, *DEPTHS)  # 5 is below the critical depth of sigmoid
 ACTIVATIONS = ("sigmoid", "tanh", "relu")
 MANY = ("activation", "depth")  # options that may take several values
-MOST_SHOWN = 600  # characters of a list of layers in a heading
 WIDTH = 128
 
 
@@ -298,208 +289,3 @@ def _network(kind: type[Network], values: Mapping[str, Any]) -> Network:
         if option.name in values
     }
     return kind(**arguments)
-
-
-def flat(network: Network) -> dict[str, Any]:
-    """Return the fields of a network by the names of the options, as numbers and strings.
-
-    Lists of layers are JSON.
-
-    Examples
-    --------
-    >>> import vgsim
-    >>> from vgsim._cli.fields import flat
-    >>> flat(vgsim.MLP(10, 8, clip=vgsim.ClipNorm(1)))["clip_norm"]
-    1.0
-    """
-    return dict(_flat(network))
-
-
-def _flat(network: Network) -> Iterator[tuple[str, Any]]:
-    for field in network._fields.values():
-        value = getattr(network, field.name)
-        if field.only_with is not None and getattr(network, field.only_with) is None:
-            value = None
-        several = isinstance(field.domain, Variant)
-        for option in options(field):
-            domain = option.domain
-            there = value is not None
-            if there and several and isinstance(domain, Described):
-                there = isinstance(value, domain.kind)
-            yield option.name, _plain(domain, value) if there else None
-
-
-def _plain(domain: Domain, value: Any) -> Any:
-    if isinstance(value, Description) and len(value._fields) == 1:
-        return next(iter(value._values().values()))
-    if isinstance(value, (int, float, tuple)):
-        return value
-    listed = domain.to_json(value)
-    if isinstance(listed, list):
-        return compact_json(listed)
-    return domain.text(value)
-
-
-def row(network: Network) -> dict[str, Any]:
-    """Return the kind and fields of a network by name, with None for fields of other kinds.
-
-    Examples
-    --------
-    >>> import vgsim
-    >>> from vgsim._cli.fields import row
-    >>> row(vgsim.MLP(10, 8))["init"], row(vgsim.MLP(10, 8))["input_std"]
-    ('glorot_normal', None)
-    """
-    empty = dict.fromkeys(all_options())
-    return {"network": type(network).__name__, **empty, "depth": network.depth, **flat(network)}
-
-
-def spec(network: Network, name: str) -> str:
-    """Return the value of a field as it is typed on the command line.
-
-    Examples
-    --------
-    >>> import vgsim
-    >>> from vgsim._cli.fields import spec
-    >>> spec(vgsim.MLP(10, 8, activation=vgsim.Activation("elu", alpha=2)), "activation")
-    'elu:alpha=2.0'
-    """
-    return network._text(name)
-
-
-def short_width(network: Network) -> str:
-    """Return the width or the widths as text; a long list is shortened.
-
-    Examples
-    --------
-    >>> import vgsim
-    >>> from vgsim._cli.fields import short_width
-    >>> short_width(vgsim.MLP(999, [784, *[32] * 998, 10]))
-    '784,32,...,10 (1000 widths)'
-    """
-    width: int | tuple[int, ...] = network.width
-    if isinstance(width, int) or len(width) <= SHOWN_WIDTHS:
-        return spec(network, "width")
-    return f"{width[0]},{width[1]},...,{width[-1]} ({len(width)} widths)"
-
-
-def title(network: Network) -> str:
-    """Return activation, or kind, and depth of a network as text."""
-    return f"{short_name(network)}, {network._length()} {network.depth}"
-
-
-def short_name(network: Network) -> str:
-    """Return the activation of a network, or the kind of one with activations of its own.
-
-    Examples
-    --------
-    >>> import vgsim
-    >>> from vgsim._cli.fields import short_name
-    >>> short_name(vgsim.MLP(10, 8)), short_name(vgsim.Sequential(8, ["tanh"]))
-    ('tanh', 'Sequential')
-    """
-    listed = "activation" in network._fields
-    return spec(network, "activation") if listed else type(network).__name__
-
-
-def heading(network: Network, repeated: bool = False) -> tuple[str, ...]:
-    """Return activation and init of a network, or its layers, for the heading of a table.
-
-    With `repeated`, the layers are those that networks of several depths repeat.
-
-    Examples
-    --------
-    >>> import vgsim
-    >>> from vgsim._cli.fields import heading
-    >>> heading(vgsim.MLP(10, 8)), heading(vgsim.Sequential(8, ["tanh"] * 3))
-    (('tanh', 'glorot_normal'), ("['tanh'] * 3",))
-    >>> heading(vgsim.Sequential(8, ["tanh"] * 3), repeated=True)
-    ("['tanh'] repeated",)
-    """
-    if "layers" not in network._fields:
-        return short_name(network), spec(network, "init")
-    layers: Any = getattr(network, "layers")  # noqa: B009
-    if repeated:
-        layers = layers[: layers.period]
-    whole = repr(layers)
-    if len(whole) > MOST_SHOWN or "..." in whole:
-        whole = network._fields["layers"].domain.text(layers)
-    return (f"{whole} repeated" if repeated else whole,)
-
-
-def scale(network: Network) -> str:
-    """Return the width of a network, and its gain and biases, without those at their defaults.
-
-    Examples
-    --------
-    >>> import vgsim
-    >>> from vgsim._cli.fields import scale
-    >>> scale(vgsim.MLP(10, 8, gain=2)), scale(vgsim.Sequential(8, ["tanh"]))
-    ('width 8, gain 2', 'width 8')
-    """
-    words = [f"width {short_width(network)}"]
-    words += [f"gain {network.gain:g}"] if network.gain != 1 else []
-    return ", ".join([*words, *([f"bias std {network.bias_std:g}"] if network.bias_std else [])])
-
-
-def curves(networks: Sequence[Network]) -> list[list[Network]]:
-    """Return the networks in groups that differ in depth only, in the order given.
-
-    Examples
-    --------
-    >>> import vgsim
-    >>> from vgsim._cli.fields import curves
-    >>> nets = [vgsim.MLP(d, 8, activation=a) for a in ("tanh", "relu") for d in (9, 4)]
-    >>> [[(net.activation.name, net.depth) for net in group] for group in curves(nets)]
-    [[('tanh', 9), ('tanh', 4)], [('relu', 9), ('relu', 4)]]
-    """
-    found: list[list[Network]] = []
-    for network in networks:
-        for group in found:
-            if _deeper(group[0], network.depth) == network:
-                group.append(network)
-                break
-        else:
-            found.append([network])
-    return found
-
-
-def _deeper(network: Network, depth: int) -> Network | None:
-    """Return the network with another depth, None if it cannot have that."""
-    try:
-        return network.with_depth(depth)
-    except ValueError:
-        return None
-
-
-def technique(network: Network, batch_size: int = 1, loss: str = "linear") -> str:
-    """Return techniques, batch size and loss as text, without those at their defaults.
-
-    Examples
-    --------
-    >>> import vgsim
-    >>> from vgsim._cli.fields import technique
-    >>> technique(vgsim.MLP(10, 8, norm="layer", highway=vgsim.Highway()), 5, "mse")
-    'norm layer, highway -2, batch size 5, loss mse'
-    """
-    usual = {"depth", "width", "activation", "layers", "init", "gain", "bias_std"}  # elsewhere
-    implicit = {field.name: field.implicit for field in network._fields.values()}
-    words = [
-        f"{name.replace('_', ' ')} {f'{value:g}' if isinstance(value, float) else value}"
-        for name, value in flat(network).items()
-        if name not in usual and value not in (None, implicit.get(name))
-    ]
-    return ", ".join([*words, *settings(batch_size, loss)])
-
-
-def settings(batch_size: int = 1, loss: str = "linear") -> list[str]:
-    """Return batch size and loss as texts, without those at their defaults.
-
-    Examples
-    --------
-    >>> from vgsim._cli.fields import settings
-    >>> settings(5, "mse"), settings()
-    (['batch size 5', 'loss mse'], [])
-    """
-    words = [f"batch size {batch_size}"] if batch_size > 1 else []
-    return [*words, *([f"loss {loss}"] if loss != "linear" else [])]

@@ -17,7 +17,7 @@ from vgsim._cli import depth, options, replay, run, study_options, theory
 from vgsim._cli.fields import ACTIVATIONS as USUAL
 from vgsim._cli.fields import CURVE_DEPTHS, DEPTHS, option_name, option_names
 from vgsim._engine.run import show_config
-from vgsim._networks.activations import ACTIVATIONS
+from vgsim._networks.activation_table import ACTIVATIONS
 from vgsim._networks.initializers import INITIALIZERS
 from vgsim._networks.named import Entry
 from vgsim._version import __version__

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from vgsim._checks import INDICES
-from vgsim._cli.fields import heading, networks_of, short_width, title
+from vgsim._cli.fields import networks_of
+from vgsim._cli.network_text import heading, short_width, title
 from vgsim._cli.run import check_new, checked_settings, technique_lines, writing
 from vgsim._domains import checked_int
 from vgsim._engine.simulate import simulate

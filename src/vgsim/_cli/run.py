@@ -20,11 +20,10 @@ from typing import Any
 import numpy as np
 
 from vgsim._checks import TABULATED
-from vgsim._cli.fields import (
-    DEPTHS,
+from vgsim._cli.fields import DEPTHS, networks_of
+from vgsim._cli.network_text import (
     curves,
     heading,
-    networks_of,
     row,
     scale,
     settings,

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from vgsim._checks import TABULATED
-from vgsim._cli.fields import DEPTHS, curves, heading, networks_of, row, short_width, spec
+from vgsim._cli.fields import DEPTHS, networks_of
+from vgsim._cli.network_text import curves, heading, row, short_width, spec
 from vgsim._cli.run import checked_settings, technique_lines
 from vgsim._domains import check_threshold
 from vgsim._engine.run import provenance

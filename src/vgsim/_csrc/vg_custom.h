@@ -1,4 +1,4 @@
-/* Custom activations, by the table that vgsim/_networks/custom_activation.py makes of φ and φ'.
+/* Custom activations, by the table that vgsim/_networks/custom_functions.py makes of φ and φ'.
 
    A table p is an array of reals:
 

@@ -48,7 +48,8 @@ typedef struct {
 } pass;
 
 /* What an operation does: `store` takes its arrays from the tape into a slot, and reads no array, so
-   that sizes can be computed without any; `ahead` computes the register `target`; `back` turns the gradient of `target` into that of `source`. */
+   that sizes can be computed without any; `ahead` computes the register `target`; `back` turns the
+   gradient of `target` into that of `source`. */
 typedef struct {
     void (*store)(const pass *, const vg_operation *, void *slot, arena *);
     void (*ahead)(pass *, const vg_operation *, void *slot);

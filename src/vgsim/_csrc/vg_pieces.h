@@ -117,6 +117,59 @@ INLINE void take_block(const real *rows, const lane_int *at, V *c)
 #endif
 }
 
+#if VG_BYTES == 64
+/* The same for 2 BLOCK_REALS entries, from lines of two rows: those of lanes k and k + LANES/2. After
+   the transposition of their blocks, those of both halves of the lanes are put in their places. */
+#if VG_BITS == 32
+INLINE __m512 rows_of(const real *rows, const lane_int *at, int k)
+{
+    __m512 low = _mm512_castps256_ps512(_mm256_loadu_ps(rows + at[k]));
+    return _mm512_insertf32x8(low, _mm256_loadu_ps(rows + at[k + LANES / 2]), 1);
+}
+#else
+INLINE __m512d rows_of(const real *rows, const lane_int *at, int k)
+{
+    __m512d low = _mm512_castpd256_pd512(_mm256_loadu_pd(rows + at[k]));
+    return _mm512_insertf64x4(low, _mm256_loadu_pd(rows + at[k + LANES / 2]), 1);
+}
+#endif
+
+INLINE void take_two_blocks(const real *rows, const lane_int *at, V *c)
+{
+    V half[2][BLOCK_REALS];
+    for (int side = 0; side < 2; side++) {
+        int k = side * BLOCK_REALS;
+        V *t = half[side];
+#if VG_BITS == 32
+        __m512d a = LOW_REALS(rows_of(rows, at, k), rows_of(rows, at, k + 1));
+        __m512d b = LOW_REALS(rows_of(rows, at, k + 2), rows_of(rows, at, k + 3));
+        __m512d d = HIGH_REALS(rows_of(rows, at, k), rows_of(rows, at, k + 1));
+        __m512d e = HIGH_REALS(rows_of(rows, at, k + 2), rows_of(rows, at, k + 3));
+        t[0] = LOW_PAIRS(a, b), t[1] = HIGH_PAIRS(a, b), t[2] = LOW_PAIRS(d, e), t[3] = HIGH_PAIRS(d, e);
+#else
+        __m512d a = rows_of(rows, at, k), b = rows_of(rows, at, k + 1);
+        t[0] = LOW_PAIRS(a, b), t[1] = HIGH_PAIRS(a, b);
+#endif
+    }
+    const __m512i even = _mm512_setr_epi64(0, 1, 8, 9, 4, 5, 12, 13);
+    const __m512i odd = _mm512_setr_epi64(2, 3, 10, 11, 6, 7, 14, 15);
+    for (int i = 0; i < BLOCK_REALS; i++) {
+        c[i] = (V)_mm512_permutex2var_pd((__m512d)half[0][i], even, (__m512d)half[1][i]);
+        c[i + BLOCK_REALS] = (V)_mm512_permutex2var_pd((__m512d)half[0][i], odd, (__m512d)half[1][i]);
+    }
+}
+#endif
+
+/* c[i] ← entry i of the row of each lane, for 0 ≤ i < count. */
+INLINE void take_rows(const real *rows, const lane_int *at, int count, V *c)
+{
+    int i = 0;
+#if VG_BYTES == 64
+    for (; i + 2 * BLOCK_REALS <= count; i += 2 * BLOCK_REALS) take_two_blocks(rows + i, at, c + i);
+#endif
+    for (; i < count; i += BLOCK_REALS) take_block(rows + i, at, c + i);
+}
+
 /* c[i] ← coefficient i of the piece at t, 0 ≤ i < count; returns the argument of its polynomials. */
 INLINE V look_up(const real *p, V t, int count, V *c)
 {
@@ -132,7 +185,7 @@ INLINE V look_up(const real *p, V t, int count, V *c)
     I places = row * count;
     lane_int at[LANES];
     __builtin_memcpy(at, &places, sizeof at);
-    for (int i = 0; i < count; i += BLOCK_REALS) take_block(p + PIECES_HEAD + i, at, c + i);
+    take_rows(p + PIECES_HEAD, at, count, c);
     return u - nearest;
 }
 

@@ -65,8 +65,8 @@ static void record_stretching(const pass *p, int64_t index, const scaled *stretc
                      plan->column[index] * plan->tangents + j, stretched[j]);
 }
 
-/* Reduces the dimension of the space of tangents to that of the current place: the units of its state, minus one
-   for each mean that normalisation subtracts. Skip connections restore these directions. */
+/* Reduces the dimension of the space of tangents to that of the current place: the units of its state,
+   minus one for each mean that normalisation subtracts. Skip connections restore these directions. */
 static void narrow(pass *p, const vg_operation *first, const vg_operation *end)
 {
     const vg_plan *plan = p->b.plan;

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from vgsim._checks import value_error
 from vgsim._engine.data import Data
 from vgsim._engine.settings import Settings
-from vgsim._networks.undescribed import TorchModule, torch_package
+from vgsim._networks.undescribed import TorchModule, alone
 
 __all__ = ["differentiate"]
 
@@ -32,32 +31,18 @@ def differentiate(
     """Fill the arrays of `outputs`, by the names in `QUANTITIES`, with the samples from `first` on.
 
     The module of a sample is made, and the forward pass is run, after ``torch.manual_seed`` with a
-    seed that depends on the key of the network and the index. PyTorch computes on one thread, since
-    the order of its sums depends on their number.
+    seed that depends on the key of the network and the index, on one thread.
     """
-    torch = torch_package()
     key = [int(word) for word in settings.key(network)]
     for i in range(len(outputs["dead"])):
         if report is not None:
             report(i)
         index = first + i
-        with _alone(torch):
+        with alone() as torch:
             found = _Sample(torch, network, settings, [*key, index & 0xFFFFFFFF, index >> 32])
         _record(found, layers, outputs, i)
     if report is not None:
         report(len(outputs["dead"]))
-
-
-@contextmanager
-def _alone(torch: Any) -> Iterator[None]:
-    """Run on one thread, and leave PyTorch's random numbers and threads as they were."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with torch.random.fork_rng(devices=[]):
-            yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 class _Sample:
@@ -88,13 +73,22 @@ class _Sample:
         places = [_submodule(module, name) for name in names]
         for name, place in zip(names, places, strict=True):
             place.register_forward_hook(self._keeping(torch, name))
-        y = module(x.clone())
+        y = _first(module(x.clone()))
+        if not _is_real(torch, y) or not y.requires_grad:
+            what = f"the output is {_kind(y)}" if not _is_real(torch, y) else "it has no gradient"
+            problem = "must return a module with an output of real numbers that depends on inputs"
+            raise value_error("make", f"{problem} differentiably: {what}")
         if len(self._kept) <= network.depth:
             raise value_error("places", f"must all be called in a forward pass, got {list(names)}")
         upstream = _cotangent(torch, settings.loss, y.detach(), np.random.default_rng(cotangent))
-        matrices = [[p for p in place.parameters() if p.ndim >= 2] for place in places]
+        matrices = [
+            [p for p in place.parameters() if p.ndim >= 2 and p.requires_grad] for place in places
+        ]
         of = [*self._kept, *(p for several in matrices for p in several)]
         by = torch.autograd.grad(y, of, upstream, allow_unused=True)
+        if by[network.depth] is None:
+            problem = f"must end with a module that the output depends on, got {names[-1]!r}"
+            raise value_error("places", problem)
         gradients = [
             np.zeros(tuple(tensor.shape)) if g is None else _array(g)
             for tensor, g in zip(of, by, strict=True)
@@ -109,9 +103,9 @@ class _Sample:
         called: list[str] = []
 
         def keep(_: Any, inputs: Any, output: Any) -> Any:
-            first = output[0] if isinstance(output, tuple) else output
-            if called or not isinstance(first, torch.Tensor) or not first.is_floating_point():
-                problem = "is called twice" if called else f"returns {type(first).__name__}"
+            first = _first(output)
+            if called or not _is_real(torch, first):
+                problem = "is called twice" if called else f"returns {_kind(first)}"
                 raise value_error(
                     "places",
                     f"must be modules that are called once and return a tensor of real numbers: "
@@ -123,6 +117,22 @@ class _Sample:
             return (copied, *output[1:]) if isinstance(output, tuple) else copied
 
         return keep
+
+
+def _first(output: Any) -> Any:
+    """Return an output, or the first of several."""
+    return output[0] if isinstance(output, tuple) and output else output
+
+
+def _is_real(torch: Any, output: Any) -> bool:
+    return isinstance(output, torch.Tensor) and output.is_floating_point()
+
+
+def _kind(output: Any) -> str:
+    """Return the words for an output that is not a tensor of real numbers."""
+    return f"a {type(output).__name__}" + (
+        f" of {output.dtype}" if hasattr(output, "dtype") else ""
+    )
 
 
 def _children(module: Any) -> list[str]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from vgsim._engine.tables import Tables
 from vgsim._kernels import EVERY_ACTIVATION, FLAGS, KINDS, LAWS, NORMS, OPERATION
-from vgsim._networks.activations import ACTIVATIONS as LAWS_OF_PHI
+from vgsim._networks.activation_table import ACTIVATIONS as LAWS_OF_PHI
 from vgsim._networks.activations import Activation
 from vgsim._networks.operations import (
     Activate,

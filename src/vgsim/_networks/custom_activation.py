@@ -1,129 +1,54 @@
-"""Custom activations: tables of coefficients in place of two functions.
-
-The functions are approximated once (`approximated`), for float32 and for float64. From then on only
-the table exists: it is stored and sent, and its SHA-256 identifies the activation.
-"""
+"""Custom activations: φ and φ' from the table of vg_custom.h, in NumPy."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
 import math
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vgsim._checks import type_error, value_error
+from vgsim._checks import value_error
 from vgsim._domains import Domain
+from vgsim._networks.custom_table import KINDS, CustomTable, table_of
 from vgsim._networks.piecewise import COEFFICIENTS, HEAD, Piecewise
 
-__all__ = [
-    "FIELDS",
-    "KINDS",
-    "CustomTable",
-    "encoded_tables",
-    "keep_encoded",
-    "kept",
-    "table_of",
-    "tables_in",
-]
+__all__ = ["CUSTOM_HEAD", "FIELDS", "CustomActivation", "activation_of"]
 
 Array = NDArray[np.float64]
-KINDS = ("custom_homogeneous", "custom_saturating", "custom_bounded", "custom_rising")
-FORMAT = "vgsim custom activation 1"
 CUSTOM_HEAD = 16  # reals before the pieces; see vg_custom.h
-DTYPES = {"float32": "<f4", "float64": "<f8"}
 LN_2 = math.log(2.0)
 MOST_LOG2 = 1000.0
-IN_JSON = re.compile(  # sorted, without spaces; a law of weights may have a scale
-    r'"name":"custom",(?:"scale":[^,"]*,)?"sha256":"([0-9a-f]{64})"'
-)
-_known: dict[str, CustomTable] = {}
 
 
 @dataclass(frozen=True, eq=False)
-class CustomTable:
-    """A custom activation φ as the kernels take it.
-
-    Attributes
-    ----------
-    kind : str
-        One of `KINDS`: how φ behaves at 0 and at infinity.
-    kinks : tuple of float
-        Where φ' or φ'' jumps.
-    max_derivative : float
-    tables : dict of str to array
-        By dtype.
+class CustomActivation:
+    """φ and φ' of a table, in float64.
 
     Examples
     --------
     >>> import numpy as np
     >>> import vgsim
-    >>> from vgsim._networks.custom_activation import table_of
-    >>> phi = vgsim.Activation("custom", function=np.tanh, derivative=lambda h: np.cosh(h) ** -2.0)
-    >>> table_of(phi.parameters["sha256"]).kind
-    'custom_saturating'
+    >>> from vgsim._networks.custom_activation import activation_of
+    >>> phi = vgsim.Activation("custom", function=np.abs, derivative=np.sign)
+    >>> activation_of(phi.parameters["sha256"]).value(np.array([-2.0, 3.0]))
+    array([2., 3.])
     """
 
-    kind: str
-    kinks: tuple[float, ...]
-    max_derivative: float
-    tables: dict[str, NDArray[np.floating[Any]]]
-
-    @cached_property
-    def content(self) -> bytes:
-        """The table as bytes: a line of JSON, and the reals of both dtypes."""
-        head = {
-            "format": FORMAT,
-            "kind": self.kind,
-            "kinks": self.kinks,
-            "max_derivative": self.max_derivative,
-            "sizes": [self.tables[dtype].size for dtype in DTYPES],
-        }
-        reals = [self.tables[dtype].astype(order).tobytes() for dtype, order in DTYPES.items()]
-        return b"".join([json.dumps(head).encode("ascii"), b"\n", *reals])
-
-    @cached_property
-    def sha256(self) -> str:
-        """SHA-256 of `content`, in hex."""
-        return hashlib.sha256(self.content).hexdigest()
-
-    @classmethod
-    def from_content(cls, content: bytes) -> CustomTable:
-        """Return the table with that `content`; ValueError if it is damaged."""
-        try:
-            line, reals = content.split(b"\n", 1)
-            head = json.loads(line)
-            (n, m), kinks = head["sizes"], tuple(map(float, head["kinks"]))
-            if (
-                head["format"] != FORMAT
-                or head["kind"] not in (*KINDS, "quantile")
-                or len(reals) != 4 * n + 8 * m
-            ):
-                raise ValueError("its format is another one")
-            tables: dict[str, NDArray[np.floating[Any]]] = {
-                "float32": np.frombuffer(reals, "<f4", n).astype(np.float32),
-                "float64": np.frombuffer(reals, "<f8", m, 4 * n).astype(np.float64),
-            }
-            return cls(head["kind"], kinks, float(head["max_derivative"]), tables)
-        except (LookupError, TypeError, ValueError) as error:
-            raise ValueError("the table of a custom activation is damaged") from error
+    table: CustomTable
 
     @property
     def is_zero_at_zero(self) -> bool:
         """Whether φ(0) = 0."""
-        return self.kind in KINDS[:2]
+        return self.table.kind in KINDS[:2]
 
     @cached_property
     def _pieces(self) -> tuple[Piecewise, Piecewise]:
         """The pieces between the cuts, and those of the tails."""
-        table, count = self.tables["float64"], COEFFICIENTS["float64"]
+        table, count = self.table.tables["float64"], COEFFICIENTS["float64"]
         parts = np.split(np.asarray(table, dtype=np.float64), [CUSTOM_HEAD, int(table[12])])[1:]
         core, tails = (
             Piecewise(
@@ -137,17 +62,17 @@ class CustomTable:
 
     def _core(self, h: Array) -> list[Array]:
         """Return P and Q at h, between the cuts."""
-        table = self.tables["float64"]
+        table = self.table.tables["float64"]
         return self._pieces[0](np.clip(h, table[0], table[1]))
 
     def _is_beyond(self, h: Array) -> NDArray[np.bool_]:
         """Whether h is beyond the cuts."""
-        table = self.tables["float64"]
+        table = self.table.tables["float64"]
         return np.asarray((h <= table[0]) | (h > table[1]))
 
     def _tail(self, h: Array) -> tuple[list[Array], tuple[Any, Any], list[Any]]:
         """Return P and Q at h, which is beyond the cuts, and a, s and the signs of its tail."""
-        table = self.tables["float64"]
+        table = self.table.tables["float64"]
         a, s, *signs = (np.where(h > 0, table[8 + k], table[4 + k]) for k in range(4))
         known = (h >= table[2]) & (h <= table[3])
         rests = self._pieces[1](np.clip(h, table[2], table[3]))
@@ -197,8 +122,14 @@ class CustomTable:
     @property
     def slope_at_infinity(self) -> tuple[float, float]:
         """(left, right) limits of φ(h)/h at infinity."""
-        table = self.tables["float64"]
+        table = self.table.tables["float64"]
         return float(table[5]), float(table[9])
+
+
+@lru_cache(maxsize=64)
+def activation_of(sha256: str) -> CustomActivation:
+    """Return the activation of a table that this process knows."""
+    return CustomActivation(table_of(sha256))
 
 
 def _logarithm(values: Array) -> tuple[Array, Array]:
@@ -216,73 +147,6 @@ def _replaced(
     return sign, log
 
 
-def kept(table: CustomTable) -> CustomTable:
-    """Make `table_of` find the table, in this process."""
-    return _known.setdefault(table.sha256, table)
-
-
-def table_of(sha256: str, of: str = " of activation 'custom'") -> CustomTable:
-    """Return the table with that SHA-256; an error says what it is `of`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If it is not the hex digest of a table that this process knows.
-
-    Examples
-    --------
-    >>> from vgsim._networks.custom_activation import table_of
-    >>> table_of("0" * 64)
-    Traceback (most recent call last):
-    ValueError: sha256 of activation 'custom' is '000000000000...', and this process does not have \
-that table: build it from its function again, or load the file that holds it
-    """
-    if not isinstance(sha256, str):
-        raise type_error("sha256", f"must be a string, got {sha256!r}", of)
-    if sha256 not in _known:
-        shown = f"{sha256[:12]}..." if len(sha256) > 12 else sha256
-        raise value_error(
-            "sha256",
-            f"is {shown!r}, and this process does not have that table: build it from its "
-            "function again, or load the file that holds it",
-            of,
-        )
-    return _known[sha256]
-
-
-def tables_in(description: str) -> dict[str, CustomTable]:
-    """Return the tables of the custom activations in the canonical JSON of a network, by SHA-256.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import vgsim
-    >>> from vgsim._networks.custom_activation import tables_in
-    >>> phi = vgsim.Activation("custom", function=np.abs, derivative=np.sign)
-    >>> list(tables_in(vgsim.MLP(3, 8, activation=phi).canonical_json())) == [phi.table.sha256]
-    True
-    """
-    return {sha256: table_of(sha256) for sha256 in sorted(set(IN_JSON.findall(description)))}
-
-
-def encoded_tables(*descriptions: str) -> dict[str, Any]:
-    """Return the entry of a file's JSON header with the tables of custom activations, if any."""
-    found = {key: table for text in descriptions for key, table in tables_in(text).items()}
-    encoded = {
-        sha256: base64.b64encode(table.content).decode("ascii") for sha256, table in found.items()
-    }
-    return {"activations": encoded} if encoded else {}
-
-
-def keep_encoded(encoded: Mapping[str, str]) -> None:
-    """Make tables from a file's header known to this process; ValueError if one is damaged."""
-    for sha256, text in encoded.items():
-        table = CustomTable.from_content(base64.b64decode(text, validate=True))
-        if table.sha256 != sha256:
-            raise ValueError("the table of a custom activation has another SHA-256")
-        kept(table)
-
-
 class Fingerprint(Domain):
     """The SHA-256 of a table that this process knows."""
 
@@ -296,8 +160,8 @@ class Fingerprint(Domain):
         return table.sha256
 
 
-def _module(nn: Any, table: CustomTable) -> Any:
-    """Return a module that evaluates a table, and its φ' in the backward pass."""
+def _module(nn: Any, phi: CustomActivation) -> Any:
+    """Return a module that applies φ, and φ' in the backward pass."""
     import torch
 
     def evaluated(function: Callable[[Array], Array], h: Any) -> Any:
@@ -308,12 +172,12 @@ def _module(nn: Any, table: CustomTable) -> Any:
         @staticmethod
         def forward(context: Any, h: Any) -> Any:
             context.save_for_backward(h)
-            return evaluated(table.value, h)
+            return evaluated(phi.value, h)
 
         @staticmethod
         def backward(context: Any, gradient: Any) -> Any:
             (h,) = context.saved_tensors
-            return gradient * evaluated(table.derivative, h)
+            return gradient * evaluated(phi.derivative, h)
 
     class Custom(nn.Module):  # type: ignore[misc]
         def forward(self, h: Any) -> Any:
@@ -324,14 +188,14 @@ def _module(nn: Any, table: CustomTable) -> Any:
 
 FIELDS: dict[str, Any] = {  # of the entry in the table of activations
     "parameters": {"sha256": Fingerprint()},
-    "value": lambda h, sha256: table_of(sha256).value(h),
-    "derivative": lambda h, sha256: table_of(sha256).derivative(h),
+    "value": lambda h, sha256: activation_of(sha256).value(h),
+    "derivative": lambda h, sha256: activation_of(sha256).derivative(h),
     "max_derivative": lambda sha256: table_of(sha256).max_derivative,
-    "slope_at_zero": lambda sha256: table_of(sha256).slope_at_zero,
-    "slope_at_infinity": lambda sha256: table_of(sha256).slope_at_infinity,
+    "slope_at_zero": lambda sha256: activation_of(sha256).slope_at_zero,
+    "slope_at_infinity": lambda sha256: activation_of(sha256).slope_at_infinity,
     "kinks": lambda sha256: table_of(sha256).kinks,
-    "log_value": lambda h, sha256: table_of(sha256).log_value(h),
-    "log_derivative": lambda h, sha256: table_of(sha256).log_derivative(h),
-    "torch": lambda nn, sha256: _module(nn, table_of(sha256)),
+    "log_value": lambda h, sha256: activation_of(sha256).log_value(h),
+    "log_derivative": lambda h, sha256: activation_of(sha256).log_derivative(h),
+    "torch": lambda nn, sha256: _module(nn, activation_of(sha256)),
     "textbook_init": "glorot_normal",
 }

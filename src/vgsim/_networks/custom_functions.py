@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 
 from vgsim._checks import brief, checked_items, type_error, value_error
 from vgsim._domains import Number
-from vgsim._networks.custom_activation import CUSTOM_HEAD, KINDS, CustomTable, kept
+from vgsim._networks.custom_activation import CUSTOM_HEAD, CustomActivation
+from vgsim._networks.custom_table import KINDS, CustomTable, kept
+from vgsim._networks.custom_table import OF_ACTIVATION as OF
 from vgsim._networks.kinks import NotSmooth, smooth_intervals
 from vgsim._networks.piecewise import Function, Piecewise, Unfit, fitted, joined
 
 __all__ = ["approximated", "from_functions"]
 
 Array = NDArray[np.float64]
-OF = " of activation 'custom'"
 FAR = (1024.0, 512.0, 256.0, 128.0, 64.0, 32.0)  # the functions are called up to the first possible
 CUTS = (
     0.5,
@@ -191,11 +192,11 @@ def _compare(f: _Function, df: _Function, table: CustomTable, low: float, high: 
     h = np.linspace(max(low, -16.0), min(high, 16.0), PROBES) + 1.234567e-5
     for kink in table.kinks:
         h = h[np.abs(h - kink) > 1e-6]
-    steepest = table.max_derivative
-    errors = np.abs(table.derivative(h) - df(h)) / steepest
+    phi, steepest = CustomActivation(table), table.max_derivative
+    errors = np.abs(phi.derivative(h) - df(h)) / steepest
     values = f(h)
     scale = np.abs(values) + steepest * np.maximum(1.0, np.abs(h))
-    errors = np.maximum(errors, np.abs(table.value(h) - values) / scale)
+    errors = np.maximum(errors, np.abs(phi.value(h) - values) / scale)
     at = float(h[np.argmax(errors)])
     if errors.max() > DIFFERENT:
         raise value_error(
@@ -476,6 +477,6 @@ def from_functions(
             missing,
             "is missing: Activation('custom', function=..., derivative=...) needs φ and φ' as "
             "functions of NumPy arrays",
-            " of activation 'custom'",
+            OF,
         )
     return kept(approximated(function, derivative, kinks))

@@ -17,13 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vgsim._checks import brief, type_error, value_error
-from vgsim._networks.custom_activation import CustomTable, kept, table_of
+from vgsim._networks.custom_table import QUANTILE, CustomTable, kept, table_of
 from vgsim._networks.piecewise import HEAD, Piecewise, Unfit, fitted
 
-__all__ = ["LONGEST", "QUANTILE", "from_quantile", "quantile_of", "tails_of"]
+__all__ = ["LONGEST", "from_quantile", "quantile_of", "tails_of"]
 
 Array = NDArray[np.float64]
-QUANTILE = "quantile"  # kind of the table
 COUNT = 4  # coefficients of one polynomial, in either dtype
 LONGEST = 32 * math.log(2.0)  # the tails end at the probability 2^-33
 PANELS = 512  # of the quadrature

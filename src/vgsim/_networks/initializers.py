@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 from vgsim._checks import COUNTERS, value_error
 from vgsim._domains import Choice, Domain, Integer, Number
-from vgsim._networks.custom_activation import CustomTable, kept
+from vgsim._networks.custom_table import CustomTable, kept
 from vgsim._networks.custom_weights import from_quantile, quantile_of
 from vgsim._networks.named import Entry, Named
 
 __all__ = [
     "GAIN",
+    "INDEPENDENT",
     "INITIALIZERS",
     "OMEGA",
     "STD",
@@ -32,7 +33,7 @@ GAIN = Number("a finite number > 0", lambda x: x > 0)
 OMEGA = Number("from 1e-6 to 1e6", lambda x: 1e-6 <= x <= 1e6, default=30.0)
 STD = Number(f"0, or from {MIN_STD} to {MAX_STD}", lambda x: x == 0 or MIN_STD <= x <= MAX_STD)
 
-Distribution = Literal[
+Independent = Literal[  # laws of matrices with independent entries of mean 0
     "normal",
     "uniform",
     "truncated_normal",
@@ -40,11 +41,10 @@ Distribution = Literal[
     "laplace",
     "rademacher",
     "sparse",
-    "diagonal",
-    "orthogonal",
-    "identity",
     "custom",
 ]
+INDEPENDENT: tuple[str, ...] = get_args(Independent)
+Distribution = Literal[Independent, "diagonal", "orthogonal", "identity"]
 CUSTOM = "custom"
 
 

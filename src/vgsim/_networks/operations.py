@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vgsim._networks.activations import Activation
+from vgsim._networks.initializers import INDEPENDENT
 
 __all__ = [
     "Activate",
@@ -226,16 +227,6 @@ CHAIN = (  # which operation follows which
     (Normalise, Weights),
     (Activate, Normalise),
     (Activate, Weights),
-)
-INDEPENDENT = (  # laws of the entries of a matrix
-    "normal",
-    "uniform",
-    "truncated_normal",
-    "student_t",
-    "laplace",
-    "rademacher",
-    "sparse",
-    "custom",
 )
 Kind = TypeVar("Kind", bound=Operation)
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import KW_ONLY
 from functools import cached_property
+from threading import RLock
 from typing import Any, ClassVar, NoReturn
 
 import numpy as np
@@ -16,9 +19,10 @@ from vgsim._networks.description import Field, Network, described
 from vgsim._networks.functions import Arguments, Function, FunctionDomain, Keywords, Texts
 from vgsim._networks.initializers import UNITS
 
-__all__ = ["Measured", "TorchModule", "Undescribed", "torch_package"]
+__all__ = ["Measured", "TorchModule", "Undescribed", "alone", "torch_package"]
 
 MOST_LETTERS = 200
+_RANDOM = RLock()  # all threads of a process share PyTorch's random numbers
 
 
 def torch_package() -> Any:
@@ -29,6 +33,24 @@ def torch_package() -> Any:
         problem = "samples of modules need the package torch: pip install torch"
         raise ImportError(problem) from error
     return torch
+
+
+@contextmanager
+def alone() -> Iterator[Any]:
+    """Yield the package torch, for one thread of this process at a time.
+
+    PyTorch computes on one thread, since the order of its sums depends on their number. Its random
+    numbers and its threads are left as they were.
+    """
+    torch = torch_package()
+    with _RANDOM:
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            with torch.random.fork_rng(devices=[]):
+                yield torch
+        finally:
+            torch.set_num_threads(threads)
 
 
 class Undescribed(Network, abstract=True):
@@ -197,9 +219,10 @@ class TorchModule(Undescribed):
 
     Notes
     -----
-    L acts on the output of the module, and G_D is its gradient with respect to the output of the
-    last place; that is the output of the module if the last place is its last layer. The matrices
-    of place l are the parameters of two dimensions or more inside it.
+    L acts on the output of the module, the first one if it returns several, and G_D is its gradient
+    with respect to the output of the last place; that is the output of the module if the last place
+    is its last layer. The matrices of place l are the parameters of two dimensions or more inside
+    it that require a gradient, which frozen ones do not.
 
     Examples
     --------
@@ -246,7 +269,7 @@ depth=20)
     @cached_property
     def _children(self) -> tuple[str, ...]:
         """The names of the children of one module."""
-        with torch_package().random.fork_rng(devices=[]):
+        with alone():
             return tuple(name for name, _ in self.module().named_children())
 
     def module(self) -> Any:

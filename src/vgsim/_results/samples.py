@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from vgsim._checks import COUNTERS, INDICES, THRESHOLD, type_error, value_error
 from vgsim._domains import checked_int
-from vgsim._networks.custom_activation import encoded_tables
+from vgsim._networks.custom_table import encoded_tables
 from vgsim._networks.description import Network
 from vgsim._networks.undescribed import Measured
 from vgsim._results import curves, labelled, npz, summary

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from vgsim._checks import RELATIVE
 from vgsim._domains import Number
 from vgsim._engine.settings import checked_record, foreign_stream
-from vgsim._networks.custom_activation import keep_encoded
+from vgsim._networks.custom_table import keep_encoded
 from vgsim._networks.description import network_from_json
 from vgsim._results import npz
 from vgsim._results.quantities import DTYPES, check_values

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vgsim._checks import brief, type_error, value_error
-from vgsim._networks.custom_activation import CustomTable, kept, tables_in
+from vgsim._networks.custom_table import CustomTable, kept, tables_in
 from vgsim._networks.description import Description
 from vgsim._results.events import LOG10_RANGE
 from vgsim._studies.blocks import LIMBS, SQUARE_LIMBS, Blocks

@@ -83,8 +83,8 @@ TABLES = {
 INDEXES = {"samples": "CREATE INDEX samples ON blocks (task, count)"}
 ACTIVATIONS = """CREATE TABLE IF NOT EXISTS activations (
   sha256 TEXT PRIMARY KEY,      -- of content; a task's description has it
-  content BLOB NOT NULL         -- the table of a custom activation
-)"""  # made when the first task with a custom activation is entered
+  content BLOB NOT NULL         -- the table of a custom activation or law of weights
+)"""  # made when the first task with one is entered
 VIEW = """CREATE VIEW results AS SELECT
   {labels},
   layer, threshold, counted.n, vanishing, exploding, dead

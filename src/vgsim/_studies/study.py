@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, overload
 from vgsim._checks import brief, checked_items, plain, type_error, value_error
 from vgsim._domains import Choice
 from vgsim._engine.settings import Settings
-from vgsim._networks.custom_activation import encoded_tables
+from vgsim._networks.custom_table import encoded_tables
 from vgsim._networks.description import Description
 from vgsim._results import npz
 from vgsim._results.samples import merged_provenance

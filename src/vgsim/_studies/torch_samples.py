@@ -69,17 +69,19 @@ def torch_samples(
     arguments : mapping, optional
         Keyword arguments of `make_module`.
     seed, first, batch_size, loss
-        As for :func:`simulate`. L acts on the output of the module.
+        As for :func:`simulate`. L acts on the output of the module, the first one if it returns
+        several.
     layers : iterable of int, optional
         Places to record, as for :func:`simulate`.
     record : collection of str, default ("gradient",)
         As for :func:`simulate`, without "saturation" and "clipped". The matrices of a place are the
-        parameters of two dimensions or more inside its submodule; the quantities of weights are
-        -inf where there are none.
+        parameters of two dimensions or more inside its submodule that require a gradient, which
+        frozen ones do not; the quantities of weights are -inf where there are none.
     dtype : {"float32", "float64"}
         To which the module is converted, after it was made with PyTorch's default dtype.
     executor : concurrent.futures.Executor, optional
         For example ``ProcessPoolExecutor``; it must be able to import `make_module` by its name.
+        Threads of one process take turns, since they share PyTorch's random numbers.
 
     Returns
     -------
@@ -153,8 +155,6 @@ def torch_samples(
 
 def _flat(inputs: Any) -> tuple[NDArray[np.float64], tuple[int, ...]]:
     """Return the rows of an array or tensor, (N, entries), and the shape of one."""
-    if hasattr(inputs, "detach"):
-        inputs = inputs.detach().cpu().numpy()
     array = real_array("inputs", inputs, "must be 'normal', an array of real numbers or a function")
     if array.ndim < 2:
         problem = f"must have shape (N, ...), with one row for each example, got {array.shape}"

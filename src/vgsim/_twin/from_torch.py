@@ -15,7 +15,7 @@ from vgsim._networks.recurrent import Recurrent
 from vgsim._networks.sequential import Sequential
 from vgsim._networks.techniques import Clip
 from vgsim._twin.scaled import Array
-from vgsim._twin.torch_modules import Laws, Part, Reader
+from vgsim._twin.torch_modules import Laws, Part, Reader, require_plain
 from vgsim._twin.torch_recurrent import recurrence_of
 from vgsim._twin.walk import parameter_name
 
@@ -54,7 +54,7 @@ def from_torch(
         The number of steps of an RNN, LSTM or GRU, for which it is required.
     causal : bool, default False
         Whether a token attends only to itself and the tokens before it. In PyTorch that is an
-        argument of the forward pass.
+        argument of the forward pass. Only for modules with ``MultiheadAttention``.
     init : str or Initializer, optional
         The law of all matrices, instead of PyTorch's.
     gain, bias_std : float, optional
@@ -69,7 +69,8 @@ def from_torch(
     Raises
     ------
     TypeError, ValueError
-        If the module holds something that vgsim cannot describe; the message names its place, for
+        If the module holds something that vgsim cannot describe, such as weights shared between
+        layers, weights that are computed from others, or hooks; the message names its place, for
         example "2.conv: Conv2d". Or if an argument is out of range.
 
     See Also
@@ -104,12 +105,17 @@ Linear(width=10, init='torch_default')])
     clip = getattr(getattr(_checked_module(module), "states", None), "clip", None)
     options = {"clip": clip} if isinstance(clip, Clip) else {}
     if recurrence := recurrence_of(module):
+        require_plain(module)
+        _require_use(causal)
         if tokens not in (None, 1):
             raise value_error("tokens", f"must be 1 for a recurrent network, got {brief(tokens)}")
         return recurrence.network(steps, laws, options)
+    reader = Reader(laws, causal)
+    part, width = _read(reader, module)
     if steps is not None:
         raise value_error("steps", f"is for an RNN, LSTM or GRU, got {brief(steps)}")
-    part, width, own = _read(module, laws, causal)
+    _require_use(causal and not reader.attends)
+    own = reader.tokens or 1
     layers = part.layer if isinstance(part.layer, list) else [part.layer]
     return Sequential(width, layers, tokens=own if tokens is None else tokens, **options)
 
@@ -196,20 +202,28 @@ def _checked_module(module: Any) -> Any:
     return module
 
 
-def _read(module: Any, laws: Laws, causal: bool) -> tuple[Part, int, int]:
-    """Return a module as a layer, the units that it takes, and its tokens, 1 if it has none."""
-    reader = Reader(laws, causal)
+def _require_use(unused: bool) -> None:
+    """Refuse `causal` where no attention takes it."""
+    if unused:
+        problem = "is for modules with MultiheadAttention, of which this one has none, got True"
+        raise value_error("causal", problem)
+
+
+def _read(reader: Reader, module: Any) -> tuple[Part, int]:
+    """Return a module as a layer, and the units that it takes."""
     part = reader.read(module, "")
+    require_plain(module)
     if reader.width is None:
         raise value_error("module", "must hold a layer that says how many units it takes")
-    return part, reader.width, reader.tokens or 1
+    return part, reader.width
 
 
 def _present(module: Any) -> dict[str, Any]:
     """Return all tensors of a module by name; raise if the module has more than they say."""
     if recurrence := recurrence_of(module):
+        require_plain(module)
         return recurrence.named()
-    part, *_ = _read(module, Laws(), False)
+    part, _ = _read(Reader(Laws(), causal=False), module)
     for inside in part.all():
         if inside.random:
             problem = f"draws a mask in every pass ({inside.random}): call its eval()"
@@ -242,4 +256,6 @@ def _needed(network: Network) -> dict[str, int]:
 
 def _array(tensor: Any) -> Array:
     """Return a tensor as a float64 array."""
+    if tensor.is_meta:
+        raise value_error("module", "must hold values, got tensors on the device meta")
     return np.array(tensor.detach().cpu().double().numpy())

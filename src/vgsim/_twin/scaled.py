@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vgsim._networks.activations import Activation, Tail
+from vgsim._networks.activation_table import Tail
+from vgsim._networks.activations import Activation
 
 __all__ = [
     "Array",

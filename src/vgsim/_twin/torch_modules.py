@@ -10,17 +10,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vgsim._checks import value_error
-from vgsim._networks.activations import ACTIVATIONS, Activation
+from vgsim._networks.activation_table import ACTIVATIONS
+from vgsim._networks.activations import Activation
 from vgsim._networks.blocks import Gate, Skip
 from vgsim._networks.elements import Attention, Dropout, Linear, Norm
 from vgsim._networks.initializers import Initializer
 
-__all__ = ["Laws", "Part", "Reader", "no_word", "torch_name"]
+__all__ = ["Laws", "Part", "Reader", "children", "no_word", "require_plain", "torch_name"]
 
 UNIFORM = "lecun_uniform"  # of variance gain²/fan_in
 LINEAR_GAIN = 3**-0.5  # torch.nn.Linear: weights uniform on ±1/√fan_in
 PROJECTION_GAIN = 2**-0.5  # Glorot's law of the stacked 3n × n matrix of queries, keys and values
 EXACT_FROM = 20.0  # softplus(h) - h < 3e-9 from there on
+RECURRENT = ("RNN", "LSTM", "GRU")
 HOMES = ("torch.nn.", "vgsim.")  # modules with the classes that are read
 
 
@@ -113,6 +115,40 @@ def no_word(where: str, module: Any, problem: str = "") -> ValueError:
     )
 
 
+def children(module: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the children by name; a module that stands at two places is yielded twice."""
+    return ((name, child) for name, child in module._modules.items() if child is not None)
+
+
+def require_plain(module: Any) -> None:
+    """Refuse what the classes of the modules do not tell: hooks, reparametrised or shared weights.
+
+    The hooks of ``Replay.to_torch``, which record the states, are allowed.
+    """
+    owners: dict[int, str] = {}
+    for where, part in module.named_modules(remove_duplicate=False):
+        for hook in (*part._forward_pre_hooks.values(), *part._forward_hooks.values()):
+            home = _home(hook)
+            if home.startswith("torch.nn.utils."):
+                raise no_word(where, part, f"whose weights are computed by {home}")
+            if not home.startswith(("vgsim.", "torch.nn.modules.")):
+                problem = "with a hook, which can change what it computes: remove the hook"
+                raise no_word(where, part, problem)
+        if hasattr(part, "parametrizations"):
+            raise no_word(where, part, "whose weights are parametrised")
+        for name, tensor in part.named_parameters(recurse=False, remove_duplicate=False):
+            if not tensor.is_floating_point():
+                raise no_word(where, part, f"of {tensor.dtype} numbers")
+            own = f"{where}.{name}" if where else name
+            if (owner := owners.setdefault(id(tensor), own)) != own:
+                raise no_word(where, part, f"whose {name} is the same tensor as {owner}")
+
+
+def _home(hook: Any) -> str:
+    """Return the module of Python in which a hook, a function or an object, is defined."""
+    return str(getattr(hook, "__module__", None) or type(hook).__module__)
+
+
 class Reader:
     """Reads modules in the order in which a column passes them.
 
@@ -122,12 +158,15 @@ class Reader:
         The units that the first module takes; None until one is read that says so.
     tokens : int or None
         The columns per sequence; None until a module is read that says so.
+    attends : bool
+        Whether a module has been read whose attention may be causal or not.
     """
 
     def __init__(self, laws: Laws, causal: bool) -> None:
         self.laws, self.causal = laws, causal
         self.width: int | None = None
         self.tokens: int | None = None
+        self.attends = False
         self._units: int | None = None  # after the modules so far
 
     def read(self, module: Any, where: str) -> Part:
@@ -137,6 +176,8 @@ class Reader:
             return _READERS[name](self, module, where)
         if name in _PHI:
             return Part(self._activation(module, where))
+        if name.removesuffix("Cell") in RECURRENT:
+            raise no_word(where, module, "which is a network of its own: pass it alone")
         raise no_word(where, module)
 
     def _takes(self, n: int, module: Any, where: str) -> None:
@@ -158,11 +199,18 @@ class Reader:
 
     def sequential(self, module: Any, where: str) -> Part:
         """Read a ``Sequential``."""
-        return Part.group(self._list(module.named_children(), where))
+        parts = self._list(children(module), where)
+        return Part.group(parts) if parts else self.identity(module, where)
 
     def identity(self, module: Any, where: str) -> Part:
         """Read a module that leaves a column as it is."""
         return Part(Activation("linear"))
+
+    def flatten(self, module: Any, where: str) -> Part:
+        """Read a ``Flatten`` of each example."""
+        if module.start_dim == 0:
+            raise no_word(where, module, "which joins the examples of a batch")
+        return self.identity(module, where)
 
     def linear(self, module: Any, where: str) -> Part:
         """Read a ``Linear``."""
@@ -207,6 +255,7 @@ class Reader:
         if module.dropout > 0 and module.training:
             problem = "with dropout of the softmax weights: call eval(), or set its dropout to 0"
             raise no_word(where, module, problem)
+        self.attends = True
         arrays = dict(zip(("query", "key", "value"), module.in_proj_weight.chunk(3), strict=True))
         arrays["output"] = module.out_proj.weight
         biased = module.in_proj_bias is not None
@@ -253,18 +302,18 @@ class Reader:
 
     def own_skip(self, module: Any, where: str) -> Part:
         """Read the `Skip` of ``Replay.to_torch``."""
-        inner = self._list(module.named_children(), where)
+        inner = self._list(children(module), where)
         return _skip(inner, module.skip, module.branch)
 
     def own_residual(self, module: Any, where: str) -> Part:
         """Read a residual block of an `MLP` from ``Replay.to_torch``."""
-        inner = self._list(module.block.named_children(), f"{where}.block")
+        inner = self._list(children(module.block), f"{where}.block")
         return _skip(inner, module.skip, module.branch)
 
     def own_gate(self, module: Any, where: str) -> Part:
         """Read the `Gate` of ``Replay.to_torch``."""
         self._takes(module.gate.shape[0], module, where)
-        inner = self._list(module.named_children(), where)
+        inner = self._list(children(module), where)
         return self._gate(inner, module.bias, module.gate)
 
     def own_highway(self, module: Any, where: str) -> Part:
@@ -272,7 +321,7 @@ class Reader:
         bias = module.gate.bias.unique().tolist()
         if len(bias) > 1:
             raise no_word(where, module, "with different biases of its gates")
-        inner = self._list(module.layer.named_children(), f"{where}.layer")
+        inner = self._list(children(module.layer), f"{where}.layer")
         return self._gate(inner, bias[0], module.gate.weight)
 
     def _gate(self, inner: list[Part], bias: float, gate: Any) -> Part:
@@ -308,7 +357,7 @@ Phi = tuple[str, dict[str, float]]
 _READERS: dict[str, Callable[[Reader, Any, str], Part]] = {
     "Sequential": Reader.sequential,
     "Identity": Reader.identity,
-    "Flatten": Reader.identity,
+    "Flatten": Reader.flatten,
     "Linear": Reader.linear,
     "LayerNorm": Reader.norm,
     "RMSNorm": Reader.norm,

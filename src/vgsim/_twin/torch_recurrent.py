@@ -51,6 +51,7 @@ class Recurrence:
             fields |= {"init": laws.init, "gain": laws.gain}
             fields |= {"bias_std": laws.bias_std if biased else 0.0}
             fields |= {} if driven else {"input_std": 0.0}
+            fields |= {"forget_bias": 0.0} if self.kind is LSTM else {}
         elif biased:
             fields |= {"init": "torch_recurrent", "input_std": INPUT_STD if driven else 0.0}
         else:

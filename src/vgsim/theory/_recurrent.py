@@ -12,8 +12,8 @@ from vgsim._checks import require_memory, value_error
 from vgsim._domains import checked_int
 from vgsim._networks.description import Network, checked_network
 from vgsim._networks.gru import GRU
+from vgsim._networks.initializers import INDEPENDENT
 from vgsim._networks.lstm import LSTM
-from vgsim._networks.operations import INDEPENDENT
 from vgsim._networks.rnn import RNN
 
 __all__ = ["recurrent_growth", "recurrent_rate", "zero_state_gain"]

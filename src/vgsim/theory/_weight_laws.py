@@ -6,7 +6,7 @@ from typing import Any
 
 from vgsim._checks import value_error
 from vgsim._networks.description import Network
-from vgsim._networks.operations import INDEPENDENT
+from vgsim._networks.initializers import INDEPENDENT
 
 __all__ = ["check_weights", "law_obstacle"]
 

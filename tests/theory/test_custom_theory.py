@@ -11,7 +11,7 @@ from vgsim import theory
 
 
 def same(a, b):
-    """Whether two results of theory have equal numbers."""
+    """Assert that two results of theory have equal numbers."""
     for field in dataclasses.fields(a):
         x, y = getattr(a, field.name), getattr(b, field.name)
         if isinstance(x, float):
