@@ -1,5 +1,6 @@
 """Custom activations: their tables against the functions, and the functions that are refused."""
 
+import math
 import pickle
 
 import numpy as np
@@ -157,6 +158,11 @@ def bump(h):
          "float64"),
         (lambda h: h + bump(h), lambda h: 1 - 2e8 * (h - 0.12345678) * bump(h), "function",
          "too fast near h = 0.123"),
+        (lambda h: h + 1e-6 * (h > 1), np.ones_like, "function", "jumps at h = 1, from 0.99999"),
+        (lambda h: np.clip(h, 0, 1e-5), lambda h: 1.0 * ((h > 0) & (h < 1e-5)), "function",
+         "is too steep at h = 0, from 0 to 1e-09"),
+        (lambda h: np.sort(h, axis=None).reshape(h.shape), np.ones_like, "function", "alone"),
+        (lambda h: np.ma.masked_less(np.tanh(h), 0), np.ones_like, "function", "a masked array"),
         (np.ones_like, np.zeros_like, "derivative", "must not be 0 everywhere"),
         (lambda h: np.maximum(h, 2000.0), np.zeros_like, "derivative", "-1024 to 1024: every"),
         (lambda h: 1e-200 * h, lambda h: 0 * h + 1e-200, "derivative", "from 1e-12 to 1e+12, got"),
@@ -199,6 +205,14 @@ def test_missing_and_wrong_arguments_are_named():
         with pytest.raises(error, match=words) as refused:
             Activation("custom", function=np.abs, derivative=np.sign, kinks=kinks)
         assert refused.value.argument == "kinks"
+
+
+def test_functions_need_not_take_empty_arrays():
+    def slope(h):
+        return 1.0 - np.vectorize(math.tanh)(h) ** 2 if np.abs(h).max() < 5 else np.cosh(h) ** -2.0
+
+    same = Activation("custom", function=np.vectorize(math.tanh), derivative=slope)
+    assert same.value(0.5) == pytest.approx(math.tanh(0.5), rel=1e-14)
 
 
 def test_the_largest_slope_is_that_beside_a_kink():

@@ -319,9 +319,25 @@ def test_tables_print_techniques_as_the_command_line_takes_them():
     assert "bias_std 0.0, residual 2:style=pre, batch_size 1" in common
     some = printed(vgsim.MLP(4, 4, residual=pre), vgsim.MLP(4, 4, clip=vgsim.ClipNorm(2.0)))
     assert re.search(r"\bresidual +clip\b.* 2:style=pre +- .* - +ClipNorm ", some)
+    assert "residual__" not in some
     parts = printed(*(vgsim.MLP(4, 4, residual=vgsim.Residual(every)) for every in (1, 2)))
     assert "bias_std 0.0, residual__skip 1.0, residual__branch 1.0, residual__style" in parts
     assert "Residual" not in common + some + parts
+
+
+def test_titles_tell_the_fields_of_some_networks():
+    networks = [
+        vgsim.MLP(3, 4),
+        vgsim.LSTM(3, 4, chrono=20.0),
+        vgsim.RNN(3, 4, activation=vgsim.Activation("sine", omega=2.0), leak=0.25),
+    ]
+    title = vgsim.collect(networks, max_samples=10).table().split("vanishing:")[0]
+    common, some = title.replace("\n", " ").split("; of those that have it: ")
+    assert "width 4, gain 1.0" in common
+    for field in ("chrono 20.0", "forget_bias 0.0", "activation__omega 2.0", "leak 0.25"):
+        assert field not in common
+        assert field in some
+    assert "; of those" not in vgsim.collect(networks[:1], max_samples=10).table()
 
 
 def test_tables(study):

@@ -22,6 +22,7 @@ from vgsim._studies.result import Result
 __all__ = ["table"]
 
 DECIMALS = 2  # of statistics of R
+UNPRINTED = ("steps", "stream_version")
 
 
 def table(study: Sequence[Result], format: str = "text") -> str:
@@ -72,7 +73,7 @@ def table(study: Sequence[Result], format: str = "text") -> str:
     ]
     common = {name: values for name, values in labels.items() if name not in apart}
     for name in {name for result in study for name in described_texts(result.task.network)}:
-        whole = len(set(common.get(name, ()))) == 1  # the text says all, else the parts do
+        whole = name in apart or len(set(common.get(name, ()))) == 1  # the text says all, or parts
         for key in [key for key in common if key.startswith(f"{name}__") or key == name]:
             if whole == (key != name):
                 del common[key]
@@ -89,12 +90,15 @@ def _estimated(rows: list[dict[str, Any]], event: str, name: str, heading: str) 
 
 
 def _title(common: dict[str, list[Any]], thresholds: list[float]) -> str:
-    """Return the fields that all networks have in common, and the meaning of the columns."""
-    words = ", ".join(
-        f"{name} {values[0]}"
-        for name, values in common.items()
-        if name not in ("steps", "stream_version") and None not in values
-    )
+    """Return the fields that have one value, and the meaning of the columns."""
+    shown = {name: values for name, values in common.items() if name not in UNPRINTED}
+    every = [f"{name} {values[0]}" for name, values in shown.items() if None not in values]
+    some = [
+        f"{name} {next(value for value in values if value is not None)}"
+        for name, values in shown.items()
+        if None in values
+    ]
+    words = ", ".join(every) + (f"; of those that have it: {', '.join(some)}" if some else "")
     low = " or ".join(level(threshold) for threshold in thresholds)
     high = " or ".join(level(1 / threshold) for threshold in thresholds)
     meaning = (
