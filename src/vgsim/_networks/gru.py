@@ -64,6 +64,12 @@ class GRU(Recurrent):
     TypeError, ValueError
         If an argument is of the wrong type or out of range; the message says what is allowed.
 
+    Notes
+    -----
+    In narrow cells with arguments of gates beyond about ±87 (float32) or ±708 (float64), where no
+    unit may be open in two gates at once, ratios of gradients below about 1e-20 or 1e-200 are
+    inaccurate (docs/law.md, section 4).
+
     References
     ----------
     Cho et al., "Learning phrase representations using RNN encoder-decoder for statistical machine

@@ -74,6 +74,12 @@ class LSTM(Recurrent):
     TypeError, ValueError
         If an argument is of the wrong type or out of range; the message says what is allowed.
 
+    Notes
+    -----
+    In narrow cells with arguments of gates beyond about ±87 (float32) or ±708 (float64), where no
+    unit may be open in two gates at once, ratios of gradients below about 1e-20 or 1e-200 are
+    inaccurate (docs/law.md, section 4).
+
     References
     ----------
     Hochreiter and Schmidhuber, "Long short-term memory", Neural Computation 1997. Forget bias:
