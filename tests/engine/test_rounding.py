@@ -129,3 +129,17 @@ def test_a_long_list_is_no_work():
     with pytest.warns(UserWarning, match=r"about 100.0% of"):
         warn_of_rounding(network, 1, 0)
     assert time.perf_counter() - started < 2
+
+
+def test_activations_that_are_flat_at_zero():
+    phi = vgsim.Activation(
+        "custom", function=lambda h: np.logaddexp(h, -h) - np.log(2), derivative=np.tanh
+    )
+    with pytest.warns(UserWarning, match="pre-activations fall below 1e-7.* has phi"):
+        vgsim.simulate(vgsim.MLP(5, 8, activation=phi), 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        vgsim.simulate(vgsim.MLP(5, 8, activation=phi, bias_std=0.1), 1)
+        vgsim.simulate(vgsim.MLP(5, 8, activation=phi, norm="layer"), 1)
+        vgsim.simulate(vgsim.RNN(5, 8, activation=phi), 1)
+        vgsim.simulate(vgsim.MLP(5, 8, activation="softplus"), 1)

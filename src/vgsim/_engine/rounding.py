@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from vgsim._networks.activations import Activation
 from vgsim._networks.description import Network
 from vgsim._networks.operations import (
     Activate,
@@ -34,6 +35,7 @@ __all__ = ["warn_of_rounding"]
 ALL_BUT_SHUT = 2.0**-12  # smaller slopes below 0 count as 0
 ALL_BUT_NONE = 2.0**-10  # a bias below this fraction of the pre-activation counts as 0
 RARE = 1e-3  # fraction of samples up to which there is no warning
+FLAT = 1e-9  # slope at 0, relative to the largest, below which φ counts as flat there
 X = 0  # the register of the places
 
 
@@ -62,6 +64,24 @@ def warn_of_rounding(network: Network, columns: int, tangents: int) -> None:
             "some layer; with wider layers there are fewer (docs/law.md, section 11)",
             stacklevel=4,
         )
+    for phi in _flat_at_zero(network.program):
+        warnings.warn(
+            f"rounding decides the gradient of {network!r} in samples whose pre-activations fall "
+            f"below 1e-7 in float32, or 1e-16 in float64: {phi!r} has phi(0) = phi'(0) = 0, and "
+            "the table of a custom activation holds its slope there to this accuracy; biases or a "
+            "norm keep the pre-activations larger",
+            stacklevel=4,
+        )
+
+
+def _flat_at_zero(program: Program) -> list[Activation]:
+    """Return activations with φ(0) = φ'(0) = 0, if nothing keeps their arguments away from 0."""
+    if any(program.of(kind) for kind in (Bias, GateBias, Drive, Normalise)):
+        return []
+    found = {o.activation for o in program.of(Activate) if isinstance(o, Activate)}
+    return [
+        phi for phi in found if max(map(abs, phi.slope_at_zero)) < FLAT * float(phi.max_derivative)
+    ]
 
 
 def _share(network: Network, columns: int, tangents: int) -> float:

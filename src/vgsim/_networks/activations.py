@@ -103,7 +103,8 @@ class Activation(Named):
     or the left one. Features of a width below about 1e-3 may not be noticed. Where φ(0) = φ'(0) =
     0, as for ``log(cosh(h))``, the slope near 0 has an error of 1e-7 (float32) or 1e-16 (float64)
     of the largest slope: a signal that vanishes in such a network, which would vanish faster from
-    layer to layer, then does so by this factor only.
+    layer to layer, then does so by this factor only. Simulations of networks without biases and
+    norms warn of it.
 
     The coefficients define the activation, and their SHA-256 is its parameter ``sha256``, by which
     activations are compared. They are pickled, and stored in files and stores. NumPy may round

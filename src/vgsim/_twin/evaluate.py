@@ -329,8 +329,9 @@ def evaluate(
         raise type_error(
             "inputs" if inputs is None else "output_gradient", "must be given, got None"
         )
-    x = checked_columns("inputs", inputs, "n_0", network.widths[0])
-    g = checked_columns("output_gradient", output_gradient, "n_D", network.width_at(-1))
+    n_0, n_D = network.width_at(0), network.width_at(-1)
+    x = checked_columns("inputs", inputs, "n_0", n_0)
+    g = checked_columns("output_gradient", output_gradient, "n_D", n_D)
     columns = x.shape[1]
     if g.shape[1] != columns:
         raise value_error(
