@@ -54,13 +54,13 @@ RAW_STD: dict[str, Callable[..., float]] = {
     "sparse": lambda density: math.sqrt(1.0 - _least_word(1.0 - density) / WORDS),
 }
 SATURATED = 0.05  # fraction of the steepest slope below which a unit counts as saturated
-MOST_SIGMA_SLOPE = 0.25
 INNER = 24  # added to the number of the bias of a GRU's candidate that the reset gate multiplies
 MOST_UNITS = 48  # in wider layers the probability n 2^-n of one open unit is negligible
 WORDS = 2**32
 
 # φ of degree one: φ'(h) h = φ(h).
 DEGREE_ONE = ("linear", "relu", "leaky_relu")
+SIGMOID = Activation("sigmoid")  # of the gates of MIX
 ODD = tuple(name for name, law in LAWS_OF_PHI.items() if law.is_odd)
 Step = dict[str, Any]  # the fields of an operation of the kernels
 
@@ -288,7 +288,7 @@ def _translated(o: Operation, rows: Mapping[int, int], tables: Tables) -> Step:
             return _step("multiply", target=register, source=other, rows=rows[register])
         case Mix(register, other, gate, counted):
             fields = {"source": other, "gate": gate}
-            fields["saturated_below"] = SATURATED * MOST_SIGMA_SLOPE * counted
+            fields["saturated_below"] = saturation_limit(SIGMOID) * counted
             return _step("mix", target=register, rows=rows[register], **fields)
         case Attend(register, query, key, heads, causal):
             fields = {"source": query, "gate": key, "heads": heads}

@@ -67,7 +67,6 @@ class Recurrent(Network, abstract=True):
                 f"must give {self.gates} matrices of fewer than 2**32 = {COUNTERS} entries in all, "
                 f"with rows padded to a multiple of 4, got width {self.width}: {entries}",
             )
-
         if self.gates > 1 and self.init.name == "torch_default":
             raise value_error(
                 "init",
