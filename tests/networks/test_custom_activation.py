@@ -142,6 +142,7 @@ def bump(h):
         (lambda h: h / (1 + abs(h)), lambda h: (1 + abs(h)) ** -2.0, "function", "curved tail"),
         (lambda h: 1.0 * (h > 0.5), lambda h: 0 * h, "function", "jumps at h = 0.5, from 0 to 1"),
         (np.tanh, lambda h: 1 - np.tanh(h), "derivative", "must be the derivative of function"),
+        (np.tanh, np.cosh, "derivative", "must be the derivative of function"),
         (lambda h: np.maximum(h, 0), lambda h: 1.001 * (h > 0), "derivative", "is 1.001, and"),
         (np.sqrt, np.sqrt, "function", "finite for |h| <= 32, got nan at h = -0.03125"),
         (lambda h: float(h), np.cos, "function", "must take an array of float64, and raised"),

@@ -147,6 +147,8 @@ def approximated(
     for end in (low, high):
         slopes = df(end * np.linspace(0.25, 1.0, 33))
         if np.ptp(slopes) > CURVED * steepest:
+            middles = end * np.array([0.25, 0.5, 0.99])
+            _checked_slopes(f, df, middles - 0.25, middles + 0.25)
             raise _curved(df, end)
     found = _kinks(f, df, low, high, declared)
     beside = [kink + step for kink in found for step in (-1e-9, 1e-9)]
@@ -241,22 +243,7 @@ def _kinks(
     except NotSmooth as error:
         problem = f"or its derivative {error}; both must compute in float64"
         raise value_error("function", problem, OF) from None
-    nodes, weights = np.polynomial.legendre.leggauss(16)
-    h = 0.5 * (a + b)[:, np.newaxis] + 0.5 * (b - a)[:, np.newaxis] * nodes
-    slopes = df(h.ravel()).reshape(h.shape)
-    rises, areas = f(b) - f(a), 0.5 * (b - a) * (slopes @ weights)
-    steepest = np.maximum(float(np.abs(slopes).max()) * 1e-3, np.abs(slopes).max(axis=1))
-    rounding = 2.0**-48 * np.maximum(np.abs(f(a)), np.abs(f(b)))
-    wrong = np.abs(rises - areas) > DIFFERENT * (b - a) * steepest + rounding
-    if wrong.any():
-        k = int(np.argmin(np.where(wrong, np.abs(a + b), np.inf)))
-        raise value_error(
-            "derivative",
-            f"must be the derivative of function: from h = {a[k]:.6g} to {b[k]:.6g} its mean is "
-            f"{areas[k] / (b - a)[k]:.6g}, and function rises by {rises[k] / (b - a)[k]:.6g} per "
-            "unit",
-            OF,
-        )
+    slopes = _checked_slopes(f, df, a, b)
     for kink in found:
         step = 1e-9 * max(1.0, abs(kink))
         below, nearer_below, nearer_above, above = f(kink + step * np.array([-1, -0.1, 0.1, 1]))
@@ -277,6 +264,27 @@ def _kinks(
             OF,
         )
     return found
+
+
+def _checked_slopes(f: _Function, df: _Function, a: Array, b: Array) -> Array:
+    """Return φ' in intervals where it is smooth; refuse it if its mean is not the rise of φ."""
+    nodes, weights = np.polynomial.legendre.leggauss(16)
+    h = 0.5 * (a + b)[:, np.newaxis] + 0.5 * (b - a)[:, np.newaxis] * nodes
+    slopes = df(h.ravel()).reshape(h.shape)
+    rises, areas = f(b) - f(a), 0.5 * (b - a) * (slopes @ weights)
+    steepest = np.maximum(float(np.abs(slopes).max()) * 1e-3, np.abs(slopes).max(axis=1))
+    rounding = 2.0**-48 * np.maximum(np.abs(f(a)), np.abs(f(b)))
+    wrong = np.abs(rises - areas) > DIFFERENT * (b - a) * steepest + rounding
+    if wrong.any():
+        k = int(np.argmin(np.where(wrong, np.abs(a + b), np.inf)))
+        raise value_error(
+            "derivative",
+            f"must be the derivative of function: from h = {a[k]:.6g} to {b[k]:.6g} its mean is "
+            f"{areas[k] / (b - a)[k]:.6g}, and function rises by {rises[k] / (b - a)[k]:.6g} per "
+            "unit",
+            OF,
+        )
+    return slopes
 
 
 def _tail(
