@@ -25,8 +25,9 @@ class Artists(tuple[Any, ...]):
     Examples
     --------
     >>> import vgsim
-    >>> s = vgsim.simulate(vgsim.MLP(depth=10, width=32), 1000)
-    >>> drawn = s.plot()  # doctest: +SKIP
+    >>> drawn = vgsim.simulate(vgsim.MLP(depth=10, width=32), 1000).plot()
+    >>> drawn.axes.get_ylabel(), drawn.figure is drawn.axes.figure
+    ('density', True)
     """
 
     axes: Axes

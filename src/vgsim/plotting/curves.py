@@ -100,7 +100,8 @@ def probability(
                 raise value_error(name, f"must be from 0 to 1 or NaN, got {brief(row)}")
     ax, style = axes_and_style(ax, color, label=label, xlabel=xlabel, ylabel=ylabel)
     drawn = _draw(ax, places, bands, theories, label, style)
-    if max(float(np.nanmax(row, initial=0.0)) for row in (*bands, *theories)) > SMALL:
+    largest = max(float(np.nanmax(row, initial=0.0)) for row in (*bands, *theories))
+    if largest > SMALL and ax.get_yscale() == "linear":
         ax.set_ylim(-0.03, 1.03)
     set_labels(ax, (xlabel, "depth"), (ylabel, "probability"))
     show_legend(ax)
