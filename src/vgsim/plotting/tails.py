@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -54,7 +54,7 @@ def survival(
     *,
     law: Law | None = None,
     fit: Any = None,
-    tail: str = "lower",
+    tail: Literal["lower", "upper"] = "lower",
     threshold: float | None = None,
     label: str | None = None,
     color: Any = None,
@@ -141,7 +141,7 @@ def qq(
     values: ArrayLike,
     *,
     law: Law | None = None,
-    against: str = "fit",
+    against: Literal["fit", "law"] = "fit",
     label: str | None = None,
     color: Any = None,
     xlabel: str | None = None,
