@@ -90,7 +90,7 @@ def test_points_lie_at_normal_quantiles(rng):
 
 
 def test_quantiles_of_an_exact_law_with_dead_networks():
-    law = vgsim.theory.relu_law(4, 10)
+    law = vgsim.theory.relu_law(6, 10)
     R = law.sample(300, np.random.default_rng(1)) / DECADE
     points, *_ = plotting.qq(R, law=law, against="law")
     living = np.sort(R[np.isfinite(R)])
