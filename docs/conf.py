@@ -1,4 +1,4 @@
-"""The documentation site: ``sphinx-build -W docs site``, in an environment with vgsim's extra [docs]."""
+"""The documentation site: ``sphinx-build -W docs site``, with vgsim's extra [docs] installed."""
 
 import os
 from pathlib import Path

@@ -2,8 +2,8 @@
 Probability of vanishing against depth
 ======================================
 
-Six activations, each with the initialisation that textbooks pair it with. Bands are 95 % intervals; dashed lines are
-theory, where there is one.
+Six activations, each with the initialisation that textbooks pair it with. Bands are 95 %
+intervals; dashed lines are theory, where there is one.
 """
 
 import vgsim

@@ -2,8 +2,8 @@
 Back-propagated gradients by layer
 ==================================
 
-The histograms that made the problem known: entries of the gradient of one network at several layers. With the old
-standard initialisation, uniform on ±1/√n, they shrink towards the input.
+The histograms that made the problem known: entries of the gradient of one network at several
+layers. With the old standard initialisation, uniform on ±1/√n, they shrink towards the input.
 """
 
 import vgsim

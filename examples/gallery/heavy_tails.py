@@ -2,8 +2,8 @@
 Heavy-tailed weights
 ====================
 
-Weights of the same variance: with Student's law of few degrees of freedom the gradient varies much more between
-networks, and vanishes more often.
+Weights of the same variance: with Student's law of few degrees of freedom the gradient varies
+much more between networks, and vanishes more often.
 """
 
 import vgsim

@@ -2,8 +2,8 @@
 The gradient along the layers
 =============================
 
-Batch normalisation keeps the activations, and makes the gradient grow from layer to layer. The fan shows quantiles over
-500 networks, and the dashed line is mean-field theory.
+Batch normalisation keeps the activations, and makes the gradient grow from layer to layer. The
+fan shows quantiles over 500 networks, and the dashed line is mean-field theory.
 """
 
 import vgsim

@@ -2,8 +2,8 @@
 Order and chaos
 ===============
 
-Tanh networks by the scale of weights and biases: on the left of the critical line the gradient vanishes, on the right
-it explodes.
+Tanh networks by the scale of weights and biases: on the left of the critical line the gradient
+vanishes, on the right it explodes.
 """
 
 import numpy as np

@@ -2,7 +2,8 @@
 Memory of recurrent networks
 ============================
 
-The gradient of the last step, by steps into the past. Gates that begin open keep it; a plain recurrent network loses it.
+The gradient of the last step, by steps into the past. Gates that begin open keep it; a plain
+recurrent network loses it.
 """
 
 import vgsim

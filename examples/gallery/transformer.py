@@ -2,8 +2,8 @@
 Transformers
 ============
 
-The gradient at the input of transformers of 2 to 64 blocks. With normalisation before each branch it hardly depends on
-the depth; after each sum it decays.
+The gradient at the input of transformers of 2 to 64 blocks. With normalisation before each
+branch it hardly depends on the depth; after each sum it decays.
 """
 
 import vgsim
