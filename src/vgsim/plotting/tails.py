@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from vgsim._checks import value_error
 from vgsim._domains import Choice, check_threshold
-from vgsim.plotting.artists import Artists, checked_axes
+from vgsim.plotting.artists import Artists
 from vgsim.plotting.data import (
     FittedNormal,
     Law,
@@ -21,13 +21,13 @@ from vgsim.plotting.data import (
     checked_values,
 )
 from vgsim.plotting.style import (
-    DECADES,
-    FIT,
-    THEORY,
-    darker,
+    RATIO,
+    axes_and_style,
     dead_share,
     drawn_as_series,
-    next_style,
+    faint,
+    law_line,
+    markers,
     note,
     once,
     set_labels,
@@ -42,9 +42,10 @@ __all__ = ["qq", "survival"]
 
 Floats = NDArray[np.float64]
 TAILS = Choice(("lower", "upper"))
+AGAINST = Choice(("fit", "law"))
 POINTS = 400
 RANKS = 120  # points of a QQ plot
-SETS = 4000  # simulated data sets from which its band is made
+SETS = 2000  # simulated data sets from which its band is made
 LEVEL = 0.95  # of all bands
 
 
@@ -74,7 +75,7 @@ def survival(
     label, color, ax
         As for :func:`probability`.
     xlabel, ylabel : str, optional
-        By default R in decades, and the probability.
+        By default R in decades, and "fraction up to R" or "fraction above R".
 
     Returns
     -------
@@ -100,8 +101,8 @@ def survival(
     laws = [checked_law(law), checked_fit(fit, sample)]
     lower = TAILS.check("tail", tail) == "lower"
     threshold = None if threshold is None else check_threshold(threshold)
-    ax = checked_axes(ax)
-    style = next_style(ax, color)
+    ax, style = axes_and_style(ax, color, label=label, xlabel=xlabel, ylabel=ylabel)
+    first = not ax.lines
     r, counts = _tail(sample, lower)
     low, high = _clopper_pearson(counts, sample.n)
     (line,) = ax.plot(
@@ -110,7 +111,7 @@ def survival(
         color=style.color,
         marker=style.marker,
         markersize=4,
-        markevery=max(1, r.size // 12),
+        markevery=markers(r.size),
         linewidth=1.4,
         label=note(label, dead_share(sample.dead, sample.n)),
         zorder=2.5,
@@ -118,20 +119,20 @@ def survival(
     drawn = [drawn_as_series(line)]
     drawn.append(ax.fill_between(r, low, high, color=style.color, alpha=0.25, linewidth=0))
     ax.set_yscale("log")
-    bottom = 0.3 / sample.n
-    if len(ax.lines) > 1:
+    bottom = 0.3 * counts.min() / sample.n
+    if not first:
         bottom = min(bottom, ax.get_ylim()[0])
-    finite = sample.finite
-    grid = np.linspace(finite[0] - 0.2 * np.ptp(finite), finite[-1] + 0.2 * np.ptp(finite), POINTS)
+    margin = 0.15 * np.ptp(r)
+    grid = np.linspace(r[0] - lower * margin, r[-1] + (not lower) * margin, POINTS)
     for curve in laws:
         if curve:
             p = curve.cdf(grid) if lower else curve.sf(grid)
-            seen = p > 0.1 * bottom
-            drawn.append(_law_line(ax, grid[seen], p[seen], curve, style.color))
+            seen = p > 0.5 * bottom
+            name, fitted = curve.name, curve.fitted
+            drawn.append(law_line(ax, grid[seen], p[seen], style.color, name, fitted))
     ax.set_ylim(bottom, 1.5)
     drawn += threshold_lines(ax, threshold)
-    probability = r"$P(R\leq r)$" if lower else r"$P(R>r)$"
-    set_labels(ax, (xlabel, ylabel), (DECADES.replace("$R=", "$r=", 1), probability))
+    set_labels(ax, (xlabel, RATIO), (ylabel, "fraction up to R" if lower else "fraction above R"))
     show_legend(ax)
     return Artists(drawn, ax)
 
@@ -140,6 +141,7 @@ def qq(
     values: ArrayLike,
     *,
     law: Law | None = None,
+    against: str = "fit",
     label: str | None = None,
     color: Any = None,
     xlabel: str | None = None,
@@ -149,8 +151,9 @@ def qq(
     """Draw quantiles of R against those of the fitted normal law of R, or of an exact law.
 
     If the norm is log-normal, R is normal and the points lie on the diagonal. The grey band
-    contains all points together with probability 95 % if the values come from the law; of a fitted
-    law with somewhat more. About 120 order statistics are drawn, closest in the tails.
+    contains all points together with probability 95 % if the values come from the law on the
+    abscissa; of a fitted law with somewhat more. About 120 order statistics are drawn, closest in
+    the tails.
 
     Parameters
     ----------
@@ -158,16 +161,18 @@ def qq(
         Samples of R, finite or −∞ (dead), or other values; an array of any shape. Dead samples are
         left out here and in the law; the legend gives their fraction.
     law : law of vgsim.theory, optional
-        As for :func:`histogram`. By default the normal law with mean and variance of the values.
+        As for :func:`histogram`. Against the fit, its quantiles are drawn as a dashed line.
+    against : {"fit", "law"}, default "fit"
+        The law on the abscissa: the normal law with mean and variance of the values, or `law`.
     label, color, ax
         As for :func:`probability`.
     xlabel, ylabel : str, optional
-        By default names of the quantiles.
+        By default the names of the quantiles, both in decades.
 
     Returns
     -------
     Artists
-        The points, the band, the diagonal.
+        The points, the band, the diagonal, and the line of the law, if it is not the abscissa.
 
     Raises
     ------
@@ -186,21 +191,25 @@ def qq(
     sample = _living(values)
     if not sample.varied:
         raise value_error("values", "must have two or more different finite entries")
-    against = checked_law(law) or checked_fit(True, sample)
-    assert against is not None
-    ax = checked_axes(ax)
-    style = next_style(ax, color)
+    exact = checked_law(law)
+    fitted = AGAINST.check("against", against) == "fit"
+    base = checked_fit(True, sample) if fitted else exact
+    if base is None:
+        raise value_error("law", "must be given for against='law', got None")
+    ax, style = axes_and_style(ax, color, label=label, xlabel=xlabel, ylabel=ylabel)
     n = sample.finite.size
     ranks = _ranks(n)
     low, high = _simultaneous(n)
     middle = (ranks - 0.5) / n
-    expected, lower, upper = _quantiles(against, sample.finite, np.stack([middle, low, high]))
+    expected, lower, upper = _quantiles(base, sample.finite, np.stack([middle, low, high]))
     (points,) = ax.plot(
         expected,
         sample.finite[ranks - 1],
         linestyle="none",
         marker=style.marker,
-        markersize=3,
+        markersize=3.5,
+        markeredgewidth=0.7,
+        markerfacecolor=faint(style.color, 0.3),
         color=style.color,
         label=note(label, dead_share(sample.dead, sample.n)),
         zorder=3,
@@ -211,11 +220,14 @@ def qq(
     )
     ends = expected[[0, -1]]
     (diagonal,) = ax.plot(ends, ends, color="0.25", linewidth=0.8, zorder=2)
-    fitted = isinstance(against, FittedNormal)
-    name = "log-normal fit" if fitted else "exact law"
-    set_labels(ax, (xlabel, ylabel), (f"quantiles of the {name}, decades", "quantiles of $R$"))
+    drawn = [drawn_as_series(points), band, diagonal]
+    if fitted and exact is not None:
+        y = _quantiles(exact, sample.finite, middle)
+        drawn.append(law_line(ax, expected, y, style.color, exact.name, exact.fitted))
+    names = f"quantile of the {base.name}", "quantile of $R$, decades"
+    set_labels(ax, (xlabel, names[0]), (ylabel, names[1]))
     show_legend(ax)
-    return Artists([drawn_as_series(points), band, diagonal], ax)
+    return Artists(drawn, ax)
 
 
 def _living(values: ArrayLike) -> Values:
@@ -295,17 +307,3 @@ def _quantiles(law: LawOfR | FittedNormal, finite: Floats, p: Floats) -> Floats:
     known = np.isfinite(scores)
     found = np.interp(ndtri(p), scores[known], grid[known], left=np.nan, right=np.nan)
     return np.asarray(found)
-
-
-def _law_line(ax: Any, r: Floats, p: Floats, law: LawOfR | FittedNormal, color: Any) -> Any:
-    fitted = isinstance(law, FittedNormal)
-    (line,) = ax.plot(
-        r,
-        p,
-        color=darker(color),
-        linestyle=FIT if fitted else THEORY,
-        linewidth=1.6 if fitted else 1.3,
-        label=once(ax, law.name),
-        zorder=3,
-    )
-    return line
