@@ -23,6 +23,7 @@ from vgsim._checks import TABULATED
 from vgsim._cli.fields import DEPTHS, networks_of
 from vgsim._cli.network_text import (
     curves,
+    distinct_labels,
     heading,
     row,
     scale,
@@ -33,6 +34,7 @@ from vgsim._cli.network_text import (
     title,
 )
 from vgsim._cli.options import INPUTS
+from vgsim._cli.terminal_curves import BlockRow, block_curves, can_show
 from vgsim._domains import check_threshold, checked_int
 from vgsim._engine.plan import relative_cost
 from vgsim._engine.progress import shown
@@ -61,6 +63,8 @@ __all__ = [
     "technique_lines",
     "writing",
 ]
+
+CURVES = ("vanishing", "exploding")  # events that are drawn below the tables
 
 
 def run(options: argparse.Namespace) -> None:
@@ -217,14 +221,26 @@ def _tables(
     """Yield one table for the networks that differ in depth only, when these are simulated."""
     began = time.monotonic()
     same = len({_own(network) for network in networks}) == 1
-    for number, group in enumerate(curves(networks)):
+    groups = curves(networks)
+    labels = distinct_labels(groups)
+    drawn: dict[str, list[BlockRow]] = {event: [] for event in CURVES}
+    for number, group in enumerate(groups):
         runs = list(islice(results, len(group)))
         names = [*heading(group[0], len(group) > 1), f"{runs[0].engine} engine"]
         names += [] if same else [words for words in _own(group[0]) if words]
         titles = [] if number else [*_heading(options, runs[0], same), ""]
         titles += textwrap.wrap(", ".join(names), WIDE, break_on_hyphens=False)
-        table = report(_columns(options, runs), options.format, "\n".join(titles))
+        columns = _columns(options, runs)
+        for column in columns:
+            if column.name in drawn:
+                values = dict(zip((s.network.depth for s in runs), column.values, strict=True))
+                drawn[column.name].append(BlockRow(labels[number], values))
+        table = report(columns, options.format, "\n".join(titles))
         yield ("\n" if number else "") + table
+    if options.format == "text" and can_show():
+        headed = {f"P({event})": rows for event, rows in drawn.items()}
+        if picture := block_curves(headed, networks[0]._length()):
+            yield f"\n{picture}"
     if options.format == "text":
         yield f"\ntotal time {seconds_cell(time.monotonic() - began)}"
 
