@@ -89,9 +89,8 @@ def _head(study: Sequence[Result], most: int | None, rules: Sequence[Precision])
             raise ValueError(f"one study file describes one {name}, and the networks have several")
     seeds = {seed for result in study for seed, _, _ in result.ranges}
     if len(seeds) > 1:
-        raise ValueError(
-            f"one study file has one seed, and the samples have {', '.join(map(str, sorted(seeds)))}"
-        )
+        known = ", ".join(map(str, sorted(seeds)))
+        raise ValueError(f"one study file has one seed, and the samples have {known}")
     given: dict[str, Any] = {
         "max_samples": most or max(1, *(result.n for result in study)),
         "thresholds": list(first.thresholds),

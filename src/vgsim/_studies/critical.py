@@ -77,6 +77,7 @@ def _critical(network: Network) -> float:
     """Return the `gain` at which χ₁ = 1 in a wide network, NaN if there is none or no theory."""
     try:
         field = mean_field(network)
-        return float(critical_gain(field.activation, field.sigma_b)) * network.gain / field.sigma_w
+        gain = float(critical_gain(field.activation, field.sigma_b))
     except ValueError:
         return math.nan
+    return gain * float(network.gain) / field.sigma_w

@@ -26,6 +26,7 @@ from vgsim.plotting.artists import Artists, checked_axes
 from vgsim.plotting.style import (
     darker,
     drawn_as_series,
+    mark_unbounded,
     next_style,
     once,
     set_labels,
@@ -69,7 +70,13 @@ def draw_study(
     places = {place: i for i, place in enumerate(dict.fromkeys(p.x for p in points))}
     drawn: list[Any] = []
     for number, (name, own) in enumerate(series.items()):
-        text = None if hue is None else words(name) if isinstance(name, str) else f"{hue} {words(name)}"
+        text = (
+            None
+            if hue is None
+            else words(name)
+            if isinstance(name, str)
+            else f"{hue} {words(name)}"
+        )
         estimate, known = _estimate(own, value), None
         if theory:
             known = np.array([theoretical(point, value) for point in own])
@@ -77,8 +84,7 @@ def draw_study(
         axes: dict[str, Any] = {"xlabel": x, "ylabel": label, "ax": ax}
         if numeric:
             draw = plotting.probability if value in PROBABILITIES else plotting.curve
-            at = [point.x for point in own]
-            drawn += draw(at, estimate, theory=known, label=text, **axes)
+            drawn += draw([p.x for p in own], estimate, theory=known, label=text, **axes)
         else:
             shift = DODGE * ((number + 0.5) / len(series) - 0.5)
             at = np.array([places[point.x] for point in own]) + shift
@@ -102,16 +108,17 @@ def _estimate(points: Sequence[Point], value: str) -> Estimate:
     return Estimate(estimate, low, high, LEVEL, "")
 
 
-def _bars(
-    ax: Any, at: Any, estimate: Estimate, theory: Any, label: str | None
-) -> list[Any]:
+def _bars(ax: Any, at: Any, estimate: Estimate, theory: Any, label: str | None) -> list[Any]:
     """Draw points with error bars at words, and theory as crosses."""
     style = next_style(ax)
-    middle, low, high = (np.asarray(part) for part in (estimate.estimate, estimate.low, estimate.high))
-    reach = np.abs(np.stack([middle - low, high - middle]))
+    middle, low, high = (
+        np.asarray(part) for part in (estimate.estimate, estimate.low, estimate.high)
+    )
+    shown = np.where(np.isfinite(middle), middle, np.nan)
+    reach = np.abs(np.stack([shown - low, high - shown]))
     drawn = ax.errorbar(
         at,
-        middle,
+        shown,
         np.where(np.isfinite(reach), reach, 0.0),
         color=style.color,
         marker=style.marker,
@@ -121,7 +128,7 @@ def _bars(
         label=label,
     )
     drawn_as_series(drawn.lines[0])
-    found = [drawn]
+    found = [drawn, *mark_unbounded(ax, at[np.isneginf(middle)], style.color, None)]
     if theory is not None:
         found += ax.plot(
             at,
@@ -152,7 +159,9 @@ def _heat_map(
         places if number else list(range(len(places)))
         for places, number in zip(axes, numeric, strict=True)
     ]
-    drawn = plotting.heatmap(*at, values, line=line, label=label, xlabel=x, ylabel=y, ax=ax)
+    drawn = plotting.heatmap(
+        at[0], at[1], values, line=line, label=label, xlabel=x, ylabel=y, ax=ax
+    )
     for axis, places, number in zip(
         (drawn.axes.xaxis, drawn.axes.yaxis), axes, numeric, strict=True
     ):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vgsim._checks import TABULATED, brief, listed, meant, value_error
+from vgsim._checks import TABULATED, brief, meant, value_error
 from vgsim._domains import Choice
 from vgsim._results.tables import QUANTILES
 from vgsim._studies.columns import label_columns, level
@@ -119,8 +119,8 @@ def points_of(
             for cut in levels:
                 own = {name: column[i] for name, column in columns.items()}
                 own |= {"layer": at, "threshold": cut}
-                place = [None if name is None else own[name] for name in axes.values()]
-                points.append(Point(*place, result=result, layer=at, threshold=cut))
+                at_x, at_hue, at_y = (None if name is None else own[name] for name in axes.values())
+                points.append(Point(at_x, at_hue, at_y, result, at, cut))
     _refuse_clashes(points, axes, columns, study)
     return points
 
@@ -210,7 +210,11 @@ def measured(point: Point, value: str) -> tuple[float, float, float]:
         return _quantile(result, QUANTILES[value], point.layer)
     alive = result.n - result.tally.events("dead", point.layer)
     if alive < 2:
-        return (result.mean(point.layer) if alive and value == "mean" else unknown), unknown, unknown
+        return (
+            (result.mean(point.layer) if alive and value == "mean" else unknown),
+            unknown,
+            unknown,
+        )
     std = result.std(point.layer)
     if value == "std":
         return std, unknown, unknown
@@ -221,18 +225,19 @@ def measured(point: Point, value: str) -> tuple[float, float, float]:
 
 
 def _quantile(result: Result, q: float, layer: int) -> tuple[float, float, float]:
-    """Return a quantile of R_l with limits that are order statistics; NaN where infinite."""
+    """Return a quantile of R_l with limits that are order statistics; NaN if they are infinite."""
     from scipy.stats import binom
 
     n, tail = result.n, (1 - LEVEL) / 2
     ranks = (binom.ppf(tail, n, q), binom.isf(tail, n, q) + 1)  # 1 … n
     limits = [
-        float(result.quantile((rank - 1) / (n - 1), layer)) if n > 1 and 1 <= rank <= n else math.nan
+        float(result.quantile((rank - 1) / (n - 1), layer))
+        if n > 1 and 1 <= rank <= n
+        else math.nan
         for rank in ranks
     ]
-    found = [float(result.quantile(q, layer)), *limits]
-    estimate, low, high = (x if math.isfinite(x) else math.nan for x in found)
-    return estimate, low, high
+    low, high = (limit if math.isfinite(limit) else math.nan for limit in limits)
+    return float(result.quantile(q, layer)), low, high
 
 
 def theoretical(point: Point, value: str) -> float:
@@ -241,7 +246,9 @@ def theoretical(point: Point, value: str) -> float:
     if value in ("mean", "std"):
         found = getattr(point.prediction, value)
     elif value in PROBABILITIES:
-        found = point.prediction.probability(value, 1e-6 if point.threshold is None else point.threshold)
+        found = point.prediction.probability(
+            value, 1e-6 if point.threshold is None else point.threshold
+        )
     return math.nan if found is None else found
 
 
@@ -252,17 +259,17 @@ def value_label(value: str, layer: int | None, threshold: float | None) -> str:
     --------
     >>> from vgsim._studies.points import value_label
     >>> value_label("vanishing", 0, 1e-6), value_label("median", None, None)
-    ('P(R_0 < -6)', 'median of R_l')
+    ('$P(R_0 < -6)$', 'median of $R_l$, decades')
     """
-    r = "R_l" if layer is None else f"R_{layer}"
-    if value in ("mean", "std", "median"):
-        return f"{value} of {r}"
-    if value in QUANTILES:
-        return f"{100 * QUANTILES[value]:g} % quantile of {r}"
+    r = "R_l" if layer is None else f"R_{{{layer}}}" if layer > 9 else f"R_{layer}"
+    if value in QUANTILES or value in ("mean", "std"):
+        name = f"{100 * QUANTILES[value]:g} % quantile" if value in ("q05", "q95") else value
+        return f"{name} of ${r}$, decades"
     if value == "dead" or threshold is None:
         return f"P({value})"
+    low, high = level(threshold), level(1 / threshold)
     if value == "vanishing":
-        return f"P({r} < {level(threshold)})"
+        return f"$P({r} < {low})$"
     if value == "exploding":
-        return f"P({r} > {level(1 / threshold)})"
-    return f"P({level(threshold)} ≤ {r} ≤ {level(1 / threshold)})"
+        return f"$P({r} > {high})$"
+    return rf"$P({low} \leq {r} \leq {high})$"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from vgsim._checks import THRESHOLD
-from vgsim._results.samples import Samples, merged_provenance
+from vgsim._results.samples import Samples
 from vgsim._studies.blocks import Blocks
 from vgsim._studies.result import Result
 from vgsim._studies.study import Study
@@ -14,9 +14,7 @@ from vgsim._studies.task import Task, checked_thresholds
 __all__ = ["study_of_samples"]
 
 
-def study_of_samples(
-    runs: Iterable[Samples], thresholds: Sequence[float] = (THRESHOLD,)
-) -> Study:
+def study_of_samples(runs: Iterable[Samples], thresholds: Sequence[float] = (THRESHOLD,)) -> Study:
     """Return a study with the exact counts of samples, one result per network and settings.
 
     Parameters
