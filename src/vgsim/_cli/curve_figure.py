@@ -11,6 +11,7 @@ import numpy as np
 from vgsim import plotting
 from vgsim._cli.figures import SIZE, new_figure, save_figure
 from vgsim._statistics.estimate import Estimate
+from vgsim.plotting.style import once, show_legend
 
 __all__ = ["CurveFigure"]
 
@@ -43,9 +44,20 @@ class CurveFigure:
         """Mark a critical depth, with its interval, at the level of the probability."""
         ends = [depth.estimate - depth.low, depth.high - depth.estimate]
         reach = [[end if np.isfinite(end) else 0.0] for end in ends]
-        self.axes[0].errorbar(
-            [depth.estimate], [level], xerr=reach, color=color, marker="|", markersize=12, capsize=3
+        ax, name = self.axes[0], "critical depth"
+        ax.errorbar(
+            [depth.estimate],
+            [level],
+            xerr=reach,
+            color=color,
+            linestyle="none",
+            marker="|",
+            markersize=14,
+            markeredgewidth=2,
+            capsize=3,
+            label=once(ax, name),
         )
+        show_legend(ax)
 
     def save(self, path: Path) -> None:
         """Write the figure."""

@@ -26,6 +26,7 @@ from vgsim._results.tables import Column, jsonable, records, report, wrapped
 from vgsim._statistics.binomial import checked_interval
 from vgsim._statistics.depth_scale import DepthScale, slope_row
 from vgsim._statistics.estimate import LEVEL, Estimate
+from vgsim._studies.points import value_label
 from vgsim.theory import mean_field
 
 __all__ = ["depth"]
@@ -72,7 +73,9 @@ def depth(options: argparse.Namespace) -> None:
         options, [sorted(group, key=lambda network: network.depth) for group in groups]
     )
     figure = (
-        None if options.plot is None else CurveFigure(groups[0][0]._length(), f"P({options.event})")
+        None
+        if options.plot is None
+        else CurveFigure(groups[0][0]._length(), value_label(options.event, 0, options.threshold))
     )
     if figure is not None:
         found = _drawn(options, found, figure, distinct_labels(groups))

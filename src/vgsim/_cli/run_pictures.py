@@ -17,6 +17,7 @@ from vgsim._networks.description import Network
 from vgsim._results.samples import Samples
 from vgsim._statistics.binomial import Probability
 from vgsim._statistics.estimate import Estimate
+from vgsim._studies.points import value_label
 from vgsim.theory._prediction import predict
 
 __all__ = ["RunPictures"]
@@ -83,11 +84,13 @@ class RunPictures:
         """Return the curves of vanishing and, if a gradient exploded, of exploding."""
         exploded = any(found["exploding"].events for found in self._found)
         events = EVENTS if exploded else EVENTS[:1]
-        figure = CurveFigure(self._groups[0][0]._length(), *(f"P({event})" for event in events))
+        layer, threshold = self._options.layer, self._options.threshold
+        labels = [value_label(event, layer, threshold) for event in events]
+        figure = CurveFigure(self._groups[0][0]._length(), *labels)
         for label, group, found in self._by_group():
-            theory = [predict(net, self._options.layer, **self._sampling) for net in group]
+            theory = [predict(net, layer, **self._sampling) for net in group]
             for panel, event in enumerate(events):
-                known = [one.probability(event, self._options.threshold) for one in theory]
+                known = [one.probability(event, threshold) for one in theory]
                 estimate = _stacked([p[event] for p in found])
                 figure.add([net.depth for net in group], estimate, known, label, panel)
         return figure

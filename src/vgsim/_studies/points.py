@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vgsim._checks import TABULATED, brief, meant, value_error
+from vgsim._checks import RELATIVE, TABULATED, brief, meant, value_error
 from vgsim._domains import Choice
 from vgsim._results.tables import QUANTILES
 from vgsim._studies.columns import label_columns, level
@@ -15,7 +15,17 @@ from vgsim._studies.nested import nested_columns
 from vgsim._studies.result import Result
 from vgsim.theory._prediction import Prediction, predict
 
-__all__ = ["PROBABILITIES", "VALUES", "Point", "columns_of", "measured", "points_of", "theoretical"]
+__all__ = [
+    "PROBABILITIES",
+    "VALUES",
+    "Point",
+    "columns_of",
+    "measured",
+    "points_of",
+    "theoretical",
+    "value_label",
+    "words",
+]
 
 PROBABILITIES = (*TABULATED, "healthy")
 VALUES = (*PROBABILITIES, "mean", "std", *QUANTILES)
@@ -101,7 +111,7 @@ def points_of(
     taken = [name for name in axes.values() if name is not None]
     if len(set(taken)) < len(taken):
         raise value_error("x", f"hue and y must be different fields, got {brief(taken)}")
-    needed = value in ("vanishing", "exploding", "healthy")
+    needed = value in RELATIVE
     if not needed and ("threshold" in taken or threshold is not None):
         name = "threshold" if threshold is not None else _axis(axes, "threshold")
         raise value_error(name, f"does not apply to value {value!r}, which has no threshold")
@@ -265,7 +275,7 @@ def value_label(value: str, layer: int | None, threshold: float | None) -> str:
     if value in QUANTILES or value in ("mean", "std"):
         name = f"{100 * QUANTILES[value]:g} % quantile" if value in ("q05", "q95") else value
         return f"{name} of ${r}$, decades"
-    if value == "dead" or threshold is None:
+    if threshold is None or value not in RELATIVE:
         return f"P({value})"
     low, high = level(threshold), level(1 / threshold)
     if value == "vanishing":
