@@ -72,7 +72,9 @@ def _panels(study: Study, names: Sequence[str]) -> Iterator[tuple[str, Study, st
     places = [tuple(columns[name][i] for name in names) for i in range(len(study))]
     for place in dict.fromkeys(places):
         rows = [result for result, own in zip(study, places, strict=True) if own == place]
-        where = ", ".join(f"{name} {words(value)}" for name, value in zip(names, place, strict=True))
+        where = ", ".join(
+            f"{name} {words(value)}" for name, value in zip(names, place, strict=True)
+        )
         known = {n: v for n, v in zip(names, place, strict=True) if v is not None}
         fields = ", ".join(f"{name}={value!r}" for name, value in known.items())
         yield where, Study(rows, study.provenance), f"study.find({fields})"
@@ -172,7 +174,9 @@ def sample_pictures(samples: Samples) -> list[Picture]:
         figure = new_figure(*SIZE)
         given = {} if kind == "profile" else {"layer": int(samples.layers[0])}
         samples.plot(kind, ax=figure.subplots(), **given)
-        found.append(_picture(figure, caption, "", f"samples.plot({_arguments({'kind': kind, **given})})"))
+        found.append(
+            _picture(figure, caption, "", f"samples.plot({_arguments({'kind': kind, **given})})")
+        )
     return found
 
 

@@ -62,13 +62,17 @@ def study_toml(
     activation = ["tanh", "relu"]
     """
     tasks = [result.task for result in study]
+    networks = [task.network for task in tasks]
+    if any('"sha256"' in network.canonical_json() for network in networks):
+        return "", "a study file cannot hold custom functions, which some of the networks have"
+    if any(network.own_engine for network in networks):
+        return "", "some of the networks were measured elsewhere"
+    if any(first for result in study for _, first, _ in result.ranges[:1]):
+        return "", "their indices do not begin at 0"
     try:
         head = _head(study, max_samples, rules)
     except ValueError as error:
         return "", str(error)
-    networks = [task.network for task in tasks]
-    if any('"sha256"' in network.canonical_json() for network in networks):
-        return "", "a study file cannot hold custom functions, which some of the networks have"
     for leave_out in (True, False):
         body = "\n\n".join(_tables(_sweeps(networks, leave_out)))
         try:
