@@ -11,6 +11,6 @@ import vgsim
 ax = None
 for df in (2.1, 3, 5, 1000):
     law = vgsim.Initializer("student_t", df=df, scale=2)
-    net = vgsim.MLP(depth=50, width=64, activation="relu", init=law)
+    net = vgsim.MLP(depth=40, width=32, activation="relu", init=law)
     samples = vgsim.simulate(net, 2000, layers=[0])
     ax = samples.plot("survival", label=f"{df:g} degrees of freedom", ax=ax).axes

@@ -10,7 +10,7 @@ from matplotlib import pyplot
 
 import vgsim
 
-net = vgsim.MLP(depth=50, width=8, activation="relu")
+net = vgsim.MLP(depth=100, width=16, activation="relu")
 samples = vgsim.simulate(net, 50_000, layers=[0])
 figure, axes = pyplot.subplots(1, 3, figsize=(10, 3), layout="constrained")
 for kind, ax in zip(("histogram", "qq", "survival"), axes, strict=True):
