@@ -70,6 +70,13 @@ def test_readme_begins_with_the_two_commands_of_ci():
     install, test = blocks(ROOT / "README.md", "bash")
     assert install.endswith("vgsim run\n")
     assert test.endswith("pytest tests\n")
-    first = re.search(r"^```\w+", (ROOT / "README.md").read_text(encoding="utf-8"), re.M)
-    assert first is not None
-    assert first[0] == "```bash"
+
+
+def test_readme_and_the_site_begin_with_the_program_of_their_figure():
+    script = (ROOT / "examples/gallery/depth.py").read_text(encoding="utf-8")
+    program = script.split('"""\n\n')[1]
+    assert "plot(" in program
+    for page in ("README.md", "docs/index.md"):
+        text = (ROOT / page).read_text(encoding="utf-8")
+        assert blocks(ROOT / page, "python")[0] == program
+        assert (ROOT / page).parent.joinpath(re.search(r"!\[.+?\]\((.+?)\)", text)[1]).is_file()

@@ -51,10 +51,12 @@ def test_docstring(example):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_page(page):
+def test_page(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # pages write files
     text = page.read_text(encoding="utf-8")
-    if ">>> import torch" in text:
-        pytest.importorskip("torch")
+    for package in ("matplotlib", "torch"):
+        if f">>> import {package}" in text or f">>> from {package} import" in text:
+            pytest.importorskip(package)
     sessions = [
         block
         for block in re.findall(r"^```python\n(.*?)^```", text, re.M | re.S)

@@ -62,7 +62,7 @@ class Activation(Named):
         ``sine`` only: the angular frequency ω, from 1e-6 to 1e6.
     function, derivative : callable
         ``custom`` only: φ and φ', which take an array of float64 and return one of the same shape.
-        They are called for |h| ≤ 1024 at most, once and for all: see the notes.
+        They are called for ``|h|`` ≤ 1024 at most, once and for all: see the notes.
     kinks : sequence of float, optional
         ``custom`` only: where φ' or φ'' jumps, six points between -1024 and 1024 at most. Others
         are looked for; declaring them is of use if they are no round numbers.
@@ -98,7 +98,7 @@ class Activation(Named):
     float64, to the accuracy of the type: φ(h)/h near 0 if φ(0) = 0, φ' of its own. Beyond an
     interval the tails must be straight lines a + s h, to the accuracy of float64. Where φ' tends to
     0, its logarithm is approximated, down to 2^-1000; further out φ' = 0, and units are dead. Where
-    `derivative` itself has no correct digits, as ``1 - np.tanh(h)**2`` for |h| > 15, they are dead
+    `derivative` itself has no correct digits, as ``1 - np.tanh(h)**2`` beyond 15, they are dead
     too: ``np.cosh(h)**-2.0`` has them all. At a kink φ' is the limit that `derivative` takes there,
     or the left one. Features of a width below about 1e-3 may not be noticed. Where φ(0) = φ'(0) =
     0, as for ``log(cosh(h))``, the slope near 0 has an error of 1e-7 (float32) or 1e-16 (float64)

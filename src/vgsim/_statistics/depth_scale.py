@@ -28,8 +28,8 @@ class DepthScale:
         Slope of the mean of X against depth, over networks that are not dead: negative if the
         gradient vanishes. In mean-field theory it is ln χ₁.
     depth_scale : Estimate
-        1/|slope|, the number of layers in which the squared norm changes e-fold; ξ_∇ in mean-field
-        theory. The upper limit is infinite if the interval of the slope contains 0.
+        ``1/|slope|``, the number of layers in which the squared norm changes e-fold; ξ_∇ in
+        mean-field theory. The upper limit is infinite if the interval of the slope contains 0.
     variance_growth : Estimate
         Slope of the variance of X against depth, over networks that are not dead.
 

@@ -272,7 +272,7 @@ def critical_line(activation: str | Activation, bias_std: ArrayLike) -> Critical
 def edge_of_chaos(activation: str | Activation) -> CriticalPoint:
     """Return the gain and bias_std with χ₁ = χ_∥ = 1: both depth scales are infinite.
 
-    For tanh and others with φ(0) = 0 and |φ(h)| below the tangents at 0, q* = 0 without biases.
+    For tanh and others with φ(0) = 0 and ``|φ(h)|`` below the tangents at 0, q* = 0 without biases.
     For ReLU, leaky ReLU and linear without biases every q is a fixed point; q* = 1 is returned. For
     GELU, SiLU, Mish and hard swish the point has biases and q* > 0, and the fixed point attracts
     from one side only (with GELU from above, so it is not reached from q = 1).

@@ -227,7 +227,7 @@ def linear_residual_law(width: int, depth: int, branch: float = 1.0) -> ProductL
     ----------
     width, depth : int
     branch : float, default 1.0
-        a, with |a| from √(n/1e7) to 1e100.
+        a, with ``|a|`` from √(n/1e7) to 1e100.
 
     Returns
     -------

@@ -35,10 +35,10 @@ class MeanField:
     chi_c : float
         Slope of the correlation map at c*.
     xi_q, xi_c, xi_grad : float
-        Number of layers in which q − q*, c − c* and E ‖G‖² change e-fold: 1/|ln χ|, infinite if
+        Number of layers in which q − q*, c − c* and E ‖G‖² change e-fold: ``1/|ln χ|``, ∞ if
         χ = 1. xi_grad is of the squared norm.
     phase : {"ordered", "critical", "chaotic"}
-        Gradients vanish (χ₁ < 1), keep their norm (|χ₁ - 1| ≤ 1e-6) or explode (χ₁ > 1).
+        Gradients vanish (χ₁ < 1), keep their norm (χ₁ = 1 to within 1e-6) or explode (χ₁ > 1).
 
     Examples
     --------

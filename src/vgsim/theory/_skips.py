@@ -217,7 +217,7 @@ def relu_residual_moments(width: int, branch: float = 1.0) -> tuple[float, float
     ----------
     width : int
     branch : float, default 1.0
-        a, with |a| from 1e-3 to 1e3.
+        a, with ``|a|`` from 1e-3 to 1e3.
 
     Returns
     -------

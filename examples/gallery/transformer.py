@@ -1,0 +1,21 @@
+"""
+Transformers
+============
+
+The gradient at the input of transformers of 4 to 128 sublayers. With normalisation before each
+branch it grows slowly with depth, alike in all networks. With normalisation after each sum it keeps
+its median, and varies more and more between networks.
+"""
+
+import vgsim
+
+norm, wide = vgsim.Norm("layer"), vgsim.Linear(256, init="he_normal")
+attention, mlp = [vgsim.Attention(4, causal=True)], [wide, "gelu", vgsim.Linear(64)]
+designs = {
+    "pre-norm": [vgsim.Skip([norm, *branch]) for branch in (attention, mlp)],
+    "post-norm": [[vgsim.Skip(branch), norm] for branch in (attention, mlp)],
+}
+ax = None
+for name, blocks in designs.items():
+    curve = vgsim.depth_curve(vgsim.Sequential(64, blocks, tokens=16), (2, 8, 32, 64), 200)
+    ax = curve.plot("quantiles", label=name, ax=ax).axes
