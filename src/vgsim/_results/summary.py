@@ -80,7 +80,7 @@ class Summary(dict[str, NDArray[Any]]):
             which the law of the theory holds only a bound is written, such as "< 1e-6"; in CSV the
             number is then empty, and a column with the ending _below has the bound.
         columns : str or sequence of str, optional
-            The names of the columns, from those of the summary and, with `theory`, the
+            The names of the columns: those of the summary without limits, n, and with `theory` the
             probabilities and moments with the ending _theory.
         intervals : bool, default True
             Whether to write the intervals.
@@ -105,15 +105,16 @@ class Summary(dict[str, NDArray[Any]]):
         >>> summary = vgsim.simulate(net, 1000, layers=(0, 25)).summary(threshold=0.1)
         >>> print(summary.table("csv").splitlines()[0])
         layer,vanishing,vanishing_low,vanishing_high,vanishing_theory,vanishing_theory_below,...
-        >>> print(summary.table("csv", columns=["layer", "std_theory"]))
-        layer,std_theory
-        0,0.6470...
-        25,0.4575...
+        >>> print(summary.table("csv", columns=["layer", "n"]))
+        layer,n
+        0,1000
+        25,1000
         """
         check_frame(format, caption, label)
         found = self._predictions() if checked_bool("theory", theory) else []
         every = self._columns(found)
         names = [c.name for c in every] if columns is None else checked_names("columns", columns)
+        every.append(Column("n", "n", [self.n] * self["layer"].size))
         shown = chosen(every, names, checked_bool("intervals", intervals))
         return report(shown, format, self.title + _no_theory(found), caption, label)
 

@@ -214,9 +214,9 @@ def estimated(
     >>> from vgsim._statistics.estimate import Estimate
     >>> curve = [np.array(values) for values in ([0.12, 0.9], [0.1, 0.88], [0.14, 0.92])]
     >>> print(report(estimated("p", "P", Estimate(*curve, 0.95, "wilson"), [0.1186, None])))
-                    P  theory
-    0.120 [0.10, 0.14]   0.119
-    0.900 [0.88, 0.92]       -
+                       P  theory
+    0.120 [0.100, 0.140]   0.119
+    0.900 [0.880, 0.920]       -
     """
     values, low, high = (
         [None if math.isnan(x) else x for x in np.atleast_1d(part).tolist()]
