@@ -29,7 +29,6 @@ __all__ = [
     "WIDE",
     "Column",
     "check_frame",
-    "decimals",
     "estimated",
     "jsonable",
     "number_decimals",
@@ -41,18 +40,6 @@ __all__ = [
 ]
 
 QUANTILES = {"q05": 0.05, "median": 0.5, "q95": 0.95}
-
-
-def decimals(n: int) -> int:
-    """Return the number of decimals to print of a probability estimated from `n` samples.
-
-    Examples
-    --------
-    >>> from vgsim._results.tables import decimals
-    >>> decimals(10_000)
-    4
-    """
-    return max(3, min(math.ceil(math.log10(n)), 9))
 
 
 def number_decimals(value: float) -> int:
