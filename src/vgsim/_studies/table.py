@@ -25,8 +25,14 @@ DECIMALS = 2  # of statistics of R
 UNPRINTED = ("steps", "stream_version")
 
 
-def table(study: Sequence[Result], format: str = "text") -> str:
+def table(
+    study: Sequence[Result],
+    format: str = "text",
+    places: Sequence[tuple[int, int]] | None = None,
+) -> str:
     """Return a study as a table: see :meth:`Study.table`.
+
+    `places` are the rows: places of the results, each with a layer; by default all.
 
     Examples
     --------
@@ -38,7 +44,8 @@ def table(study: Sequence[Result], format: str = "text") -> str:
     """
     check_format(format)
     thresholds = thresholds_of(study)
-    places = [(i, layer) for i, result in enumerate(study) for layer in result.task.layers]
+    if places is None:
+        places = [(i, layer) for i, result in enumerate(study) for layer in result.task.layers]
     found = {x: [statistics(study[i], layer, x) for i, layer in places] for x in thresholds}
     rows = next(iter(found.values()), [])
     labels, apart = label_columns(study, printed=True), differing(study)
