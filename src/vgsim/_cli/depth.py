@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -15,8 +14,10 @@ import numpy as np
 
 from vgsim._checks import DECADE, value_error
 from vgsim._cli.fields import CURVE_DEPTHS, DEPTHS, networks_of
-from vgsim._cli.network_text import curves, heading, row
+from vgsim._cli.network_text import apart, curves, heading, named_values, row
+from vgsim._cli.pager import print_text
 from vgsim._cli.run import checked_settings, simulations, technique_lines
+from vgsim._cli.schema import with_schema
 from vgsim._networks.description import Network
 from vgsim._results.depth_curve import DepthCurve
 from vgsim._results.events import checked_event
@@ -57,10 +58,10 @@ def depth(options: argparse.Namespace) -> None:
     checked_interval(options.confidence_level, options.method)
     checked_event(options.event, options.threshold, options.event_dtype)
     LEVEL.check("level", options.level)
-    if isinstance(options.width, tuple):
+    if any(isinstance(width, tuple) for width in options.width or ()):
         raise value_error("width", "must be one number, the same at every depth")
     depths = (
-        CURVE_DEPTHS if options.residual is None else DEPTHS
+        DEPTHS if any(options.residual or ()) else CURVE_DEPTHS
     )  # even depths, for residual blocks of two layers
     groups = curves(networks_of(options, depths))
     found = _findings(
@@ -71,8 +72,10 @@ def depth(options: argparse.Namespace) -> None:
     elif options.format == "csv":
         _print_csv(options, found)
     else:
+        several = apart([group[0] for group in groups])
         for number, one in enumerate(found):
-            print(("\n" if number else "") + _section(options, one), flush=True)
+            text = ("\n" if number else "") + _section(options, one, several)
+            print_text(text, tables=options.format == "text")
 
 
 def _findings(options: argparse.Namespace, groups: list[list[Network]]) -> Iterator[Findings]:
@@ -136,13 +139,18 @@ def _theory_scale(curve: DepthCurve) -> float | None:
     return 1 / abs(slope) if slope else math.inf
 
 
-def _section(options: argparse.Namespace, one: Findings) -> str:
-    """Return the heading, table and estimates of one curve as text."""
+def _section(options: argparse.Namespace, one: Findings, several: Sequence[str]) -> str:
+    """Return the heading, table and estimates of one curve as text.
+
+    `several` are the options in which the networks of the curves differ.
+    """
     network = one.curve.network
     some = one.curve.samples[0]
     names = heading(network, len(one.curve.samples) > 1)
-    first = ", ".join([*names, f"{some.engine} engine", some.dtype])
-    titles = [first, *technique_lines(network, some.batch_size, some.loss)]
+    first = ", ".join(
+        [*names, f"{some.engine} engine", some.dtype, *named_values(network, several)]
+    )
+    titles = [first, *technique_lines(network, some.batch_size, some.loss, several)]
     titles += one.title.splitlines()
     conclusions = _conclusions(options, one)
     if options.format == "text":
@@ -192,7 +200,7 @@ def _print_json(options: argparse.Namespace, found: Iterator[Findings]) -> None:
                 "reasons": list(one.reasons),
             }
         )
-    print(json.dumps({"provenance": provenance, "curves": curves}, indent=2, allow_nan=False))
+    print(with_schema("depth", {"provenance": provenance, "curves": curves}))
 
 
 def _setting(options: argparse.Namespace, one: Findings) -> dict[str, Any]:

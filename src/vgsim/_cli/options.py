@@ -9,6 +9,7 @@ from typing import Any
 
 from vgsim._checks import EVENTS, THRESHOLD
 from vgsim._cli.fields import ACTIVATIONS, CURVE_DEPTHS, DEPTHS, add_network_options, reader
+from vgsim._cli.text_file import STDIN
 from vgsim._domains import Integer, Number
 from vgsim._engine.settings import DTYPES, ENGINES, LOSSES
 from vgsim._results.events import LOG10_RANGE
@@ -27,6 +28,7 @@ __all__ = [
     "data",
     "integer",
     "number",
+    "out_path",
     "path",
 ]
 
@@ -67,7 +69,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     raw = parser.add_argument_group("raw samples, for vgsim.load")
     raw.add_argument(
         "--out",
-        type=path,
+        type=out_path,
         metavar="PATH",
         help="for one network a new file ending in .npz; or a folder, created if needed, for one "
         "new file per network",
@@ -152,7 +154,7 @@ def add_replay_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--out",
-        type=path,
+        type=out_path,
         metavar="FILE.npz",
         help="write inputs, output_gradient, W_1, b_1, W_2, ... to a new file, for numpy.load; of "
         "a composed network the parameters by name: 0.weight, 0.bias, 2.0.weight, ...",
@@ -171,8 +173,8 @@ def _add_networks(
         type=path,
         nargs="?",
         metavar="net.toml",
-        help=f"a file that describes the network{'s' * many}, in place of the options for "
-        "networks; with --depth its layers are repeated up to that depth",
+        help=f"a file that describes the network{'s' * many} (-: standard input), in place of the "
+        "options for networks; with --depth its layers are repeated up to that depth",
     )
     add_network_options(parser, many, activations, depths)
 
@@ -275,6 +277,15 @@ def path(text: str) -> Path:
     if not text:
         raise argparse.ArgumentTypeError("it must not be empty")
     return Path(text)
+
+
+def out_path(text: str) -> Path:
+    """Return the path of a new file, which must not be ``-``, the standard output."""
+    if text == STDIN:
+        raise argparse.ArgumentTypeError(
+            "'-' is not allowed: these files are binary, tables are on the standard output anyway"
+        )
+    return path(text)
 
 
 def data(text: str) -> Any:

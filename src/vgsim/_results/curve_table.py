@@ -120,7 +120,7 @@ class CurveColumns:
             return estimated(name, f"P({name})", found)
         said = [p.probability(name, relative) for p in curve._predictions]
         below = [p.bound(name, relative) for p in curve._predictions]
-        return estimated(name, f"P({name})", found, said, below)
+        return estimated(name, f"P({name})", found, said, below if name in RELATIVE else None)
 
     @cached_property
     def _moments(self) -> list[Estimate]:

@@ -6,9 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from textwrap import fill
 
-from vgsim._checks import COUNTERS, brief, value_error
-from vgsim._domains import check_threshold, checked_bool, checked_int
+from vgsim._checks import brief, value_error
+from vgsim._domains import check_threshold, checked_bool
 from vgsim._results.column import Column, checked_names, unknown_name
+from vgsim._results.events import column_of
 from vgsim._results.tables import QUANTILES, WIDE, check_frame, report
 from vgsim._statistics.estimate import checked_level
 from vgsim._studies.columns import PER_THRESHOLD, level, thresholds_of
@@ -38,8 +39,11 @@ def table(
     intervals: bool = True,
     caption: str | None = None,
     label: str | None = None,
+    places: Sequence[tuple[int, int]] | None = None,
 ) -> str:
     """Return a study as a table: see :meth:`Study.table`.
+
+    `places` are what is shown: numbers of the results, each with a layer; by default all.
 
     Examples
     --------
@@ -67,13 +71,19 @@ def table(
         for name in given or ():
             if name not in known:
                 raise unknown_name(argument, name, known)
-    layers, thresholds = _layers(study, layer), _thresholds(study, threshold)
+    thresholds = _thresholds(study, threshold)
+    shown_places = [
+        Place(number, tallied)
+        for number, tallied in (_places(study) if places is None else places)
+        if layer is None or tallied == _tallied(study[number], layer)
+    ]
+    layers = sorted({place.layer for place in shown_places})
     if names is None and rows is None and not across:
         names = list(EVERY)
-        found = _usual(every, layers, thresholds, whole)
+        found = _usual(every, shown_places, thresholds, whole)
     else:
         names = list(EVERY if whole else PER_THRESHOLD[:1]) if names is None else names
-        found = _chosen(every, layers, thresholds, names, rows, *across)
+        found = _chosen(every, shown_places, thresholds, names, rows, *across)
     if threshold is not None and not every.need_threshold(names):
         raise value_error("threshold", f"must be None: no column depends on it, got {threshold!r}")
     found = [replace(column, intervals=shown and column.intervals) for column in found]
@@ -89,16 +99,15 @@ def table(
 
 
 def _usual(
-    every: StudyColumns, layers: Sequence[int], thresholds: Sequence[float], whole: bool
+    every: StudyColumns, places: Sequence[Place], thresholds: Sequence[float], whole: bool
 ) -> list[Column]:
     """Return the columns that are printed unless others are chosen; `whole`: all statistics.
 
     Without `whole`, an engine that follows from other fields is left out, and columns of numbers
     that are the same everywhere.
     """
-    places = _places(every.study, layers)
     rows = [name for name in every.apart if whole or name not in every.implied]
-    rows = [*rows, *(["layer"] if whole or set(layers) != {0} else [])]
+    rows = [*rows, *(["layer"] if whole or {place.layer for place in places} != {0} else [])]
     same_n = len({result.n for result in every.study}) == 1
     columns = flat(every, places, rows, [] if same_n and not whole else ["n"])
     for event in PER_THRESHOLD:
@@ -118,7 +127,7 @@ def _usual(
 
 def _chosen(
     every: StudyColumns,
-    layers: Sequence[int],
+    places: Sequence[Place],
     thresholds: Sequence[float],
     names: Sequence[str],
     rows: Sequence[str] | None,
@@ -126,9 +135,11 @@ def _chosen(
 ) -> list[Column]:
     """Return the chosen columns."""
     if every.need_threshold([*names, *(rows or ()), *([pivot] if pivot else ())]):
-        places = _places(every.study, layers, thresholds)
-    else:
-        places = _places(every.study, layers)
+        places = [
+            replace(place, threshold=threshold)
+            for place in places
+            for threshold in _counted(every.study[place.number], thresholds)
+        ]
     if rows is not None:
         return arranged(every, places, rows, names, pivot)
     varied = [name for name in AXES if len({getattr(place, name) for place in places}) > 1]
@@ -139,17 +150,9 @@ def _chosen(
     return arranged(every, places, rows, names, pivot)
 
 
-def _places(
-    study: Sequence[Result], layers: Sequence[int], thresholds: Sequence[float] = ()
-) -> list[Place]:
-    """Return every result at each of its layers among `layers`, and of its thresholds."""
-    return [
-        Place(number, layer, threshold)
-        for number, result in enumerate(study)
-        for layer in result.task.layers
-        if layer in layers
-        for threshold in _counted(result, thresholds)
-    ]
+def _places(study: Sequence[Result]) -> list[tuple[int, int]]:
+    """Return the number of every result with each of its layers."""
+    return [(number, l) for number, result in enumerate(study) for l in result.task.layers]
 
 
 def _counted(result: Result, thresholds: Sequence[float]) -> list[float] | list[None]:
@@ -157,19 +160,9 @@ def _counted(result: Result, thresholds: Sequence[float]) -> list[float] | list[
     return [t for t in result.task.thresholds if t in thresholds] or [None]
 
 
-def _layers(study: Sequence[Result], layer: int | None) -> list[int]:
-    """Return the tallied layers; only `layer`, which must be one of each network, if given."""
-    if layer is None:
-        return sorted({layer for result in study for layer in result.task.layers})
-    wanted = checked_int("layer", layer, 0, COUNTERS)
-    for result in study:
-        if wanted not in result.task.layers:
-            raise value_error(
-                "layer",
-                f"must be one of the tallied layers, {list(result.task.layers)} of "
-                f"{result.network!r}, got {wanted}",
-            )
-    return [wanted]
+def _tallied(result: Result, layer: int) -> int:
+    """Return a layer, which must be one of the tallied layers of a result."""
+    return int(result.tally.layers[column_of(layer, result.tally.layers, "tallied")])
 
 
 def _thresholds(study: Sequence[Result], threshold: float | None) -> list[float]:

@@ -182,7 +182,7 @@ class StudyColumns:
                 threshold = (place and place.threshold) or 1.0  # "dead" has none
                 values.append(known.probability(name, threshold))
                 below.append(known.bound(name, threshold))
-        return theoretical(measured, values, below or None, heading)
+        return theoretical(measured, values, below if name in RELATIVE else None, heading)
 
     def _prediction(self, number: int, layer: int) -> Prediction:
         """Return what theory says of a result; computed once."""
