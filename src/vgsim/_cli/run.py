@@ -36,6 +36,7 @@ from vgsim._cli.network_text import (
 from vgsim._cli.options import INPUTS
 from vgsim._cli.pager import print_text
 from vgsim._cli.schema import with_schema
+from vgsim._cli.table_options import check_columns
 from vgsim._domains import check_threshold, checked_int
 from vgsim._engine.plan import relative_cost
 from vgsim._engine.progress import shown
@@ -44,6 +45,7 @@ from vgsim._engine.run import thread_count
 from vgsim._engine.settings import Settings, checked_layers, checked_record
 from vgsim._networks.description import Network
 from vgsim._results import files as disk
+from vgsim._results.column import chosen
 from vgsim._results.samples import Samples
 from vgsim._results.tables import (
     QUANTILES,
@@ -78,6 +80,7 @@ def run(options: argparse.Namespace) -> None:
     checked_layers(list(dict.fromkeys([options.layer, *(options.layers or ())])), depth)
     for network, own in zip(networks, settings, strict=True):
         checked_record(options.record or (), network, own)
+        check_columns(options, _column_names(network))
     files = _files(options, networks, settings)
     results = simulations(options, networks, settings, files)
     if options.format == "json":
@@ -251,7 +254,14 @@ def _columns(options: argparse.Namespace, runs: Sequence[Samples]) -> list[Colum
         shares = [_clipped(options, samples) for samples in runs]
         columns.append(Column("clipped", "clipped", shares, decimals=[4] * len(runs)))
     times = [seconds_cell(samples.elapsed) for samples in runs]
-    return [*columns, Column("time", "time", times, right=True)]
+    columns.append(Column("time", "time", times, right=True))
+    return chosen(columns, options.columns or _column_names(network))
+
+
+def _column_names(network: Network) -> list[str]:
+    """Return the names of the columns of a table."""
+    clipped = [] if network.clip is None else ["clipped"]
+    return [network._length(), *TABULATED, *QUANTILES, *clipped, "time"]
 
 
 def _common(network: Network, without: Sequence[str] = ()) -> tuple[str, str, str]:

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import Any
 
+from vgsim._results.column import checked_names, unknown_name
 from vgsim._results.tables import check_frame
 
-__all__ = ["add_table_options", "checked_table", "column"]
+__all__ = ["STATISTICS", "add_table_options", "check_columns", "checked_table", "column"]
+
+STATISTICS = "depth, n, vanishing, exploding, dead, mean, std, q05, median, q95"
 
 
-def add_table_options(group: argparse._ArgumentGroup, fields: bool = False) -> None:
+def add_table_options(
+    group: argparse._ArgumentGroup, names: str = STATISTICS, fields: bool = False
+) -> None:
     """Add the options for the columns of a table; with `fields`, also those that arrange them."""
     group.add_argument(
         "--columns",
         type=column,
         nargs="+",
         metavar="COLUMN",
-        help="the columns: depth, n, vanishing, exploding, dead, mean, std, q05, median, q95, "
-        + ("vanishing_theory, any field, ...; or all" if fields else "time, ..."),
+        help=f"the columns: {names}{', vanishing_theory, any field, ...; or all' * fields}",
     )
     if fields:
         group.add_argument(
@@ -47,6 +52,17 @@ def checked_table(options: argparse.Namespace) -> dict[str, Any]:
     if options.format != "json":
         check_frame(options.format, given.get("caption"), given.get("label"))
     return given | ({"columns": "all"} if given.get("columns") == ["all"] else {})
+
+
+def check_columns(options: argparse.Namespace, known: Sequence[str]) -> None:
+    """Refuse unknown names of --columns, and --columns with a format that has all columns."""
+    if options.columns is None:
+        return
+    if options.format in ("json", "csv"):
+        raise ValueError(f"--{options.format} has all columns: leave out --columns")
+    for name in checked_names("columns", options.columns):
+        if name not in known:
+            raise unknown_name("columns", name, known)
 
 
 def column(text: str) -> str:

@@ -15,9 +15,11 @@ from vgsim._cli.network_text import apart, curves, heading, named_values, row, s
 from vgsim._cli.pager import print_text
 from vgsim._cli.run import checked_settings, technique_lines
 from vgsim._cli.schema import with_schema
+from vgsim._cli.table_options import check_columns
 from vgsim._domains import check_threshold
 from vgsim._engine.run import provenance
 from vgsim._networks.description import Network
+from vgsim._results.column import chosen
 from vgsim._results.tables import WIDE, Column, jsonable, records, report
 from vgsim.theory import critical_gain, mean_field, recurrent_rate
 from vgsim.theory._correlation_map import CRITICAL
@@ -38,6 +40,7 @@ MEAN_FIELD = {  # headings in text and in LaTeX
     "xi_grad": ("xi_grad", r"$\xi_\nabla$"),
 }
 SCALE = ("width", "gain", "bias_std")  # in every heading
+FINITE_WIDTH = ("depth", "mean", "std", *TABULATED, "law")  # columns of a table against depth
 PHASES = {
     "ordered": "ordered, gradients vanish",
     "critical": "critical",
@@ -81,6 +84,7 @@ class Theory:
 def theory(options: argparse.Namespace) -> None:
     """Print the predictions of theory for the networks at every depth."""
     check_threshold(options.threshold)
+    check_columns(options, FINITE_WIDTH)
     every = networks_of(options, DEPTHS)
     checked_settings(options, every)
     found = []
@@ -218,12 +222,13 @@ def _finite_width(options: argparse.Namespace, one: Theory) -> list[Column]:
         )
         for event in TABULATED
     ]
-    return [
+    columns = [
         Column("depth", "depth", [network.depth for network in one.networks]),
         *(Column(name, name, values) for name, values in moments.items()),
         *probabilities,
         Column("law", "law", [_law(prediction) for prediction in one.predictions]),
     ]
+    return chosen(columns, options.columns or FINITE_WIDTH)
 
 
 def _law(prediction: Prediction) -> str | None:

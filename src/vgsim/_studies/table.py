@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from textwrap import fill
 
@@ -92,10 +92,27 @@ def table(
     if format == "latex":
         title += f"\n{_made_by(study, provenance)}"
     text = report(found, format, title, caption, label)
-    if columns is None and format == "text" and max(map(len, text.splitlines())) > WIDE:
-        narrow = [column for column in found if column.name not in OUTER]
-        return report(narrow, format, title, caption, label)
+    if columns is None and format == "text":
+        for narrower in _narrower(found, every.implied):
+            if max(map(len, text.splitlines())) <= WIDE:
+                break
+            text = report(narrower, format, title, caption, label)
     return text
+
+
+def _narrower(columns: Sequence[Column], implied: Collection[str]) -> Iterator[list[Column]]:
+    """Yield the columns, step by step with less in them, for lines that are too long.
+
+    The steps: fields that follow from others, outer quantiles, and the intervals of rare events,
+    whose digits show their accuracy.
+    """
+    kept = list(columns)
+    for less in (implied, OUTER):
+        kept = [column for column in kept if column.name not in less]
+        yield kept
+    for event in ("dead", "exploding"):
+        kept = [replace(c, intervals=c.intervals and c.name != event) for c in kept]
+        yield kept
 
 
 def _usual(
@@ -103,10 +120,10 @@ def _usual(
 ) -> list[Column]:
     """Return the columns that are printed unless others are chosen; `whole`: all statistics.
 
-    Without `whole`, an engine that follows from other fields is left out, and columns of numbers
-    that are the same everywhere.
+    Without `whole`, the engine is left out if it follows from other fields, and so are columns of
+    numbers that are the same everywhere.
     """
-    rows = [name for name in every.apart if whole or name not in every.implied]
+    rows = [name for name in every.apart if whole or name != "engine" or name not in every.implied]
     rows = [*rows, *(["layer"] if whole or {place.layer for place in places} != {0} else [])]
     same_n = len({result.n for result in every.study}) == 1
     columns = flat(every, places, rows, [] if same_n and not whole else ["n"])
@@ -210,7 +227,11 @@ def _title(
         *([f"{100 * every.confidence_level:g} % intervals"] if intervals and estimated else []),
         *(["mean and std exclude dead networks"] if set(names) & set(MOMENTS) else []),
     ]
-    return f"{fill(of_what, WIDE)}\n{fill('; '.join(meaning), WIDE)}"
+    return f"{_filled(of_what)}\n{_filled('; '.join(meaning))}"
+
+
+def _filled(text: str) -> str:
+    return fill(text, WIDE, break_on_hyphens=False)
 
 
 def _definitions(names: Sequence[str], thresholds: Sequence[float]) -> list[str]:
