@@ -83,9 +83,10 @@ tokens = 16
 [[layers]]
 repeat = 24
 layers = [
-  {kind = "Norm", norm = "layer"},
-  {kind = "Skip", layers = [{kind = "Attention", heads = 4}]},
-  {kind = "Skip", layers = [{kind = "Linear"}, "gelu", {kind = "Linear"}]},
+  {kind = "Skip", layers = [
+    {kind = "Norm", norm = "layer"}, {kind = "Attention", heads = 4}]},
+  {kind = "Skip", layers = [
+    {kind = "Norm", norm = "layer"}, {kind = "Linear"}, "gelu"]},
 ]
 [[layers]]
 kind = "Linear"

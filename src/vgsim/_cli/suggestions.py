@@ -25,6 +25,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     by_lower = {name.lower(): name for name in known}
     near = get_close_matches(word[:LONGEST].lower().replace("_", "-"), by_lower, 1, NEAR)
     near = near or get_close_matches(word[:LONGEST].lower(), by_lower, 1, NEAR)
+    near = near or [name for name in by_lower if len(word) > 2 and name.startswith(word.lower())]
     return by_lower[near[0]] if near else ""
 
 
