@@ -12,7 +12,7 @@ STYLES = {"error": "1;31", "warning": "1;33", "heading": "1", "option": "36"}
 EVENTS = {"vanishing": "36", "exploding": "31"}  # cyan, red
 LIKELY = 0.5  # probabilities from here on are coloured
 CELL = re.compile(r"\S+(?: \S+)*")  # cells of a table are two spaces apart
-PROBABILITY = re.compile(r"\s*(?P<number>[01](?:\.\d*)?)(?= \[|$)")
+PROBABILITY = re.compile(r"\s*(?P<number>[01](?:\.\d*)?)(?= [\[(]|$)")
 
 
 def coloured(stream: TextIO | None) -> bool:

@@ -18,7 +18,9 @@ from vgsim._cli.network_text import apart, curves, heading, named_values, row
 from vgsim._cli.pager import print_text
 from vgsim._cli.run import checked_settings, simulations, technique_lines
 from vgsim._cli.schema import with_schema
+from vgsim._cli.table_options import check_columns
 from vgsim._networks.description import Network
+from vgsim._results.curve_table import column_names
 from vgsim._results.depth_curve import DepthCurve
 from vgsim._results.events import checked_event
 from vgsim._results.tables import Column, jsonable, records, report, wrapped
@@ -64,6 +66,8 @@ def depth(options: argparse.Namespace) -> None:
         DEPTHS if any(options.residual or ()) else CURVE_DEPTHS
     )  # even depths, for residual blocks of two layers
     groups = curves(networks_of(options, depths))
+    for group in groups:
+        check_columns(options, column_names(group[0]._length(), options.event))
     found = _findings(
         options, [sorted(group, key=lambda network: network.depth) for group in groups]
     )
@@ -104,12 +108,14 @@ def _find(options: argparse.Namespace, curve: DepthCurve) -> Findings:
         scale = curve.depth_scale(options.confidence_level)
     except ValueError as error:
         reasons.append(f"depth scale: {error}")
+    known = curve._table_columns(**event)
+    names = options.columns or known.usual(theory=True)
     unknown = dict.fromkeys(p.source for p in curve._predictions if p.mean is None)
     reasons += [f"no theory: {source}" for source in unknown]
     return Findings(
         curve,
-        curve._columns(**event, theory=True),
-        curve._title(**event),
+        known.columns(names),
+        curve._title(known, names),
         critical_depth,
         scale,
         tuple(reasons),

@@ -10,7 +10,7 @@ from textwrap import fill
 from typing import Any
 
 from vgsim._cli.text_file import STDIN, file_name, file_text
-from vgsim._results.tables import WIDE, Column, decimals_for, number_decimals
+from vgsim._results.tables import WIDE, Column, number_decimals
 
 __all__ = ["Written", "is_json", "read_json", "row_columns", "row_title"]
 
@@ -90,10 +90,7 @@ def row_columns(rows: Sequence[Mapping[str, Any]]) -> list[Column]:
     for name, values in _values(rows).items():
         low, high = (_values(rows).get(f"{name}_{end}") for end in ("low", "high"))
         if low is not None and high is not None:
-            digits = [
-                2 if l is None else decimals_for(l, h) for l, h in zip(low, high, strict=True)
-            ]
-            columns.append(Column(name, f"P({name})", values, low, high, digits))
+            columns.append(Column(name, f"P({name})", values, low, high))
         elif name in STATISTICS:
             digits = [2 if value is None else number_decimals(value) for value in values]
             columns.append(Column(name, name, values, decimals=digits))

@@ -9,6 +9,7 @@ from typing import Any
 
 from vgsim._checks import EVENTS, THRESHOLD
 from vgsim._cli.fields import ACTIVATIONS, CURVE_DEPTHS, DEPTHS, add_network_options, reader
+from vgsim._cli.table_options import STATISTICS, add_table_options
 from vgsim._cli.text_file import STDIN
 from vgsim._domains import Integer, Number
 from vgsim._engine.settings import DTYPES, ENGINES, LOSSES
@@ -65,6 +66,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         "input)",
     )
     _add_interval_options(table)
+    add_table_options(table, "depth, vanishing, exploding, dead, q05, median, q95, time")
     add_formats(table, "json", "csv", "markdown", "latex")
     raw = parser.add_argument_group("raw samples, for vgsim.load")
     raw.add_argument(
@@ -116,6 +118,7 @@ def add_depth_options(parser: argparse.ArgumentParser) -> None:
         help="the critical depth is where the probability of the event is P (default: 0.5)",
     )
     _add_interval_options(curve)
+    add_table_options(curve, f"{STATISTICS}, healthy, vanishing_theory, ...")
     add_formats(curve, "json", "csv", "markdown", "latex")
     parser.set_defaults(first=0, layer=0, layers=None, record=None)
 
@@ -138,6 +141,7 @@ def add_theory_options(parser: argparse.ArgumentParser) -> None:
         help="law of the inputs; zeros with --rnn only (default: normal)",
     )
     _add_threshold(table)
+    add_table_options(table, "depth, mean, std, vanishing, exploding, dead, law")
     add_formats(table, "json", "csv", "markdown", "latex")
     parser.set_defaults(loss="linear", engine="auto")
 

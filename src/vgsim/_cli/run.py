@@ -36,6 +36,7 @@ from vgsim._cli.network_text import (
 from vgsim._cli.options import INPUTS
 from vgsim._cli.pager import print_text
 from vgsim._cli.schema import with_schema
+from vgsim._cli.table_options import check_columns
 from vgsim._domains import check_threshold, checked_int
 from vgsim._engine.plan import relative_cost
 from vgsim._engine.progress import shown
@@ -44,12 +45,12 @@ from vgsim._engine.run import thread_count
 from vgsim._engine.settings import Settings, checked_layers, checked_record
 from vgsim._networks.description import Network
 from vgsim._results import files as disk
+from vgsim._results.column import chosen
 from vgsim._results.samples import Samples
 from vgsim._results.tables import (
     QUANTILES,
     WIDE,
     Column,
-    decimals,
     number_decimals,
     report,
     seconds_cell,
@@ -79,6 +80,7 @@ def run(options: argparse.Namespace) -> None:
     checked_layers(list(dict.fromkeys([options.layer, *(options.layers or ())])), depth)
     for network, own in zip(networks, settings, strict=True):
         checked_record(options.record or (), network, own)
+        check_columns(options, _column_names(network))
     files = _files(options, networks, settings)
     results = simulations(options, networks, settings, files)
     if options.format == "json":
@@ -237,14 +239,13 @@ def _tables(
 
 def _columns(options: argparse.Namespace, runs: Sequence[Samples]) -> list[Column]:
     network = runs[0].network
-    digits = [decimals(len(samples)) for samples in runs]
     found = [_probabilities(options, samples) for samples in runs]
     length = network._length()
     columns = [Column(length, length, [samples.network.depth for samples in runs])]
     for event in TABULATED:
         p = [probabilities[event] for probabilities in found]
         limits = [x.low for x in p], [x.high for x in p]
-        columns.append(Column(event, f"P({event})", [x.estimate for x in p], *limits, digits))
+        columns.append(Column(event, f"P({event})", [x.estimate for x in p], *limits))
     q = np.array([s.quantile(list(QUANTILES.values()), options.layer) for s in runs])
     for name, values in zip(QUANTILES, q.T.tolist(), strict=True):
         heading = "median" if name == "median" else f"{100 * QUANTILES[name]:g} %"
@@ -252,7 +253,15 @@ def _columns(options: argparse.Namespace, runs: Sequence[Samples]) -> list[Colum
     if network.clip is not None:
         shares = [_clipped(options, samples) for samples in runs]
         columns.append(Column("clipped", "clipped", shares, decimals=[4] * len(runs)))
-    return [*columns, Column("time", "time", [seconds_cell(samples.elapsed) for samples in runs])]
+    times = [seconds_cell(samples.elapsed) for samples in runs]
+    columns.append(Column("time", "time", times, right=True))
+    return chosen(columns, options.columns or _column_names(network))
+
+
+def _column_names(network: Network) -> list[str]:
+    """Return the names of the columns of a table."""
+    clipped = [] if network.clip is None else ["clipped"]
+    return [network._length(), *TABULATED, *QUANTILES, *clipped, "time"]
 
 
 def _common(network: Network, without: Sequence[str] = ()) -> tuple[str, str, str]:

@@ -12,6 +12,8 @@ from vgsim._cli.conditions import check_names, in_order, meets
 from vgsim._cli.json_rows import is_json, read_json, row_columns, row_title
 from vgsim._cli.pager import print_text
 from vgsim._cli.schema import with_schema
+from vgsim._cli.table_options import checked_table
+from vgsim._results.column import chosen as column_choice
 from vgsim._results.samples import merged_provenance
 from vgsim._results.tables import jsonable, report
 from vgsim._studies.columns import label_columns, statistics
@@ -27,6 +29,7 @@ Row = dict[str, Any]
 
 def show(options: argparse.Namespace) -> None:
     """Print the results in stores and files: chosen rows, sorted."""
+    arguments = checked_table(options)
     files = [file for file in options.files if not is_json(file)]
     written = [read_json(file) for file in options.files if is_json(file)]
     found = contents(files, options.layers, options.thresholds, options.method == "anytime")
@@ -37,7 +40,7 @@ def show(options: argparse.Namespace) -> None:
     if every:
         check_names("where", [condition.name for condition in options.where], known)
         check_names("sort", options.sort, known)
-    shown = _Shown(options, found, [one.provenance for one in written])
+    shown = _Shown(options.format, found, arguments, [one.provenance for one in written])
     if written:
         shown.print_rows(*_chosen_rows(options, every))
     else:
@@ -47,8 +50,9 @@ def show(options: argparse.Namespace) -> None:
 def print_study(options: argparse.Namespace, study: Study) -> None:
     """Print a whole study in the format of the options."""
     rows = _rows(study)
-    whole = argparse.Namespace(format=options.format, where=[], sort=[], reverse=False, head=None)
-    _Shown(whole, Contents([study], [], {})).print_studies([_chosen_study(whole, study, rows)])
+    whole = argparse.Namespace(where=[], sort=[], reverse=False, head=None)
+    shown = _Shown(options.format, Contents([study], [], {}), checked_table(options))
+    shown.print_studies([_chosen_study(whole, study, rows)])
 
 
 def chosen(options: argparse.Namespace) -> Study:
@@ -111,11 +115,12 @@ class _Shown:
 
     def __init__(
         self,
-        options: argparse.Namespace,
+        format: str,
         found: Contents,
+        arguments: Mapping[str, Any],
         provenance: Sequence[dict[str, str]] = (),
     ) -> None:
-        self.found, self.format = found, options.format
+        self.found, self.format, self.arguments = found, format, arguments
         made = [*(study.provenance for study in found.studies), *provenance]
         self.provenance: dict[str, str] = reduce(merged_provenance, made, {})
 
@@ -125,7 +130,14 @@ class _Shown:
             self._print_json([row for part, _ in parts for row in part.rows])
             return
         tables = [
-            table(part.study, self.format, part.places) + self._more(left)
+            table(
+                part.study,
+                part.study.provenance,
+                self.format,
+                places=part.places,
+                **self.arguments,
+            )
+            + self._more(left)
             for part, left in parts
             if part.places
         ]
@@ -137,10 +149,21 @@ class _Shown:
         if self.format == "json":
             self._print_json(rows)
         elif rows:
-            text = report(row_columns(rows), self.format, row_title(rows))
+            text = self._row_table(rows)
             self._print_tables([text + self._more(left)])
         else:
             self._print_tables(["no rows meet the conditions"])
+
+    def _row_table(self, rows: Sequence[Row]) -> str:
+        """Return a table of rows; of the chosen columns, if any are chosen."""
+        asked = dict(self.arguments)
+        columns, names = row_columns(rows), asked.pop("columns", "all")
+        for name in ("index", "pivot"):
+            if name in asked:
+                raise ValueError(f"--{name} is for stores and studies, not for JSON")
+        if names != "all":
+            columns = column_choice(columns, names)
+        return report(columns, self.format, row_title(rows), **asked)
 
     def _print_tables(self, tables: list[str]) -> None:
         is_text = self.format == "text"

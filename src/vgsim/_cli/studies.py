@@ -16,6 +16,7 @@ from vgsim._cli.executors import executor_of
 from vgsim._cli.schema import with_schema
 from vgsim._cli.show import chosen, print_study
 from vgsim._cli.study_file import read_study
+from vgsim._cli.table_options import checked_table
 from vgsim._cli.toml_file import TomlError
 from vgsim._results.tables import seconds_cell
 from vgsim._studies import collect as collecting
@@ -31,6 +32,7 @@ __all__ = ["collect", "export", "merge", "status"]
 def collect(options: argparse.Namespace) -> None:
     """Run the study of a TOML file, and print its table."""
     began = time.monotonic()
+    checked_table(options)
     if options.out is not None:
         check_new(options.out)
     with _termination_interrupts(), executor_of(options.executor) as executor:

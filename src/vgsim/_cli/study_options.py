@@ -10,6 +10,7 @@ from vgsim._cli import studies
 from vgsim._cli.conditions import Condition
 from vgsim._cli.options import add_formats, integer, number, out_path, path
 from vgsim._cli.show import show as show_files
+from vgsim._cli.table_options import add_table_options, column
 
 __all__ = ["add_study_commands"]
 
@@ -121,7 +122,9 @@ def add_study_commands(commands: Any) -> None:
         help="also write the results, up to the stop rules, to a new .nc, .csv or .npz file",
     )
     collect.add_argument("--quiet", action="store_true", help="no progress on stderr")
-    add_formats(collect.add_argument_group("the table"), "json", "csv", "markdown", "latex")
+    table = collect.add_argument_group("the table")
+    add_table_options(table, fields=True)
+    add_formats(table, "json", "csv", "markdown", "latex")
     collect.set_defaults(function=studies.collect, parser=collect)
 
     status = commands.add_parser("status", help="the progress of a study", description=STATUS)
@@ -154,6 +157,7 @@ def add_study_commands(commands: Any) -> None:
     table.add_argument(
         "--head", type=count, metavar="N", help="only the first N rows of every table"
     )
+    add_table_options(table, fields=True)
     add_formats(table, "json", "csv", "markdown", "latex")
     show.set_defaults(function=show_files, parser=show)
 
@@ -200,11 +204,6 @@ def _add_choice(parser: argparse.ArgumentParser) -> None:
         help="only networks counted at exactly these thresholds; at which samples are counted "
         "(default of samples: 1e-6)",
     )
-
-
-def column(text: str) -> str:
-    """Return the name of a column, which may be written with dashes."""
-    return text.replace("-", "_")
 
 
 def count(text: str) -> int:

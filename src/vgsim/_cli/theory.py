@@ -9,16 +9,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vgsim._checks import TABULATED
+from vgsim._checks import RELATIVE, TABULATED
 from vgsim._cli.fields import DEPTHS, networks_of
 from vgsim._cli.network_text import apart, curves, heading, named_values, row, short_width, spec
 from vgsim._cli.pager import print_text
 from vgsim._cli.run import checked_settings, technique_lines
 from vgsim._cli.schema import with_schema
+from vgsim._cli.table_options import check_columns
 from vgsim._domains import check_threshold
 from vgsim._engine.run import provenance
 from vgsim._networks.description import Network
-from vgsim._results.tables import WIDE, Column, jsonable, report
+from vgsim._results.column import chosen
+from vgsim._results.tables import WIDE, Column, jsonable, records, report
 from vgsim.theory import critical_gain, mean_field, recurrent_rate
 from vgsim.theory._correlation_map import CRITICAL
 from vgsim.theory._mean_field import depth_scale
@@ -38,6 +40,7 @@ MEAN_FIELD = {  # headings in text and in LaTeX
     "xi_grad": ("xi_grad", r"$\xi_\nabla$"),
 }
 SCALE = ("width", "gain", "bias_std")  # in every heading
+FINITE_WIDTH = ("depth", "mean", "std", *TABULATED, "law")  # columns of a table against depth
 PHASES = {
     "ordered": "ordered, gradients vanish",
     "critical": "critical",
@@ -81,6 +84,7 @@ class Theory:
 def theory(options: argparse.Namespace) -> None:
     """Print the predictions of theory for the networks at every depth."""
     check_threshold(options.threshold)
+    check_columns(options, FINITE_WIDTH)
     every = networks_of(options, DEPTHS)
     checked_settings(options, every)
     found = []
@@ -207,16 +211,24 @@ def _finite_width(options: argparse.Namespace, one: Theory) -> list[Column]:
         name: [getattr(prediction, name) for prediction in one.predictions]
         for name in ("mean", "std")
     }
-    probabilities = {
-        event: [p.probability(event, options.threshold) for p in one.predictions]
+    probabilities = [
+        Column(
+            event,
+            f"P({event})",
+            [p.probability(event, options.threshold) for p in one.predictions],
+            below=[p.bound(event, options.threshold) for p in one.predictions]
+            if event in RELATIVE
+            else None,
+        )
         for event in TABULATED
-    }
-    return [
+    ]
+    columns = [
         Column("depth", "depth", [network.depth for network in one.networks]),
         *(Column(name, name, values) for name, values in moments.items()),
-        *(Column(event, f"P({event})", values) for event, values in probabilities.items()),
+        *probabilities,
         Column("law", "law", [_law(prediction) for prediction in one.predictions]),
     ]
+    return chosen(columns, options.columns or FINITE_WIDTH)
 
 
 def _law(prediction: Prediction) -> str | None:
@@ -227,7 +239,7 @@ def _law(prediction: Prediction) -> str | None:
 
 def _rows(options: argparse.Namespace, one: Theory) -> list[dict[str, Any]]:
     """Return one row per network, for --json and --csv."""
-    columns = _finite_width(options, one)
+    found = records(_finite_width(options, one)[1:])
     return [
         {
             **row(network),
@@ -236,10 +248,10 @@ def _rows(options: argparse.Namespace, one: Theory) -> list[dict[str, Any]]:
             "phase": one.limit.phase,
             "critical_gain": one.limit.critical_gain,
             "threshold": options.threshold,
-            **{column.name: column.values[place] for column in columns[1:]},
+            **cells,
             "reasons": "; ".join(one.reasons) or None,
         }
-        for place, network in enumerate(one.networks)
+        for network, cells in zip(one.networks, found, strict=True)
     ]
 
 
