@@ -6,7 +6,7 @@ import os
 import re
 from typing import TextIO
 
-__all__ = ["coloured", "helped", "painted", "table"]
+__all__ = ["coloured", "helped", "painted", "plain", "table"]
 
 STYLES = {"error": "1;31", "warning": "1;33", "heading": "1", "option": "36"}
 EVENTS = {"vanishing": "36", "exploding": "31"}  # cyan, red
@@ -62,7 +62,7 @@ def helped(text: str) -> str:
     """
     text = re.sub(r"^usage:|^\S.*:$", lambda found: _escaped(found[0], "1"), text, flags=re.M)
     return re.sub(
-        r"^( {2,4})((?:-\w, )?--?[\w-]+)(?=[ ,\n]|$)",
+        r"^( {2,4})((?:-\w, )?--?[\w-]+(?=[ ,\n]|$)|[a-z]+(?= {2,}))",
         lambda found: found[1] + _escaped(found[2], STYLES["option"]),
         text,
         flags=re.M,
@@ -85,6 +85,18 @@ def table(text: str) -> str:
             columns = _columns(line)
         lines.append(_row(line, columns))
     return "\n".join(lines)
+
+
+def plain(text: str) -> str:
+    r"""Return text without its colours.
+
+    Examples
+    --------
+    >>> from vgsim._cli.colours import plain
+    >>> plain("\x1b[36m0.9000\x1b[0m")
+    '0.9000'
+    """
+    return re.sub(r"\x1b\[[\d;]*m", "", text)
 
 
 def _columns(heading: str) -> list[tuple[int, int, str]]:

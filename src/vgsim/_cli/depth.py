@@ -6,7 +6,7 @@ import argparse
 import math
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -197,7 +197,7 @@ def _print_json(options: argparse.Namespace, found: Iterator[Findings]) -> None:
         curves.append(
             {
                 **_setting(options, one),
-                "rows": [jsonable(record) for record in records(one.columns)],
+                "rows": [jsonable(record) for record in _records(one)],
                 "level": options.level,
                 **{name: _estimate(estimate) for name, estimate in one.estimates.items()},
                 **jsonable({"xi_grad": one.xi_grad, "theory_depth_scale": one.theory_scale}),
@@ -205,6 +205,12 @@ def _print_json(options: argparse.Namespace, found: Iterator[Findings]) -> None:
             }
         )
     print(with_schema("depth", {"provenance": provenance, "curves": curves}))
+
+
+def _records(one: Findings) -> list[dict[str, Any]]:
+    """Return the rows of a curve; their depth is the number of steps of a recurrent network."""
+    length, *columns = one.columns
+    return records([replace(length, name="depth"), *columns])
 
 
 def _setting(options: argparse.Namespace, one: Findings) -> dict[str, Any]:

@@ -83,9 +83,10 @@ tokens = 16
 [[layers]]
 repeat = 24
 layers = [
-  {kind = "Norm", norm = "layer"},
-  {kind = "Skip", layers = [{kind = "Attention", heads = 4}]},
-  {kind = "Skip", layers = [{kind = "Linear"}, "gelu", {kind = "Linear"}]},
+  {kind = "Skip", layers = [
+    {kind = "Norm", norm = "layer"}, {kind = "Attention", heads = 4}]},
+  {kind = "Skip", layers = [
+    {kind = "Norm", norm = "layer"}, {kind = "Linear"}, "gelu"]},
 ]
 [[layers]]
 kind = "Linear"
@@ -117,7 +118,7 @@ Residual blocks with their defaults, and with each of the other styles:
 examples:
   vgsim run
   vgsim run --activation gelu leaky_relu:slope=0.1 --depth 50 500 --samples 1e5
-  vgsim run --activation tanh --init lecun_normal --gain 0.5 1 2 --bias-std 0 0.1
+  vgsim run --activation tanh --init lecun_normal --gain 0.5 1 --bias-std 0 0.1
   vgsim run --activation relu --width 784,512,10 --inputs images.npy --csv
   vgsim run --activation relu --norm batch --batch-size 32 --samples 500
   vgsim run --activation relu --residual none 2:style=pre --out runs
@@ -156,7 +157,7 @@ See vgsim run --help for initialisers, for the parameters of names, and for file
 
   sigma_w, sigma_b  standard deviation of a weight times sqrt(fan-in), and of a
                     bias
-  q*, c*            fixed points of the variance q of the pre-activations, and of
+  q*, c*            fixed points of the variance q of pre-activations, and of
                     the correlation c of two inputs
   chi_1             factor of the mean squared norm of the gradient per layer
   chi_parallel      factor of q - q* per layer
@@ -169,7 +170,7 @@ See vgsim run --help for initialisers, for the parameters of names, and for file
 
 examples:
   vgsim theory
-  vgsim theory --activation tanh --init lecun_normal --gain 1 1.5 --bias-std 0.2
+  vgsim theory --activation tanh --init lecun_normal --gain 1 1.5 --bias-std 1
   vgsim theory --activation relu --width 32 --depth 100 --threshold 1e-3 --json
   vgsim theory --rnn lstm --forget-bias 5 --input-std 0 --inputs zeros
   vgsim theory net.toml"""

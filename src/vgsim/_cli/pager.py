@@ -34,11 +34,11 @@ def print_text(text: str, tables: bool = True, paged: bool = False) -> None:
 
 def _is_long(text: str) -> bool:
     """Return whether the output is a terminal that is too small for the text."""
-    if not (sys.stdout.isatty() and sys.stdin is not None and sys.stdin.isatty()):
+    if not sys.stdout.isatty():
         return False
     screen = shutil.get_terminal_size()
-    lines = text.splitlines()
-    return len(lines) >= screen.lines or max(map(len, lines), default=0) > screen.columns
+    lines = [len(colours.plain(line)) for line in text.splitlines()]
+    return len(lines) >= screen.lines or max(lines, default=0) > screen.columns
 
 
 def _page(text: str) -> bool:

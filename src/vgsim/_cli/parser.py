@@ -94,6 +94,12 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
         columns = min(shutil.get_terminal_size().columns, WIDE + 2)
         super().__init__(prog, max_help_position=26, width=columns - 2, **settings)
 
+    def _format_action(self, action: argparse.Action) -> str:
+        """Format commands without a line for the placeholder COMMAND."""
+        if isinstance(action, argparse._SubParsersAction):
+            return "".join(map(self._format_action, action._get_subactions()))
+        return super()._format_action(action)
+
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         """Fill paragraphs without indented lines."""
         paragraphs = text.strip("\n").split("\n\n")

@@ -167,8 +167,9 @@ class _Shown:
 
     def _print_tables(self, tables: list[str]) -> None:
         is_text = self.format == "text"
-        if is_text and self.found.progress:
-            tables.append("\n".join(_progress(*item) for item in self.found.progress.items()))
+        stores = self.found.progress.items() if is_text else ()
+        lines = [_progress(store, status) for store, status in stores if status.networks]
+        tables = [*tables, "\n".join(lines)] if lines else tables
         print_text("\n\n".join(tables), tables=is_text, paged=is_text)
 
     def _more(self, left: int) -> str:

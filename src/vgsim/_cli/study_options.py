@@ -22,15 +22,15 @@ one store at the same time; vgsim status STORE prints their progress.
 COLLECT_MORE = """\
 A study file:
 
-  max_samples = 1_000_000        # per network
-  thresholds = [1e-6, 1e-3]      # of vanishing and exploding (default: [1e-6])
-  layers = [0]                   # at which events are counted (default: [0], the input)
+  max_samples = 1_000_000    # per network
+  thresholds = [1e-6, 1e-3]  # of vanishing and exploding (default: [1e-6])
+  layers = [0]               # where events are counted (default: [0], input)
 
-  [stop]                         # a stop rule; with several, [[stop]], all must be met
-  half_width = 0.01              # of the interval of the probability; or relative = 0.1
+  [stop]              # a stop rule; with several, [[stop]], all must be met
+  half_width = 0.01   # of the interval of the probability; or relative = 0.1
   event = "vanishing"
 
-  [[sweep]]                      # all combinations of the lists; more [[sweep]] may follow
+  [[sweep]]           # all combinations of the lists; more [[sweep]] may follow
   activation = ["sigmoid", "tanh", "relu"]
   width = [64, 128]
   depth = [10, 30, 100]
@@ -43,7 +43,9 @@ sweep kind = "MLP", "RNN", "LSTM", "GRU" or "Sequential" and the fields of that 
 
 examples:
   vgsim collect study.toml --store depth.sqlite
-  vgsim collect study.toml --store depth.sqlite --executor process:4 --max-seconds 3600
+  vgsim collect study.toml --store depth.sqlite --max-seconds 3600
+  vgsim collect study.toml --store depth.sqlite --executor process:4
+  vgsim collect - --store depth.sqlite < study.toml
   mpiexec -n 16 vgsim collect study.toml --store depth.sqlite --executor mpi"""
 SHOW = """\
 Print the results in stores and files, for every network: number of samples, probabilities with

@@ -22,10 +22,16 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     >>> did_you_mean("--activaton", ["--activation", "--init"]), did_you_mean("x", ["tanh"])
     ('--activation', '')
     """
-    by_lower = {name.lower(): name for name in known}
-    near = get_close_matches(word[:LONGEST].lower().replace("_", "-"), by_lower, 1, NEAR)
-    near = near or get_close_matches(word[:LONGEST].lower(), by_lower, 1, NEAR)
-    return by_lower[near[0]] if near else ""
+    by_letters = {_letters(name): name for name in known}
+    own = _letters(word[:LONGEST])
+    near = get_close_matches(own, by_letters, 1, NEAR)
+    near = near or [name for name in by_letters if len(own) > 2 and name.startswith(own)]
+    return by_letters[near[0]] if near else ""
+
+
+def _letters(word: str) -> str:
+    """Return a word in lower case, without dashes before it and with dashes in it."""
+    return word.lstrip("-").lower().replace("_", "-")
 
 
 def unknown_command(word: str, known: Sequence[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,11 +105,17 @@ def _files(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
     """Return the paths, with the .npz files of a folder in its place."""
     found: list[Path] = []
     for path in map(Path, paths):
-        inside = sorted(path.glob("*.npz")) if path.is_dir() else [path]
+        inside = sorted(path.glob("*.npz"), key=_by_numbers) if path.is_dir() else [path]
         if not inside:
             raise value_error("files", f"must not be a folder without .npz files, got {path}")
         found += inside
     return found
+
+
+def _by_numbers(path: Path) -> list[tuple[int, str]]:
+    """Return a key that sorts names by the numbers in them: depth-20 before depth-100."""
+    parts = re.split(r"(\d+)", path.name)
+    return [(int(part), "") if part.isdecimal() else (0, part) for part in parts]
 
 
 def _chosen(
