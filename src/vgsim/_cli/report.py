@@ -146,7 +146,8 @@ def _unmet(study: Study, goals: Mapping[str, Target]) -> Iterator[str]:
             if result.n and not rule.reached(events, result.n):
                 missed.setdefault(rule, []).append(result)
     for rule, results in missed.items():
-        yield f"{_count(len(results), 'network')} do not meet the stop rule {rule!r}: {_named(results)}."
+        networks = _count(len(results), "network")
+        yield f"{networks} did not meet the stop rule {rule!r}: {_named(results)}."
 
 
 def _named(results: Sequence[Any]) -> str:
@@ -183,11 +184,8 @@ def _sentences(study: Study) -> Iterator[str]:
     same = {name: column[0] for name, column in columns.items() if len(set(column)) == 1}
     common = [f"{name} {words(value)}" for name, value in same.items() if name not in UNSAID]
     yield f"All have {', '.join(common)}." if len(study) > 1 else f"It has {', '.join(common)}."
-    limits = [
-        f"vanishing: R < {level(x)}, exploding: R > {level(1 / x)}"
-        for x in study[0].task.thresholds
-    ]
-    yield f"{'; '.join(limits).capitalize()}."
+    limits = [f"R < {level(x)} and R > {level(1 / x)}" for x in study[0].task.thresholds]
+    yield f"Vanishing and exploding gradients: {'; or '.join(limits)}."
 
 
 def _swept(name: str, column: Sequence[Any]) -> str:
@@ -251,25 +249,12 @@ def _ranges(studies: Sequence[Study]) -> str:
 def _samples_page(options: argparse.Namespace, samples: Samples) -> Page:
     """Return the report of the samples of one network."""
     first = int(samples.index[0])
-    given: dict[str, Any] = {"seed": samples.seed, "first": first}
-    given["layers"] = tuple(samples.layers.tolist())
-    given |= {"batch_size": samples.batch_size, "loss": samples.loss}
-    given |= {"engine": samples.engine, "dtype": samples.dtype, "record": samples.record}
-    if samples.inputs == "zeros":
-        given["inputs"] = "zeros"
     network = repr(samples.network)
-    names = [
-        name for name in dict.fromkeys(re.findall(r"\b[A-Z]\w+", network)) if name in vgsim.__all__
-    ]
-    arguments = ", ".join(f"{name}={value!r}" for name, value in given.items())
     pictures = sample_pictures(samples)
-    simulated = (
-        f"import vgsim\nfrom vgsim import {', '.join(names)}\n\n"
-        f"network = {network}\nsamples = vgsim.simulate(network, {len(samples)}, {arguments})"
-    )
-    unknown = samples.network.own_engine or samples.inputs.startswith("sha256:") or "..." in network
-    load = f"import vgsim\nsamples = vgsim.load({str(options.source.name)!r})"
-    blocks = [] if unknown else [Block("Python code that simulates the same samples:", simulated)]
+    load = f"import vgsim\nsamples = vgsim.load({options.source.name!r})"
+    blocks = []
+    if code := _simulation(samples):
+        blocks.append(Block("Python code that simulates the same samples:", code))
     blocks.append(
         Block(
             "Python code that draws the figures:",
@@ -298,6 +283,31 @@ def _samples_page(options: argparse.Namespace, samples: Samples) -> Page:
         sections=[section],
         definitions=[*DEFINITIONS, ("[low, high]", "95 % confidence interval (Wilson).")],
         provenance=[*samples.provenance.items(), ("samples", where)],
+    )
+
+
+def _simulation(samples: Samples) -> str:
+    """Return Python code that simulates the samples; "" if a line of code cannot say it."""
+    network = repr(samples.network)
+    if samples.network.own_engine or "sha256" in network + samples.inputs or "..." in network:
+        return ""
+    named = re.findall(r"\b[A-Z]\w+", network)
+    names = ", ".join(name for name in dict.fromkeys(named) if name in vgsim.__all__)
+    usual: dict[str, Any] = {
+        "batch_size": 1,
+        "loss": "linear",
+        "inputs": "normal",
+        "dtype": "float32",
+    }
+    usual |= {"record": ("gradient",)}
+    given: dict[str, Any] = {"seed": samples.seed, "first": int(samples.index[0])}
+    own = {name: getattr(samples, name) for name in usual}
+    given |= {name: value for name, value in own.items() if value != usual[name]}
+    given |= {"layers": samples.layers.tolist(), "engine": samples.engine}
+    arguments = ", ".join(f"{name}={value!r}" for name, value in given.items())
+    return (
+        f"import vgsim\nfrom vgsim import {names}\n\nnetwork = {network}\n"
+        f"samples = vgsim.simulate(network, {len(samples)}, {arguments})"
     )
 
 
