@@ -24,7 +24,8 @@ Draw a figure of a study, of samples, or of the folder that vgsim run --out wrot
 
 A study, or a folder with the samples of several networks: a value against a field (--x), one curve
 for each value of another (--hue), or a heat map over two (--x and --y). Without these options the
-fields are chosen by which the networks differ. Samples of one network: their distribution, --kind.
+fields are chosen by which the networks differ; a study of one network is drawn as the density of R.
+Samples of one network: their distribution, --kind.
 """
 PLOT_MORE = f"""\
 values of --value: {", ".join(VALUES)}
@@ -147,6 +148,10 @@ def _draw_study(options: argparse.Namespace, study: Study, ax: Any) -> None:
     """Draw a study against the fields of the options, or those by which its networks differ."""
     if not study:
         raise ValueError(f"{options.source} has no networks yet")
+    given = (options.x, options.hue, options.y, options.value, options.threshold)
+    if len(study) == 1 and not any(given):
+        study[0].plot(layer=options.layer, theory=not options.no_theory, ax=ax)
+        return
     axes = suggested_axes(study, options.x, options.hue, options.y)
     others = {"layer", "threshold"} & {options.x, options.hue, options.y}
     hue = axes.hue if options.hue is None and not others else options.hue

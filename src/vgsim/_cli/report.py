@@ -100,7 +100,7 @@ def _page(options: argparse.Namespace) -> Page:
         if isinstance(runs, Samples):
             return _samples_page(options, runs)
         found = Found(_alike(runs), [])
-    warnings += [f"{what} are damaged and were not used: {why}" for what, why in found.damaged]
+    warnings += [f"Damaged, and not used: {what}; {why}." for what, why in found.damaged]
     warnings += [line for study in found.studies for line in _unmet(study, goals)]
     sections = [_section(options, study, goals, len(found.studies)) for study in found.studies]
     results = [result for study in found.studies for result in study]
@@ -130,14 +130,12 @@ def _alike(study: Study) -> list[Study]:
 def _unmet(study: Study, goals: Mapping[str, Target]) -> Iterator[str]:
     """Yield a warning for networks without samples, unfinished ones, and rules that are not met."""
     if empty := [result for result in study if not result.n]:
-        yield f"{_count(len(empty), 'network')} have no samples yet: {_named(empty)}."
+        yield f"No samples yet of {_count(len(empty), 'network')}: {_named(empty)}."
     known = [(result, goals.get(result.task.digest)) for result in study]
-    unfinished = [result for result, goal in known if result.n and goal and goal.finished is None]
-    if unfinished:
-        yield (
-            f"The study is not finished: {_count(len(unfinished), 'network')} have not reached "
-            f"their stop rules or number of samples: {_named(unfinished)}."
-        )
+    begun = [result for result, goal in known if result.n and goal and goal.finished is None]
+    if begun:
+        networks = _count(len(begun), "network")
+        yield f"Stop rules or number of samples not yet reached by {networks}: {_named(begun)}."
     missed: dict[Precision, list[Any]] = {}
     for result, goal in known:
         for rule in goal.rules if goal else result.watched:
@@ -147,7 +145,7 @@ def _unmet(study: Study, goals: Mapping[str, Target]) -> Iterator[str]:
                 missed.setdefault(rule, []).append(result)
     for rule, results in missed.items():
         networks = _count(len(results), "network")
-        yield f"{networks} did not meet the stop rule {rule!r}: {_named(results)}."
+        yield f"The stop rule {rule!r} was not met by {networks}: {_named(results)}."
 
 
 def _named(results: Sequence[Any]) -> str:
@@ -217,7 +215,9 @@ def _blocks(
             "vgsim show study.sqlite",
             "vgsim report study.sqlite -o report.html",
         )
-        yield Block("Commands that repeat the study, with the same samples:", "\n".join(commands))
+        until = " up to the stop rules" if rules else ""
+        said = f"Commands that repeat the study, with the same samples{until}:"
+        yield Block(said, "\n".join(commands))
     else:
         yield Block(f"No study file repeats these samples: {reason}.")
     drawn = list(filter(None, codes))
