@@ -100,7 +100,7 @@ def test_plot_draws_samples_of_one_network(command, tmp_path, figures):
     samples = tmp_path / "relu.npz"
     vgsim.simulate(vgsim.MLP(10, 8, activation="relu"), 300).save(samples)
     assert command("plot", samples, "-o", tmp_path / "a.png", "--kind", "qq", "--layer", 5)[0] == 0
-    assert "quantiles" in figures[0].axes[0].get_ylabel()
+    assert "quantile of" in figures[0].axes[0].get_ylabel()
     code, _, error = command("plot", samples, "-o", tmp_path / "b.png", "--x", "depth")
     assert (code, "--x applies to studies only" in error) == (2, True)
 
@@ -143,6 +143,26 @@ def test_plot_keeps_a_file_that_exists(command, store, tmp_path):
     assert out.read_text() == "mine"
 
 
+def test_plot_chooses_networks_by_conditions(command, tmp_path, figures):
+    path = tmp_path / "study.npz"
+    networks = vgsim.sweep(vgsim.MLP, width=[4, 8], gain=[1, 2], depth=[5, 9])
+    vgsim.collect(networks, max_samples=1000).save(path)
+    words = ("plot", path, "-o", tmp_path / "a.png")
+    code, _, error = command(*words)
+    assert code == 2
+    assert "choose some by --where, such as --where" in error
+    assert command(*words, "--where", "width=8", "depth>5", "--value", "mean")[0] == 0
+    (ax,) = figures[0].axes
+    expected = [
+        vgsim.simulate(vgsim.MLP(9, 8, gain=gain), 1000, layers=[0]).mean() for gain in (1, 2)
+    ]
+    assert ax.get_xlabel() == "gain"
+    assert np.allclose(ax.lines[0].get_ydata(), expected, atol=1e-6)
+    words = (*words[:-1], tmp_path / "b.png")
+    assert "--where is met by no network" in command(*words, "--where", "width=9")[2]
+    assert "--where has no column 'widht'" in command(*words, "--where", "widht=9")[2]
+
+
 def test_plot_needs_samples(command, tmp_path):
     (tmp_path / "empty").mkdir()
     code, _, error = command("plot", tmp_path / "empty", "-o", tmp_path / "a.png")
@@ -181,7 +201,8 @@ def test_run_draws_densities_of_one_depth(command, tmp_path, figures):
     assert code == 0
     assert printed.startswith("network,depth")
     (ax,) = figures[0].axes
-    assert [label.split()[0] for label in labels(ax)] == ["sigmoid", "tanh", "relu"]
+    names = [label.split()[0] for label in labels(ax)]
+    assert [name for name in names if name != "threshold"] == ["sigmoid", "tanh", "relu"]
     counts, edges, _ = ax.patches[1].get_data()
     r = vgsim.simulate(vgsim.MLP(10, 8), 200).log10_ratio[:, 0]
     assert np.allclose(counts, np.histogram(r, edges)[0] / (r.size * np.diff(edges)))

@@ -9,7 +9,6 @@ import vgsim
 from vgsim._studies.axes import suggested_axes
 from vgsim._studies.density import binned_density
 from vgsim._studies.points import VALUES, measured, points_of
-from vgsim._studies.sampled import study_of_samples
 
 plt = pytest.importorskip("matplotlib.pyplot")
 
@@ -235,14 +234,3 @@ def test_suggested_axes_leave_out_fields_that_others_determine(study):
     networks = vgsim.sweep(vgsim.MLP, width=[4, 8], depth=[3, 6], gain=[0.5, 1, 2])
     axes = suggested_axes(vgsim.collect(networks, max_samples=1000))
     assert (axes.x, axes.hue, axes.others) == ("depth", "gain", ("width",))
-
-
-def test_samples_as_a_study_have_the_counts_of_collect(networks, runs, study):
-    found = study_of_samples(runs, CUTS)
-    for result, own in zip(found, study, strict=True):
-        assert result.n == own.n
-        assert np.array_equal(result.tally.vanishing[0], own.tally.vanishing[0])
-        assert result.tally.sums[0] == own.tally.sums[0]
-    halves = [vgsim.simulate(networks[0], 1500, first=first) for first in (0, 1500)]
-    (result,) = study_of_samples(halves, CUTS)
-    assert result == found[0]
