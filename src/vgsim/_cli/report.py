@@ -186,8 +186,10 @@ def _sentences(study: Study) -> Iterator[str]:
     same = {name: column[0] for name, column in columns.items() if len(set(column)) == 1}
     common = [f"{name} {words(value)}" for name, value in same.items() if name not in UNSAID]
     yield f"All have {', '.join(common)}." if len(study) > 1 else f"It has {', '.join(common)}."
+    least, most = (extreme(result.n for result in study) for extreme in (min, max))
+    counts = f"{most:,}" if least == most else f"{least:,} to {most:,}"
     limits = [f"R < {level(x)} and R > {level(1 / x)}" for x in study[0].task.thresholds]
-    yield f"Vanishing and exploding gradients: {'; or '.join(limits)}."
+    yield f"Samples of each: {counts}. Vanishing and exploding gradients: {'; or '.join(limits)}."
 
 
 def _swept(name: str, column: Sequence[Any]) -> str:

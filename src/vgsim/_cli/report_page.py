@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,9 +19,8 @@ TEMPLATE = "report.html"
 
 @dataclass(frozen=True)
 class Table:
-    """A table of texts, and what it says above; `words` tells which columns are not numbers."""
+    """A table of texts; `words` tells which columns are not numbers."""
 
-    title: str
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
     words: Sequence[bool]
@@ -68,8 +66,8 @@ def table_of(markdown: str) -> Table:
     --------
     >>> from vgsim._cli.report_page import table_of
     >>> table_of("title\n\n| init | n |\n| ---: | ---: |\n| tanh | 10 |\n| relu | - |")
-    Table(title='title', header=['init', 'n'], rows=[['tanh', '10'], ['relu', '-']],
-          words=[True, False], left_out=0)
+    Table(header=['init', 'n'], rows=[['tanh', '10'], ['relu', '-']], words=[True, False],
+          left_out=0)
     """
     lines = [line for line in markdown.splitlines() if line.startswith("|")]
     header, _, *rows = (
@@ -78,9 +76,7 @@ def table_of(markdown: str) -> Table:
     )
     columns = [[row[i] for row in rows] for i in range(len(header))]
     words = [any(cell[:1].isalpha() for cell in column) for column in columns]
-    above = itertools.takewhile(lambda line: not line.startswith("|"), markdown.splitlines())
-    title = " ".join(line.strip() for line in above)
-    return Table(title.strip(), header, rows[:MOST_ROWS], words, max(0, len(rows) - MOST_ROWS))
+    return Table(header, rows[:MOST_ROWS], words, max(0, len(rows) - MOST_ROWS))
 
 
 def check_jinja() -> None:
