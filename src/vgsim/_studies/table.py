@@ -56,48 +56,52 @@ def table(
     check_frame(format, caption, label)
     shown = checked_bool("intervals", intervals)
     every = StudyColumns(study, checked_level(confidence_level))
-    whole = columns == "all" or (columns is None and format == "csv")
-    names = None if columns is None or columns == "all" else checked_names("columns", columns)
-    rows = None if index is None else checked_names("index", index)
-    across = [] if pivot is None else checked_names("pivot", pivot)
+    names = None if columns is None or columns == "all" else _names(every, "columns", columns)
+    rows = None if index is None else _names(every, "index", index)
+    across = [] if pivot is None else _names(every, "pivot", pivot)
     if len(across) > 1:
         raise value_error("pivot", f"must be the name of one field, got {brief(pivot)}")
-    fields = [*every.labels, *AXES]
-    for argument, given, known in (
-        ("columns", names, every.known),
-        ("index", rows, fields),
-        ("pivot", across, fields),
-    ):
-        for name in given or ():
-            if name not in known:
-                raise unknown_name(argument, name, known)
+    usual = names is None and rows is None and not across
+    whole = columns == "all" or (columns is None and usual and format == "csv")
+    names = names or list(EVERY if whole or usual else PER_THRESHOLD[:1])
     thresholds = _thresholds(study, threshold)
-    shown_places = [
+    if threshold is not None and not every.need_threshold(names):
+        raise value_error("threshold", f"must be None: no column depends on it, got {threshold!r}")
+    at = [
         Place(number, tallied)
         for number, tallied in (_places(study) if places is None else places)
         if layer is None or tallied == _tallied(study[number], layer)
     ]
-    layers = sorted({place.layer for place in shown_places})
-    if names is None and rows is None and not across:
-        names = list(EVERY)
-        found = _usual(every, shown_places, thresholds, whole)
+    if usual:
+        made = _usual(every, at, thresholds, whole)
     else:
-        names = list(EVERY if whole else PER_THRESHOLD[:1]) if names is None else names
-        found = _chosen(every, shown_places, thresholds, names, rows, *across)
-    if threshold is not None and not every.need_threshold(names):
-        raise value_error("threshold", f"must be None: no column depends on it, got {threshold!r}")
-    found = [replace(column, intervals=shown and column.intervals) for column in found]
-    titled = names if whole or columns is not None else [*PER_THRESHOLD, *QUANTILES]
-    title = _title(every, titled, names, layers, thresholds, shown)
-    if format == "latex":
-        title += f"\n{_made_by(study, provenance)}"
-    text = report(found, format, title, caption, label)
-    if columns is None and format == "text":
-        for narrower in _narrower(found, every.implied):
-            if max(map(len, text.splitlines())) <= WIDE:
-                break
-            text = report(narrower, format, title, caption, label)
+        made = _chosen(every, at, thresholds, names, rows, *across)
+    made = [replace(column, intervals=shown and column.intervals) for column in made]
+
+    def written(found: Sequence[Column]) -> str:
+        told = [column.name for column in found] if usual and not whole else names
+        told = [*(PER_THRESHOLD if usual else ()), *told]
+        title = _title(every, told, sorted({place.layer for place in at}), thresholds, shown)
+        if format == "latex":
+            title += f"\n{_made_by(study, provenance)}"
+        return report(found, format, title, caption, label)
+
+    text = written(made)
+    if usual and not whole and format == "text":
+        for narrower in _narrower(made, every.implied):
+            if max(map(len, text.splitlines())) > WIDE:
+                text = written(narrower)
     return text
+
+
+def _names(every: StudyColumns, argument: str, given: str | Sequence[str]) -> list[str]:
+    """Return names of columns; those of fields, except for the argument `columns`."""
+    names = checked_names(argument, given)
+    known = every.known if argument == "columns" else [*every.labels, *AXES]
+    for name in names:
+        if name not in known:
+            raise unknown_name(argument, name, known)
+    return names
 
 
 def _narrower(columns: Sequence[Column], implied: Collection[str]) -> Iterator[list[Column]]:
@@ -198,7 +202,6 @@ def _thresholds(study: Sequence[Result], threshold: float | None) -> list[float]
 def _title(
     every: StudyColumns,
     names: Sequence[str],
-    shown: Collection[str],
     layers: Sequence[int],
     thresholds: Sequence[float],
     intervals: bool,
@@ -207,7 +210,7 @@ def _title(
     common = {
         name: values
         for name, values in every.common.items()
-        if name not in UNPRINTED and name not in shown
+        if name not in UNPRINTED and name not in names
     }
     parts = [f"{name} {values[0]}" for name, values in common.items() if None not in values]
     some = [
