@@ -7,6 +7,7 @@ import pytest
 import vgsim
 from vgsim._cli.fields import all_options
 from vgsim._cli.main import _parser
+from vgsim._cli.network_text import curves
 
 RUN = ["run", "--activation", "tanh", "--depth", "4", "--width", "8", "--samples", "20"]
 
@@ -177,3 +178,18 @@ def test_samples_of_combinations_are_different_files(command, tmp_path):
 def test_the_defaults_of_the_parser_are_none():
     given = _parser().parse_args(["run"])
     assert all(getattr(given, name) is None for name in all_options())
+
+
+def test_grouping_many_networks_takes_one_comparison_each(monkeypatch):
+    calls = []
+    deeper = vgsim.MLP.with_depth
+    monkeypatch.setattr(
+        vgsim.MLP, "with_depth", lambda net, depth: calls.append(depth) or deeper(net, depth)
+    )
+    networks = vgsim.sweep(
+        vgsim.MLP, width=8, gain=[1, 2, 3], bias_std=[0, 0.1, 0.2], depth=[5, 10, 20]
+    )
+    groups = curves(networks)
+    assert [[net.depth for net in group] for group in groups] == [[5, 10, 20]] * 9
+    assert all(len({net.with_depth(1) for net in group}) == 1 for group in groups)
+    assert len(calls) <= 2 * len(networks)

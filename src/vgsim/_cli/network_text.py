@@ -250,14 +250,26 @@ def curves(networks: Sequence[Network]) -> list[list[Network]]:
     [[('tanh', 9), ('tanh', 4)], [('relu', 9), ('relu', 4)]]
     """
     found: list[list[Network]] = []
+    alike: dict[object, list[list[Network]]] = {}  # the groups by fields other than the depth
     for network in networks:
-        for group in found:
+        groups = alike.setdefault(_without_depth(network), [])
+        for group in groups:
             if _deeper(group[0], network.depth) == network:
                 group.append(network)
                 break
         else:
-            found.append([network])
+            groups.append([network])
+            found.append(groups[-1])
     return found
+
+
+def _without_depth(network: Network) -> object:
+    """Return the fields of a network, without its depth and its layers."""
+    return type(network), *(
+        getattr(network, field.name)
+        for field in network._fields.values()
+        if field.name != "layers" and (field.flag or field.name) != "depth"
+    )
 
 
 def distinct_labels(groups: Sequence[Sequence[Network]]) -> list[str]:
