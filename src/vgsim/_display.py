@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-__all__ = ["Record", "block", "code", "image", "line", "number", "table"]
+__all__ = ["Record", "block", "code", "ends", "image", "line", "number", "table"]
 
 DIGITS = 6  # significant digits of a number without an interval
 MOST_ROWS = 12
@@ -91,7 +91,11 @@ def word(value: object) -> str:
 
 
 def table(
-    header: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "", words: int = 1
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    caption: str = "",
+    words: int = 1,
+    hidden: int = 0,
 ) -> str:
     """Return an HTML table of texts, which are escaped; long ones are shortened in the middle.
 
@@ -99,11 +103,13 @@ def table(
     ----------
     header : sequence of str
     rows : sequence of sequences of str
-        With more than twelve, six rows from each end are shown, and a row that counts the others.
+        Of more than twelve, those of `ends` are shown, and a row that counts the others.
     caption : str, optional
         A line above the table.
     words : int, default 1
         Number of columns, from the left, that are words and are aligned to the left.
+    hidden : int, default 0
+        The number of rows that the caller left out behind the first half of `rows`.
 
     Examples
     --------
@@ -116,11 +122,12 @@ def table(
     </tbody>
     </table>
     """
-    shown = list(rows)
-    if len(shown) > MOST_ROWS:
-        half = MOST_ROWS // 2
-        hidden = [f"{ELLIPSIS} {len(shown) - 2 * half} more"] + [ELLIPSIS] * (len(header) - 1)
-        shown = [*shown[:half], hidden, *shown[-half:]]
+    chosen = ends(len(rows))
+    hidden += len(rows) - len(chosen)
+    shown = [rows[i] for i in chosen]
+    if hidden:
+        middle = [f"{ELLIPSIS} {hidden} more", *[ELLIPSIS] * (len(header) - 1)]
+        shown.insert(len(shown) // 2, middle)
     above = [f"<caption>{escape(caption)}</caption>"] if caption else []
     return "\n".join(
         [
@@ -133,6 +140,19 @@ def table(
             "</table>",
         ]
     )
+
+
+def ends(count: int) -> list[int]:
+    """Return the numbers of the rows that a table shows of `count`: all, or six from each end.
+
+    Examples
+    --------
+    >>> from vgsim._display import ends
+    >>> ends(3), ends(100)
+    ([0, 1, 2], [0, 1, 2, 3, 4, 5, 94, 95, 96, 97, 98, 99])
+    """
+    half = MOST_ROWS // 2
+    return list(range(count) if count <= MOST_ROWS else [*range(half), *range(count - half, count)])
 
 
 def _row(tag: str, cells: Iterable[str], words: int) -> str:
@@ -162,17 +182,17 @@ def code(lines: Iterable[str]) -> str:
     return f"<pre>{escape(chr(10).join(lines))}</pre>"
 
 
-def image(png: bytes, alt: str) -> str:
-    """Return a picture in the page itself, at half its pixels: it is drawn for dense screens.
+def image(png: bytes, alt: str, width: int) -> str:
+    """Return a picture in the page itself, with a width in pixels of the page.
 
     Examples
     --------
     >>> from vgsim._display import image
-    >>> image(b"", "a < b")
-    '<img alt="a &lt; b" src="data:image/png;base64,">'
+    >>> image(b"", "a < b", 450)
+    '<img alt="a &lt; b" width="450" src="data:image/png;base64,">'
     """
     data = base64.b64encode(png).decode("ascii")
-    return f'<img alt="{escape(alt)}" src="data:image/png;base64,{data}">'
+    return f'<img alt="{escape(alt)}" width="{width}" src="data:image/png;base64,{data}">'
 
 
 def block(*parts: str) -> str:
