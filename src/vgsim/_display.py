@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-__all__ = ["Record", "block", "code", "ends", "image", "line", "number", "table"]
+__all__ = ["Record", "block", "code", "image", "line", "number", "table"]
 
 DIGITS = 6  # significant digits of a number without an interval
 MOST_ROWS = 12
@@ -95,7 +95,6 @@ def table(
     rows: Sequence[Sequence[str]],
     caption: str = "",
     words: int = 1,
-    hidden: int = 0,
 ) -> str:
     """Return an HTML table of texts, which are escaped; long ones are shortened in the middle.
 
@@ -103,13 +102,11 @@ def table(
     ----------
     header : sequence of str
     rows : sequence of sequences of str
-        Of more than twelve, those of `ends` are shown, and a row that counts the others.
+        Of more than twelve, six from each end are shown, and a row that counts the others.
     caption : str, optional
         A line above the table.
     words : int, default 1
         Number of columns, from the left, that are words and are aligned to the left.
-    hidden : int, default 0
-        The number of rows that the caller left out behind the first half of `rows`.
 
     Examples
     --------
@@ -122,17 +119,16 @@ def table(
     </tbody>
     </table>
     """
-    chosen = ends(len(rows))
-    hidden += len(rows) - len(chosen)
-    shown = [rows[i] for i in chosen]
-    if hidden:
-        middle = [f"{ELLIPSIS} {hidden} more", *[ELLIPSIS] * (len(header) - 1)]
-        shown.insert(len(shown) // 2, middle)
-    above = [f"<caption>{escape(caption)}</caption>"] if caption else []
+    shown = list(rows)
+    if len(shown) > MOST_ROWS:
+        half = MOST_ROWS // 2
+        hidden = [f"{ELLIPSIS} {len(shown) - 2 * half} more", *[ELLIPSIS] * (len(header) - 1)]
+        shown[half:-half] = [hidden]
+    above = [line(caption)] if caption else []  # a <caption> would be as narrow as the table
     return "\n".join(
         [
-            "<table>",
             *above,
+            "<table>",
             f"<thead>{_row('th', header, words)}</thead>",
             "<tbody>",
             *(_row("td", row, words) for row in shown),
@@ -140,19 +136,6 @@ def table(
             "</table>",
         ]
     )
-
-
-def ends(count: int) -> list[int]:
-    """Return the numbers of the rows that a table shows of `count`: all, or six from each end.
-
-    Examples
-    --------
-    >>> from vgsim._display import ends
-    >>> ends(3), ends(100)
-    ([0, 1, 2], [0, 1, 2, 3, 4, 5, 94, 95, 96, 97, 98, 99])
-    """
-    half = MOST_ROWS // 2
-    return list(range(count) if count <= MOST_ROWS else [*range(half), *range(count - half, count)])
 
 
 def _row(tag: str, cells: Iterable[str], words: int) -> str:

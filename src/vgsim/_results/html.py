@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from vgsim._checks import TABULATED, THRESHOLD
-from vgsim._display import block, ends, line, table
+from vgsim._display import block, line, table
 from vgsim._results.distribution import Distribution
 from vgsim._results.tables import number_decimals
 from vgsim._statistics.rounded import rounded
@@ -18,6 +18,7 @@ from vgsim.plotting.embedded import embedded
 __all__ = ["MEANING", "curve_html", "places_table", "range_cell", "samples_html", "summary_html"]
 
 MEANING = "vanishing: R < {low}, exploding: R > {high}; R = log10(‖G_l‖/‖G_D‖), 95 % intervals"
+MOST_PLACES = 9
 FEWEST = 20  # samples from which a picture says more than the table
 Point = tuple[Distribution, int]
 
@@ -45,21 +46,25 @@ def places_table(
 ) -> str:
     """Return the probabilities and quantiles of R at several places as an HTML table.
 
-    Only the places that the table shows are evaluated.
+    Of more than nine places, nine are shown, evenly spaced in their list.
     """
-    shown = ends(len(places))
-    cells = [_cells(*points[i], threshold) for i in shown]
+    spread = np.linspace(0, len(places) - 1, min(MOST_PLACES, len(places)))
+    shown = np.unique(spread.round().astype(int)).tolist()
+    if len(shown) < len(places):
+        caption += f"; {len(shown)} of {len(places)} {name}s"
+    cells = [_cells(points[i], threshold) for i in shown]
     names = [event for event in TABULATED if event != "dead" or any(c[1] for c in cells)]
     rows = [
         [str(places[i]), *(texts[event] for event in names), texts["median"], texts["range"]]
         for i, (texts, _) in zip(shown, cells, strict=True)
     ]
     header = [name, *(f"P({event})" for event in names), "median of R", "5 % to 95 %"]
-    return table(header, rows, caption, words=0, hidden=len(places) - len(rows))
+    return table(header, rows, caption, words=0)
 
 
-def _cells(samples: Distribution, layer: int, threshold: float) -> tuple[dict[str, str], bool]:
+def _cells(point: Point, threshold: float) -> tuple[dict[str, str], bool]:
     """Return the cells of one place, and whether any network is dead there."""
+    samples, layer = point
     texts, dead = {}, False
     for event in TABULATED:
         p = samples.probability(event, layer, THRESHOLD if event == "dead" else threshold)

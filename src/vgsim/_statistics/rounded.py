@@ -86,8 +86,8 @@ def rounded_parts(value: float, low: float, high: float) -> tuple[str, str, str]
     exact = (value == low == 0) or (value == high == 1)
     return (
         f"{value:g}" if exact else _written(value, of_value, ROUND_HALF_UP, scaled),
-        _limit(low, of_limits, outward[0], scaled) if has_low else "",
-        _limit(high, of_limits, outward[1], scaled) if has_high else "",
+        _limit(low, of_limits, outward[0], scaled, exact) if has_low else "",
+        _limit(high, of_limits, outward[1], scaled, exact) if has_high else "",
     )
 
 
@@ -96,9 +96,14 @@ def _magnitude(size: float) -> int:
     return math.floor(math.log10(size)) if size > 0 else 0
 
 
-def _limit(x: float, decimals: int, rounding: str, scaled: bool) -> str:
-    """Return a limit with more than `decimals` where it would be written as 0, or below 1 as 1."""
+def _limit(x: float, decimals: int, rounding: str, scaled: bool, short: bool) -> str:
+    """Return a limit with more than `decimals` where it would be written as 0, or below 1 as 1.
+
+    `short`: without zeros at the end.
+    """
     text = _written(x, decimals, rounding, scaled)
+    if short and "." in text and "e" not in text:
+        text = text.rstrip("0").rstrip(".")
     end = float(text)
     if (end == 0 and x != 0) or (end == 1 and x < 1):
         return _written(x, -_magnitude(abs(x - end)), rounding, scaled)

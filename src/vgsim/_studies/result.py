@@ -57,7 +57,7 @@ class Result:
     >>> (a + b).n, (a + b).ranges
     (2000, ((0, 0, 1000), (1, 0, 1000)))
     >>> print((a + b).probability("vanishing"))
-    1 (95 % interval 0.9980 to 1, 2000 of 2000)
+    1 (95 % interval 0.998 to 1, 2000 of 2000)
     >>> a + a
     Traceback (most recent call last):
     ValueError: MLP(depth=50, ...): samples 0 to 999 of seed 0 are in both
@@ -134,7 +134,7 @@ class Result:
         >>> import vgsim
         >>> study = vgsim.collect([vgsim.MLP(50, 32, activation="sigmoid")], max_samples=2000)
         >>> print(study[0].probability("vanishing"))
-        1 (95 % interval 0.9980 to 1, 2000 of 2000)
+        1 (95 % interval 0.998 to 1, 2000 of 2000)
         """
         layer = self._layer(layer)
         if method is None:
