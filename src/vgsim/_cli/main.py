@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-from vgsim._cli import depth, options, replay, run, study_options, theory
+from vgsim._cli import depth, options, plot, replay, report, run, study_options, theory
 from vgsim._cli.fields import ACTIVATIONS as USUAL
 from vgsim._cli.fields import CURVE_DEPTHS, DEPTHS, option_name, option_names
 from vgsim._engine.run import show_config
@@ -291,6 +291,8 @@ def _parser() -> _Parser:
     options.add_replay_options(replay_parser)
     replay_parser.set_defaults(function=replay.replay, parser=replay_parser)
     study_options.add_study_commands(commands)
+    plot.add_plot_command(commands)
+    report.add_report_command(commands)
     info_parser = commands.add_parser("info", help="versions, compiler and instruction set")
     info_parser.set_defaults(function=lambda _: show_config(), parser=info_parser)
     commands.metavar = f"{{{','.join(commands.choices)}}}"

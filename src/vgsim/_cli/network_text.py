@@ -12,6 +12,7 @@ from vgsim._networks.techniques import Described, Variant
 
 __all__ = [
     "curves",
+    "distinct_labels",
     "heading",
     "row",
     "scale",
@@ -188,6 +189,40 @@ def curves(networks: Sequence[Network]) -> list[list[Network]]:
         else:
             found.append([network])
     return found
+
+
+def distinct_labels(groups: Sequence[Sequence[Network]]) -> list[str]:
+    """Return a short label of each group of `curves`: its name, and in what it differs from others.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> from vgsim._cli.network_text import distinct_labels
+    >>> nets = [vgsim.MLP(10, 8, gain=gain) for gain in (1, 2)]
+    >>> distinct_labels([[net] for net in nets])
+    ['tanh', 'tanh, gain 2']
+    """
+    networks = [group[0] for group in groups]
+    words = [
+        [
+            *(heading(network) if "layers" not in network._fields else ()),
+            *scale(network).split(", "),
+            *technique(network).split(", "),
+        ]
+        for network in networks
+    ]
+    common = set.intersection(*map(set, words)) if words else set()
+    names = [short_name(network) for network in networks]
+    if len(set(names)) == len(names):
+        return names
+    labels = [
+        ", ".join(dict.fromkeys([name, *(word for word in own if word and word not in common)]))
+        for name, own in zip(names, words, strict=True)
+    ]
+    return [
+        f"{label} ({number})" if labels.count(label) > 1 else label  # different lists of layers
+        for number, label in enumerate(labels, 1)
+    ]
 
 
 def _deeper(network: Network, depth: int) -> Network | None:

@@ -29,7 +29,7 @@ from vgsim._studies.study import Study
 from vgsim._studies.tally import Tally
 from vgsim._studies.task import Task
 
-__all__ = ["Found", "load", "read_studies", "saved_study", "stored_study"]
+__all__ = ["Found", "is_store", "load", "read_studies", "saved_study", "stored_study"]
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def read_studies(path: str | os.PathLike[str], watched: bool = False) -> Found:
     ...     read_studies(path).studies == [study]
     True
     """
-    if not _is_store(path):
+    if not is_store(path):
         study = saved_study(path)
         return Found([_watched(study) if watched else study], [])
     found: dict[object, dict[object, Result]] = {}
@@ -226,12 +226,12 @@ def load(path: str | os.PathLike[str]) -> Samples | Study:
     Traceback (most recent call last):
     FileNotFoundError: [Errno 2] No such file or directory: 'no such file.npz'
     """
-    if _is_store(path):
+    if is_store(path):
         return stored_study(path)
     return _saved(path, KIND, archive.KIND)
 
 
-def _is_store(path: object) -> bool:
+def is_store(path: object) -> bool:
     """Return whether a file is an SQLite database.
 
     SQLite itself opens the file: closing a file descriptor of ours would release SQLite's locks.
