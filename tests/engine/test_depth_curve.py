@@ -239,7 +239,7 @@ def test_the_table_is_of_the_event_asked_for(relu):
     assert "exploding: R > 1;" in relu.table(event="exploding", threshold=0.1)
     assert "underflow: an RMS below" in relu.table(event="underflow", dtype="float16")
     with pytest.raises(ValueError, match="format must be one of"):
-        relu.table("html")
+        relu.table("xml")
 
 
 def test_progress():

@@ -358,7 +358,7 @@ def test_tables(study):
     assert study[:2].table("latex").count(r"\\") == 5
     assert study[:2].table("markdown").splitlines()[-1].startswith("|")
     with pytest.raises(ValueError, match="format must be one of"):
-        study.table("html")
+        study.table("xml")
 
 
 def test_a_saved_study_is_the_same_to_the_bit(study, tmp_path):

@@ -132,13 +132,15 @@ def _find(options: argparse.Namespace, curve: DepthCurve) -> Findings:
         scale = curve.depth_scale(options.confidence_level)
     except ValueError as error:
         reasons.append(f"depth scale: {error}")
+    known = curve._table_columns(**event)
+    names = known.usual(theory=True)
     unknown = dict.fromkeys(p.source for p in curve._predictions if p.mean is None)
     reasons += [f"no theory: {source}" for source in unknown]
     return Findings(
         curve,
         curve.probability(**event),
-        curve._columns(**event, theory=True),
-        curve._title(**event),
+        known.columns(names),
+        curve._title(known, names),
         critical_depth,
         scale,
         tuple(reasons),

@@ -48,7 +48,6 @@ from vgsim._results.tables import (
     QUANTILES,
     WIDE,
     Column,
-    decimals,
     number_decimals,
     report,
     seconds_cell,
@@ -246,14 +245,13 @@ def _tables(
 
 def _columns(options: argparse.Namespace, runs: Sequence[Samples]) -> list[Column]:
     network = runs[0].network
-    digits = [decimals(len(samples)) for samples in runs]
     found = [_probabilities(options, samples) for samples in runs]
     length = network._length()
     columns = [Column(length, length, [samples.network.depth for samples in runs])]
     for event in TABULATED:
         p = [probabilities[event] for probabilities in found]
         limits = [x.low for x in p], [x.high for x in p]
-        columns.append(Column(event, f"P({event})", [x.estimate for x in p], *limits, digits))
+        columns.append(Column(event, f"P({event})", [x.estimate for x in p], *limits))
     q = np.array([s.quantile(list(QUANTILES.values()), options.layer) for s in runs])
     for name, values in zip(QUANTILES, q.T.tolist(), strict=True):
         heading = "median" if name == "median" else f"{100 * QUANTILES[name]:g} %"
@@ -261,7 +259,8 @@ def _columns(options: argparse.Namespace, runs: Sequence[Samples]) -> list[Colum
     if network.clip is not None:
         shares = [_clipped(options, samples) for samples in runs]
         columns.append(Column("clipped", "clipped", shares, decimals=[4] * len(runs)))
-    return [*columns, Column("time", "time", [seconds_cell(samples.elapsed) for samples in runs])]
+    times = [seconds_cell(samples.elapsed) for samples in runs]
+    return [*columns, Column("time", "time", times, right=True)]
 
 
 def _own(network: Network) -> tuple[str, ...]:
