@@ -162,7 +162,7 @@ def line(text: str, strong: str = "") -> str:
 
 def code(lines: Iterable[str]) -> str:
     """Return lines of text in a font of equal widths, escaped."""
-    return f"<pre>{escape(chr(10).join(lines))}</pre>"
+    return f'<pre style="font-family: monospace">{escape(chr(10).join(lines))}</pre>'
 
 
 def image(png: bytes, alt: str, width: int) -> str:
