@@ -10,7 +10,7 @@ from typing import Any
 
 from vgsim._checks import brief, type_error
 
-__all__ = ["LINE_SECONDS", "Progress", "Show", "shown"]
+__all__ = ["LINE_SECONDS", "Progress", "Show", "on_terminal", "shown"]
 
 Progress = bool | Callable[[int, int], object]
 LINE_SECONDS = 10.0  # seconds between lines where a bar cannot be redrawn
@@ -27,8 +27,17 @@ class Show:
         `words` replace the numbers of samples; a `total` of 0 means unknown.
         """
 
+    def layers(self, done: int, total: int) -> None:
+        """Show the layers done of `total`, each a like part of the work."""
+        self(done, total, done / total, f"{done:,} of {total:,} layers")
+
     def clear(self) -> None:
         """Remove the bar from the terminal until the next call, for other output."""
+
+
+def on_terminal() -> bool:
+    """Whether stderr is a terminal, on which the commands show a bar."""
+    return sys.stderr is not None and sys.stderr.isatty()
 
 
 @contextmanager
