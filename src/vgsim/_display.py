@@ -87,7 +87,10 @@ class Record:
 
 def word(value: object) -> str:
     """Return a value as the text of a cell: a string without quotes, "–" for None."""
-    return value if isinstance(value, str) else MISSING if value is None else number(value)
+    if value is None or isinstance(value, str):
+        return MISSING if value is None else value
+    named = value.to_json() if hasattr(value, "to_json") else None  # an activation
+    return named if isinstance(named, str) else number(value)
 
 
 def table(

@@ -9,8 +9,10 @@ import struct
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
+from tqdm import tqdm
 
 import vgsim
 from vgsim._cli.main import main
@@ -256,6 +258,27 @@ def test_replay_and_evaluate_count_what_is_done(engine):
     quiet, told, calls = calls_of(vgsim.evaluate, *arrays)
     assert (quiet.gradient == told.gradient).all()
     assert calls == [(done, 12) for done in range(1, 13)]
+
+
+def test_a_notebook_without_widgets_has_one_line_that_is_replaced(as_stderr, monkeypatch):
+    lines = []
+
+    class Handle:
+        def update(self, data, raw):
+            lines.append(data["text/plain"])
+
+    fake = SimpleNamespace(display=lambda data, raw, display_id: Handle())
+    monkeypatch.setitem(sys.modules, "IPython.display", fake)
+    monkeypatch.setattr("tqdm.auto.tqdm", tqdm)  # as without ipywidgets
+    kernel = type("OutStream", (io.StringIO,), {"__module__": "ipykernel.iostream"})
+    stream = as_stderr(kernel())
+    with shown(True) as show:
+        show(1, 2, 0.5)
+        show(2, 2, 1.0)
+    assert stream.getvalue() == ""
+    assert any(line.startswith("50 %|") and "1 of 2 samples" in line for line in lines)
+    assert lines[-1].startswith("100 %|██")
+    assert "2 of 2 samples" in lines[-1]
 
 
 def test_layers_on_a_bar(as_stderr):

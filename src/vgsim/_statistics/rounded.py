@@ -9,6 +9,7 @@ __all__ = ["rounded", "rounded_parts"]
 
 LARGE, SMALL = 1e6, 1e-4  # from and below which sizes are written with an exponent
 PRECISION = 15  # significant decimal digits of float64
+MORE = 2  # digits beyond those of the other limit, up to which a limit near 0 has no exponent
 WITHOUT = 6  # significant digits of a number without an interval
 
 
@@ -106,7 +107,8 @@ def _limit(x: float, decimals: int, rounding: str, scaled: bool, short: bool) ->
         text = text.rstrip("0").rstrip(".")
     end = float(text)
     if (end == 0 and x != 0) or (end == 1 and x < 1):
-        return _written(x, -_magnitude(abs(x - end)), rounding, scaled)
+        needed = -_magnitude(abs(x - end))
+        return _written(x, needed, rounding, scaled or (end == 0 and needed > decimals + MORE))
     return text
 
 
