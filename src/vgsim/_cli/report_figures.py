@@ -195,7 +195,7 @@ def _picture(figure: Any, caption: str, where: str, code: str) -> Picture:
     data = io.BytesIO()
     figure.savefig(data, format="svg", metadata={"Date": None})
     uri = f"data:image/svg+xml;base64,{base64.b64encode(data.getvalue()).decode('ascii')}"
-    return Picture(uri, f"{caption}{f' ({where})' if where else ''}.", code)
+    return Picture(uri, f"{f'{where}: ' if where else ''}{caption}.", code)
 
 
 def _arguments(given: dict[str, Any]) -> str:

@@ -18,7 +18,7 @@ from vgsim._statistics.bootstrap import bootstrap
 from vgsim._statistics.estimate import Estimate
 from vgsim.theory._prediction import Prediction
 
-__all__ = ["CurveColumns", "Tabulated"]
+__all__ = ["CurveColumns", "Tabulated", "column_names"]
 
 Floats = NDArray[np.float64]
 MOMENTS = ("mean", "std")
@@ -72,9 +72,7 @@ class CurveColumns:
     @property
     def known(self) -> list[str]:
         """The names of all columns."""
-        events = list(dict.fromkeys([self.event, *RELATIVE, "dead"]))
-        names = [self.curve._place, "n", *events, *MOMENTS, *QUANTILES]
-        return names + [f"{name}_theory" for name in (*events, *MOMENTS)]
+        return column_names(self.curve._place, self.event)
 
     def usual(self, theory: bool) -> list[str]:
         """Return the names of the columns that are printed unless others are chosen."""
@@ -120,7 +118,7 @@ class CurveColumns:
             return estimated(name, f"P({name})", found)
         said = [p.probability(name, relative) for p in curve._predictions]
         below = [p.bound(name, relative) for p in curve._predictions]
-        return estimated(name, f"P({name})", found, said, below)
+        return estimated(name, f"P({name})", found, said, below if name in RELATIVE else None)
 
     @cached_property
     def _moments(self) -> list[Estimate]:
@@ -141,3 +139,17 @@ class CurveColumns:
             Estimate(estimate[:, i], low[:, i], high[:, i], self.confidence_level, "bootstrap")
             for i in range(len(MOMENTS))
         ]
+
+
+def column_names(place: str, event: str) -> list[str]:
+    """Return the names of all columns of a curve along a place, for a table of an event.
+
+    Examples
+    --------
+    >>> from vgsim._results.curve_table import column_names
+    >>> column_names("depth", "vanishing")[:4]
+    ['depth', 'n', 'vanishing', 'exploding']
+    """
+    events = list(dict.fromkeys([event, *RELATIVE, "dead"]))
+    names = [place, "n", *events, *MOMENTS, *QUANTILES]
+    return names + [f"{name}_theory" for name in (*events, *MOMENTS)]

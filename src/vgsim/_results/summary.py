@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vgsim._checks import TABULATED
+from vgsim._checks import RELATIVE, TABULATED
 from vgsim._domains import check_threshold, checked_bool
 from vgsim._networks.description import Network
 from vgsim._results.column import checked_names, chosen
@@ -129,7 +129,7 @@ class Summary(dict[str, NDArray[Any]]):
             if found:
                 said = [prediction.probability(event, self._threshold) for prediction in found]
                 below = [prediction.bound(event, self._threshold) for prediction in found]
-                columns.append(theoretical(measured, said, below))
+                columns.append(theoretical(measured, said, below if event in RELATIVE else None))
         digits = [MOMENT_DECIMALS] * self["layer"].size
         for name in ("mean", "std"):
             measured = Column(name, name, self[name].tolist(), decimals=digits)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from textwrap import fill
 
-from vgsim._checks import COUNTERS, brief, value_error
-from vgsim._domains import check_threshold, checked_bool, checked_int
+from vgsim._checks import brief, value_error
+from vgsim._domains import check_threshold, checked_bool
 from vgsim._results.column import Column, checked_names, unknown_name
+from vgsim._results.events import column_of
 from vgsim._results.tables import QUANTILES, WIDE, check_frame, report
 from vgsim._statistics.estimate import checked_level
 from vgsim._studies.columns import PER_THRESHOLD, level, thresholds_of
@@ -38,8 +39,11 @@ def table(
     intervals: bool = True,
     caption: str | None = None,
     label: str | None = None,
+    places: Sequence[tuple[int, int]] | None = None,
 ) -> str:
     """Return a study as a table: see :meth:`Study.table`.
+
+    `places` are what is shown: numbers of the results, each with a layer; by default all.
 
     Examples
     --------
@@ -52,53 +56,79 @@ def table(
     check_frame(format, caption, label)
     shown = checked_bool("intervals", intervals)
     every = StudyColumns(study, checked_level(confidence_level))
-    whole = columns == "all" or (columns is None and format == "csv")
-    names = None if columns is None or columns == "all" else checked_names("columns", columns)
-    rows = None if index is None else checked_names("index", index)
-    across = [] if pivot is None else checked_names("pivot", pivot)
+    names = None if columns is None or columns == "all" else _names(every, "columns", columns)
+    rows = None if index is None else _names(every, "index", index)
+    across = [] if pivot is None else _names(every, "pivot", pivot)
     if len(across) > 1:
         raise value_error("pivot", f"must be the name of one field, got {brief(pivot)}")
-    fields = [*every.labels, *AXES]
-    for argument, given, known in (
-        ("columns", names, every.known),
-        ("index", rows, fields),
-        ("pivot", across, fields),
-    ):
-        for name in given or ():
-            if name not in known:
-                raise unknown_name(argument, name, known)
-    layers, thresholds = _layers(study, layer), _thresholds(study, threshold)
-    if names is None and rows is None and not across:
-        names = list(EVERY)
-        found = _usual(every, layers, thresholds, whole)
-    else:
-        names = list(EVERY if whole else PER_THRESHOLD[:1]) if names is None else names
-        found = _chosen(every, layers, thresholds, names, rows, *across)
+    usual = names is None and rows is None and not across
+    whole = columns == "all" or (columns is None and usual and format == "csv")
+    names = names or list(EVERY if whole or usual else PER_THRESHOLD[:1])
+    thresholds = _thresholds(study, threshold)
     if threshold is not None and not every.need_threshold(names):
         raise value_error("threshold", f"must be None: no column depends on it, got {threshold!r}")
-    found = [replace(column, intervals=shown and column.intervals) for column in found]
-    titled = names if whole or columns is not None else [*PER_THRESHOLD, *QUANTILES]
-    title = _title(every, titled, names, layers, thresholds, shown)
-    if format == "latex":
-        title += f"\n{_made_by(study, provenance)}"
-    text = report(found, format, title, caption, label)
-    if columns is None and format == "text" and max(map(len, text.splitlines())) > WIDE:
-        narrow = [column for column in found if column.name not in OUTER]
-        return report(narrow, format, title, caption, label)
+    at = [
+        Place(number, tallied)
+        for number, tallied in (_places(study) if places is None else places)
+        if layer is None or tallied == _tallied(study[number], layer)
+    ]
+    if usual:
+        made = _usual(every, at, thresholds, whole)
+    else:
+        made = _chosen(every, at, thresholds, names, rows, *across)
+    made = [replace(column, intervals=shown and column.intervals) for column in made]
+
+    def written(found: Sequence[Column]) -> str:
+        told = [column.name for column in found] if usual and not whole else names
+        told = [*(PER_THRESHOLD if usual else ()), *told]
+        title = _title(every, told, sorted({place.layer for place in at}), thresholds, shown)
+        if format == "latex":
+            title += f"\n{_made_by(study, provenance)}"
+        return report(found, format, title, caption, label)
+
+    text = written(made)
+    if usual and not whole and format == "text":
+        for narrower in _narrower(made, every.implied):
+            if max(map(len, text.splitlines())) > WIDE:
+                text = written(narrower)
     return text
 
 
+def _names(every: StudyColumns, argument: str, given: str | Sequence[str]) -> list[str]:
+    """Return names of columns; those of fields, except for the argument `columns`."""
+    names = checked_names(argument, given)
+    known = every.known if argument == "columns" else [*every.labels, *AXES]
+    for name in names:
+        if name not in known:
+            raise unknown_name(argument, name, known)
+    return names
+
+
+def _narrower(columns: Sequence[Column], implied: Collection[str]) -> Iterator[list[Column]]:
+    """Yield the columns, step by step with less in them, for lines that are too long.
+
+    The steps: fields that follow from others, outer quantiles, and the intervals of rare events,
+    whose digits show their accuracy.
+    """
+    kept = list(columns)
+    for less in (implied, OUTER):
+        kept = [column for column in kept if column.name not in less]
+        yield kept
+    for event in ("dead", "exploding"):
+        kept = [replace(c, intervals=c.intervals and c.name != event) for c in kept]
+        yield kept
+
+
 def _usual(
-    every: StudyColumns, layers: Sequence[int], thresholds: Sequence[float], whole: bool
+    every: StudyColumns, places: Sequence[Place], thresholds: Sequence[float], whole: bool
 ) -> list[Column]:
     """Return the columns that are printed unless others are chosen; `whole`: all statistics.
 
-    Without `whole`, an engine that follows from other fields is left out, and columns of numbers
-    that are the same everywhere.
+    Without `whole`, the engine is left out if it follows from other fields, and so are columns of
+    numbers that are the same everywhere.
     """
-    places = _places(every.study, layers)
-    rows = [name for name in every.apart if whole or name not in every.implied]
-    rows = [*rows, *(["layer"] if whole or set(layers) != {0} else [])]
+    rows = [name for name in every.apart if whole or name != "engine" or name not in every.implied]
+    rows = [*rows, *(["layer"] if whole or {place.layer for place in places} != {0} else [])]
     same_n = len({result.n for result in every.study}) == 1
     columns = flat(every, places, rows, [] if same_n and not whole else ["n"])
     for event in PER_THRESHOLD:
@@ -118,7 +148,7 @@ def _usual(
 
 def _chosen(
     every: StudyColumns,
-    layers: Sequence[int],
+    places: Sequence[Place],
     thresholds: Sequence[float],
     names: Sequence[str],
     rows: Sequence[str] | None,
@@ -126,9 +156,11 @@ def _chosen(
 ) -> list[Column]:
     """Return the chosen columns."""
     if every.need_threshold([*names, *(rows or ()), *([pivot] if pivot else ())]):
-        places = _places(every.study, layers, thresholds)
-    else:
-        places = _places(every.study, layers)
+        places = [
+            replace(place, threshold=threshold)
+            for place in places
+            for threshold in _counted(every.study[place.number], thresholds)
+        ]
     if rows is not None:
         return arranged(every, places, rows, names, pivot)
     varied = [name for name in AXES if len({getattr(place, name) for place in places}) > 1]
@@ -139,17 +171,9 @@ def _chosen(
     return arranged(every, places, rows, names, pivot)
 
 
-def _places(
-    study: Sequence[Result], layers: Sequence[int], thresholds: Sequence[float] = ()
-) -> list[Place]:
-    """Return every result at each of its layers among `layers`, and of its thresholds."""
-    return [
-        Place(number, layer, threshold)
-        for number, result in enumerate(study)
-        for layer in result.task.layers
-        if layer in layers
-        for threshold in _counted(result, thresholds)
-    ]
+def _places(study: Sequence[Result]) -> list[tuple[int, int]]:
+    """Return the number of every result with each of its layers."""
+    return [(number, l) for number, result in enumerate(study) for l in result.task.layers]
 
 
 def _counted(result: Result, thresholds: Sequence[float]) -> list[float] | list[None]:
@@ -157,19 +181,9 @@ def _counted(result: Result, thresholds: Sequence[float]) -> list[float] | list[
     return [t for t in result.task.thresholds if t in thresholds] or [None]
 
 
-def _layers(study: Sequence[Result], layer: int | None) -> list[int]:
-    """Return the tallied layers; only `layer`, which must be one of each network, if given."""
-    if layer is None:
-        return sorted({layer for result in study for layer in result.task.layers})
-    wanted = checked_int("layer", layer, 0, COUNTERS)
-    for result in study:
-        if wanted not in result.task.layers:
-            raise value_error(
-                "layer",
-                f"must be one of the tallied layers, {list(result.task.layers)} of "
-                f"{result.network!r}, got {wanted}",
-            )
-    return [wanted]
+def _tallied(result: Result, layer: int) -> int:
+    """Return a layer, which must be one of the tallied layers of a result."""
+    return int(result.tally.layers[column_of(layer, result.tally.layers, "tallied")])
 
 
 def _thresholds(study: Sequence[Result], threshold: float | None) -> list[float]:
@@ -188,7 +202,6 @@ def _thresholds(study: Sequence[Result], threshold: float | None) -> list[float]
 def _title(
     every: StudyColumns,
     names: Sequence[str],
-    shown: Collection[str],
     layers: Sequence[int],
     thresholds: Sequence[float],
     intervals: bool,
@@ -197,7 +210,7 @@ def _title(
     common = {
         name: values
         for name, values in every.common.items()
-        if name not in UNPRINTED and name not in shown
+        if name not in UNPRINTED and name not in names
     }
     parts = [f"{name} {values[0]}" for name, values in common.items() if None not in values]
     some = [
@@ -217,7 +230,11 @@ def _title(
         *([f"{100 * every.confidence_level:g} % intervals"] if intervals and estimated else []),
         *(["mean and std exclude dead networks"] if set(names) & set(MOMENTS) else []),
     ]
-    return f"{fill(of_what, WIDE)}\n{fill('; '.join(meaning), WIDE)}"
+    return f"{_filled(of_what)}\n{_filled('; '.join(meaning))}"
+
+
+def _filled(text: str) -> str:
+    return fill(text, WIDE, break_on_hyphens=False)
 
 
 def _definitions(names: Sequence[str], thresholds: Sequence[float]) -> list[str]:

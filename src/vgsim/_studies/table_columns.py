@@ -20,6 +20,7 @@ __all__ = ["AXES", "EVENTS", "MOMENTS", "THEORY", "Place", "StudyColumns"]
 
 AXES = ("layer", "threshold")
 EVENTS = (*RELATIVE, "dead")
+DERIVED = ("engine", "init")  # often follow from the activation
 MOMENTS = ("mean", "std")
 THEORY = "_theory"
 ERRORS = {"mean": 1.0, "std": 2.0}  # n times the squared standard error, std² over this
@@ -81,9 +82,12 @@ class StudyColumns:
 
     @property
     def implied(self) -> list[str]:
-        """The engine, where it differs but follows from the other labels that differ."""
-        others = [name for name in self.apart if name != "engine"]
-        return ["engine"] if "engine" in self.apart and self.follows("engine", others) else []
+        """Those of initialiser and engine that differ, but follow from the other labels."""
+        found: list[str] = []
+        for name in DERIVED:
+            others = [other for other in self.apart if other not in (name, *found)]
+            found += [name] if name in self.apart and self.follows(name, others) else []
+        return found
 
     @property
     def known(self) -> list[str]:
@@ -182,7 +186,7 @@ class StudyColumns:
                 threshold = (place and place.threshold) or 1.0  # "dead" has none
                 values.append(known.probability(name, threshold))
                 below.append(known.bound(name, threshold))
-        return theoretical(measured, values, below or None, heading)
+        return theoretical(measured, values, below if name in RELATIVE else None, heading)
 
     def _prediction(self, number: int, layer: int) -> Prediction:
         """Return what theory says of a result; computed once."""
