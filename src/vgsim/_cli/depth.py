@@ -13,8 +13,17 @@ from typing import Any
 import numpy as np
 
 from vgsim._checks import DECADE, value_error
+from vgsim._cli.curve_figure import CurveFigure
 from vgsim._cli.fields import CURVE_DEPTHS, DEPTHS, networks_of
-from vgsim._cli.network_text import apart, curves, heading, named_values, row
+from vgsim._cli.figures import check_figure
+from vgsim._cli.network_text import (
+    apart,
+    curves,
+    distinct_labels,
+    heading,
+    named_values,
+    row,
+)
 from vgsim._cli.pager import print_text
 from vgsim._cli.run import checked_settings, simulations, technique_lines
 from vgsim._cli.schema import with_schema
@@ -27,6 +36,7 @@ from vgsim._results.tables import Column, jsonable, records, report, wrapped
 from vgsim._statistics.binomial import checked_interval
 from vgsim._statistics.depth_scale import DepthScale, slope_row
 from vgsim._statistics.estimate import LEVEL, Estimate
+from vgsim._studies.points import value_label
 from vgsim.theory import mean_field
 
 __all__ = ["depth"]
@@ -37,6 +47,7 @@ class Findings:
     """A depth curve and its estimates; `reasons` say why estimates are None."""
 
     curve: DepthCurve
+    probability: Estimate
     columns: list[Column]
     title: str
     critical_depth: Estimate | None
@@ -65,12 +76,21 @@ def depth(options: argparse.Namespace) -> None:
     depths = (
         DEPTHS if any(options.residual or ()) else CURVE_DEPTHS
     )  # even depths, for residual blocks of two layers
+    if options.plot is not None:
+        check_figure("plot", options.plot)
     groups = curves(networks_of(options, depths))
     for group in groups:
         check_columns(options, column_names(group[0]._length(), options.event))
     found = _findings(
         options, [sorted(group, key=lambda network: network.depth) for group in groups]
     )
+    figure = (
+        None
+        if options.plot is None
+        else CurveFigure(groups[0][0]._length(), value_label(options.event, 0, options.threshold))
+    )
+    if figure is not None:
+        found = _drawn(options, found, figure, distinct_labels(groups))
     if options.format == "json":
         _print_json(options, found)
     elif options.format == "csv":
@@ -80,6 +100,24 @@ def depth(options: argparse.Namespace) -> None:
         for number, one in enumerate(found):
             text = ("\n" if number else "") + _section(options, one, several)
             print_text(text, tables=options.format == "text")
+    if figure is not None:
+        figure.save(options.plot)
+        print(f"wrote {options.plot}", file=sys.stderr)
+
+
+def _drawn(
+    options: argparse.Namespace,
+    found: Iterator[Findings],
+    figure: CurveFigure,
+    labels: Sequence[str],
+) -> Iterator[Findings]:
+    """Yield the findings of all curves, and draw each."""
+    for label, one in zip(labels, found, strict=True):
+        theory = [p.probability(options.event, options.threshold) for p in one.curve._predictions]
+        line, *_ = figure.add(one.curve.depths.tolist(), one.probability, theory, label)
+        if one.critical_depth is not None:
+            figure.mark(one.critical_depth, options.level, line.get_color())
+        yield one
 
 
 def _findings(options: argparse.Namespace, groups: list[list[Network]]) -> Iterator[Findings]:
@@ -114,6 +152,7 @@ def _find(options: argparse.Namespace, curve: DepthCurve) -> Findings:
     reasons += [f"no theory: {source}" for source in unknown]
     return Findings(
         curve,
+        curve.probability(**event),
         known.columns(names),
         curve._title(known, names),
         critical_depth,

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from vgsim._cli import depth, options, replay, run, schema, study_options, theory
+from vgsim._cli import depth, options, plot, replay, report, run, schema, study_options, theory
 from vgsim._cli.colours import painted
 from vgsim._cli.fields import option_name, option_names
 from vgsim._cli.help_texts import (
@@ -184,6 +184,8 @@ def _parser() -> Parser:
     options.add_replay_options(replay_parser)
     replay_parser.set_defaults(function=replay.replay, parser=replay_parser)
     study_options.add_study_commands(commands)
+    plot.add_plot_command(commands)
+    report.add_report_command(commands)
     info_parser = commands.add_parser("info", help="versions, compiler and instruction set")
     info_parser.set_defaults(function=lambda _: show_config(), parser=info_parser)
     schema_parser = commands.add_parser(

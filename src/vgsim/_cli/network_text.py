@@ -13,6 +13,7 @@ from vgsim._networks.techniques import Described, Variant
 __all__ = [
     "apart",
     "curves",
+    "distinct_labels",
     "heading",
     "named_values",
     "row",
@@ -245,6 +246,34 @@ def curves(networks: Sequence[Network]) -> list[list[Network]]:
         else:
             found.append([network])
     return found
+
+
+def distinct_labels(groups: Sequence[Sequence[Network]]) -> list[str]:
+    """Return a short label of each group of `curves`: its name, and in what it differs from others.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> from vgsim._cli.network_text import distinct_labels
+    >>> nets = [vgsim.MLP(10, 8, gain=gain) for gain in (1, 2)]
+    >>> distinct_labels([[net] for net in nets])
+    ['tanh, gain 1', 'tanh, gain 2']
+    """
+    networks = [group[0] for group in groups]
+    names = [short_name(network) for network in networks]
+    if len(set(names)) == len(names):
+        return names
+    several = apart(networks)
+    if len({flat(network).get("init") for network in networks}) > len(set(names)):
+        several.append("init")
+    labels = [
+        ", ".join([name, *named_values(network, several)])
+        for name, network in zip(names, networks, strict=True)
+    ]
+    return [
+        f"{label} ({number})" if labels.count(label) > 1 else label  # different lists of layers
+        for number, label in enumerate(labels, 1)
+    ]
 
 
 def _deeper(network: Network, depth: int) -> Network | None:

@@ -90,6 +90,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help=f"quantities to record in addition to gradient: {', '.join(RECORDS[1:])}",
     )
+    _add_plot(parser, "the probabilities against depth, or with one depth the densities of R")
 
 
 def add_depth_options(parser: argparse.ArgumentParser) -> None:
@@ -120,7 +121,17 @@ def add_depth_options(parser: argparse.ArgumentParser) -> None:
     _add_interval_options(curve)
     add_table_options(curve, f"{STATISTICS}, healthy, vanishing_theory, ...")
     add_formats(curve, "json", "csv", "markdown", "latex")
+    _add_plot(parser, "the probability of the event against depth, and the critical depths")
     parser.set_defaults(first=0, layer=0, layers=None, record=None)
+
+
+def _add_plot(parser: argparse.ArgumentParser, what: str) -> None:
+    parser.add_argument_group("the figure").add_argument(
+        "--plot",
+        type=path,
+        metavar="FIGURE",
+        help=f"draw {what}, to a new file ending in .pdf, .png, .svg, .eps, .jpg or .webp",
+    )
 
 
 def add_theory_options(parser: argparse.ArgumentParser) -> None:

@@ -20,6 +20,7 @@ import numpy as np
 
 from vgsim._checks import TABULATED
 from vgsim._cli.fields import DEPTHS, networks_of
+from vgsim._cli.figures import check_figure
 from vgsim._cli.network_text import (
     apart,
     curves,
@@ -35,11 +36,12 @@ from vgsim._cli.network_text import (
 )
 from vgsim._cli.options import INPUTS
 from vgsim._cli.pager import print_text
+from vgsim._cli.run_pictures import RunPictures
 from vgsim._cli.schema import with_schema
 from vgsim._cli.table_options import check_columns
 from vgsim._domains import check_threshold, checked_int
 from vgsim._engine.plan import relative_cost
-from vgsim._engine.progress import shown
+from vgsim._engine.progress import on_terminal, shown
 from vgsim._engine.run import run as run_network
 from vgsim._engine.run import thread_count
 from vgsim._engine.settings import Settings, checked_layers, checked_record
@@ -73,7 +75,8 @@ def run(options: argparse.Namespace) -> None:
         raise ValueError("--layers and --record choose what --out writes: give --out too")
     checked_interval(options.confidence_level, options.method)
     check_threshold(options.threshold)
-    networks = [network for group in curves(networks_of(options, DEPTHS)) for network in group]
+    groups = curves(networks_of(options, DEPTHS))
+    networks = [network for group in groups for network in group]
     settings = checked_settings(options, networks)
     depth = min(network.depth for network in networks)
     checked_int("layer", options.layer, 0, depth, f"depth = {depth}")
@@ -81,14 +84,18 @@ def run(options: argparse.Namespace) -> None:
     for network, own in zip(networks, settings, strict=True):
         checked_record(options.record or (), network, own)
         check_columns(options, _column_names(network))
+    if options.plot is not None:
+        check_figure("plot", options.plot)
     files = _files(options, networks, settings)
-    results = simulations(options, networks, settings, files)
+    pictures = RunPictures(options, groups)
+    simulated = simulations(options, networks, settings, files)
+    results = pictures.watching(simulated, partial(_probabilities, options))
     if options.format == "json":
         parts: Iterator[str] = _json(options, results)
     elif options.format == "csv":
         parts = _csv(options, results)
     else:
-        parts = _tables(options, networks, results)
+        parts = _tables(options, networks, results, pictures)
     if options.out is not None:
         parts = iter(list(parts))  # all files are written before anything is printed
     for part in parts:
@@ -96,6 +103,9 @@ def run(options: argparse.Namespace) -> None:
     if options.out is not None:
         wrote = f"{len(files)} files in {options.out}" if len(files) > 1 else files[0]
         print(f"wrote {wrote}", file=sys.stdout if options.format == "text" else sys.stderr)
+    if options.plot is not None:
+        pictures.save()
+        print(f"wrote {options.plot}", file=sys.stderr)
 
 
 def checked_settings(options: argparse.Namespace, networks: Sequence[Network]) -> list[Settings]:
@@ -180,8 +190,7 @@ def simulations(
     threads = thread_count(options.threads)
     every = list(zip(networks, settings, files, strict=True))
     costs = [relative_cost(network, own.engine, own.columns(network)) for network, own, _ in every]
-    on_terminal = sys.stderr is not None and sys.stderr.isatty()
-    with shown(on_terminal, leave=False) as show:
+    with shown(on_terminal(), leave=False) as show:
 
         def told(number: int, done: int) -> None:
             words = f"{title(networks[number])}: {done:,} of {n:,} samples"
@@ -217,7 +226,10 @@ def _clipped(options: argparse.Namespace, samples: Samples) -> float:
 
 
 def _tables(
-    options: argparse.Namespace, networks: Sequence[Network], results: Iterator[Samples]
+    options: argparse.Namespace,
+    networks: Sequence[Network],
+    results: Iterator[Samples],
+    pictures: RunPictures,
 ) -> Iterator[str]:
     """Yield one table for the networks that differ in depth only, when these are simulated."""
     began = time.monotonic()
@@ -233,6 +245,8 @@ def _tables(
         titles += textwrap.wrap(", ".join(names), WIDE, break_on_hyphens=False)
         table = report(_columns(options, runs), options.format, "\n".join(titles))
         yield ("\n" if number else "") + table
+    if blocks := pictures.in_blocks():
+        yield f"\n{blocks}"
     if options.format == "text":
         yield f"\ntotal time {seconds_cell(time.monotonic() - began)}"
 

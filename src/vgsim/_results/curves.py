@@ -11,9 +11,11 @@ from numpy.typing import DTypeLike, NDArray
 from vgsim._checks import THRESHOLD, brief, type_error
 from vgsim._domains import Number, checked_bool
 from vgsim._results.column import checked_names, chosen
+from vgsim._results.curve_plots import PlottedCurve
 from vgsim._results.curve_table import CurveColumns
 from vgsim._results.distribution import Distribution
 from vgsim._results.events import checked_event, event_in_words
+from vgsim._results.html import curve_html
 from vgsim._results.tables import check_frame, report
 from vgsim._statistics.binomial import Probability, checked_interval
 from vgsim._statistics.depth_scale import DepthScale, fit_depth_scale
@@ -26,7 +28,7 @@ Floats = NDArray[np.float64]
 _SHARE = Number("a number from 0 to 1", lambda q: 0 <= q <= 1)
 
 
-class Curve:
+class Curve(PlottedCurve):
     """Base of depth curves and layer profiles: columns of R at k places.
 
     Subclasses define the samples and the layer of each place, and its distance D − l.
@@ -342,6 +344,8 @@ class LayerProfile(Curve):
     """
 
     _place = "layer"
+    _kind = "quantiles"
+    _layer = "l"
     _paired = True
 
     def __init__(self, samples: Distribution) -> None:
@@ -359,6 +363,11 @@ class LayerProfile(Curve):
             f"<LayerProfile: {self.layers.size} layers from {self.layers[0]} to {self.layers[-1]} "
             f"of {self.samples!r}>"
         )
+
+    def _repr_html_(self) -> str:
+        s = self.samples
+        of = f"{len(s):,} networks {s.network!r}{s._batch}, seed {s.seed}"
+        return curve_html(self, of, "quantiles")
 
     @property
     def _subject(self) -> str:

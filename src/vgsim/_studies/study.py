@@ -15,11 +15,16 @@ from vgsim._results import npz
 from vgsim._results.samples import merged_provenance
 from vgsim._studies import archive, labelled
 from vgsim._studies import table as tables
+from vgsim._studies.axes import suggested_axes
+from vgsim._studies.html import study_html
 from vgsim._studies.result import Result
 
 if TYPE_CHECKING:
     import pandas
     import xarray
+    from matplotlib.axes import Axes
+
+    from vgsim.plotting import Artists
 
 __all__ = ["Study"]
 
@@ -314,6 +319,76 @@ class Study(Sequence[Result]):
             label=label,
         )
 
+    def plot(
+        self,
+        x: str = "depth",
+        hue: str | None = None,
+        *,
+        y: str | None = None,
+        value: str = "vanishing",
+        layer: int | None = None,
+        threshold: float | None = None,
+        theory: bool = True,
+        ax: Axes | None = None,
+    ) -> Artists:
+        """Draw a value against a field, one curve per value of another, or a heat map over two.
+
+        Parameters
+        ----------
+        x : str, default "depth"
+            A field of the networks or a setting, as in :meth:`find` and the columns of
+            :meth:`to_dataframe`, or "layer" or "threshold". Numbers give curves; other values give
+            points with error bars.
+        hue : str, optional
+            The field that distinguishes the curves.
+        y : str, optional
+            A second field: draw a heat map of `value` over x and y. If one of them is the gain and
+            mean-field theory applies, the critical line χ₁ = 1 is drawn over it, unless `theory` is
+            False.
+        value : str, default "vanishing"
+            "vanishing", "exploding", "healthy" or "dead": probabilities. "mean", "std", "q05",
+            "median" or "q95": statistics of R_l in decades; mean and std exclude dead samples.
+        layer : int, optional
+            A tallied layer; by default the only one, or 0.
+        threshold : float, optional
+            A counted threshold; by default the only one.
+        theory : bool, default True
+            Whether to draw the theory, dashed, where it is known.
+        ax : matplotlib.axes.Axes, optional
+            By default those of a new figure.
+
+        Returns
+        -------
+        vgsim.plotting.Artists
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        TypeError, ValueError
+            If an argument is unknown or was not counted, or several results have the same place in
+            the plot; the message names the fields in which they differ.
+
+        Notes
+        -----
+        Bands and bars are 95 % intervals: those of :meth:`Result.probability`, normal ones for the
+        mean, and order statistics for quantiles; the standard deviation has none.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> networks = vgsim.sweep(
+        ...     vgsim.MLP, width=32, activation=["sigmoid", "relu"], depth=[5, 20]
+        ... )
+        >>> study = vgsim.collect(networks, max_samples=1000)
+        >>> drawn = study.plot(hue="activation")
+        >>> drawn.axes.get_xlabel()
+        'depth'
+        """
+        from vgsim._studies import plots
+
+        return plots.draw_study(self, x, hue, y, value, layer, threshold, theory, ax)
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the study to an .npz file, which :func:`load` and ``numpy.load`` read.
 
@@ -363,6 +438,13 @@ class Study(Sequence[Result]):
         return f"<Study: {networks}, {sum(result.n for result in self)} samples>"
 
     __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        drawn = [result for result in self if result.n]
+        axes = suggested_axes(drawn) if len(drawn) > 1 else None
+        if axes is None or axes.others:
+            return study_html(self, None, None)
+        return study_html(self, axes.x, axes.hue)
 
 
 def _key(result: Result) -> object:
