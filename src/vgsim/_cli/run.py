@@ -41,7 +41,7 @@ from vgsim._cli.schema import with_schema
 from vgsim._cli.table_options import check_columns
 from vgsim._domains import check_threshold, checked_int
 from vgsim._engine.plan import relative_cost
-from vgsim._engine.progress import shown
+from vgsim._engine.progress import on_terminal, shown
 from vgsim._engine.run import run as run_network
 from vgsim._engine.run import thread_count
 from vgsim._engine.settings import Settings, checked_layers, checked_record
@@ -190,8 +190,7 @@ def simulations(
     threads = thread_count(options.threads)
     every = list(zip(networks, settings, files, strict=True))
     costs = [relative_cost(network, own.engine, own.columns(network)) for network, own, _ in every]
-    on_terminal = sys.stderr is not None and sys.stderr.isatty()
-    with shown(on_terminal, leave=False) as show:
+    with shown(on_terminal(), leave=False) as show:
 
         def told(number: int, done: int) -> None:
             words = f"{title(networks[number])}: {done:,} of {n:,} samples"

@@ -15,6 +15,7 @@ from vgsim._results.curve_plots import PlottedCurve
 from vgsim._results.curve_table import CurveColumns
 from vgsim._results.distribution import Distribution
 from vgsim._results.events import checked_event, event_in_words
+from vgsim._results.html import curve_html
 from vgsim._results.tables import check_frame, report
 from vgsim._statistics.binomial import Probability, checked_interval
 from vgsim._statistics.depth_scale import DepthScale, fit_depth_scale
@@ -362,6 +363,11 @@ class LayerProfile(Curve):
             f"<LayerProfile: {self.layers.size} layers from {self.layers[0]} to {self.layers[-1]} "
             f"of {self.samples!r}>"
         )
+
+    def _repr_html_(self) -> str:
+        s = self.samples
+        of = f"{len(s):,} networks {s.network!r}{s._batch}, seed {s.seed}"
+        return curve_html(self, of, "quantiles")
 
     @property
     def _subject(self) -> str:

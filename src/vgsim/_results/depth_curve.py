@@ -13,6 +13,7 @@ from numpy.typing import DTypeLike
 from vgsim._checks import THRESHOLD, brief, checked_items, type_error, value_error
 from vgsim._results.curves import Curve
 from vgsim._results.events import checked_event, condition
+from vgsim._results.html import curve_html
 from vgsim._results.samples import IDENTITY, Samples
 from vgsim._statistics.critical_depth import crossing, margin, margin_of_probability
 from vgsim._statistics.estimate import LEVEL, Estimate
@@ -72,6 +73,11 @@ class DepthCurve(Curve):
             f"<DepthCurve: {self.n_samples} samples at each of {len(self.samples)} depths "
             f"from {first} to {last}, {self.network!r}>"
         )
+
+    def _repr_html_(self) -> str:
+        some = self.samples[0]
+        of = f"{self.n_samples:,} networks per depth, {some.network!r} and deeper{some._batch}"
+        return curve_html(self, f"{of}, seed {some.seed}", "probability")
 
     def critical_depth(
         self,

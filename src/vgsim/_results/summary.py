@@ -15,6 +15,7 @@ from vgsim._domains import check_threshold, checked_bool
 from vgsim._networks.description import Network
 from vgsim._results.column import checked_names, chosen
 from vgsim._results.distribution import Distribution
+from vgsim._results.html import summary_html
 from vgsim._results.tables import (
     QUANTILES,
     Column,
@@ -147,6 +148,9 @@ class Summary(dict[str, NDArray[Any]]):
         return self.table(theory=False)
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return summary_html(self, self.title)
 
 
 def _no_theory(found: list[Prediction]) -> str:

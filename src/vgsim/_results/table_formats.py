@@ -26,6 +26,7 @@ __all__ = [
 
 WIDE = 100  # characters of a line
 UNKNOWN = "-"
+CAPTION = "text-align: left; white-space: nowrap"  # not broken at the width of the table
 LATEX_SPECIAL = {character: f"\\{character}" for character in "&%$#_{}"} | {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -256,7 +257,7 @@ def write_html(columns: Sequence[Column], frame: Frame) -> str:
     >>> from vgsim._results.table_formats import Column, Frame, write_html
     >>> print(write_html([Column("a", "a < b", [1])], Frame("The title")))
     <table>
-    <caption>The title</caption>
+    <caption style="text-align: left; white-space: nowrap">The title</caption>
     <thead>
     <tr><th style="text-align: right">a &lt; b</th></tr>
     </thead>
@@ -280,7 +281,7 @@ def write_html(columns: Sequence[Column], frame: Frame) -> str:
     return "\n".join(
         [
             "<table>",
-            *([f"<caption>{caption}</caption>"] if caption else []),
+            *([f'<caption style="{CAPTION}">{caption}</caption>'] if caption else []),
             "<thead>",
             *head,
             "</thead>",

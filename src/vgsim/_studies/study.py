@@ -15,6 +15,8 @@ from vgsim._results import npz
 from vgsim._results.samples import merged_provenance
 from vgsim._studies import archive, labelled
 from vgsim._studies import table as tables
+from vgsim._studies.axes import suggested_axes
+from vgsim._studies.html import study_html
 from vgsim._studies.result import Result
 
 if TYPE_CHECKING:
@@ -436,6 +438,13 @@ class Study(Sequence[Result]):
         return f"<Study: {networks}, {sum(result.n for result in self)} samples>"
 
     __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        drawn = [result for result in self if result.n]
+        axes = suggested_axes(drawn) if len(drawn) > 1 else None
+        if axes is None or axes.others:
+            return study_html(self, None, None)
+        return study_html(self, axes.x, axes.hue)
 
 
 def _key(result: Result) -> object:
