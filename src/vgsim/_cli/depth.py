@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -17,9 +16,20 @@ from vgsim._checks import DECADE, value_error
 from vgsim._cli.curve_figure import CurveFigure
 from vgsim._cli.fields import CURVE_DEPTHS, DEPTHS, networks_of
 from vgsim._cli.figures import check_figure
-from vgsim._cli.network_text import curves, distinct_labels, heading, row
+from vgsim._cli.network_text import (
+    apart,
+    curves,
+    distinct_labels,
+    heading,
+    named_values,
+    row,
+)
+from vgsim._cli.pager import print_text
 from vgsim._cli.run import checked_settings, simulations, technique_lines
+from vgsim._cli.schema import with_schema
+from vgsim._cli.table_options import check_columns
 from vgsim._networks.description import Network
+from vgsim._results.curve_table import column_names
 from vgsim._results.depth_curve import DepthCurve
 from vgsim._results.events import checked_event
 from vgsim._results.tables import Column, jsonable, records, report, wrapped
@@ -61,14 +71,16 @@ def depth(options: argparse.Namespace) -> None:
     checked_interval(options.confidence_level, options.method)
     checked_event(options.event, options.threshold, options.event_dtype)
     LEVEL.check("level", options.level)
-    if isinstance(options.width, tuple):
+    if any(isinstance(width, tuple) for width in options.width or ()):
         raise value_error("width", "must be one number, the same at every depth")
     depths = (
-        CURVE_DEPTHS if options.residual is None else DEPTHS
+        DEPTHS if any(options.residual or ()) else CURVE_DEPTHS
     )  # even depths, for residual blocks of two layers
     if options.plot is not None:
         check_figure("plot", options.plot)
     groups = curves(networks_of(options, depths))
+    for group in groups:
+        check_columns(options, column_names(group[0]._length(), options.event))
     found = _findings(
         options, [sorted(group, key=lambda network: network.depth) for group in groups]
     )
@@ -84,8 +96,10 @@ def depth(options: argparse.Namespace) -> None:
     elif options.format == "csv":
         _print_csv(options, found)
     else:
+        several = apart([group[0] for group in groups])
         for number, one in enumerate(found):
-            print(("\n" if number else "") + _section(options, one), flush=True)
+            text = ("\n" if number else "") + _section(options, one, several)
+            print_text(text, tables=options.format == "text")
     if figure is not None:
         figure.save(options.plot)
         print(f"wrote {options.plot}", file=sys.stderr)
@@ -132,13 +146,15 @@ def _find(options: argparse.Namespace, curve: DepthCurve) -> Findings:
         scale = curve.depth_scale(options.confidence_level)
     except ValueError as error:
         reasons.append(f"depth scale: {error}")
+    known = curve._table_columns(**event)
+    names = options.columns or known.usual(theory=True)
     unknown = dict.fromkeys(p.source for p in curve._predictions if p.mean is None)
     reasons += [f"no theory: {source}" for source in unknown]
     return Findings(
         curve,
         curve.probability(**event),
-        curve._columns(**event, theory=True),
-        curve._title(**event),
+        known.columns(names),
+        curve._title(known, names),
         critical_depth,
         scale,
         tuple(reasons),
@@ -166,13 +182,18 @@ def _theory_scale(curve: DepthCurve) -> float | None:
     return 1 / abs(slope) if slope else math.inf
 
 
-def _section(options: argparse.Namespace, one: Findings) -> str:
-    """Return the heading, table and estimates of one curve as text."""
+def _section(options: argparse.Namespace, one: Findings, several: Sequence[str]) -> str:
+    """Return the heading, table and estimates of one curve as text.
+
+    `several` are the options in which the networks of the curves differ.
+    """
     network = one.curve.network
     some = one.curve.samples[0]
     names = heading(network, len(one.curve.samples) > 1)
-    first = ", ".join([*names, f"{some.engine} engine", some.dtype])
-    titles = [first, *technique_lines(network, some.batch_size, some.loss)]
+    first = ", ".join(
+        [*names, f"{some.engine} engine", some.dtype, *named_values(network, several)]
+    )
+    titles = [first, *technique_lines(network, some.batch_size, some.loss, several)]
     titles += one.title.splitlines()
     conclusions = _conclusions(options, one)
     if options.format == "text":
@@ -215,14 +236,20 @@ def _print_json(options: argparse.Namespace, found: Iterator[Findings]) -> None:
         curves.append(
             {
                 **_setting(options, one),
-                "rows": [jsonable(record) for record in records(one.columns)],
+                "rows": [jsonable(record) for record in _records(one)],
                 "level": options.level,
                 **{name: _estimate(estimate) for name, estimate in one.estimates.items()},
                 **jsonable({"xi_grad": one.xi_grad, "theory_depth_scale": one.theory_scale}),
                 "reasons": list(one.reasons),
             }
         )
-    print(json.dumps({"provenance": provenance, "curves": curves}, indent=2, allow_nan=False))
+    print(with_schema("depth", {"provenance": provenance, "curves": curves}))
+
+
+def _records(one: Findings) -> list[dict[str, Any]]:
+    """Return the rows of a curve; their depth is the number of steps of a recurrent network."""
+    length, *columns = one.columns
+    return records([replace(length, name="depth"), *columns])
 
 
 def _setting(options: argparse.Namespace, one: Findings) -> dict[str, Any]:

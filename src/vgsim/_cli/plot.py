@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from vgsim._checks import THRESHOLD, value_error
+from vgsim._checks import value_error
+from vgsim._cli.conditions import Condition, check_names, meets
 from vgsim._cli.figures import DPI, SIZE, check_figure, new_figure, save_figure
 from vgsim._cli.options import integer, number, path
 from vgsim._results.samples import Samples
 from vgsim._studies.axes import suggested_axes
-from vgsim._studies.load import load
-from vgsim._studies.points import VALUES
-from vgsim._studies.sampled import study_of_samples
+from vgsim._studies.contents import contents, kinds
+from vgsim._studies.load import is_store, load
+from vgsim._studies.points import VALUES, columns_of, words
 from vgsim._studies.study import Study
 
-__all__ = ["add_plot_command", "plot", "read_runs"]
+__all__ = ["add_files", "add_plot_command", "plot", "samples_in"]
 
 PLOT = """\
 Draw a figure of a study, of samples, or of the folder that vgsim run --out wrote.
 
 A study, or a folder with the samples of several networks: a value against a field (--x), one curve
 for each value of another (--hue), or a heat map over two (--x and --y). Without these options the
-fields are chosen by which the networks differ. Samples of one network: their distribution, --kind.
+fields are chosen by which the networks differ; a study of one network is drawn as the density of R.
+Samples of one network: their distribution, --kind.
 """
 PLOT_MORE = f"""\
 values of --value: {", ".join(VALUES)}
@@ -32,9 +36,12 @@ values of --value: {", ".join(VALUES)}
 examples:
   vgsim plot depth.sqlite -o depth.pdf
   vgsim plot depth.sqlite -o gain.png --x gain --y bias_std --value median
+  vgsim plot depth.sqlite -o tanh.pdf --where activation=tanh 'width>=64'
+  vgsim plot runs -o runs.pdf, where vgsim run --out runs wrote its files
   vgsim plot samples.npz -o tail.svg --kind survival"""
+FILES = "stores, .npz files of a study or of samples, and folders of these; several are added"
 KINDS = ("histogram", "survival", "qq", "ridge", "profile")
-STUDY_OPTIONS = ("x", "hue", "y", "value", "threshold")
+STUDY_OPTIONS = ("x", "hue", "y", "value", "threshold", "where", "layers", "thresholds")
 
 
 def add_plot_command(commands: Any) -> None:
@@ -45,12 +52,7 @@ def add_plot_command(commands: Any) -> None:
         description=PLOT,
         epilog=PLOT_MORE,
     )
-    parser.add_argument(
-        "source",
-        type=path,
-        metavar="FILE",
-        help="the store of a study, an .npz file of a study or of samples, or a folder of samples",
-    )
+    add_files(parser)
     parser.add_argument(
         "-o",
         "--out",
@@ -68,6 +70,15 @@ def add_plot_command(commands: Any) -> None:
     )
     fields.add_argument(
         "--threshold", type=number, metavar="X", help="one of the counted thresholds"
+    )
+    fields.add_argument(
+        "--where",
+        type=Condition.parse,
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="CONDITION",
+        help="only networks that meet all conditions, such as activation=tanh or depth>=100",
     )
     samples = parser.add_argument_group("samples of one network")
     samples.add_argument(
@@ -90,6 +101,26 @@ def add_plot_command(commands: Any) -> None:
     parser.set_defaults(function=plot, parser=parser)
 
 
+def add_files(parser: argparse.ArgumentParser) -> None:
+    """Add the files of a study or of samples, and the choice of studies in them."""
+    parser.add_argument("files", type=path, nargs="+", metavar="file", help=FILES)
+    parser.add_argument(
+        "--layers",
+        type=integer,
+        nargs="+",
+        metavar="L",
+        help="only networks counted at exactly these layers; of samples, these layers",
+    )
+    parser.add_argument(
+        "--thresholds",
+        type=number,
+        nargs="+",
+        metavar="X",
+        help="only networks counted at exactly these thresholds; the thresholds at which samples "
+        "are counted (default: 1e-6)",
+    )
+
+
 def plot(options: argparse.Namespace) -> None:
     """Draw a figure of a study or of samples, and write it to a file."""
     check_figure("out", options.out)
@@ -98,61 +129,73 @@ def plot(options: argparse.Namespace) -> None:
             raise value_error(
                 name, f"must be positive and at most {most}, got {getattr(options, name):g}"
             )
-    found = read_runs(options.source, options.threshold)
     figure = new_figure(options.width, options.height, options.dpi)
     ax = figure.subplots()
-    if isinstance(found, Samples):
-        _refuse(options, STUDY_OPTIONS, "applies to studies only, and this is a file of samples")
-        chosen = {} if options.layer is None else {"layer": options.layer}
-        found.plot(options.kind or "histogram", ax=ax, **chosen)
+    if (samples := samples_in(options.files)) is not None:
+        for name in STUDY_OPTIONS:
+            if getattr(options, name):
+                raise value_error(name, "applies to studies only, and this is a file of samples")
+        chosen: dict[str, Any] = {} if options.layer is None else {"layer": options.layer}
+        chosen |= {"kind": options.kind or KINDS[0]}
+        samples.plot(**chosen, ax=ax)
     else:
-        _refuse(options, ("kind",), "applies to samples of one network only, not to a study")
-        _draw_study(options, found, ax)
+        if options.kind is not None:
+            raise value_error("kind", "applies to samples of one network only, not to a study")
+        _draw_study(options, _study(options), ax)
     save_figure(figure, options.out)
     print(f"wrote {options.out}", file=sys.stderr)
 
 
-def read_runs(source: Path, threshold: float | None = None) -> Samples | Study:
-    """Read a store, a file, or a folder of samples, which is a study unless it has one file.
-
-    Raises
-    ------
-    ValueError
-        If a folder has no .npz files, or one of them does not hold samples; or as `load`.
-    """
-    if not source.is_dir():
-        return load(source)
-    files = sorted(source.glob("*.npz"))
-    if not files:
-        raise ValueError(f"{source} is a folder without .npz files of samples")
-    runs = []
-    for file in files:
-        samples = load(file)
-        if not isinstance(samples, Samples):
-            raise ValueError(f"{file} holds a study: give that file alone, in place of its folder")
-        runs.append(samples)
-    if len(runs) == 1:
-        return runs[0]
-    return study_of_samples(runs, (THRESHOLD if threshold is None else threshold,))
+def samples_in(files: Sequence[Path]) -> Samples | None:
+    """Return the samples in a file, if there is one file, and it holds samples."""
+    (file, *others) = files
+    if others or file.is_dir() or is_store(file):
+        return None
+    found = load(file)
+    return found if isinstance(found, Samples) else None
 
 
-def _refuse(options: argparse.Namespace, names: tuple[str, ...], problem: str) -> None:
-    """Refuse options that do not apply."""
-    for name in names:
-        if getattr(options, name) is not None:
-            raise value_error(name, problem)
+def _study(options: argparse.Namespace) -> Study:
+    """Return the chosen networks of the files."""
+    folders = options.thresholds is None and all(file.is_dir() for file in options.files)
+    counted = [options.threshold] if folders and options.threshold else options.thresholds
+    found = contents(options.files, options.layers, counted)
+    for what, why in found.damaged:
+        warnings.warn(f"left out {what}: {why}", UserWarning, stacklevel=2)
+    names = " ".join(map(str, options.files))
+    if len(found.studies) > 1:
+        raise ValueError(f"{names} hold several studies: choose one of {kinds(found.studies)}")
+    if not found.studies:
+        raise ValueError(f"{names} has no networks yet")
+    (study,) = found.studies
+    columns = columns_of(study)
+    check_names("where", [condition.name for condition in options.where], list(columns))
+    rows = [{name: column[i] for name, column in columns.items()} for i in range(len(study))]
+    kept = [study[i] for i, row in enumerate(rows) if meets(row, options.where)]
+    if not kept:
+        raise value_error("where", "is met by no network")
+    return Study(kept, study.provenance)
 
 
 def _draw_study(options: argparse.Namespace, study: Study, ax: Any) -> None:
     """Draw a study against the fields of the options, or those by which its networks differ."""
-    if not study:
-        raise ValueError(f"{options.source} has no networks yet")
+    given = (options.x, options.hue, options.y, options.value, options.threshold)
+    if len(study) == 1 and not any(given):
+        study[0].plot(layer=options.layer, theory=not options.no_theory, ax=ax)
+        return
+    places = {"layer", "threshold"} & {options.x, options.hue, options.y}
     axes = suggested_axes(study, options.x, options.hue, options.y)
-    others = {"layer", "threshold"} & {options.x, options.hue, options.y}
-    hue = axes.hue if options.hue is None and not others else options.hue
+    columns = columns_of(study)
+    if axes.others and not places and {axes.x, axes.hue, options.y} - {None} <= columns.keys():
+        name = axes.others[0]
+        value = words(columns[name][0])
+        raise ValueError(
+            f"the networks differ in {', '.join(axes.others)}, too, which needs a figure for each "
+            f"value: choose some by --where, such as --where {name}={value}"
+        )
     study.plot(
         axes.x,
-        hue,
+        options.hue if places else axes.hue,
         y=options.y,
         value=options.value or "vanishing",
         layer=options.layer,

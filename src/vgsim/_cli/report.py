@@ -8,22 +8,25 @@ import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
+from pathlib import Path
 from typing import Any
 
 import vgsim
 from vgsim._cli.figures import check_ending, check_free, new_figure
 from vgsim._cli.options import path
-from vgsim._cli.plot import read_runs
+from vgsim._cli.plot import add_files, samples_in
 from vgsim._cli.report_figures import sample_pictures, study_pictures
 from vgsim._cli.report_page import Block, Page, Section, check_jinja, rendered, table_of
 from vgsim._cli.study_toml import study_toml
 from vgsim._results import files
 from vgsim._results.samples import Samples, merged_provenance
 from vgsim._studies.columns import differing, label_columns, level
-from vgsim._studies.load import Found, is_store, read_studies
+from vgsim._studies.contents import contents
+from vgsim._studies.load import is_store
 from vgsim._studies.points import words
 from vgsim._studies.precision import Precision
-from vgsim._studies.status import Target, status, targets
+from vgsim._studies.result import Result
+from vgsim._studies.status import Target, targets
 from vgsim._studies.study import Study
 
 __all__ = ["add_report_command", "report"]
@@ -53,6 +56,11 @@ DEFINITIONS = (
     ("5 %, median, 95 %", "Quantiles of R_l over all samples; R_l of a dead sample is −∞."),
 )
 
+LIMITS = (
+    "[low, high], (< x), (> x)",
+    "95 % confidence interval of a probability; of 0 or 1, the limit that is not 0 or 1.",
+)
+
 
 def add_report_command(commands: Any) -> None:
     """Add ``vgsim report`` to the commands of vgsim."""
@@ -62,12 +70,7 @@ def add_report_command(commands: Any) -> None:
         description=REPORT,
         epilog=REPORT_MORE,
     )
-    parser.add_argument(
-        "source",
-        type=path,
-        metavar="FILE",
-        help="the store of a study, an .npz file of a study or of samples, or a folder of samples",
-    )
+    add_files(parser)
     parser.add_argument(
         "-o", "--out", type=path, required=True, metavar="PAGE", help="a new file ending in .html"
     )
@@ -87,41 +90,42 @@ def report(options: argparse.Namespace) -> None:
 
 
 def _page(options: argparse.Namespace) -> Page:
-    """Return the report of the file, store or folder of the options."""
+    """Return the report of the files of the options."""
+    if (samples := samples_in(options.files)) is not None:
+        return _samples_page(options, samples)
     goals: dict[str, Target] = {}
-    warnings: list[str] = []
-    if options.source.is_file() and is_store(options.source):
-        goals = targets(options.source)
-        found = read_studies(options.source, any(goal.rules for goal in goals.values()))
-        if running := status(options.source).runs:
-            warnings.append(f"{_count(running, 'process', 'processes')} were adding samples.")
-    else:
-        runs = read_runs(options.source)
-        if isinstance(runs, Samples):
-            return _samples_page(options, runs)
-        found = Found(_alike(runs), [])
-    warnings += [f"{what} are damaged and were not used: {why}" for what, why in found.damaged]
-    warnings += [line for study in found.studies for line in _unmet(study, goals)]
-    sections = [_section(options, study, goals, len(found.studies)) for study in found.studies]
-    results = [result for study in found.studies for result in study]
-    made: dict[str, str] = reduce(
-        merged_provenance, (study.provenance for study in found.studies), {}
-    )
-    samples = sum(result.n for result in results)
+    for file in options.files:
+        goals |= targets(file) if not file.is_dir() and is_store(file) else {}
+    watched = any(goal.rules for goal in goals.values())
+    found = contents(options.files, options.layers, options.thresholds, watched)
+    warnings = [f"Damaged, and not used: {what}; {why}." for what, why in found.damaged]
+    for file, progress in found.progress.items():
+        if progress.runs:
+            processes = _count(progress.runs, "process", "processes")
+            warnings.append(f"{processes} were adding samples to {Path(file).name}.")
+    studies = [part for study in found.studies for part in _alike(study)]
+    warnings += [line for study in studies for line in _unmet(study, goals)]
+    results = [result for study in studies for result in study]
+    made: dict[str, str] = reduce(merged_provenance, (one.provenance for one in studies), {})
+    samples_in_all = sum(result.n for result in results)
     return Page(
-        title=f"vgsim report of {options.source.name}",
-        summary=f"{_count(len(results), 'network')}, {_count(samples, 'sample')} in all. A sample "
-        "is one random draw of all weights and of the input.",
+        title=_title(options),
+        summary=f"{_count(len(results), 'network')}, {_count(samples_in_all, 'sample')} in all. A "
+        "sample is one random draw of all weights and of the input.",
         warnings=warnings,
-        sections=sections,
-        definitions=[*DEFINITIONS, _intervals(any(goal.rules for goal in goals.values()))],
-        provenance=[*made.items(), ("samples", _ranges(found.studies))],
+        sections=[_section(options, study, goals, len(studies)) for study in studies],
+        definitions=[*DEFINITIONS, _intervals(watched)],
+        provenance=[*made.items(), ("samples", _ranges(studies))],
     )
+
+
+def _title(options: argparse.Namespace) -> str:
+    return f"vgsim report of {', '.join(file.name or str(file) for file in options.files)}"
 
 
 def _alike(study: Study) -> list[Study]:
     """Return the results of a study by their layers and thresholds."""
-    groups: dict[object, list[Any]] = {}
+    groups: dict[object, list[Result]] = {}
     for result in study:
         groups.setdefault((result.task.layers, result.task.thresholds), []).append(result)
     return [Study(results, study.provenance) for results in groups.values()]
@@ -130,15 +134,13 @@ def _alike(study: Study) -> list[Study]:
 def _unmet(study: Study, goals: Mapping[str, Target]) -> Iterator[str]:
     """Yield a warning for networks without samples, unfinished ones, and rules that are not met."""
     if empty := [result for result in study if not result.n]:
-        yield f"{_count(len(empty), 'network')} have no samples yet: {_named(empty)}."
+        yield f"No samples yet of {_count(len(empty), 'network')}: {_named(empty)}."
     known = [(result, goals.get(result.task.digest)) for result in study]
-    unfinished = [result for result, goal in known if result.n and goal and goal.finished is None]
-    if unfinished:
-        yield (
-            f"The study is not finished: {_count(len(unfinished), 'network')} have not reached "
-            f"their stop rules or number of samples: {_named(unfinished)}."
-        )
-    missed: dict[Precision, list[Any]] = {}
+    begun = [result for result, goal in known if result.n and goal and goal.finished is None]
+    if begun:
+        networks = _count(len(begun), "network")
+        yield f"Stop rules or number of samples not yet reached by {networks}: {_named(begun)}."
+    missed: dict[Precision, list[Result]] = {}
     for result, goal in known:
         for rule in goal.rules if goal else result.watched:
             threshold = None if rule.event == "dead" else rule.threshold
@@ -146,10 +148,11 @@ def _unmet(study: Study, goals: Mapping[str, Target]) -> Iterator[str]:
             if result.n and not rule.reached(events, result.n):
                 missed.setdefault(rule, []).append(result)
     for rule, results in missed.items():
-        yield f"{_count(len(results), 'network')} do not meet the stop rule {rule!r}: {_named(results)}."
+        networks = _count(len(results), "network")
+        yield f"The stop rule {rule!r} was not met by {networks}: {_named(results)}."
 
 
-def _named(results: Sequence[Any]) -> str:
+def _named(results: Sequence[Result]) -> str:
     """Return the first networks of some results as text."""
     some = "; ".join(repr(result.network) for result in results[:MOST_NAMED])
     more = len(results) - MOST_NAMED
@@ -183,11 +186,10 @@ def _sentences(study: Study) -> Iterator[str]:
     same = {name: column[0] for name, column in columns.items() if len(set(column)) == 1}
     common = [f"{name} {words(value)}" for name, value in same.items() if name not in UNSAID]
     yield f"All have {', '.join(common)}." if len(study) > 1 else f"It has {', '.join(common)}."
-    limits = [
-        f"vanishing: R < {level(x)}, exploding: R > {level(1 / x)}"
-        for x in study[0].task.thresholds
-    ]
-    yield f"{'; '.join(limits).capitalize()}."
+    least, most = (extreme(result.n for result in study) for extreme in (min, max))
+    counts = f"{most:,}" if least == most else f"{least:,} to {most:,}"
+    limits = [f"R < {level(x)} and R > {level(1 / x)}" for x in study[0].task.thresholds]
+    yield f"Samples of each: {counts}. Vanishing and exploding gradients: {'; or '.join(limits)}."
 
 
 def _swept(name: str, column: Sequence[Any]) -> str:
@@ -219,12 +221,15 @@ def _blocks(
             "vgsim show study.sqlite",
             "vgsim report study.sqlite -o report.html",
         )
-        yield Block("Commands that repeat the study, with the same samples:", "\n".join(commands))
+        until = " up to the stop rules" if rules else ""
+        said = f"Commands that repeat the study, with the same samples{until}:"
+        yield Block(said, "\n".join(commands))
     else:
         yield Block(f"No study file repeats these samples: {reason}.")
     drawn = list(filter(None, codes))
-    if drawn and not several and not options.source.is_dir():
-        lines = ["import vgsim", f"study = vgsim.load({options.source.name!r})", *drawn]
+    (file, *others) = options.files
+    if drawn and not several and not others and not file.is_dir():
+        lines = ["import vgsim", f"study = vgsim.load({file.name!r})", *drawn]
         yield Block("Python code that draws the figures:", "\n".join(lines))
 
 
@@ -236,7 +241,7 @@ def _intervals(watched: bool) -> tuple[str, str]:
         else "They are Wilson intervals, except for the events of stop rules, whose intervals are "
         "valid although the rule decided when the sampling ended."
     )
-    return "[low, high]", f"95 % confidence interval of a probability. {kind}"
+    return LIMITS[0], f"{LIMITS[1]} {kind}"
 
 
 def _ranges(studies: Sequence[Study]) -> str:
@@ -251,32 +256,19 @@ def _ranges(studies: Sequence[Study]) -> str:
 def _samples_page(options: argparse.Namespace, samples: Samples) -> Page:
     """Return the report of the samples of one network."""
     first = int(samples.index[0])
-    given: dict[str, Any] = {"seed": samples.seed, "first": first}
-    given["layers"] = tuple(samples.layers.tolist())
-    given |= {"batch_size": samples.batch_size, "loss": samples.loss}
-    given |= {"engine": samples.engine, "dtype": samples.dtype, "record": samples.record}
-    if samples.inputs == "zeros":
-        given["inputs"] = "zeros"
     network = repr(samples.network)
-    names = [
-        name for name in dict.fromkeys(re.findall(r"\b[A-Z]\w+", network)) if name in vgsim.__all__
-    ]
-    arguments = ", ".join(f"{name}={value!r}" for name, value in given.items())
     pictures = sample_pictures(samples)
-    simulated = (
-        f"import vgsim\nfrom vgsim import {', '.join(names)}\n\n"
-        f"network = {network}\nsamples = vgsim.simulate(network, {len(samples)}, {arguments})"
-    )
-    unknown = samples.network.own_engine or samples.inputs.startswith("sha256:") or "..." in network
-    load = f"import vgsim\nsamples = vgsim.load({str(options.source.name)!r})"
-    blocks = [] if unknown else [Block("Python code that simulates the same samples:", simulated)]
+    load = f"import vgsim\nsamples = vgsim.load({options.files[0].name!r})"
+    blocks = []
+    if code := _simulation(samples):
+        blocks.append(Block("Python code that simulates the same samples:", code))
     blocks.append(
         Block(
             "Python code that draws the figures:",
             "\n".join([load, *(picture.code for picture in pictures)]),
         )
     )
-    command = f"vgsim report {shlex.quote(options.source.name)} -o report.html"
+    command = f"vgsim report {shlex.quote(options.files[0].name)} -o report.html"
     blocks.append(Block("The command that writes this page:", command))
     section = Section(
         heading="Network",
@@ -291,13 +283,38 @@ def _samples_page(options: argparse.Namespace, samples: Samples) -> Page:
     )
     where = f"{len(samples)} samples from index {first} on, seed {samples.seed}"
     return Page(
-        title=f"vgsim report of {options.source.name}",
+        title=_title(options),
         summary=f"{_count(len(samples), 'sample')} of one network. A sample is one random draw of "
         "all weights and of the input.",
         warnings=[],
         sections=[section],
-        definitions=[*DEFINITIONS, ("[low, high]", "95 % confidence interval (Wilson).")],
+        definitions=[*DEFINITIONS, (LIMITS[0], f"{LIMITS[1]} They are Wilson intervals.")],
         provenance=[*samples.provenance.items(), ("samples", where)],
+    )
+
+
+def _simulation(samples: Samples) -> str:
+    """Return Python code that simulates the samples; "" if a line of code cannot say it."""
+    network = repr(samples.network)
+    if samples.network.own_engine or "sha256" in network + samples.inputs or "..." in network:
+        return ""
+    named = re.findall(r"\b[A-Z]\w+", network)
+    names = ", ".join(name for name in dict.fromkeys(named) if name in vgsim.__all__)
+    usual: dict[str, Any] = {
+        "batch_size": 1,
+        "loss": "linear",
+        "inputs": "normal",
+        "dtype": "float32",
+    }
+    usual |= {"record": ("gradient",)}
+    given: dict[str, Any] = {"seed": samples.seed, "first": int(samples.index[0])}
+    own = {name: getattr(samples, name) for name in usual}
+    given |= {name: value for name, value in own.items() if value != usual[name]}
+    given |= {"layers": samples.layers.tolist(), "engine": samples.engine}
+    arguments = ", ".join(f"{name}={value!r}" for name, value in given.items())
+    return (
+        f"import vgsim\nfrom vgsim import {names}\n\nnetwork = {network}\n"
+        f"samples = vgsim.simulate(network, {len(samples)}, {arguments})"
     )
 
 

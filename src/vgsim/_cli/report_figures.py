@@ -58,9 +58,15 @@ def study_pictures(study: Study) -> tuple[list[Picture], str]:
         for where, part, code in panels[:MOST_PANELS]
         for picture in _part_pictures(part, axes, where, code)
     ]
-    left = len(panels) - MOST_PANELS
-    names = ", ".join(axes.others)
-    return pictures, f"{left} further combinations of {names} have no figures." if left > 0 else ""
+    notes = []
+    if (left := len(panels) - MOST_PANELS) > 0:
+        names = ", ".join(axes.others)
+        notes.append(f"{left} further combinations of {names} have no figures.")
+    if len(layers := drawn[0].task.layers) > 1:
+        notes.append(f"The figures are of layer {layers[0]} unless they say otherwise.")
+    if len(drawn) < len(study):
+        notes.append("Networks without samples are left out.")
+    return pictures, " ".join(notes)
 
 
 def _panels(study: Study, names: Sequence[str]) -> Iterator[tuple[str, Study, str]]:
@@ -72,10 +78,9 @@ def _panels(study: Study, names: Sequence[str]) -> Iterator[tuple[str, Study, st
     places = [tuple(columns[name][i] for name in names) for i in range(len(study))]
     for place in dict.fromkeys(places):
         rows = [result for result, own in zip(study, places, strict=True) if own == place]
-        where = ", ".join(
-            f"{name} {words(value)}" for name, value in zip(names, place, strict=True)
-        )
-        known = {n: v for n, v in zip(names, place, strict=True) if v is not None}
+        named = dict(zip(names, place, strict=True))
+        where = ", ".join(f"{name} {words(value)}" for name, value in named.items())
+        known = {name: value for name, value in named.items() if value is not None}
         fields = ", ".join(f"{name}={value!r}" for name, value in known.items())
         yield where, Study(rows, study.provenance), f"study.find({fields})"
 
@@ -96,6 +101,8 @@ def _part_pictures(study: Study, axes: SuggestedAxes, where: str, code: str) -> 
         named = {"x": x} | ({} if hue is None else {"hue": hue})
         by = "" if hue is None else f", by {hue}"
         over = f"against {x}{by}; bands and bars: 95 % intervals, dashes: theory, where it is known"
+    if len(study[0].task.layers) > 1:
+        named["layer"] = study[0].task.layers[0]
     for value, threshold in _values(study):
         given = named | {"value": value} | ({} if threshold is None else {"threshold": threshold})
         figure = new_figure(*SIZE)
@@ -111,10 +118,10 @@ def _part_pictures(study: Study, axes: SuggestedAxes, where: str, code: str) -> 
 def _single_pictures(study: Study, where: str, code: str) -> Iterator[Picture]:
     """Yield the figures of one network: the density of R, and its median by layer."""
     (result,) = study
-    figure = new_figure(*SIZE)
-    result.plot(ax=figure.subplots())
-    caption = "Density of R; dashes: theory, where it is known"
-    yield _picture(figure, caption, where, f"{code}[0].plot()")
+    layer, figure = result.task.layers[0], new_figure(*SIZE)
+    result.plot(layer=layer, ax=figure.subplots())
+    caption = f"Density of R at layer {layer}; dashes: theory, where it is known"
+    yield _picture(figure, caption, where, f"{code}[0].plot(layer={layer})")
     if len(result.task.layers) > 2:
         given = {"x": "layer", "value": "median"}
         figure = new_figure(*SIZE)
@@ -135,19 +142,23 @@ def _ridge(study: Study, x: str, places: Sequence[float], where: str) -> Picture
 
 def _as_samples(study: Study, number: int) -> NDArray[np.float64]:
     """Return quantiles of R at equal steps of probability, which stand for samples."""
-    n = min(study[number].n, POINTS)
-    return np.asarray(study[number].quantile((np.arange(n) + 0.5) / n), dtype=np.float64)
+    result = study[number]
+    n = min(result.n, POINTS)
+    found = result.quantile((np.arange(n) + 0.5) / n, result.task.layers[0])
+    return np.asarray(found, dtype=np.float64)
 
 
 def _values(study: Study) -> Iterator[tuple[str, float | None]]:
-    """Yield the values that are drawn: probabilities of the events that happened, and the median."""
+    """Yield the probabilities of the events that happened, and the mean or the median of R."""
+    layer = study[0].task.layers[0]
     for threshold in thresholds_of(study)[:MOST_THRESHOLDS]:
         for event in TABULATED[:2]:
-            if any(result.probability(event, threshold=threshold).events for result in study):
+            if any(result.tally.events(event, layer, threshold) for result in study):
                 yield event, threshold
-    if any(result.probability("dead").events for result in study):
+    dead = any(result.tally.events("dead", layer) for result in study)
+    if dead:
         yield "dead", None
-    yield "median", None
+    yield ("median" if dead else "mean"), None
 
 
 def _in_words(value: str, threshold: float | None) -> str:
@@ -172,11 +183,10 @@ def sample_pictures(samples: Samples) -> list[Picture]:
     found = []
     for kind, caption in kinds.items():
         figure = new_figure(*SIZE)
-        given = {} if kind == "profile" else {"layer": int(samples.layers[0])}
-        samples.plot(kind, ax=figure.subplots(), **given)
-        found.append(
-            _picture(figure, caption, "", f"samples.plot({_arguments({'kind': kind, **given})})")
-        )
+        given: dict[str, Any] = {"kind": kind}
+        given |= {} if kind == "profile" else {"layer": int(samples.layers[0])}
+        samples.plot(**given, ax=figure.subplots())
+        found.append(_picture(figure, caption, "", f"samples.plot({_arguments(given)})"))
     return found
 
 
@@ -185,7 +195,7 @@ def _picture(figure: Any, caption: str, where: str, code: str) -> Picture:
     data = io.BytesIO()
     figure.savefig(data, format="svg", metadata={"Date": None})
     uri = f"data:image/svg+xml;base64,{base64.b64encode(data.getvalue()).decode('ascii')}"
-    return Picture(uri, f"{caption}{f' ({where})' if where else ''}.", code)
+    return Picture(uri, f"{f'{where}: ' if where else ''}{caption}.", code)
 
 
 def _arguments(given: dict[str, Any]) -> str:

@@ -106,4 +106,4 @@ def rendered(page: Page) -> str:
     )
     source = files("vgsim._cli").joinpath("templates", TEMPLATE).read_text(encoding="utf-8")
     given = {name: getattr(page, name) for name in page.__dataclass_fields__}
-    return environment.from_string(source).render(**given, version=__version__)
+    return str(environment.from_string(source).render(**given, version=__version__))

@@ -15,7 +15,7 @@ from vgsim._domains import checked_int
 from vgsim._networks.custom_table import encoded_tables
 from vgsim._networks.description import Network
 from vgsim._networks.undescribed import Measured
-from vgsim._results import curves, labelled, npz, summary
+from vgsim._results import curves, html, labelled, npz, summary
 from vgsim._results.norms import fields_of_norms
 from vgsim._results.quantities import QUANTITIES, RECORDS, Recorded, check_arrays
 from vgsim._results.sample_plots import PlottedDistribution
@@ -256,6 +256,9 @@ class Samples(PlottedDistribution):
             f"<Samples: {len(self)} of {self.network!r}{self._batch}, seed {self.seed}, {layers}, "
             f"recorded {', '.join(self.record) or 'nothing'}>"
         )
+
+    def _repr_html_(self) -> str:
+        return html.samples_html(self)
 
     def _ratio(self, layer: int) -> Floats:
         """R_l of one layer, shape (n,)."""

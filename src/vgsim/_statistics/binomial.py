@@ -7,16 +7,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from vgsim._checks import INDICES, brief, plain, type_error, value_error
+from vgsim._display import block, line
 from vgsim._domains import Choice
-from vgsim._statistics.estimate import checked_level
+from vgsim._statistics.estimate import checked_level, in_words
+from vgsim._statistics.rounded import rounded
 
 METHODS = ("wilson", "exact", "anytime")
 _METHOD = Choice(METHODS)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Probability:
     """An estimated probability and its confidence interval.
+
+    Its text has the digits that the interval supports; the attributes have all.
 
     Attributes
     ----------
@@ -36,8 +40,10 @@ class Probability:
     Examples
     --------
     >>> from vgsim._statistics.binomial import binomial
-    >>> print(binomial(3, 100))
-    0.03 (95 % interval 0.0103 to 0.0845, 3 of 100)
+    >>> print(binomial(1098, 10_000))
+    0.1098 (95 % interval 0.104 to 0.116, 1098 of 10000)
+    >>> binomial(0, 10_000)
+    <Probability: 0 (< 0.0004), 0 of 10000, 95 % wilson interval>
     """
 
     estimate: float
@@ -49,10 +55,21 @@ class Probability:
     method: str
 
     def __str__(self) -> str:
-        return (
-            f"{self.estimate:.6g} ({100 * self.confidence_level:g} % interval "
-            f"{self.low:.3g} to {self.high:.3g}, {self.events} of {self.n})"
-        )
+        shown = in_words(self.estimate, self.low, self.high, self.confidence_level)
+        return f"{shown[:-1]}, {self.events} of {self.n})"
+
+    def __repr__(self) -> str:
+        shown = rounded(self.estimate, self.low, self.high)
+        return f"<Probability: {shown}, {self.events} of {self.n}, {self._interval}>"
+
+    def _repr_html_(self) -> str:
+        value, _, rest = rounded(self.estimate, self.low, self.high).partition(" ")
+        samples = f"{self.events:,} of {self.n:,} samples, {self._interval}"
+        return block(line(rest, strong=value), line(samples))
+
+    @property
+    def _interval(self) -> str:
+        return f"{100 * self.confidence_level:g} % {self.method} interval"
 
 
 def checked_interval(confidence_level: object, method: object) -> tuple[float, str]:

@@ -11,16 +11,15 @@ from numpy.typing import NDArray
 from vgsim._checks import DECADE
 from vgsim._studies.tally import BINS, Tally
 from vgsim._studies.task import Task
-from vgsim.plotting.artists import Artists, checked_axes
+from vgsim.plotting.artists import Artists
 from vgsim.plotting.style import (
-    DECADES,
-    THEORY,
-    darker,
+    RATIO,
+    axes_and_style,
     dead_share,
     drawn_as_series,
-    next_style,
+    faint,
+    law_line,
     note,
-    once,
     set_labels,
     show_legend,
 )
@@ -43,13 +42,12 @@ def draw_density(
     if not tally.n:
         raise ValueError(f"a plot needs one or more samples, got none of {task.network!r}")
     edges, density = binned_density(tally, layer)
-    ax = checked_axes(ax)
-    style = next_style(ax)
+    ax, style = axes_and_style(ax, None)
     steps = ax.stairs(
         density,
         edges,
         fill=True,
-        facecolor=(style.color, 0.25),
+        facecolor=faint(style.color, 0.2),
         edgecolor=style.color,
         linewidth=1.2,
         label=note(None, dead_share(tally.events("dead", layer), tally.n)),
@@ -60,10 +58,9 @@ def draw_density(
         found = predict(task.network, layer, task.batch_size, task.loss, task.inputs)
         name, known = _in_theory(found, r)
         if known is not None:
-            drawn += ax.plot(
-                r, known, color=darker(style.color), linestyle=THEORY, label=once(ax, name)
-            )
-    set_labels(ax, (None, None), (DECADES.replace("G_l", f"G_{{{layer}}}"), "density"))
+            drawn.append(law_line(ax, r, known, style.color, name, False))
+    ratio = RATIO.replace("R=", f"R_{{{layer}}}=").replace("G_l", f"G_{{{layer}}}")
+    set_labels(ax, (None, ratio), (None, "density"))
     show_legend(ax)
     return Artists(drawn, ax)
 

@@ -29,7 +29,15 @@ from vgsim._studies.study import Study
 from vgsim._studies.tally import Tally
 from vgsim._studies.task import Task
 
-__all__ = ["Found", "is_store", "load", "read_studies", "saved_study", "stored_study"]
+__all__ = [
+    "Found",
+    "is_store",
+    "load",
+    "read_studies",
+    "saved_study",
+    "stored_study",
+    "watched_study",
+]
 
 
 @dataclass(frozen=True)
@@ -78,7 +86,7 @@ def read_studies(path: str | os.PathLike[str], watched: bool = False) -> Found:
     """
     if not is_store(path):
         study = saved_study(path)
-        return Found([_watched(study) if watched else study], [])
+        return Found([watched_study(study) if watched else study], [])
     found: dict[object, dict[object, Result]] = {}
     with Reader(path) as store:
         for task in store.tasks():
@@ -91,7 +99,7 @@ def read_studies(path: str | os.PathLike[str], watched: bool = False) -> Found:
             alike[key] = result if other is None else other + result
         made: dict[str, str] = reduce(merged_provenance, store.provenance, {})
     studies = [Study(alike.values(), made) for alike in found.values()]
-    return Found([_watched(study) for study in studies] if watched else studies, store.damaged)
+    return Found([watched_study(study) for study in studies] if watched else studies, store.damaged)
 
 
 def saved_study(path: str | os.PathLike[str]) -> Study:
@@ -176,7 +184,7 @@ def stored_study(path: str | os.PathLike[str]) -> Study:
     return studies[0] if studies else Study([])
 
 
-def _watched(study: Study) -> Study:
+def watched_study(study: Study) -> Study:
     """Return `study` with a stop rule for every event, so that its intervals are anytime-valid."""
     return Study(
         [Result(result.task, result.tally, result.ranges, _rules(result.task)) for result in study],

@@ -24,10 +24,10 @@ from vgsim._studies.points import (
 from vgsim._studies.result import Result
 from vgsim.plotting.artists import Artists, checked_axes
 from vgsim.plotting.style import (
+    axes_and_style,
     darker,
     drawn_as_series,
     mark_unbounded,
-    next_style,
     once,
     set_labels,
     show_legend,
@@ -89,7 +89,7 @@ def draw_study(
             shift = DODGE * ((number + 0.5) / len(series) - 0.5)
             at = np.array([places[point.x] for point in own]) + shift
             drawn += _bars(ax, at, estimate, known, text)
-            set_labels(ax, (x, label), ("", ""))
+            set_labels(ax, (x, ""), (label, ""))
     if not numeric:
         ax.set_xticks(range(len(places)), list(map(words, places)))
         ax.set_xlim(-0.6, len(places) - 0.4)
@@ -110,7 +110,7 @@ def _estimate(points: Sequence[Point], value: str) -> Estimate:
 
 def _bars(ax: Any, at: Any, estimate: Estimate, theory: Any, label: str | None) -> list[Any]:
     """Draw points with error bars at words, and theory as crosses."""
-    style = next_style(ax)
+    _, style = axes_and_style(ax, None)
     middle, low, high = (
         np.asarray(part) for part in (estimate.estimate, estimate.low, estimate.high)
     )
@@ -128,7 +128,7 @@ def _bars(ax: Any, at: Any, estimate: Estimate, theory: Any, label: str | None) 
         label=label,
     )
     drawn_as_series(drawn.lines[0])
-    found = [drawn, *mark_unbounded(ax, at[np.isneginf(middle)], style.color, None)]
+    found = [drawn, *mark_unbounded(ax, at[np.isneginf(middle)], style.color)]
     if theory is not None:
         found += ax.plot(
             at,

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from vgsim._checks import INDICES
 from vgsim._networks.description import Network
 from vgsim._statistics.binomial import Probability, binomial
+from vgsim._studies.html import result_html
 from vgsim._studies.precision import Precision
 from vgsim._studies.tally import Floats, Tally
 from vgsim._studies.task import Task
@@ -289,6 +290,9 @@ class Result:
 
     def __repr__(self) -> str:
         return f"<Result: {self.n} of {self.network!r}>"
+
+    def _repr_html_(self) -> str:
+        return result_html(self)
 
 
 def _identity(task: Task) -> dict[str, object]:
