@@ -79,6 +79,27 @@ def test_the_depth_follows_from_a_list_of_widths(command):
     assert [row["depth"] for row in found[2:]] == [10, 30, 100, 300, 1000]
 
 
+def test_several_cells(command):
+    words = ["--depth", 3, "--width", 4, "--samples", 10, "--activation", "tanh", "relu"]
+    words += ["--rnn", "lstm", "rnn", "--forget-bias", 1, 5, "--gain", 1.5]
+    found = json.loads(command("run", *words, "--json")[1])["rows"]
+    assert [(row["network"], row["activation"], row["forget_bias"]) for row in found] == [
+        ("LSTM", None, 1.0), ("LSTM", None, 5.0), ("RNN", "tanh", None), ("RNN", "relu", None)
+    ]  # fmt: skip
+    assert {row["gain"] for row in found} == {1.5}
+    out = command("run", *words)[1]
+    assert "10 random recurrent networks per row, width 4, gain 1.5, normal inputs" in out
+    found = [line.partition(", dense engine")[::2] for line in headings(out, ("LSTM,", "tanh,"))]
+    assert found == [
+        ("LSTM, glorot_normal", ", forget bias 1"), ("LSTM, glorot_normal", ", forget bias 5"),
+        ("tanh, orthogonal", ""),
+    ]  # fmt: skip
+    code, _, err = command("run", *words, "--norm", "layer")
+    assert (code, "--norm is not for --rnn lstm or --rnn rnn, got layer" in err) == (2, True)
+    code, _, err = command("run", *words, "--update-bias", 1)
+    assert (code, "--update-bias is for --rnn gru only, got 1.0" in err) == (2, True)
+
+
 def test_a_field_of_a_technique_is_for_networks_that_have_it(rows, command):
     found = rows("--norm", "none", "layer", "--norm-eps", "1e-3", "1e-4")
     assert [row["norm_eps"] for row in found] == [None, 1e-3, 1e-4]

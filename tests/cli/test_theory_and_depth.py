@@ -224,7 +224,7 @@ def test_depth_prints_curve_critical_depth_and_depth_scale(output):
     assert len(table) == 3
     for cells in table:
         theory = vgsim.theory.relu_law(16, int(cells[0])).probability("vanishing", 0.01)
-        assert float(cells[4]) == pytest.approx(theory, abs=1e-4)
+        assert float(cells[4]) == pytest.approx(theory, abs=0.5 * 10 ** -len(cells[4][2:]))
     assert "critical depth, where P(vanishing) = 0.5: " in out
     assert "depth scale in layers: " in out
     scale = 1 / abs(vgsim.theory.relu_law(16, 1).mean)

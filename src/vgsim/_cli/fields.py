@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -192,7 +192,8 @@ def add_network_options(
     for kind in kinds():
         if kind.flag and kind.flag not in added:
             several = len(cells := of_flag(kind.flag)) > 1
-            taken: dict[str, Any] = {"nargs": "?", "const": kind.flag, "choices": list(cells)}
+            taken: dict[str, Any] = {"nargs": "*" if many else "?", "choices": list(cells)}
+            taken |= {"action": _With, "const": [kind.flag], "metavar": f"{{{','.join(cells)}}}"}
             taken = taken if several else {"action": "store_true"}
             others.add_argument(option_name(kind.flag), help=kind.flag_help, **taken)
             added.add(kind.flag)
@@ -261,32 +262,39 @@ def networks_of(
     file: Path | None = getattr(given, "file", None)
     if file is not None:
         return _networks_of_file(given, file)
-    kind = _kind(given)
-    values: dict[str, Sequence[Any]] = {
-        name: getattr(given, name)
-        for name in all_options()
-        if getattr(given, name, None) is not None
-    }
-    for name in values:
-        option, owners = all_options()[name]
-        if kind not in owners:
+    chosen = _kinds(given)
+    values: dict[str, Sequence[Any]] = {}
+    for name, (option, owners) in all_options().items():
+        if (own := getattr(given, name, None)) is None:
+            continue
+        values[name] = own
+        if not set(owners) & set(chosen):
             flags = owners_of(owners)
-            needs = f"is for {flags} only" if flags else f"is not for {typed(kind)}"
-            words = (NONE if x is None else option.domain.text(x) for x in values[name])
+            mine = typed(chosen[0]) if len(chosen) == 1 else owners_of(chosen)
+            needs = f"is for {flags} only" if flags else f"is not for {mine}"
+            words = (NONE if x is None else option.domain.text(x) for x in own)
             raise value_error(name, f"{needs}, got {' '.join(words)}")
-    several = {"activation": values.pop("activation", activations)}
-    several = several if "activation" in kind._fields else {}
-    own_depths = values.pop("depth", None)
-    several |= values
-    several.setdefault("width", [WIDTH])
-    found = []
-    for chosen in product(*several.values()):
-        one = dict(zip(several, chosen, strict=True))
-        width = one["width"]
-        usual = depths if isinstance(width, int) else [len(width) - 1]
-        for depth in usual if own_depths is None else own_depths:
-            found.append(_network(kind, _used(kind, one | {"depth": depth}, values)))
+    found = [network for kind in chosen for network in _combined(kind, values, depths, activations)]
     return list(dict.fromkeys(found))
+
+
+def _combined(
+    kind: type[Network],
+    given: Mapping[str, Sequence[Any]],
+    depths: Sequence[int],
+    activations: Sequence[str],
+) -> Iterator[Network]:
+    """Yield the networks of a kind for all combinations of the values that it has."""
+    own = {option.name for field in kind._fields.values() for option in options(field)}
+    usual: dict[str, Sequence[Any]] = {"activation": activations, "width": [WIDTH]}
+    values = {name: values for name, values in {**usual, **given}.items() if name in own}
+    own_depths = values.pop("depth", None)
+    for combination in product(*values.values()):
+        one = dict(zip(values, combination, strict=True))
+        width = one["width"]
+        fitting = depths if isinstance(width, int) else [len(width) - 1]
+        for depth in fitting if own_depths is None else own_depths:
+            yield _network(kind, _used(kind, one | {"depth": depth}, values))
 
 
 def _used(
@@ -306,13 +314,13 @@ def _used(
     return {name: value for name, value in chosen.items() if name not in absent}
 
 
-def _kind(given: argparse.Namespace) -> type[Network]:
-    """Return the kind of networks that the options choose."""
-    for kind in kinds():
-        value = getattr(given, kind.flag) if kind.flag else None
-        if value is True or (value and of_flag(kind.flag)[value] is kind):
-            return kind
-    return kinds()[0]
+def _kinds(given: argparse.Namespace) -> list[type[Network]]:
+    """Return the kinds of networks that the options choose."""
+    found: list[type[Network]] = []
+    for flag in dict.fromkeys(kind.flag for kind in kinds() if kind.flag):
+        value = getattr(given, str(flag))
+        found += [of_flag(flag)[name] for name in ([flag] if value is True else value or ())]
+    return found or kinds()[:1]
 
 
 def _networks_of_file(given: argparse.Namespace, file: Path) -> list[Network]:

@@ -93,9 +93,10 @@ kind = "Linear"
 width = 10
 gain = [0.1, 1.0]  # two networks"""
 RUN_MORE = f"""\
-Every option of the networks but --rnn takes several values, which are combined:
---gain 0.5 1 --norm none batch stands for four networks per activation and
-depth. none is the absence of a technique.
+Every option of the networks takes several values, which are combined: --gain
+0.5 1 --norm none batch stands for four networks per activation and depth. none
+is the absence of a technique. --rnn rnn lstm gru compares cells; an option that
+only some of them have is for these.
 
 The default, --init textbook, is the initialiser that textbooks use with the
 activation:

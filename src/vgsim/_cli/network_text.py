@@ -160,6 +160,8 @@ def heading(network: Network, repeated: bool = False) -> tuple[str, ...]:
 def apart(networks: Sequence[Network]) -> list[str]:
     """Return the options in which networks differ, without depth, activation, init and layers.
 
+    Networks of different kinds are not compared.
+
     Examples
     --------
     >>> import vgsim
@@ -167,6 +169,16 @@ def apart(networks: Sequence[Network]) -> list[str]:
     >>> apart([vgsim.MLP(9, 8), vgsim.MLP(5, 8, gain=2), vgsim.MLP(9, 8, norm="layer")])
     ['gain', 'norm']
     """
+    found = [
+        name
+        for kind in dict.fromkeys(map(type, networks))
+        for name in _apart([network for network in networks if type(network) is kind])
+    ]
+    return list(dict.fromkeys(found))
+
+
+def _apart(networks: Sequence[Network]) -> list[str]:
+    """Return the options in which networks of one kind differ."""
     known: dict[str, set[Any]] = {}
     for network in networks:
         for name, value in flat(network).items():

@@ -235,12 +235,12 @@ def _tables(
     """Yield one table for the networks that differ in depth only, when these are simulated."""
     began = time.monotonic()
     several = apart(networks)
-    same = len({type(network) for network in networks}) == 1
+    same = len({_common(network, several) for network in networks}) == 1
     for number, group in enumerate(curves(networks)):
         runs = list(islice(results, len(group)))
         names = [*heading(group[0], len(group) > 1), f"{runs[0].engine} engine"]
-        own = named_values(group[0], several) if same else _common(group[0])
-        names += filter(None, own)
+        names += named_values(group[0], several)
+        names += [] if same else filter(None, _common(group[0], several))
         common = _common(group[0], several) if same else ("", "", "")
         titles = [] if number else [*_heading(options, runs[0], *common), ""]
         titles += textwrap.wrap(", ".join(names), WIDE, break_on_hyphens=False)

@@ -17,6 +17,7 @@ __all__ = [
     "chosen",
     "jsonable",
     "records",
+    "short_exponent",
     "supported_decimals",
     "unknown_name",
 ]
@@ -92,7 +93,7 @@ class Column:
         value = self.values[row]
         if value is None or value != value:
             bound = None if self.below is None else self.below[row]
-            return Cell("-" if bound is None else f"< {_short(f'{bound:g}')}")
+            return Cell("-" if bound is None else f"< {short_exponent(f'{bound:g}')}")
         if isinstance(value, str):
             return Cell(value, word=True)
         low, high = (None if limit is None else limit[row] for limit in (self.low, self.high))
@@ -114,15 +115,22 @@ class Column:
             return str(value) if isinstance(value, int) else f"{value:.6g}"
         decimals = self.decimals[row]
         if decimals is None or not abs(value) < float("inf"):
-            return _short(f"{value:.2g}")
+            return short_exponent(f"{value:.2g}")
         rounded = round(value, decimals) + 0.0
         if self.below is not None and value > 0 and rounded == 0:  # a small probability
-            return _short(f"{value:.2g}")
+            return short_exponent(f"{value:.2g}")
         return f"{rounded:.{decimals}f}"
 
 
-def _short(text: str) -> str:
-    """Return a number without zeros in its exponent: 1e-6, not 1e-06."""
+def short_exponent(text: str) -> str:
+    """Return a number without zeros in its exponent.
+
+    Examples
+    --------
+    >>> from vgsim._results.column import short_exponent
+    >>> short_exponent("1e-06"), short_exponent("0.5")
+    ('1e-6', '0.5')
+    """
     mantissa, e, exponent = text.partition("e")
     return f"{mantissa}e{int(exponent)}" if e else text
 
@@ -188,6 +196,8 @@ def checked_names(argument: str, value: object) -> list[str]:
     found = [word for word in words if isinstance(word, str)]
     if len(found) < len(names):
         raise type_error(argument, f"{allowed}, got {brief(value)}")
+    if not found:
+        raise value_error(argument, "must be one or more names, got none")
     if len(set(found)) < len(found):
         raise value_error(argument, f"must be different names, got {brief(value)}")
     return found

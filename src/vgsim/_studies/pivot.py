@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from vgsim._checks import brief, value_error
-from vgsim._results.column import Column
+from vgsim._results.column import Column, short_exponent
 from vgsim._studies.table_columns import AXES, Place, StudyColumns
 
 __all__ = ["arranged", "flat"]
@@ -82,7 +82,7 @@ def _text(value: Any) -> str:
     """Return a value of a field as a word."""
     if value is None:
         return "none"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    return short_exponent(f"{value:.6g}") if isinstance(value, float) else str(value)
 
 
 def _ordered(keys: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:

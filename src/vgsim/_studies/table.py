@@ -81,7 +81,8 @@ def table(
     def written(found: Sequence[Column]) -> str:
         told = [column.name for column in found] if usual and not whole else names
         told = [*(PER_THRESHOLD if usual else ()), *told]
-        title = _title(every, told, sorted({place.layer for place in at}), thresholds, shown)
+        limited = any(column.intervals and column.low is not None for column in found)
+        title = _title(every, told, sorted({place.layer for place in at}), thresholds, limited)
         if format == "latex":
             title += f"\n{_made_by(study, provenance)}"
         return report(found, format, title, caption, label)
@@ -107,15 +108,15 @@ def _names(every: StudyColumns, argument: str, given: str | Sequence[str]) -> li
 def _narrower(columns: Sequence[Column], implied: Collection[str]) -> Iterator[list[Column]]:
     """Yield the columns, step by step with less in them, for lines that are too long.
 
-    The steps: fields that follow from others, outer quantiles, and the intervals of rare events,
-    whose digits show their accuracy.
+    The steps: fields that follow from others, outer quantiles, and the intervals of one event after
+    the other; the digits show the accuracy too.
     """
     kept = list(columns)
     for less in (implied, OUTER):
         kept = [column for column in kept if column.name not in less]
         yield kept
-    for event in ("dead", "exploding"):
-        kept = [replace(c, intervals=c.intervals and c.name != event) for c in kept]
+    for event in ("dead", "exploding", "vanishing"):
+        kept = [replace(c, intervals=c.intervals and not c.name.startswith(event)) for c in kept]
         yield kept
 
 
@@ -224,10 +225,9 @@ def _title(
     each = " each" if count else ""
     place = f"G_{layers[0]}" if len(layers) == 1 else "G_l"
     of_what = f"R = log10(|{place}| / |G_D|) of {count}random networks{each}: {words}"
-    estimated = set(names) & set(EVENTS)
     meaning = [
         *_definitions(names, thresholds),
-        *([f"{100 * every.confidence_level:g} % intervals"] if intervals and estimated else []),
+        *([f"{100 * every.confidence_level:g} % intervals"] if intervals else []),
         *(["mean and std exclude dead networks"] if set(names) & set(MOMENTS) else []),
     ]
     return f"{_filled(of_what)}\n{_filled('; '.join(meaning))}"
