@@ -61,23 +61,37 @@ def critical_line_of(
         places.setdefault(place, point.result.network)
     ordered = sorted(places)
     if other == "bias_std" and len(ordered) > 1:
-        some = places[ordered[0]]
         along = np.linspace(ordered[0], ordered[-1], STEPS).tolist()
-        networks = [some._with(bias_std=value) for value in along]
+        gains = _along_biases(places[ordered[0]], along)
     else:
-        along, networks = [float(place) for place in ordered], [places[p] for p in ordered]
-    gains = np.array([_critical(network) for network in networks])
+        along = [float(place) for place in ordered]
+        gains = [_critical(places[place]) for place in ordered]
     if not np.isfinite(gains).any():
         return None
-    line = np.array(along), gains
+    line = np.array(along), np.array(gains)
     return line if x == other else (line[1], line[0])
 
 
 def _critical(network: Network) -> float:
     """Return the `gain` at which χ₁ = 1 in a wide network, NaN if there is none or no theory."""
+    (gain,) = _along_biases(network, [network.bias_std])
+    return gain
+
+
+def _along_biases(network: Network, bias_stds: Sequence[float]) -> list[float]:
+    """Return the critical gains of a network with other biases; NaN as `_critical`."""
     try:
         field = mean_field(network)
-        gain = float(critical_gain(field.activation, field.sigma_b))
     except ValueError:
-        return math.nan
-    return gain * float(network.gain) / field.sigma_w
+        return [math.nan] * len(bias_stds)
+    scale = field.sigma_w / network.gain
+    own = field.sigma_b**2 - network.bias_std**2  # variance of other biases, or of the drive
+    own = own if own > 1e-9 * field.sigma_b**2 else 0.0
+    gains = []
+    for bias_std in bias_stds:
+        try:
+            gain = float(critical_gain(field.activation, math.sqrt(bias_std**2 + own)))
+        except ValueError:
+            gain = math.nan
+        gains.append(gain / scale)
+    return gains
