@@ -129,7 +129,7 @@ def test_the_usual_table_is_short(study, one):
     text = one.table()
     assert "2,000 random networks each" in text
     heading = re.split("  +", body(text)[0].strip())
-    assert heading[:3] == ["depth", "activation", "init"]
+    assert heading[:2] == ["depth", "activation"]
     assert not {"engine", "layer", "n", "mean", "std"} & set(heading)
     assert "P(dead)" in heading  # ReLU networks of width 16 die
     sigmoid = one.find(activation="sigmoid").table()
