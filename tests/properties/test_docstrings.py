@@ -2,6 +2,7 @@
 
 import doctest
 import importlib.util
+import inspect
 import operator
 import pkgutil
 import re
@@ -35,18 +36,30 @@ def run(example):
     assert not failed, "".join(report)
 
 
-def examples_of_module(name):
-    module = importlib.import_module(name)
-    return [test for test in doctest.DocTestFinder().find(module) if test.examples]
+def examples():
+    """Return the examples of all modules, and of the public classes, which belong to vgsim."""
+    finder = doctest.DocTestFinder()
+    found = [test for name in MODULES for test in finder.find(importlib.import_module(name))]
+    for name in PUBLIC:
+        value = operator.attrgetter(name.removeprefix("vgsim."))(vgsim)
+        if inspect.isclass(value):
+            found += finder.find(value, name, module=False, globs={})
+    return {test.name: test for test in found if test.examples}
 
 
-@pytest.mark.parametrize(
-    "example",
-    [test for name in MODULES for test in examples_of_module(name)],
-    ids=lambda test: test.name,
-)
+EXAMPLES = examples()
+
+
+@pytest.mark.parametrize("example", EXAMPLES.values(), ids=EXAMPLES)
 def test_docstring(example):
     run(example)
+
+
+def test_the_examples_of_all_docstrings_are_found():
+    files = {Path(importlib.import_module(name).__file__) for name in MODULES}
+    sources = [file.read_text() for file in files if file.suffix == ".py"]
+    prompts = sum(len(re.findall(r"^ *>>> ", source, re.M)) for source in sources)
+    assert sum(len(test.examples) for test in EXAMPLES.values()) == prompts
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

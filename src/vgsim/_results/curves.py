@@ -16,12 +16,12 @@ from vgsim._results.tables import Column, check_format, decimals, estimated, rep
 from vgsim._statistics.binomial import Probability, checked_interval
 from vgsim._statistics.bootstrap import bootstrap
 from vgsim._statistics.depth_scale import DepthScale, fit_depth_scale
-from vgsim._statistics.estimate import Estimate
+from vgsim._statistics.estimate import Estimate, Floats
 from vgsim.theory._prediction import Prediction, predict
+from vgsim.typing import Event, Format, Method, NumberFormat
 
 __all__ = ["Curve", "LayerProfile"]
 
-Floats = NDArray[np.float64]
 _SHARE = Number("a number from 0 to 1", lambda q: 0 <= q <= 1)
 
 
@@ -39,12 +39,12 @@ class Curve:
 
     def probability(
         self,
-        event: str = "vanishing",
+        event: Event = "vanishing",
         threshold: float = THRESHOLD,
-        dtype: DTypeLike | None = None,
+        dtype: NumberFormat | DTypeLike | None = None,
         confidence_level: float = 0.95,
-        method: str = "wilson",
-    ) -> Estimate:
+        method: Method = "wilson",
+    ) -> Estimate[Floats]:
         """Estimate the probability of an event at every place of the curve.
 
         Parameters
@@ -75,7 +75,7 @@ class Curve:
         ]
         return _stacked(found)
 
-    def quantile(self, q: float, confidence_level: float = 0.95) -> Estimate:
+    def quantile(self, q: float, confidence_level: float = 0.95) -> Estimate[Floats]:
         """Estimate a quantile of R, in decades, at every place; dead samples count as −inf.
 
         Parameters
@@ -107,7 +107,7 @@ class Curve:
             [s.quantile_interval(q, layer, confidence_level) for s, layer in self._points]
         )
 
-    def mean(self, confidence_level: float = 0.95) -> Estimate:
+    def mean(self, confidence_level: float = 0.95) -> Estimate[Floats]:
         """Estimate the mean of R over the samples that are not dead, at every place.
 
         Parameters
@@ -134,7 +134,7 @@ class Curve:
         """
         return _stacked([s.mean_interval(layer, confidence_level) for s, layer in self._points])
 
-    def variance(self, confidence_level: float = 0.95) -> Estimate:
+    def variance(self, confidence_level: float = 0.95) -> Estimate[Floats]:
         """Estimate the variance of R over the samples that are not dead, at every place.
 
         Parameters
@@ -203,13 +203,13 @@ class Curve:
 
     def table(
         self,
-        format: str = "text",
+        format: Format = "text",
         *,
-        event: str = "vanishing",
+        event: Event = "vanishing",
         threshold: float = THRESHOLD,
-        dtype: DTypeLike | None = None,
+        dtype: NumberFormat | DTypeLike | None = None,
         confidence_level: float = 0.95,
-        method: str = "wilson",
+        method: Method = "wilson",
         theory: bool = True,
     ) -> str:
         """Return the curve as a table: the probability of an event, mean and std of R.
@@ -250,11 +250,11 @@ class Curve:
 
     def _columns(
         self,
-        event: str,
+        event: Event,
         threshold: float,
-        dtype: DTypeLike | None,
+        dtype: NumberFormat | DTypeLike | None,
         confidence_level: float,
-        method: str,
+        method: Method,
         theory: bool,
     ) -> list[Column]:
         """Return the columns of the table."""
@@ -270,14 +270,14 @@ class Curve:
                 "mean": [prediction.mean for prediction in found],
                 "std": [prediction.std for prediction in found],
             }
-        headings = {event: f"P({event})"}
+        headings: dict[str, str] = {event: f"P({event})"}
         columns = [Column(self._place, self._place, list(self._places))]
         for name, estimate in measured.items():
             digits = decimals(min(len(s) for s, _ in self._points)) if name == event else None
             columns += estimated(name, headings.get(name, name), estimate, beside.get(name), digits)
         return columns
 
-    def _moments(self, confidence_level: float) -> dict[str, Estimate]:
+    def _moments(self, confidence_level: float) -> dict[str, Estimate[Floats]]:
         """Return mean and std at every place, NaN where fewer than two samples are not dead."""
         parts = np.full((3, len(self._points), 2), np.nan)
         for place, ratio in enumerate(self._ratios()):
@@ -306,16 +306,16 @@ class Curve:
 
     def _title(
         self,
-        event: str,
+        event: Event,
         threshold: float,
-        dtype: DTypeLike | None,
+        dtype: NumberFormat | DTypeLike | None,
         confidence_level: float,
-        method: str,
+        method: Method,
     ) -> str:
         raise NotImplementedError
 
 
-def _stacked(found: Sequence[Estimate] | Sequence[Probability]) -> Estimate:
+def _stacked(found: Sequence[Estimate[float]] | Sequence[Probability]) -> Estimate[Floats]:
     """Return estimates at k places as one Estimate of arrays of shape (k,)."""
     estimate, low, high = np.array([[e.estimate, e.low, e.high] for e in found]).T
     return Estimate(estimate, low, high, found[0].confidence_level, found[0].method)
@@ -349,9 +349,9 @@ class LayerProfile(Curve):
     def __init__(self, samples: Distribution) -> None:
         if not isinstance(samples, Distribution):
             raise type_error("samples", f"must be vgsim.Samples, got {brief(samples)}")
-        self.samples = samples
-        self.layers = np.sort(samples.layers)
-        self.distance = samples.network.depth - self.layers
+        self.samples: Distribution = samples
+        self.layers: NDArray[np.int64] = np.sort(samples.layers)
+        self.distance: NDArray[np.int64] = samples.network.depth - self.layers
         self._places = self.layers.tolist()
         self._distances = self.distance.tolist()
         self._points = [(samples, layer) for layer in self._places]
@@ -364,11 +364,11 @@ class LayerProfile(Curve):
 
     def _title(
         self,
-        event: str,
+        event: Event,
         threshold: float,
-        dtype: DTypeLike | None,
+        dtype: NumberFormat | DTypeLike | None,
         confidence_level: float,
-        method: str,
+        method: Method,
     ) -> str:
         s = self.samples
         return (

@@ -24,6 +24,7 @@ from vgsim._results.tables import (
 )
 from vgsim._statistics.binomial import checked_interval
 from vgsim.theory._prediction import Prediction, predict
+from vgsim.typing import Format, Method
 
 MOMENT_DECIMALS = 3  # printed decimals of mean and std
 
@@ -56,7 +57,7 @@ class Summary(dict[str, NDArray[Any]]):
     _threshold: float
     _predictions: Callable[[], list[Prediction]]
 
-    def table(self, format: str = "text", theory: bool = True) -> str:
+    def table(self, format: Format = "text", theory: bool = True) -> str:
         """Return the summary as a table, with theoretical values.
 
         Parameters
@@ -121,7 +122,7 @@ def _no_theory(found: list[Prediction]) -> str:
 
 
 def summarise(
-    samples: Distribution, threshold: float, confidence_level: float, method: str
+    samples: Distribution, threshold: float, confidence_level: float, method: Method
 ) -> Summary:
     """Summarise `samples`: see :meth:`Samples.summary`.
 

@@ -8,12 +8,13 @@ import math
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from vgsim._domains import Choice
 from vgsim._statistics.estimate import Estimate
+from vgsim.typing import Format
 
 __all__ = [
     "FORMATS",
@@ -81,7 +82,7 @@ def seconds_cell(seconds: float) -> str:
     return f"{hours}h{rest:02d}m"
 
 
-FORMATS = ("text", "markdown", "latex", "csv")
+FORMATS: tuple[Format, ...] = get_args(Format)
 _FORMAT = Choice(FORMATS)
 PRINTED = 6  # largest number of decimals of an estimate
 LATEX_SPECIAL = {character: f"\\{character}" for character in "&%$#_{}"} | {
@@ -123,7 +124,7 @@ class Column:
     latex: str | None = None
 
 
-def report(columns: Sequence[Column], format: str = "text", title: str = "") -> str:
+def report(columns: Sequence[Column], format: Format = "text", title: str = "") -> str:
     r"""Return columns of equal length as a table.
 
     Parameters

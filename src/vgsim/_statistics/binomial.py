@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import get_args
 
 from vgsim._checks import INDICES, brief, plain, type_error, value_error
 from vgsim._domains import Choice
 from vgsim._statistics.estimate import checked_level
+from vgsim.typing import Method
 
-METHODS = ("wilson", "exact", "anytime")
+METHODS: tuple[Method, ...] = get_args(Method)
 _METHOD = Choice(METHODS)
 
 
@@ -46,7 +48,7 @@ class Probability:
     events: int
     n: int
     confidence_level: float
-    method: str
+    method: Method
 
     def __str__(self) -> str:
         return (
@@ -55,7 +57,7 @@ class Probability:
         )
 
 
-def checked_interval(confidence_level: object, method: object) -> tuple[float, str]:
+def checked_interval(confidence_level: object, method: object) -> tuple[float, Method]:
     """Return the confidence level as a float and the method as a string.
 
     Raises
@@ -74,7 +76,7 @@ def checked_interval(confidence_level: object, method: object) -> tuple[float, s
 
 
 def binomial(
-    events: int, n: int, confidence_level: float = 0.95, method: str = "wilson"
+    events: int, n: int, confidence_level: float = 0.95, method: Method = "wilson"
 ) -> Probability:
     """Estimate a probability from the number of samples in which an event happened.
 

@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vgsim._domains import Number
 
-Value = float | NDArray[np.float64]
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+else:
+
+    def TypeVar(name: str, **_: Any) -> Any:  # typing's has no defaults before Python 3.13
+        """Return a type variable; bound and default are for checkers only."""
+        import typing
+
+        return typing.TypeVar(name)
+
+
+Floats = NDArray[np.float64]
+Scalar = float | np.floating[Any] | np.integer[Any]  # arguments with a float as the result
+Numbers = Sequence[float] | NDArray[Any]  # arguments with an array of the same shape as the result
+V = TypeVar("V", bound=float | Floats, default=float | Floats, covariant=True)
 
 
 @dataclass(frozen=True)
-class Estimate:
+class Estimate(Generic[V]):
     """An estimated number and its two-sided confidence interval, or arrays of both along a curve.
 
     Attributes
@@ -21,6 +37,7 @@ class Estimate:
     estimate : float or float64 array
     low, high : float or float64 array
         Limits of the interval, of the shape of `estimate`. Along a curve they are pointwise.
+        Checkers know which: ``Estimate[float]`` or ``Estimate[NDArray[np.float64]]``.
     confidence_level : float
         The nominal coverage.
     method : str
@@ -33,9 +50,9 @@ class Estimate:
     -1.25 (95 % interval -1.31 to -1.2)
     """
 
-    estimate: Value
-    low: Value
-    high: Value
+    estimate: V
+    low: V
+    high: V
     confidence_level: float
     method: str
 

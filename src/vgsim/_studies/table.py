@@ -18,6 +18,7 @@ from vgsim._studies.columns import (
 )
 from vgsim._studies.nested import nested_columns
 from vgsim._studies.result import Result
+from vgsim.typing import Format
 
 __all__ = ["table"]
 
@@ -25,7 +26,7 @@ DECIMALS = 2  # of statistics of R
 UNPRINTED = ("steps", "stream_version")
 
 
-def table(study: Sequence[Result], format: str = "text") -> str:
+def table(study: Sequence[Result], format: Format = "text") -> str:
     """Return a study as a table: see :meth:`Study.table`.
 
     Examples

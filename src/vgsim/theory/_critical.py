@@ -17,6 +17,7 @@ from vgsim._networks.description import Network
 from vgsim.theory._gaussian import gaussian_mean
 from vgsim.theory._recurrent import zero_state_gain
 from vgsim.theory._variance_map import chi, chi_parallel, fixed_point
+from vgsim.typing import ActivationName
 
 __all__ = [
     "CriticalGain",
@@ -73,7 +74,8 @@ class CriticalGain(float):
             f"chi_parallel={self.chi_parallel!r})"
         )
 
-    __str__ = float.__repr__
+    def __str__(self) -> str:
+        return float.__repr__(self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,8 +129,12 @@ class CriticalPoint:
 @overload
 def critical_gain(activation: Network) -> float: ...
 @overload
-def critical_gain(activation: str | Activation, bias_std: float = 0.0) -> CriticalGain: ...
-def critical_gain(activation: str | Activation | Network, bias_std: float = 0.0) -> float:
+def critical_gain(
+    activation: ActivationName | Activation, bias_std: float = 0.0
+) -> CriticalGain: ...
+def critical_gain(
+    activation: ActivationName | Activation | Network, bias_std: float = 0.0
+) -> float:
     """Return the smallest gain at which gradients do not vanish in a wide, deep network.
 
     Of an activation, this is the smallest σ_w with χ₁ = 1 at the fixed point of the variance that
@@ -228,7 +234,7 @@ def _no_gain(phi: Activation, bias_std: float, gain: float) -> str:
     )
 
 
-def critical_line(activation: str | Activation, bias_std: ArrayLike) -> CriticalLine:
+def critical_line(activation: ActivationName | Activation, bias_std: ArrayLike) -> CriticalLine:
     """Return the critical gain as a function of the standard deviation of the biases.
 
     Parameters
@@ -269,7 +275,7 @@ def critical_line(activation: str | Activation, bias_std: ArrayLike) -> Critical
     )
 
 
-def edge_of_chaos(activation: str | Activation) -> CriticalPoint:
+def edge_of_chaos(activation: ActivationName | Activation) -> CriticalPoint:
     """Return the gain and bias_std with χ₁ = χ_∥ = 1: both depth scales are infinite.
 
     For tanh and others with φ(0) = 0 and |φ(h)| below the tangents at 0, q* = 0 without biases.

@@ -15,6 +15,7 @@ from vgsim._networks.description import Network
 from vgsim.theory._gaussian import gaussian_mean
 from vgsim.theory._mixture import linear_factor
 from vgsim.theory._variance_map import fixed_point, layer_variances
+from vgsim.typing import ActivationName
 
 __all__ = ["finite_width_rates", "smooth_moments"]
 
@@ -66,7 +67,7 @@ def _layer(phi: Activation, q: float) -> _Layer:
 
 
 def finite_width_rates(
-    activation: str | Activation, sigma_w: float, sigma_b: float = 0.0
+    activation: ActivationName | Activation, sigma_w: float, sigma_b: float = 0.0
 ) -> tuple[float, float]:
     """Return the 1/n corrections of mean and variance of ln ‖J u‖² per layer, times the width n.
 

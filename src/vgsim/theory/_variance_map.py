@@ -14,6 +14,7 @@ from vgsim._networks.activations import Activation, as_activation
 from vgsim._networks.description import Network
 from vgsim.theory._gaussian import checked_variance, gaussian_mean, nodes
 from vgsim.theory._weight_laws import check_weights
+from vgsim.typing import ActivationName
 
 __all__ = [
     "SIGMA_B",
@@ -64,7 +65,9 @@ def layer_variances(network: Network, most: float = 1e50) -> tuple[Array, Array]
     return network.weight_stds**2 * n, sigma_b**2
 
 
-def variance_map(activation: str | Activation, sigma_w: float, sigma_b: float, q: float) -> float:
+def variance_map(
+    activation: ActivationName | Activation, sigma_w: float, sigma_b: float, q: float
+) -> float:
     """Return the variance of the next pre-activations, σ_w² E φ(h)² + σ_b² with h ~ N(0, q).
 
     Raises
@@ -83,7 +86,7 @@ def variance_map(activation: str | Activation, sigma_w: float, sigma_b: float, q
     return sigma_w**2 * gaussian_mean(lambda h: phi.value(h) ** 2, q, phi) + sigma_b**2
 
 
-def chi(activation: str | Activation, sigma_w: float, q: float) -> float:
+def chi(activation: ActivationName | Activation, sigma_w: float, q: float) -> float:
     """Return χ₁ = σ_w² E φ'(h)², h ~ N(0, q): the growth of the squared gradient norm per layer.
 
     Parameters
@@ -114,7 +117,7 @@ def chi(activation: str | Activation, sigma_w: float, q: float) -> float:
     return sigma_w**2 * gaussian_mean(lambda h: phi.derivative(h) ** 2, q, phi)
 
 
-def chi_parallel(activation: str | Activation, sigma_w: float, q: float) -> float:
+def chi_parallel(activation: ActivationName | Activation, sigma_w: float, q: float) -> float:
     """Return χ_∥ = dq'/dq = σ_w² E[φ'(h)² + φ(h) φ''(h)], the slope of the variance map.
 
     By Stein's lemma it is σ_w² E[h φ(h) φ'(h)]/q, which does not contain φ''.
@@ -154,7 +157,7 @@ def chi_parallel(activation: str | Activation, sigma_w: float, q: float) -> floa
 
 
 def fixed_point(
-    activation: str | Activation, sigma_w: float, sigma_b: float = 0.0, q_0: float = 1.0
+    activation: ActivationName | Activation, sigma_w: float, sigma_b: float = 0.0, q_0: float = 1.0
 ) -> float:
     """Return q*, the limit of the variance of the pre-activations in a deep, wide network.
 
