@@ -6,6 +6,7 @@ import inspect
 import operator
 import pkgutil
 import re
+from functools import cached_property
 from pathlib import Path
 
 import pytest
@@ -37,13 +38,23 @@ def run(example):
 
 
 def examples():
-    """Return the examples of all modules, and of the public classes, which belong to vgsim."""
+    """Return the examples of all modules, of public classes and of cached properties.
+
+    The finder leaves out classes that belong to another module, as public ones do to vgsim, and
+    cached properties.
+    """
     finder = doctest.DocTestFinder()
-    found = [test for name in MODULES for test in finder.find(importlib.import_module(name))]
-    for name in PUBLIC:
-        value = operator.attrgetter(name.removeprefix("vgsim."))(vgsim)
-        if inspect.isclass(value):
-            found += finder.find(value, name, module=False, globs={})
+    modules = [importlib.import_module(name) for name in MODULES]
+    found = [test for module in modules for test in finder.find(module)]
+    public = {name: operator.attrgetter(name.removeprefix("vgsim."))(vgsim) for name in PUBLIC}
+    others = {name: value for name, value in public.items() if inspect.isclass(value)}
+    for kind in (kind for module in modules for kind in vars(module).values()):
+        if inspect.isclass(kind):
+            for name, value in vars(kind).items():
+                if isinstance(value, cached_property):
+                    others[f"{kind.__module__}.{kind.__name__}.{name}"] = value.func
+    for name, value in others.items():
+        found += finder.find(value, name, module=False, globs={})
     return {test.name: test for test in found if test.examples}
 
 
