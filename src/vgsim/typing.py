@@ -32,6 +32,7 @@ __all__ = [
     "Mode",
     "NormKind",
     "NumberFormat",
+    "Phase",
     "RangeEvent",
     "Record",
     "RelativeEvent",
@@ -51,6 +52,7 @@ NumberFormat = Literal["float16", "bfloat16", "float32"]
 Loss = Literal["linear", "mse", "cross_entropy"]
 NormKind = Literal["batch", "layer", "rms"]
 ResidualStyle = Literal["activated", "linear", "post", "pre"]
+Phase = Literal["ordered", "critical", "chaotic"]
 Mode = Literal["fan_in", "fan_avg", "fan_out"]
 Record = Literal[
     "gradient",

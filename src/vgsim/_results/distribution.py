@@ -12,7 +12,7 @@ from vgsim._networks.description import Network
 from vgsim._results.events import checked_event, column_of, condition, require_living
 from vgsim._statistics import bootstrap, lognormal_fit
 from vgsim._statistics.binomial import Probability, binomial, checked_interval
-from vgsim._statistics.estimate import Estimate, Floats, Numbers, Scalar
+from vgsim._statistics.estimate import Estimate, Floats, Scalar
 from vgsim._statistics.quantiles import quantile, quantile_interval
 from vgsim.theory import _prediction
 from vgsim.typing import Event, Method, NumberFormat
@@ -124,9 +124,7 @@ class Distribution:
     @overload
     def quantile(self, q: Scalar, layer: int = 0) -> float: ...
     @overload
-    def quantile(self, q: Numbers, layer: int = 0) -> Floats: ...
-    @overload
-    def quantile(self, q: ArrayLike, layer: int = 0) -> float | Floats: ...
+    def quantile(self, q: ArrayLike, layer: int = 0) -> Floats: ...
     def quantile(self, q: ArrayLike, layer: int = 0) -> float | Floats:
         """Return quantiles of R_l = log10(‖G_l‖ / ‖G_D‖); dead samples count as −inf.
 
@@ -199,9 +197,7 @@ class Distribution:
     @overload
     def cdf(self, x: Scalar, layer: int = 0) -> float: ...
     @overload
-    def cdf(self, x: Numbers, layer: int = 0) -> Floats: ...
-    @overload
-    def cdf(self, x: ArrayLike, layer: int = 0) -> float | Floats: ...
+    def cdf(self, x: ArrayLike, layer: int = 0) -> Floats: ...
     def cdf(self, x: ArrayLike, layer: int = 0) -> float | Floats:
         """Return the fraction of samples with R_l <= x; dead samples count as −inf.
 
@@ -240,12 +236,8 @@ class Distribution:
     ) -> Estimate[float]: ...
     @overload
     def quantile_interval(
-        self, q: Numbers, layer: int = 0, confidence_level: float = 0.95
-    ) -> Estimate[Floats]: ...
-    @overload
-    def quantile_interval(
         self, q: ArrayLike, layer: int = 0, confidence_level: float = 0.95
-    ) -> Estimate: ...
+    ) -> Estimate[Floats]: ...
     def quantile_interval(
         self, q: ArrayLike, layer: int = 0, confidence_level: float = 0.95
     ) -> Estimate:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic
 
@@ -24,7 +23,6 @@ else:
 
 Floats = NDArray[np.float64]
 Scalar = float | np.floating[Any] | np.integer[Any]  # arguments with a float as the result
-Numbers = Sequence[float] | NDArray[Any]  # arguments with an array of the same shape as the result
 V = TypeVar("V", bound=float | Floats, default=float | Floats, covariant=True)
 
 

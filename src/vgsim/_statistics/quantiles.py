@@ -8,15 +8,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vgsim._checks import checked_numbers, value_error
-from vgsim._statistics.estimate import Estimate, Floats, Numbers, Scalar, checked_level
+from vgsim._statistics.estimate import Estimate, Floats, Scalar, checked_level
 
 
 @overload
 def quantile(values: ArrayLike, q: Scalar) -> float: ...
 @overload
-def quantile(values: ArrayLike, q: Numbers) -> Floats: ...
-@overload
-def quantile(values: ArrayLike, q: ArrayLike) -> float | Floats: ...
+def quantile(values: ArrayLike, q: ArrayLike) -> Floats: ...
 def quantile(values: ArrayLike, q: ArrayLike) -> float | NDArray[np.float64]:
     """Return quantiles of values that may be −inf.
 
@@ -98,12 +96,8 @@ def quantile_interval(
 ) -> Estimate[float]: ...
 @overload
 def quantile_interval(
-    values: ArrayLike, q: Numbers, confidence_level: float = 0.95
-) -> Estimate[Floats]: ...
-@overload
-def quantile_interval(
     values: ArrayLike, q: ArrayLike, confidence_level: float = 0.95
-) -> Estimate: ...
+) -> Estimate[Floats]: ...
 def quantile_interval(values: ArrayLike, q: ArrayLike, confidence_level: float = 0.95) -> Estimate:
     """Estimate quantiles of the law that independent samples come from.
 

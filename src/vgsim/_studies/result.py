@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from vgsim._checks import INDICES
 from vgsim._networks.description import Network
 from vgsim._statistics.binomial import Probability, binomial
-from vgsim._statistics.estimate import Numbers, Scalar
+from vgsim._statistics.estimate import Scalar
 from vgsim._studies.precision import Precision
 from vgsim._studies.tally import Floats, Tally
 from vgsim._studies.task import Task
@@ -157,9 +157,7 @@ class Result:
     @overload
     def quantile(self, q: Scalar, layer: int | None = None) -> float: ...
     @overload
-    def quantile(self, q: Numbers, layer: int | None = None) -> Floats: ...
-    @overload
-    def quantile(self, q: ArrayLike, layer: int | None = None) -> float | Floats: ...
+    def quantile(self, q: ArrayLike, layer: int | None = None) -> Floats: ...
     def quantile(self, q: ArrayLike, layer: int | None = None) -> float | Floats:
         """Return quantiles of R_l = log10(‖G_l‖ / ‖G_D‖), within 1/64 of those of the samples.
 
@@ -211,9 +209,7 @@ class Result:
     @overload
     def cdf(self, x: Scalar, layer: int | None = None) -> float: ...
     @overload
-    def cdf(self, x: Numbers, layer: int | None = None) -> Floats: ...
-    @overload
-    def cdf(self, x: ArrayLike, layer: int | None = None) -> float | Floats: ...
+    def cdf(self, x: ArrayLike, layer: int | None = None) -> Floats: ...
     def cdf(self, x: ArrayLike, layer: int | None = None) -> float | Floats:
         """Return the fraction of samples with R_l <= x; R_l of dead samples is −inf.
 

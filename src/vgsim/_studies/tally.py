@@ -15,7 +15,7 @@ from vgsim._checks import THRESHOLD, checked_numbers, value_error
 from vgsim._domains import check_threshold
 from vgsim._results.events import LOG10_RANGE, checked_event, column_of, require_living
 from vgsim._statistics.binomial import Probability, binomial
-from vgsim._statistics.estimate import Numbers, Scalar
+from vgsim._statistics.estimate import Scalar
 from vgsim._statistics.quantiles import checked_quantile, interpolated
 from vgsim.typing import Event, Method, NumberFormat
 
@@ -261,9 +261,7 @@ class Tally(Counts):
     @overload
     def quantile(self, q: Scalar, layer: int = 0) -> float: ...
     @overload
-    def quantile(self, q: Numbers, layer: int = 0) -> Floats: ...
-    @overload
-    def quantile(self, q: ArrayLike, layer: int = 0) -> float | Floats: ...
+    def quantile(self, q: ArrayLike, layer: int = 0) -> Floats: ...
     def quantile(self, q: ArrayLike, layer: int = 0) -> float | Floats:
         """Return quantiles of R_l, within 1/64 of those of the samples; R_l of dead ones is −inf.
 
@@ -364,9 +362,7 @@ class Tally(Counts):
     @overload
     def cdf(self, x: Scalar, layer: int = 0) -> float: ...
     @overload
-    def cdf(self, x: Numbers, layer: int = 0) -> Floats: ...
-    @overload
-    def cdf(self, x: ArrayLike, layer: int = 0) -> float | Floats: ...
+    def cdf(self, x: ArrayLike, layer: int = 0) -> Floats: ...
     def cdf(self, x: ArrayLike, layer: int = 0) -> float | Floats:
         """Return the fraction of samples with R_l <= x; R_l of dead samples is −inf.
 
