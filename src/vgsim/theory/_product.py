@@ -304,14 +304,11 @@ class ProductLaw:
         values = checked_numbers("q", q)
         if not ((values > 0) & (values < 1)).all():
             raise value_error("q", f"must be between 0 and 1, got {brief(q)}")
-        return _like(values, np.array([self._quantile(float(p)) for p in values.flat]))
-
-    def _quantile(self, q: float) -> float:
-        """Return the quantile at one q."""
-        if q <= self.dead_probability:
-            return -math.inf
-        alive = 1.0 - self.dead_probability
-        return self._density.quantile((q - self.dead_probability) / alive, (1.0 - q) / alive)
+        flat, dead = values.ravel(), self.dead_probability
+        found, alive = np.full(flat.shape, -np.inf), flat > dead
+        below, above = flat[alive] - dead, 1.0 - flat[alive]
+        found[alive] = self._density.quantile(below / (1.0 - dead), above / (1.0 - dead))
+        return _like(values, found)
 
     def log_moment(self, theta: float) -> float:
         """Return ln E (‖G_0‖/‖G_D‖)^{2 theta}; the ratio of dead networks is 0.
