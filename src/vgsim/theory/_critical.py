@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, overload
 
 import numpy as np
@@ -16,7 +17,7 @@ from vgsim._networks.activations import Activation, as_activation
 from vgsim._networks.description import Network
 from vgsim.theory._gaussian import gaussian_mean
 from vgsim.theory._recurrent import zero_state_gain
-from vgsim.theory._variance_map import chi, chi_parallel, fixed_point
+from vgsim.theory._variance_map import chi, chi_parallel, fixed_point, surely_ordered
 from vgsim.typing import ActivationName
 
 __all__ = [
@@ -32,6 +33,8 @@ Array = NDArray[np.float64]
 
 _BIAS_STD = Number("0, or from 1e-6 to 1e6", lambda x: x == 0 or 1e-6 <= x <= 1e6)
 STEP = 1.02  # ratio of successive gains in the search
+AT_ONCE = 64  # gains for which the tables are read at once
+SAME = 1e-9  # relative difference of two values of q* that are one
 EXACT = 1e-12  # |χ₁ − 1| up to which a candidate is the critical gain
 JUMP = 1e-6  # |χ₁ − 1| above which χ₁ has jumped past 1
 
@@ -189,13 +192,14 @@ def critical_gain(
         return chi(phi, gain, fixed_point(phi, gain, bias_std)) - 1.0
 
     below = above = 0.0
-    for gain in _gains(phi):
+    for gain, ordered in _candidates(phi, bias_std):
         below, above = above, gain
-        at_gain = excess(gain)
+        at_gain = -1.0 if ordered else excess(gain)
         if at_gain >= -EXACT:
             break
     if at_gain > EXACT:
-        above = brentq(excess, below, above, xtol=1e-15, rtol=1e-14)
+        found = _by_variance(phi, bias_std, below, above)
+        above = found or brentq(excess, below, above, xtol=1e-15, rtol=1e-14)
         if abs(excess(above)) > JUMP:
             raise value_error("activation", _no_gain(phi, bias_std, above))
     homogeneous = phi.slope_at_zero == phi.slope_at_infinity
@@ -221,6 +225,47 @@ def _gains(phi: Activation) -> Iterator[float]:
             yield exact.pop(0)
         yield gain
         gain *= STEP
+
+
+def _candidates(phi: Activation, bias_std: float) -> Iterator[tuple[float, bool]]:
+    """Yield the gains of `_gains`, and whether χ₁ < 1 is known from tables."""
+    gains = _gains(phi)
+    while True:
+        some = np.array(list(islice(gains, AT_ONCE)))
+        yield from zip(some.tolist(), surely_ordered(phi, some, bias_std).tolist(), strict=True)
+
+
+def _by_variance(phi: Activation, bias_std: float, below: float, above: float) -> float | None:
+    """Return the gain with χ₁ = 1 between two gains; None if q* does not join their q*.
+
+    The search is over the part v = σ_w² E φ(h)² of q* = v + σ_b²: at each v the gain and χ₁ follow
+    from two means, without a search for the fixed point.
+    """
+    from scipy.optimize import brentq
+
+    def means(v: float) -> tuple[float, float]:
+        q = v + bias_std**2
+        square = gaussian_mean(lambda h: phi.value(h) ** 2, q, phi)
+        return square, gaussian_mean(lambda h: phi.derivative(h) ** 2, q, phi)
+
+    def excess(ln_v: float) -> float:
+        v = math.exp(ln_v)
+        square, slope = means(v)
+        return v / square * slope - 1.0
+
+    ends = []
+    for gain in (below, above):
+        q = fixed_point(phi, gain, bias_std) if gain > 0 else 0.0
+        if not 0.0 < q < math.inf:
+            return None
+        ends.append(math.log(gain**2 * gaussian_mean(lambda h: phi.value(h) ** 2, q, phi)))
+    if excess(ends[0]) * excess(ends[1]) >= 0:
+        return None
+    v = math.exp(brentq(excess, *ends, xtol=1e-15, rtol=1e-14))
+    gain = math.sqrt(v / means(v)[0])
+    reached = fixed_point(phi, gain, bias_std)
+    joined = below <= gain <= above and abs(reached / (v + bias_std**2) - 1.0) <= SAME
+    return gain if joined else None
 
 
 def _no_gain(phi: Activation, bias_std: float, gain: float) -> str:

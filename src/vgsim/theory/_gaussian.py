@@ -89,7 +89,7 @@ def gaussian_mean(
     if hermite:
         z = (h / std) ** 2
         weights = weights * (z - 1.0 if hermite == 2 else z * z - 6.0 * z + 3.0)
-    return float(weights @ np.broadcast_to(values, h.shape))
+    return float(np.sum(weights * values))  # BLAS would start threads for long vectors
 
 
 def checked_variance(argument: str, value: object) -> float:
