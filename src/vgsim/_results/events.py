@@ -101,14 +101,16 @@ def column_of(layer: int, layers: NDArray[np.int64], done: str) -> int:
     >>> column_of(10, np.array([0, 10]), "recorded")
     1
     """
+    wanted = plain(layer)
+    if isinstance(wanted, int):
+        found = np.flatnonzero(layers == wanted)
+        if found.size:
+            return int(found[0])
     problem = f"must be one of the {done} layers, {layers.tolist()}, got {brief(layer)}"
-    if not isinstance(wanted := plain(layer), int):
+    if not isinstance(wanted, int):
         raise type_error("layer", problem)
-    found = np.flatnonzero(layers == wanted)
-    if not found.size:
-        only = f"; pass layer={layers[0]}" if layers.size == 1 else ""
-        raise value_error("layer", problem + only)
-    return int(found[0])
+    only = f"; pass layer={layers[0]}" if layers.size == 1 else ""
+    raise value_error("layer", problem + only)
 
 
 def require_living(name: str, needed: int, living: int, n: int, layer: int) -> None:

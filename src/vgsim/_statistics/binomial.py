@@ -117,12 +117,24 @@ def binomial(
     confidence_level, method = checked_interval(confidence_level, method)
     if method == "anytime":
         low, high = confidence_sequence(events, n, confidence_level)
+    elif method == "wilson":
+        low, high = _wilson(events, n, confidence_level)
     else:
         from scipy.stats import binomtest
 
-        interval = binomtest(events, n).proportion_ci(confidence_level, method=method)
+        interval = binomtest(events, n).proportion_ci(confidence_level)
         low, high = float(interval.low), float(interval.high)
     return Probability(events / n, low, high, events, n, confidence_level, method)
+
+
+def _wilson(events: int, n: int, confidence_level: float) -> tuple[float, float]:
+    """Return Wilson's interval; that of SciPy's binomtest would compute a p-value first."""
+    from scipy.special import ndtri
+
+    z, p = float(ndtri(0.5 + 0.5 * confidence_level)), events / n
+    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    return centre - half if events else 0.0, centre + half if events < n else 1.0
 
 
 def _counts(events: object, n: object, least: int) -> tuple[int, int]:
