@@ -132,8 +132,9 @@ def _wilson(events: int, n: int, confidence_level: float) -> tuple[float, float]
     from scipy.special import ndtri
 
     z, p = float(ndtri(0.5 + 0.5 * confidence_level)), events / n
-    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    scale = 2 * (n + z**2)
+    centre = (2 * n * p + z**2) / scale
+    half = z / scale * math.sqrt(4 * n * p * (1 - p) + z**2)
     return centre - half if events else 0.0, centre + half if events < n else 1.0
 
 
