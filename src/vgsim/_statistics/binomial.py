@@ -117,18 +117,14 @@ def binomial(
     confidence_level, method = checked_interval(confidence_level, method)
     if method == "anytime":
         low, high = confidence_sequence(events, n, confidence_level)
-    elif method == "wilson":
-        low, high = _wilson(events, n, confidence_level)
     else:
-        from scipy.stats import binomtest
-
-        interval = binomtest(events, n).proportion_ci(confidence_level)
-        low, high = float(interval.low), float(interval.high)
+        limits = _wilson if method == "wilson" else _exact
+        low, high = limits(events, n, confidence_level)
     return Probability(events / n, low, high, events, n, confidence_level, method)
 
 
 def _wilson(events: int, n: int, confidence_level: float) -> tuple[float, float]:
-    """Return Wilson's interval; that of SciPy's binomtest would compute a p-value first."""
+    """Return Wilson's interval; SciPy's binomtest would compute a p-value first."""
     from scipy.special import ndtri
 
     z, p = float(ndtri(0.5 + 0.5 * confidence_level)), events / n
@@ -136,6 +132,16 @@ def _wilson(events: int, n: int, confidence_level: float) -> tuple[float, float]
     centre = (2 * n * p + z**2) / scale
     half = z / scale * math.sqrt(4 * n * p * (1 - p) + z**2)
     return centre - half if events else 0.0, centre + half if events < n else 1.0
+
+
+def _exact(events: int, n: int, confidence_level: float) -> tuple[float, float]:
+    """Return the interval of Clopper and Pearson: quantiles of beta laws."""
+    from scipy.special import betaincinv
+
+    tail = (1 - confidence_level) / 2
+    low = float(betaincinv(events, n - events + 1, tail)) if events else 0.0
+    high = float(betaincinv(events + 1, n - events, 1 - tail)) if events < n else 1.0
+    return low, high
 
 
 def _counts(events: object, n: object, least: int) -> tuple[int, int]:
