@@ -22,6 +22,7 @@ from vgsim.typing import Event, Format, Method, NumberFormat
 
 __all__ = ["Curve", "LayerProfile"]
 
+AT_ONCE = 64  # places of one run whose moments are resampled together
 _SHARE = Number("a number from 0 to 1", lambda q: 0 <= q <= 1)
 
 
@@ -279,15 +280,20 @@ class Curve:
 
     def _moments(self, confidence_level: float) -> dict[str, Estimate[Floats]]:
         """Return mean and std at every place, NaN where fewer than two samples are not dead."""
+        ratios = self._ratios()
+        enough = [i for i, ratio in enumerate(ratios) if np.count_nonzero(ratio > -np.inf) >= 2]
+        together = AT_ONCE if self._paired else 1
         parts = np.full((3, len(self._points), 2), np.nan)
-        for place, ratio in enumerate(self._ratios()):
-            if np.count_nonzero(ratio > -np.inf) >= 2:
-                found = bootstrap(
-                    lambda m: np.concatenate([m.mean, m.variance], axis=-1),
-                    [ratio],
-                    confidence_level,
-                )
-                parts[:, place] = found.estimate, found.low, found.high
+        for start in range(0, len(enough), together):
+            places = enough[start : start + together]
+            found = bootstrap(
+                lambda m: np.concatenate([m.mean, m.variance], axis=-1),
+                [ratios[place] for place in places],
+                confidence_level,
+                self._paired,
+            )
+            for i, part in enumerate((found.estimate, found.low, found.high)):
+                parts[i, places] = np.reshape(part, (2, -1)).T
         parts[..., 1] = np.sqrt(np.maximum(parts[..., 1], 0))
         moments = {}
         for column, name in enumerate(("mean", "std")):
