@@ -5,14 +5,15 @@ The gradient has vanished if R < −6, and exploded if R > 6.
 """
 
 import math
+from typing import Any
 
 import vgsim
 
-RELU = {"activation": "relu", "init": "he_normal"}
-CHAOS = {"init": "lecun_normal", "gain": 3.0}
+RELU: dict[str, Any] = {"activation": "relu", "init": "he_normal"}
+CHAOS: dict[str, Any] = {"init": "lecun_normal", "gain": 3.0}
 SCALED = vgsim.Residual(2, branch="1/sqrt(blocks)", style="pre")
 
-networks = {
+networks: dict[str, dict[str, Any]] = {
     "sigmoid": {"activation": "sigmoid"},
     "tanh": {},
     "ReLU, Glorot": {"activation": "relu", "init": "glorot_normal"},

@@ -17,7 +17,7 @@ WIDTHS = [16, 32, 64, 128, 256]
 DEPTHS = [10, 30, 100, 300, 1000]
 
 
-def main(store="study.sqlite", samples="10000"):
+def main(store: str = "study.sqlite", samples: str = "10000") -> None:
     networks = vgsim.sweep(vgsim.MLP, activation=ACTIVATIONS, width=WIDTHS, depth=DEPTHS)
     began = time.monotonic()
     study = vgsim.collect(networks, max_samples=int(samples), store=store, progress=True)

@@ -11,10 +11,15 @@ seconds. --activation chooses that of the MLPs.
 """
 
 import argparse
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 import vgsim
+from vgsim.typing import ActivationName, DType, Record
+
+Simulated = dict[tuple[str, int], vgsim.Samples]  # by name of the variant and number of blocks
 
 WIDTH, HEADS, TOKENS = 64, 4, 16
 WIDE = 512  # for the comparison with theory, which is of infinite width
@@ -29,29 +34,35 @@ VARIANTS = {  # place of the norm, and the factor of the branches
 }
 
 
-def transformer(blocks, norm, factor, activation, width=WIDTH, tokens=TOKENS):
+def transformer(
+    blocks: int,
+    norm: str,
+    factor: str,
+    activation: ActivationName,
+    width: int = WIDTH,
+    tokens: int = TOKENS,
+) -> vgsim.Sequential:
     """Return a transformer without embedding and read-out; 2 blocks elements."""
     skip, branch, gain = 1.0, 1.0, 1.0
     if factor == "1/√N":
         branch = (2 * blocks) ** -0.5
     if factor == "DeepNorm":
         skip, gain = vgsim.theory.deepnorm_constants(blocks)
-    attention = [vgsim.Attention(HEADS, value_gain=gain, output_gain=gain)]
-    mlp = [
+    attention: list[Any] = [vgsim.Attention(HEADS, value_gain=gain, output_gain=gain)]
+    mlp: list[Any] = [
         vgsim.Linear(4 * width, init="he_normal", gain=gain),
         activation,
         vgsim.Linear(width, gain=gain),
     ]
-    block = []
+    block: list[Any] = []
     for layers in attention, mlp:
-        if norm == "pre":
-            layers = [vgsim.Norm("layer"), *layers]
-        element = vgsim.Skip(layers, skip=skip, branch=branch)
+        inner = [vgsim.Norm("layer"), *layers] if norm == "pre" else layers
+        element = vgsim.Skip(inner, skip=skip, branch=branch)
         block.append([element, vgsim.Norm("layer")] if norm == "post" else element)
     return vgsim.Sequential(width, block * blocks, tokens=tokens)
 
 
-def print_gradients(depths, simulated):
+def print_gradients(depths: Sequence[int], simulated: Simulated) -> None:
     """Print quantiles of R and the probability that the gradient explodes."""
     print("R: median (5 %, 95 %), and P(exploding), which is P(R > 6)")
     heads = "".join(f"{blocks:>24}" for blocks in depths)
@@ -66,7 +77,7 @@ def print_gradients(depths, simulated):
         print(row + exploding)
 
 
-def print_correlations(depths, simulated):
+def print_correlations(depths: Sequence[int], simulated: Simulated) -> None:
     """Print the correlation of the tokens at the output, of the gradients at the embedding."""
     print("\nMean correlation of the tokens at the output, and of their gradients at the embedding")
     heads = "".join(f"{blocks:>8}" for blocks in depths)
@@ -79,7 +90,7 @@ def print_correlations(depths, simulated):
         print(f"{name:16}{each[0]}     {each[1]}")
 
 
-def print_theory(depths, activation, count):
+def print_theory(depths: Sequence[int], activation: ActivationName, count: int) -> None:
     """Print the growth of the mean-square gradient with one token, beside theory."""
     print(
         f"\nOne token, width {WIDE}: log10 √(E‖G_0‖²/E‖G_D‖²), simulated and by mean-field theory, "
@@ -98,21 +109,21 @@ def print_theory(depths, activation, count):
         print(row)
 
 
-def main():
+def main() -> None:
     """Simulate all variants and print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="in seconds")
     parser.add_argument("--activation", default="gelu", help="that of the MLPs (default: gelu)")
     given = parser.parse_args()
     depths, count = ((6, 24), 40) if given.quick else ((6, 24, 96), 200)
-    record = ("gradient", "activation_correlation", "gradient_correlation")
-    simulated = {}
+    record: tuple[Record, ...] = ("gradient", "activation_correlation", "gradient_correlation")
+    simulated: Simulated = {}
     for name, (norm, factor) in VARIANTS.items():
         for blocks in depths:
             network = transformer(blocks, norm, factor, given.activation)
             # without a norm the tokens become equal while the scores grow, and the rounding of
             # what is left of their differences would dominate R in float32 (48 blocks and more)
-            dtype = "float64" if name == "no norm" else "float32"
+            dtype: DType = "float64" if name == "no norm" else "float32"
             simulated[name, blocks] = vgsim.simulate(
                 network, count, dtype=dtype, layers=[0, network.depth], record=record
             )

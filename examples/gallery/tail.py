@@ -13,5 +13,6 @@ import vgsim
 net = vgsim.MLP(depth=100, width=16, activation="relu")
 samples = vgsim.simulate(net, 50_000, layers=[0])
 figure, axes = pyplot.subplots(1, 3, figsize=(10, 3), layout="constrained")
-for kind, ax in zip(("histogram", "qq", "survival"), axes, strict=True):
-    samples.plot(kind, ax=ax)
+samples.plot("histogram", ax=axes[0])
+samples.plot("qq", ax=axes[1])
+samples.plot("survival", ax=axes[2])

@@ -5,6 +5,52 @@
 >>> s = vgsim.simulate(net, 2000, seed=0)
 >>> 0 <= s.probability("vanishing", threshold=1e-2).estimate <= 1
 True
+
+Networks
+    MLP             multilayer perceptron, with norms, skip connections, gates and clipping
+    RNN, LSTM, GRU  recurrent networks, whose steps take the place of the layers
+    Sequential      a list of any layers
+    sweep           the networks of all combinations of listed fields
+    from_torch      the network with the architecture of a PyTorch module
+
+Parts of networks
+    Activation, Initializer     an activation, the law of the weights; also custom ones
+    Residual, Highway           skip connections and gates of an MLP
+    ClipNorm, ClipValue         gradient clipping
+    Linear, Norm, Dropout, Attention, Skip, Gate
+                                layers and blocks of a Sequential
+
+Simulation
+    simulate        forward and backward passes of many random networks: Samples
+    depth_curve     simulation of one network at several depths: DepthCurve
+    lyapunov        Lyapunov exponents: Lyapunov
+    torch_samples   samples of any PyTorch module, by autograd: Samples
+    replay          one sample with its weights and inputs: Replay
+    evaluate        one network with given weights, in NumPy: Evaluation
+    torch_parameters            weights and biases of a PyTorch module, for evaluate
+    TorchModule, Measured       networks that are known by their gradients only
+    show_config     the compiled kernels, the threads and the versions
+
+Results
+    Samples         norms of gradients by sample and layer; probabilities, quantiles, fits
+    LayerProfile    the law of the gradient against the layer
+    DepthCurve      the law of the gradient against the depth; critical depth
+    Probability, Estimate       a number with its confidence interval
+    DepthScale, LogNormalFit    fits to curves and to samples
+
+Studies
+    collect         many networks, sampled until a stop rule is met: Study
+    iter_collect    the same, with the results so far
+    Precision       a stop rule
+    Study, Result   the counts of many networks, and of one
+    load            read samples and studies from files and stores
+
+Modules
+    theory          theory without simulation: mean field, critical gains, exact laws
+    plotting        figures with matplotlib
+    typing          the names that arguments take, as types
+
+`help` explains each of them, as in ``help(vgsim.simulate)``.
 """
 
 from vgsim import plotting, theory
@@ -92,3 +138,12 @@ __all__ = [
     "torch_parameters",
     "torch_samples",
 ]
+
+for _name in __all__:  # public classes and functions belong to this module, wherever they are
+    if callable(_public := globals()[_name]):
+        _public.__module__ = __name__
+
+
+def __dir__() -> list[str]:
+    """Return the public names."""
+    return sorted([*__all__, "typing"])

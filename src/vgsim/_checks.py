@@ -9,12 +9,15 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from numbers import Real
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vgsim.typing import CountedEvent, Event, RangeEvent, RelativeEvent
+
 __all__ = [
+    "COUNTED",
     "COUNTERS",
     "DECADE",
     "EVENTS",
@@ -42,10 +45,12 @@ COUNTERS = 2**32  # layers and blocks of random numbers are counted in 32 bits
 INDICES = 2**56  # samples of one seed
 DECADE = 2.0 * math.log(10.0)  # ln ‖G‖² = DECADE · log10 ‖G‖
 
-RELATIVE = ("vanishing", "exploding", "healthy")  # events of ‖G_l‖/‖G_D‖, with a threshold
-RANGE = ("underflow", "overflow")  # events of a floating-point format
-EVENTS = (*RELATIVE, "dead", *RANGE)
-TABULATED = ("vanishing", "exploding", "dead")  # events with columns in tables
+# Events of ‖G_l‖/‖G_D‖, with a threshold; of a floating-point format; with columns in tables
+RELATIVE: tuple[RelativeEvent, ...] = get_args(RelativeEvent)
+RANGE: tuple[RangeEvent, ...] = get_args(RangeEvent)
+COUNTED: tuple[CountedEvent, ...] = get_args(CountedEvent)
+EVENTS: tuple[Event, ...] = get_args(Event)
+TABULATED: tuple[CountedEvent, ...] = ("vanishing", "exploding", "dead")
 THRESHOLD = 1e-6
 MOST_SHOWN = 200  # largest number of characters of a value in a message
 BYTES = (bytes, bytearray, memoryview)
@@ -80,6 +85,7 @@ def memory_error(argument: str, problem: str) -> MemoryError:
 
 
 E = TypeVar("E", bound=Exception)
+S = TypeVar("S", bound=str)
 
 
 def _knowing(error: E, argument: str, problem: str) -> E:
@@ -129,7 +135,7 @@ def plain(value: object) -> str | int | float | None:
         return None
 
 
-def checked_dtype(argument: str, value: object, names: tuple[str, ...]) -> str:
+def checked_dtype(argument: str, value: object, names: tuple[S, ...]) -> S:
     """Return the name of a floating-point format in native byte order.
 
     Examples
@@ -140,8 +146,8 @@ def checked_dtype(argument: str, value: object, names: tuple[str, ...]) -> str:
     'float16'
     """
     name = plain(value)
-    if name in names:
-        return str(name)
+    if isinstance(name, str) and name in names:
+        return names[names.index(name)]
     problem = f"must be {' or '.join(map(repr, names))}, got {brief(value)}"
     if not isinstance(value, (str, type, np.dtype)):
         raise type_error(argument, problem)
@@ -153,7 +159,7 @@ def checked_dtype(argument: str, value: object, names: tuple[str, ...]) -> str:
         raise type_error(argument, problem) from None
     if found.name not in names or not found.isnative:
         raise value_error(argument, problem)
-    return str(found.name)
+    return names[names.index(found.name)]
 
 
 def checked_items(argument: str, value: Any, allowed: str) -> list[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -143,20 +143,23 @@ class Number(Domain):
         return _float(text)
 
 
+S = TypeVar("S", bound=str)
+
+
 @dataclass(frozen=True)
-class Choice(Domain):
+class Choice(Domain, Generic[S]):
     """One of a few strings; required if it has no default."""
 
-    choices: tuple[str, ...]
-    default: str | None = None
+    choices: tuple[S, ...]
+    default: S | None = None
     also: str = ""  # other allowed values, which the caller checks, for messages
     metavar = "NAME"
 
-    def check(self, argument: str, value: object, of: str = "") -> str:
+    def check(self, argument: str, value: object, of: str = "") -> S:
         """Return `value`."""
         name = plain(value)
         if isinstance(name, str) and name in self.choices:
-            return name
+            return self.choices[self.choices.index(name)]
         problem = f"must be one of {listed(self.choices)}{self.also}, got {brief(value)}"
         raise (value_error if isinstance(name, str) else type_error)(argument, problem, of)
 

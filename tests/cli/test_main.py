@@ -21,7 +21,8 @@ from vgsim._cli.fields import ACTIVATIONS, DEPTHS, add_network_options, networks
 from vgsim._cli.network_text import row as row_of
 from vgsim._cli.network_text import technique
 from vgsim._domains import Choice, NamedDomain, Number
-from vgsim._networks.description import Description, Field, Network, described
+from vgsim._networks.described import described
+from vgsim._networks.description import Description, Field, Network
 from vgsim._networks.initializers import Initializer
 from vgsim._networks.mlp import UNITS
 from vgsim._results.tables import number_decimals, seconds_cell

@@ -2,9 +2,11 @@
 
 import doctest
 import importlib.util
+import inspect
 import operator
 import pkgutil
 import re
+from functools import cached_property
 from pathlib import Path
 
 import pytest
@@ -36,18 +38,40 @@ def run(example):
     assert not failed, "".join(report)
 
 
-def examples_of_module(name):
-    module = importlib.import_module(name)
-    return [test for test in doctest.DocTestFinder().find(module) if test.examples]
+def examples():
+    """Return the examples of all modules, of public classes and of cached properties.
+
+    The finder leaves out classes that belong to another module, as public ones do to vgsim, and
+    cached properties.
+    """
+    finder = doctest.DocTestFinder()
+    modules = [importlib.import_module(name) for name in MODULES]
+    found = [test for module in modules for test in finder.find(module)]
+    public = {name: operator.attrgetter(name.removeprefix("vgsim."))(vgsim) for name in PUBLIC}
+    others = {name: value for name, value in public.items() if inspect.isclass(value)}
+    for kind in (kind for module in modules for kind in vars(module).values()):
+        if inspect.isclass(kind):
+            for name, value in vars(kind).items():
+                if isinstance(value, cached_property):
+                    others[f"{kind.__module__}.{kind.__name__}.{name}"] = value.func
+    for name, value in others.items():
+        found += finder.find(value, name, module=False, globs={})
+    return {test.name: test for test in found if test.examples}
 
 
-@pytest.mark.parametrize(
-    "example",
-    [test for name in MODULES for test in examples_of_module(name)],
-    ids=lambda test: test.name,
-)
+EXAMPLES = examples()
+
+
+@pytest.mark.parametrize("example", EXAMPLES.values(), ids=EXAMPLES)
 def test_docstring(example):
     run(example)
+
+
+def test_the_examples_of_all_docstrings_are_found():
+    files = {Path(importlib.import_module(name).__file__) for name in MODULES}
+    sources = [file.read_text() for file in files if file.suffix == ".py"]
+    prompts = sum(len(re.findall(r"^ *>>> ", source, re.M)) for source in sources)
+    assert sum(len(test.examples) for test in EXAMPLES.values()) == prompts
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -51,9 +51,22 @@ def test_exact_is_the_beta_quantile(counts, level):
 def test_agrees_with_scipy(counts, level, method):
     k, n = counts
     theirs = stats.binomtest(k, n).proportion_ci(level, method)
-    assert binomial(k, n, level, method) == Probability(
-        k / n, theirs.low, theirs.high, k, n, level, method
-    )
+    found = binomial(k, n, level, method)
+    low, high = theirs.low, theirs.high
+    if method == "exact":  # SciPy searches with an absolute error of 2e-12
+        assert (found.low, found.high) == pytest.approx((low, high), rel=1e-9, abs=1e-11)
+        low, high = found.low, found.high
+    assert found == Probability(k / n, low, high, k, n, level, method)
+
+
+@given(COUNTS, LEVELS)
+def test_the_limits_of_the_exact_interval_have_the_tails_of_the_level(counts, level):
+    k, n = counts
+    found, tail = binomial(k, n, level, "exact"), (1 - level) / 2
+    if k:
+        assert stats.binom.sf(k - 1, n, found.low) == pytest.approx(tail, rel=1e-6)
+    if k < n:
+        assert stats.binom.cdf(k, n, found.high) == pytest.approx(tail, rel=1e-6)
 
 
 @given(COUNTS, LEVELS, st.sampled_from(["wilson", "exact", "anytime"]))

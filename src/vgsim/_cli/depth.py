@@ -50,14 +50,14 @@ class Findings:
     probability: Estimate
     columns: list[Column]
     title: str
-    critical_depth: Estimate | None
+    critical_depth: Estimate[float] | None
     scale: DepthScale | None
     reasons: tuple[str, ...]
     xi_grad: float | None  # mean field
     theory_scale: float | None  # from the means in theory
 
     @property
-    def estimates(self) -> dict[str, Estimate | None]:
+    def estimates(self) -> dict[str, Estimate[float] | None]:
         """The estimates of the curve by name."""
         names = ("depth_scale", "slope", "variance_growth")
         return {
@@ -271,7 +271,7 @@ def _setting(options: argparse.Namespace, one: Findings) -> dict[str, Any]:
     }
 
 
-def _estimate(estimate: Estimate | None) -> dict[str, float | None] | None:
+def _estimate(estimate: Estimate[float] | None) -> dict[str, float | None] | None:
     if estimate is None:
         return None
     names = ("estimate", "low", "high")
@@ -300,7 +300,7 @@ def _print_csv(options: argparse.Namespace, found: Iterator[Findings]) -> None:
         sys.stdout.flush()
 
 
-def _flat(name: str, estimate: Estimate | None) -> dict[str, Any]:
+def _flat(name: str, estimate: Estimate[float] | None) -> dict[str, Any]:
     return {
         f"{name}{end}": None if estimate is None else getattr(estimate, part)
         for end, part in (("", "estimate"), ("_low", "low"), ("_high", "high"))

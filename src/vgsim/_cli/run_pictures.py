@@ -19,10 +19,11 @@ from vgsim._statistics.binomial import Probability
 from vgsim._statistics.estimate import Estimate
 from vgsim._studies.points import value_label
 from vgsim.theory._prediction import predict
+from vgsim.typing import RelativeEvent
 
 __all__ = ["RunPictures"]
 
-EVENTS = ("vanishing", "exploding")
+EVENTS: tuple[RelativeEvent, ...] = ("vanishing", "exploding")
 
 
 class RunPictures:

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import reduce
-from typing import Any
+from typing import Any, Literal
 
 from vgsim._cli.conditions import check_names, in_order, meets
 from vgsim._cli.json_rows import is_json, read_json, row_columns, row_title
@@ -21,6 +21,7 @@ from vgsim._studies.contents import Contents, contents, kinds
 from vgsim._studies.status import Status
 from vgsim._studies.study import Study
 from vgsim._studies.table import table
+from vgsim.typing import Format
 
 __all__ = ["chosen", "print_study", "show"]
 
@@ -115,7 +116,7 @@ class _Shown:
 
     def __init__(
         self,
-        format: str,
+        format: Format | Literal["json"],
         found: Contents,
         arguments: Mapping[str, Any],
         provenance: Sequence[dict[str, str]] = (),

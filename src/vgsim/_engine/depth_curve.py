@@ -18,6 +18,7 @@ from vgsim._engine.settings import Settings
 from vgsim._networks.description import Network, checked_network
 from vgsim._results.depth_curve import DepthCurve
 from vgsim._results.samples import Samples
+from vgsim.typing import DType, Engine, Loss
 
 __all__ = ["depth_curve"]
 
@@ -30,9 +31,9 @@ def depth_curve(
     seed: int | None = 0,
     batch_size: int = 1,
     inputs: Literal["normal", "zeros"] | ArrayLike = "normal",
-    loss: str = "linear",
-    engine: str = "auto",
-    dtype: DTypeLike = "float32",
+    loss: Loss = "linear",
+    engine: Engine = "auto",
+    dtype: DType | DTypeLike = "float32",
     n_threads: int | None = None,
     progress: Progress = False,
 ) -> DepthCurve:

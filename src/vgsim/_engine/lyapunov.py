@@ -28,6 +28,7 @@ from vgsim._statistics.estimate import Estimate, checked_level
 
 if TYPE_CHECKING:
     import xarray
+from vgsim.typing import Engine
 
 __all__ = ["Lyapunov", "lyapunov"]
 
@@ -91,7 +92,7 @@ class Lyapunov:
         self.dtype = dtype
         self.batch_size = batch_size
         self.inputs = inputs
-        self.provenance = dict(provenance)
+        self.provenance: dict[str, str] = dict(provenance)
         self.elapsed = elapsed
         for array in (index, layers, stretching):
             array.flags.writeable = False
@@ -166,7 +167,7 @@ class Lyapunov:
         grown = np.where(np.isneginf(begin), -np.inf, grown)
         return np.asarray(np.log(10.0) * grown / (end - first))
 
-    def exponents(self, start: int = 0, confidence_level: float = 0.95) -> Estimate:
+    def exponents(self, start: int = 0, confidence_level: float = 0.95) -> Estimate[Floats]:
         """Estimate the k largest Lyapunov exponents λ_1 ≥ … ≥ λ_k: ln of the norm per layer.
 
         The estimate is the mean of :meth:`finite_exponents` over networks, with Student's interval;
@@ -260,7 +261,7 @@ def lyapunov(
     batch_size: int = 1,
     inputs: Literal["normal", "zeros"] | ArrayLike = "normal",
     layers: Sequence[int] | None = None,
-    engine: str = "auto",
+    engine: Engine = "auto",
     dtype: DTypeLike = "float64",
     n_threads: int | None = None,
     progress: Progress = False,

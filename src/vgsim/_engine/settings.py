@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -29,6 +29,7 @@ from vgsim._networks.description import Network, checked_network
 from vgsim._networks.initializers import padded
 from vgsim._networks.operations import Normalise, Weights
 from vgsim._results.quantities import CORRELATIONS, RECORDS
+from vgsim.typing import DType, Engine, Loss
 
 __all__ = [
     "DTYPES",
@@ -46,14 +47,14 @@ __all__ = [
     "widest_side",
 ]
 
-ENGINES = ("auto", "scalar", "matrix-free", "dense")
+ENGINES: tuple[Engine, ...] = get_args(Engine)
 OWN_ENGINES = ("torch", "measured")  # of networks without a description, for which "auto" is these
-LOSSES = ("linear", "mse", "cross_entropy")
-DTYPES = ("float32", "float64")
+LOSSES: tuple[Loss, ...] = get_args(Loss)
+DTYPES: tuple[DType, ...] = get_args(DType)
 DEFAULT_LAYERS = 33
 LEAST_NORMALISED = 48  # units of the layers of a plain network with norms
 _BATCH_SIZE = Integer(1, COUNTERS - 1)
-_LOSS, _ENGINE = Choice(LOSSES), Choice((*ENGINES, *OWN_ENGINES))
+_LOSS, _ENGINE = Choice(LOSSES), Choice[str]((*ENGINES, *OWN_ENGINES))
 UInt32s = NDArray[np.uint32]
 
 
@@ -90,9 +91,9 @@ class Settings:
         seed: int | None = 0,
         batch_size: int = 1,
         inputs: Literal["normal", "zeros"] | ArrayLike = "normal",
-        loss: str = "linear",
-        engine: str = "auto",
-        dtype: DTypeLike = "float32",
+        loss: Loss = "linear",
+        engine: Engine = "auto",
+        dtype: DType | DTypeLike = "float32",
     ) -> Settings:
         """Check everything that does not depend on the network; arguments are those of `simulate`.
 

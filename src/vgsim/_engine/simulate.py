@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence, Set
 from typing import Literal
 
 from numpy.typing import ArrayLike, DTypeLike
@@ -14,6 +14,7 @@ from vgsim._engine.run import run, thread_count
 from vgsim._engine.settings import Settings, checked_layers, checked_record, default_layers
 from vgsim._networks.description import Network
 from vgsim._results.samples import Samples
+from vgsim.typing import DType, Engine, Loss, Record
 
 __all__ = ["simulate"]
 
@@ -26,11 +27,11 @@ def simulate(
     first: int = 0,
     batch_size: int = 1,
     inputs: Literal["normal", "zeros"] | ArrayLike = "normal",
-    loss: str = "linear",
+    loss: Loss = "linear",
     layers: Sequence[int] | None = None,
-    record: Collection[str] = ("gradient",),
-    engine: str = "auto",
-    dtype: DTypeLike = "float32",
+    record: Sequence[Record] | Set[Record] = ("gradient",),
+    engine: Engine = "auto",
+    dtype: DType | DTypeLike = "float32",
     n_threads: int | None = None,
     progress: Progress = False,
 ) -> Samples:

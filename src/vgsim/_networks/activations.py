@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,10 +15,14 @@ from vgsim._networks.custom_functions import from_functions
 from vgsim._networks.custom_table import CustomTable, kept, table_of
 from vgsim._networks.initializers import INITIALIZERS, Initializer
 from vgsim._networks.named import Named
+from vgsim.typing import ActivationName
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = ["Activation", "as_activation"]
 
-CUSTOM = "custom"
+CUSTOM: Literal["custom"] = "custom"
 _ALIASES = {"swish": "silu"}
 _ELSEWHERE = {
     **_ALIASES,
@@ -33,6 +38,18 @@ _ELSEWHERE = {
     "sin": "sine",
     "siren": "sine",
 }
+
+
+class Parameters(TypedDict, total=False):
+    """The parameters of all activations; each takes its own only."""
+
+    slope: float
+    alpha: float
+    omega: float
+    function: Callable[[Array], ArrayLike]
+    derivative: Callable[[Array], ArrayLike]
+    kinks: Sequence[float]
+    sha256: str
 
 
 def _finite(h: ArrayLike) -> Array:
@@ -143,10 +160,13 @@ class Activation(Named):
     _aliases = _ALIASES
     _elsewhere = _ELSEWHERE
 
-    def __init__(self, name: str, /, **parameters: Any) -> None:
-        if name == CUSTOM and "sha256" not in parameters:
-            parameters = {"sha256": from_functions(**parameters).sha256}
-        super().__init__(name, **parameters)
+    def __init__(
+        self, name: ActivationName | Literal["custom"], /, **parameters: Unpack[Parameters]
+    ) -> None:
+        given: dict[str, Any] = {**parameters}
+        if name == CUSTOM and "sha256" not in given:
+            given = {"sha256": from_functions(**given).sha256}
+        super().__init__(name, **given)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         return (
@@ -180,7 +200,7 @@ class Activation(Named):
         name = self.law.textbook_init
         known = INITIALIZERS[name].parameters
         shared = {key: value for key, value in self.parameters.items() if key in known}
-        return Initializer(name, **shared)
+        return Initializer._called(name, **shared)
 
     @property
     def frequency(self) -> float | None:
@@ -287,7 +307,7 @@ def _restored(content: bytes) -> Activation:
     return Activation(CUSTOM, sha256=kept(CustomTable.from_content(content)).sha256)
 
 
-def as_activation(value: str | Activation) -> Activation:
+def as_activation(value: ActivationName | Activation) -> Activation:
     """Return `value` if it is an Activation, else the activation of that name with its defaults.
 
     Raises

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import KW_ONLY
 from typing import Any
 
 from vgsim._checks import value_error
 from vgsim._domains import NamedDomain
-from vgsim._networks.description import Field, described
+from vgsim._networks.described import described
+from vgsim._networks.description import Field
 from vgsim._networks.elements import LECUN, check_law, weights
 from vgsim._networks.initializers import GAIN, Initializer, check_matrix, check_weight_std
 from vgsim._networks.layer_lists import LAYERS
 from vgsim._networks.layers import Element, Layers, X, inside
 from vgsim._networks.operations import Copy, Mix, Operation, Shift, Sum
 from vgsim._networks.techniques import BRANCH, GATE_BIAS, SKIP
+from vgsim.typing import InitializerName
 
 __all__ = ["Gate", "Skip"]
 
@@ -71,7 +74,7 @@ class Skip(Block):
     100
     """
 
-    layers: Field[Layers, Any] = Field(LAYERS)
+    layers: Field[Layers, Sequence[Any]] = Field(LAYERS)
     _: KW_ONLY
     skip: Field[float, float] = Field(SKIP, default=1.0)
     branch: Field[float, float] = Field(BRANCH, default=1.0)
@@ -115,10 +118,12 @@ class Gate(Block):
     50
     """
 
-    layers: Field[Layers, Any] = Field(LAYERS)
+    layers: Field[Layers, Sequence[Any]] = Field(LAYERS)
     _: KW_ONLY
     bias: Field[float, float] = Field(GATE_BIAS, default=-2.0)
-    init: Field[Initializer, str | Initializer] = Field(NamedDomain(Initializer), default=LECUN)
+    init: Field[Initializer, InitializerName | Initializer] = Field(
+        NamedDomain(Initializer), default=LECUN
+    )
     gain: Field[float, float] = Field(GAIN, default=1.0)
 
     def __post_init__(self) -> None:

@@ -5,27 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from copy import copy
-from dataclasses import MISSING, dataclass, fields, replace
-from functools import wraps
+from dataclasses import MISSING, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vgsim._checks import brief, either, meant, plain, require_memory, type_error, value_error
+from vgsim._checks import brief, either, plain, require_memory, type_error, value_error
 from vgsim._domains import Domain
 from vgsim._networks.html import Displayed
 from vgsim._networks.named import Named
 from vgsim._networks.operations import Program
 
 if TYPE_CHECKING:
-    from typing_extensions import Self, dataclass_transform
-else:
-
-    def dataclass_transform(**_: Any) -> Any:  # Python 3.10 has none, and only checkers need it
-        """Return a decorator that changes nothing."""
-        return lambda decorator: decorator
-
+    from typing_extensions import Self
 
 __all__ = [
     "Description",
@@ -33,7 +26,6 @@ __all__ = [
     "Network",
     "checked_network",
     "compact_json",
-    "described",
     "network_from_json",
 ]
 
@@ -41,7 +33,6 @@ SHOWN_WIDTHS = 8
 LISTED_BYTES = 64  # bytes per layer in Python lists or arrays over all layers
 Get = TypeVar("Get")
 Set = TypeVar("Set")
-T = TypeVar("T")
 
 
 def compact_json(value: Any) -> str:
@@ -97,15 +88,23 @@ class Field(Generic[Get, Set]):
         flag: str = "",
         key: str = "",
     ) -> None:
-        self.domain, self.optional, self.shown, self.only_with = domain, optional, shown, only_with
-        self.help, self.metavar, self.const, self.flag = help, metavar, const, flag
-        self.default, self.key = default, key
+        self.domain: Domain = domain
+        self.default: Any = default
+        self.optional: bool = optional
+        self.shown: bool = shown
+        self.only_with: str | None = only_with
+        self.help: str = help
+        self.metavar: str = metavar
+        self.const: str | None = const
+        self.flag: str = flag
+        self.key: str = key
         checked = default is MISSING or default is None or implicit is not MISSING
         own = default if checked else domain.check("default", default)
-        self.implicit = own if implicit is MISSING else implicit
+        self.implicit: Any = own if implicit is MISSING else implicit
 
     def __set_name__(self, owner: type, name: str) -> None:
-        self.name, self.owner = name, owner.__name__
+        self.name: str = name
+        self.owner: str = owner.__name__
         self.key = self.key or name
 
     @overload
@@ -151,44 +150,6 @@ class Field(Generic[Get, Set]):
 def _of(owner: str) -> str:
     """Return " of OWNER" for a field of a part of a network, "" for a field of a network."""
     return "" if owner in Description.networks else f" of {owner}"
-
-
-@dataclass_transform(frozen_default=True, field_specifiers=(Field,))
-def described(cls: type[T]) -> type[T]:
-    """Turn a class with `Field` declarations into a frozen dataclass."""
-    made: Any = dataclass(frozen=True, repr=False)(cls)
-    own_init = made.__init__
-    unnamed = [field.name for field in fields(made) if not field.kw_only]
-
-    @wraps(own_init)
-    def init(self: Any, *values: Any, **named: Any) -> None:
-        _check_names(made, unnamed, len(values), named)
-        own_init(self, *values, **named)
-
-    made.__init__ = init
-    return made  # type: ignore[no-any-return]
-
-
-def _check_names(kind: Any, unnamed: list[str], count: int, named: Mapping[str, Any]) -> None:
-    """Refuse unknown fields, missing ones, and `count` values without a name if that is too many.
-
-    `unnamed` are the fields that need no name.
-    """
-    for name in named:
-        if name not in kind._fields:
-            near = meant(name, kind._fields)
-            known = ", ".join(kind._fields)
-            hint = f"did you mean {near!r}?" if near else f"the fields are {known}"
-            raise type_error(name, f"is not a field of {kind.__name__}; {hint}")
-    others = [name for name in kind._fields if name not in unnamed]
-    if count > len(unnamed) and others:
-        call = f"{kind.__name__}({', '.join([*unnamed, f'{others[0]}=...'])})"
-        problem = f"must be given by its name, like all fields from there on: {call}"
-        raise type_error(others[0], problem, f" of {kind.__name__}")
-    given = {*unnamed[:count], *named}
-    for name, field in kind._fields.items():
-        if field.is_required and name not in given:
-            raise type_error(name, "must be given", f" of {kind.__name__}")
 
 
 class Description:
@@ -321,11 +282,11 @@ class Network(Displayed, Description):
     takes_zeros: ClassVar[bool] = False  # whether `inputs` may be "zeros"
     own_engine: ClassVar[str] = ""  # of a network that is not described layer by layer
 
-    activation: Any
-    init: Any
+    activation: Any = None
+    init: Any = None
     width: Any
-    gain: Any
-    bias_std: Any
+    gain: Any = 1.0
+    bias_std: Any = 0.0
     norm: Any = None
     norm_eps: Any = 0.0
     residual: Any = None

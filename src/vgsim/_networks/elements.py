@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, replace
-from typing import cast
+from typing import cast, get_args
 
 from vgsim._checks import value_error
 from vgsim._domains import Boolean, Choice, NamedDomain, Number
-from vgsim._networks.description import Field, described
+from vgsim._networks.described import described
+from vgsim._networks.description import Field
 from vgsim._networks.initializers import (
     GAIN,
     STD,
@@ -19,6 +20,7 @@ from vgsim._networks.initializers import (
 )
 from vgsim._networks.layers import Element, X
 from vgsim._networks.operations import Attend, Bias, Mask, Normalise, Operation, Weights
+from vgsim.typing import InitializerName, NormKind
 
 __all__ = ["Attention", "Dropout", "Linear", "Norm"]
 
@@ -87,7 +89,9 @@ class Linear(Element):
 
     width: Field[int | None, int | None] = Field(UNITS, default=None, optional=True)
     _: KW_ONLY
-    init: Field[Initializer, str | Initializer] = Field(NamedDomain(Initializer), default=LECUN)
+    init: Field[Initializer, InitializerName | Initializer] = Field(
+        NamedDomain(Initializer), default=LECUN
+    )
     gain: Field[float, float] = Field(GAIN, default=1.0)
     bias_std: Field[float, float] = Field(STD, default=0.0)
 
@@ -143,7 +147,7 @@ class Norm(Element):
     3
     """
 
-    kind: Field[str, str] = Field(Choice(("batch", "layer", "rms")), key="norm")
+    kind: Field[NormKind, NormKind] = Field(Choice(get_args(NormKind)), key="norm")
     _: KW_ONLY
     eps: Field[float, float] = Field(
         Number("from 1e-12 to 1", lambda x: 1e-12 <= x <= 1), default=1e-5
@@ -248,7 +252,9 @@ class Attention(Element):
     heads: Field[int, int] = Field(UNITS, default=1)
     _: KW_ONLY
     causal: Field[bool, bool] = Field(Boolean(), default=False)
-    init: Field[Initializer, str | Initializer] = Field(NamedDomain(Initializer), default=LECUN)
+    init: Field[Initializer, InitializerName | Initializer] = Field(
+        NamedDomain(Initializer), default=LECUN
+    )
     gain: Field[float, float] = Field(GAIN, default=1.0)
     value_gain: Field[float | None, float | None] = Field(GAIN, default=None, optional=True)
     output_gain: Field[float | None, float | None] = Field(GAIN, default=None, optional=True)

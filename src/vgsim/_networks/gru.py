@@ -6,9 +6,10 @@ from dataclasses import KW_ONLY
 from functools import cached_property
 from typing import ClassVar
 
-from vgsim._networks.description import Field, described
+from vgsim._networks.described import described
+from vgsim._networks.description import Field
 from vgsim._networks.initializers import Initializer
-from vgsim._networks.mlp import MLP
+from vgsim._networks.mlp import MLP, Init
 from vgsim._networks.operations import Program
 from vgsim._networks.recurrent import INPUT_STD, STATE, STEPS, Recurrent, init_field
 from vgsim._networks.recurrent_operations import gru_program
@@ -87,12 +88,11 @@ class GRU(Recurrent):
 
     flag_value: ClassVar[str] = "gru"
     gates: ClassVar[int] = 3
-    activation = None
 
     steps: Field[int, int] = STEPS.again()
     width: Field[int, int] = STATE.again()
     _: KW_ONLY
-    init: Field[Initializer, str | Initializer] = init_field("glorot_normal", "glorot_normal")
+    init: Field[Initializer, Init] = init_field("glorot_normal", "glorot_normal")
     gain: Field[float, float] = MLP._fields["gain"].again()
     input_std: Field[float, float] = INPUT_STD.again()
     bias_std: Field[float, float] = MLP._fields["bias_std"].again()

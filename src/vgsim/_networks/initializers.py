@@ -5,13 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypedDict, get_args
+
+from numpy.typing import ArrayLike
 
 from vgsim._checks import COUNTERS, value_error
 from vgsim._domains import Choice, Domain, Integer, Number
 from vgsim._networks.custom_table import CustomTable, kept
 from vgsim._networks.custom_weights import from_quantile, quantile_of
 from vgsim._networks.named import Entry, Named
+from vgsim.typing import LawName, Mode
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = [
     "GAIN",
@@ -45,7 +51,7 @@ Independent = Literal[  # laws of matrices with independent entries of mean 0
 ]
 INDEPENDENT: tuple[str, ...] = get_args(Independent)
 Distribution = Literal[Independent, "diagonal", "orthogonal", "identity"]
-CUSTOM = "custom"
+CUSTOM: Literal["custom"] = "custom"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,8 +100,8 @@ def _relative_diagonal(
 
 _POSITIVE = Number("from 1e-100 to 1e100", lambda x: 1e-100 <= x <= 1e100)
 _SCALE = Number(_POSITIVE.allowed, _POSITIVE.accepts, default=1.0)
-_MODE = Choice(("fan_in", "fan_avg", "fan_out"), default="fan_in")
-_SCALING: dict[str, Number | Choice] = {"scale": _SCALE, "mode": _MODE}
+_MODE: Choice[Mode] = Choice(get_args(Mode), default="fan_in")
+_SCALING: dict[str, Number | Choice[Mode]] = {"scale": _SCALE, "mode": _MODE}
 _NOISE = Number("from 1e-12 to 1e12", lambda x: 1e-12 <= x <= 1e12, default=1.0)
 _DF = Number("> 2, for a finite variance, and at most 1e6", lambda x: 2 < x <= 1e6, example=3)
 _DENSITY = Number("from 2**-32 to 1", lambda x: 2**-32 <= x <= 1)
@@ -210,6 +216,21 @@ _ELSEWHERE = {
 }
 
 
+class Parameters(TypedDict, total=False):
+    """The parameters of all initialisers; each takes its own only."""
+
+    std: float
+    limit: float
+    omega: float
+    df: float
+    density: float
+    diagonal: float
+    scale: float
+    mode: Mode
+    quantile: Callable[[Any], ArrayLike]
+    sha256: str
+
+
 class Initializer(Named):
     """The law of a weight matrix: i.i.d. weights of mean 0, an orthogonal matrix or the identity.
 
@@ -306,11 +327,12 @@ class Initializer(Named):
     _table = INITIALIZERS | {CUSTOM: _CUSTOM}
     _elsewhere = _ELSEWHERE
 
-    def __init__(self, name: str, /, **parameters: Any) -> None:
-        if name == CUSTOM and "sha256" not in parameters:
-            table = from_quantile(parameters.pop("quantile", None))
-            parameters = {"sha256": table.sha256, **parameters}
-        super().__init__(name, **parameters)
+    def __init__(self, name: LawName, /, **parameters: Unpack[Parameters]) -> None:
+        given: dict[str, Any] = {**parameters}
+        if name == CUSTOM and "sha256" not in given:
+            table = from_quantile(given.pop("quantile", None))
+            given = {"sha256": table.sha256, **given}
+        super().__init__(name, **given)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         if self.name != CUSTOM:

@@ -137,7 +137,7 @@ def _named(argument: str, name: str, given: Mapping[str, Any], of: str = "") -> 
             of,
         )
     with _inside(argument):
-        return Activation(name, **given)
+        return Activation._called(name, **given)
 
 
 def _found(value: Any) -> str:
@@ -280,5 +280,5 @@ def _with(place: str, layer: Layer, fields: Mapping[str, Any]) -> Layer:
         return _changed(place, layer, fields)
     with _inside(place):
         if isinstance(layer, Activation):
-            return Activation(layer.name, **{**layer.parameters, **fields})
+            return Activation._called(layer.name, **{**layer.parameters, **fields})
         return layer._with(**assembled(type(layer), fields, layer))

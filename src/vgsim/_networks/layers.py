@@ -98,8 +98,8 @@ class Layers(Sequence[Any]):
 
     def __init__(self, distinct: Iterable[Layer], order: NDArray[np.int64]) -> None:
         """Take distinct layers and an order in which all occur, the first ones first."""
-        self.distinct = tuple(distinct)
-        self.order = order
+        self.distinct: tuple[Layer, ...] = tuple(distinct)
+        self.order: NDArray[np.int64] = order
         order.flags.writeable = False
 
     @classmethod
@@ -288,7 +288,7 @@ def joined(listed: Sequence[Any]) -> Layers:
             return joined(item)
         name = plain(item)
         if isinstance(name, str):
-            return Activation(name)
+            return Activation._called(name)
         if isinstance(item, (Element, Activation, Layers)):
             return item
         raise TypeError(f"{brief(item)} is not a layer")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from vgsim._checks import checked_items, plain, value_error
 from vgsim._domains import Choice, Domain, NamedDomain, Number, checked_int
 from vgsim._networks.activations import Activation
-from vgsim._networks.description import Field, Network, described
+from vgsim._networks.described import described
+from vgsim._networks.description import Field, Network
 from vgsim._networks.initializers import (
     GAIN,
     STD,
@@ -37,10 +38,12 @@ from vgsim._networks.techniques import (
     Residual,
     Variant,
 )
+from vgsim.typing import ActivationName, InitializerName, NormKind
 
-__all__ = ["MLP", "TEXTBOOK"]
+__all__ = ["MLP", "TEXTBOOK", "Init"]
 
-TEXTBOOK = "textbook"
+TEXTBOOK: Literal["textbook"] = "textbook"
+Init = Literal["textbook"] | InitializerName | Initializer
 NORM_EPS = 1e-5
 
 
@@ -150,10 +153,10 @@ class MLP(Network):
         _Widths(), help="units of every layer, or all widths n_0,n_1,...,n_D"
     )
     _: KW_ONLY
-    activation: Field[Activation, str | Activation] = Field(
+    activation: Field[Activation, ActivationName | Activation] = Field(
         NamedDomain(Activation), default="tanh", help="the activation of every layer"
     )
-    init: Field[Initializer, str | Initializer] = Field(
+    init: Field[Initializer, Init] = Field(
         NamedDomain(Initializer, TEXTBOOK),
         default=TEXTBOOK,
         implicit=Initializer("glorot_normal"),
@@ -167,8 +170,8 @@ class MLP(Network):
     bias_std: Field[float, float] = Field(
         STD, default=0.0, help="standard deviation of the biases (default: 0)"
     )
-    norm: Field[str | None, str | None] = Field(
-        Choice(("batch", "layer", "rms"), also=" or None"),
+    norm: Field[NormKind | None, NormKind | None] = Field(
+        Choice(get_args(NormKind), also=" or None"),
         default=None,
         optional=True,
         help="normalisation of the pre-activations",

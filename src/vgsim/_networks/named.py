@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from vgsim._checks import brief, listed, meant, plain, type_error, value_error
 from vgsim._domains import Number
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["Entry", "Named"]
 
@@ -59,6 +62,11 @@ class Named:
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "_values", tuple(values))
         object.__setattr__(self, "_parameters", dict(zip(known, values, strict=True)))
+
+    @classmethod
+    def _called(cls, name: str, **parameters: Any) -> Self:
+        """Return the value of a name that checkers do not know."""
+        return cls(name, **parameters)
 
     @classmethod
     def _made(cls, value: Any, given: Mapping[str, Any], others: tuple[str, ...] = ()) -> Any:

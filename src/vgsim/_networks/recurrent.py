@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,8 @@ from vgsim._networks.initializers import (
     check_weight_std,
     padded,
 )
-from vgsim._networks.mlp import MLP, TEXTBOOK
+from vgsim._networks.mlp import MLP, TEXTBOOK, Init
+from vgsim.typing import InitializerName
 
 __all__ = ["INPUT_STD", "STATE", "STEPS", "Recurrent", "init_field"]
 
@@ -30,7 +31,9 @@ INPUT_STD: Field[float, float] = Field(
 )
 
 
-def init_field(default: str, textbook: str) -> Field[Initializer, str | Initializer]:
+def init_field(
+    default: InitializerName | Literal["textbook"], textbook: InitializerName
+) -> Field[Initializer, Init]:
     """Return the field of the law of the matrices; `textbook` is what "textbook" stands for."""
     return Field(
         NamedDomain(Initializer, TEXTBOOK),

@@ -7,13 +7,15 @@ from functools import cached_property
 
 from vgsim._domains import Number
 from vgsim._networks.activations import Activation
-from vgsim._networks.description import Field, described
+from vgsim._networks.described import described
+from vgsim._networks.description import Field
 from vgsim._networks.initializers import Initializer
-from vgsim._networks.mlp import MLP, TEXTBOOK
+from vgsim._networks.mlp import MLP, TEXTBOOK, Init
 from vgsim._networks.operations import Program
 from vgsim._networks.recurrent import INPUT_STD, STATE, STEPS, Recurrent, init_field
 from vgsim._networks.recurrent_operations import rnn_program
 from vgsim._networks.techniques import Clip
+from vgsim.typing import ActivationName
 
 __all__ = ["RNN"]
 
@@ -76,8 +78,8 @@ class RNN(Recurrent):
     steps: Field[int, int] = STEPS.again()
     width: Field[int, int] = STATE.again()
     _: KW_ONLY
-    activation: Field[Activation, str | Activation] = MLP._fields["activation"].again()
-    init: Field[Initializer, str | Initializer] = init_field(TEXTBOOK, "orthogonal")
+    activation: Field[Activation, ActivationName | Activation] = MLP._fields["activation"].again()
+    init: Field[Initializer, Init] = init_field(TEXTBOOK, "orthogonal")
     gain: Field[float, float] = MLP._fields["gain"].again()
     bias_std: Field[float, float] = MLP._fields["bias_std"].again()
     input_std: Field[float, float] = INPUT_STD.again()

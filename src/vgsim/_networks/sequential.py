@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import KW_ONLY
 from functools import cached_property
 from typing import Any, ClassVar
@@ -11,7 +12,8 @@ from numpy.typing import NDArray
 
 from vgsim._checks import COUNTERS, value_error
 from vgsim._domains import Integer, checked_int
-from vgsim._networks.description import Field, Network, described
+from vgsim._networks.described import described
+from vgsim._networks.description import Field, Network
 from vgsim._networks.elements import Norm
 from vgsim._networks.initializers import UNITS, Initializer
 from vgsim._networks.layer_lists import LAYERS
@@ -71,11 +73,9 @@ class Sequential(Network):
     """
 
     flag: ClassVar[str | None] = None
-    activation = init = None
-    gain, bias_std = 1.0, 0.0
 
     width: Field[int, int] = Field(UNITS)
-    layers: Field[Layers, Any] = Field(LAYERS)
+    layers: Field[Layers, Sequence[Any]] = Field(LAYERS)
     _: KW_ONLY
     tokens: Field[int, int] = Field(Integer(1, COUNTERS - 1), default=1)
     clip: Field[Clip | None, Clip | None] = MLP._fields["clip"].again()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import product
-from typing import Any
+from typing import Any, TypeVar
 
 from vgsim._checks import brief, either, type_error, value_error
 from vgsim._domains import Domain, Part
@@ -13,8 +13,10 @@ from vgsim._networks.named import Named
 
 __all__ = ["assembled", "sweep"]
 
+Kind = TypeVar("Kind", bound=Network)
 
-def sweep(kind: type[Network], **fields: Any) -> list[Network]:
+
+def sweep(kind: type[Kind], **fields: Any) -> list[Kind]:
     """Return the networks of one kind for all combinations of the listed values.
 
     Parameters

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import KW_ONLY
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, get_args
 
 from vgsim._checks import COUNTERS, brief, plain, type_error, value_error
 from vgsim._domains import Choice, Domain, Integer, Number, Part, split_parameters
-from vgsim._networks.description import Description, Field, described
+from vgsim._networks.described import described
+from vgsim._networks.description import Description, Field
+from vgsim.typing import ResidualStyle
 
 __all__ = [
     "BRANCH",
@@ -24,7 +26,8 @@ __all__ = [
     "Variant",
 ]
 
-PER_BLOCK = "1/sqrt(blocks)"
+PerBlock = Literal["1/sqrt(blocks)"]
+PER_BLOCK: PerBlock = "1/sqrt(blocks)"
 _DEPTH = Integer(1, COUNTERS - 1)
 _POSITIVE = Number("from 1e-100 to 1e+100", lambda x: 1e-100 <= x <= 1e100)
 SKIP = Number(
@@ -100,9 +103,9 @@ class Residual(Description):
     every: Field[int, int] = Field(_DEPTH, default=1)
     _: KW_ONLY
     skip: Field[float, float] = Field(SKIP, default=1.0)
-    branch: Field[float | str, float | str] = Field(_Branch(), default=1.0)
-    style: Field[str, str] = Field(
-        Choice(("activated", "linear", "post", "pre")), default="activated"
+    branch: Field[float | PerBlock, float | PerBlock] = Field(_Branch(), default=1.0)
+    style: Field[ResidualStyle, ResidualStyle] = Field(
+        Choice(get_args(ResidualStyle)), default="activated"
     )
     last_gain: Field[float, float] = Field(_POSITIVE, default=1.0)
 

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from vgsim._checks import brief, checked_items, plain, type_error, value_error
 from vgsim._domains import Boolean, Domain
-from vgsim._networks.description import Field, Network, described
+from vgsim._networks.described import described
+from vgsim._networks.description import Field, Network
 from vgsim._networks.functions import Arguments, Function, FunctionDomain, Keywords, Texts
 from vgsim._networks.initializers import UNITS
 
@@ -57,7 +58,6 @@ class Undescribed(Network, abstract=True):
     """A network of which vgsim knows no layers: there are no kernels and no theory for it."""
 
     flag: ClassVar[str | None] = None
-    activation = None
 
     def _refuse(self) -> NoReturn:
         raise type_error(

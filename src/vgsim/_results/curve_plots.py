@@ -18,6 +18,7 @@ from vgsim.theory._prediction import Prediction
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+from vgsim.typing import Event
 
 __all__ = ["LawAt", "PlottedCurve", "law_at", "name_axis", "ratio_in_words"]
 
@@ -147,8 +148,9 @@ class PlottedCurve:
         name = self._kind if kind is None else _KIND.check("kind", kind)
         theory = checked_bool("theory", theory)
         if name == "probability":
-            named = "vanishing" if event is None else event
-            return self._plot_probability(named, threshold, theory, ax, options)
+            return self._plot_probability(
+                "vanishing" if event is None else event, threshold, theory, ax, options
+            )
         if event is not None:
             problem = f"is for the kind 'probability' only, got {brief(event)} with {name!r}"
             raise value_error("event", problem)
@@ -158,7 +160,7 @@ class PlottedCurve:
         return self._plot_ridge(theory, ax, options)
 
     def _plot_probability(
-        self, event: str, threshold: float | None, theory: bool, ax: Any, options: dict[str, Any]
+        self, event: Event, threshold: float | None, theory: bool, ax: Any, options: dict[str, Any]
     ) -> Artists:
         names = ("dtype", "confidence_level", "method")
         interval = {name: options.pop(name) for name in names if name in options}

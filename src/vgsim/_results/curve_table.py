@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,28 +17,31 @@ from vgsim._results.tables import QUANTILES, estimated, number_decimals
 from vgsim._statistics.bootstrap import bootstrap
 from vgsim._statistics.estimate import Estimate
 from vgsim.theory._prediction import Prediction
+from vgsim.typing import Event, Method, NumberFormat
 
 __all__ = ["CurveColumns", "Tabulated", "column_names"]
 
 Floats = NDArray[np.float64]
 MOMENTS = ("mean", "std")
+AT_ONCE = 64  # places of one run whose moments are resampled together
 
 
 class Tabulated(Protocol):
     """What is used of a curve."""
 
     _place: str
+    _paired: bool
     _points: Sequence[tuple[Distribution, int]]
     _places: Sequence[int]
 
     def probability(
         self,
-        event: str,
+        event: Event,
         threshold: float,
-        dtype: str | None,
+        dtype: NumberFormat | None,
         confidence_level: float,
-        method: str,
-    ) -> Estimate:
+        method: Method,
+    ) -> Estimate[Floats]:
         """Estimate the probability of an event at every place."""
         ...
 
@@ -63,11 +66,11 @@ class CurveColumns:
     """
 
     curve: Tabulated
-    event: str
+    event: Event
     threshold: float
-    dtype: str | None
+    dtype: NumberFormat | None
     confidence_level: float
-    method: str
+    method: Method
 
     @property
     def known(self) -> list[str]:
@@ -80,10 +83,11 @@ class CurveColumns:
         ends = ("", "_theory") if theory and self.curve._has_theory else ("",)
         return [self.curve._place, *(f"{name}{end}" for name in measured for end in ends)]
 
-    def events(self, names: Sequence[str]) -> list[str]:
+    def events(self, names: Sequence[str]) -> list[Event]:
         """Return the events among the names of columns."""
         words = dict.fromkeys(name.removesuffix("_theory") for name in names)
-        return [word for word in words if word in (*RELATIVE, "dead", self.event)]
+        events: tuple[Event, ...] = (*RELATIVE, "dead", self.event)
+        return [word for word in words if word in events]
 
     def columns(self, names: Sequence[str]) -> list[Column]:
         """Return the columns of the given names; ValueError for an unknown one."""
@@ -111,28 +115,33 @@ class CurveColumns:
         if name in MOMENTS:
             said = [getattr(p, name) for p in curve._predictions] if theory else None
             return estimated(name, name, self._moments[MOMENTS.index(name)], said)
-        relative = self.threshold if name in RELATIVE else THRESHOLD
-        dtype = self.dtype if name == self.event else None
-        found = curve.probability(name, relative, dtype, self.confidence_level, self.method)
+        event = cast(Event, name)
+        relative = self.threshold if event in RELATIVE else THRESHOLD
+        dtype = self.dtype if event == self.event else None
+        found = curve.probability(event, relative, dtype, self.confidence_level, self.method)
         if not theory:
             return estimated(name, f"P({name})", found)
-        said = [p.probability(name, relative) for p in curve._predictions]
+        said = [p.probability(event, relative) for p in curve._predictions]
         below = [p.bound(name, relative) for p in curve._predictions]
         return estimated(name, f"P({name})", found, said, below if name in RELATIVE else None)
 
     @cached_property
-    def _moments(self) -> list[Estimate]:
+    def _moments(self) -> list[Estimate[Floats]]:
         """Mean and std at every place, NaN where fewer than two samples are not dead."""
-        ratios = self.curve._ratios()
+        ratios, paired = self.curve._ratios(), self.curve._paired
+        enough = [i for i, ratio in enumerate(ratios) if np.count_nonzero(ratio > -np.inf) >= 2]
+        together = AT_ONCE if paired else 1
         parts = np.full((3, len(ratios), 2), np.nan)
-        for place, ratio in enumerate(ratios):
-            if np.count_nonzero(ratio > -np.inf) >= 2:
-                found = bootstrap(
-                    lambda m: np.concatenate([m.mean, m.variance], axis=-1),
-                    [ratio],
-                    self.confidence_level,
-                )
-                parts[:, place] = found.estimate, found.low, found.high
+        for start in range(0, len(enough), together):
+            places = enough[start : start + together]
+            found = bootstrap(
+                lambda m: np.concatenate([m.mean, m.variance], axis=-1),
+                [ratios[place] for place in places],
+                self.confidence_level,
+                paired,
+            )
+            for i, part in enumerate((found.estimate, found.low, found.high)):
+                parts[i, places] = np.reshape(part, (2, -1)).T
         parts[..., 1] = np.sqrt(np.maximum(parts[..., 1], 0))
         estimate, low, high = parts
         return [

@@ -19,12 +19,13 @@ from vgsim._results.html import curve_html
 from vgsim._results.tables import check_frame, report
 from vgsim._statistics.binomial import Probability, checked_interval
 from vgsim._statistics.depth_scale import DepthScale, fit_depth_scale
-from vgsim._statistics.estimate import Estimate
+from vgsim._statistics.estimate import Estimate, Floats
 from vgsim.theory._prediction import Prediction, predict
+from vgsim.typing import Event, Format, Method, NumberFormat
 
 __all__ = ["Curve", "LayerProfile"]
 
-Floats = NDArray[np.float64]
+AT_ONCE = 64  # places of one run whose moments are resampled together
 _SHARE = Number("a number from 0 to 1", lambda q: 0 <= q <= 1)
 
 
@@ -42,12 +43,12 @@ class Curve(PlottedCurve):
 
     def probability(
         self,
-        event: str = "vanishing",
+        event: Event = "vanishing",
         threshold: float = THRESHOLD,
-        dtype: DTypeLike | None = None,
+        dtype: NumberFormat | DTypeLike | None = None,
         confidence_level: float = 0.95,
-        method: str = "wilson",
-    ) -> Estimate:
+        method: Method = "wilson",
+    ) -> Estimate[Floats]:
         """Estimate the probability of an event at every place of the curve.
 
         Parameters
@@ -78,7 +79,7 @@ class Curve(PlottedCurve):
         ]
         return _stacked(found)
 
-    def quantile(self, q: float, confidence_level: float = 0.95) -> Estimate:
+    def quantile(self, q: float, confidence_level: float = 0.95) -> Estimate[Floats]:
         """Estimate a quantile of R, in decades, at every place; dead samples count as −inf.
 
         Parameters
@@ -110,7 +111,7 @@ class Curve(PlottedCurve):
             [s.quantile_interval(q, layer, confidence_level) for s, layer in self._points]
         )
 
-    def mean(self, confidence_level: float = 0.95) -> Estimate:
+    def mean(self, confidence_level: float = 0.95) -> Estimate[Floats]:
         """Estimate the mean of R over the samples that are not dead, at every place.
 
         Parameters
@@ -137,7 +138,7 @@ class Curve(PlottedCurve):
         """
         return _stacked([s.mean_interval(layer, confidence_level) for s, layer in self._points])
 
-    def variance(self, confidence_level: float = 0.95) -> Estimate:
+    def variance(self, confidence_level: float = 0.95) -> Estimate[Floats]:
         """Estimate the variance of R over the samples that are not dead, at every place.
 
         Parameters
@@ -206,13 +207,13 @@ class Curve(PlottedCurve):
 
     def table(
         self,
-        format: str = "text",
+        format: Format = "text",
         *,
-        event: str = "vanishing",
+        event: Event = "vanishing",
         threshold: float = THRESHOLD,
-        dtype: DTypeLike | None = None,
+        dtype: NumberFormat | DTypeLike | None = None,
         confidence_level: float = 0.95,
-        method: str = "wilson",
+        method: Method = "wilson",
         theory: bool = True,
         columns: str | Sequence[str] | None = None,
         intervals: bool = True,
@@ -274,11 +275,11 @@ class Curve(PlottedCurve):
 
     def _table_columns(
         self,
-        event: str,
+        event: Event,
         threshold: float,
-        dtype: DTypeLike | None,
+        dtype: NumberFormat | DTypeLike | None,
         confidence_level: float,
-        method: str,
+        method: Method,
     ) -> CurveColumns:
         """Return the columns that a table can have; raise if an argument is out of range."""
         checked = checked_event(event, threshold, dtype)
@@ -315,7 +316,7 @@ class Curve(PlottedCurve):
         raise NotImplementedError
 
 
-def _stacked(found: Sequence[Estimate] | Sequence[Probability]) -> Estimate:
+def _stacked(found: Sequence[Estimate[float]] | Sequence[Probability]) -> Estimate[Floats]:
     """Return estimates at k places as one Estimate of arrays of shape (k,)."""
     estimate, low, high = np.array([[e.estimate, e.low, e.high] for e in found]).T
     return Estimate(estimate, low, high, found[0].confidence_level, found[0].method)
@@ -351,9 +352,9 @@ class LayerProfile(Curve):
     def __init__(self, samples: Distribution) -> None:
         if not isinstance(samples, Distribution):
             raise type_error("samples", f"must be vgsim.Samples, got {brief(samples)}")
-        self.samples = samples
-        self.layers = np.sort(samples.layers)
-        self.distance = samples.network.depth - self.layers
+        self.samples: Distribution = samples
+        self.layers: NDArray[np.int64] = np.sort(samples.layers)
+        self.distance: NDArray[np.int64] = samples.network.depth - self.layers
         self._places = self.layers.tolist()
         self._distances = self.distance.tolist()
         self._points = [(samples, layer) for layer in self._places]

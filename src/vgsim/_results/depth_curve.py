@@ -8,15 +8,17 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import DTypeLike, NDArray
 
 from vgsim._checks import THRESHOLD, brief, checked_items, type_error, value_error
+from vgsim._networks.description import Network
 from vgsim._results.curves import Curve
 from vgsim._results.events import checked_event, condition
 from vgsim._results.html import curve_html
 from vgsim._results.samples import IDENTITY, Samples
 from vgsim._statistics.critical_depth import crossing, margin, margin_of_probability
 from vgsim._statistics.estimate import LEVEL, Estimate
+from vgsim.typing import Event, Method, NumberFormat
 
 if TYPE_CHECKING:
     import pandas
@@ -60,9 +62,11 @@ class DepthCurve(Curve):
     def __init__(self, samples: Iterable[Samples]) -> None:
         self.samples: list[Samples] = checked_items("samples", samples, "must be several Samples")
         _check_runs(self.samples)
-        self.network = self.samples[-1].network
-        self.depths = np.array([s.network.depth for s in self.samples], dtype=np.int64)
-        self.n_samples = min(map(len, self.samples))
+        self.network: Network = self.samples[-1].network
+        self.depths: NDArray[np.int64] = np.array(
+            [s.network.depth for s in self.samples], dtype=np.int64
+        )
+        self.n_samples: int = min(map(len, self.samples))
         self._points = [(s, 0) for s in self.samples]
         self._distances = self._places = self.depths.tolist()
         self._place = self.network._length()
@@ -82,12 +86,12 @@ class DepthCurve(Curve):
     def critical_depth(
         self,
         level: float = 0.5,
-        event: str = "vanishing",
+        event: Event = "vanishing",
         threshold: float = THRESHOLD,
-        dtype: DTypeLike | None = None,
+        dtype: NumberFormat | DTypeLike | None = None,
         confidence_level: float = 0.95,
-        method: str = "wilson",
-    ) -> Estimate:
+        method: Method = "wilson",
+    ) -> Estimate[float]:
         """Estimate the depth at which the probability of an event rises to a level.
 
         Between neighbouring depths, the quantile of R at the level is interpolated with mean and
@@ -141,7 +145,7 @@ class DepthCurve(Curve):
             margins = [margin(x, level, confidence_level, method) for x in distances]
         estimate, low, high = crossing(self.depths.tolist(), margins)
         if estimate is None:
-            first, last = np.asarray(p.estimate)[[0, -1]]
+            first, last = p.estimate[[0, -1]]
             raise value_error(
                 "level",
                 f"must be reached within the depths, got {level:g}: P({event}) is {first:.3g} at "

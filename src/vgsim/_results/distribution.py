@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import overload
+
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
@@ -10,13 +12,12 @@ from vgsim._networks.description import Network
 from vgsim._results.events import checked_event, column_of, condition, require_living
 from vgsim._statistics import bootstrap, lognormal_fit
 from vgsim._statistics.binomial import Probability, binomial, checked_interval
-from vgsim._statistics.estimate import Estimate
+from vgsim._statistics.estimate import Estimate, Floats, Scalar
 from vgsim._statistics.quantiles import quantile, quantile_interval
 from vgsim.theory import _prediction
+from vgsim.typing import Event, Method, NumberFormat
 
 __all__ = ["Distribution"]
-
-Floats = NDArray[np.float64]
 
 
 class Distribution:
@@ -33,7 +34,7 @@ class Distribution:
         """Return the number of samples."""
         raise NotImplementedError
 
-    def _quantity(self, event: str, name: str, layer: int) -> Floats:
+    def _quantity(self, event: Event, name: str, layer: int) -> Floats:
         """Return the quantity that defines an event at one layer, shape (n,)."""
         raise NotImplementedError
 
@@ -65,12 +66,12 @@ class Distribution:
 
     def probability(
         self,
-        event: str,
+        event: Event,
         layer: int = 0,
         threshold: float = THRESHOLD,
-        dtype: DTypeLike | None = None,
+        dtype: NumberFormat | DTypeLike | None = None,
         confidence_level: float = 0.95,
-        method: str = "wilson",
+        method: Method = "wilson",
     ) -> Probability:
         """Estimate the probability of an event over random networks.
 
@@ -120,6 +121,10 @@ class Distribution:
         events = int(np.count_nonzero(known.holds(self._quantity(event, known.quantity, layer))))
         return binomial(events, len(self), confidence_level, method)
 
+    @overload
+    def quantile(self, q: Scalar, layer: int = 0) -> float: ...
+    @overload
+    def quantile(self, q: ArrayLike, layer: int = 0) -> Floats: ...
     def quantile(self, q: ArrayLike, layer: int = 0) -> float | Floats:
         """Return quantiles of R_l = log10(‖G_l‖ / ‖G_D‖); dead samples count as −inf.
 
@@ -189,6 +194,10 @@ class Distribution:
         """
         return float(self._living("std", layer, 2).std(ddof=1))
 
+    @overload
+    def cdf(self, x: Scalar, layer: int = 0) -> float: ...
+    @overload
+    def cdf(self, x: ArrayLike, layer: int = 0) -> Floats: ...
     def cdf(self, x: ArrayLike, layer: int = 0) -> float | Floats:
         """Return the fraction of samples with R_l <= x; dead samples count as −inf.
 
@@ -221,6 +230,14 @@ class Distribution:
         at_most = np.searchsorted(ordered, x, side="right") / ordered.size
         return float(at_most) if x.ndim == 0 else np.asarray(at_most, dtype=np.float64)
 
+    @overload
+    def quantile_interval(
+        self, q: Scalar, layer: int = 0, confidence_level: float = 0.95
+    ) -> Estimate[float]: ...
+    @overload
+    def quantile_interval(
+        self, q: ArrayLike, layer: int = 0, confidence_level: float = 0.95
+    ) -> Estimate[Floats]: ...
     def quantile_interval(
         self, q: ArrayLike, layer: int = 0, confidence_level: float = 0.95
     ) -> Estimate:
@@ -258,7 +275,7 @@ class Distribution:
         """
         return quantile_interval(self._ratio(layer), q, confidence_level)
 
-    def mean_interval(self, layer: int = 0, confidence_level: float = 0.95) -> Estimate:
+    def mean_interval(self, layer: int = 0, confidence_level: float = 0.95) -> Estimate[float]:
         """Estimate the mean of R_l over the samples that are not dead, by the bootstrap.
 
         SciPy's bootstrap with bias correction and acceleration (BCa), with a fixed seed. More than
@@ -291,7 +308,7 @@ class Distribution:
         living = self._living("mean_interval", layer, 2)
         return bootstrap.bootstrap(lambda moments: moments.mean[..., 0], [living], confidence_level)
 
-    def variance_interval(self, layer: int = 0, confidence_level: float = 0.95) -> Estimate:
+    def variance_interval(self, layer: int = 0, confidence_level: float = 0.95) -> Estimate[float]:
         """Estimate the variance of R_l over the samples that are not dead, by the bootstrap.
 
         The method is that of :meth:`mean_interval`; the estimate is the square of :meth:`std`.

@@ -21,6 +21,7 @@ from vgsim._checks import (
     value_error,
 )
 from vgsim._domains import Choice, check_threshold
+from vgsim.typing import Event, NumberFormat
 
 __all__ = [
     "LOG10_RANGE",
@@ -32,7 +33,8 @@ __all__ = [
     "require_living",
 ]
 
-LOG10_RANGE = {  # log10 of half the smallest subnormal number, and of the largest finite number
+# log10 of half the smallest subnormal number, and of the largest finite number
+LOG10_RANGE: dict[NumberFormat, tuple[float, float]] = {
     "float16": (-25 * math.log10(2), math.log10(65504)),
     "bfloat16": (-134 * math.log10(2), math.log10((2 - 2**-7) * 2.0**127)),
     "float32": (-150 * math.log10(2), math.log10((2 - 2**-23) * 2.0**127)),
@@ -57,7 +59,9 @@ class Condition(NamedTuple):
     distance: Callable[[Any], Any]
 
 
-def condition(event: str, threshold: float = THRESHOLD, dtype: str | None = None) -> Condition:
+def condition(
+    event: Event, threshold: float = THRESHOLD, dtype: NumberFormat | None = None
+) -> Condition:
     """Return the condition of an event that has passed `checked_event`.
 
     Examples
@@ -78,7 +82,8 @@ def condition(event: str, threshold: float = THRESHOLD, dtype: str | None = None
         )
     if event == "dead":
         return Condition("ratio", np.isneginf, lambda r: np.where(np.isneginf(r), -1.0, 1.0))
-    smallest, largest = LOG10_RANGE[str(dtype)]
+    assert dtype is not None
+    smallest, largest = LOG10_RANGE[dtype]
     if event == "underflow":
         low = np.float64(smallest)
         return Condition("rms_min", lambda x: x < low, lambda x: x - low)
@@ -96,14 +101,16 @@ def column_of(layer: int, layers: NDArray[np.int64], done: str) -> int:
     >>> column_of(10, np.array([0, 10]), "recorded")
     1
     """
+    wanted = plain(layer)
+    if isinstance(wanted, int):
+        found = np.flatnonzero(layers == wanted)
+        if found.size:
+            return int(found[0])
     problem = f"must be one of the {done} layers, {layers.tolist()}, got {brief(layer)}"
-    if not isinstance(wanted := plain(layer), int):
+    if not isinstance(wanted, int):
         raise type_error("layer", problem)
-    found = np.flatnonzero(layers == wanted)
-    if not found.size:
-        only = f"; pass layer={layers[0]}" if layers.size == 1 else ""
-        raise value_error("layer", problem + only)
-    return int(found[0])
+    only = f"; pass layer={layers[0]}" if layers.size == 1 else ""
+    raise value_error("layer", problem + only)
 
 
 def require_living(name: str, needed: int, living: int, n: int, layer: int) -> None:
@@ -125,7 +132,7 @@ def require_living(name: str, needed: int, living: int, n: int, layer: int) -> N
 
 def checked_event(
     event: object, threshold: object = THRESHOLD, dtype: object = None
-) -> tuple[str, float, str | None]:
+) -> tuple[Event, float, NumberFormat | None]:
     """Return an event, its threshold and the name of its dtype; refuse those that do not apply.
 
     Examples
@@ -153,7 +160,7 @@ def checked_event(
     return name, level, format_
 
 
-def event_in_words(event: str, threshold: float, dtype: DTypeLike | None) -> str:
+def event_in_words(event: Event, threshold: float, dtype: DTypeLike | None) -> str:
     """Return the definition of an event for titles, with R in decades.
 
     Examples

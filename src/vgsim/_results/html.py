@@ -14,6 +14,7 @@ from vgsim._results.distribution import Distribution
 from vgsim._results.tables import number_decimals
 from vgsim._statistics.rounded import rounded
 from vgsim.plotting.embedded import embedded
+from vgsim.typing import Event
 
 __all__ = ["curve_html", "decades", "meaning", "range_cell", "samples_html", "summary_html"]
 
@@ -104,12 +105,12 @@ def _places(name: str, places: Sequence[int], points: Sequence[Point], of: str) 
     return table(header, rows, of, words=0), line(meaning(THRESHOLD, dead))
 
 
-def _share(event: str, point: Point) -> float:
+def _share(event: Event, point: Point) -> float:
     samples, layer = point
     return samples.probability(event, layer).estimate
 
 
-def _cells(point: Point, events: Sequence[str]) -> list[str]:
+def _cells(point: Point, events: Sequence[Event]) -> list[str]:
     """Return the cells of one place."""
     samples, layer = point
     found = [samples.probability(event, layer) for event in events]

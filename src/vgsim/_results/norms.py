@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,11 +15,23 @@ from vgsim._networks.undescribed import Measured
 from vgsim._results.quantities import QUANTITIES, check_values
 from vgsim._version import __version__
 
-__all__ = ["fields_of_norms"]
+__all__ = ["Measurements", "fields_of_norms"]
 
 Floats = NDArray[np.float64]
 ROUNDING = 1e-6  # relative difference of two computations of ‖G_D‖, in float32 too
 MOST_ENTRIES = 2**62
+
+
+class Measurements(TypedDict, total=False):
+    """The optional quantities of `Samples.from_norms`."""
+
+    activation: ArrayLike | None
+    saturation: ArrayLike | None
+    weight_gradient: ArrayLike | None
+    update_ratio: ArrayLike | None
+    clipped: ArrayLike | None
+    activation_correlation: ArrayLike | None
+    gradient_correlation: ArrayLike | None
 
 
 def fields_of_norms(
@@ -29,7 +41,7 @@ def fields_of_norms(
     depth: int | None,
     entries: int | Sequence[int] | None,
     label: str,
-    others: Mapping[str, ArrayLike | None],
+    others: Mapping[str, Any],
 ) -> tuple[Measured, dict[str, Any]]:
     """Return the network and the other arguments of `Samples`: see `Samples.from_norms`.
 

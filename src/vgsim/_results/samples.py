@@ -16,13 +16,15 @@ from vgsim._networks.custom_table import encoded_tables
 from vgsim._networks.description import Network
 from vgsim._networks.undescribed import Measured
 from vgsim._results import curves, html, labelled, npz, summary
-from vgsim._results.norms import fields_of_norms
+from vgsim._results.norms import Measurements, fields_of_norms
 from vgsim._results.quantities import QUANTITIES, RECORDS, Recorded, check_arrays
 from vgsim._results.sample_plots import PlottedDistribution
+from vgsim.typing import Event, Method
 
 if TYPE_CHECKING:
     import pandas
     import xarray
+    from typing_extensions import Unpack
 
 __all__ = ["IDENTITY", "KIND", "QUANTITIES", "RECORDS", "Samples", "merged_provenance"]
 
@@ -105,18 +107,18 @@ class Samples(PlottedDistribution):
     (500, (500, 3))
     """
 
-    output_gradient = Recorded[Floats]("log10 ‖G_D‖, shape (n,).")
-    dead = Recorded[NDArray[np.bool_]]("Whether G_0 is exactly 0, shape (n,).")
-    gradient = Recorded[Floats]("log10 ‖G_l‖, shape (n, k).")
-    rms_min = Recorded[NDArray[Any]]("log10 of the smallest RMS of G_l … G_D, shape (n, k).")
-    rms_max = Recorded[NDArray[Any]]("log10 of the largest RMS of G_l … G_D, shape (n, k).")
-    activation = Recorded[Floats]("log10 of the RMS of X_l, shape (n, k).")
-    saturation = Recorded[Floats]("Fraction of saturated units, shape (n, k'').")
-    weight_gradient = Recorded[Floats]("log10 ‖∂L/∂W_l‖_F, shape (n, k').")
-    update_ratio = Recorded[Floats]("log10 of ‖∂L/∂W_l‖_F / ‖W_l‖_F, shape (n, k').")
-    clipped = Recorded[Floats]("Fraction of clipped entries of G_l, shape (n, k).")
-    activation_correlation = Recorded[Floats]("Mean cosine of columns of X_l, shape (n, k).")
-    gradient_correlation = Recorded[Floats]("Mean cosine of columns of G_l, shape (n, k).")
+    output_gradient: Recorded[Floats] = Recorded("log10 ‖G_D‖, (n,).")
+    dead: Recorded[NDArray[np.bool_]] = Recorded("Whether G_0 is exactly 0, (n,).")
+    gradient: Recorded[Floats] = Recorded("log10 ‖G_l‖, (n, k).")
+    rms_min: Recorded[NDArray[Any]] = Recorded("log10 of the smallest RMS of G_l … G_D, (n, k).")
+    rms_max: Recorded[NDArray[Any]] = Recorded("log10 of the largest RMS of G_l … G_D, (n, k).")
+    activation: Recorded[Floats] = Recorded("log10 of the RMS of X_l, (n, k).")
+    saturation: Recorded[Floats] = Recorded("Fraction of saturated units, (n, k'').")
+    weight_gradient: Recorded[Floats] = Recorded("log10 ‖∂L/∂W_l‖_F, (n, k').")
+    update_ratio: Recorded[Floats] = Recorded("log10 of ‖∂L/∂W_l‖_F / ‖W_l‖_F, (n, k').")
+    clipped: Recorded[Floats] = Recorded("Fraction of clipped entries of G_l, (n, k).")
+    activation_correlation: Recorded[Floats] = Recorded("Cosine of columns of X_l, (n, k).")
+    gradient_correlation: Recorded[Floats] = Recorded("Cosine of columns of G_l, (n, k).")
 
     def __init__(
         self,
@@ -141,12 +143,14 @@ class Samples(PlottedDistribution):
         self.batch_size = batch_size
         self.loss = loss
         self.inputs = inputs
-        self.provenance = dict(provenance)
-        self.elapsed = float(elapsed)
-        self.index = _read_only(index, np.int64)
-        self.layers = _read_only(layers, np.int64)
-        self.weight_layers = _read_only(network.weight_places(self.layers), np.int64)
-        self.saturation_layers = _read_only(self.layers[self.layers >= 1], np.int64)
+        self.provenance: dict[str, str] = dict(provenance)
+        self.elapsed: float = float(elapsed)
+        self.index: NDArray[np.int64] = _read_only(index, np.int64)
+        self.layers: NDArray[np.int64] = _read_only(layers, np.int64)
+        weight_layers = network.weight_places(self.layers)
+        saturation_layers = self.layers[self.layers >= 1]
+        self.weight_layers: NDArray[np.int64] = _read_only(weight_layers, np.int64)
+        self.saturation_layers: NDArray[np.int64] = _read_only(saturation_layers, np.int64)
         if unknown := arrays.keys() - QUANTITIES.keys():
             raise TypeError(f"unknown arrays: {', '.join(sorted(unknown))}")
         self._arrays = {
@@ -168,7 +172,7 @@ class Samples(PlottedDistribution):
         entries: int | Sequence[int] | None = None,
         first: int = 0,
         batch_size: int = 1,
-        **quantities: ArrayLike | None,
+        **quantities: Unpack[Measurements],
     ) -> Samples:
         """Return samples of norms that were measured elsewhere, for all statistics and tables.
 
@@ -264,7 +268,7 @@ class Samples(PlottedDistribution):
         """R_l of one layer, shape (n,)."""
         return self.gradient[:, self.column(layer)] - self.output_gradient
 
-    def _quantity(self, event: str, name: str, layer: int) -> Floats:
+    def _quantity(self, event: Event, name: str, layer: int) -> Floats:
         """Return the quantity that defines an event at one layer, shape (n,)."""
         if event == "dead" and layer == 0:
             return np.where(self.dead, -np.inf, 0.0)  # layer 0 need not be recorded
@@ -279,7 +283,7 @@ class Samples(PlottedDistribution):
         self,
         threshold: float = THRESHOLD,
         confidence_level: float = 0.95,
-        method: str = "wilson",
+        method: Method = "wilson",
     ) -> summary.Summary:
         """Summarise every recorded layer: probabilities with intervals, moments and quantiles.
 

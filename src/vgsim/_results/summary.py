@@ -26,6 +26,7 @@ from vgsim._results.tables import (
 )
 from vgsim._statistics.binomial import checked_interval
 from vgsim.theory._prediction import Prediction, predict
+from vgsim.typing import Format, Method
 
 MOMENT_DECIMALS = 3  # printed decimals of mean and std
 
@@ -60,7 +61,7 @@ class Summary(dict[str, NDArray[Any]]):
 
     def table(
         self,
-        format: str = "text",
+        format: Format = "text",
         theory: bool = True,
         *,
         columns: str | Sequence[str] | None = None,
@@ -161,7 +162,7 @@ def _no_theory(found: list[Prediction]) -> str:
 
 
 def summarise(
-    samples: Distribution, threshold: float, confidence_level: float, method: str
+    samples: Distribution, threshold: float, confidence_level: float, method: Method
 ) -> Summary:
     """Summarise `samples`: see :meth:`Samples.summary`.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from typing import get_args
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from vgsim._results.table_formats import (
     write_text,
 )
 from vgsim._statistics.estimate import Estimate
+from vgsim.typing import Format
 
 __all__ = [
     "FORMATS",
@@ -82,14 +84,14 @@ _WRITERS = {
     "csv": write_csv,
     "html": write_html,
 }
-FORMATS = tuple(_WRITERS)
+FORMATS: tuple[Format, ...] = get_args(Format)
 _FORMAT = Choice(FORMATS)
 _LABEL = re.compile(r"[^\s{}%#\\~^$&]+")
 
 
 def report(
     columns: Sequence[Column],
-    format: str = "text",
+    format: Format = "text",
     title: str = "",
     caption: str | None = None,
     label: str | None = None,

@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import get_args
 
 from vgsim._checks import INDICES, brief, plain, type_error, value_error
 from vgsim._display import block, line
 from vgsim._domains import Choice
 from vgsim._statistics.estimate import checked_level, in_words
 from vgsim._statistics.rounded import rounded
+from vgsim.typing import Method
 
-METHODS = ("wilson", "exact", "anytime")
+METHODS: tuple[Method, ...] = get_args(Method)
 _METHOD = Choice(METHODS)
 
 
@@ -52,7 +54,7 @@ class Probability:
     events: int
     n: int
     confidence_level: float
-    method: str
+    method: Method
 
     def __str__(self) -> str:
         shown = in_words(self.estimate, self.low, self.high, self.confidence_level)
@@ -72,7 +74,7 @@ class Probability:
         return f"{100 * self.confidence_level:g} % {self.method} interval"
 
 
-def checked_interval(confidence_level: object, method: object) -> tuple[float, str]:
+def checked_interval(confidence_level: object, method: object) -> tuple[float, Method]:
     """Return the confidence level as a float and the method as a string.
 
     Raises
@@ -91,7 +93,7 @@ def checked_interval(confidence_level: object, method: object) -> tuple[float, s
 
 
 def binomial(
-    events: int, n: int, confidence_level: float = 0.95, method: str = "wilson"
+    events: int, n: int, confidence_level: float = 0.95, method: Method = "wilson"
 ) -> Probability:
     """Estimate a probability from the number of samples in which an event happened.
 
@@ -133,11 +135,30 @@ def binomial(
     if method == "anytime":
         low, high = confidence_sequence(events, n, confidence_level)
     else:
-        from scipy.stats import binomtest
-
-        interval = binomtest(events, n).proportion_ci(confidence_level, method=method)
-        low, high = float(interval.low), float(interval.high)
+        limits = _wilson if method == "wilson" else _exact
+        low, high = limits(events, n, confidence_level)
     return Probability(events / n, low, high, events, n, confidence_level, method)
+
+
+def _wilson(events: int, n: int, confidence_level: float) -> tuple[float, float]:
+    """Return Wilson's interval; SciPy's binomtest would compute a p-value first."""
+    from scipy.special import ndtri
+
+    z, p = float(ndtri(0.5 + 0.5 * confidence_level)), events / n
+    scale = 2 * (n + z**2)
+    centre = (2 * n * p + z**2) / scale
+    half = z / scale * math.sqrt(4 * n * p * (1 - p) + z**2)
+    return centre - half if events else 0.0, centre + half if events < n else 1.0
+
+
+def _exact(events: int, n: int, confidence_level: float) -> tuple[float, float]:
+    """Return the interval of Clopper and Pearson: quantiles of beta laws."""
+    from scipy.special import betaincinv
+
+    tail = (1 - confidence_level) / 2
+    low = float(betaincinv(events, n - events + 1, tail)) if events else 0.0
+    high = float(betaincinv(events + 1, n - events, 1 - tail)) if events < n else 1.0
+    return low, high
 
 
 def _counts(events: object, n: object, least: int) -> tuple[int, int]:

@@ -119,7 +119,7 @@ def bootstrap(
     confidence_level: float = 0.95,
     paired: bool = False,
     seed: int = 0,
-) -> Estimate:
+) -> Estimate[Any]:
     """Estimate a function of the moments of columns, with its bootstrap interval.
 
     The interval is that of SciPy's bootstrap with bias correction and acceleration (BCa), with 1999

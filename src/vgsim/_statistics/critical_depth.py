@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from vgsim._statistics.binomial import Probability, binomial
 from vgsim._statistics.quantiles import quantile
+from vgsim.typing import Method
 
 __all__ = ["Margin", "crossing", "margin", "margin_of_probability"]
 
@@ -45,7 +46,7 @@ class Margin:
     std: float = 0.0
 
 
-def margin(values: Floats, level: float, confidence_level: float, method: str) -> Margin:
+def margin(values: Floats, level: float, confidence_level: float, method: Method) -> Margin:
     """Return the margin at one depth from samples of X, which may be infinite.
 
     The limits of its interval are order statistics. ``low > 0`` if and only if the lower limit of
@@ -77,7 +78,7 @@ def margin(values: Floats, level: float, confidence_level: float, method: str) -
 
 
 @lru_cache(maxsize=256)
-def _counts(n: int, level: float, confidence_level: float, method: str) -> tuple[int, int]:
+def _counts(n: int, level: float, confidence_level: float, method: Method) -> tuple[int, int]:
     """Return the least counts at which the upper limit is >= level, and the lower one > level."""
 
     def interval(events: int) -> Probability:

@@ -48,9 +48,9 @@ class DepthScale:
     (-2.9, True)
     """
 
-    slope: Estimate
-    depth_scale: Estimate
-    variance_growth: Estimate
+    slope: Estimate[float]
+    depth_scale: Estimate[float]
+    variance_growth: Estimate[float]
 
     def __str__(self) -> str:
         return "\n".join(
@@ -126,11 +126,11 @@ def slope_row(x: Sequence[int], weights: Floats) -> Floats:
     return row
 
 
-def _inverse(slope: Estimate) -> Estimate:
+def _inverse(slope: Estimate[float]) -> Estimate[float]:
     """Return 1/|slope|."""
-    sizes = sorted([abs(float(slope.low)), abs(float(slope.high))])
+    sizes = sorted([abs(slope.low), abs(slope.high)])
     least = 0.0 if slope.low <= 0 <= slope.high else sizes[0]
     estimate, low, high = (
-        1 / size if size else math.inf for size in (abs(float(slope.estimate)), sizes[1], least)
+        1 / size if size else math.inf for size in (abs(slope.estimate), sizes[1], least)
     )
     return Estimate(estimate, low, high, slope.confidence_level, slope.method)

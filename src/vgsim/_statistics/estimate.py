@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +12,25 @@ from vgsim._display import block, line, table
 from vgsim._domains import Number
 from vgsim._statistics.rounded import rounded, rounded_parts
 
-Value = float | NDArray[np.float64]
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+else:
+
+    def TypeVar(name: str, **_: Any) -> Any:  # typing's has no defaults before Python 3.13
+        """Return a type variable; bound and default are for checkers only."""
+        import typing
+
+        return typing.TypeVar(name)
+
+
 SHOWN = 3  # entries of an array at each end, in text
+Floats = NDArray[np.float64]
+Scalar = float | np.floating[Any] | np.integer[Any]  # arguments with a float as the result
+V = TypeVar("V", bound=float | Floats, default=float | Floats, covariant=True)
 
 
 @dataclass(frozen=True, repr=False)
-class Estimate:
+class Estimate(Generic[V]):
     """An estimated number and its two-sided confidence interval, or arrays of both along a curve.
 
     Its text has the digits that the interval supports, and the first and last entries of an array;
@@ -27,6 +41,7 @@ class Estimate:
     estimate : float or float64 array
     low, high : float or float64 array
         Limits of the interval, of the shape of `estimate`. Along a curve they are pointwise.
+        Checkers know which: ``Estimate[float]`` or ``Estimate[NDArray[np.float64]]``.
     confidence_level : float
         The nominal coverage.
     method : str
@@ -42,9 +57,9 @@ class Estimate:
     <Estimate: -1.251 (-1.31 to -1.20), 95 % bootstrap interval>
     """
 
-    estimate: Value
-    low: Value
-    high: Value
+    estimate: V
+    low: V
+    high: V
     confidence_level: float
     method: str
 

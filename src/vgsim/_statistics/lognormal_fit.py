@@ -124,10 +124,10 @@ class LogNormalFit:
     (1000, True)
     """
 
-    mean: Estimate
-    variance: Estimate
-    skewness: Estimate
-    kurtosis: Estimate
+    mean: Estimate[float]
+    variance: Estimate[float]
+    skewness: Estimate[float]
+    kurtosis: Estimate[float]
     n: int
     n_dead: int
     ks: GoodnessOfFit

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from typing import overload
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vgsim._checks import checked_numbers, value_error
-from vgsim._statistics.estimate import Estimate, checked_level
+from vgsim._statistics.estimate import Estimate, Floats, Scalar, checked_level
 
 
+@overload
+def quantile(values: ArrayLike, q: Scalar) -> float: ...
+@overload
+def quantile(values: ArrayLike, q: ArrayLike) -> Floats: ...
 def quantile(values: ArrayLike, q: ArrayLike) -> float | NDArray[np.float64]:
     """Return quantiles of values that may be −inf.
 
@@ -84,6 +90,14 @@ def checked_quantile(q: ArrayLike) -> NDArray[np.float64]:
     return found
 
 
+@overload
+def quantile_interval(
+    values: ArrayLike, q: Scalar, confidence_level: float = 0.95
+) -> Estimate[float]: ...
+@overload
+def quantile_interval(
+    values: ArrayLike, q: ArrayLike, confidence_level: float = 0.95
+) -> Estimate[Floats]: ...
 def quantile_interval(values: ArrayLike, q: ArrayLike, confidence_level: float = 0.95) -> Estimate:
     """Estimate quantiles of the law that independent samples come from.
 

@@ -26,6 +26,7 @@ from vgsim._studies.tally import (
     gathered,
 )
 from vgsim._studies.task import checked_thresholds
+from vgsim.typing import Event, NumberFormat
 
 __all__ = ["BLOCK", "LIMBS", "SQUARE_LIMBS", "Blocks"]
 
@@ -158,10 +159,10 @@ class Blocks(Counts):
 
     def events(
         self,
-        event: str,
+        event: Event,
         layer: int = 0,
         threshold: float | None = None,
-        dtype: DTypeLike | None = None,
+        dtype: NumberFormat | DTypeLike | None = None,
     ) -> Integers:
         """Return the number of samples of each block in which an event happened, shape (m,).
 
@@ -369,7 +370,7 @@ def _counted(
     rms_max = cut(samples.rms_max[rows], math.nan)
     quantities = {"ratio": ratio, "rms_min": rms_min, "rms_max": rms_max}
 
-    def number(event: str, **where: Any) -> Integers:
+    def number(event: Event, **where: Any) -> Integers:
         known = condition(event, **where)
         return _number(known.holds(quantities[known.quantity]))
 

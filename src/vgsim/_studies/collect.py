@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import closing
@@ -21,6 +22,7 @@ from vgsim._studies.store_file import local_path
 from vgsim._studies.study import Study
 from vgsim._studies.task import Task, checked_thresholds
 from vgsim._studies.workers import Workers
+from vgsim.typing import DType, Engine, Loss
 
 __all__ = ["collect", "iter_collect"]
 
@@ -36,12 +38,12 @@ def collect(
     max_seconds: float | None = None,
     batch_size: int = 1,
     inputs: Literal["normal", "zeros"] | ArrayLike = "normal",
-    loss: str = "linear",
+    loss: Loss = "linear",
     layers: Sequence[int] = (0,),
     thresholds: Sequence[float] = (1e-6,),
-    engine: str = "auto",
-    dtype: DTypeLike = "float32",
-    store: Any = None,
+    engine: Engine = "auto",
+    dtype: DType | DTypeLike = "float32",
+    store: str | os.PathLike[str] | None = None,
     executor: Executor | None = None,
     n_threads: int | None = None,
     progress: Progress = False,
@@ -149,12 +151,12 @@ def iter_collect(
     max_seconds: float | None = None,
     batch_size: int = 1,
     inputs: Literal["normal", "zeros"] | ArrayLike = "normal",
-    loss: str = "linear",
+    loss: Loss = "linear",
     layers: Sequence[int] = (0,),
     thresholds: Sequence[float] = (1e-6,),
-    engine: str = "auto",
-    dtype: DTypeLike = "float32",
-    store: Any = None,
+    engine: Engine = "auto",
+    dtype: DType | DTypeLike = "float32",
+    store: str | os.PathLike[str] | None = None,
     executor: Executor | None = None,
     n_threads: int | None = None,
     progress: Progress = False,

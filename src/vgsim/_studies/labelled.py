@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vgsim._checks import require_memory
+from vgsim._checks import TABULATED, require_memory
 from vgsim._domains import checked_int
 from vgsim._results.labelled import imported
 from vgsim._studies.columns import label_columns, statistics
 from vgsim._studies.result import Result
 from vgsim._studies.tally import BINS, DTYPES
+from vgsim.typing import Event
 
 if TYPE_CHECKING:
     import pandas
@@ -158,10 +159,10 @@ def _moments(study: Sequence[Result]) -> dict[str, Any]:
 def _probabilities(study: Sequence[Result]) -> dict[str, Any]:
     """Return the estimates and 95 % limits of the probabilities of the events."""
     found: dict[str, Any] = {}
-    for event in ("vanishing", "exploding", "dead"):
+    for event in TABULATED:
         dims = ("task", "layer", "threshold")[: 2 if event == "dead" else 3]
 
-        def estimates(result: Result, event: str = event) -> list[Any]:
+        def estimates(result: Result, event: Event = event) -> list[Any]:
             at = [None] if event == "dead" else result.task.thresholds
             return [
                 [_interval(result, event, layer, threshold) for threshold in at]
@@ -178,7 +179,7 @@ def _probabilities(study: Sequence[Result]) -> dict[str, Any]:
 
 
 def _interval(
-    result: Result, event: str, layer: int, threshold: float | None
+    result: Result, event: Event, layer: int, threshold: float | None
 ) -> tuple[float, float, float]:
     if not result.n:
         return (math.nan,) * 3

@@ -8,12 +8,12 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any
+from typing import Any, Literal, overload
 
 from numpy.typing import NDArray
 
 from vgsim._checks import RELATIVE
-from vgsim._domains import Number
+from vgsim._domains import Choice, Number
 from vgsim._engine.settings import checked_record, foreign_stream
 from vgsim._networks.custom_table import keep_encoded
 from vgsim._networks.description import network_from_json
@@ -28,6 +28,7 @@ from vgsim._studies.store_file import local_path
 from vgsim._studies.study import Study
 from vgsim._studies.tally import Tally
 from vgsim._studies.task import Task
+from vgsim.typing import Contents
 
 __all__ = [
     "Found",
@@ -38,6 +39,9 @@ __all__ = [
     "stored_study",
     "watched_study",
 ]
+
+KINDS: dict[Contents, str] = {"samples": KIND, "study": archive.KIND}
+_CONTENTS = Choice(tuple(KINDS))
 
 
 @dataclass(frozen=True)
@@ -204,7 +208,13 @@ def _rules(task: Task) -> Sequence[Precision]:
     ]
 
 
-def load(path: str | os.PathLike[str]) -> Samples | Study:
+@overload
+def load(path: str | os.PathLike[str], kind: Literal["samples"]) -> Samples: ...
+@overload
+def load(path: str | os.PathLike[str], kind: Literal["study"]) -> Study: ...
+@overload
+def load(path: str | os.PathLike[str], kind: None = None) -> Samples | Study: ...
+def load(path: str | os.PathLike[str], kind: Contents | None = None) -> Samples | Study:
     """Read a file of :meth:`Samples.save` or :meth:`Study.save`, or the store of a study.
 
     Parameters
@@ -212,6 +222,8 @@ def load(path: str | os.PathLike[str]) -> Samples | Study:
     path : path-like
         A file, or the `store` of :func:`collect`. From a store, the consecutive samples from index
         0 on of every network are read; other processes may be adding samples meanwhile.
+    kind : {"samples", "study"}, optional
+        What the file must hold. Type checkers then know the type of the result.
 
     Returns
     -------
@@ -220,23 +232,33 @@ def load(path: str | os.PathLike[str]) -> Samples | Study:
     Raises
     ------
     TypeError
-        If `path` is not a path.
+        If `path` is not a path, or `kind` not a string.
     OSError
         If the file cannot be read.
     ValueError
-        If the file is damaged, is not one of these, has another version of the format, has samples
-        of another stream version, or holds values that are out of range or inconsistent.
+        If the file is damaged, is not one of these or not of the given kind, has another version of
+        the format, has samples of another stream version, or holds values that are out of range or
+        inconsistent.
 
     Examples
     --------
+    >>> import tempfile
     >>> import vgsim
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     vgsim.simulate(vgsim.MLP(5, 8), 100).save(f"{folder}/tanh.npz")
+    ...     samples = vgsim.load(f"{folder}/tanh.npz", "samples")
+    >>> len(samples)
+    100
     >>> vgsim.load("no such file.npz")
     Traceback (most recent call last):
     FileNotFoundError: [Errno 2] No such file or directory: 'no such file.npz'
     """
-    if is_store(path):
-        return stored_study(path)
-    return _saved(path, KIND, archive.KIND)
+    kinds = KINDS if kind is None else {kind: KINDS[_CONTENTS.check("kind", kind)]}
+    if not is_store(path):
+        return _saved(path, *kinds.values())
+    if "study" not in kinds:
+        raise ValueError(f"{path} holds {archive.KIND}, not {KIND}")
+    return stored_study(path)
 
 
 def is_store(path: object) -> bool:

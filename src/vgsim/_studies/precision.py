@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 
-from vgsim._checks import COUNTERS, RELATIVE, THRESHOLD, brief, value_error
+from vgsim._checks import COUNTED, COUNTERS, THRESHOLD, brief, value_error
 from vgsim._domains import Choice, Number, checked_int
 from vgsim._results.events import checked_event
 from vgsim._statistics.binomial import confidence_sequence
 from vgsim._statistics.estimate import LEVEL
+from vgsim.typing import CountedEvent
 
 _HALF_WIDTH = Number("a number strictly between 0 and 0.5", lambda width: 0 < width < 0.5)
 _RELATIVE = Number("a positive number", lambda relative: relative > 0)
-_EVENT = Choice((*RELATIVE, "dead"))
+_EVENT = Choice(COUNTED)
 
 
 @dataclass(frozen=True, repr=False)
@@ -59,7 +60,7 @@ class Precision:
 
     half_width: float | None = None
     relative: float | None = field(default=None, kw_only=True)
-    event: str = field(default="vanishing", kw_only=True)
+    event: CountedEvent = field(default="vanishing", kw_only=True)
     layer: int = field(default=0, kw_only=True)
     threshold: float = field(default=THRESHOLD, kw_only=True)
     confidence_level: float = field(default=0.95, kw_only=True)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 from numpy.typing import ArrayLike, DTypeLike
 
 from vgsim._checks import INDICES
 from vgsim._networks.description import Network
 from vgsim._statistics.binomial import Probability, binomial
+from vgsim._statistics.estimate import Scalar
 from vgsim._studies.html import result_html
 from vgsim._studies.precision import Precision
 from vgsim._studies.tally import Floats, Tally
 from vgsim._studies.task import Task
+from vgsim.typing import Event, Method, NumberFormat
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -106,12 +108,12 @@ class Result:
 
     def probability(
         self,
-        event: str,
+        event: Event,
         layer: int | None = None,
         threshold: float | None = None,
-        dtype: DTypeLike | None = None,
+        dtype: NumberFormat | DTypeLike | None = None,
         confidence_level: float = 0.95,
-        method: str | None = None,
+        method: Method | None = None,
     ) -> Probability:
         """Estimate the probability of an event over random networks.
 
@@ -150,7 +152,7 @@ class Result:
             return binomial(events, self.n, confidence_level, method)
         return self.tally.probability(event, layer, threshold, dtype, confidence_level, method)
 
-    def _watches(self, event: str, layer: int, threshold: float | None) -> bool:
+    def _watches(self, event: Event, layer: int, threshold: float | None) -> bool:
         """Return whether one of the stop rules is for this event."""
         return any(
             (rule.event, rule.layer) == (event, layer)
@@ -158,6 +160,10 @@ class Result:
             for rule in self.watched
         )
 
+    @overload
+    def quantile(self, q: Scalar, layer: int | None = None) -> float: ...
+    @overload
+    def quantile(self, q: ArrayLike, layer: int | None = None) -> Floats: ...
     def quantile(self, q: ArrayLike, layer: int | None = None) -> float | Floats:
         """Return quantiles of R_l = log10(‖G_l‖ / ‖G_D‖), within 1/64 of those of the samples.
 
@@ -206,6 +212,10 @@ class Result:
         """
         return self.tally.std(self._layer(layer))
 
+    @overload
+    def cdf(self, x: Scalar, layer: int | None = None) -> float: ...
+    @overload
+    def cdf(self, x: ArrayLike, layer: int | None = None) -> Floats: ...
     def cdf(self, x: ArrayLike, layer: int | None = None) -> float | Floats:
         """Return the fraction of samples with R_l <= x; R_l of dead samples is −inf.
 

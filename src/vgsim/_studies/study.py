@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 from vgsim._checks import brief, checked_items, plain, type_error, value_error
 from vgsim._domains import Choice
@@ -18,6 +18,7 @@ from vgsim._studies import table as tables
 from vgsim._studies.axes import suggested_axes
 from vgsim._studies.html import study_html
 from vgsim._studies.result import Result
+from vgsim.typing import Format
 
 if TYPE_CHECKING:
     import pandas
@@ -73,7 +74,7 @@ class Study(Sequence[Result]):
                 raise type_error("results", f"must be of vgsim.Result, got {brief(result)}")
         if not isinstance(provenance, (Mapping, type(None))):
             raise type_error("provenance", f"must be a mapping or None, got {brief(provenance)}")
-        self.provenance = dict(provenance or {})
+        self.provenance: dict[str, str] = dict(provenance or {})
         if len(self._by_key()) < len(self):
             seen = set()
             for result in self._results:
@@ -223,7 +224,7 @@ class Study(Sequence[Result]):
 
     def table(
         self,
-        format: str = "text",
+        format: Format = "text",
         *,
         columns: str | Sequence[str] | None = None,
         index: str | Sequence[str] | None = None,
@@ -431,7 +432,7 @@ class Study(Sequence[Result]):
             return NotImplemented
         return self._results == other._results
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         networks = f"{len(self)} network{'s' if len(self) != 1 else ''}"

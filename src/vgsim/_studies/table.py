@@ -16,6 +16,7 @@ from vgsim._studies.columns import PER_THRESHOLD, level, thresholds_of
 from vgsim._studies.pivot import arranged, flat
 from vgsim._studies.result import Result
 from vgsim._studies.table_columns import AXES, EVENTS, MOMENTS, THEORY, Place, StudyColumns
+from vgsim.typing import Format
 
 __all__ = ["table"]
 
@@ -28,7 +29,7 @@ UNPRINTED = ("steps", "stream_version")
 def table(
     study: Sequence[Result],
     provenance: Mapping[str, str],
-    format: str = "text",
+    format: Format = "text",
     *,
     columns: str | Sequence[str] | None = None,
     index: str | Sequence[str] | None = None,

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 from vgsim._checks import RELATIVE
 from vgsim._results.column import Column
@@ -15,11 +15,12 @@ from vgsim._studies.columns import described_texts, differing, label_columns
 from vgsim._studies.nested import nested_columns
 from vgsim._studies.result import Result
 from vgsim.theory._prediction import Prediction, predict
+from vgsim.typing import CountedEvent
 
 __all__ = ["AXES", "EVENTS", "MOMENTS", "THEORY", "Place", "StudyColumns"]
 
 AXES = ("layer", "threshold")
-EVENTS = (*RELATIVE, "dead")
+EVENTS: tuple[CountedEvent, ...] = (*RELATIVE, "dead")
 DERIVED = ("engine", "init")  # often follow from the activation
 MOMENTS = ("mean", "std")
 THEORY = "_theory"
@@ -138,7 +139,7 @@ class StudyColumns:
         heading = "median" if name == "median" else f"{100 * q:g} %"
         return Column(name, heading, values, decimals=digits)
 
-    def _probability(self, event: str, places: Sequence[Place | None]) -> Column:
+    def _probability(self, event: CountedEvent, places: Sequence[Place | None]) -> Column:
         found: list[tuple[float | None, ...]] = []
         for place in places:
             found.append((None, None, None))
@@ -184,7 +185,7 @@ class StudyColumns:
                 values.append(getattr(known, name))
             else:
                 threshold = (place and place.threshold) or 1.0  # "dead" has none
-                values.append(known.probability(name, threshold))
+                values.append(known.probability(cast(CountedEvent, name), threshold))
                 below.append(known.bound(name, threshold))
         return theoretical(measured, values, below if name in RELATIVE else None, heading)
 

@@ -6,6 +6,7 @@ import math
 import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -14,7 +15,9 @@ from vgsim._checks import THRESHOLD, checked_numbers, value_error
 from vgsim._domains import check_threshold
 from vgsim._results.events import LOG10_RANGE, checked_event, column_of, require_living
 from vgsim._statistics.binomial import Probability, binomial
+from vgsim._statistics.estimate import Scalar
 from vgsim._statistics.quantiles import checked_quantile, interpolated
+from vgsim.typing import Event, Method, NumberFormat
 
 __all__ = ["BINS", "FRACTION_BITS", "Counts", "Histogram", "Tally", "gathered"]
 
@@ -89,7 +92,11 @@ class Counts:
         return level
 
     def _events(
-        self, event: str, layer: int, threshold: float | None, dtype: DTypeLike | None
+        self,
+        event: Event,
+        layer: int,
+        threshold: float | None,
+        dtype: NumberFormat | DTypeLike | None,
     ) -> Integers:
         """Return the number of samples in which an event happened; shape of the leading axes."""
         level = THRESHOLD if threshold is None else threshold
@@ -195,10 +202,10 @@ class Tally(Counts):
 
     def events(
         self,
-        event: str,
+        event: Event,
         layer: int = 0,
         threshold: float | None = None,
-        dtype: DTypeLike | None = None,
+        dtype: NumberFormat | DTypeLike | None = None,
     ) -> int:
         """Return the number of samples with an event; arguments as for :meth:`probability`.
 
@@ -214,12 +221,12 @@ class Tally(Counts):
 
     def probability(
         self,
-        event: str,
+        event: Event,
         layer: int = 0,
         threshold: float | None = None,
-        dtype: DTypeLike | None = None,
+        dtype: NumberFormat | DTypeLike | None = None,
         confidence_level: float = 0.95,
-        method: str = "wilson",
+        method: Method = "wilson",
     ) -> Probability:
         """Estimate the probability of an event over random networks.
 
@@ -251,6 +258,10 @@ class Tally(Counts):
         self._some("probability")
         return binomial(events, self.n, confidence_level, method)
 
+    @overload
+    def quantile(self, q: Scalar, layer: int = 0) -> float: ...
+    @overload
+    def quantile(self, q: ArrayLike, layer: int = 0) -> Floats: ...
     def quantile(self, q: ArrayLike, layer: int = 0) -> float | Floats:
         """Return quantiles of R_l, within 1/64 of those of the samples; R_l of dead ones is −inf.
 
@@ -348,6 +359,10 @@ class Tally(Counts):
         require_living(name, needed, living, self.n, layer)
         return living
 
+    @overload
+    def cdf(self, x: Scalar, layer: int = 0) -> float: ...
+    @overload
+    def cdf(self, x: ArrayLike, layer: int = 0) -> Floats: ...
     def cdf(self, x: ArrayLike, layer: int = 0) -> float | Floats:
         """Return the fraction of samples with R_l <= x; R_l of dead samples is −inf.
 
@@ -429,7 +444,7 @@ class Tally(Counts):
             )
         )
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         return f"<Tally: {self.n} samples, layers {self.layers.tolist()}>"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from concurrent.futures import Executor, as_completed
 from functools import reduce
 from itertools import pairwise
@@ -23,6 +23,7 @@ from vgsim._studies.workers import checked_executor
 
 if TYPE_CHECKING:
     import torch
+from vgsim.typing import DType, Loss, Record
 
 __all__ = ["torch_samples"]
 
@@ -40,10 +41,10 @@ def torch_samples(
     seed: int | None = 0,
     first: int = 0,
     batch_size: int = 1,
-    loss: str = "linear",
+    loss: Loss = "linear",
     layers: Iterable[int] | None = None,
-    record: Collection[str] = ("gradient",),
-    dtype: DTypeLike = "float32",
+    record: Sequence[Record] | Set[Record] = ("gradient",),
+    dtype: DType | DTypeLike = "float32",
     executor: Executor | None = None,
     progress: Progress = False,
 ) -> Samples:

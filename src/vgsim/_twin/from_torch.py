@@ -18,6 +18,7 @@ from vgsim._twin.scaled import Array
 from vgsim._twin.torch_modules import Laws, Part, Reader, require_plain
 from vgsim._twin.torch_recurrent import recurrence_of
 from vgsim._twin.walk import parameter_name
+from vgsim.typing import InitializerName
 
 if TYPE_CHECKING:
     import torch
@@ -31,7 +32,7 @@ def from_torch(
     tokens: int | None = None,
     steps: int | None = None,
     causal: bool = False,
-    init: str | Initializer | None = None,
+    init: InitializerName | Initializer | None = None,
     gain: float | None = None,
     bias_std: float | None = None,
 ) -> Network:

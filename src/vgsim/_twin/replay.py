@@ -30,6 +30,7 @@ from vgsim._twin.parameters import takes_separate_arrays
 from vgsim._twin.recurrent import drawn_drive
 from vgsim._twin.scaled import Array, Scaled, scaled, shifted
 from vgsim._twin.walk import backward, forward, places_of
+from vgsim.typing import DType, Engine, Loss
 
 if TYPE_CHECKING:
     import torch
@@ -207,9 +208,9 @@ def replay(
     *,
     batch_size: int = 1,
     inputs: Literal["normal", "zeros"] | ArrayLike = "normal",
-    loss: str = "linear",
-    engine: str = "auto",
-    dtype: DTypeLike = "float32",
+    loss: Loss = "linear",
+    engine: Engine = "auto",
+    dtype: DType | DTypeLike = "float32",
     progress: Progress = False,
 ) -> Replay:
     """Return one simulated sample as explicit weights, biases, inputs and output gradient.

@@ -15,6 +15,7 @@ from vgsim._networks.activations import Activation
 from vgsim._networks.blocks import Gate, Skip
 from vgsim._networks.elements import Attention, Dropout, Linear, Norm
 from vgsim._networks.initializers import Initializer
+from vgsim.typing import NormKind
 
 __all__ = ["Laws", "Part", "Reader", "children", "no_word", "require_plain", "torch_name"]
 
@@ -23,6 +24,7 @@ LINEAR_GAIN = 3**-0.5  # torch.nn.Linear: weights uniform on ±1/√fan_in
 PROJECTION_GAIN = 2**-0.5  # Glorot's law of the stacked 3n × n matrix of queries, keys and values
 EXACT_FROM = 20.0  # softplus(h) - h < 3e-9 from there on
 RECURRENT = ("RNN", "LSTM", "GRU")
+NORMS: dict[str, NormKind] = {"LayerNorm": "layer", "RMSNorm": "rms", "BatchNorm1d": "batch"}
 HOMES = ("torch.nn.", "vgsim.")  # modules with the classes that are read
 
 
@@ -192,7 +194,7 @@ class Reader:
         name, parameters = _PHI[torch_name(module)](module)
         if name not in ACTIVATIONS:
             raise no_word(where, module, "with parameters that vgsim's activation does not have")
-        return Activation(name, **parameters)
+        return Activation._called(name, **parameters)
 
     def _list(self, modules: Iterable[tuple[str, Any]], where: str) -> list[Part]:
         return [self.read(module, f"{where}.{name}" if where else name) for name, module in modules]
@@ -223,7 +225,7 @@ class Reader:
 
     def norm(self, module: Any, where: str) -> Part:
         """Read a ``LayerNorm``, ``RMSNorm`` or ``BatchNorm1d``."""
-        kind = {"LayerNorm": "layer", "RMSNorm": "rms", "BatchNorm1d": "batch"}[torch_name(module)]
+        kind = NORMS[torch_name(module)]
         shape = (module.num_features,) if kind == "batch" else tuple(module.normalized_shape)
         if len(shape) != 1:
             raise no_word(where, module, f"which normalises over {len(shape)} dimensions")
@@ -292,7 +294,7 @@ class Reader:
         name = getattr(phi, "__name__", "")
         if name not in ("relu", "gelu") or not str(phi.__module__).startswith("torch"):
             raise no_word(where, module, "with an activation that is neither relu nor gelu")
-        return Part(Activation(name))
+        return Part(Activation._called(name))
 
     def encoder(self, module: Any, where: str) -> Part:
         """Read a ``TransformerEncoder``."""

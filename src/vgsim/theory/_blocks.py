@@ -8,6 +8,7 @@ from vgsim._checks import value_error
 from vgsim._domains import Number, checked_int
 from vgsim._networks.activations import Activation, as_activation
 from vgsim.theory._variance_map import SIGMA_W, chi, variance_map
+from vgsim.typing import ActivationName
 
 __all__ = ["branch_moments", "deepnorm_constants", "post_norm_rate", "pre_norm_growth"]
 
@@ -17,7 +18,7 @@ MOST = 10**7  # largest number of blocks
 
 
 def branch_moments(
-    activation: str | Activation, gain_in: float = 1.0, gain_out: float = 1.0
+    activation: ActivationName | Activation, gain_in: float = 1.0, gain_out: float = 1.0
 ) -> tuple[float, float]:
     """Return v and χ of a branch f(x) = W₂ φ(W₁ x), in the limit of infinite width.
 

@@ -18,6 +18,7 @@ from vgsim._domains import Number
 from vgsim._networks.activations import Activation, as_activation
 from vgsim.theory._gaussian import gaussian_mean, nodes
 from vgsim.theory._variance_map import SIGMA_B, SIGMA_W, chi, variance_map
+from vgsim.typing import ActivationName
 
 __all__ = ["correlation_fixed_point", "correlation_map", "given_common"]
 
@@ -29,7 +30,7 @@ CRITICAL = 1e-6  # |slope - 1| below which a fixed point counts as marginal
 
 
 def correlation_map(
-    activation: str | Activation, sigma_w: float, sigma_b: float, q: float, c: float
+    activation: ActivationName | Activation, sigma_w: float, sigma_b: float, q: float, c: float
 ) -> float:
     """Return c' = (σ_w² E φ(u)φ(v) + σ_b²)/q', the correlation of two inputs in the next layer.
 
@@ -71,7 +72,7 @@ def correlation_map(
 
 
 def correlation_fixed_point(
-    activation: str | Activation, sigma_w: float, sigma_b: float, q: float
+    activation: ActivationName | Activation, sigma_w: float, sigma_b: float, q: float
 ) -> tuple[float, float]:
     """Return c*, the limit of the correlation from any 0 ≤ c < 1, and the slope of the map at c*.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, overload
 
 import numpy as np
@@ -17,7 +18,8 @@ from vgsim._networks.activations import Activation, as_activation
 from vgsim._networks.description import Network
 from vgsim.theory._gaussian import gaussian_mean
 from vgsim.theory._recurrent import zero_state_gain
-from vgsim.theory._variance_map import chi, chi_parallel, fixed_point
+from vgsim.theory._variance_map import chi, chi_parallel, fixed_point, surely_ordered
+from vgsim.typing import ActivationName
 
 __all__ = [
     "CriticalGain",
@@ -32,6 +34,8 @@ Array = NDArray[np.float64]
 
 _BIAS_STD = Number("0, or from 1e-6 to 1e6", lambda x: x == 0 or 1e-6 <= x <= 1e6)
 STEP = 1.02  # ratio of successive gains in the search
+AT_ONCE = 64  # gains for which the tables are read at once
+SAME = 1e-9  # relative difference of two values of q* that are one
 EXACT = 1e-12  # |χ₁ − 1| up to which a candidate is the critical gain
 JUMP = 1e-6  # |χ₁ − 1| above which χ₁ has jumped past 1
 
@@ -74,7 +78,8 @@ class CriticalGain(float):
             f"chi_parallel={number(self.chi_parallel)})"
         )
 
-    __str__ = float.__repr__
+    def __str__(self) -> str:
+        return float.__repr__(self)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -128,8 +133,12 @@ class CriticalPoint(Record):
 @overload
 def critical_gain(activation: Network) -> float: ...
 @overload
-def critical_gain(activation: str | Activation, bias_std: float = 0.0) -> CriticalGain: ...
-def critical_gain(activation: str | Activation | Network, bias_std: float = 0.0) -> float:
+def critical_gain(
+    activation: ActivationName | Activation, bias_std: float = 0.0
+) -> CriticalGain: ...
+def critical_gain(
+    activation: ActivationName | Activation | Network, bias_std: float = 0.0
+) -> float:
     """Return the smallest gain at which gradients do not vanish in a wide, deep network.
 
     Of an activation, this is the smallest σ_w with χ₁ = 1 at the fixed point of the variance that
@@ -184,13 +193,14 @@ def critical_gain(activation: str | Activation | Network, bias_std: float = 0.0)
         return chi(phi, gain, fixed_point(phi, gain, bias_std)) - 1.0
 
     below = above = 0.0
-    for gain in _gains(phi):
+    for gain, ordered in _candidates(phi, bias_std):
         below, above = above, gain
-        at_gain = excess(gain)
+        at_gain = -1.0 if ordered else excess(gain)
         if at_gain >= -EXACT:
             break
     if at_gain > EXACT:
-        above = brentq(excess, below, above, xtol=1e-15, rtol=1e-14)
+        found = _by_variance(phi, bias_std, below, above)
+        above = found or brentq(excess, below, above, xtol=1e-15, rtol=1e-14)
         if abs(excess(above)) > JUMP:
             raise value_error("activation", _no_gain(phi, bias_std, above))
     homogeneous = phi.slope_at_zero == phi.slope_at_infinity
@@ -218,6 +228,47 @@ def _gains(phi: Activation) -> Iterator[float]:
         gain *= STEP
 
 
+def _candidates(phi: Activation, bias_std: float) -> Iterator[tuple[float, bool]]:
+    """Yield the gains of `_gains`, and whether χ₁ < 1 is known from tables."""
+    gains = _gains(phi)
+    while True:
+        some = np.array(list(islice(gains, AT_ONCE)))
+        yield from zip(some.tolist(), surely_ordered(phi, some, bias_std).tolist(), strict=True)
+
+
+def _by_variance(phi: Activation, bias_std: float, below: float, above: float) -> float | None:
+    """Return the gain with χ₁ = 1 between two gains; None if q* does not join their q*.
+
+    The search is over the part v = σ_w² E φ(h)² of q* = v + σ_b²: at each v the gain and χ₁ follow
+    from two means, without a search for the fixed point.
+    """
+    from scipy.optimize import brentq
+
+    def means(v: float) -> tuple[float, float]:
+        q = v + bias_std**2
+        square = gaussian_mean(lambda h: phi.value(h) ** 2, q, phi)
+        return square, gaussian_mean(lambda h: phi.derivative(h) ** 2, q, phi)
+
+    def excess(ln_v: float) -> float:
+        v = math.exp(ln_v)
+        square, slope = means(v)
+        return v / square * slope - 1.0
+
+    ends = []
+    for gain in (below, above):
+        q = fixed_point(phi, gain, bias_std) if gain > 0 else 0.0
+        if not 0.0 < q < math.inf:
+            return None
+        ends.append(math.log(gain**2 * gaussian_mean(lambda h: phi.value(h) ** 2, q, phi)))
+    if excess(ends[0]) * excess(ends[1]) >= 0:
+        return None
+    v = math.exp(brentq(excess, *ends, xtol=1e-15, rtol=1e-14))
+    gain = math.sqrt(v / means(v)[0])
+    reached = fixed_point(phi, gain, bias_std)
+    joined = below <= gain <= above and abs(reached / (v + bias_std**2) - 1.0) <= SAME
+    return gain if joined else None
+
+
 def _no_gain(phi: Activation, bias_std: float, gain: float) -> str:
     low, high = gain * (1.0 - 1e-9), gain * (1.0 + 1e-9)
     before, after = fixed_point(phi, low, bias_std), fixed_point(phi, high, bias_std)
@@ -229,7 +280,7 @@ def _no_gain(phi: Activation, bias_std: float, gain: float) -> str:
     )
 
 
-def critical_line(activation: str | Activation, bias_std: ArrayLike) -> CriticalLine:
+def critical_line(activation: ActivationName | Activation, bias_std: ArrayLike) -> CriticalLine:
     """Return the critical gain as a function of the standard deviation of the biases.
 
     Parameters
@@ -270,7 +321,7 @@ def critical_line(activation: str | Activation, bias_std: ArrayLike) -> Critical
     )
 
 
-def edge_of_chaos(activation: str | Activation) -> CriticalPoint:
+def edge_of_chaos(activation: ActivationName | Activation) -> CriticalPoint:
     """Return the gain and bias_std with χ₁ = χ_∥ = 1: both depth scales are infinite.
 
     For tanh and others with φ(0) = 0 and ``|φ(h)|`` below the tangents at 0, q* = 0 without biases.

@@ -26,7 +26,10 @@ FINENESS = 3.0  # least number of points per standard deviation of the smoothing
 SLOWEST = 0.125  # step for one term, whose Fourier transform falls at least as exp(−π|ω|/2)
 DEGREE = 7
 REFINED = 16  # largest ratio of two steps at which the coarse grid is refined to the fine one
-BLOCK = 2**21  # array elements processed at once
+MOST_STEPS, NEAR = (
+    60,
+    1e-14,
+)  # of Newton's method; the change at which it ends, relative to max(1, |x|)
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,7 +184,10 @@ class Density:
 
     def tails(self, x: Floats) -> tuple[Floats, Floats]:
         """Return the probabilities below and above each x, both with full relative accuracy."""
-        x = np.clip(x - self.shift, self.points[0], self.points[-1])
+        return self._tails(np.clip(x - self.shift, self.points[0], self.points[-1]))
+
+    def _tails(self, x: Floats) -> tuple[Floats, Floats]:
+        """Return the probabilities below and above each x on the grid, without the shift."""
         cell = np.clip(((x - self.points[0]) / self.step).astype(int), 0, self.values.size - 2)
         low, high = self.points[cell], self.points[cell + 1]
         below = self._cumulative[0][cell] + self._cell(low, x)
@@ -189,23 +195,34 @@ class Density:
         low_half = below < above
         return np.where(low_half, below, 1.0 - above), np.where(low_half, 1.0 - below, above)
 
-    def quantile(self, below: float, above: float) -> float:
-        """Return the x with the given probabilities below and above it, which add to 1."""
-        from scipy.optimize import brentq
+    def quantile(self, below: Floats, above: Floats) -> Floats:
+        """Return the x with the given probabilities below and above them, which add to 1."""
+        found = np.empty(below.shape)
+        for side, smaller in enumerate((below < above, below >= above)):
+            if smaller.any():
+                found[smaller] = self._inverse((below, above)[side][smaller], side)
+        return found + self.shift
 
-        side = 0 if below < above else 1
-        wanted = (below, above)[side]
-        known = self._cumulative[side][:: 1 - 2 * side]
-        found = int(np.clip(np.searchsorted(known, wanted), 1, known.size - 1))
-        ends = self.points[:: 1 - 2 * side][[found - 1, found]] + self.shift
+    def _inverse(self, wanted: Floats, side: int) -> Floats:
+        """Return the points with the given probabilities below (side 0) or above (1) them.
 
-        def gap(x: float) -> float:
-            return float(self.tails(np.array([x]))[side][0]) - wanted
-
-        gaps = [gap(x) for x in ends]
-        if gaps[0] * gaps[1] >= 0:  # x is a grid point, or outside the grid
-            return float(ends[int(abs(gaps[1]) < abs(gaps[0]))])
-        return float(brentq(gap, *ends, xtol=1e-13, rtol=1e-14))
+        Newton's method in the cell of the grid, with bisection where it would leave the bracket.
+        """
+        towards = 1 - 2 * side
+        known, points = self._cumulative[side][::towards], self.points[::towards]
+        cell = np.clip(np.searchsorted(known, wanted), 1, known.size - 1)
+        least, most = points[cell - 1], points[cell]
+        x = least + (most - least) * (wanted - known[cell - 1]) / (known[cell] - known[cell - 1])
+        for _ in range(MOST_STEPS):
+            gap = self._tails(x)[side] - wanted
+            least, most = np.where(gap <= 0, x, least), np.where(gap >= 0, x, most)
+            following = x - towards * gap / np.exp(self._log(x))
+            outside = (following - least) * (following - most) > 0
+            following = np.where(outside, (least + most) / 2.0, following)
+            change, x = np.abs(following - x), following
+            if np.all(change <= NEAR * np.maximum(1.0, np.abs(x))):
+                break
+        return x
 
 
 def _step(smoothness: float, terms: int) -> float:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import accumulate
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,7 @@ from vgsim._networks.description import Network
 from vgsim.theory._gaussian import gaussian_mean
 from vgsim.theory._mixture import linear_factor
 from vgsim.theory._variance_map import fixed_point, layer_variances
+from vgsim.typing import ActivationName
 
 __all__ = ["finite_width_rates", "smooth_moments"]
 
@@ -66,7 +69,7 @@ def _layer(phi: Activation, q: float) -> _Layer:
 
 
 def finite_width_rates(
-    activation: str | Activation, sigma_w: float, sigma_b: float = 0.0
+    activation: ActivationName | Activation, sigma_w: float, sigma_b: float = 0.0
 ) -> tuple[float, float]:
     """Return the 1/n corrections of mean and variance of ln ‖J u‖² per layer, times the width n.
 
@@ -128,78 +131,121 @@ def finite_width_rates(
     return mean, own + carried
 
 
-def smooth_moments(network: Network, *, finite: bool, first: int = 0) -> tuple[float, float]:
-    """Return mean and variance of ln(‖G_first‖²/‖G_D‖²) by mean field.
+class _Course(NamedTuple):
+    """What the moments need of every layer, (depth,) each; entry l - 1 is of layer l.
 
-    If `finite`, they include the first correction in 1/width. The state before layer l consists of
-    q, its bias and variance, its covariance with the log norm of the tangent vector, and E ρ².
+    The variance of the pre-activations q, its variance `spread`; k = d ln E φ'²/dq; the growth
+    ln χ₁ of the squared norm, its shift by the fluctuations of q, and the variance of the sum over
+    the units. `start` is E ρ² of a random direction. The covariance of q with the log norm, and
+    E ρ², change from layer to layer by a factor and a term.
     """
+
+    q: Floats
+    spread: Floats
+    k: Floats
+    growth: Floats
+    shift: Floats
+    sum_variance: Floats
+    start: Floats
+    covariance_factor: Floats
+    covariance_term: Floats
+    aligned_factor: Floats
+    aligned_term: Floats
+
+
+@lru_cache(maxsize=1)  # the moments at several places of one network share it
+@np.errstate(all="ignore")  # moments that are not small are refused
+def _course(network: Network) -> _Course:
+    """Return the course of the variance and its fluctuations through the layers."""
     phi, widths = network.activation, network.widths
     power, bias_variance = layer_variances(network)
+    course = _Course(*np.zeros((len(_Course._fields), network.depth)))
     q = float(power[0] + bias_variance[0])
-    bias, covariance = 0.0, 0.0
-    spread, aligned = 2.0 * power[0] ** 2 / widths[0], power[0] / (q * widths[0])
+    bias, spread = 0.0, 2.0 * power[0] ** 2 / widths[0]
     inside = min(max(q, SMALLEST), 1.0 / SMALLEST) / q
     q, spread = q * inside, spread * inside**2
-    mean = variance = 0.0
-    for l in range(1, network.depth + 1):
-        n = widths[l]
+    for i in range(network.depth):
+        n = widths[i + 1]
         m = _layer(phi, q)
         k = m.slope_1 / m.slope
         curvature = m.slope_2 / m.slope - k * k
-        if l == first + 1:  # the tangent vector has a random direction
-            covariance, aligned = 0.0, max(1.0 - bias_variance[l - 1] / q, 0.0) / widths[l - 1]
-        if l > first:
-            mean += math.log(power[l - 1] * m.slope)
-        if finite and l > first:
-            sum_variance = (3.0 * m.slope_fourth / m.slope**2 - 1.0) / n
-            mean += k * bias + curvature * spread / 2.0 + 2.0 * q * k * aligned - sum_variance / 2.0
-            variance += sum_variance + k * k * spread + 2.0 * k * covariance
-            _check_small(l, q, k, spread, aligned, k * bias + curvature * spread / 2, sum_variance)
-        if l == network.depth:
+        course.q[i], course.spread[i], course.k[i] = q, spread, k
+        course.growth[i] = math.log(power[i] * m.slope)
+        course.shift[i] = k * bias + curvature * spread / 2.0
+        course.sum_variance[i] = (3.0 * m.slope_fourth / m.slope**2 - 1.0) / n
+        course.start[i] = max(1.0 - bias_variance[i] / q, 0.0) / widths[i]
+        if i + 1 == network.depth:
             break
-        w = power[l]
-        q_next = float(w * m.square + bias_variance[l])
+        w = power[i + 1]
+        q_next = float(w * m.square + bias_variance[i + 1])
         parallel = w * m.square_1
         common = w * (m.both / m.slope - m.square)
-        covariance = parallel * (covariance + k * spread) + common / n
-        bias = parallel * bias + w * m.square_2 * spread / 2.0
-        spread = parallel**2 * spread + w * w * (m.fourth - m.square**2) / n
-        aligned = (aligned * parallel**2 * q + w * w * m.both / n) / (q_next * w * m.slope)
         # φ is piecewise linear near 0 and near infinity, where only ratios matter.
         inside = min(max(q_next, SMALLEST), 1.0 / SMALLEST) / q_next
-        bias, covariance, spread = bias * inside, covariance * inside, spread * inside**2
+        course.covariance_factor[i] = parallel * inside
+        course.covariance_term[i] = (parallel * k * spread + common / n) * inside
+        course.aligned_factor[i] = parallel**2 * q / (q_next * w * m.slope)
+        course.aligned_term[i] = w * m.both / (n * q_next * m.slope)
+        bias = (parallel * bias + w * m.square_2 * spread / 2.0) * inside
+        spread = (parallel**2 * spread + w * w * (m.fourth - m.square**2) / n) * inside**2
         q_next *= inside
         q = q_next if abs(q_next - q) > 1e-14 * q else q
-    if finite:
-        for n, sign in ((widths[first], 1.0), (widths[-1], -1.0)):
-            _, end_mean, end_variance = linear_factor(n).cumulants(0.0)
-            mean += sign * (end_mean - math.log(n))
-            variance += sign * end_variance
-    return float(mean), float(variance)
+    return course
 
 
-def _check_small(
-    layer: int,
-    q: float,
-    k: float,
-    spread: float,
-    aligned: float,
-    shift: float,
-    sum_variance: float,
-) -> None:
+@np.errstate(all="ignore")
+def smooth_moments(network: Network, *, finite: bool, first: int = 0) -> tuple[float, float]:
+    """Return mean and variance of ln(‖G_first‖²/‖G_D‖²) by mean field.
+
+    If `finite`, they include the first correction in 1/width.
+    """
+    course = _Course(*(part[first:] for part in _course(network)))
+    mean = float(course.growth.sum())
+    if not finite:
+        return mean, 0.0
+    covariance = _recursion(0.0, course.covariance_factor, course.covariance_term)
+    aligned = _recursion(course.start[0], course.aligned_factor, course.aligned_term)
+    alignment = 2.0 * course.q * course.k * aligned
+    _check_small(first, course, aligned, alignment)
+    mean += float(np.sum(course.shift + alignment - course.sum_variance / 2.0))
+    carried = course.k**2 * course.spread + 2.0 * course.k * covariance
+    variance = float(np.sum(course.sum_variance + carried))
+    for n, sign in ((network.width_at(first), 1.0), (network.width_at(-1), -1.0)):
+        _, end_mean, end_variance = linear_factor(n).cumulants(0.0)
+        mean += sign * (end_mean - math.log(n))
+        variance += sign * end_variance
+    return mean, variance
+
+
+def _recursion(start: float, factor: Floats, term: Floats) -> Floats:
+    """Return x_0, x_1, … with x_0 = start and x_{i+1} = factor_i x_i + term_i."""
+    pairs = zip(factor[:-1].tolist(), term[:-1].tolist(), strict=True)
+    return np.fromiter(
+        accumulate(pairs, lambda x, pair: pair[0] * x + pair[1], initial=start), float
+    )
+
+
+def _check_small(first: int, course: _Course, aligned: Floats, alignment: Floats) -> None:
     """Raise ValueError if a correction is not small; the limits were found by simulation."""
-    std = math.sqrt(spread)
-    effect = abs(k) * std
-    cause = None
-    if sum_variance > 0.3:
-        cause = f"the std of the squared gradient norm is {math.sqrt(sum_variance):.2g} of its mean"
-    elif abs(2.0 * q * k * aligned) > 0.05:
-        cause = f"the gradient aligns with the activations, to a squared cosine of {aligned:.2g}"
-    elif abs(shift) > 0.025 or (std > q and effect > 0.005):
-        cause = f"the std of the variance of the pre-activations is {std / q:.2g} of its mean"
-    if cause:
-        raise value_error(
-            "network",
-            f"must be wider for a correction of first order in 1/width: {cause} in layer {layer}",
-        )
+    std = np.sqrt(course.spread)
+    sums = course.sum_variance > 0.3
+    turned = np.abs(alignment) > 0.05
+    shifted = np.abs(course.shift) > 0.025
+    shifted |= (std > course.q) & (np.abs(course.k) * std > 0.005)
+    large = sums | turned | shifted
+    if not large.any():
+        return
+    i = int(np.argmax(large))
+    if sums[i]:
+        deviation = math.sqrt(course.sum_variance[i])
+        cause = f"the std of the squared gradient norm is {deviation:.2g} of its mean"
+    elif turned[i]:
+        cause = f"the gradient aligns with the activations, to a squared cosine of {aligned[i]:.2g}"
+    else:
+        relative = std[i] / course.q[i]
+        cause = f"the std of the variance of the pre-activations is {relative:.2g} of its mean"
+    raise value_error(
+        "network",
+        f"must be wider for a correction of first order in 1/width: {cause} in layer "
+        f"{first + i + 1}",
+    )

@@ -14,6 +14,7 @@ from vgsim._networks.description import Network, checked_network
 from vgsim.theory._correlation_map import CRITICAL, correlation_fixed_point
 from vgsim.theory._variance_map import chi, chi_parallel, fixed_point
 from vgsim.theory._weight_laws import check_weights
+from vgsim.typing import Phase
 
 __all__ = ["MeanField", "mean_field"]
 
@@ -77,7 +78,7 @@ class MeanField(Record):
     xi_q: float
     xi_c: float
     xi_grad: float
-    phase: str
+    phase: Phase
 
 
 def mean_field(network: Network, q_0: float = 1.0) -> MeanField:

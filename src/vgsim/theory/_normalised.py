@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import get_args
 
 from vgsim._checks import value_error
 from vgsim._domains import Choice, Number
@@ -11,10 +12,11 @@ from vgsim._networks.description import Network
 from vgsim.theory._gaussian import gaussian_mean
 from vgsim.theory._variance_map import layer_variances
 from vgsim.theory._weight_laws import check_weights
+from vgsim.typing import ActivationName, NormKind
 
 __all__ = ["checked_batch_size", "normalisation_rate", "normalised_growth", "unit_means"]
 
-_NORM = Choice(("batch", "layer", "rms"))
+_NORM: Choice[NormKind] = Choice(get_args(NormKind))
 _BATCH_SIZE = Number("more than 3 for a finite mean growth, or infinite", lambda b: b > 3)
 
 
@@ -28,7 +30,7 @@ def unit_means(activation: Activation, variance: float = 1.0) -> tuple[float, fl
 
 
 def normalisation_rate(
-    norm: str, activation: str | Activation, batch_size: float = math.inf
+    norm: NormKind, activation: ActivationName | Activation, batch_size: float = math.inf
 ) -> float:
     """Return the growth of the squared gradient norm per layer, with normalised pre-activations.
 

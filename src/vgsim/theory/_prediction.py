@@ -13,6 +13,7 @@ from vgsim.theory._finite_width import log_gradient_moments
 from vgsim.theory._network_laws import dead_below, exact_law
 from vgsim.theory._product import ProductLaw
 from vgsim.theory._recurrent import recurrent_growth
+from vgsim.typing import Event
 
 __all__ = ["Prediction", "law_above", "predict"]
 
@@ -43,7 +44,7 @@ class Prediction:
     source: str = ""
     dead_below: float = 0.0
 
-    def probability(self, event: str, threshold: float) -> float | None:
+    def probability(self, event: Event, threshold: float) -> float | None:
         """Return the probability of an event, from the exact law or from a normal law of R_l.
 
         None if neither is known, for the events "underflow" and "overflow", and in tails where the

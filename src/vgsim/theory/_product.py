@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from functools import cached_property
+from typing import overload
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from vgsim._checks import (
+    COUNTED,
     COUNTERS,
     DECADE,
-    RELATIVE,
     brief,
     checked_items,
     checked_numbers,
@@ -21,19 +22,19 @@ from vgsim._checks import (
     value_error,
 )
 from vgsim._domains import Choice, Number, checked_int
+from vgsim._statistics.estimate import Floats, Scalar
 from vgsim.theory._density import Density
 from vgsim.theory._mixture import Mixture, linear_factor
+from vgsim.typing import CountedEvent
 
 __all__ = ["ProductLaw", "Sum"]
-
-Floats = NDArray[np.float64]
 
 
 SAMPLE_BYTES = 64  # working memory per sample
 _SHARE = Number("more than 0 and at most 1", lambda x: 0 < x <= 1)
 _THETA = Number("a number from -1e200 to 1e200", lambda x: abs(x) <= 1e200)
 _SCALE = Number("a number from -1e100 to 1e100", lambda x: abs(x) <= 1e100)
-_EVENT = Choice((*RELATIVE, "dead"))
+_EVENT = Choice(COUNTED)
 
 
 class Sum:
@@ -152,9 +153,11 @@ class ProductLaw:
             checked_int(name, n, 1, COUNTERS - 1) for name, n in (("n_in", n_in), ("n_out", n_out))
         )
         self._terms = Sum(tuple(counted), _SCALE.check("log_scale", log_scale), n_in, n_out)
-        _, self.mean, self.variance = self._terms.cumulants(0.0)
+        cumulants = self._terms.cumulants(0.0)
+        self.mean: float = cumulants[1]
+        self.variance: float = cumulants[2]
         log_alive = sum(count * math.log1p(-f.zero_probability) for f, count in self._terms.factors)
-        self.dead_probability = abs(math.expm1(log_alive))
+        self.dead_probability: float = abs(math.expm1(log_alive))
 
     @cached_property
     def _density(self) -> Density:
@@ -171,7 +174,11 @@ class ProductLaw:
         below, above = self._density.tails(x)
         return alive * below + dead, alive * above
 
-    def cdf(self, x: ArrayLike) -> Floats | float:
+    @overload
+    def cdf(self, x: Scalar) -> float: ...
+    @overload
+    def cdf(self, x: ArrayLike) -> Floats: ...
+    def cdf(self, x: ArrayLike) -> float | Floats:
         """P(X <= x), X the natural logarithm of the SQUARED ratio; dead networks have X = −∞.
 
         Parameters
@@ -196,12 +203,20 @@ class ProductLaw:
         values = checked_numbers("x", x)
         return _like(values, self._tails(values.ravel())[0])
 
-    def sf(self, x: ArrayLike) -> Floats | float:
+    @overload
+    def sf(self, x: Scalar) -> float: ...
+    @overload
+    def sf(self, x: ArrayLike) -> Floats: ...
+    def sf(self, x: ArrayLike) -> float | Floats:
         """P(X > x) = 1 − cdf(x), with full relative accuracy; see :meth:`cdf`."""
         values = checked_numbers("x", x)
         return _like(values, self._tails(values.ravel())[1])
 
-    def pdf(self, x: ArrayLike) -> Floats | float:
+    @overload
+    def pdf(self, x: Scalar) -> float: ...
+    @overload
+    def pdf(self, x: ArrayLike) -> Floats: ...
+    def pdf(self, x: ArrayLike) -> float | Floats:
         """Density of X at finite x; it integrates to 1 − dead_probability."""
         values = checked_numbers("x", x)
         flat = values.ravel()
@@ -209,7 +224,11 @@ class ProductLaw:
             raise value_error("x", f"must be finite, got {brief(x)}", " of pdf")
         return _like(values, self._density.pdf(flat) * (1.0 - self.dead_probability))
 
-    def cdf_log10(self, ratio: ArrayLike) -> Floats | float:
+    @overload
+    def cdf_log10(self, ratio: Scalar) -> float: ...
+    @overload
+    def cdf_log10(self, ratio: ArrayLike) -> Floats: ...
+    def cdf_log10(self, ratio: ArrayLike) -> float | Floats:
         """P(R <= ratio), R = log10(‖G_0‖/‖G_D‖) = X/(2 ln 10): the ratio of norms, in decades.
 
         Examples
@@ -220,11 +239,15 @@ class ProductLaw:
         """
         return self.cdf(_natural(ratio))
 
-    def sf_log10(self, ratio: ArrayLike) -> Floats | float:
+    @overload
+    def sf_log10(self, ratio: Scalar) -> float: ...
+    @overload
+    def sf_log10(self, ratio: ArrayLike) -> Floats: ...
+    def sf_log10(self, ratio: ArrayLike) -> float | Floats:
         """P(R > ratio) = 1 − cdf_log10(ratio), with full relative accuracy."""
         return self.sf(_natural(ratio))
 
-    def probability(self, event: str = "vanishing", threshold: float = 1e-6) -> float:
+    def probability(self, event: CountedEvent = "vanishing", threshold: float = 1e-6) -> float:
         """Return the probability of an event of R = log10(‖G_0‖/‖G_D‖).
 
         Parameters
@@ -252,7 +275,11 @@ class ProductLaw:
         rest = 1.0 - vanishing - exploding
         return {"vanishing": vanishing, "exploding": exploding, "healthy": rest}[event]
 
-    def quantile(self, q: ArrayLike) -> Floats | float:
+    @overload
+    def quantile(self, q: Scalar) -> float: ...
+    @overload
+    def quantile(self, q: ArrayLike) -> Floats: ...
+    def quantile(self, q: ArrayLike) -> float | Floats:
         """Return the x with P(X <= x) = q, 0 < q < 1; −inf for q up to dead_probability.
 
         Parameters
@@ -277,14 +304,11 @@ class ProductLaw:
         values = checked_numbers("q", q)
         if not ((values > 0) & (values < 1)).all():
             raise value_error("q", f"must be between 0 and 1, got {brief(q)}")
-        return _like(values, np.array([self._quantile(float(p)) for p in values.flat]))
-
-    def _quantile(self, q: float) -> float:
-        """Return the quantile at one q."""
-        if q <= self.dead_probability:
-            return -math.inf
-        alive = 1.0 - self.dead_probability
-        return self._density.quantile((q - self.dead_probability) / alive, (1.0 - q) / alive)
+        flat, dead = values.ravel(), self.dead_probability
+        found, alive = np.full(flat.shape, -np.inf), flat > dead
+        below, above = flat[alive] - dead, 1.0 - flat[alive]
+        found[alive] = self._density.quantile(below / (1.0 - dead), above / (1.0 - dead))
+        return _like(values, found)
 
     def log_moment(self, theta: float) -> float:
         """Return ln E (‖G_0‖/‖G_D‖)^{2 theta}; the ratio of dead networks is 0.
@@ -360,6 +384,6 @@ def _natural(ratio: ArrayLike) -> Floats:
         return np.asarray(DECADE * checked_numbers("ratio", ratio))
 
 
-def _like(shaped: Floats, values: Floats) -> Floats | float:
+def _like(shaped: Floats, values: Floats) -> float | Floats:
     """Return the values in the shape of `shaped`, as a float if that is ()."""
     return float(values[0]) if shaped.ndim == 0 else values.reshape(shaped.shape)

@@ -14,6 +14,7 @@ from vgsim._networks.activations import Activation, as_activation
 from vgsim._networks.description import Network
 from vgsim.theory._gaussian import checked_variance, gaussian_mean, nodes
 from vgsim.theory._weight_laws import check_weights
+from vgsim.typing import ActivationName
 
 __all__ = [
     "SIGMA_B",
@@ -22,6 +23,7 @@ __all__ = [
     "chi_parallel",
     "fixed_point",
     "layer_variances",
+    "surely_ordered",
     "variance_map",
 ]
 
@@ -33,6 +35,8 @@ _Q_0 = Number("from 1e-20 to 1e20", lambda x: 1e-20 <= x <= 1e20)
 
 ROUNDING = 1e-13  # |ln(q'/q)| that counts as 0
 TOUCHING = 1e-9  # |ln(q'/q)| at which the map touches the diagonal; passing takes 1e5 layers
+NEAR_CONTACT = 0.02  # |q'/q − 1| of a dip that may be a contact
+CLEARANCE = 1e-10  # 1 − χ₁ from which on χ₁ < 1 is certain
 LARGEST = 1e300  # larger fixed points count as infinite
 
 
@@ -64,7 +68,9 @@ def layer_variances(network: Network, most: float = 1e50) -> tuple[Array, Array]
     return network.weight_stds**2 * n, sigma_b**2
 
 
-def variance_map(activation: str | Activation, sigma_w: float, sigma_b: float, q: float) -> float:
+def variance_map(
+    activation: ActivationName | Activation, sigma_w: float, sigma_b: float, q: float
+) -> float:
     """Return the variance of the next pre-activations, σ_w² E φ(h)² + σ_b² with h ~ N(0, q).
 
     Raises
@@ -83,7 +89,7 @@ def variance_map(activation: str | Activation, sigma_w: float, sigma_b: float, q
     return sigma_w**2 * gaussian_mean(lambda h: phi.value(h) ** 2, q, phi) + sigma_b**2
 
 
-def chi(activation: str | Activation, sigma_w: float, q: float) -> float:
+def chi(activation: ActivationName | Activation, sigma_w: float, q: float) -> float:
     """Return χ₁ = σ_w² E φ'(h)², h ~ N(0, q): the growth of the squared gradient norm per layer.
 
     Parameters
@@ -114,7 +120,7 @@ def chi(activation: str | Activation, sigma_w: float, q: float) -> float:
     return sigma_w**2 * gaussian_mean(lambda h: phi.derivative(h) ** 2, q, phi)
 
 
-def chi_parallel(activation: str | Activation, sigma_w: float, q: float) -> float:
+def chi_parallel(activation: ActivationName | Activation, sigma_w: float, q: float) -> float:
     """Return χ_∥ = dq'/dq = σ_w² E[φ'(h)² + φ(h) φ''(h)], the slope of the variance map.
 
     By Stein's lemma it is σ_w² E[h φ(h) φ'(h)]/q, which does not contain φ''.
@@ -154,7 +160,7 @@ def chi_parallel(activation: str | Activation, sigma_w: float, q: float) -> floa
 
 
 def fixed_point(
-    activation: str | Activation, sigma_w: float, sigma_b: float = 0.0, q_0: float = 1.0
+    activation: ActivationName | Activation, sigma_w: float, sigma_b: float = 0.0, q_0: float = 1.0
 ) -> float:
     """Return q*, the limit of the variance of the pre-activations in a deep, wide network.
 
@@ -211,7 +217,7 @@ def fixed_point(
     if abs(first) <= ROUNDING:
         return q_0
     up = 1 if first > 0 else -1
-    ln_q, mean_square = _mean_squares(phi)
+    ln_q, mean_square, _ = _tables(phi)
     ahead = up * ln_q > up * math.log(q_0)
     drifts = np.log((sigma_w**2 * mean_square[ahead] + sigma_b**2) / np.exp(ln_q[ahead]))
     x = np.append(math.log(q_0), ln_q[ahead][::up])
@@ -236,14 +242,39 @@ def fixed_point(
     return root(x[-1], math.log(at_zero / 2.0)) if at_zero > 1.0 / LARGEST else 0.0
 
 
+def surely_ordered(phi: Activation, sigma_w: Array, sigma_b: float) -> NDArray[np.bool_]:
+    """Return for each σ_w whether χ₁ < 1 at the fixed point from q = 1 follows from the tables.
+
+    False means that it does not follow: near χ₁ = 1, near a contact of the map with the diagonal,
+    and without a fixed point from 1e-20 to 1e20.
+    """
+    ln_q, mean_square, mean_slope = _tables(phi)
+    drift = (sigma_w[:, None] ** 2 * mean_square + sigma_b**2) / np.exp(ln_q) - 1.0
+    start = int(np.searchsorted(ln_q, 0.0))
+    ordered = np.zeros(sigma_w.shape, dtype=bool)
+    for up in (1, -1):
+        rows = up * drift[:, start] > 0
+        s, slopes = up * drift[rows, start::up], mean_slope[start::up]
+        crossed = s < -ROUNDING
+        end = np.argmax(crossed, axis=1)
+        dips = (s[:, 1:-1] < np.minimum(s[:, :-2], s[:, 2:])) & (s[:, 1:-1] < NEAR_CONTACT)
+        safe = crossed.any(axis=1) & (end >= 2) & (end < s.shape[1] - 1)
+        safe &= ~(dips & (np.arange(1, s.shape[1] - 1) < end[:, None])).any(axis=1)
+        around = slopes[np.clip(end[:, None] + np.arange(-2, 2), 0, slopes.size - 1)]
+        largest = 2.0 * around.max(axis=1) - around.min(axis=1)
+        ordered[rows] = safe & (sigma_w[rows] ** 2 * largest < 1.0 - CLEARANCE)
+    return ordered
+
+
 @lru_cache(maxsize=64)
-def _mean_squares(phi: Activation) -> tuple[Array, Array]:
-    """Return increasing ln q for q from 1e-20 to 1e20, denser where φ bends, and E φ(h)²."""
+def _tables(phi: Activation) -> tuple[Array, Array, Array]:
+    """Return increasing ln q for q from 1e-20 to 1e20, denser where φ bends, E φ(h)², E φ'(h)²."""
     fine = np.linspace(-3.0, 3.0, 1201)
     coarse = np.linspace(3.0, 20.0, 341)[1:]
     ln_q = math.log(10.0) * np.concatenate([-coarse[::-1], fine, coarse])
-    values = []
+    squares, slopes = [], []
     for part in np.array_split(ln_q, 40):
         h, weights = nodes(np.zeros(part.size), np.exp(part / 2.0), phi)
-        values.append((weights * phi.value(h) ** 2).sum(axis=-1))
-    return ln_q, np.concatenate(values)
+        squares.append((weights * phi.value(h) ** 2).sum(axis=-1))
+        slopes.append((weights * phi.derivative(h) ** 2).sum(axis=-1))
+    return ln_q, np.concatenate(squares), np.concatenate(slopes)

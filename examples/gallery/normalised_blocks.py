@@ -10,10 +10,10 @@ its median, and varies more and more between networks.
 import vgsim
 
 norm, wide = vgsim.Norm("layer"), vgsim.Linear(256, init="he_normal")
-attention, mlp = [vgsim.Attention(4, causal=True)], [wide, "gelu", vgsim.Linear(64)]
+attention, mlp = vgsim.Attention(4, causal=True), [wide, "gelu", vgsim.Linear(64)]
 designs = {
-    "pre-norm": [vgsim.Skip([norm, *branch]) for branch in (attention, mlp)],
-    "post-norm": [[vgsim.Skip(branch), norm] for branch in (attention, mlp)],
+    "pre-norm": [vgsim.Skip([norm, attention]), vgsim.Skip([norm, *mlp])],
+    "post-norm": [[vgsim.Skip([attention]), norm], [vgsim.Skip(mlp), norm]],
 }
 ax = None
 for name, blocks in designs.items():
