@@ -11,11 +11,13 @@ import vgsim
 
 norm, wide = vgsim.Norm("layer"), vgsim.Linear(256, init="he_normal")
 attention, mlp = vgsim.Attention(4, causal=True), [wide, "gelu", vgsim.Linear(64)]
-designs = {
-    "pre-norm": [vgsim.Skip([norm, attention]), vgsim.Skip([norm, *mlp])],
-    "post-norm": [[vgsim.Skip([attention]), norm], [vgsim.Skip(mlp), norm]],
+pre = [vgsim.Skip([norm, attention]), vgsim.Skip([norm, *mlp])]
+post = [[vgsim.Skip([attention]), norm], [vgsim.Skip(mlp), norm]]
+networks = {
+    "pre-norm": vgsim.Sequential(64, pre, tokens=16),
+    "post-norm": vgsim.Sequential(64, post, tokens=16),
 }
 ax = None
-for name, blocks in designs.items():
-    curve = vgsim.depth_curve(vgsim.Sequential(64, blocks, tokens=16), (2, 8, 32, 64), 200)
+for name, network in networks.items():
+    curve = vgsim.depth_curve(network, (2, 8, 32, 64), 200)
     ax = curve.plot("quantiles", label=name, ax=ax).axes

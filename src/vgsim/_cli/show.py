@@ -121,13 +121,15 @@ class _Shown:
         arguments: Mapping[str, Any],
         provenance: Sequence[dict[str, str]] = (),
     ) -> None:
-        self.found, self.format, self.arguments = found, format, arguments
+        self.found, self.arguments = found, arguments
+        self.as_json = format == "json"
+        self.format: Format = "text" if format == "json" else format
         made = [*(study.provenance for study in found.studies), *provenance]
         self.provenance: dict[str, str] = reduce(merged_provenance, made, {})
 
     def print_studies(self, parts: list[tuple[_Part, int]]) -> None:
         """Print a table of each part of a study, or all rows as JSON."""
-        if self.format == "json":
+        if self.as_json:
             self._print_json([row for part, _ in parts for row in part.rows])
             return
         tables = [
@@ -147,7 +149,7 @@ class _Shown:
 
     def print_rows(self, rows: Sequence[Row], left: int) -> None:
         """Print rows as one table, or as JSON."""
-        if self.format == "json":
+        if self.as_json:
             self._print_json(rows)
         elif rows:
             text = self._row_table(rows)

@@ -94,7 +94,7 @@ class PlottedCurve:
         self,
         kind: Kind | None = None,
         *,
-        event: str | None = None,
+        event: Event | None = None,
         threshold: float | None = None,
         theory: bool = True,
         ax: Axes | None = None,
@@ -148,9 +148,8 @@ class PlottedCurve:
         name = self._kind if kind is None else _KIND.check("kind", kind)
         theory = checked_bool("theory", theory)
         if name == "probability":
-            return self._plot_probability(
-                "vanishing" if event is None else event, threshold, theory, ax, options
-            )
+            chosen: Event = "vanishing" if event is None else event
+            return self._plot_probability(chosen, threshold, theory, ax, options)
         if event is not None:
             problem = f"is for the kind 'probability' only, got {brief(event)} with {name!r}"
             raise value_error("event", problem)
