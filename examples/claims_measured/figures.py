@@ -1,0 +1,88 @@
+"""Figures of the page, drawn with vgsim.plotting from stored data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib import pyplot
+
+import vgsim
+from claims_measured.claim import Figure
+from claims_measured.measurement import LEVEL
+
+STABLE = {"svg.fonttype": "none", "svg.hashsalt": "vgsim"}  # equal files from equal data
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Draw a figure and write it as SVG, the same bytes for the same data."""
+    with matplotlib.rc_context({**STABLE, "font.size": 8}):
+        drawn, ax = pyplot.subplots(figsize=(4.6, 3.1), layout="constrained")
+        DRAWN[figure.kind](figure, ax)
+        ax.set_xlabel(figure.xlabel)
+        ax.set_ylabel(figure.ylabel)
+        drawn.savefig(path, metadata={"Date": None})
+        pyplot.close(drawn)
+
+
+def numbers(values: list[float | None]) -> np.ndarray:
+    """Return stored values, NaN where one is missing."""
+    return np.array([np.nan if value is None else value for value in values])
+
+
+def curves(figure: Figure, ax: Any) -> None:
+    """Draw estimates with their bands, and theory where it is stored."""
+    for line in figure.series:
+        parts = (numbers(line[part]) for part in ("estimate", "low", "high"))
+        estimate = vgsim.Estimate(*parts, LEVEL, "")
+        theory = None if line["theory"] is None else numbers(line["theory"])
+        vgsim.plotting.probability(line["x"], estimate, theory=theory, label=line["label"], ax=ax)
+    scale(figure.options, ax)
+    ax.legend()
+
+
+def scale(options: dict[str, Any], ax: Any) -> None:
+    """Set the scales of the axes and draw lines at the thresholds."""
+    if options.get("log_x"):
+        ax.set_xscale("log")
+    if options.get("log_y"):
+        ax.set_yscale("log")
+    if "symlog_y" in options:
+        ax.set_yscale("symlog", linthresh=options["symlog_y"])
+    ax.autoscale(axis="both")
+    for y in options.get("lines_y", ()):
+        ax.axhline(y, color="0.6", linewidth=0.6, zorder=0)
+
+
+def qq(figure: Figure, ax: Any) -> None:
+    """Draw quantiles against those of the normal law."""
+    for column in figure.series:
+        vgsim.plotting.qq(numbers(column["values"]), label=column["label"], ax=ax)
+    ax.legend()
+
+
+def heatmap(figure: Figure, ax: Any) -> None:
+    """Draw a map with the critical line."""
+    (found,) = figure.series
+    values = np.array([numbers(row) for row in found["values"]])
+    line = tuple(numbers(part) for part in found["line"])
+    label = figure.options["label"]
+    vgsim.plotting.heatmap(found["x"], found["y"], values, line=line, label=label, ax=ax)
+
+
+def points(figure: Figure, ax: Any) -> None:
+    """Draw labelled points with intervals, and arrows at lower limits."""
+    for point in figure.series:
+        y = point.get("beyond", point.get("estimate"))
+        (mark,) = ax.plot(point["x"], y, "^" if "beyond" in point else "o", markersize=4)
+        if "beyond" not in point:
+            limits = [point["low"], point["high"]]
+            ax.plot([point["x"]] * 2, limits, color=mark.get_color(), linewidth=1)
+        place = {"xytext": (4, 2), "textcoords": "offset points", "fontsize": 6}
+        ax.annotate(point["label"], (point["x"], y), **place)
+    scale(figure.options, ax)
+
+
+DRAWN = {"curves": curves, "qq": qq, "heatmap": heatmap, "points": points}
