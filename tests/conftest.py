@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,8 @@ import numpy as np
 import pytest
 
 from vgsim import _kernels
+
+os.environ.setdefault("MPLBACKEND", "Agg")  # figures of tests open no window
 
 TAKES_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
 COMMAND = "import sys; from vgsim._cli.main import main; sys.exit(main(sys.argv[1:]))"
