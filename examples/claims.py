@@ -10,9 +10,10 @@ import os
 import time
 from pathlib import Path
 
-from claims_measured.claim import CLAIMS, read, stored, verdict
+from claims_measured.claim import read, stored, verdict
 from claims_measured.measurement import Measurement
 from claims_measured.page import number, page
+from claims_measured.topics import CLAIMS
 
 import vgsim
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 RARELY = (None, 0.1)  # a probability of which a sentence says "does not"
 MOSTLY = (0.9, None)  # a probability of which a sentence says "does"
-CLAIMS: dict[str, Claim] = {}
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,8 @@ class Figure:
 
     Attributes
     ----------
-    kind : {"curves", "histogram", "qq", "heatmap", "points"}
-        See figures.py.
+    kind : {"curve", "probability", "qq", "heatmap", "points"}
+        The function of figures.py that draws it.
     caption, xlabel, ylabel : str
     series : list of dict
         The data: a curve, a column of values, a map or a point each.
@@ -90,6 +90,9 @@ class Figure:
     options: dict[str, Any] = field(default_factory=dict)
 
 
+Measure = Callable[[Any], tuple[list[Case], Figure]]
+
+
 @dataclass(frozen=True)
 class Claim:
     """A sentence of the textbooks and the function that measures it.
@@ -101,7 +104,7 @@ class Claim:
     topic: str
     sentence: str
     remark: str
-    measure: Callable[[Any], tuple[list[Case], Figure]]
+    measure: Measure
 
     @property
     def name(self) -> str:
@@ -114,16 +117,11 @@ def slug(title: str) -> str:
     return re.sub(r"[^\w-]", "", title.lower().replace(" ", "-"))
 
 
-def topic(name: str) -> Callable[..., Callable[[Any], Any]]:
+def topic(name: str) -> Callable[[str, str, str], Callable[[Measure], Claim]]:
     """Return the decorator `claim(title, sentence, remark)` of the functions of a topic."""
 
-    def claim(title: str, sentence: str, remark: str) -> Callable[[Any], Any]:
-        def register(measure: Any) -> Any:
-            found = Claim(title, name, sentence, remark, measure)
-            CLAIMS[found.name] = found
-            return measure
-
-        return register
+    def claim(title: str, sentence: str, remark: str) -> Callable[[Measure], Claim]:
+        return partial(Claim, title, name, sentence, remark)
 
     return claim
 

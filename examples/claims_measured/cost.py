@@ -9,7 +9,7 @@ from claims_measured.claim import Figure, topic
 from claims_measured.measurement import LEVEL, case, median_of, rounded
 
 claim = topic("Cost and benefit")
-LAYERS, UNITS, EXAMPLES = 8, 512, 128  # of the timed networks
+LAYERS, UNITS, EXAMPLES = 8, 256, 128  # of the timed networks
 GRID = (5, 10, 20, 40, 80, 160, 320, 640, 1280, 2560)
 
 
@@ -32,11 +32,11 @@ def cures():
 
 @claim(
     "Cost and benefit",
-    "The cures are paid for with computation in every layer.",
+    "The cures cost much computation: a healthy gradient is paid for in every layer.",
     "The number is the time of a forward and a backward pass in PyTorch, relative to a plain "
-    "sigmoid network of the same matrices (8 layers of 512 units, 128 examples, one thread, "
-    "processor time, the median over pairs of alternating runs). The first case costs {0}. "
-    "Gates need a second matrix; normalisation and skip connections are cheap beside the matrix "
+    "sigmoid network of the same matrices (8 layers of 256 units, 128 examples, one thread, "
+    "processor time, the median over pairs of alternating runs). The claim holds from a factor of 1.5. "
+    "Layer normalisation has the factor {0}. Gates need a second matrix; normalisation and skip connections are cheap beside the matrix "
     "product; another activation and its initialisation cost nothing. The figure has what they "
     "buy: the depth at which half of the networks of 128 units have vanished or exploded. Times "
     "depend on the machine, which is named at the end of this page.",
@@ -48,8 +48,8 @@ def cost(m):
     plain = timed_pass(torch, {"activation": "sigmoid"})
     cases, points = [], [point(m, "sigmoid, Glorot", {"activation": "sigmoid"}, 1.0)]
     for name, (fields, adds_work) in cures().items():
-        ratio = median_of(ratios(plain, timed_pass(torch, fields), 11 if m.quick else 41))
-        cases.append(case(name, "time factor per layer", ratio, (1.02, None), adds_work))
+        ratio = median_of(ratios(plain, timed_pass(torch, fields), 9 if m.quick else 31))
+        cases.append(case(name, "time factor per layer", ratio, (1.5, None), adds_work))
         points.append(point(m, name, fields, ratio.estimate))
     caption = (
         "Time per layer against the depth at which half of the networks have vanished or exploded; "

@@ -9,7 +9,7 @@ import matplotlib
 import numpy as np
 from matplotlib import pyplot
 
-import vgsim
+import vgsim.plotting
 from claims_measured.claim import Figure
 from claims_measured.measurement import LEVEL
 
@@ -34,19 +34,18 @@ def numbers(values: list[float | None]) -> np.ndarray:
 
 def curves(figure: Figure, ax: Any) -> None:
     """Draw estimates with their bands, and theory where it is stored."""
+    draw = getattr(vgsim.plotting, figure.kind)
     for line in figure.series:
         parts = (numbers(line[part]) for part in ("estimate", "low", "high"))
         estimate = vgsim.Estimate(*parts, LEVEL, "")
         theory = None if line["theory"] is None else numbers(line["theory"])
-        vgsim.plotting.probability(line["x"], estimate, theory=theory, label=line["label"], ax=ax)
+        draw(line["x"], estimate, theory=theory, label=line["label"], ax=ax)
     scale(figure.options, ax)
     ax.legend()
 
 
 def scale(options: dict[str, Any], ax: Any) -> None:
     """Set the scales of the axes and draw lines at the thresholds."""
-    if options.get("log_x"):
-        ax.set_xscale("log")
     if options.get("log_y"):
         ax.set_yscale("log")
     if "symlog_y" in options:
@@ -85,4 +84,4 @@ def points(figure: Figure, ax: Any) -> None:
     scale(figure.options, ax)
 
 
-DRAWN = {"curves": curves, "qq": qq, "heatmap": heatmap, "points": points}
+DRAWN = {"curve": curves, "probability": curves, "qq": qq, "heatmap": heatmap, "points": points}

@@ -76,9 +76,13 @@ class Measurement:
         self.quick = quick
         self.networks = 0  # simulated so far
 
+    def count(self, share: float) -> int:
+        """Return the number of networks: at least 80, with which 0 events mean P < 0.1."""
+        return max(80, round((200 if self.quick else 2000) * share))
+
     def samples(self, network: Any, share: float = 1.0, **options: Any) -> vgsim.Samples:
         """Simulate a network; `share` reduces the number of samples of an expensive one."""
-        n = round((200 if self.quick else 2000) * share)
+        n = self.count(share)
         self.networks += n
         return vgsim.simulate(network, n, seed=SEED, **{"layers": [0], **options})
 
@@ -104,7 +108,7 @@ class Measurement:
         """Return the depth curve of a network; a quick run leaves out the greater depths."""
         if self.quick:
             depths = [depth for depth in depths if depth <= 100]
-        n = round((200 if self.quick else 2000) * share)
+        n = self.count(share)
         self.networks += n * len(depths)
         return vgsim.depth_curve(network, depths, n, seed=SEED, **options)
 
@@ -115,12 +119,13 @@ class Measurement:
         event: str = "vanishing",
         depths: Sequence[int] = DEPTHS,
         share: float = 1.0,
+        with_theory: bool = True,
         **options: Any,
     ) -> dict[str, Any]:
         """Return a curve of a figure: the probability of an event against the depth."""
         curve = self.depths(network, depths, share, **options)
         found = curve.probability(event, confidence_level=LEVEL)
-        return series(label, curve.depths, found, theory(curve, event, f"{event}_theory"))
+        return series(label, curve.depths, found, theory(curve, event) if with_theory else None)
 
     def medians(
         self,
@@ -135,7 +140,8 @@ class Measurement:
         return series(label, curve.depths, curve.quantile(0.5, LEVEL))
 
 
-def theory(curve: vgsim.DepthCurve, event: str, column: str) -> list[float | None]:
-    """Return the theoretical values of a depth curve, None where there are none."""
+def theory(curve: vgsim.DepthCurve, event: str) -> list[float | None] | None:
+    """Return the theoretical probabilities of a depth curve, None if there are none."""
     rows = csv.DictReader(curve.table("csv", event=event).splitlines())
-    return [rounded(float(row[column])) if row.get(column) else None for row in rows]
+    found = [rounded(float(row.get(f"{event}_theory") or "nan")) for row in rows]
+    return found if any(value is not None for value in found) else None

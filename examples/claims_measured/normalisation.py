@@ -39,7 +39,7 @@ def batch(m):
     lines.append(m.medians("ReLU, none", mlp(1, "relu"), depths))
     lines.append(m.medians("sigmoid, none", mlp(1, "sigmoid"), depths[:4]))
     caption = "Median of R with batch normalisation (32 examples) and without."
-    return cases, Figure("curves", caption, "depth", "median of R", lines)
+    return cases, Figure("curve", caption, "depth", "median of R", lines)
 
 
 @claim(
@@ -75,7 +75,7 @@ def layer(m):
         m.medians("sigmoid, none", mlp(1, "sigmoid"), depths),
     ]
     caption = "Median of R with layer normalisation and without."
-    return cases, Figure("curves", caption, "depth", "median of R", lines)
+    return cases, Figure("curve", caption, "depth", "median of R", lines)
 
 
 @claim(
@@ -97,7 +97,7 @@ def clipping(m):
         for text, with_clip in (("clipped", clip), ("not clipped", None))
     ]
     caption = "Median of R with clipping of every G_l to norm 1, and without."
-    return cases, Figure("curves", caption, "depth", "median of R", lines, SYMLOG)
+    return cases, Figure("curve", caption, "depth", "median of R", lines, SYMLOG)
 
 
 @claim(
@@ -133,4 +133,4 @@ def half(m):
         found = curve.probability("underflow", dtype=dtype, confidence_level=LEVEL)
         lines.append(series(f"sigmoid, {dtype}", curve.depths, found))
     caption = "Probability that some G_l underflows, in layers of 128 units."
-    return cases, Figure("curves", caption, "depth", "P(underflow)", lines)
+    return cases, Figure("probability", caption, "depth", "P(underflow)", lines)

@@ -6,8 +6,9 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from claims_measured.claim import CLAIMS, Case, Claim, Figure, read, verdict
+from claims_measured.claim import Case, Claim, Figure, read, verdict
 from claims_measured.measurement import LEVEL
+from claims_measured.topics import CLAIMS
 
 HEAD = f"""\
 # The claims, measured
@@ -22,15 +23,15 @@ python examples/claims.py
 which stores them in [results/claims.json](results/claims.json); `--claim NAME` measures one claim,
 `--page` makes this page and its figures from the stored results. R = log10(‖G_0‖/‖G_D‖) is the
 gradient norm at the input relative to that at the output, in decades. *Vanishing* is R < −6,
-*exploding* R > 6, *healthy* neither; *dead* is a gradient that is exactly 0. Networks have 128 units
-per layer (recurrent ones 64) and the initialisation that is usual for their activation, unless the
-setting says otherwise. [techniques.md](techniques.md) explains causes and remedies.
+*exploding* R > 6, *healthy* neither; *dead* is a gradient that is exactly 0. Networks have 128
+units per layer (recurrent ones 64) and the initialisation that is usual for their activation,
+unless the setting says otherwise. [techniques.md](techniques.md) explains causes and remedies.
 
 Each claim is measured in several cases. A case states the region in which its number would agree
 with the claim: mostly a probability of at most 0.1 for "does not", or of at least 0.9 for "does".
-The case *holds* if the whole {100 * LEVEL:g} % interval of the number lies in that region, *fails* if
-none of it does, and is *open* otherwise. Typical cases are those that the sentence is usually said
-of; the others go beyond them. The verdict is computed from the outcomes:
+The case *holds* if the whole {100 * LEVEL:g} % interval of the number lies in that region, *fails*
+if none of it does, and is *open* otherwise. Typical cases are those that the sentence is usually
+said of; the others, in italics, go beyond them. The verdict is computed from the outcomes:
 
 - **true**: all cases hold;
 - **true with conditions**: all typical cases hold, and another case does not;
@@ -60,7 +61,12 @@ def row(claim: Claim, cases: list[Case]) -> str:
     """Return the row of a claim in the first table."""
     first = cases[0]
     measured = f"{first.setting}: {first.quantity} {number(first)}"
-    return f"| [{claim.title}](#{claim.name}) | {verdict(cases)} | {measured.replace('|', chr(92) + '|')} |"
+    return f"| [{claim.title}](#{claim.name}) | {verdict(cases)} | {escaped(measured)} |"
+
+
+def escaped(text: str) -> str:
+    """Return the text for a cell of a Markdown table."""
+    return text.replace("|", "\\|")
 
 
 def sections(known: dict[str, Claim], records: dict[str, Any]) -> Iterator[str]:
@@ -85,7 +91,7 @@ def section(claim: Claim, cases: list[Case], figure: Figure) -> Iterator[str]:
     for case in cases:
         setting = case.setting if case.typical else f"*{case.setting}*"
         cells = (setting, case.quantity, number(case), region(case), case.outcome)
-        yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+        yield "| " + " | ".join(map(escaped, cells)) + " |"
     yield f"\n![{figure.caption}](figures/claims/{claim.name}.svg)\n"
     yield f"{figure.caption}\n"
 

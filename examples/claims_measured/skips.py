@@ -33,7 +33,7 @@ def residual(m):
         m.medians("none", mlp(1, "relu")),
     ]
     caption = "Median of R of ReLU networks with He's initialisation."
-    return cases, Figure("curves", caption, "depth", "median of R", lines, SYMLOG)
+    return cases, Figure("curve", caption, "depth", "median of R", lines, SYMLOG)
 
 
 @claim(
@@ -58,7 +58,7 @@ def two_further(m):
     lines = [m.medians(name, mlp(2, phi, residual=skip)) for name, phi in names]
     lines.append(m.medians("sigmoid, none", mlp(1, "sigmoid")))
     caption = "Median of R if x becomes x + φ(W φ(W x)) in every two layers."
-    return cases, Figure("curves", caption, "depth", "median of R", lines, SYMLOG)
+    return cases, Figure("curve", caption, "depth", "median of R", lines, SYMLOG)
 
 
 @claim(
@@ -67,7 +67,7 @@ def two_further(m):
     "layers.",
     "As many as the bias allows: a gate of bias b carries 1 − σ(b) of the gradient past each "
     "layer. With −2 a sigmoid network of 30 layers vanishes with probability {0}; 300 layers need "
-    "−6. A tanh network with Glorot's initialisation is better off without the gates.",
+    "−6, with which 10,000 are too many. A tanh network with Glorot's initialisation is better off without the gates.",
 )
 def highway(m):
     def gated(depth, bias, phi="sigmoid"):
@@ -78,7 +78,7 @@ def highway(m):
         m.chance("sigmoid, bias −2, 300 layers", gated(300, -2), "vanishing", RARELY),
         m.chance("tanh, bias −2, 300 layers", gated(300, -2, "tanh"), "vanishing", RARELY),
         m.chance("sigmoid, bias −6, 300 layers", gated(300, -6), "vanishing", RARELY, False),
-        m.chance("sigmoid, bias −6, 3,000 layers", gated(3000, -6), "vanishing", RARELY, False),
+        m.chance("sigmoid, bias −6, 10,000 layers", gated(10_000, -6), "vanishing", RARELY, False),
     ]
     depths = (10, 30, 100, 200, 300, 600, 1000)
     lines = [
@@ -86,4 +86,4 @@ def highway(m):
     ]
     lines.append(m.medians("tanh, bias −2", gated(1, -2, "tanh"), depths))
     lines.append(m.medians("tanh, no gates", mlp(1, "tanh"), depths))
-    return cases, Figure("curves", "Median of R.", "depth", "median of R", lines, SYMLOG)
+    return cases, Figure("curve", "Median of R.", "depth", "median of R", lines, SYMLOG)
