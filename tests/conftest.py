@@ -60,6 +60,14 @@ def rng(seed, request):
     return np.random.default_rng([seed, zlib.crc32(request.node.nodeid.encode())])
 
 
+@pytest.fixture(autouse=True)
+def closed_figures():
+    """Close the figures of each test: matplotlib warns of more than 20 open ones."""
+    yield
+    if pyplot := sys.modules.get("matplotlib.pyplot"):
+        pyplot.close("all")
+
+
 @pytest.fixture(params=ISAS)
 def isa(request):
     """Run the test with the kernels of each instruction set; the value is its name."""

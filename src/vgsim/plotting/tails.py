@@ -42,6 +42,7 @@ __all__ = ["qq", "survival"]
 
 Floats = NDArray[np.float64]
 TAILS = Choice(("lower", "upper"))
+AGAINST = Choice(("fit", "law"))
 POINTS = 400
 RANKS = 120  # points of a QQ plot
 SETS = 4000  # simulated data sets from which its band is made
@@ -140,6 +141,7 @@ def qq(
     values: ArrayLike,
     *,
     law: Law | None = None,
+    against: str = "fit",
     label: str | None = None,
     color: Any = None,
     xlabel: str | None = None,
@@ -149,8 +151,9 @@ def qq(
     """Draw quantiles of R against those of the fitted normal law of R, or of an exact law.
 
     If the norm is log-normal, R is normal and the points lie on the diagonal. The grey band
-    contains all points together with probability 95 % if the values come from the law; of a fitted
-    law with somewhat more. About 120 order statistics are drawn, closest in the tails.
+    contains all points together with probability 95 % if the values come from the law on the
+    abscissa; of a fitted law with somewhat more. About 120 order statistics are drawn, closest in
+    the tails.
 
     Parameters
     ----------
@@ -158,7 +161,9 @@ def qq(
         Samples of R, finite or −∞ (dead), or other values; an array of any shape. Dead samples are
         left out here and in the law; the legend gives their fraction.
     law : law of vgsim.theory, optional
-        As for :func:`histogram`. By default the normal law with mean and variance of the values.
+        As for :func:`histogram`. Against the fit, its quantiles are drawn as a dashed line.
+    against : {"fit", "law"}, default "fit"
+        The law on the abscissa: the normal law with mean and variance of the values, or `law`.
     label, color, ax
         As for :func:`probability`.
     xlabel, ylabel : str, optional
@@ -167,7 +172,7 @@ def qq(
     Returns
     -------
     Artists
-        The points, the band, the diagonal.
+        The points, the band, the diagonal, and the line of the law, if it is not the abscissa.
 
     Raises
     ------
@@ -186,15 +191,18 @@ def qq(
     sample = _living(values)
     if not sample.varied:
         raise value_error("values", "must have two or more different finite entries")
-    against = checked_law(law) or checked_fit(True, sample)
-    assert against is not None
+    exact = checked_law(law)
+    fitted = AGAINST.check("against", against) == "fit"
+    base = checked_fit(True, sample) if fitted else exact
+    if base is None:
+        raise value_error("law", "must be given for against='law', got None")
     ax = checked_axes(ax)
     style = next_style(ax, color)
     n = sample.finite.size
     ranks = _ranks(n)
     low, high = _simultaneous(n)
     middle = (ranks - 0.5) / n
-    expected, lower, upper = _quantiles(against, sample.finite, np.stack([middle, low, high]))
+    expected, lower, upper = _quantiles(base, sample.finite, np.stack([middle, low, high]))
     (points,) = ax.plot(
         expected,
         sample.finite[ranks - 1],
@@ -211,11 +219,14 @@ def qq(
     )
     ends = expected[[0, -1]]
     (diagonal,) = ax.plot(ends, ends, color="0.25", linewidth=0.8, zorder=2)
-    fitted = isinstance(against, FittedNormal)
-    name = "log-normal fit" if fitted else "exact law"
-    set_labels(ax, (xlabel, ylabel), (f"quantiles of the {name}, decades", "quantiles of $R$"))
+    drawn = [drawn_as_series(points), band, diagonal]
+    if fitted and exact is not None:
+        y = _quantiles(exact, sample.finite, middle)
+        drawn.append(_law_line(ax, expected, y, exact, style.color))
+    names = f"quantiles of the {base.name}, decades", "quantiles of $R$, decades"
+    set_labels(ax, (xlabel, ylabel), names)
     show_legend(ax)
-    return Artists([drawn_as_series(points), band, diagonal], ax)
+    return Artists(drawn, ax)
 
 
 def _living(values: ArrayLike) -> Values:
