@@ -48,6 +48,16 @@ def load(path):
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
+def store(path, records):
+    """Write the records, one a line."""
+    lines = [
+        f"{json.dumps(name)}: {json.dumps(record, ensure_ascii=False, allow_nan=False)}"
+        for name, record in records.items()
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+
+
 def write_page(records):
     """Write the page and the figures of all stored claims."""
     from claims_measured import figures
@@ -91,9 +101,7 @@ def main():
             print(f"    {case.outcome:6} {case.setting}: {case.quantity} {number(case)}")
         records[name] = record
         if not given.quick:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            text = json.dumps(records, indent=1, ensure_ascii=False, allow_nan=False)
-            path.write_text(text + "\n", encoding="utf-8")
+            store(path, {name: records[name] for name in CLAIMS if name in records})
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ from claims_measured.measurement import LEVEL, case, constant, joined, median_of
 
 claim = topic("Activations")
 WIDTH = 128
-SYMLOG = {"symlog_y": 10, "lines_y": [-6, 6]}
+LIMITS = {"lines_y": [-6, 6]}
+SYMLOG = LIMITS | {"symlog_y": 10}
 
 
 def mlp(depth, activation, width=WIDTH, **fields):
@@ -39,7 +40,9 @@ def sigmoid(m):
     ]
     lines = [
         m.probabilities(
-            f"gain {gain}", mlp(1, "sigmoid", gain=gain), depths=(3, 6, 8, 10, 15, 30, 60, 100)
+            f"gain {gain}",
+            mlp(1, "sigmoid", gain=gain),
+            depths=(3, 6, 8, 9, 10, 12, 15, 20, 30, 60, 100),
         )
         for gain in (1, 4, 12)
     ]
@@ -95,9 +98,7 @@ def quarter(m):
     depths = np.array(lines[0]["x"])
     bound = depths * np.log10(0.25)
     lines.append(series("a quarter per layer", depths, constant(bound)))
-    return cases, Figure(
-        "curves", "Median of R of sigmoid networks.", "depth", "median of R", lines
-    )
+    return cases, Figure("curve", "Median of R of sigmoid networks.", "depth", "median of R", lines)
 
 
 @claim(
@@ -220,7 +221,7 @@ def elu(m):
         m.medians("ReLU, He", mlp(1, "relu")),
     ]
     caption = "Median of R; the gradient has vanished below −6 and exploded above 6."
-    return cases, Figure("curve", caption, "depth", "median of R", lines, SYMLOG)
+    return cases, Figure("curve", caption, "depth", "median of R", lines, LIMITS)
 
 
 @claim(

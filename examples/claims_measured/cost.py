@@ -33,17 +33,19 @@ def cures():
 @claim(
     "Cost and benefit",
     "The cures cost much computation: a healthy gradient is paid for in every layer.",
-    "The number is the time of a forward and a backward pass in PyTorch, relative to a plain "
-    "sigmoid network of the same matrices (8 layers of 256 units, 128 examples, one thread, "
-    "processor time, the median over pairs of alternating runs). The claim holds from a factor of 1.5. "
-    "Layer normalisation has the factor {0}. Gates need a second matrix; normalisation and skip connections are cheap beside the matrix "
-    "product; another activation and its initialisation cost nothing. The figure has what they "
-    "buy: the depth at which half of the networks of 128 units have vanished or exploded. Times "
-    "depend on the machine, which is named at the end of this page.",
+    "The number is the time of a forward and a backward pass in PyTorch relative to that of a "
+    "plain sigmoid network of the same size (8 layers of 256 units, 128 examples, one thread, "
+    "processor time, the median over pairs of alternating runs); the claim holds from 1.5. Layer "
+    "normalisation takes {0}. Gates need a second matrix. Normalisation and skip connections are "
+    "cheap beside the matrix product, another activation and its initialisation are free. The "
+    "figure shows what they buy: the depth at which half of the networks of 128 units have "
+    "vanished or exploded. Times depend on the machine, which is named at the end of this page.",
 )
 def cost(m):
-    import torch
-
+    try:
+        import torch
+    except ImportError:
+        raise ImportError("the claim cost-and-benefit needs PyTorch: pip install torch") from None
     torch.set_num_threads(1)
     plain = timed_pass(torch, {"activation": "sigmoid"})
     cases, points = [], [point(m, "sigmoid, Glorot", {"activation": "sigmoid"}, 1.0)]

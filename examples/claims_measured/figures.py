@@ -8,6 +8,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib import pyplot
+from matplotlib.ticker import FuncFormatter, SymmetricalLogLocator
 
 import vgsim.plotting
 from claims_measured.claim import Figure
@@ -50,6 +51,9 @@ def scale(options: dict[str, Any], ax: Any) -> None:
         ax.set_yscale("log")
     if "symlog_y" in options:
         ax.set_yscale("symlog", linthresh=options["symlog_y"])
+        ticks = SymmetricalLogLocator(base=10, linthresh=options["symlog_y"], subs=[1, 3])
+        ax.yaxis.set_major_locator(ticks)
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.autoscale(axis="both")
     for y in options.get("lines_y", ()):
         ax.axhline(y, color="0.6", linewidth=0.6, zorder=0)
@@ -59,6 +63,8 @@ def qq(figure: Figure, ax: Any) -> None:
     """Draw quantiles against those of the normal law."""
     for column in figure.series:
         vgsim.plotting.qq(numbers(column["values"]), label=column["label"], ax=ax)
+    for band in ax.collections[1:]:
+        band.remove()  # one band for all: the columns are equally long
     ax.legend()
 
 

@@ -66,7 +66,6 @@ def product(m):
 )
 def lognormal(m):
     cases, columns = [], []
-    levels = (np.arange(200) + 0.5) / 200
     for name, network, typical in (
         ("ReLU, He, 128 units, 1,000 layers", mlp(1000, "relu"), True),
         ("tanh, 128 units, 1,000 layers", mlp(1000, "tanh"), True),
@@ -76,9 +75,8 @@ def lognormal(m):
         s = m.samples(network, 2.5)
         skewness = s.lognormal_fit(confidence_level=LEVEL).skewness
         cases.append(case(name, "skewness", skewness, (-0.3, 0.3), typical))
-        living = s.log10_ratio[~s.dead, 0]
-        scaled = (np.quantile(living, levels) - living.mean()) / living.std(ddof=1)
-        columns.append({"label": name, "values": [rounded(value) for value in scaled]})
+        scaled = (s.log10_ratio[:1500, 0] - s.mean()) / s.std()
+        columns.append({"label": name, "values": scaled.round(3).tolist()})
     caption = "Quantiles of the standardised R against those of the normal law."
     return cases, Figure("qq", caption, "normal quantile", "quantile of R", columns)
 
@@ -144,8 +142,9 @@ def he(m):
     "Orthogonal initialisation",
     "Orthogonal matrices keep the norm of the gradient at any depth.",
     "The matrices do: a linear network of 10,000 layers is healthy with probability {0}, and tanh, "
-    "which is linear near 0, loses little more. With ReLU (gain √2) the open units differ from layer "
-    "to layer; the variance of R is 3/5 of that with Gaussian weights and grows with the depth.",
+    "which is linear near 0, loses little more. With ReLU (gain √2) the open units differ from "
+    "layer to layer; the variance of R is 3/5 of that with Gaussian weights, and grows with the "
+    "depth.",
 )
 def orthogonal(m):
     root = math.sqrt(2)
@@ -200,12 +199,13 @@ def small_and_large(m):
         [m.samples(mlp(50, "tanh", gain=g, bias_std=b), 0.05).quantile(0.5) for g in gains.tolist()]
         for b in biases.tolist()
     ]
-    line = [vgsim.theory.critical_gain("tanh", bias_std=b) for b in biases.tolist()]
+    heights = np.linspace(0.0, 1.0, 31).round(6).tolist()
+    line = [rounded(vgsim.theory.critical_gain("tanh", bias_std=b)) for b in heights]
     values = {
         "x": gains.round(6).tolist(),
         "y": biases.round(6).tolist(),
         "values": [[rounded(value) for value in row] for row in medians],
-        "line": [[rounded(gain) for gain in line], biases.round(6).tolist()],
+        "line": [line, heights],
     }
     caption = "Median of R of tanh networks of 50 layers, with the critical line of theory."
     xlabel, ylabel = "gain of the weights σ_w", "standard deviation of the biases σ_b"

@@ -127,7 +127,7 @@ def half(m):
             dtype="float16",
         ),
     ]
-    lines, depths = [], (5, 10, 20, 40, 60, 80)
+    lines, depths = [], (5, 8, 10, 11, 12, 13, 15, 20, 40, 60, 63, 66, 70, 80)
     for dtype in ("float16", "bfloat16", "float32"):
         curve = m.depths(mlp(1, "sigmoid"), depths, 0.5)
         found = curve.probability("underflow", dtype=dtype, confidence_level=LEVEL)

@@ -103,5 +103,5 @@ def gated(m):
         )
     ]
     return cases, Figure(
-        "curves", "Median of R of cells of 64 units.", "steps", "median of R", lines, SYMLOG
+        "curve", "Median of R of cells of 64 units.", "steps", "median of R", lines, SYMLOG
     )

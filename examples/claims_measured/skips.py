@@ -67,7 +67,8 @@ def two_further(m):
     "layers.",
     "As many as the bias allows: a gate of bias b carries 1 − σ(b) of the gradient past each "
     "layer. With −2 a sigmoid network of 30 layers vanishes with probability {0}; 300 layers need "
-    "−6, with which 10,000 are too many. A tanh network with Glorot's initialisation is better off without the gates.",
+    "−6, with which 10,000 are too many. A tanh network with Glorot's initialisation is better off "
+    "without the gates.",
 )
 def highway(m):
     def gated(depth, bias, phi="sigmoid"):

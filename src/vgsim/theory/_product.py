@@ -249,8 +249,11 @@ class ProductLaw:
             return self.dead_probability
         decades = math.log10(threshold)
         vanishing, exploding = float(self.cdf_log10(decades)), float(self.sf_log10(-decades))
-        rest = 1.0 - vanishing - exploding
-        return {"vanishing": vanishing, "exploding": exploding, "healthy": rest}[event]
+        if event != "healthy":
+            return vanishing if event == "vanishing" else exploding
+        if vanishing < exploding:  # differences in the smaller tail lose no digits
+            return float(self.cdf_log10(-decades)) - vanishing
+        return float(self.sf_log10(decades)) - exploding
 
     def quantile(self, q: ArrayLike) -> Floats | float:
         """Return the x with P(X <= x) = q, 0 < q < 1; −inf for q up to dead_probability.
