@@ -9,6 +9,7 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 from claims_measured.claim import read, stored, verdict
 from claims_measured.measurement import Measurement
@@ -20,7 +21,7 @@ import vgsim
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 
-def measured(name, quick):
+def measured(name: str, quick: bool) -> dict[str, Any]:
     """Measure a claim; return its record as JSON types."""
     measurement, start = Measurement(quick), time.perf_counter()
     cases, figure = CLAIMS[name].measure(measurement)
@@ -33,7 +34,7 @@ def measured(name, quick):
     }
 
 
-def machine():
+def machine() -> dict[str, Any]:
     """Return the machine and the versions of a measurement."""
     cpu = Path("/proc/cpuinfo")
     lines = cpu.read_text().splitlines() if cpu.exists() else []
@@ -43,12 +44,13 @@ def machine():
     return {"processor": names[0] if names else "unknown", "cores": cores, **made}
 
 
-def load(path):
+def load(path: Path) -> dict[str, Any]:
     """Return the stored records by name."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    found: dict[str, Any] = {}
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else found
 
 
-def store(path, records):
+def store(path: Path, records: dict[str, Any]) -> None:
     """Write the records, one a line."""
     lines = [
         f"{json.dumps(name)}: {json.dumps(record, ensure_ascii=False, allow_nan=False)}"
@@ -58,7 +60,7 @@ def store(path, records):
     path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 
 
-def write_page(records):
+def write_page(records: dict[str, Any]) -> None:
     """Write the page and the figures of all stored claims."""
     from claims_measured import figures
 
@@ -69,7 +71,7 @@ def write_page(records):
     (DOCS / "claims.md").write_text(page(records), encoding="utf-8")
 
 
-def main():
+def main() -> None:
     """Measure claims, or make the page."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument(

@@ -1,25 +1,35 @@
 """Claims on activations."""
 
+from typing import Any
+
 import numpy as np
 
 import vgsim
-from claims_measured.claim import MOSTLY, RARELY, Figure, topic
-from claims_measured.measurement import LEVEL, case, constant, joined, median_of, series
+from claims_measured.claim import MOSTLY, RARELY, Figure, Found, topic
+from claims_measured.measurement import (
+    LEVEL,
+    Measurement,
+    case,
+    constant,
+    joined,
+    median_of,
+    series,
+)
 
 claim = topic("Activations")
 WIDTH = 128
-LIMITS = {"lines_y": [-6, 6]}
+LIMITS: dict[str, Any] = {"lines_y": [-6, 6]}
 SYMLOG = LIMITS | {"symlog_y": 10}
 
 
-def mlp(depth, activation, width=WIDTH, **fields):
+def mlp(depth: int, activation: Any, width: int = WIDTH, **fields: Any) -> vgsim.MLP:
     """Return an MLP; the initialisation is that of the textbooks for its activation by default."""
     return vgsim.MLP(depth, width, activation=activation, **fields)
 
 
-def against_depth(caption, lines, event="vanishing"):
-    """Return a figure of the probability of an event against the depth."""
-    return Figure("curve", caption, "depth", f"P({event})", lines)
+def against_depth(caption: str, lines: list[dict[str, Any]]) -> Figure:
+    """Return a figure of P(vanishing) against the depth."""
+    return Figure("probability", caption, "depth", "P(vanishing)", lines)
 
 
 @claim(
@@ -29,7 +39,7 @@ def against_depth(caption, lines, event="vanishing"):
     "quarter at most, and no choice of weights in use compensates for it: that takes a gain of "
     "10.1, and from there on the gradient explodes instead.",
 )
-def sigmoid(m):
+def sigmoid(m: Measurement) -> Found:
     cases = [
         m.chance("Glorot, 10 layers", mlp(10, "sigmoid"), "vanishing", MOSTLY),
         m.chance("Glorot, 100 layers", mlp(100, "sigmoid"), "vanishing", MOSTLY),
@@ -57,7 +67,7 @@ def sigmoid(m):
     "thousands of layers and not over ten: after 10,000 layers P(vanishing) is {0}. With weights "
     "20 % smaller it vanishes exponentially, with weights twice as large it explodes.",
 )
-def tanh(m):
+def tanh(m: Measurement) -> Found:
     cases = [
         m.chance("Glorot, 10,000 layers", mlp(10_000, "tanh"), "vanishing", MOSTLY),
         m.chance("gain 0.8, 300 layers", mlp(300, "tanh", gain=0.8), "vanishing", MOSTLY),
@@ -83,7 +93,7 @@ def tanh(m):
     "more than log10(4) = 0.602. The weights take part, however: with a gain of 4 a layer of 128 "
     "units keeps more than a quarter.",
 )
-def quarter(m):
+def quarter(m: Measurement) -> Found:
     region = (None, float(np.log10(0.25)))
     cases, lines = [], []
     for gain, typical in ((1, True), (2, False), (4, False)):
@@ -110,7 +120,7 @@ def quarter(m):
     "saturated has a gradient that explodes, since the large weights that saturate the units also "
     "multiply the gradient.",
 )
-def saturation(m):
+def saturation(m: Measurement) -> Found:
     vanishing = m.samples(mlp(30, "sigmoid"), layers=None, record=["gradient", "saturation"])
     share = median_of(vanishing.saturation.mean(axis=1))
     cases = [
@@ -142,7 +152,7 @@ def saturation(m):
     "factor per layer, and with He's the logarithm of the norm has mean −2.5 D/n and variance "
     "5 D/n, so deep or narrow networks lose their gradient too.",
 )
-def relu(m):
+def relu(m: Measurement) -> Found:
     cases = [
         m.chance("He, 100 layers", mlp(100, "relu"), "vanishing", RARELY),
         m.chance("He, 3,000 layers", mlp(3000, "relu"), "vanishing", RARELY, typical=False),
@@ -176,7 +186,7 @@ def relu(m):
     "units; the leaky ReLU never is: P(dead) is {0}. But its gradient fluctuates as much as that "
     "of ReLU, and vanishes as often in deep networks.",
 )
-def leaky(m):
+def leaky(m: Measurement) -> Found:
     leak = vgsim.Activation("leaky_relu", slope=0.01)
     cases = [
         m.chance("leaky ReLU, 8 units, 100 layers", mlp(100, leak, 8), "dead", RARELY),
@@ -200,7 +210,7 @@ def leaky(m):
     "ELU, so that the gradient begins to explode at such depths instead. With LeCun's, which has "
     "half the variance, it decays slowly, as that of tanh, and has vanished after 10,000 layers.",
 )
-def elu(m):
+def elu(m: Measurement) -> Found:
     cases = [
         m.chance("He, 1,000 layers", mlp(1000, "elu"), "vanishing", RARELY),
         m.chance("He, 1,000 layers", mlp(1000, "elu"), "exploding", RARELY, typical=False),
@@ -231,7 +241,7 @@ def elu(m):
     "In tens of layers that is harmless; after 1,000 layers the gradient does not vanish "
     "(P(vanishing) is {0}), it explodes.",
 )
-def selu(m):
+def selu(m: Measurement) -> Found:
     deep = mlp(1000, "selu")
     cases = [
         m.chance("1,000 layers", deep, "vanishing", RARELY),
@@ -250,7 +260,7 @@ def selu(m):
     "With the same (He's) initialisation they are not: their slope at 0 is ½, so once the "
     "activations have become small the gradient halves. P(vanishing) after 100 layers is {0}.",
 )
-def smooth(m):
+def smooth(m: Measurement) -> Found:
     cases = [
         m.chance(f"{name}, He, 100 layers", mlp(100, phi), "vanishing", RARELY)
         for name, phi in (("GELU", "gelu"), ("SiLU", "silu"))
@@ -270,7 +280,7 @@ def smooth(m):
     "cannot serve both. In a ReLU network with He's initialisation all layers of one width have "
     "the same law of the weight gradient.",
 )
-def updates(m):
+def updates(m: Measurement) -> Found:
     cases, lines = [], []
     for name, network, typical in (
         ("sigmoid, 10 layers", mlp(10, "sigmoid"), True),

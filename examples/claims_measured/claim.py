@@ -90,7 +90,8 @@ class Figure:
     options: dict[str, Any] = field(default_factory=dict)
 
 
-Measure = Callable[[Any], tuple[list[Case], Figure]]
+Found = tuple[list[Case], Figure]
+Measure = Callable[[Any], Found]
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,6 @@ def stored(cases: Sequence[Case], figure: Figure) -> dict[str, Any]:
     return {"cases": [asdict(case) for case in cases], "figure": asdict(figure)}
 
 
-def read(record: dict[str, Any]) -> tuple[list[Case], Figure]:
+def read(record: dict[str, Any]) -> Found:
     """Return the cases and the figure of a stored record."""
     return [Case(**case) for case in record["cases"]], Figure(**record["figure"])

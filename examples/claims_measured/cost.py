@@ -2,21 +2,26 @@
 
 import statistics
 import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
 
 import vgsim
 from claims_measured.activations import mlp
-from claims_measured.claim import Figure, topic
-from claims_measured.measurement import LEVEL, case, median_of, rounded
+from claims_measured.claim import Figure, Found, topic
+from claims_measured.measurement import LEVEL, Measurement, case, median_of, rounded
 
 claim = topic("Cost and benefit")
 LAYERS, UNITS, EXAMPLES = 8, 256, 128  # of the timed networks
 GRID = (5, 10, 20, 40, 80, 160, 320, 640, 1280, 2560)
 
 
-def cures():
-    """Return fields of the cures by name, whether they add work to a layer, and a batch size."""
+def cures() -> dict[str, tuple[dict[str, Any], bool]]:
+    """Return the fields of the cures by name, and whether they add work to a layer."""
     scaled = vgsim.Residual(2, style="pre", branch="1/sqrt(blocks)")
-    sigmoid, relu = {"activation": "sigmoid"}, {"activation": "relu"}
+    sigmoid: dict[str, Any] = {"activation": "sigmoid"}
+    relu: dict[str, Any] = {"activation": "relu"}
     return {
         "sigmoid, layer norm": (sigmoid | {"norm": "layer"}, True),
         "sigmoid, batch norm": (sigmoid | {"norm": "batch"}, True),
@@ -36,12 +41,12 @@ def cures():
     "The number is the time of a forward and a backward pass in PyTorch relative to that of a "
     "plain sigmoid network of the same size (8 layers of 256 units, 128 examples, one thread, "
     "processor time, the median over pairs of alternating runs); the claim holds from 1.5. Layer "
-    "normalisation takes {0}. Gates need a second matrix. Normalisation and skip connections are "
-    "cheap beside the matrix product, another activation and its initialisation are free. The "
+    "normalisation takes {0}. Gates need a second matrix. Everything else costs a quarter at most: "
+    "normalisation, skip connections and activations are cheap beside the matrix product. The "
     "figure shows what they buy: the depth at which half of the networks of 128 units have "
     "vanished or exploded. Times depend on the machine, which is named at the end of this page.",
 )
-def cost(m):
+def cost(m: Measurement) -> Found:
     try:
         import torch
     except ImportError:
@@ -50,21 +55,20 @@ def cost(m):
     plain = timed_pass(torch, {"activation": "sigmoid"})
     cases, points = [], [point(m, "sigmoid, Glorot", {"activation": "sigmoid"}, 1.0)]
     for name, (fields, adds_work) in cures().items():
-        ratio = median_of(ratios(plain, timed_pass(torch, fields), 9 if m.quick else 31))
+        ratio = median_of(np.array(ratios(plain, timed_pass(torch, fields), 9 if m.quick else 31)))
         cases.append(case(name, "time factor per layer", ratio, (1.5, None), adds_work))
         points.append(point(m, name, fields, ratio.estimate))
     caption = (
-        "Time per layer against the depth at which half of the networks have vanished or exploded; "
-        f"arrows: not within {GRID[-1]:,} layers."
+        "Depth at which half of the networks of 128 units have vanished or exploded (arrows: not "
+        f"within {GRID[-1]:,} layers), and the time per layer relative to that of plain sigmoid."
     )
-    xlabel, ylabel = "time per layer, plain sigmoid = 1", "critical depth"
-    return cases, Figure("points", caption, xlabel, ylabel, points, {"log_y": True})
+    return cases, Figure("points", caption, "critical depth", "", points)
 
 
-def point(m, name, fields, time_factor):
+def point(m: Measurement, name: str, fields: dict[str, Any], time_factor: float) -> dict[str, Any]:
     """Return a point of the figure: the time factor and the critical depth."""
     batched = fields.get("norm") == "batch"
-    run = {"batch_size": 32, "share": 0.05} if batched else {"share": 0.25}
+    run: dict[str, Any] = {"batch_size": 32, "share": 0.05} if batched else {"share": 0.25}
     curve = m.depths(mlp(2, **fields), GRID[1:] if "residual" in fields else GRID, **run)
     found = [depth for event in ("vanishing", "exploding") if (depth := critical(curve, event))]
     if not found:
@@ -74,21 +78,21 @@ def point(m, name, fields, time_factor):
     return {"label": name, "x": rounded(time_factor), **numbers}
 
 
-def critical(curve, event):
+def critical(curve: vgsim.DepthCurve, event: Any) -> vgsim.Estimate | None:
     """Return the critical depth of an event, None if it is not within the simulated depths."""
     if curve.probability(event).estimate[-1] < 0.5:
         return None
     return curve.critical_depth(event=event, confidence_level=LEVEL)
 
 
-def timed_pass(torch, fields):
+def timed_pass(torch: Any, fields: dict[str, Any]) -> Callable[[], float]:
     """Return a function that runs one forward and backward pass and returns its processor time."""
     sample = vgsim.replay(mlp(LAYERS, width=UNITS, **fields), batch_size=EXAMPLES)
     module = sample.to_torch().float()
     inputs = torch.randn(EXAMPLES, UNITS, requires_grad=True)
     direction = torch.randn(EXAMPLES, UNITS)
 
-    def run():
+    def run() -> float:
         start = time.process_time()
         module(inputs).backward(direction)
         return time.process_time() - start
@@ -97,7 +101,7 @@ def timed_pass(torch, fields):
     return run
 
 
-def ratios(plain, other, pairs):
+def ratios(plain: Callable[[], float], other: Callable[[], float], pairs: int) -> list[float]:
     """Return the ratios of the times of alternating runs, each the median of three."""
     return [
         statistics.median(other() for _ in range(3)) / statistics.median(plain() for _ in range(3))

@@ -8,7 +8,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib import pyplot
-from matplotlib.ticker import FuncFormatter, SymmetricalLogLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, SymmetricalLogLocator
 
 import vgsim.plotting
 from claims_measured.claim import Figure
@@ -37,16 +37,22 @@ def curves(figure: Figure, ax: Any) -> None:
     """Draw estimates with their bands, and theory where it is stored."""
     draw = getattr(vgsim.plotting, figure.kind)
     for line in figure.series:
-        parts = (numbers(line[part]) for part in ("estimate", "low", "high"))
-        estimate = vgsim.Estimate(*parts, LEVEL, "")
+        middle, low, high = (numbers(line[part]) for part in ("estimate", "low", "high"))
+        estimate = vgsim.Estimate(middle, low, high, LEVEL, "")
         theory = None if line["theory"] is None else numbers(line["theory"])
         draw(line["x"], estimate, theory=theory, label=line["label"], ax=ax)
     scale(figure.options, ax)
-    ax.legend()
+    named = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
+    if "theory" in named:
+        named["theory"] = named.pop("theory")  # last
+    ax.legend(named.values(), named.keys())
 
 
 def scale(options: dict[str, Any], ax: Any) -> None:
     """Set the scales of the axes and draw lines at the thresholds."""
+    if ax.get_xscale() == "log":
+        low, high = ax.get_xlim()
+        ax.xaxis.set_major_locator(LogLocator(subs=[1, 2, 5] if high < 100 * low else [1, 3]))
     if options.get("log_y"):
         ax.set_yscale("log")
     if "symlog_y" in options:
@@ -78,16 +84,18 @@ def heatmap(figure: Figure, ax: Any) -> None:
 
 
 def points(figure: Figure, ax: Any) -> None:
-    """Draw labelled points with intervals, and arrows at lower limits."""
-    for point in figure.series:
-        y = point.get("beyond", point.get("estimate"))
-        (mark,) = ax.plot(point["x"], y, "^" if "beyond" in point else "o", markersize=4)
-        if "beyond" not in point:
-            limits = [point["low"], point["high"]]
-            ax.plot([point["x"]] * 2, limits, color=mark.get_color(), linewidth=1)
-        place = {"xytext": (4, 2), "textcoords": "offset points", "fontsize": 6}
-        ax.annotate(point["label"], (point["x"], y), **place)
-    scale(figure.options, ax)
+    """Draw a row for each network: a point with its interval, an arrow at a lower limit."""
+    for row, point in enumerate(figure.series):
+        if "beyond" in point:
+            ax.plot(point["beyond"], row, ">", color="black", markersize=5)
+        else:
+            ax.plot([point["low"], point["high"]], [row, row], color="black", linewidth=1)
+            ax.plot(point["estimate"], row, "o", color="#0072B2", markersize=5)
+    rows = [f"{point['label']}  × {point['x']:.2f}" for point in figure.series]
+    ax.set_yticks(range(len(rows)), rows)
+    ax.invert_yaxis()
+    ax.set_xscale("log")
+    ax.grid(axis="y", color="0.9", zorder=0)
 
 
 DRAWN = {"curve": curves, "probability": curves, "qq": qq, "heatmap": heatmap, "points": points}

@@ -1,15 +1,17 @@
 """Claims on products of random factors, the variance and law of the weights, depth and width."""
 
 import math
+from typing import Any
 
 import numpy as np
 
 import vgsim
 from claims_measured.activations import SYMLOG, mlp
-from claims_measured.claim import MOSTLY, RARELY, Figure, topic
+from claims_measured.claim import MOSTLY, RARELY, Figure, Found, topic
 from claims_measured.measurement import (
     DEPTHS,
     LEVEL,
+    Measurement,
     case,
     constant,
     difference,
@@ -33,8 +35,8 @@ CRITICAL = math.exp((np.euler_gamma + math.log(2)) / 2)  # std of normal factors
     "exception is a product of factors that come closer to 1 as their number grows, as with "
     "scaled skip connections.",
 )
-def product(m):
-    def chain(std=1.0, **fields):
+def product(m: Measurement) -> Found:
+    def chain(std: float = 1.0, **fields: Any) -> vgsim.MLP:
         init = vgsim.Initializer("normal", std=std)
         return vgsim.MLP(1, 1, activation="linear", init=init, **fields)
 
@@ -64,7 +66,7 @@ def product(m):
     "than the fitted log-normal law, and in a GELU network at this initialisation the early loss "
     "differs from network to network, so that large ones are more frequent.",
 )
-def lognormal(m):
+def lognormal(m: Measurement) -> Found:
     cases, columns = [], []
     for name, network, typical in (
         ("ReLU, He, 128 units, 1,000 layers", mlp(1000, "relu"), True),
@@ -88,7 +90,7 @@ def lognormal(m):
     "is healthy (|R| < 6) with probability {0}. ReLU loses a factor √2 per layer of the norm, the "
     "sigmoid more than 4.",
 )
-def xavier(m):
+def xavier(m: Measurement) -> Found:
     names = {"tanh": "tanh", "linear": "linear", "softsign": "softsign"}
     others = {"ReLU": "relu", "sigmoid": "sigmoid"}
     lines, cases = [], []
@@ -108,7 +110,7 @@ def xavier(m):
     "probability {0}. At 3,000 layers, or with 8 units, the mean is kept by rare networks with "
     "large gradients while the median falls.",
 )
-def he(m):
+def he(m: Measurement) -> Found:
     leak = vgsim.Activation("leaky_relu", slope=0.1)
     cases = [
         m.chance("ReLU, 100 layers", mlp(100, "relu"), "healthy", MOSTLY),
@@ -146,9 +148,9 @@ def he(m):
     "layer to layer; the variance of R is 3/5 of that with Gaussian weights, and grows with the "
     "depth.",
 )
-def orthogonal(m):
+def orthogonal(m: Measurement) -> Found:
     root = math.sqrt(2)
-    settings = {
+    settings: dict[str, tuple[str, dict[str, Any], bool]] = {
         "linear": ("linear", {}, True),
         "tanh": ("tanh", {}, True),
         "ReLU, gain √2": ("relu", {"gain": root}, False),
@@ -172,7 +174,7 @@ def orthogonal(m):
     "He's standard deviation vanishes within 100 layers with probability {0}. The sigmoid needs a "
     "gain above 10 to explode, and behind layer normalisation the scale of the weights cancels.",
 )
-def small_and_large(m):
+def small_and_large(m: Measurement) -> Found:
     cases = [
         m.chance("ReLU, half of He's", mlp(100, "relu", gain=0.5), "vanishing", MOSTLY),
         m.chance("ReLU, twice He's", mlp(100, "relu", gain=2), "exploding", MOSTLY),
@@ -200,7 +202,7 @@ def small_and_large(m):
         for b in biases.tolist()
     ]
     heights = np.linspace(0.0, 1.0, 31).round(6).tolist()
-    line = [rounded(vgsim.theory.critical_gain("tanh", bias_std=b)) for b in heights]
+    line = [rounded(float(vgsim.theory.critical_gain("tanh", bias_std=b))) for b in heights]
     values = {
         "x": gains.round(6).tolist(),
         "y": biases.round(6).tolist(),
@@ -220,7 +222,7 @@ def small_and_large(m):
     "tanh away from 0, where its slope is 1, and the network from slow to exponential decay; the "
     "weights have to be larger to make up for it.",
 )
-def biases(m):
+def biases(m: Measurement) -> Found:
     gain = float(vgsim.theory.critical_gain("tanh", bias_std=0.3))
     cases = [
         m.chance(
@@ -239,8 +241,8 @@ def biases(m):
     ]
     depths = (10, 20, 40, 70, 100, 150, 200, 300)
     lines = [
-        m.medians(f"{phi}, σ_b = {std:g}", mlp(1, phi, bias_std=std), depths)
-        for phi in ("relu", "tanh")
+        m.medians(f"{name}, σ_b = {std:g}", mlp(1, phi, bias_std=std), depths)
+        for name, phi in (("ReLU", "relu"), ("tanh", "tanh"))
         for std in (0, 0.1, 0.3)
     ]
     return cases, Figure("curve", "Median of R by bias.", "depth", "median of R", lines)
@@ -253,7 +255,7 @@ def biases(m):
     "the sigmoid. Only networks whose layers approach the identity as their number grows, and "
     "clipped ones, are exempt.",
 )
-def deeper(m):
+def deeper(m: Measurement) -> Found:
     scaled = vgsim.Residual(2, style="pre", branch="1/sqrt(blocks)")
     plain = vgsim.Residual(2, style="pre")
     settings = (
@@ -282,7 +284,7 @@ def deeper(m):
     "He's initialisation. Width removes the fluctuations, which grow as depth over width. It does "
     "not change the mean factor per layer, so it is no help where that is not 1.",
 )
-def wider(m):
+def wider(m: Measurement) -> Found:
     cases, lines = [], []
     for name, phi, fields, typical in (
         ("ReLU, He", "relu", {}, True),
@@ -299,5 +301,5 @@ def wider(m):
         gap = difference(found[widths.index(16)], found[-1])
         cases.append(case(name, "P(vanishing), 16 − 256 units", gap, (0.1, None), typical))
         lines.append(series(name, widths, joined(found)))
-    caption = "P(vanishing) of networks of 500 layers against their width."
+    caption = "P(vanishing) of networks of 500 layers; the last two curves are 1 throughout."
     return cases, Figure("probability", caption, "width", "P(vanishing)", lines)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,8 +31,8 @@ def case(
     typical: bool = True,
 ) -> Case:
     """Return a case from whatever has .estimate, .low and .high."""
-    numbers = (rounded(x) for x in (estimate.estimate, estimate.low, estimate.high))
-    return Case(setting, quantity, *numbers, *region, typical=typical)
+    middle, low, high = (rounded(x) for x in (estimate.estimate, estimate.low, estimate.high))
+    return Case(setting, quantity, middle, low, high, region[0], region[1], typical)
 
 
 def difference(a: Any, b: Any) -> vgsim.Estimate:
@@ -45,11 +45,11 @@ def difference(a: Any, b: Any) -> vgsim.Estimate:
 
 def median_of(values: np.ndarray) -> vgsim.Estimate:
     """Return the median of independent values, with order statistics as limits."""
-    interval = stats.quantile_test(values, p=0.5).confidence_interval(LEVEL)
-    return vgsim.Estimate(float(np.median(values)), *map(float, interval), LEVEL, "binomial")
+    low, high = stats.quantile_test(values, p=0.5).confidence_interval(LEVEL)
+    return vgsim.Estimate(float(np.median(values)), float(low), float(high), LEVEL, "binomial")
 
 
-def series(label: str, x: Sequence[float], estimate: Any, theory: Any = None) -> dict[str, Any]:
+def series(label: str, x: Iterable[float], estimate: Any, theory: Any = None) -> dict[str, Any]:
     """Return a curve of a figure as JSON types."""
     parts = {
         name: [rounded(value) for value in np.asarray(getattr(estimate, name), float)]
@@ -60,8 +60,8 @@ def series(label: str, x: Sequence[float], estimate: Any, theory: Any = None) ->
 
 def joined(estimates: Sequence[Any]) -> vgsim.Estimate:
     """Return estimates along a curve as one estimate of arrays."""
-    parts = np.array([[e.estimate, e.low, e.high] for e in estimates]).T
-    return vgsim.Estimate(*parts, LEVEL, "pointwise")
+    middle, low, high = np.array([[e.estimate, e.low, e.high] for e in estimates]).T
+    return vgsim.Estimate(middle, low, high, LEVEL, "pointwise")
 
 
 def constant(values: np.ndarray) -> vgsim.Estimate:

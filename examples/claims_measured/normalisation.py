@@ -1,9 +1,11 @@
 """Claims on normalisation, gradient clipping and half precision."""
 
+from typing import Any
+
 import vgsim
 from claims_measured.activations import SYMLOG, mlp
-from claims_measured.claim import MOSTLY, RARELY, Figure, topic
-from claims_measured.measurement import LEVEL, case, median_of, series
+from claims_measured.claim import MOSTLY, RARELY, Figure, Found, topic
+from claims_measured.measurement import LEVEL, Measurement, case, median_of, series
 
 claim = topic("Normalisation, clipping, precision")
 
@@ -17,8 +19,8 @@ claim = topic("Normalisation, clipping, precision")
     "the norm of the gradient grows by at least √(π/(π−1)) = 1.21 per layer at initialisation "
     "(batches of 32 here), and 100 layers explode.",
 )
-def batch(m):
-    run = {"batch_size": 32, "share": 0.1}
+def batch(m: Measurement) -> Found:
+    run: dict[str, Any] = {"batch_size": 32, "share": 0.1}
     relu, sigmoid = (mlp(100, phi, norm="batch") for phi in ("relu", "sigmoid"))
     s = m.samples(relu, layers=[10, 100], record=["activation"], **run)
     change = median_of(s.activation[:, 1] - s.activation[:, 0])
@@ -49,7 +51,7 @@ def batch(m):
     "healthy after 100 layers with probability {0}. Not of the activation: the sigmoid still "
     "loses 0.4 decades per layer.",
 )
-def layer(m):
+def layer(m: Measurement) -> Found:
     tiny = vgsim.Initializer("normal", std=0.01)
     cases = [
         m.chance(
@@ -84,9 +86,10 @@ def layer(m):
     "Too large, yes: with clipping to norm 1 in every layer P(exploding) is {0}. A gradient that "
     "is too small is never clipped, so it vanishes as without.",
 )
-def clipping(m):
+def clipping(m: Measurement) -> Found:
     clip = vgsim.ClipNorm(1)
-    large, small = {"activation": "tanh", "gain": 3}, {"activation": "sigmoid"}
+    large: dict[str, Any] = {"activation": "tanh", "gain": 3}
+    small: dict[str, Any] = {"activation": "sigmoid"}
     cases = [
         m.chance("tanh, gain 3, 100 layers", mlp(100, **large, clip=clip), "exploding", RARELY),
         m.chance("sigmoid, 100 layers", mlp(100, **small, clip=clip), "vanishing", RARELY),
@@ -107,7 +110,7 @@ def clipping(m):
     "output gradient of size 1. A gradient that keeps its size does not, and bfloat16 has the "
     "exponents of float32.",
 )
-def half(m):
+def half(m: Measurement) -> Found:
     cases = [
         m.chance("sigmoid, 20 layers", mlp(20, "sigmoid"), "underflow", MOSTLY, dtype="float16"),
         m.chance(

@@ -47,8 +47,8 @@ def page(records: dict[str, Any]) -> str:
     known = {name: claim for name, claim in CLAIMS.items() if name in records}
     return HEAD + "\n".join(
         [
-            "| claim | verdict | one number |",
-            "| --- | --- | --- |",
+            "| claim | verdict | holds, for example | fails, for example |",
+            "| --- | --- | --- | --- |",
             *(row(claim, read(records[name])[0]) for name, claim in known.items()),
             "",
             *sections(known, records),
@@ -59,9 +59,12 @@ def page(records: dict[str, Any]) -> str:
 
 def row(claim: Claim, cases: list[Case]) -> str:
     """Return the row of a claim in the first table."""
-    first = cases[0]
-    measured = f"{first.setting}: {first.quantity} {number(first)}"
-    return f"| [{claim.title}](#{claim.name}) | {verdict(cases)} | {escaped(measured)} |"
+    cells = [f"[{claim.title}](#{claim.name}): “{claim.sentence}”", f"**{verdict(cases)}**"]
+    for outcome in ("holds", "fails"):
+        found = [case for case in cases if case.outcome == outcome]
+        shown = [f"{case.setting}: {case.quantity} = {number(case)}" for case in found[:1]]
+        cells.append(escaped("".join(shown)))
+    return "| " + " | ".join(cells) + " |"
 
 
 def escaped(text: str) -> str:
@@ -84,26 +87,34 @@ def section(claim: Claim, cases: list[Case], figure: Figure) -> Iterator[str]:
     """Yield the lines of one claim."""
     yield f"### {claim.title}\n"
     yield f"> “{claim.sentence}”\n"
-    yield f"**{verdict(cases).capitalize()}.** {where(cases)}\n"
-    yield claim.remark.format(*map(number, cases)) + "\n"
+    outcomes = [case.outcome for case in cases]
+    counts = f"{outcomes.count('holds')} of {len(cases)} cases hold"
+    remark = claim.remark.format(*map(number, cases))
+    yield f"**{verdict(cases).capitalize()}**: {counts}. {remark}\n"
     yield "| setting | number | measured | claim | outcome |"
     yield "| --- | --- | --- | --- | --- |"
     for case in cases:
         setting = case.setting if case.typical else f"*{case.setting}*"
         cells = (setting, case.quantity, number(case), region(case), case.outcome)
         yield "| " + " | ".join(map(escaped, cells)) + " |"
-    yield f"\n![{figure.caption}](figures/claims/{claim.name}.svg)\n"
+    if figure.kind == "points":
+        yield from depths(figure)
+    yield f"\n![{claim.title}](figures/claims/{claim.name}.svg)\n"
     yield f"{figure.caption}\n"
 
 
-def where(cases: list[Case]) -> str:
-    """Return in which cases the claim holds and in which it fails."""
-    parts = []
-    for outcome in ("holds", "fails", "open"):
-        found = [f"{case.setting} ({case.quantity})" for case in cases if case.outcome == outcome]
-        if found:
-            parts.append(f"{outcome}: {'; '.join(found)}")
-    return ". ".join(part[0].upper() + part[1:] for part in parts) + "."
+def depths(figure: Figure) -> Iterator[str]:
+    """Yield a table of what each network costs and buys."""
+    yield "\n| network | time per layer | critical depth |"
+    yield "| --- | ---: | ---: |"
+    for point in figure.series:
+        depth = f"more than {point['beyond']:,}" if "beyond" in point else interval(point)
+        yield f"| {point['label']} | × {point['x']:.2f} | {depth} |"
+
+
+def interval(point: dict[str, Any]) -> str:
+    """Return a stored estimate with its interval."""
+    return number(Case("", "", point["estimate"], point["low"], point["high"], None, None))
 
 
 def number(case: Case) -> str:
@@ -145,5 +156,5 @@ def provenance(records: dict[str, Any]) -> Iterator[str]:
         last = max(record["time"] for record in found)
         yield (
             f"{len(found)} claims, {networks:,} networks, {seconds:.0f} s, until {last}: {text}. "
-            "Seed 0. The numbers of one seed have the same bits on every machine, times excepted.\n"
+            "Seed 0: all simulated numbers have the same bits on every machine; times do not.\n"
         )

@@ -1,15 +1,18 @@
 """Claims on recurrent networks and gated cells."""
 
+from typing import Any
+
 import numpy as np
 
 import vgsim
 from claims_measured.activations import SYMLOG, mlp
-from claims_measured.claim import RARELY, Figure, topic
-from claims_measured.measurement import LEVEL, case, difference, series
+from claims_measured.claim import RARELY, Figure, Found, topic
+from claims_measured.measurement import LEVEL, Measurement, case, difference, series
 
 claim = topic("Recurrent networks")
 WIDTH = 64
-GLOROT, ORTHOGONAL = {"init": "glorot_normal"}, {"init": "orthogonal"}
+GLOROT: dict[str, Any] = {"init": "glorot_normal"}
+ORTHOGONAL: dict[str, Any] = {"init": "orthogonal"}
 
 
 @claim(
@@ -23,9 +26,9 @@ GLOROT, ORTHOGONAL = {"init": "glorot_normal"}, {"init": "orthogonal"}
     "networks without inputs show the second cause alone). Orthogonal and identity matrices have "
     "eigenvalues of modulus 1 only, and remove it.",
 )
-def suffer_more(m):
-    silent = {"input_std": 0.0}
-    settings = (
+def suffer_more(m: Measurement) -> Found:
+    silent: dict[str, Any] = {"input_std": 0.0}
+    settings: tuple[tuple[str, str, int, dict[str, Any], bool], ...] = (
         ("tanh, 100 steps", "tanh", 100, {}, True),
         ("linear, no inputs, 1,000 steps", "linear", 1000, silent, True),
         ("orthogonal linear, no inputs, 1,000 steps", "linear", 1000, silent | ORTHOGONAL, False),
@@ -47,10 +50,8 @@ def suffer_more(m):
     ):
         curve = m.depths(network, (10, 30, 100, 300, 1000), 0.1)
         variance = curve.variance(LEVEL)
-        roots = (
-            np.sqrt(np.maximum(v, 0)) for v in (variance.estimate, variance.low, variance.high)
-        )
-        spread = vgsim.Estimate(*roots, LEVEL, "bootstrap")
+        root = [np.sqrt(np.maximum(v, 0)) for v in (variance.estimate, variance.low, variance.high)]
+        spread = vgsim.Estimate(root[0], root[1], root[2], LEVEL, "bootstrap")
         lines.append(series(name, curve.depths, spread))
     caption = (
         "Standard deviation of R over networks: it grows as the number of steps if all share W."
@@ -59,7 +60,7 @@ def suffer_more(m):
     return cases, Figure("curve", caption, "steps or layers", "std of R", lines, options)
 
 
-def one_minus(samples):
+def one_minus(samples: vgsim.Samples) -> vgsim.Estimate:
     """Return the probability that the gradient is not healthy."""
     p = samples.probability("healthy", confidence_level=LEVEL)
     return vgsim.Estimate(1 - p.estimate, 1 - p.high, 1 - p.low, LEVEL, p.method)
@@ -72,8 +73,8 @@ def one_minus(samples):
     "not 300. What keeps it is the bias of the gate: 5, or the chrono initialisation with the "
     "number of steps.",
 )
-def gated(m):
-    share = {"share": 0.1}
+def gated(m: Measurement) -> Found:
+    share: dict[str, Any] = {"share": 0.1}
     cases = [
         m.chance(
             "LSTM, forget bias 1, 30 steps", vgsim.LSTM(30, WIDTH), "vanishing", RARELY, **share

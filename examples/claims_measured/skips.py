@@ -2,7 +2,8 @@
 
 import vgsim
 from claims_measured.activations import SYMLOG, mlp
-from claims_measured.claim import RARELY, Figure, topic
+from claims_measured.claim import RARELY, Figure, Found, topic
+from claims_measured.measurement import Measurement
 
 claim = topic("Skip connections and gates")
 
@@ -15,7 +16,7 @@ claim = topic("Skip connections and gates")
     "about as much as the skip carries, and their sum explodes. Branches scaled by 1/√blocks keep "
     "the gradient at any depth.",
 )
-def residual(m):
+def residual(m: Measurement) -> Found:
     plain, scaled = (
         vgsim.Residual(2, style="pre", branch=branch) for branch in (1, "1/sqrt(blocks)")
     )
@@ -44,7 +45,7 @@ def residual(m):
     "has P(vanishing) = {0}. In a ReLU network the same sums make the gradient explode after some "
     "hundred layers.",
 )
-def two_further(m):
+def two_further(m: Measurement) -> Found:
     skip = vgsim.Residual(2)
     cases = [
         m.chance("sigmoid, 100 layers", mlp(100, "sigmoid", residual=skip), "vanishing", RARELY),
@@ -70,8 +71,8 @@ def two_further(m):
     "−6, with which 10,000 are too many. A tanh network with Glorot's initialisation is better off "
     "without the gates.",
 )
-def highway(m):
-    def gated(depth, bias, phi="sigmoid"):
+def highway(m: Measurement) -> Found:
+    def gated(depth: int, bias: float, phi: str = "sigmoid") -> vgsim.MLP:
         return mlp(depth, phi, highway=vgsim.Highway(bias))
 
     cases = [

@@ -127,7 +127,7 @@ def test_another_measurement_would_give_another_page_and_verdict(claims, name):
         measured.update(estimate=value, low=value, high=value)
     old, new = (claims.verdict(claims.read(each[name])[0]) for each in (STORED, changed))
     assert new != old or new == "depends"  # all outcomes are reversed
-    assert f"**{new.capitalize()}.**" in claims.page({name: changed[name]})
+    assert f"**{new.capitalize()}**" in claims.page({name: changed[name]})
 
 
 @pytest.mark.parametrize("name", STORED)
