@@ -73,7 +73,7 @@ def write_page(records: dict[str, Any]) -> None:
 
 def main() -> None:
     """Measure claims, or make the page."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument(
         "--claim",
         nargs="+",

@@ -57,7 +57,7 @@ def cost(m: Measurement) -> Found:
     for name, (fields, adds_work) in cures().items():
         ratio = median_of(np.array(ratios(plain, timed_pass(torch, fields), 9 if m.quick else 31)))
         cases.append(case(name, "time factor per layer", ratio, (1.5, None), adds_work))
-        points.append(point(m, name, fields, ratio.estimate))
+        points.append(point(m, name, fields, float(ratio.estimate)))
     caption = (
         "Depth at which half of the networks of 128 units have vanished or exploded (arrows: not "
         f"within {GRID[-1]:,} layers), and the time per layer relative to that of plain sigmoid."

@@ -14,12 +14,16 @@ import vgsim.plotting
 from claims_measured.claim import Figure
 from claims_measured.measurement import LEVEL
 
-STABLE = {"svg.fonttype": "none", "svg.hashsalt": "vgsim"}  # equal files from equal data
+STABLE: Any = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "vgsim",
+    "font.size": 8,
+}  # equal files from equal data
 
 
 def save(figure: Figure, path: Path) -> None:
     """Draw a figure and write it as SVG, the same bytes for the same data."""
-    with matplotlib.rc_context({**STABLE, "font.size": 8}):
+    with matplotlib.rc_context(STABLE):
         drawn, ax = pyplot.subplots(figsize=(4.6, 3.1), layout="constrained")
         DRAWN[figure.kind](figure, ax)
         ax.set_xlabel(figure.xlabel)

@@ -90,7 +90,7 @@ class Measurement:
         self,
         setting: str,
         network: Any,
-        event: str,
+        event: Any,
         region: tuple[float | None, float | None],
         typical: bool = True,
         dtype: str | None = None,
@@ -116,7 +116,7 @@ class Measurement:
         self,
         label: str,
         network: Any,
-        event: str = "vanishing",
+        event: Any = "vanishing",
         depths: Sequence[int] = DEPTHS,
         share: float = 1.0,
         with_theory: bool = True,
@@ -140,7 +140,7 @@ class Measurement:
         return series(label, curve.depths, curve.quantile(0.5, LEVEL))
 
 
-def theory(curve: vgsim.DepthCurve, event: str) -> list[float | None] | None:
+def theory(curve: vgsim.DepthCurve, event: Any) -> list[float | None] | None:
     """Return the theoretical probabilities of a depth curve, None if there are none."""
     rows = csv.DictReader(curve.table("csv", event=event).splitlines())
     found = [rounded(float(row.get(f"{event}_theory") or "nan")) for row in rows]

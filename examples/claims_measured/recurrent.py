@@ -28,7 +28,7 @@ ORTHOGONAL: dict[str, Any] = {"init": "orthogonal"}
 )
 def suffer_more(m: Measurement) -> Found:
     silent: dict[str, Any] = {"input_std": 0.0}
-    settings: tuple[tuple[str, str, int, dict[str, Any], bool], ...] = (
+    settings: tuple[tuple[str, Any, int, dict[str, Any], bool], ...] = (
         ("tanh, 100 steps", "tanh", 100, {}, True),
         ("linear, no inputs, 1,000 steps", "linear", 1000, silent, True),
         ("orthogonal linear, no inputs, 1,000 steps", "linear", 1000, silent | ORTHOGONAL, False),
