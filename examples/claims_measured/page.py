@@ -26,8 +26,8 @@ gradient norm at the input relative to that at the output, in decades. *Vanishin
 *exploding* R > 6, *healthy* neither; *dead* is a gradient that is exactly 0. Networks have 128
 units per layer (recurrent ones 64) and the initialisation that is usual for their activation,
 unless the setting says otherwise. In the figures bands are {100 * LEVEL:g} % intervals, dashed
-lines theory, grey lines R = ±6; some axes of R are logarithmic beyond ±10. [techniques.md](techniques.md)
-explains causes and remedies.
+lines theory, grey lines R = ±6; some axes of R are logarithmic beyond ±10.
+[techniques.md](techniques.md) explains causes and remedies.
 
 Each claim is measured in several cases. A case states the region in which its number would agree
 with the claim: mostly a probability of at most 0.1 for "does not", or of at least 0.9 for "does".
