@@ -13,7 +13,11 @@ import vgsim
 from vgsim._cli.study_file import read_study
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.py"))
-ARGUMENTS = {"study.py": ("study.sqlite", "100"), "transformer.py": ("--quick",)}
+ARGUMENTS = {
+    "claims.py": ("--quick", "--claim", "sigmoid"),
+    "study.py": ("study.sqlite", "100"),
+    "transformer.py": ("--quick",),
+}
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +29,7 @@ def printed(tmp_path_factory):
         folder, text = tmp_path_factory.mktemp("example"), io.StringIO()
         with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(text):
             patch.chdir(folder)
+            patch.syspath_prepend(EXAMPLES[0].parent)
             patch.setattr(sys, "argv", [name, *ARGUMENTS.get(name, ())])
             runpy.run_path(str(EXAMPLES[0].with_name(name)), run_name="__main__")
         return text.getvalue().splitlines(), folder

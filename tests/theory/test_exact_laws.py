@@ -499,3 +499,12 @@ def test_nan_is_refused():
     for method in ("cdf", "sf", "pdf", "quantile", "cdf_log10"):
         with pytest.raises(ValueError, match="nan"):
             getattr(relu_law(3, 3), method)([0.5, math.nan])
+
+
+@pytest.mark.parametrize("depth", [10, 100, 300, 1000, 3000])
+def test_healthy_is_no_negative_probability_where_almost_all_vanish(depth):
+    law = vgsim.theory.linear_law(1, depth)
+    healthy = law.probability("healthy")
+    others = law.probability("vanishing") + law.probability("exploding")
+    assert healthy >= 0
+    assert abs(healthy + others - 1) < 1e-12

@@ -272,8 +272,11 @@ class ProductLaw:
             return self.dead_probability
         decades = math.log10(threshold)
         vanishing, exploding = float(self.cdf_log10(decades)), float(self.sf_log10(-decades))
-        rest = 1.0 - vanishing - exploding
-        return {"vanishing": vanishing, "exploding": exploding, "healthy": rest}[event]
+        if event != "healthy":
+            return vanishing if event == "vanishing" else exploding
+        if vanishing < exploding:  # differences in the smaller tail lose no digits
+            return float(self.cdf_log10(-decades)) - vanishing
+        return float(self.sf_log10(decades)) - exploding
 
     @overload
     def quantile(self, q: Scalar) -> float: ...
