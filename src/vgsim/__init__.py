@@ -7,7 +7,7 @@
 True
 """
 
-from vgsim import theory
+from vgsim import plotting, theory
 from vgsim._engine.depth_curve import depth_curve
 from vgsim._engine.lyapunov import Lyapunov, lyapunov
 from vgsim._engine.run import show_config
@@ -83,6 +83,7 @@ __all__ = [
     "iter_collect",
     "load",
     "lyapunov",
+    "plotting",
     "replay",
     "show_config",
     "simulate",

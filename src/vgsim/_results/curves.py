@@ -10,6 +10,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from vgsim._checks import THRESHOLD, brief, type_error
 from vgsim._domains import Number, checked_bool
+from vgsim._results.curve_plots import PlottedCurve
 from vgsim._results.distribution import Distribution
 from vgsim._results.events import checked_event, event_in_words
 from vgsim._results.tables import Column, check_format, decimals, estimated, report
@@ -25,7 +26,7 @@ Floats = NDArray[np.float64]
 _SHARE = Number("a number from 0 to 1", lambda q: 0 <= q <= 1)
 
 
-class Curve:
+class Curve(PlottedCurve):
     """Base of depth curves and layer profiles: columns of R at k places.
 
     Subclasses define the samples and the layer of each place, and its distance D − l.
@@ -344,6 +345,8 @@ class LayerProfile(Curve):
     """
 
     _place = "layer"
+    _kind = "quantiles"
+    _layer = "l"
     _paired = True
 
     def __init__(self, samples: Distribution) -> None:

@@ -16,9 +16,9 @@ from vgsim._networks.custom_table import encoded_tables
 from vgsim._networks.description import Network
 from vgsim._networks.undescribed import Measured
 from vgsim._results import curves, labelled, npz, summary
-from vgsim._results.distribution import Distribution
 from vgsim._results.norms import fields_of_norms
 from vgsim._results.quantities import QUANTITIES, RECORDS, Recorded, check_arrays
+from vgsim._results.sample_plots import PlottedDistribution
 
 if TYPE_CHECKING:
     import pandas
@@ -31,7 +31,7 @@ KIND = "vgsim.Samples"  # in files
 IDENTITY = ("network", "seed", "engine", "dtype", "batch_size", "loss", "inputs")
 
 
-class Samples(Distribution):
+class Samples(PlottedDistribution):
     """The results of one run: n random networks, recorded at k layers.
 
     Returned by :func:`simulate` and :func:`load`. G_l = ∂L/∂X_l, where X_l is the output of layer l
