@@ -60,7 +60,9 @@ class Number:
         if not self.paper:
             return f"{self.ours:+.2g}"
         ratio = self.ours / self.paper
-        return f"a factor of {ratio:.3g}" if not 0.5 <= ratio <= 2 else f"{100 * (ratio - 1):+.2g} %"
+        return (
+            f"a factor of {ratio:.3g}" if not 0.5 <= ratio <= 2 else f"{100 * (ratio - 1):+.2g} %"
+        )
 
     @property
     def contains_exact(self) -> bool | None:
@@ -83,7 +85,9 @@ class Paper:
     caption: str = ""  # of the figure
 
 
-def number(what: str, where: str, paper: float, found: tuple[float, float, float], **more) -> Number:
+def number(
+    what: str, where: str, paper: float, found: tuple[float, float, float], **more
+) -> Number:
     """Return the Number of an estimate and its interval."""
     return Number(what, where, float(paper), *map(float, found), **more)
 
@@ -102,12 +106,14 @@ def variance(values) -> tuple[float, float, float]:
 
 
 def function(f: Callable[..., float], *columns) -> tuple[float, float, float]:
-    """Return f of the means of paired columns and its interval, by the jackknife of 50 groups."""
-    parts = [[group.mean(axis=0) for group in np.array_split(np.asarray(c), 50)] for c in columns]
-    parts = [np.asarray(part) for part in parts]
-    value = f(*(part.mean(axis=0) for part in parts))
-    left = [f(*(np.delete(part, i, axis=0).mean(axis=0) for part in parts)) for i in range(50)]
-    half = stats.t.ppf((1 + LEVEL) / 2, 49) * math.sqrt(49 / 50 * np.sum((left - np.mean(left)) ** 2))
+    """Return f of the means of paired columns and its interval, by the jackknife of groups."""
+    columns = [np.asarray(column, dtype=float) for column in columns]
+    k = min(50, len(columns[0]))
+    parts = [np.array([g.mean(axis=0) for g in np.array_split(c, k)]) for c in columns]
+    value = f(*(c.mean(axis=0) for c in columns))
+    left = np.array([f(*(np.delete(p, i, axis=0).mean(axis=0) for p in parts)) for i in range(k)])
+    spread = math.sqrt((k - 1) / k * np.sum((left - left.mean()) ** 2))
+    half = stats.t.ppf((1 + LEVEL) / 2, k - 1) * spread
     return value, value - half, value + half
 
 
@@ -194,3 +200,8 @@ def panels(count: int = 1):
 
     figure = Figure(figsize=(SIZE[0] * count, SIZE[1]), layout="constrained")
     return figure, figure.subplots(1, count)
+
+
+def legend(ax, **options) -> None:
+    """Draw the legend again, with all lines of a figure, or at another place."""
+    ax.legend(fontsize="small", framealpha=0.8, edgecolor="none", **options)

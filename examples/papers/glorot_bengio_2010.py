@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from comparison import Paper, function, main, mean, number, panels
+from comparison import Paper, function, legend, main, mean, number, panels
 
 import vgsim
 from vgsim import plotting
@@ -74,7 +74,7 @@ def numbers(quick):
         what = f"{init}: factor of the variance of back-propagated gradients per layer"
         yield number(what, "equations (13), (15)", factor, found, accuracy=2e-3 * factor)
         if init == "standard":
-            first, last = (100 ** samples.weight_gradient).T
+            first, last = (100**samples.weight_gradient).T
             what = "standard: variance of the gradient of W_1 over that of W_5"
             yield number(what, "equation (14)", 1, function(np.divide, first, last), accuracy=2e-3)
 
@@ -88,7 +88,7 @@ def picture(quick):
             values = g[:, 0] / np.std(gradients[-1])
             plotting.histogram(values, label=f"layer {l}", xlabel="entry of G_l", ax=ax)
         ax.set_title(init)
-    axes[0].legend()
+    legend(axes[0])
     return figure
 
 

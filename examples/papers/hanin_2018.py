@@ -1,7 +1,7 @@
 """Hanin 2018: the sum β of the reciprocal widths decides how far gradients of ReLU vary."""
 
 import numpy as np
-from comparison import Paper, function, log_square, main, number, panels
+from comparison import Paper, function, legend, log_square, main, number, panels
 
 import vgsim
 from vgsim import plotting, theory
@@ -44,7 +44,7 @@ def numbers(quick):
         moments[name] = x**2
         exact = theory.relu_law(widths).moment(1)
         what = f"widths {name}: E X"
-        yield number(what, "theorem 1: 1 at every depth", 1, function(np.copy, x), exact=exact)
+        yield number(what, "theorem 1: 1 at every depth", 1, function(float, x), exact=exact)
     exact = {name: theory.relu_law(widths).moment(2) for name, widths in ARCHITECTURES.items()}
     for name in list(ARCHITECTURES)[1:]:
         found = function(lambda a, b: np.log(a) / np.log(b), moments[name], moments["20 × 2"])
@@ -79,8 +79,9 @@ def picture(quick):
         columns = [
             simulated([pair[l % 2] for l in range(d + 1)], 4000).log10_ratio[:, 0] for d in depths
         ]
-        plotting.quantiles(depths, columns, label=label, xlabel="depth", ylabel="R", ax=ax)
-    ax.legend(title="widths")
+        plotting.quantiles(depths, columns, levels=(0.05, 0.5, 0.95), label=label, ax=ax)
+    ax.set(xlabel="depth", ylim=(-5.5, 0.6))
+    legend(ax, loc="lower left")
     return figure
 
 

@@ -3,12 +3,12 @@
 import math
 
 import numpy as np
-from comparison import Paper, function, main, mean, number, panels
+from comparison import Paper, function, legend, main, mean, number, panels
 
 import vgsim
 from vgsim import plotting, theory
 
-WIDTH, DEPTH = 256, 16
+WIDTH, DEPTH = 128, 8
 BIAS = math.sqrt(0.05)
 PAPER = Paper(
     key="pennington_2017",
@@ -67,7 +67,7 @@ def mu(net):
 
 
 def numbers(quick):
-    count, slack = (50 if quick else 200), 2 * DEPTH / WIDTH
+    count, slack = (3 if quick else 30), 2 * DEPTH / WIDTH
     critical = tanh("lecun_normal")[0]
     cases = {  # network, μ_2/μ_1² − 1 − s_1
         "Gaussian linear": (other("linear", "lecun_normal"), 1.0),
@@ -82,7 +82,7 @@ def numbers(quick):
         each = mu(case[0]) - 1 if each is None else each
         limit = DEPTH * each
         what = f"{name}: spread of s²"
-        yield number(what, "σ²_{JJᵀ}, section 2", limit, spread(values), accuracy=slack * limit)
+        yield number(what, "σ²_{JJᵀ} at D layers", limit, spread(values), accuracy=slack * limit)
         if name == "Gaussian linear":
             edge = (DEPTH + 1) ** (DEPTH + 1) / DEPTH**DEPTH
             what = "Gaussian linear: largest s²"
@@ -97,9 +97,9 @@ def picture(quick):
     figure, ax = panels()
     for init, label in (("lecun_normal", "Gaussian"), ("orthogonal", "orthogonal")):
         case = tanh(init)
-        values = np.concatenate([singular_values(case, i) for i in range(4 if quick else 40)])
+        values = np.concatenate([singular_values(case, i) for i in range(2 if quick else 30)])
         plotting.histogram(values, label=label, xlabel="singular value", ax=ax)
-    ax.legend()
+    legend(ax)
     return figure
 
 

@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from comparison import DECADE, Paper, function, log_square, main, mean, number, panels
+from comparison import DECADE, Paper, function, main, mean, number, panels
 
 import vgsim
 from vgsim import plotting, theory
@@ -50,7 +50,7 @@ def numbers(quick):
         slack = field.xi_grad**2 * 3 / WIDTH
         found = gradient_scale(variance, field, size)
         what = f"σ_w² = {variance:g} ({field.phase}): depth scale ξ_∇ of the gradient"
-        yield number(what, "equation for ξ_∇", field.xi_grad, found, accuracy=slack)
+        yield number(what, "ξ_∇ = −1/ln χ₁", field.xi_grad, found, accuracy=slack)
     yield from correlations(size)
     variance = 1.5
     field = theory.mean_field(network(1, variance))
@@ -58,7 +58,7 @@ def numbers(quick):
     samples = vgsim.simulate(network(10 + depth, variance), size, layers=[0, 10])
     found = mean(growth(samples) / DECADE)
     what = f"σ_w² = 1.5: R after 6 ξ_c = {depth} layers, in decades"
-    yield number(what, "6 ξ_c, section 5", -6 / DECADE, found, accuracy=depth * 3 / WIDTH / DECADE + .01)
+    yield number(what, "6 ξ_c", -6 / DECADE, found, accuracy=depth * 3 / WIDTH / DECADE + 0.01)
 
 
 def correlations(size):
@@ -66,26 +66,58 @@ def correlations(size):
     for variance, first, last in ((1.0, 12, 24), (1.5, 60, 100)):
         field = theory.mean_field(network(1, variance))
         samples = vgsim.simulate(
-            network(last, variance), size, batch_size=2, layers=[first, last], dtype="float64",
+            network(last, variance),
+            size,
+            batch_size=2,
+            layers=[first, last],
+            dtype="float64",
             record=["activation_correlation"],
         )
         away = 1 - samples.activation_correlation
-        found = function(lambda a: (last - first) / math.log(a[0] / a[1]), away)
+        found = function(lambda a, layers=last - first: layers / math.log(a[0] / a[1]), away)
         what = f"σ_w² = {variance:g} (ordered): depth scale ξ_c of the correlation"
         slack = field.xi_c**2 * 3 / WIDTH
-        yield number(what, "equation for ξ_c", field.xi_c, found, accuracy=slack)
+        yield number(what, "ξ_c at c*", field.xi_c, found, accuracy=slack)
     for variance in (2.0, 2.5):
         field = theory.mean_field(network(1, variance))
         samples = vgsim.simulate(
-            network(150, variance), size // 5, batch_size=2, layers=[150],
+            network(150, variance),
+            size // 5,
+            batch_size=2,
+            layers=[150],
             record=["activation_correlation"],
         )
         found = mean(samples.activation_correlation[:, 0])
         what = f"σ_w² = {variance:g} (chaotic): c*, correlation of two deep inputs"
         q = field.q_star  # c is of pre-activations: q c = σ_w² E φ(u)φ(v) + σ_b²
         c = tuple(((q - BIAS**2) * f + BIAS**2) / q for f in found)
-        yield number(what, "section 3", field.c_star, c, accuracy=10 / WIDTH)
+        yield number(what, "fixed point c*", field.c_star, c, accuracy=10 / WIDTH)
+
+
+def picture(quick):
+    figure, ax = panels()
+    gains, biases = (
+        np.linspace(0.6, 2.6, 6 if quick else 21),
+        np.linspace(0.0, 1.0, 4 if quick else 13),
+    )
+    depth, rates = 30, np.empty((biases.size, gains.size))
+    for i, bias in enumerate(biases):
+        for j, gain in enumerate(gains):
+            net = network(depth, gain**2, bias, 200)
+            rates[i, j] = vgsim.simulate(net, 20, layers=[0]).mean() / depth
+    line = theory.critical_line("tanh", biases)
+    plotting.heatmap(
+        gains,
+        biases,
+        rates,
+        line=(line.gain, biases),
+        label="R per layer",
+        xlabel="σ_w",
+        ylabel="σ_b",
+        ax=ax,
+    )
+    return figure
 
 
 if __name__ == "__main__":
-    main(PAPER, numbers)
+    main(PAPER, numbers, picture)

@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from comparison import Paper, main, mean, number, panels
+from comparison import Paper, legend, main, mean, number, panels
 from scipy.special import psi
 
 import vgsim
@@ -52,22 +52,22 @@ def numbers(quick):
     for activation in ("relu", "linear"):
         for n in (6, 16, 100):
             paper, value = formula(n, activation), exact(n, activation)
-            where = "g_ReLU, section 2" if activation == "relu" else "g_linear, section 2"
+            where = "g_ReLU" if activation == "relu" else "g_linear"
             what = f"{activation}, N = {n}: gain"
             yield number(what, where, paper, measured(n, activation, size), exact=value)
 
 
 def picture(quick):
     figure, ax = panels()
-    found = np.array([measured(n, "relu", 2000 if quick else 50_000) for n in WIDTHS])
+    found = np.array([measured(n, "relu", 2000 if quick else 100_000) for n in WIDTHS])
     estimate = vgsim.Estimate(*found.T, 0.99, "Student")
     theory_line = np.array([exact(n, "relu") for n in WIDTHS])
-    plotting.probability(
+    plotting.curve(
         WIDTHS, estimate, theory=theory_line, label="measured", xlabel="width", ylabel="gain", ax=ax
     )
     ax.plot(WIDTHS, [formula(n, "relu") for n in WIDTHS], "k:", label="paper")
     ax.set(xscale="log", ylim=(1.35, 2.1))
-    ax.legend()
+    legend(ax)
     return figure
 
 

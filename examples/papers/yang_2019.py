@@ -2,8 +2,7 @@
 
 import math
 
-import numpy as np
-from comparison import DECADE, Paper, function, main, number, panels
+from comparison import Paper, function, legend, main, number, panels
 
 import vgsim
 from vgsim import plotting, theory
@@ -65,8 +64,10 @@ def picture(quick):
         net = network("relu", depth=1, width=128)
         curve = vgsim.depth_curve(net, depths, 30 if quick else 300, batch_size=batch)
         p = curve.probability("exploding", threshold=1e-3)
-        plotting.probability(depths, p, label=f"B = {batch}", ylabel="P(R > 3)", ax=ax)
-    ax.legend()
+        plotting.probability(
+            depths, p, label=f"B = {batch}", xlabel="depth", ylabel="P(R > 3)", ax=ax
+        )
+    legend(ax)
     return figure
 
 

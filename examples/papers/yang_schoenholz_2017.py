@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from comparison import Paper, function, log_square, main, number, panels
+from comparison import Paper, function, legend, log_square, main, number, panels
 
 import vgsim
 from vgsim import plotting, theory
@@ -64,11 +64,11 @@ def picture(quick):
         found = [function(np.log, squares(blocks(n, activation), size)) for n in counts]
         estimate = vgsim.Estimate(*np.transpose(found), 0.99, "jackknife")
         line = [theory.residual_growth(blocks(n, activation)) for n in counts]
-        plotting.probability(
+        plotting.curve(
             counts, estimate, theory=line, label=activation, xlabel="blocks", ylabel="ln E X", ax=ax
         )
     ax.set_yscale("log")
-    ax.legend()
+    legend(ax)
     return figure
 
 
