@@ -30,7 +30,8 @@ class Number:
 
     `relation` is what the paper says of the number: "=", or "<" or ">" for a bound. `accuracy` is
     that of the paper's number: half a unit of its last digit, or the terms that a limit neglects.
-    `exact` is the value without simulation at the simulated width and depth, if one is known.
+    `exact` is the value without simulation at the simulated width and depth, and `wide` that of
+    infinite width, if one of them is known.
     """
 
     what: str
@@ -42,6 +43,7 @@ class Number:
     relation: str = "="
     accuracy: float = 0.0
     exact: float | None = None
+    wide: float | None = None
 
     @property
     def verdict(self) -> str:
@@ -142,14 +144,15 @@ def shown(value: float, half: float) -> str:
 
 
 def row(n: Number) -> tuple[str, ...]:
-    """Return the cells of a table: what, where, paper, ours, interval, exact, verdict."""
+    """Return the cells of a table: what, where, paper, ours, interval, theory, verdict."""
     half = (n.high - n.low) / 2
     interval = f"{shown(n.low, half)} to {shown(n.high, half)}" if half > 0 else "no spread"
     sign = {"=": "", "<": "≤ ", ">": "≥ "}[n.relation]
     accuracy = f" ± {n.accuracy:.1g}" if n.accuracy > 1e-6 else ""
-    exact = "" if n.exact is None else f"{n.exact:.6g}"
+    theory = "" if n.wide is None else f"≈ {n.wide:.6g}"
+    theory = theory if n.exact is None else f"{n.exact:.6g}"
     paper = f"{sign}{n.paper:.6g}{accuracy}"
-    return n.what, n.where, paper, shown(n.ours, half), interval, exact, n.verdict
+    return n.what, n.where, paper, shown(n.ours, half), interval, theory, n.verdict
 
 
 def main(
@@ -166,7 +169,7 @@ def main(
     for one in numbers(given.quick):
         what, where, *cells, verdict = row(one)
         print(f"{what}  [{where}]\n    paper {cells[0]}   here {cells[1]} ({cells[2]})", end="")
-        print((f"   exact {cells[3]}" if cells[3] else "") + f"   {verdict}", flush=True)
+        print((f"   theory {cells[3]}" if cells[3] else "") + f"   {verdict}", flush=True)
         found.append(one)
     if folder is None:
         return

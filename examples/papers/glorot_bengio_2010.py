@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from comparison import Paper, function, legend, main, mean, number, panels
+from comparison import Paper, function, main, mean, number, panels
 
 import vgsim
 from vgsim import plotting
@@ -26,7 +26,7 @@ PAPER = Paper(
     "saturate, and the normalized mean is lower.",
     caption="Entries of the back-propagated gradients G_l, in units of the standard deviation at "
     "the output: they shrink from layer to layer with the standard initialisation, and "
-    "keep their size with the normalized one.",
+    "much less with the normalized one.",
 )
 
 
@@ -53,7 +53,7 @@ def singular_values(init, index, std):
 
 
 def numbers(quick):
-    networks, size = (2, 200) if quick else (6, 2000)
+    networks, size = (2, 200) if quick else (4, 1000)
     for init, paper in (("normalized", 0.8), ("standard", 0.5)):
         for std in (0.01, 1.0):
             found = mean([singular_values(init, i, std) for i in range(networks)])
@@ -82,13 +82,12 @@ def numbers(quick):
 def picture(quick):
     figure, axes = panels(2)
     for ax, init in zip(axes, INITS, strict=True):
-        sample = vgsim.replay(network(init), 0, engine="dense", inputs=inputs(1.0))
+        sample = vgsim.replay(network(init), 0, engine="dense", batch_size=20, inputs=inputs(1.0))
         gradients = sample.gradients([1, 3, 5])
         for l, g in zip((1, 3, 5), gradients, strict=True):
-            values = g[:, 0] / np.std(gradients[-1])
-            plotting.histogram(values, label=f"layer {l}", xlabel="entry of G_l", ax=ax)
-        ax.set_title(init)
-    legend(axes[0])
+            values = g / np.std(gradients[-1])
+            plotting.histogram(values, bins=80, label=f"layer {l}", xlabel="entry of $G_l$", ax=ax)
+        ax.set(title=init, xlim=(-3, 3))
     return figure
 
 

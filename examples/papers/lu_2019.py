@@ -15,7 +15,7 @@ PAPER = Paper(
     "constant, that is if it is 0 at x = 1 and at x = −1.",
     remark="Both signs of x are counted: a network that is dead at x = 1 only is not born dead. "
     "The probability that it is dead at one sign is exactly 1 − (1 − 2^−N)^(L−1), the paper's "
-    "upper bound. The lower bound is that of the paper for one input; it is close in narrow networks.",
+    "upper bound. The lower bound is that of the paper for one input, close in narrow networks.",
     caption="Probability that a ReLU network is born dead against L, with 95 % intervals; dashed: "
     "the upper bound.",
 )
@@ -44,7 +44,7 @@ def lower(n, layers):
 def numbers(quick):
     size = 4000 if quick else 200_000
     for n in (2, 3, 5):
-        for layers in (10, 30):
+        for layers in (10, 20):
             found = probability(simulated(n, layers, size), "dead")
             name = f"N = {n}, L = {layers}: P(born dead)"
             yield number(name, "upper bound, d_in = 1", upper(n, layers), found, relation="<")
@@ -67,7 +67,8 @@ def picture(quick):
             "wilson",
         )
         bound = np.array([upper(n, d) for d in depths])
-        plotting.probability(depths, estimate, theory=bound, label=f"N = {n}", xlabel="L", ax=ax)
+        drawn = plotting.probability(depths, estimate, label=f"N = {n}", xlabel="L", ax=ax)
+        ax.plot(depths, bound, "--", color=drawn[0].get_color())
     legend(ax)
     return figure
 

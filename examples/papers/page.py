@@ -23,7 +23,7 @@ PAPERS = (
     "hanin_nica_2020",
     "wang_2022",
 )
-COLUMNS = ("what", "in the paper", "paper", "vgsim", "interval", "exact", "verdict")
+COLUMNS = ("what", "in the paper", "paper", "vgsim", "interval", "theory", "verdict")
 HEAD = """# Papers reproduced
 
 Numbers of papers about the gradients of random networks, beside those that vgsim measures. In the
@@ -33,7 +33,8 @@ from what is stored.
 
 Intervals are of {level:.0f} % confidence: one in {odds:.0f} misses the true value by chance. A ± at
 the paper's number is its accuracy: half a unit of the last printed digit, or the terms that a limit
-of infinite width neglects. *exact* is the value without simulation, where one is known.
+of infinite width neglects. *theory* is the value without simulation where one is known: exact at
+the simulated width and depth, or, after ≈, in the limit of infinite width.
 
 - *agrees*: the interval meets the paper's number within that accuracy. *differs*: it does not; the
   deviation is that of the estimate.

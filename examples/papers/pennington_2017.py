@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from comparison import Paper, function, legend, main, mean, number, panels
+from comparison import Paper, function, main, mean, number, panels
 
 import vgsim
 from vgsim import plotting, theory
@@ -18,7 +18,8 @@ PAPER = Paper(
     setting=f"The Jacobian J of {DEPTH} layers of width {WIDTH}, with explicit matrices, and its "
     "singular values s. The spread of s² is Var s²/(E s²)², which the paper calls σ²_{JJᵀ} "
     "at criticality, where E s² = 1. Critical tanh has biases of variance 0.05. The accuracy of "
-    "the paper's limit of infinite width is taken as 2 D/n, relatively.",
+    "the paper's limit of infinite width is taken as 2 D/n, relatively, and as D n^(−2/3) for the "
+    "largest singular value.",
     remark="With orthogonal weights the spread of a tanh network is a quarter of that with "
     "Gaussian ones, and it vanishes with the variance of the pre-activations: dynamical isometry. "
     "Orthogonal weights give ReLU a spread of D, like that of Gaussian linear networks.",
@@ -87,7 +88,9 @@ def numbers(quick):
             edge = (DEPTH + 1) ** (DEPTH + 1) / DEPTH**DEPTH
             what = "Gaussian linear: largest s²"
             found = mean(values[:, 0] ** 2)
-            yield number(what, "(D + 1)^(D + 1)/D^D", edge, found, accuracy=slack * edge)
+            yield number(
+                what, "(D + 1)^(D + 1)/D^D", edge, found, accuracy=edge * DEPTH * WIDTH ** (-2 / 3)
+            )
     values = np.array([singular_values(other("linear", "orthogonal"), i) for i in range(count)])
     what = "orthogonal linear: largest s"
     yield number(what, "isometry", 1, mean(values[:, 0]), accuracy=1e-9, exact=1.0)
@@ -98,8 +101,8 @@ def picture(quick):
     for init, label in (("lecun_normal", "Gaussian"), ("orthogonal", "orthogonal")):
         case = tanh(init)
         values = np.concatenate([singular_values(case, i) for i in range(2 if quick else 30)])
-        plotting.histogram(values, label=label, xlabel="singular value", ax=ax)
-    legend(ax)
+        plotting.histogram(np.log10(values), bins=60, label=label, ax=ax)
+    ax.set(xlabel=r"$\log_{10}\,s$", xlim=(-6, 1.2))
     return figure
 
 

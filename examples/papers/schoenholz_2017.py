@@ -105,15 +105,15 @@ def picture(quick):
         for j, gain in enumerate(gains):
             net = network(depth, gain**2, bias, 200)
             rates[i, j] = vgsim.simulate(net, 20, layers=[0]).mean() / depth
-    line = theory.critical_line("tanh", biases)
+    line = theory.critical_line("tanh", np.linspace(0, 1, 25))
     plotting.heatmap(
         gains,
         biases,
         rates,
-        line=(line.gain, biases),
+        line=(line.gain, line.bias_std),
         label="R per layer",
-        xlabel="σ_w",
-        ylabel="σ_b",
+        xlabel=r"$\sigma_w$",
+        ylabel=r"$\sigma_b$",
         ax=ax,
     )
     return figure

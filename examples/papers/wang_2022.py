@@ -18,8 +18,8 @@ PAPER = Paper(
     "of gradient descent, per learning rate.",
     remark="With DeepNorm the first step is bounded whatever the depth, as the paper says, and R "
     "stays near 0 for 1,000 layers. With post-norm the step grows with the depth.",
-    caption="Sum S of the squared gradients of all matrices against the number of layers N, "
-    "relative to N = 6.",
+    caption="Geometric mean of the sum S of the squared gradients of all matrices against the "
+    "number of layers N, relative to N = 6.",
 )
 
 
@@ -37,19 +37,25 @@ def encoder(layers, deep):
 
 
 def steps(layers, deep, size):
-    """Return S of every network."""
+    """Return ln S of every network."""
     net = encoder(layers, deep)
     places = range(1, net.depth + 1)
     samples = vgsim.simulate(net, size, layers=places, record=["weight_gradient"])
-    return np.sum(100 ** (samples.weight_gradient - samples.output_gradient[:, None]), axis=1)
+    squares = 100 ** (samples.weight_gradient - samples.output_gradient[:, None])
+    return np.log(squares.sum(axis=1))
+
+
+def ratio(many, few):
+    """Return the ratio of two geometric means from those of ln S."""
+    return np.exp(many - few)
 
 
 def numbers(quick):
     size, depth = (20, 100) if quick else (200, 1000)
     for deep, name in ((True, "DeepNorm"), (False, "post-norm")):
         many, few = steps(MANY, deep, size), steps(FEW, deep, size)
-        what = f"{name}: E S of N = {MANY} over that of N = {FEW}"
-        found = function(np.divide, many, few)
+        what = f"{name}: S of N = {MANY} over that of N = {FEW}, geometric means"
+        found = function(ratio, many, few)
         where, relation = ("bounded in N", "<") if deep else ("grows with N", ">")
         yield number(what, where, 1, found, relation=relation)
     net = encoder(depth, deep=True)
@@ -63,7 +69,7 @@ def picture(quick):
     counts = np.array([6, 12, 24, 48, 96])
     for deep, label in ((True, "DeepNorm"), (False, "post-norm")):
         s = [steps(n, deep, 10 if quick else 60) for n in counts]
-        found = np.array([function(np.divide, x, s[0]) for x in s])
+        found = np.array([function(ratio, x, s[0]) for x in s])
         estimate = vgsim.Estimate(*found.T, 0.99, "jackknife")
         plotting.curve(counts, estimate, label=label, xlabel="N", ylabel="S/S(6)", ax=ax)
     ax.set(xscale="log", yscale="log")

@@ -14,8 +14,7 @@ PAPER = Paper(
     title="Mean field residual networks: on the edge of chaos",
     reference="G. Yang and S. S. Schoenholz, NeurIPS 2017",
     setting=f"Blocks x + V φ(W x) of width {WIDTH}, V and W of variance 1/n (W of 2/n with ReLU), "
-    "without biases. Exact values are those of the mean-field recursion from block to block at "
-    "this depth, and for ReLU of the exact law.",
+    "without biases. Theory is the mean-field recursion from block to block at this depth.",
     remark="With tanh the squared gradient grows as exp(a √blocks), slower than an exponential; "
     "the constant a is approached slowly, from above. With ReLU it doubles with every "
     "block: skip connections alone do not prevent an explosion.",
@@ -46,10 +45,10 @@ def numbers(quick):
     grown = [theory.residual_growth(blocks(n)) for n in (few, many)]
     what = f"tanh: growth of ln E X with √blocks, from {few} to {many} blocks"
     exact, limit = (grown[1] - grown[0]) / roots, theory.tanh_residual_exponent()
-    yield number(what, "a = (4/3) √(2/π), √L law", limit, found, exact=exact)
+    yield number(what, "a = (4/3) √(2/π), √L law", limit, found, wide=exact)
     found = function(lambda a, b: math.log(b) / math.log(a), a, b)
     what = f"tanh: ln E X at {many} blocks over that at {few}"
-    yield number(what, "√L law: 2; exponential: 4", 2, found, exact=grown[1] / grown[0])
+    yield number(what, "√L law: 2; exponential: 4", 2, found, wide=grown[1] / grown[0])
     for count in (4, 16):
         x = squares(blocks(count, "relu"), 10 * size)
         what = f"ReLU, {count} blocks: factor of E X per block"
@@ -67,7 +66,6 @@ def picture(quick):
         plotting.curve(
             counts, estimate, theory=line, label=activation, xlabel="blocks", ylabel="ln E X", ax=ax
         )
-    ax.set_yscale("log")
     legend(ax)
     return figure
 

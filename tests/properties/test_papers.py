@@ -1,5 +1,6 @@
 """Papers beside vgsim: the rule of the verdicts, the scripts, and the page of their results."""
 
+import dataclasses
 import importlib.util
 import json
 import os
@@ -88,7 +89,7 @@ def test_every_script_is_stored_and_on_the_page(page):
     assert scripts == set(page.PAPERS)
     for name in page.PAPERS:
         stored = page.load(name)
-        assert stored["paper"]["key"] == name
+        assert stored["paper"] == dataclasses.asdict(module(name).PAPER)
         assert stored["numbers"]
         figure = ROOT / "docs" / "figures" / "papers" / f"{name}.svg"
         assert figure.exists() == stored["figure"]
