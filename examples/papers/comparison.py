@@ -8,7 +8,6 @@ import argparse
 import importlib.util
 import json
 import math
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -164,7 +163,7 @@ def main(
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="store in it, default docs/")
     given = parser.parse_args()
     folder = given.out or (None if given.quick else DOCS)
-    started, found = time.perf_counter(), []
+    found = []
     print(f"{paper.title}\n{paper.reference}\n")
     for one in numbers(given.quick):
         what, where, *cells, verdict = row(one)
@@ -182,7 +181,6 @@ def main(
         "figure": picture is not None,
         "confidence_level": LEVEL,
         "vgsim": vgsim.__version__,
-        "seconds": round(time.perf_counter() - started),
         "numbers": [asdict(one) for one in found],
     }
     text = json.dumps(stored, indent=1, ensure_ascii=False, allow_nan=False)

@@ -27,7 +27,7 @@ PAPER = Paper(
     "The accuracy of this mean and variance is taken as 5/n, relatively: the next order. Exact "
     "values are those of the product of D independent factors.",
     remark="Mean and variance agree with the limit to a few per cent at width 100. The tails are "
-    "not log-normal: at width 32 and depth 100 the limit understates the loss of five decades, "
+    "not log-normal: at width 32 and depth 100 the limit understates P(R < −5) six times, "
     "and the error grows with the distance from the median.",
     caption="P(R ≤ r), R = log10(‖G_0‖/‖G_D‖), width 32 and depth 100: measured with 95 % "
     "intervals, the exact law, and the limit of the paper.",

@@ -36,8 +36,8 @@ the paper's number is its accuracy: half a unit of the last printed digit, or th
 of infinite width neglects. *theory* is the value without simulation where one is known: exact at
 the simulated width and depth, or, after ≈, in the limit of infinite width.
 
-- *agrees*: the interval meets the paper's number within that accuracy. *differs*: it does not; the
-  deviation is that of the estimate.
+- *agrees*: the interval meets the paper's number within that accuracy, which a wide interval does
+  more easily. *differs*: it does not; the deviation is that of the estimate.
 - *holds*, *fails*, for a bound (≤, ≥): the whole interval lies on one side of it. Otherwise
   *undecided*.
 

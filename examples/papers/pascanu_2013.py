@@ -17,9 +17,9 @@ PAPER = Paper(
     "orthogonal matrix, except in the last rows, where its 512 × 512 entries are independent "
     "and normal, and there are 30 steps.",
     remark="λ₁ < 1/γ makes every gradient vanish, without exception. λ₁ > 1/γ is necessary for an "
-    "explosion, but not sufficient: with a drive the units saturate, and the gradient of most "
-    "networks with λ₁ slightly above still vanishes. At the zero state the spectral radius "
-    "decides, which is half of λ₁ for independent entries.",
+    "explosion, but not sufficient: with a drive the units saturate, and the gradient "
+    "still vanishes with λ₁ slightly above. At the zero state the spectral radius decides, "
+    "which is half of λ₁ for independent entries.",
 )
 
 
