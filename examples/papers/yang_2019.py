@@ -16,8 +16,8 @@ PAPER = Paper(
     setting=f"Networks of width {WIDTH} with batch normalisation of the pre-activations, ε = 1e-5, "
     "B examples. The factor of E ‖G‖² per layer is measured between layers "
     f"{DEPTH} and {FIRST} of {DEPTH + 1}. The accuracy of infinite width is taken as 1 %.",
-    remark="With batch normalisation every factor is above 1, and so gradients explode with depth at "
-    "initialisation; least in linear networks. Layer normalisation of ReLU has the factor 1.",
+    remark="With batch normalisation every factor is above 1, and so gradients explode with depth "
+    "at initialisation, least in linear networks. Layer normalisation of ReLU has the factor 1.",
     caption="Quantiles (5 to 95 %) of R of ReLU networks of width 128 against depth; dashed: the "
     "rate of the paper, from the second layer on.",
 )
