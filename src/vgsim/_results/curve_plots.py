@@ -191,11 +191,12 @@ class PlottedCurve:
         return plotting.ridge(columns, [self._places[i] for i in chosen], ax=ax, **options)
 
     def _columns_of(self, places: Any) -> list[int]:
-        """Return the numbers of the chosen places; of all, or of `RIDGES` evenly spaced ones."""
+        """Return the numbers of the chosen places, by default of `RIDGES` evenly spaced ones."""
         every = np.array(self._places)
         if places is None:
-            some = np.linspace(0, every.size - 1, min(RIDGES, every.size))
-            return list(map(int, np.unique(some.round())))
+            scale = np.arange(every.size) if self._kind == "probability" else every
+            evenly = np.linspace(scale[0], scale[-1], min(RIDGES, every.size))
+            return sorted({int(np.abs(scale - wanted).argmin()) for wanted in evenly})
         wanted = checked_items("places", places, "must be a sequence of ints")
         found = [np.flatnonzero(every == place) for place in wanted]
         if not found or not all(column.size == 1 for column in found):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,16 +11,19 @@ from numpy.typing import ArrayLike, NDArray
 from vgsim._checks import brief, value_error
 from vgsim._domains import check_threshold
 from vgsim._statistics.quantiles import quantile
-from vgsim.plotting.artists import Artists, checked_axes
-from vgsim.plotting.data import checked_columns, checked_places, checked_series
+from vgsim.plotting.artists import Artists
+from vgsim.plotting.data import Values, checked_columns, checked_places, checked_series
 from vgsim.plotting.style import (
-    DECADES,
+    RATIO,
+    RATIO_OF_DEPTH,
     THEORY,
     Style,
+    axes_and_style,
+    darker,
     dead_share,
     drawn_as_series,
     mark_unbounded,
-    next_style,
+    markers,
     note,
     once,
     set_labels,
@@ -94,11 +98,12 @@ def probability(
         for row in rows:
             if not ((row >= 0) & (row <= 1) | np.isnan(row)).all():
                 raise value_error(name, f"must be from 0 to 1 or NaN, got {brief(row)}")
-    ax = checked_axes(ax)
-    drawn = _draw(ax, places, bands, theories, label, color)
-    if max(float(np.nanmax(row, initial=0.0)) for row in (*bands, *theories)) > SMALL:
+    ax, style = axes_and_style(ax, color, label=label, xlabel=xlabel, ylabel=ylabel)
+    drawn = _draw(ax, places, bands, theories, label, style)
+    largest = max(float(np.nanmax(row, initial=0.0)) for row in (*bands, *theories))
+    if largest > SMALL and ax.get_yscale() == "linear":
         ax.set_ylim(-0.03, 1.03)
-    set_labels(ax, (xlabel, ylabel), ("depth", "probability"))
+    set_labels(ax, (xlabel, "depth"), (ylabel, "probability"))
     show_legend(ax)
     return Artists(drawn, ax)
 
@@ -144,9 +149,9 @@ def curve(
     """
     places = checked_places("x", x)
     bands, theories = _series(places.size, estimate, theory)
-    ax = checked_axes(ax)
-    drawn = _draw(ax, places, bands, theories, label, color)
-    set_labels(ax, (xlabel, ylabel), ("depth", DECADES))
+    ax, style = axes_and_style(ax, color, label=label, xlabel=xlabel, ylabel=ylabel)
+    drawn = _draw(ax, places, bands, theories, label, style)
+    set_labels(ax, (xlabel, "depth"), (ylabel, RATIO_OF_DEPTH))
     show_legend(ax)
     return Artists(drawn, ax)
 
@@ -210,46 +215,65 @@ def quantiles(
         raise value_error("levels", problem)
     mean = None if theory_mean is None else checked_series("theory_mean", theory_mean, places.size)
     threshold = None if threshold is None else check_threshold(threshold)
-    ax = checked_axes(ax)
-    style = next_style(ax, color)
+    ax, style = axes_and_style(ax, color, label=label, xlabel=xlabel, ylabel=ylabel)
     order = np.argsort(places, kind="stable")
     places, samples = places[order], [samples[i] for i in order]
-    found = np.array(
-        [quantile(np.concatenate([np.full(s.dead, -np.inf), s.finite]), shares) for s in samples]
-    ).T
-    worst = max(samples, key=lambda s: s.dead / s.n)
-    dead = dead_share(worst.dead, worst.n)
-    remark = f"up to {dead}" if dead and len(samples) > 1 else dead
-    _scale_x(ax, places)
-    finite = found[np.isfinite(found)]
-    floor = finite.min() - 0.05 * np.ptp(finite) if finite.size else 0.0
-    middle, odd = divmod(shares.size, 2)
-    median = found[middle] if odd else np.full(places.size, np.nan)
-    name = note(label, remark)
-    drawn = [_line(ax, places, median, style, name if odd else None)]
-    for depth in range(middle):
-        low, high = found[depth], found[-1 - depth]
-        share = f"{100 * shares[depth]:g} to {100 * shares[-1 - depth]:g} %"
-        drawn.append(
-            ax.fill_between(
-                places,
-                np.maximum(low, floor),
-                np.maximum(high, floor),
-                where=np.isfinite(high),
-                color=style.color,
-                alpha=0.18,
-                linewidth=0,
-                label=once(ax, share),
-            )
-        )
+    found = np.array([quantile(sample.all(), shares) for sample in samples]).T
+    shown = [found.ravel()]
     if mean is not None:
-        drawn.append(_theory_line(ax, places, mean[order], style, "theory, mean"))
-    unbounded = places[np.isneginf(found[0])]
-    drawn += mark_unbounded(ax, unbounded, style.color, None)
+        mean = mean[order]
+        shown.append(mean)
+    if threshold is not None:
+        shown.append(np.array([math.log10(threshold)]))
+    floor = _floor(ax, np.concatenate(shown))
+    _scale_x(ax, places)
+    drawn = _fan(ax, places, found, shares, floor, style, note(label, _most_dead(samples)))
+    if mean is not None:
+        drawn.append(_theory_line(ax, places, mean, style, "theory, mean"))
+    unbounded = np.isneginf(found[0])
+    if unbounded.any():
+        drawn += mark_unbounded(ax, places[unbounded], style.color)
+        ax.set_ylim(bottom=floor)
     drawn += threshold_lines(ax, threshold, upright=False)
-    set_labels(ax, (xlabel, ylabel), ("layer", DECADES))
+    set_labels(ax, (xlabel, "layer"), (ylabel, RATIO))
     show_legend(ax)
     return Artists(drawn, ax)
+
+
+def _fan(
+    ax: Any,
+    x: Floats,
+    found: Floats,
+    shares: Floats,
+    floor: float,
+    style: Style,
+    label: str | None,
+) -> list[Any]:
+    """Draw the quantiles, shape (levels, k): the line of the middle one, and the bands."""
+    middle, odd = divmod(shares.size, 2)
+    centre = found[middle] if odd else np.full(x.size, np.nan)
+    usual = "median" if odd and shares[middle] == 0.5 else None
+    drawn = [_line(ax, x, centre, style, label or usual)]
+    for i in range(middle):
+        low, high = np.maximum(found[i], floor), np.maximum(found[-1 - i], floor)
+        share = once(ax, f"{100 * shares[i]:g} to {100 * shares[-1 - i]:g} %")
+        band = {"color": style.color, "alpha": 0.18 + 0.12 * i, "linewidth": 0, "label": share}
+        drawn.append(ax.fill_between(x, low, high, where=np.isfinite(found[-1 - i]), **band))
+    return drawn
+
+
+def _floor(ax: Any, shown: Floats) -> float:
+    """Return a level below all finite numbers, at which bands that reach −∞ end."""
+    finite = shown[np.isfinite(shown)]
+    floor = float(finite.min() - 0.05 * max(np.ptp(finite), 1.0)) if finite.size else 0.0
+    return min(floor, ax.get_ylim()[0]) if ax.has_data() else floor
+
+
+def _most_dead(samples: list[Values]) -> str:
+    """Return the largest fraction of dead samples at a place, in words; "" if it is 0."""
+    worst = max(samples, key=lambda sample: sample.dead / sample.n)
+    share = dead_share(worst.dead, worst.n)
+    return f"up to {share}" if share and len(samples) > 1 else share
 
 
 def _series(size: int, estimate: Any, theory: Any) -> tuple[list[Floats], list[Floats]]:
@@ -268,32 +292,30 @@ def _draw(
     bands: list[Floats],
     theories: list[Floats],
     label: str | None,
-    color: Any,
+    style: Style,
 ) -> list[Any]:
     """Draw one curve, its band, its theory and the arrows at −∞."""
-    style = next_style(ax, color)
     order = np.argsort(x, kind="stable")
     x, bands, theories = x[order], [b[order] for b in bands], [t[order] for t in theories]
     _scale_x(ax, x)
-    drawn = [_line(ax, x, bands[0], style, note(label))]
+    drawn = [_line(ax, x, bands[0], style, label)]
     if len(bands) == 3:
         drawn.append(_band(ax, x, bands, style))
     drawn += [_theory_line(ax, x, theory, style, "theory") for theory in theories]
-    drawn += mark_unbounded(ax, x[np.isneginf(bands[0])], style.color, None)
+    drawn += mark_unbounded(ax, x[np.isneginf(bands[0])], style.color)
     return drawn
 
 
 def _line(ax: Any, x: Floats, y: Floats, style: Style, label: str | None) -> Any:
     """Draw a measured line with its markers, which are few even if the places are many."""
     shown = np.where(np.isfinite(y), y, np.nan)
-    every = max(1, x.size // 12)
     (line,) = ax.plot(
         x,
         shown,
         color=style.color,
         marker=style.marker,
         markersize=4,
-        markevery=every,
+        markevery=markers(x.size),
         linewidth=1.4,
         label=label,
         zorder=2.5,
@@ -316,9 +338,9 @@ def _theory_line(ax: Any, x: Floats, y: Floats, style: Style, label: str) -> Any
     (line,) = ax.plot(
         x,
         np.where(np.isfinite(y), y, np.nan),
-        color=style.color,
+        color=darker(style.color),
         linestyle=THEORY,
-        linewidth=1.2,
+        linewidth=1.3,
         marker="x" if known.size == 1 else None,
         label=once(ax, label) if known.size else None,
         zorder=2.6,
@@ -331,8 +353,9 @@ def _scale_x(ax: Any, x: Floats) -> None:
     if ax.lines or ax.collections or x[0] <= 0 or x[-1] <= 10 * x[0]:
         return
     if np.median(x) < 0.25 * (x[0] + x[-1]):
-        from matplotlib.ticker import FuncFormatter, NullFormatter
+        from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
         ax.set_xscale("log")
+        ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0) if x[-1] < 200 * x[0] else (1.0,)))
         ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         ax.xaxis.set_minor_formatter(NullFormatter())

@@ -53,7 +53,7 @@ class Law(Protocol):
 class LawOfR:
     """A law of X as one of R in decades, with its dead networks."""
 
-    name = "exact law"
+    name, fitted = "exact law", False
 
     def __init__(self, law: Law) -> None:
         self.law = law
@@ -75,7 +75,7 @@ class LawOfR:
 class FittedNormal:
     """The normal law of R with the mean and the variance of samples, `dead` of which are −∞."""
 
-    name = "log-normal fit"
+    name, fitted = "log-normal fit", True
 
     def __init__(self, mean: float, std: float, dead: float) -> None:
         self.mean, self.std, self.dead = mean, std, dead
@@ -114,6 +114,10 @@ class Values(NamedTuple):
     def varied(self) -> bool:
         """Whether two finite values differ by more than rounding."""
         return self.finite.size > 1 and bool(np.ptp(self.finite) > self._rounding)
+
+    def all(self) -> Floats:
+        """Return all values in increasing order."""
+        return np.concatenate([np.full(self.dead, -np.inf), self.finite])
 
     @property
     def _rounding(self) -> float:

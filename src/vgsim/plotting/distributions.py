@@ -9,11 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from vgsim._checks import brief, checked_items, value_error
 from vgsim._domains import check_threshold
-from vgsim.plotting.artists import Artists, checked_axes
+from vgsim.plotting.artists import Artists
 from vgsim.plotting.data import (
-    FittedNormal,
     Law,
-    LawOfR,
     Values,
     checked_columns,
     checked_fit,
@@ -22,15 +20,13 @@ from vgsim.plotting.data import (
     checked_values,
 )
 from vgsim.plotting.style import (
-    DECADES,
-    FIT,
-    THEORY,
-    darker,
+    RATIO,
+    axes_and_style,
     dead_share,
     drawn_as_series,
-    next_style,
+    faint,
+    law_line,
     note,
-    once,
     set_labels,
     show_legend,
     threshold_lines,
@@ -110,8 +106,7 @@ def histogram(
     edges = _edges(sample, bins)
     laws = [checked_law(law), checked_fit(fit, sample)]
     threshold = None if threshold is None else check_threshold(threshold)
-    ax = checked_axes(ax)
-    style = next_style(ax, color)
+    ax, style = axes_and_style(ax, color, label=label, xlabel=xlabel, ylabel=ylabel)
     density, outside = _density(sample, edges)
     remarks = [dead_share(sample.dead, sample.n)]
     if outside:
@@ -120,16 +115,19 @@ def histogram(
         density,
         edges,
         fill=True,
-        facecolor=_faint(style.color),
+        facecolor=faint(style.color, 0.2),
         edgecolor=style.color,
+        linestyle=style.outline,
         linewidth=1.2,
         label=note(label, *remarks),
     )
     drawn = [drawn_as_series(steps)]
     r = np.linspace(edges[0], edges[-1], POINTS)
-    drawn += [_law_line(ax, r, curve, curve.pdf(r), style.color) for curve in laws if curve]
+    for curve in laws:
+        if curve:
+            drawn.append(law_line(ax, r, curve.pdf(r), style.color, curve.name, curve.fitted))
     drawn += threshold_lines(ax, threshold)
-    set_labels(ax, (xlabel, ylabel), (DECADES, "density"))
+    set_labels(ax, (xlabel, RATIO), (ylabel, "density"))
     show_legend(ax)
     return Artists(drawn, ax)
 
@@ -193,8 +191,7 @@ def ridge(
         raise value_error("laws", f"must be {len(samples)}, got {len(items)}")
     known = [checked_law(law) for law in items]
     threshold = None if threshold is None else check_threshold(threshold)
-    ax = checked_axes(ax)
-    style = next_style(ax, color)
+    ax, style = axes_and_style(ax, color, label=label, xlabel=xlabel, ylabel=ylabel)
     drawn: list[Any] = []
     lines: list[Any] = []
     for level, (sample, law) in enumerate(zip(samples, known, strict=True)):
@@ -207,7 +204,7 @@ def ridge(
             edges,
             baseline=level,
             fill=True,
-            facecolor=_faint(style.color, 0.5),
+            facecolor=faint(style.color, 0.5),
             edgecolor=style.color,
             linewidth=0.9,
             label=note(label) if level == 0 else None,
@@ -216,23 +213,23 @@ def ridge(
         drawn.append(steps)
         if law and scale:
             r = np.linspace(edges[0], edges[-1], POINTS)
-            lines.append(_law_line(ax, r, law, level + scale * law.pdf(r), style.color, order))
+            y = level + scale * law.pdf(r)
+            lines.append(law_line(ax, r, y, style.color, law.name, law.fitted, order))
         if sample.dead:
             lines.append(
                 ax.text(
-                    0.02,
+                    1.02,
                     level,
                     dead_share(sample.dead, sample.n),
                     transform=ax.get_yaxis_transform(),
                     fontsize="x-small",
-                    verticalalignment="bottom",
-                    zorder=4,
+                    verticalalignment="center",
                 )
             )
     drawn_as_series(drawn[0])
     ax.set_yticks(range(len(samples)), [f"{place:g}" for place in names])
     drawn += lines + threshold_lines(ax, threshold)
-    set_labels(ax, (xlabel, ylabel), (DECADES, "depth"))
+    set_labels(ax, (xlabel, RATIO), (ylabel, "depth"))
     show_legend(ax)
     return Artists(drawn, ax)
 
@@ -260,30 +257,3 @@ def _density(sample: Values, edges: Floats) -> tuple[Floats, int]:
     counts, _ = np.histogram(sample.finite, edges)
     outside = sample.finite.size - int(counts.sum())
     return counts / (sample.n * np.diff(edges)), outside
-
-
-def _law_line(
-    ax: Any,
-    r: Floats,
-    law: LawOfR | FittedNormal,
-    y: Floats,
-    color: Any,
-    order: float = 3.0,
-) -> Any:
-    """Draw a law over measured values: dashed if it is exact, dotted if fitted."""
-    (line,) = ax.plot(
-        r,
-        y,
-        color=darker(color),
-        linestyle=FIT if isinstance(law, FittedNormal) else THEORY,
-        linewidth=1.6 if isinstance(law, FittedNormal) else 1.3,
-        label=once(ax, law.name),
-        zorder=order,
-    )
-    return line
-
-
-def _faint(color: Any, alpha: float = 0.25) -> Any:
-    from matplotlib.colors import to_rgba
-
-    return to_rgba(color, alpha)

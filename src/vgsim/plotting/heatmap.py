@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vgsim._checks import brief, checked_items, real_array, type_error, value_error
-from vgsim.plotting.artists import Artists, checked_axes
+from vgsim._checks import brief, checked_items, real_array, value_error
+from vgsim.plotting.artists import Artists
 from vgsim.plotting.data import checked_places
-from vgsim.plotting.style import once, set_labels, show_legend
+from vgsim.plotting.style import axes_and_style, once, set_labels, show_legend
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -84,9 +84,7 @@ def heatmap(
         raise value_error("values", f"must have the shape {shape}, got {table.shape}")
     low, high = _limits(limits, table)
     critical = None if line is None else _line(line)
-    if label is not None and not isinstance(label, str):
-        raise type_error("label", f"must be a string or None, got {brief(label)}")
-    ax = checked_axes(ax)
+    ax, _ = axes_and_style(ax, None, label=label, xlabel=xlabel, ylabel=ylabel)
     mesh = ax.pcolormesh(
         _edges(columns),
         _edges(rows),
@@ -113,7 +111,7 @@ def heatmap(
         drawn.append(path)
         ax.set_xlim(*_edges(columns)[[0, -1]])
         ax.set_ylim(*_edges(rows)[[0, -1]])
-    set_labels(ax, (xlabel, ylabel), ("", ""))
+    set_labels(ax, (xlabel, ""), (ylabel, ""))
     show_legend(ax)
     return Artists(drawn, ax)
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vgsim._checks import value_error
 from vgsim._domains import Choice, check_threshold
-from vgsim.plotting.artists import Artists, checked_axes
+from vgsim.plotting.artists import Artists
 from vgsim.plotting.data import (
     FittedNormal,
     Law,
@@ -21,13 +21,13 @@ from vgsim.plotting.data import (
     checked_values,
 )
 from vgsim.plotting.style import (
-    DECADES,
-    FIT,
-    THEORY,
-    darker,
+    RATIO,
+    axes_and_style,
     dead_share,
     drawn_as_series,
-    next_style,
+    faint,
+    law_line,
+    markers,
     note,
     once,
     set_labels,
@@ -45,7 +45,7 @@ TAILS = Choice(("lower", "upper"))
 AGAINST = Choice(("fit", "law"))
 POINTS = 400
 RANKS = 120  # points of a QQ plot
-SETS = 4000  # simulated data sets from which its band is made
+SETS = 2000  # simulated data sets from which its band is made
 LEVEL = 0.95  # of all bands
 
 
@@ -54,7 +54,7 @@ def survival(
     *,
     law: Law | None = None,
     fit: Any = None,
-    tail: str = "lower",
+    tail: Literal["lower", "upper"] = "lower",
     threshold: float | None = None,
     label: str | None = None,
     color: Any = None,
@@ -75,7 +75,7 @@ def survival(
     label, color, ax
         As for :func:`probability`.
     xlabel, ylabel : str, optional
-        By default R in decades, and the probability.
+        By default R in decades, and "fraction up to R" or "fraction above R".
 
     Returns
     -------
@@ -101,8 +101,8 @@ def survival(
     laws = [checked_law(law), checked_fit(fit, sample)]
     lower = TAILS.check("tail", tail) == "lower"
     threshold = None if threshold is None else check_threshold(threshold)
-    ax = checked_axes(ax)
-    style = next_style(ax, color)
+    ax, style = axes_and_style(ax, color, label=label, xlabel=xlabel, ylabel=ylabel)
+    first = not ax.lines
     r, counts = _tail(sample, lower)
     low, high = _clopper_pearson(counts, sample.n)
     (line,) = ax.plot(
@@ -111,7 +111,7 @@ def survival(
         color=style.color,
         marker=style.marker,
         markersize=4,
-        markevery=max(1, r.size // 12),
+        markevery=markers(r.size),
         linewidth=1.4,
         label=note(label, dead_share(sample.dead, sample.n)),
         zorder=2.5,
@@ -119,20 +119,20 @@ def survival(
     drawn = [drawn_as_series(line)]
     drawn.append(ax.fill_between(r, low, high, color=style.color, alpha=0.25, linewidth=0))
     ax.set_yscale("log")
-    bottom = 0.3 / sample.n
-    if len(ax.lines) > 1:
+    bottom = 0.3 * counts.min() / sample.n
+    if not first:
         bottom = min(bottom, ax.get_ylim()[0])
-    finite = sample.finite
-    grid = np.linspace(finite[0] - 0.2 * np.ptp(finite), finite[-1] + 0.2 * np.ptp(finite), POINTS)
+    margin = 0.15 * np.ptp(r)
+    grid = np.linspace(r[0] - lower * margin, r[-1] + (not lower) * margin, POINTS)
     for curve in laws:
         if curve:
             p = curve.cdf(grid) if lower else curve.sf(grid)
-            seen = p > 0.1 * bottom
-            drawn.append(_law_line(ax, grid[seen], p[seen], curve, style.color))
+            seen = p > 0.5 * bottom
+            name, fitted = curve.name, curve.fitted
+            drawn.append(law_line(ax, grid[seen], p[seen], style.color, name, fitted))
     ax.set_ylim(bottom, 1.5)
     drawn += threshold_lines(ax, threshold)
-    probability = r"$P(R\leq r)$" if lower else r"$P(R>r)$"
-    set_labels(ax, (xlabel, ylabel), (DECADES.replace("$R=", "$r=", 1), probability))
+    set_labels(ax, (xlabel, RATIO), (ylabel, "fraction up to R" if lower else "fraction above R"))
     show_legend(ax)
     return Artists(drawn, ax)
 
@@ -141,7 +141,7 @@ def qq(
     values: ArrayLike,
     *,
     law: Law | None = None,
-    against: str = "fit",
+    against: Literal["fit", "law"] = "fit",
     label: str | None = None,
     color: Any = None,
     xlabel: str | None = None,
@@ -167,7 +167,7 @@ def qq(
     label, color, ax
         As for :func:`probability`.
     xlabel, ylabel : str, optional
-        By default names of the quantiles.
+        By default the names of the quantiles, both in decades.
 
     Returns
     -------
@@ -196,8 +196,7 @@ def qq(
     base = checked_fit(True, sample) if fitted else exact
     if base is None:
         raise value_error("law", "must be given for against='law', got None")
-    ax = checked_axes(ax)
-    style = next_style(ax, color)
+    ax, style = axes_and_style(ax, color, label=label, xlabel=xlabel, ylabel=ylabel)
     n = sample.finite.size
     ranks = _ranks(n)
     low, high = _simultaneous(n)
@@ -208,7 +207,9 @@ def qq(
         sample.finite[ranks - 1],
         linestyle="none",
         marker=style.marker,
-        markersize=3,
+        markersize=3.5,
+        markeredgewidth=0.7,
+        markerfacecolor=faint(style.color, 0.3),
         color=style.color,
         label=note(label, dead_share(sample.dead, sample.n)),
         zorder=3,
@@ -222,9 +223,9 @@ def qq(
     drawn = [drawn_as_series(points), band, diagonal]
     if fitted and exact is not None:
         y = _quantiles(exact, sample.finite, middle)
-        drawn.append(_law_line(ax, expected, y, exact, style.color))
-    names = f"quantiles of the {base.name}, decades", "quantiles of $R$, decades"
-    set_labels(ax, (xlabel, ylabel), names)
+        drawn.append(law_line(ax, expected, y, style.color, exact.name, exact.fitted))
+    names = f"quantile of the {base.name}", "quantile of $R$, decades"
+    set_labels(ax, (xlabel, names[0]), (ylabel, names[1]))
     show_legend(ax)
     return Artists(drawn, ax)
 
@@ -306,17 +307,3 @@ def _quantiles(law: LawOfR | FittedNormal, finite: Floats, p: Floats) -> Floats:
     known = np.isfinite(scores)
     found = np.interp(ndtri(p), scores[known], grid[known], left=np.nan, right=np.nan)
     return np.asarray(found)
-
-
-def _law_line(ax: Any, r: Floats, p: Floats, law: LawOfR | FittedNormal, color: Any) -> Any:
-    fitted = isinstance(law, FittedNormal)
-    (line,) = ax.plot(
-        r,
-        p,
-        color=darker(color),
-        linestyle=FIT if fitted else THEORY,
-        linewidth=1.6 if fitted else 1.3,
-        label=once(ax, law.name),
-        zorder=3,
-    )
-    return line
