@@ -1,0 +1,89 @@
+"""Hanin 2018: the sum β of the reciprocal widths decides how far gradients of ReLU vary."""
+
+import numpy as np
+from comparison import Paper, function, legend, log_square, main, number, panels
+
+import vgsim
+from vgsim import plotting, theory
+
+PAPER = Paper(
+    key="hanin_2018",
+    title="Which neural net architectures give rise to exploding and vanishing gradients?",
+    reference="B. Hanin, NeurIPS 2018",
+    setting="ReLU networks with He's weights, X = ‖G_0‖²/‖G_D‖². β is the sum of 1/n_l over the "
+    "layers. The fourth moment of the paper is that of an entry of the Jacobian; here it is E X² "
+    "of the whole gradient.",
+    remark="β alone decides E X² to leading order in 1/n: ln E X² = Σ ln(1 + 5/n_l) here. At an "
+    "equal number of units, equal widths have the least β.",
+    caption="Median and quantiles (5 to 95 %) of R against depth, for widths 30 and, at the same "
+    "number of units, 10 and 50 in turn.",
+)
+ARCHITECTURES = {  # n_0 … n_D
+    "20 × 2": [20, 20, 20],
+    "40 × 4": [40] * 5,
+    "80 × 8": [80] * 9,
+}
+
+
+def simulated(widths, size):
+    """Return samples of a ReLU network with these widths."""
+    net = vgsim.MLP(len(widths) - 1, widths, activation="relu", init="he_normal")
+    return vgsim.simulate(net, size, layers=[0])
+
+
+def squares(samples):
+    """Return X, 0 in dead networks."""
+    return 100 ** samples.log10_ratio[:, 0]
+
+
+def numbers(quick):
+    size = 20_000 if quick else 2_000_000
+    moments = {}
+    for name, widths in ARCHITECTURES.items():
+        x = squares(simulated(widths, size))
+        moments[name] = x**2
+        exact = theory.relu_law(widths).moment(1)
+        what = f"widths {name}: E X"
+        yield number(what, "theorem 1: 1 at every depth", 1, function(float, x), exact=exact)
+    exact = {name: theory.relu_law(widths).moment(2) for name, widths in ARCHITECTURES.items()}
+    for name in list(ARCHITECTURES)[1:]:
+        found = function(lambda a, b: np.log(a) / np.log(b), moments[name], moments["20 × 2"])
+        what = f"β = 0.1: ln E X² of {name} over that of 20 × 2"
+        ratio = np.log(exact[name]) / np.log(exact["20 × 2"])
+        yield number(what, "abstract: β decides", 1, found, accuracy=2.5 / 20, exact=ratio)
+    x = squares(simulated([40] * 9, size))
+    found = function(lambda a, b: np.log(a) / np.log(b), x**2, moments["40 × 4"])
+    what = "width 40: ln E X² at β = 0.2 over that at β = 0.1"
+    yield number(what, "abstract: exponential in β", 2, found, exact=2.0)
+    spreads, betas, laws = [], [], []
+    for pair in ((20, 100), (60, 60)):
+        widths = [pair[l % 2] for l in range(21)]
+        spreads.append(log_square(simulated(widths, size // 20)))
+        betas.append(sum(1 / n for n in widths[1:]))
+        laws.append(theory.relu_law(widths).variance)
+    found = function(lambda a, b: a / b, *(centred(x) for x in spreads))
+    what = "20 layers: variance of ln X, widths 20 and 100 in turn over widths 60"
+    exact = laws[0] / laws[1]
+    yield number(what, "abstract: ratio of β", betas[0] / betas[1], found, exact=exact)
+
+
+def centred(x):
+    """Return the squared deviations from the mean."""
+    return (x - x.mean()) ** 2
+
+
+def picture(quick):
+    figure, ax = panels()
+    depths = [2, 10, 20, 30, 40, 50]
+    for label, pair in (("30", (30, 30)), ("10, 50", (10, 50))):
+        columns = [
+            simulated([pair[l % 2] for l in range(d + 1)], 4000).log10_ratio[:, 0] for d in depths
+        ]
+        plotting.quantiles(depths, columns, levels=(0.05, 0.5, 0.95), label=label, ax=ax)
+    ax.set(xlabel="depth", ylim=(-5.5, 0.6))
+    legend(ax, loc="lower left")
+    return figure
+
+
+if __name__ == "__main__":
+    main(PAPER, numbers, picture)
