@@ -63,9 +63,9 @@ def draw_study(
     if y is not None:
         return _heat_map(points, x, y, value, label, theory, ax)
     numeric = all(_is_number(point.x) for point in points)
-    series: dict[Any, list[Point]] = {}
+    series: dict[Any, list[Point]] = {name: [] for name in _sorted([p.hue for p in points])}
     for point in points:
-        series.setdefault(point.hue, []).append(point)
+        series[point.hue].append(point)
     ax = checked_axes(ax)
     places = {place: i for i, place in enumerate(dict.fromkeys(p.x for p in points))}
     drawn: list[Any] = []
