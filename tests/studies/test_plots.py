@@ -202,6 +202,7 @@ def test_ambiguous_results_name_the_fields_that_differ(study):
         ({"hue": "activation", "threshold": 0.1}, "threshold must be one of those counted"),
         ({"hue": "depth", "threshold": 0.5}, "must be different fields"),
         ({"hue": "activation", "value": "mean", "threshold": 0.5}, "threshold does not apply"),
+        ({"hue": "activation", "y": "depth", "x": "width"}, "hue must be None with y"),
         ({"hue": "threshold", "threshold": 0.5}, "threshold must be None"),
         ({"hue": "activation", "layer": 1, "value": "mean"}, "layer must be one of the tallied"),
     ],
