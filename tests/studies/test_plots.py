@@ -152,6 +152,12 @@ def test_layers_and_thresholds_are_axes(study):
     assert np.allclose(line.get_ydata(), [s.mean(layer) for layer in (0, 10, 20)], atol=1e-6)
 
 
+def test_numeric_hues_ascend():
+    networks = [vgsim.MLP(depth, 8, gain=gain) for gain in (2, 0.5, 1) for depth in (3, 6)]
+    drawn = vgsim.collect(networks, max_samples=1000).plot(hue="gain", theory=False)
+    assert [line.get_label() for line in lines(drawn)] == ["gain 0.5", "gain 1", "gain 2"]
+
+
 def test_result_plot_draws_the_density_and_the_exact_law(study, runs):
     result = study.find(depth=27, activation="relu")[0]
     steps, law = result.plot()
@@ -196,6 +202,7 @@ def test_ambiguous_results_name_the_fields_that_differ(study):
         ({"hue": "activation", "threshold": 0.1}, "threshold must be one of those counted"),
         ({"hue": "depth", "threshold": 0.5}, "must be different fields"),
         ({"hue": "activation", "value": "mean", "threshold": 0.5}, "threshold does not apply"),
+        ({"hue": "activation", "y": "depth", "x": "width"}, "hue must be None with y"),
         ({"hue": "threshold", "threshold": 0.5}, "threshold must be None"),
         ({"hue": "activation", "layer": 1, "value": "mean"}, "layer must be one of the tallied"),
     ],

@@ -63,20 +63,14 @@ def draw_study(
     if y is not None:
         return _heat_map(points, x, y, value, label, theory, ax)
     numeric = all(_is_number(point.x) for point in points)
-    series: dict[Any, list[Point]] = {}
+    series: dict[Any, list[Point]] = {name: [] for name in _sorted([p.hue for p in points])}
     for point in points:
-        series.setdefault(point.hue, []).append(point)
+        series[point.hue].append(point)
     ax = checked_axes(ax)
     places = {place: i for i, place in enumerate(dict.fromkeys(p.x for p in points))}
     drawn: list[Any] = []
     for number, (name, own) in enumerate(series.items()):
-        text = (
-            None
-            if hue is None
-            else words(name)
-            if isinstance(name, str)
-            else f"{hue} {words(name)}"
-        )
+        text = None if hue is None else _series_label(hue, name)
         estimate, known = _estimate(own, value), None
         if theory:
             known = np.array([theoretical(point, value) for point in own])
@@ -95,6 +89,11 @@ def draw_study(
         ax.set_xlim(-0.6, len(places) - 0.4)
         show_legend(ax)
     return Artists(drawn, ax)
+
+
+def _series_label(hue: str, value: Any) -> str:
+    """Return the name of a curve: a word alone, a number after the name of its field."""
+    return value if isinstance(value, str) else f"{hue} {words(value)}"
 
 
 def _is_number(value: object) -> bool:

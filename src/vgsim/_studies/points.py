@@ -108,6 +108,8 @@ def points_of(
     for argument, name in axes.items():
         if name is not None or argument == "x":
             _check_field(argument, name, columns)
+    if hue is not None and y is not None:
+        raise value_error("hue", f"must be None with y, which draws a heat map, got {brief(hue)}")
     taken = [name for name in axes.values() if name is not None]
     if len(set(taken)) < len(taken):
         raise value_error("x", f"hue and y must be different fields, got {brief(taken)}")

@@ -341,7 +341,7 @@ class Study(Sequence[Result]):
             :meth:`to_dataframe`, or "layer" or "threshold". Numbers give curves; other values give
             points with error bars.
         hue : str, optional
-            The field that distinguishes the curves.
+            The field that distinguishes the curves; not together with `y`.
         y : str, optional
             A second field: draw a heat map of `value` over x and y. If one of them is the gain and
             mean-field theory applies, the critical line χ₁ = 1 is drawn over it, unless `theory` is
