@@ -49,8 +49,8 @@ class Estimate(Generic[V]):
 
     Examples
     --------
-    >>> from vgsim._statistics.estimate import Estimate
-    >>> found = Estimate(-1.25123, -1.30987, -1.20456, 0.95, "bootstrap")
+    >>> import vgsim
+    >>> found = vgsim.Estimate(-1.25123, -1.30987, -1.20456, 0.95, "bootstrap")
     >>> print(found)
     -1.251 (95 % interval -1.31 to -1.20)
     >>> found

@@ -20,6 +20,8 @@ __all__ = ["result_html", "study_html"]
 
 MOST_NETWORKS = 12
 HUES = 8  # most curves of a picture
+MOST_DRAWN = 500  # networks of a picture
+MOST_IN_THEORY = 30  # networks up to which theory is drawn, so that a study is shown at once
 LEAST = 0.02  # difference of probabilities from which they say more than medians
 
 
@@ -41,11 +43,12 @@ def _picture(results: Sequence[Any], study: Any, x: str, hue: str | None) -> str
     """Return a probability that varies, or the median of R, against a field."""
     counted = {(result.task.layers, result.task.thresholds) for result in results}
     hues = 1 if hue is None else len({result.task.columns.get(hue) for result in results})
-    if len(counted) > 1 or hues > HUES:
+    if len(counted) > 1 or hues > HUES or len(results) > MOST_DRAWN:
         return ""
     ((layers, thresholds),) = counted
     value = _telling([result.tally for result in results], layers[0], thresholds[0])
     options: dict[str, Any] = {} if value == "median" else {"threshold": thresholds[0]}
+    options["theory"] = len(results) <= MOST_IN_THEORY
     part = type(study)(results)
     return embedded(
         lambda ax: part.plot(x, hue, value=value, layer=layers[0], ax=ax, **options),
