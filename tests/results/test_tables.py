@@ -153,7 +153,7 @@ def test_groups_of_columns():
         assert line[starts[0] - 2 : starts[0]].strip() == ""
     assert lines[0].split() == ["a_1", "b"]
     assert lines[2].split() == ["depth", "P", "median", "P", "median"]
-    assert lines[-1].split() == ["300", "-", "-", "1", "(>", "0.90)", "3"]
+    assert lines[-1].split() == ["300", "-", "-", "1", "(>", "0.9)", "3"]
     latex = report(GROUPED, "latex").splitlines()
     assert latex[0] == r"\begin{tabular}{rr@{\ }lrr@{\ }lr}"
     assert latex[2] == r" & \multicolumn{3}{c}{a\_1} & \multicolumn{3}{c}{b} \\"
@@ -217,8 +217,8 @@ def test_html_is_a_table_with_escaped_words():
     assert reader.open == []
     assert reader.cells[:4] == ["", "a_1", "b", ""]
     assert reader.cells[4:10] == ["depth", "P", "median", "P", "median", "<b>"]
-    assert reader.cells[10:16] == ["5", "0.50 [0.40, 0.60]", "-1.5", "0 (< 0.10)", "-2.5", "a & b"]
-    assert reader.cells[16:] == ["300", "-", "-", "1 (> 0.90)", "3", "-"]
+    assert reader.cells[10:16] == ["5", "0.50 [0.40, 0.60]", "-1.5", "0 (< 0.1)", "-2.5", "a & b"]
+    assert reader.cells[16:] == ["300", "-", "-", "1 (> 0.9)", "3", "-"]
 
 
 def test_what_is_not_known_is_no_number():

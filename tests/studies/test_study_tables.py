@@ -99,9 +99,9 @@ def test_a_combination_without_a_network_is_empty(one):
     )
     arguments = {"columns": ["vanishing", "n"], "index": "depth", "pivot": "activation"}
     first = body(some.table(**arguments))[3]
-    assert re.split("  +", first.strip()) == ["5", "0 (< 0.0020)", "2000", "-", "-"]
+    assert re.split("  +", first.strip()) == ["5", "0 (< 0.002)", "2000", "-", "-"]
     latex = some.table("latex", **arguments)
-    assert r"$5$ & $0$ & $({<}0.0020)$ & $2000$ & -- & & --" in latex
+    assert r"$5$ & $0$ & $({<}0.002)$ & $2000$ & -- & & --" in latex
     assert rows_of(some.table("csv", **arguments))[0]["vanishing_relu"] == ""
 
 
@@ -120,7 +120,7 @@ def test_theory_beside_measurement(one):
     (row,) = rows_of(vgsim.Study([sigmoid]).table("csv", columns="exploding_theory"))
     assert (row["exploding_theory"], row["exploding_theory_below"]) == ("", "1e-06")
     text = vgsim.Study([sigmoid]).table(columns=["exploding", "exploding_theory"])
-    assert body(text)[-1].endswith("0 (< 0.0020)  < 1e-6")
+    assert body(text)[-1].endswith("0 (< 0.002)  < 1e-6")
 
 
 def test_the_usual_table_is_short(study, one):

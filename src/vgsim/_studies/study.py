@@ -284,9 +284,9 @@ class Study(Sequence[Result]):
         >>> text = study.table(columns=["vanishing", "median"], index="depth", pivot="activation")
         >>> for line in text.splitlines()[-3:]:
         ...     print(line)
-            5      0 (< 0.0020)       -3.23  0 (< 0.0020)   -0.09
-            9  0.099 [0.087, 0.113]   -5.78  0 (< 0.0020)   -0.16
-           50      1 (> 0.9980)      -31.82  0 (< 0.0020)   -0.89
+            5      0 (< 0.002)        -3.23   0 (< 0.002)   -0.09
+            9  0.099 [0.087, 0.113]   -5.78   0 (< 0.002)   -0.16
+           50      1 (> 0.998)       -31.82   0 (< 0.002)   -0.89
         >>> text = study.table("latex", columns="median", index="depth", pivot="activation")
         >>> print(text.partition(r"\begin")[2])
         {tabular}{rrr}
