@@ -22,6 +22,7 @@ from vgsim.typing import ActivationName
 __all__ = ["finite_width_rates", "smooth_moments"]
 
 Floats = NDArray[np.float64]
+AT_ONCE = 128  # layers between two checks that the corrections are small
 SMALLEST = 1e-30  # least variance of pre-activations; the largest is 1/SMALLEST
 
 
@@ -131,8 +132,8 @@ def finite_width_rates(
     return mean, own + carried
 
 
-class _Course(NamedTuple):
-    """What the moments need of every layer, (depth,) each; entry l - 1 is of layer l.
+class _Layers(NamedTuple):
+    """What the moments need of layers, an entry for each.
 
     The variance of the pre-activations q, its variance `spread`; k = d ln E φ'²/dq; the growth
     ln χ₁ of the squared norm, its shift by the fluctuations of q, and the variance of the sum over
@@ -153,96 +154,109 @@ class _Course(NamedTuple):
     aligned_term: Floats
 
 
-@lru_cache(maxsize=1)  # the moments at several places of one network share it
-@np.errstate(all="ignore")  # moments that are not small are refused
-def _course(network: Network) -> _Course:
-    """Return the course of the variance and its fluctuations through the layers."""
-    phi, widths = network.activation, network.widths
-    power, bias_variance = layer_variances(network)
-    course = _Course(*np.zeros((len(_Course._fields), network.depth)))
-    q = float(power[0] + bias_variance[0])
-    bias, spread = 0.0, 2.0 * power[0] ** 2 / widths[0]
-    inside = min(max(q, SMALLEST), 1.0 / SMALLEST) / q
-    q, spread = q * inside, spread * inside**2
-    for i in range(network.depth):
-        n = widths[i + 1]
-        m = _layer(phi, q)
+class _Course:
+    """The variance and its fluctuations through the layers, computed as far as they are asked."""
+
+    def __init__(self, network: Network) -> None:
+        self.phi, self.widths = network.activation, network.widths
+        self.power, self.bias_variance = layer_variances(network)
+        self.known = 0
+        self.layers = _Layers(*np.zeros((len(_Layers._fields), network.depth)))
+        q = float(self.power[0] + self.bias_variance[0])
+        inside = min(max(q, SMALLEST), 1.0 / SMALLEST) / q
+        spread = 2.0 * self.power[0] ** 2 / self.widths[0] * inside**2
+        self.state = q * inside, 0.0, float(spread)  # q, its bias and its variance
+
+    def between(self, first: int, last: int) -> _Layers:
+        """Return layers first + 1 … last."""
+        while self.known < last:
+            self.state = self._computed(self.known, *self.state)
+            self.known += 1
+        return _Layers(*(part[first:last] for part in self.layers))
+
+    def _computed(self, i: int, q: float, bias: float, spread: float) -> tuple[float, float, float]:
+        """Compute layer i + 1, and return q, its bias and its variance in the layer above."""
+        n, m, layers = self.widths[i + 1], _layer(self.phi, q), self.layers
         k = m.slope_1 / m.slope
         curvature = m.slope_2 / m.slope - k * k
-        course.q[i], course.spread[i], course.k[i] = q, spread, k
-        course.growth[i] = math.log(power[i] * m.slope)
-        course.shift[i] = k * bias + curvature * spread / 2.0
-        course.sum_variance[i] = (3.0 * m.slope_fourth / m.slope**2 - 1.0) / n
-        course.start[i] = max(1.0 - bias_variance[i] / q, 0.0) / widths[i]
-        if i + 1 == network.depth:
-            break
-        w = power[i + 1]
-        q_next = float(w * m.square + bias_variance[i + 1])
+        layers.q[i], layers.spread[i], layers.k[i] = q, spread, k
+        layers.growth[i] = math.log(self.power[i] * m.slope)
+        layers.shift[i] = k * bias + curvature * spread / 2.0
+        layers.sum_variance[i] = (3.0 * m.slope_fourth / m.slope**2 - 1.0) / n
+        layers.start[i] = max(1.0 - self.bias_variance[i] / q, 0.0) / self.widths[i]
+        if i + 1 == self.power.size:
+            return q, bias, spread
+        w = float(self.power[i + 1])
+        q_next = w * m.square + float(self.bias_variance[i + 1])
         parallel = w * m.square_1
         common = w * (m.both / m.slope - m.square)
         # φ is piecewise linear near 0 and near infinity, where only ratios matter.
         inside = min(max(q_next, SMALLEST), 1.0 / SMALLEST) / q_next
-        course.covariance_factor[i] = parallel * inside
-        course.covariance_term[i] = (parallel * k * spread + common / n) * inside
-        course.aligned_factor[i] = parallel**2 * q / (q_next * w * m.slope)
-        course.aligned_term[i] = w * m.both / (n * q_next * m.slope)
+        layers.covariance_factor[i] = parallel * inside
+        layers.covariance_term[i] = (parallel * k * spread + common / n) * inside
+        layers.aligned_factor[i] = parallel**2 * q / (q_next * w * m.slope)
+        layers.aligned_term[i] = w * m.both / (n * q_next * m.slope)
         bias = (parallel * bias + w * m.square_2 * spread / 2.0) * inside
         spread = (parallel**2 * spread + w * w * (m.fourth - m.square**2) / n) * inside**2
         q_next *= inside
-        q = q_next if abs(q_next - q) > 1e-14 * q else q
-    return course
+        return q_next if abs(q_next - q) > 1e-14 * q else q, bias, spread
 
 
-@np.errstate(all="ignore")
+_course = lru_cache(maxsize=1)(_Course)  # the moments at several places of one network share it
+
+
 def smooth_moments(network: Network, *, finite: bool, first: int = 0) -> tuple[float, float]:
     """Return mean and variance of ln(‖G_first‖²/‖G_D‖²) by mean field.
 
     If `finite`, they include the first correction in 1/width.
     """
-    course = _Course(*(part[first:] for part in _course(network)))
-    mean = float(course.growth.sum())
-    if not finite:
-        return mean, 0.0
-    covariance = _recursion(0.0, course.covariance_factor, course.covariance_term)
-    aligned = _recursion(course.start[0], course.aligned_factor, course.aligned_term)
-    alignment = 2.0 * course.q * course.k * aligned
-    _check_small(first, course, aligned, alignment)
-    mean += float(np.sum(course.shift + alignment - course.sum_variance / 2.0))
-    carried = course.k**2 * course.spread + 2.0 * course.k * covariance
-    variance = float(np.sum(course.sum_variance + carried))
-    for n, sign in ((network.width_at(first), 1.0), (network.width_at(-1), -1.0)):
-        _, end_mean, end_variance = linear_factor(n).cumulants(0.0)
-        mean += sign * (end_mean - math.log(n))
-        variance += sign * end_variance
+    course, mean, variance = _course(network), 0.0, 0.0
+    covariance = aligned = 0.0
+    for begin in range(first, network.depth, AT_ONCE):
+        layers = course.between(begin, min(begin + AT_ONCE, network.depth))
+        mean += float(layers.growth.sum())
+        if not finite:
+            continue
+        start = float(layers.start[0]) if begin == first else aligned
+        *rows, aligned = _recursion(start, layers.aligned_factor, layers.aligned_term)
+        alignment = 2.0 * layers.q * layers.k * np.array(rows)
+        _check_small(begin, layers, np.array(rows), alignment)
+        *rows, covariance = _recursion(covariance, layers.covariance_factor, layers.covariance_term)
+        mean += float(np.sum(layers.shift + alignment - layers.sum_variance / 2.0))
+        carried = layers.k**2 * layers.spread + 2.0 * layers.k * np.array(rows)
+        variance += float(np.sum(layers.sum_variance + carried))
+    if finite:
+        for n, sign in ((network.width_at(first), 1.0), (network.width_at(-1), -1.0)):
+            _, end_mean, end_variance = linear_factor(n).cumulants(0.0)
+            mean += sign * (end_mean - math.log(n))
+            variance += sign * end_variance
     return mean, variance
 
 
-def _recursion(start: float, factor: Floats, term: Floats) -> Floats:
+def _recursion(start: float, factor: Floats, term: Floats) -> list[float]:
     """Return x_0, x_1, … with x_0 = start and x_{i+1} = factor_i x_i + term_i."""
-    pairs = zip(factor[:-1].tolist(), term[:-1].tolist(), strict=True)
-    return np.fromiter(
-        accumulate(pairs, lambda x, pair: pair[0] * x + pair[1], initial=start), float
-    )
+    pairs = zip(factor.tolist(), term.tolist(), strict=True)
+    return list(accumulate(pairs, lambda x, pair: pair[0] * x + pair[1], initial=start))
 
 
-def _check_small(first: int, course: _Course, aligned: Floats, alignment: Floats) -> None:
+def _check_small(first: int, layers: _Layers, aligned: Floats, alignment: Floats) -> None:
     """Raise ValueError if a correction is not small; the limits were found by simulation."""
-    std = np.sqrt(course.spread)
-    sums = course.sum_variance > 0.3
+    std = np.sqrt(layers.spread)
+    sums = layers.sum_variance > 0.3
     turned = np.abs(alignment) > 0.05
-    shifted = np.abs(course.shift) > 0.025
-    shifted |= (std > course.q) & (np.abs(course.k) * std > 0.005)
+    shifted = np.abs(layers.shift) > 0.025
+    shifted |= (std > layers.q) & (np.abs(layers.k) * std > 0.005)
     large = sums | turned | shifted
     if not large.any():
         return
     i = int(np.argmax(large))
     if sums[i]:
-        deviation = math.sqrt(course.sum_variance[i])
+        deviation = math.sqrt(layers.sum_variance[i])
         cause = f"the std of the squared gradient norm is {deviation:.2g} of its mean"
     elif turned[i]:
         cause = f"the gradient aligns with the activations, to a squared cosine of {aligned[i]:.2g}"
     else:
-        relative = std[i] / course.q[i]
+        relative = std[i] / layers.q[i]
         cause = f"the std of the variance of the pre-activations is {relative:.2g} of its mean"
     raise value_error(
         "network",
