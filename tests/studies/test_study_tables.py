@@ -239,3 +239,29 @@ def test_fields_that_some_networks_lack():
 def test_studies_without_networks_and_without_samples():
     assert vgsim.Study([]).table(columns="vanishing").count("\n") >= 1
     assert vgsim.Study([]).table(columns="n", index="layer", pivot="threshold")
+
+
+def test_truth_values_are_words():
+    networks = [
+        vgsim.Sequential(8, [vgsim.Attention(2, causal=c)], tokens=2) for c in (True, False)
+    ]
+    study = vgsim.collect(networks, max_samples=1000)
+    table = study.table("latex", columns=["n"], index="layers__0__causal")
+    assert "\\begin{tabular}{lr}" in table
+    assert "\nFalse & $1000$ \\\\\nTrue & $1000$ \\\\\n" in table
+
+
+def test_a_row_of_latex_does_not_begin_with_an_argument():
+    inner = [vgsim.Linear(8), "tanh"]
+    networks = [vgsim.Sequential(8, [inner, "relu", *more]) for more in ([], [vgsim.Dropout(0.1)])]
+    table = vgsim.collect(networks, max_samples=1000).table("latex", index="layers", columns=["n"])
+    rows = table.partition("\\midrule\n")[2].splitlines()
+    assert rows[0] == "{}[[Linear(width=8), 'tanh'], 'relu'] & $1000$ \\\\"
+    assert rows[1].startswith("{}[")
+
+
+@pytest.mark.parametrize("format", ["text", "markdown", "latex", "html"])
+def test_a_table_without_networks_says_so(one, format):
+    table = one.find(depth=7).table(format)
+    assert "no networks" in table
+    assert "R <" not in table
