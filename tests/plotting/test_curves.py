@@ -206,3 +206,11 @@ def test_refused_arguments_leave_no_figure(call, error, message):
     with pytest.raises(error, match=message):
         call()
     assert not pyplot.get_fignums()
+
+
+def test_bands_at_a_single_place_are_bars():
+    line, outer, inner = vgsim.plotting.quantiles([3], [np.arange(101.0)])
+    np.testing.assert_allclose(outer.get_segments()[0], [[3, 5], [3, 95]])
+    np.testing.assert_allclose(inner.get_segments()[0], [[3, 25], [3, 75]])
+    assert line.get_ydata() == [50]
+    assert outer.get_linewidth()[0] > 0

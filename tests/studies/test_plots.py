@@ -200,7 +200,7 @@ def test_ambiguous_results_name_the_fields_that_differ(study):
         ({"hue": "activation", "value": "variance"}, "value must be one of 'vanishing'"),
         ({"hue": "activation"}, "threshold must be given, one of those counted"),
         ({"hue": "activation", "threshold": 0.1}, "threshold must be one of those counted"),
-        ({"hue": "depth", "threshold": 0.5}, "must be different fields"),
+        ({"hue": "depth", "threshold": 0.5}, "x must be another field than hue or y"),
         ({"hue": "activation", "value": "mean", "threshold": 0.5}, "threshold does not apply"),
         ({"hue": "activation", "y": "depth", "x": "width"}, "hue must be None with y"),
         ({"hue": "threshold", "threshold": 0.5}, "threshold must be None"),
@@ -215,6 +215,12 @@ def test_wrong_arguments_are_named(study, arguments, message):
 def test_wrong_axes_are_refused(study):
     with pytest.raises(TypeError, match="ax must be matplotlib Axes"):
         study.plot(hue="activation", threshold=0.5, ax="axes")
+
+
+def test_theory_is_a_truth_value(study):
+    for draw in (study.find(activation="relu").plot, study[0].plot):
+        with pytest.raises(TypeError, match="theory must be True or False, got 1"):
+            draw(theory=1)
 
 
 def test_nothing_to_draw():

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vgsim._checks import DECADE
+from vgsim._domains import checked_bool
 from vgsim._studies.tally import BINS, Tally
 from vgsim._studies.task import Task
 from vgsim.plotting.artists import Artists
@@ -39,6 +40,7 @@ def draw_density(
     task: Task, tally: Tally, layer: int, theory: bool = True, ax: Axes | None = None
 ) -> Artists:
     """Draw the density of R_l of one network: see :meth:`Result.plot`."""
+    theory = checked_bool("theory", theory)
     if not tally.n:
         raise ValueError(f"a plot needs one or more samples, got none of {task.network!r}")
     edges, density = binned_density(tally, layer)

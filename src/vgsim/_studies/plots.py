@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vgsim import plotting
+from vgsim._domains import checked_bool
 from vgsim._statistics.estimate import Estimate
 from vgsim._studies.critical import critical_line_of
 from vgsim._studies.points import (
@@ -56,6 +57,7 @@ def draw_study(
     ax: Axes | None,
 ) -> Artists:
     """Draw a study: see :meth:`Study.plot`."""
+    theory = checked_bool("theory", theory)
     points = points_of(study, x, hue, y, value, layer, threshold)
     layers, cuts = {point.layer for point in points}, {point.threshold for point in points}
     label = value_label(

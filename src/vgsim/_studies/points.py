@@ -112,7 +112,7 @@ def points_of(
         raise value_error("hue", f"must be None with y, which draws a heat map, got {brief(hue)}")
     taken = [name for name in axes.values() if name is not None]
     if len(set(taken)) < len(taken):
-        raise value_error("x", f"hue and y must be different fields, got {brief(taken)}")
+        raise value_error("x", f"must be another field than hue or y, got {brief(taken)}")
     needed = value in RELATIVE
     if not needed and ("threshold" in taken or threshold is not None):
         name = "threshold" if threshold is not None else _axis(axes, "threshold")

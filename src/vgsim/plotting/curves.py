@@ -259,8 +259,13 @@ def _fan(
     for i in range(middle):
         low, high = np.maximum(found[i], floor), np.maximum(found[-1 - i], floor)
         share = once(ax, f"{100 * shares[i]:g} to {100 * shares[-1 - i]:g} %")
-        band = {"color": style.color, "alpha": 0.18 + 0.12 * i, "linewidth": 0, "label": share}
-        drawn.append(ax.fill_between(x, low, high, where=np.isfinite(found[-1 - i]), **band))
+        band = {"color": style.color, "alpha": 0.18 + 0.12 * i, "label": share}
+        if x.size == 1:
+            drawn.append(ax.vlines(x, low, high, linewidth=12, **band))
+            continue
+        drawn.append(
+            ax.fill_between(x, low, high, where=np.isfinite(found[-1 - i]), linewidth=0, **band)
+        )
     return drawn
 
 

@@ -43,6 +43,7 @@ OUTLINES = ("-", (0, (5, 1)), (0, (1.5, 0.8)), (0, (6, 1, 1.5, 1)), (0, (6, 1, 1
 THEORY = (0, (4, 1.5))  # dashes of theory and exact laws
 FIT = (0, (1, 1.2))  # dots of fitted laws
 GREY = "0.35"
+LONG_LEGEND = 10  # entries, beyond which a legend has two columns
 RATIO = r"$R=\log_{10}(\Vert G_l\Vert/\Vert G_D\Vert)$, decades"
 RATIO_OF_DEPTH = RATIO.replace("G_l", "G_0")
 
@@ -198,6 +199,7 @@ def show_legend(ax: Any) -> None:
     ax.legend(
         shown,
         [label for _, _, label in entries],
+        ncols=1 if len(entries) <= LONG_LEGEND else 2,
         fontsize="small",
         framealpha=0.8,
         edgecolor="none",
