@@ -18,7 +18,7 @@ from vgsim._statistics.bootstrap import bootstrap
 from vgsim._statistics.estimate import Estimate
 from vgsim.theory._prediction import Prediction
 
-__all__ = ["CurveColumns", "Tabulated", "column_names"]
+__all__ = ["MOMENTS", "CurveColumns", "Tabulated", "column_names"]
 
 Floats = NDArray[np.float64]
 MOMENTS = ("mean", "std")
