@@ -19,7 +19,7 @@ from vgsim._statistics.estimate import Estimate
 from vgsim.theory._prediction import Prediction
 from vgsim.typing import Event, Method, NumberFormat
 
-__all__ = ["CurveColumns", "Tabulated", "column_names"]
+__all__ = ["MOMENTS", "CurveColumns", "Tabulated", "column_names"]
 
 Floats = NDArray[np.float64]
 MOMENTS = ("mean", "std")
