@@ -11,6 +11,7 @@ from typing import Any
 
 from vgsim._checks import value_error
 from vgsim._cli.suggestions import did_you_mean
+from vgsim._studies.columns import is_number
 
 __all__ = ["Condition", "check_names", "in_order", "meets"]
 
@@ -74,8 +75,7 @@ class Condition:
         """
         own = row.get(self.name)
         if self.sign in ORDERED:
-            number = isinstance(own, (int, float)) and not isinstance(own, bool)
-            return number and ORDERED[self.sign](own, _number(self.value))
+            return is_number(own) and ORDERED[self.sign](own, _number(self.value))
         same = any(_equal(own, text) for text in (self.value, *self.value.split(",")))
         return same == (self.sign == "=")
 
@@ -90,7 +90,7 @@ def _number(text: str) -> float | None:
 def _equal(own: Any, text: str) -> bool:
     if own is None:
         return text.lower() == NONE
-    if isinstance(own, (int, float)) and not isinstance(own, bool):
+    if is_number(own):
         return own == _number(text)
     return str(own).lower() == text.lower()
 

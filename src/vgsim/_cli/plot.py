@@ -15,12 +15,13 @@ from vgsim._cli.figures import DPI, SIZE, check_figure, new_figure, save_figure
 from vgsim._cli.options import integer, number, path
 from vgsim._results.samples import Samples
 from vgsim._studies.axes import suggested_axes
+from vgsim._studies.columns import words
 from vgsim._studies.contents import contents, kinds
 from vgsim._studies.load import is_store, load
-from vgsim._studies.points import VALUES, columns_of, words
+from vgsim._studies.points import VALUES, columns_of
 from vgsim._studies.study import Study
 
-__all__ = ["add_files", "add_plot_command", "plot", "samples_in"]
+__all__ = ["add_files", "add_plot_command", "plot", "refuse_for_samples", "samples_in"]
 
 PLOT = """\
 Draw a figure of a study, of samples, or of the folder that vgsim run --out wrote.
@@ -132,11 +133,9 @@ def plot(options: argparse.Namespace) -> None:
     figure = new_figure(options.width, options.height, options.dpi)
     ax = figure.subplots()
     if (samples := samples_in(options.files)) is not None:
-        for name in STUDY_OPTIONS:
-            if getattr(options, name):
-                raise value_error(name, "applies to studies only, and this is a file of samples")
+        refuse_for_samples(options, STUDY_OPTIONS)
         chosen: dict[str, Any] = {} if options.layer is None else {"layer": options.layer}
-        chosen |= {"kind": options.kind or KINDS[0]}
+        chosen |= {"kind": options.kind or KINDS[0], "theory": not options.no_theory}
         samples.plot(**chosen, ax=ax)
     else:
         if options.kind is not None:
@@ -153,6 +152,13 @@ def samples_in(files: Sequence[Path]) -> Samples | None:
         return None
     found = load(file)
     return found if isinstance(found, Samples) else None
+
+
+def refuse_for_samples(options: argparse.Namespace, names: Sequence[str]) -> None:
+    """Refuse options that have no effect on a file of samples."""
+    for name in names:
+        if getattr(options, name):
+            raise value_error(name, "applies to studies only, and this is a file of samples")
 
 
 def _study(options: argparse.Namespace) -> Study:

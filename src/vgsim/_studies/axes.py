@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from vgsim._studies.columns import is_number
 from vgsim._studies.points import columns_of
 from vgsim._studies.result import Result
 
@@ -67,7 +68,7 @@ def _first(apart: Sequence[str], columns: dict[str, list[Any]]) -> str:
     """Return the field for the x axis."""
     if "depth" in apart or not apart:
         return "depth"
-    numeric = [name for name in apart if all(isinstance(v, (int, float)) for v in columns[name])]
+    numeric = [name for name in apart if all(map(is_number, columns[name]))]
     return max(numeric or apart, key=lambda name: len(set(columns[name])))
 
 

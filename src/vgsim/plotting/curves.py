@@ -15,7 +15,6 @@ from vgsim.plotting.artists import Artists
 from vgsim.plotting.data import Values, checked_columns, checked_places, checked_series
 from vgsim.plotting.style import (
     RATIO,
-    RATIO_OF_DEPTH,
     THEORY,
     Style,
     axes_and_style,
@@ -151,7 +150,7 @@ def curve(
     bands, theories = _series(places.size, estimate, theory)
     ax, style = axes_and_style(ax, color, label=label, xlabel=xlabel, ylabel=ylabel)
     drawn = _draw(ax, places, bands, theories, label, style)
-    set_labels(ax, (xlabel, "depth"), (ylabel, RATIO_OF_DEPTH))
+    set_labels(ax, (xlabel, "depth"), (ylabel, RATIO.replace("G_l", "G_0")))
     show_legend(ax)
     return Artists(drawn, ax)
 

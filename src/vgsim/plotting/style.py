@@ -14,7 +14,6 @@ from vgsim.plotting.artists import checked_axes, require_matplotlib
 __all__ = [
     "FIT",
     "RATIO",
-    "RATIO_OF_DEPTH",
     "THEORY",
     "Style",
     "axes_and_style",
@@ -27,6 +26,7 @@ __all__ = [
     "markers",
     "note",
     "once",
+    "ratio_label",
     "set_labels",
     "show_legend",
     "threshold_lines",
@@ -40,7 +40,6 @@ THEORY = (0, (4, 1.5))  # dashes of theory and exact laws
 FIT = (0, (1, 1.2))  # dots of fitted laws
 GREY = "0.35"
 RATIO = r"$R=\log_{10}(\Vert G_l\Vert/\Vert G_D\Vert)$, decades"
-RATIO_OF_DEPTH = RATIO.replace("G_l", "G_0")
 
 
 class Style(NamedTuple):
@@ -92,6 +91,11 @@ def darker(color: Any) -> tuple[float, float, float]:
 def once(ax: Any, label: str) -> str | None:
     """Return the label, or None if the axes have an artist with that label already."""
     return None if label in ax.get_legend_handles_labels()[1] else label
+
+
+def ratio_label(layer: object) -> str:
+    """Return the name of the axis of R_l at one layer, in matplotlib's mathematical notation."""
+    return RATIO.replace("R=", f"R_{{{layer}}}=").replace("G_l", f"G_{{{layer}}}")
 
 
 def set_labels(ax: Any, x: tuple[str | None, str], y: tuple[str | None, str]) -> None:

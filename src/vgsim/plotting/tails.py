@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from vgsim._checks import value_error
 from vgsim._domains import Choice, check_threshold
+from vgsim._statistics.binomial import exact_limits
 from vgsim.plotting.artists import Artists
 from vgsim.plotting.data import (
     FittedNormal,
@@ -104,7 +105,7 @@ def survival(
     ax, style = axes_and_style(ax, color, label=label, xlabel=xlabel, ylabel=ylabel)
     first = not ax.lines
     r, counts = _tail(sample, lower)
-    low, high = _clopper_pearson(counts, sample.n)
+    low, high = exact_limits(counts, sample.n, LEVEL)
     (line,) = ax.plot(
         r,
         counts / sample.n,
@@ -248,17 +249,6 @@ def _tail(sample: Values, lower: bool) -> tuple[Floats, Floats]:
     if lower:
         return sample.finite[k - 1], (sample.dead + k).astype(np.float64)
     return sample.finite[m - k][::-1], k[::-1].astype(np.float64)
-
-
-def _clopper_pearson(events: Floats, n: int) -> tuple[Floats, Floats]:
-    """Return the limits of exact intervals for `events` >= 1 of `n`."""
-    from scipy.special import betaincinv
-
-    half = (1 - LEVEL) / 2
-    low = betaincinv(events, n - events + 1, half)
-    missed = np.maximum(n - events, 1)
-    high = np.where(events < n, betaincinv(events + 1, missed, 1 - half), 1.0)
-    return low, high
 
 
 def _ranks(n: int) -> NDArray[np.int64]:
