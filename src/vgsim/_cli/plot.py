@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vgsim._checks import value_error
-from vgsim._cli.conditions import Condition, check_names, meets
+from vgsim._cli.conditions import add_where, check_names, meets
 from vgsim._cli.figures import DPI, SIZE, check_figure, new_figure, save_figure
 from vgsim._cli.options import integer, number, path
 from vgsim._results.samples import Samples
@@ -72,15 +72,7 @@ def add_plot_command(commands: Any) -> None:
     fields.add_argument(
         "--threshold", type=number, metavar="X", help="one of the counted thresholds"
     )
-    fields.add_argument(
-        "--where",
-        type=Condition.parse,
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="CONDITION",
-        help="only networks that meet all conditions, such as activation=tanh or depth>=100",
-    )
+    add_where(fields, "networks")
     samples = parser.add_argument_group("samples of one network")
     samples.add_argument(
         "--kind", choices=KINDS, metavar="NAME", help=f"{', '.join(KINDS)} (default: histogram)"
