@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,8 @@ import numpy as np
 import pytest
 
 from vgsim import _kernels
+
+os.environ.setdefault("MPLBACKEND", "Agg")  # figures of tests open no window
 
 TAKES_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
 COMMAND = "import sys; from vgsim._cli.main import main; sys.exit(main(sys.argv[1:]))"
@@ -55,6 +58,14 @@ def seed(pytestconfig):
 def rng(seed, request):
     """A new NumPy generator for each test, so that its numbers do not depend on other tests."""
     return np.random.default_rng([seed, zlib.crc32(request.node.nodeid.encode())])
+
+
+@pytest.fixture(autouse=True)
+def closed_figures():
+    """Close the figures of each test: matplotlib warns of more than 20 open ones."""
+    yield
+    if pyplot := sys.modules.get("matplotlib.pyplot"):
+        pyplot.close("all")
 
 
 @pytest.fixture(params=ISAS)

@@ -215,7 +215,7 @@ def test_files_that_cannot_be_used(command, tmp_path):
 
 
 def test_the_network_of_the_help_text_is_one():
-    from vgsim._cli.main import NET
+    from vgsim._cli.help_texts import NET
 
     assert [net.depth for net in networks(NET)] == [49, 49]
 

@@ -8,9 +8,13 @@ import select
 import struct
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
+from tqdm import tqdm
 
+import vgsim
 from vgsim._cli.main import main
 from vgsim._engine import progress
 from vgsim._engine.progress import shown
@@ -230,3 +234,83 @@ def test_a_command_off_a_terminal_shows_no_progress(as_stderr, capfd):
     pipe = as_stderr(io.StringIO())
     assert main(["run", "--width", "8", "--samples", "20", "--depth", "5"]) == 0
     assert pipe.getvalue() == ""
+
+
+# Functions without kernels
+
+
+def calls_of(function, *arguments, **options):
+    """Return the calls of `progress`, and check that it changes nothing else."""
+    calls = []
+    quiet = function(*arguments, **options)
+    told = function(*arguments, **options, progress=lambda *call: calls.append(call))
+    return quiet, told, calls
+
+
+@pytest.mark.parametrize("engine", ["matrix-free", "dense"])
+def test_replay_and_evaluate_count_what_is_done(engine):
+    net = vgsim.MLP(6, 4, bias_std=0.1)
+    quiet, told, calls = calls_of(vgsim.replay, net, seed=1, engine=engine)
+    assert all((quiet.parameters[name] == told.parameters[name]).all() for name in told.parameters)
+    total = calls[-1][1]
+    assert calls == [(done, total) for done in range(1, total + 1)]
+    arrays = net, told.parameters, told.inputs, told.output_gradient
+    quiet, told, calls = calls_of(vgsim.evaluate, *arrays)
+    assert (quiet.gradient == told.gradient).all()
+    assert calls == [(done, 12) for done in range(1, 13)]
+
+
+def test_a_notebook_without_widgets_has_one_line_that_is_replaced(as_stderr, monkeypatch):
+    lines = []
+
+    class Handle:
+        def update(self, data, raw):
+            lines.append(data["text/plain"])
+
+    fake = SimpleNamespace(display=lambda data, raw, display_id: Handle())
+    monkeypatch.setitem(sys.modules, "IPython.display", fake)
+    monkeypatch.setattr("tqdm.auto.tqdm", tqdm)  # as without ipywidgets
+    kernel = type("OutStream", (io.StringIO,), {"__module__": "ipykernel.iostream"})
+    stream = as_stderr(kernel())
+    with shown(True) as show:
+        show(1, 2, 0.5)
+        show(2, 2, 1.0)
+    assert stream.getvalue() == ""
+    assert any(line.startswith("50 %|") and "1 of 2 samples" in line for line in lines)
+    assert lines[-1].startswith("100 %|██")
+    assert "2 of 2 samples" in lines[-1]
+
+
+def test_layers_on_a_bar(as_stderr):
+    terminal = as_stderr(Terminal())
+    with shown(True) as show:
+        show.layers(30, 120)
+    line, _ = terminal.screen
+    assert line.startswith(" 25 %|")
+    assert "| 30 of 120 layers [" in line
+
+
+@pytest.mark.parametrize("pool", [None, ThreadPoolExecutor])
+def test_samples_of_modules_count_samples(pool):
+    nn = pytest.importorskip("torch").nn
+
+    def make():
+        return nn.Sequential(nn.Linear(3, 3), nn.Tanh())
+
+    with contextlib.ExitStack() as stack:
+        executor = pool and stack.enter_context(pool(2))
+        quiet, told, calls = calls_of(
+            vgsim.torch_samples, make, 5, input_shape=3, executor=executor
+        )
+    assert (quiet.gradient == told.gradient).all()
+    done = [done for done, total in calls if total == 5]
+    assert len(done) == len(calls)
+    assert done == sorted(done)
+    assert done[-1] == 5
+
+
+@pytest.mark.parametrize("function", ["replay", "simulate", "lyapunov", "depth_curve"])
+def test_progress_must_be_a_bool_or_callable(function):
+    arguments = {"simulate": (2,), "lyapunov": (2,), "depth_curve": ((1, 2), 2)}.get(function, ())
+    with pytest.raises(TypeError, match="progress must be a bool or a callable, got 3"):
+        getattr(vgsim, function)(vgsim.MLP(2, 2), *arguments, progress=3)

@@ -8,6 +8,7 @@ import pytest
 
 from vgsim._cli.main import _parser
 
+REDIRECTED = ("<", ">")
 ROOT = Path(__file__).parents[2]
 PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "verification/README.md")),
@@ -20,16 +21,22 @@ def blocks(page, language):
 
 
 def commands(page):
-    """Return the words of all commands in ```sh blocks, without variables and launchers."""
+    """Return the words of all commands in ```sh blocks, without redirections of files."""
     lines = "".join(blocks(page, "sh")).replace("\\\n", " ").splitlines()
     for line in filter(None, lines):
-        lexer = shlex.shlex(line, posix=True, punctuation_chars="&")
+        lexer = shlex.shlex(line, posix=True, punctuation_chars="&|")
         lexer.whitespace_split = True
-        words = list(lexer)
-        while words:
-            end = words.index("&&") if "&&" in words else len(words)
-            yield words[:end]
-            words = words[end + 1 :]
+        words: list[str] = []
+        for word in [*lexer, "&&"]:
+            if word not in ("&&", "|"):
+                words.append(word)
+                continue
+            yield [
+                word
+                for before, word in zip(["", *words], words, strict=False)
+                if word not in REDIRECTED and before not in REDIRECTED
+            ]
+            words = []
 
 
 COMMANDS = [

@@ -26,8 +26,9 @@ MODULES = ["vgsim"] + [
     if not module.name.endswith(".__main__")
     and importlib.util.find_spec(NEEDS.get(module.name, "vgsim"))
 ]
-PUBLIC = [f"vgsim.{name}" for name in vgsim.__all__ if name != "theory"]
+PUBLIC = [f"vgsim.{name}" for name in vgsim.__all__ if name not in ("plotting", "theory")]
 PUBLIC += [f"vgsim.theory.{name}" for name in vgsim.theory.__all__]
+PUBLIC += [f"vgsim.plotting.{name}" for name in vgsim.plotting.__all__]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md"))]
 
 

@@ -1,6 +1,8 @@
 """Reports: every format is parsed by an independent reader."""
 
 import csv
+import dataclasses
+import html.parser
 import io
 import math
 import re
@@ -9,7 +11,15 @@ import numpy as np
 import pytest
 
 import vgsim
-from vgsim._results.tables import Column, decimals_for, estimated, jsonable, records, report
+from vgsim._results.tables import (
+    Column,
+    check_frame,
+    estimated,
+    jsonable,
+    records,
+    report,
+    theoretical,
+)
 from vgsim._statistics.estimate import Estimate
 
 COLUMNS = [
@@ -37,20 +47,21 @@ def test_markdown_is_a_table_as_github_wants_it():
     assert len({len(line) for line in lines[1:]}) == 1
     cells = [re.split(r"(?<!\\)\|", line)[1:-1] for line in (heading, rule, *rows)]
     assert {len(row) for row in cells} == {4}
-    assert all(re.fullmatch(r" -{2,}: ", cell) for cell in cells[1])
+    assert [cell.strip("- ") for cell in cells[1]] == [":"] * 4
+    assert [cell.strip().startswith(":") for cell in cells[1]] == [False, True, False, False]
     assert [cell.strip() for cell in cells[2]] == ["10", "x\\|y", "-1.25 [-1.50, -1.00]", "-"]
     assert [cell.strip() for cell in cells[3]] == ["1000", "z_1", "-inf [-inf, 1000.0]", "1.5e-38"]
 
 
 def test_latex_is_escaped_and_has_its_numbers_in_math_mode():
     lines = report(COLUMNS, "latex", "100 % of it\nand more").splitlines()
-    assert lines[:3] == ["% 100 % of it", "% and more", r"\begin{tabular}{rrrr}"]
+    assert lines[:3] == ["% 100 % of it", "% and more", r"\begin{tabular}{rlr@{\ }lr}"]
     assert lines[3:-1] == [
         r"\toprule",
-        r"depth & a\_name \& 5 \% \textbar{} more & mean & P \\",
+        r"depth & a\_name \& 5 \% \textbar{} more & \multicolumn{2}{c}{mean} & P \\",
         r"\midrule",
-        r"$10$ & x\textbar{}y & $-1.25$ $[-1.50, -1.00]$ & -- \\",
-        r"$1000$ & z\_1 & $-\infty$ $[-\infty, 1000.0]$ & $1.5 \times 10^{-38}$ \\",
+        r"$10$ & x\textbar{}y & $-1.25$ & $[-1.50, -1.00]$ & -- \\",
+        r"$1000$ & z\_1 & $-\infty$ & $[-\infty, 1000.0]$ & $1.5 \times 10^{-38}$ \\",
         r"\bottomrule",
     ]
     assert lines[-1] == r"\end{tabular}"
@@ -70,8 +81,8 @@ def test_text_is_aligned():
 
 
 def test_an_unknown_format_is_refused():
-    with pytest.raises(ValueError, match="format must be one of 'text', .* got 'html'"):
-        report(COLUMNS, "html")
+    with pytest.raises(ValueError, match="format must be one of 'text', .* got 'xml'"):
+        report(COLUMNS, "xml")
 
 
 def test_columns_without_rows():
@@ -81,12 +92,133 @@ def test_columns_without_rows():
     assert report(empty, "csv") == ""
 
 
+def measured(*parts):
+    """Return a column of one estimate and its limits."""
+    return Column("p", "P", *([part] for part in parts))
+
+
 @pytest.mark.parametrize(
-    ("low", "high", "decimals"),
-    [(0.1, 0.15, 3), (-0.137, -0.132, 4), (0, 1e-12, 6), (-9000, 9000, 0), (0, math.inf, 2)],
+    ("parts", "text", "latex"),
+    [
+        ((0.10984, 0.10382, 0.11607), "0.1098 [0.104, 0.116]", "$0.1098$ & $[0.104, 0.116]$"),
+        ((0.0, 0.0, 0.000384), "0 (< 0.0004)", "$0$ & $({<}0.0004)$"),
+        ((1.0, 0.99962, 1.0), "1 (> 0.9996)", "$1$ & $({>}0.9996)$"),
+        ((-14.06, -14.89, -13.22), "-14.06 [-14.9, -13.2]", "$-14.06$ & $[-14.9, -13.2]$"),
+        ((0.0, 0.0, 0.0), "0", "$0$"),
+        ((1.23e-7, 1.02e-7, 1.41e-7), "1.23e-7 [1.02e-7, 1.41e-7]",
+         r"$1.23 \times 10^{-7}$ & $[1.02 \times 10^{-7}, 1.41 \times 10^{-7}]$"),
+    ],
+)  # fmt: skip
+def test_estimates_have_the_digits_that_their_interval_supports(parts, text, latex):
+    column = measured(*parts)
+    assert [str(cell) for cell in column.cells] == [text]
+    assert report([column], "latex").splitlines()[-3] == rf"{latex} \\"
+    plain = dataclasses.replace(column, intervals=False)
+    assert report([plain]).split() == ["P", text.split()[0]]
+    assert report([plain], "csv").splitlines()[0] == "p"
+
+
+@pytest.mark.parametrize(
+    ("theory", "below", "text", "latex"),
+    [
+        (0.11, None, "0.1100", "$0.1100$"),
+        (1.5e-8, None, "1.5e-8", r"$1.5 \times 10^{-8}$"),
+        (None, 1e-6, "< 1e-6", "${<}10^{-6}$"),
+        (None, 1e-3, "< 0.001", "${<}0.001$"),
+        (None, None, "-", "--"),
+    ],
 )
-def test_decimals(low, high, decimals):
-    assert decimals_for(low, high) == decimals
+def test_theory_beside_an_estimate(theory, below, text, latex):
+    column = theoretical(measured(0.10984, 0.10382, 0.11607), [theory], [below])
+    assert [str(cell) for cell in column.cells] == [text]
+    assert report([column], "latex").splitlines()[-3] == rf"{latex} \\"
+    (record,) = records([column])
+    assert record == {"p_theory": theory, "p_theory_below": below}
+
+
+GROUPED = [
+    Column("depth", "depth", [5, 300]),
+    Column("p_a", "P", [0.5, None], [0.4, None], [0.6, None], group="a_1"),
+    Column("m_a", "median", [-1.5, None], group="a_1"),
+    Column("p_b", "P", [0.0, 1.0], [0.0, 0.9], [0.1, 1.0], group="b"),
+    Column("m_b", "median", [-2.5, 3.0], group="b"),
+]
+
+
+def test_groups_of_columns():
+    lines = report(GROUPED).splitlines()
+    starts, ends = zip(*[match.span() for match in re.finditer("-+", lines[1])], strict=True)
+    for line in lines[2:]:  # no cell crosses the gap between two groups
+        assert line[ends[0] : starts[1]].strip() == ""
+        assert line[starts[0] - 2 : starts[0]].strip() == ""
+    assert lines[0].split() == ["a_1", "b"]
+    assert lines[2].split() == ["depth", "P", "median", "P", "median"]
+    assert lines[-1].split() == ["300", "-", "-", "1", "(>", "0.90)", "3"]
+    latex = report(GROUPED, "latex").splitlines()
+    assert latex[0] == r"\begin{tabular}{rr@{\ }lrr@{\ }lr}"
+    assert latex[2] == r" & \multicolumn{3}{c}{a\_1} & \multicolumn{3}{c}{b} \\"
+    assert latex[3] == r"\cmidrule(lr){2-4} \cmidrule(lr){5-7}"
+    assert {line.count("&") for line in latex[6:8]} == {6}
+    assert "| a_1, median |" in report(GROUPED, "markdown")
+
+
+def test_a_table_that_floats():
+    columns = [Column("depth", "depth", [5])]
+    lines = report(columns, "latex", "seed 0", "A $5$ % caption.", "tab:a").splitlines()
+    assert lines[:5] == [
+        "% seed 0", r"\begin{table}", r"\centering", r"\caption{A $5$ % caption.}",
+        r"\label{tab:a}",
+    ]  # fmt: skip
+    assert lines[-2:] == [r"\end{tabular}", r"\end{table}"]
+    assert report(columns, "latex", label="tab:a").splitlines()[2] == r"\label{tab:a}"
+    for format in ("text", "markdown"):
+        assert (
+            report(columns, format, "seed 0", "A caption.").splitlines()[0].strip() == "A caption."
+        )
+
+
+@pytest.mark.parametrize(
+    ("format", "caption", "label", "message"),
+    [
+        ("csv", "a", None, "caption must be None with format 'csv'"),
+        ("text", None, "a", "label must be None, except with format 'latex'"),
+        ("latex", " ", None, "caption must not be empty"),
+        ("latex", None, "a}b", "label must have no spaces and no special characters"),
+        ("latex", 3, None, "caption must be a string or None"),
+    ],
+)
+def test_captions_and_labels_that_a_format_cannot_have(format, caption, label, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        check_frame(format, caption, label)
+
+
+def test_html_is_a_table_with_escaped_words():
+    class Reader(html.parser.HTMLParser):
+        def __init__(self):
+            super().__init__()
+            self.open, self.cells = [], []
+
+        def handle_starttag(self, tag, attributes):
+            if tag != "br":
+                self.open.append(tag)
+            if tag in ("td", "th"):
+                self.cells.append("")
+
+        def handle_endtag(self, tag):
+            assert self.open.pop() == tag
+
+        def handle_data(self, data):
+            if self.open and self.open[-1] in ("td", "th"):
+                self.cells[-1] += data
+
+    reader = Reader()
+    words = Column("word", "<b>", ["a & b", None])
+    reader.feed(report([*GROUPED, words], "html", "x < y\nz"))
+    assert reader.open == []
+    assert reader.cells[:4] == ["", "a_1", "b", ""]
+    assert reader.cells[4:10] == ["depth", "P", "median", "P", "median", "<b>"]
+    assert reader.cells[10:16] == ["5", "0.50 [0.40, 0.60]", "-1.5", "0 (< 0.10)", "-2.5", "a & b"]
+    assert reader.cells[16:] == ["300", "-", "-", "1 (> 0.90)", "3", "-"]
 
 
 def test_what_is_not_known_is_no_number():
@@ -114,7 +246,7 @@ def test_summary_has_theory_beside_measurement():
         0,
         0,
     )
-    found = {name: float(value) for name, value in bottom.items()}
+    found = {name: float(value) for name, value in bottom.items() if value}
     # mean and variance per layer, and the tail, of the exact law in docs/law.md
     assert found["mean_theory"] == pytest.approx(-8.25402081 / math.log(100))
     assert found["std_theory"] == pytest.approx(math.sqrt(17.74977872) / math.log(100))
@@ -131,4 +263,4 @@ def test_summary_without_theory():
     assert row["mean_theory"] == row["vanishing_theory"] == ""
     assert float(row["mean"]) == s.mean()
     with pytest.raises(ValueError, match="format must be one of"):
-        summary.table("html")
+        summary.table("xml")

@@ -90,7 +90,7 @@ def test_coverage_by_enumeration(method, least):
 
 
 def test_reads_well():
-    assert str(binomial(3, 100)) == "0.03 (95 % interval 0.0103 to 0.0845, 3 of 100)"
+    assert str(binomial(3, 100)) == "0.030 (95 % interval 0.01 to 0.08, 3 of 100)"
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ import warnings
 import pytest
 
 import vgsim
-from vgsim.theory._prediction import predict
+from vgsim._checks import DECADE
+from vgsim.theory._prediction import Prediction, predict
 
 RELU = {"activation": "relu", "init": "he_normal"}
 SCALED = {"branch": "1/sqrt(blocks)"}
@@ -59,7 +60,10 @@ def test_theory_of_every_layer_is_measured(name, seed):
         for event in ("vanishing", "exploding", "dead"):
             threshold = 1e-6 if event == "dead" else 0.5
             exact = theory.probability(event, threshold)
-            if theory.law is not None:
+            if theory.law is not None and exact is None:
+                assert theory.bound(event, threshold) == 1e-45
+                assert s.probability(event, layer, threshold).events == 0
+            elif theory.law is not None:
                 found = s.probability(event, layer, threshold).estimate
                 assert abs(found - exact) < 5 * math.sqrt(exact * (1 - exact) / n) + 1e-9
 
@@ -105,3 +109,56 @@ def test_a_table_without_theory_says_why():
     reason = "no theory: the theory is for batch size 1, not 3"
     assert reason in vgsim.simulate(net, 20, batch_size=3).summary().table()
     assert "no theory" not in vgsim.simulate(net, 20).summary().table()
+
+
+LAWS = {"relu": vgsim.theory.relu_law, "linear": vgsim.theory.linear_law}
+
+
+@pytest.mark.parametrize("name", LAWS)
+@pytest.mark.parametrize("shape", [(32, 10), (32, 100), (128, 10), (128, 1000)])
+def test_a_normal_law_of_the_same_moments_holds_where_it_is_used(name, shape):
+    exact = LAWS[name](*shape)
+    normal = Prediction(exact.mean / DECADE, math.sqrt(exact.variance) / DECADE)
+    numbers, bounds = 0, set()
+    for z in (1, 2, 3, 3.5, 4, 5, 6, 7, 9, 20):
+        for event, side in (("vanishing", -1), ("exploding", 1)):
+            power = side * (normal.mean + side * z * normal.std)
+            if not 0 <= power < 300:
+                continue  # no threshold is there
+            threshold = 10**-power
+            p, found = exact.probability(event, threshold), normal.probability(event, threshold)
+            if found is None:
+                bounds.add(normal.bound(event, threshold))
+                assert p < normal.bound(event, threshold)
+            else:
+                assert normal.bound(event, threshold) is None
+                assert found / 6 < p < 6 * found
+                numbers += 1
+    assert bounds == {1e-3, 1e-6}
+    assert numbers >= 4
+
+
+def test_tails_of_a_smooth_network_are_below_their_bounds(seed):
+    network, n = vgsim.MLP(20, 32, activation="sigmoid"), 100_000
+    theory, samples = predict(network), vgsim.simulate(network, n, layers=[0], seed=seed)
+    for z in (3.8, 4.5, 8):
+        threshold = 10 ** (theory.mean - z * theory.std)
+        bound = theory.bound("vanishing", threshold)
+        assert theory.probability("vanishing", threshold) is None
+        assert samples.probability("vanishing", threshold=threshold).low < bound
+    threshold = 10 ** (theory.mean - 2 * theory.std)
+    found = samples.probability("vanishing", threshold=threshold).estimate
+    assert found == pytest.approx(theory.probability("vanishing", threshold), rel=0.5)
+
+
+@pytest.mark.parametrize("mean", [-600.0, 600.0, 0.0])
+def test_bounds_of_every_event(mean):
+    theory = Prediction(mean, 0.5)
+    known = {e: theory.probability(e, 1e-6) for e in ("vanishing", "exploding", "healthy")}
+    for event, p in known.items():
+        assert (p is None) == (theory.bound(event, 1e-6) is not None)
+        assert p == pytest.approx(1) if p is not None else theory.bound(event, 1e-6) == 1e-6
+    assert theory.probability("dead", 1e-6) is theory.bound("dead", 1e-6) is None
+    certain = Prediction(mean, 0.0)  # not random: exact
+    assert {certain.probability(e, 1e-6) for e in known} == {0.0, 1.0}
+    assert {certain.bound(e, 1e-6) for e in known} == {None}

@@ -3,27 +3,40 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from vgsim._checks import DECADE, value_error
+from vgsim._cli.curve_figure import CurveFigure
 from vgsim._cli.fields import CURVE_DEPTHS, DEPTHS, networks_of
-from vgsim._cli.network_text import curves, heading, row
+from vgsim._cli.figures import check_figure
+from vgsim._cli.network_text import (
+    apart,
+    curves,
+    distinct_labels,
+    heading,
+    named_values,
+    row,
+)
+from vgsim._cli.pager import print_text
 from vgsim._cli.run import checked_settings, simulations, technique_lines
+from vgsim._cli.schema import with_schema
+from vgsim._cli.table_options import check_columns
 from vgsim._networks.description import Network
+from vgsim._results.curve_table import column_names
 from vgsim._results.depth_curve import DepthCurve
 from vgsim._results.events import checked_event
 from vgsim._results.tables import Column, jsonable, records, report, wrapped
 from vgsim._statistics.binomial import checked_interval
 from vgsim._statistics.depth_scale import DepthScale, slope_row
 from vgsim._statistics.estimate import LEVEL, Estimate
+from vgsim._studies.points import value_label
 from vgsim.theory import mean_field
 
 __all__ = ["depth"]
@@ -34,6 +47,7 @@ class Findings:
     """A depth curve and its estimates; `reasons` say why estimates are None."""
 
     curve: DepthCurve
+    probability: Estimate
     columns: list[Column]
     title: str
     critical_depth: Estimate[float] | None
@@ -57,22 +71,53 @@ def depth(options: argparse.Namespace) -> None:
     checked_interval(options.confidence_level, options.method)
     checked_event(options.event, options.threshold, options.event_dtype)
     LEVEL.check("level", options.level)
-    if isinstance(options.width, tuple):
+    if any(isinstance(width, tuple) for width in options.width or ()):
         raise value_error("width", "must be one number, the same at every depth")
     depths = (
-        CURVE_DEPTHS if options.residual is None else DEPTHS
+        DEPTHS if any(options.residual or ()) else CURVE_DEPTHS
     )  # even depths, for residual blocks of two layers
+    if options.plot is not None:
+        check_figure("plot", options.plot)
     groups = curves(networks_of(options, depths))
+    for group in groups:
+        check_columns(options, column_names(group[0]._length(), options.event))
     found = _findings(
         options, [sorted(group, key=lambda network: network.depth) for group in groups]
     )
+    figure = (
+        None
+        if options.plot is None
+        else CurveFigure(groups[0][0]._length(), value_label(options.event, 0, options.threshold))
+    )
+    if figure is not None:
+        found = _drawn(options, found, figure, distinct_labels(groups))
     if options.format == "json":
         _print_json(options, found)
     elif options.format == "csv":
         _print_csv(options, found)
     else:
+        several = apart([group[0] for group in groups])
         for number, one in enumerate(found):
-            print(("\n" if number else "") + _section(options, one), flush=True)
+            text = ("\n" if number else "") + _section(options, one, several)
+            print_text(text, tables=options.format == "text")
+    if figure is not None:
+        figure.save(options.plot)
+        print(f"wrote {options.plot}", file=sys.stderr)
+
+
+def _drawn(
+    options: argparse.Namespace,
+    found: Iterator[Findings],
+    figure: CurveFigure,
+    labels: Sequence[str],
+) -> Iterator[Findings]:
+    """Yield the findings of all curves, and draw each."""
+    for label, one in zip(labels, found, strict=True):
+        theory = [p.probability(options.event, options.threshold) for p in one.curve._predictions]
+        line, *_ = figure.add(one.curve.depths.tolist(), one.probability, theory, label)
+        if one.critical_depth is not None:
+            figure.mark(one.critical_depth, options.level, line.get_color())
+        yield one
 
 
 def _findings(options: argparse.Namespace, groups: list[list[Network]]) -> Iterator[Findings]:
@@ -101,12 +146,15 @@ def _find(options: argparse.Namespace, curve: DepthCurve) -> Findings:
         scale = curve.depth_scale(options.confidence_level)
     except ValueError as error:
         reasons.append(f"depth scale: {error}")
+    known = curve._table_columns(**event)
+    names = options.columns or known.usual(theory=True)
     unknown = dict.fromkeys(p.source for p in curve._predictions if p.mean is None)
     reasons += [f"no theory: {source}" for source in unknown]
     return Findings(
         curve,
-        curve._columns(**event, theory=True),
-        curve._title(**event),
+        curve.probability(**event),
+        known.columns(names),
+        curve._title(known, names),
         critical_depth,
         scale,
         tuple(reasons),
@@ -134,13 +182,18 @@ def _theory_scale(curve: DepthCurve) -> float | None:
     return 1 / abs(slope) if slope else math.inf
 
 
-def _section(options: argparse.Namespace, one: Findings) -> str:
-    """Return the heading, table and estimates of one curve as text."""
+def _section(options: argparse.Namespace, one: Findings, several: Sequence[str]) -> str:
+    """Return the heading, table and estimates of one curve as text.
+
+    `several` are the options in which the networks of the curves differ.
+    """
     network = one.curve.network
     some = one.curve.samples[0]
     names = heading(network, len(one.curve.samples) > 1)
-    first = ", ".join([*names, f"{some.engine} engine", some.dtype])
-    titles = [first, *technique_lines(network, some.batch_size, some.loss)]
+    first = ", ".join(
+        [*names, f"{some.engine} engine", some.dtype, *named_values(network, several)]
+    )
+    titles = [first, *technique_lines(network, some.batch_size, some.loss, several)]
     titles += one.title.splitlines()
     conclusions = _conclusions(options, one)
     if options.format == "text":
@@ -183,14 +236,20 @@ def _print_json(options: argparse.Namespace, found: Iterator[Findings]) -> None:
         curves.append(
             {
                 **_setting(options, one),
-                "rows": [jsonable(record) for record in records(one.columns)],
+                "rows": [jsonable(record) for record in _records(one)],
                 "level": options.level,
                 **{name: _estimate(estimate) for name, estimate in one.estimates.items()},
                 **jsonable({"xi_grad": one.xi_grad, "theory_depth_scale": one.theory_scale}),
                 "reasons": list(one.reasons),
             }
         )
-    print(json.dumps({"provenance": provenance, "curves": curves}, indent=2, allow_nan=False))
+    print(with_schema("depth", {"provenance": provenance, "curves": curves}))
+
+
+def _records(one: Findings) -> list[dict[str, Any]]:
+    """Return the rows of a curve; their depth is the number of steps of a recurrent network."""
+    length, *columns = one.columns
+    return records([replace(length, name="depth"), *columns])
 
 
 def _setting(options: argparse.Namespace, one: Findings) -> dict[str, Any]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from vgsim._checks import value_error
 from vgsim._cli.network_file import read_networks
+from vgsim._cli.suggestions import unknown_choice
 from vgsim._domains import Choice, Domain
 from vgsim._networks.description import Description, Field, Network
 from vgsim._networks.techniques import Described, Variant
@@ -30,7 +31,7 @@ __all__ = [
 DEPTHS = (10, 30, 100, 300, 1000)
 CURVE_DEPTHS = (5, *DEPTHS)  # 5 is below the critical depth of sigmoid
 ACTIVATIONS = ("sigmoid", "tanh", "relu")
-MANY = ("activation", "depth")  # options that may take several values
+NONE = "none"  # the absence of a technique
 WIDTH = 128
 
 
@@ -42,6 +43,7 @@ class Option(NamedTuple):
     help: str
     metavar: str
     const: str | None
+    optional: bool  # whether "none" is a value
 
 
 def kinds() -> list[type[Network]]:
@@ -94,10 +96,11 @@ def options(field: Field[Any, Any]) -> list[Option]:
     if isinstance(domain, Variant):
         helps = field.help.split("; ")
         return [
-            Option(f"{name}_{suffix}", Described(kind), help, "X", None)
+            Option(f"{name}_{suffix}", Described(kind), help, "X", None, field.optional)
             for (suffix, kind), help in zip(domain.by_suffix.items(), helps, strict=True)
         ]
-    return [Option(name, domain, field.help, field.metavar or domain.metavar, field.const)]
+    metavar = field.metavar or domain.metavar
+    return [Option(name, domain, field.help, metavar, field.const, field.optional)]
 
 
 def option_name(name: str) -> str:
@@ -122,8 +125,10 @@ def option_names() -> dict[str, str]:
     }
 
 
-def reader(domain: Domain, name: str = "") -> Callable[[str], Any]:
+def reader(domain: Domain, name: str = "", optional: bool = False) -> Callable[[str], Any]:
     """Return a function that reads a value of a domain from an argument of the command line.
+
+    With `optional`, "none" is the value None.
 
     The parser names the option in its errors, so they do not repeat the `name` of the field, nor
     that of the only field of a part.
@@ -133,6 +138,8 @@ def reader(domain: Domain, name: str = "") -> Callable[[str], Any]:
         unsaid += domain.kind._fields
 
     def read(text: str) -> Any:
+        if optional and text == NONE:
+            return None
         try:
             return domain.parse(text)
         except (TypeError, ValueError) as error:
@@ -142,6 +149,17 @@ def reader(domain: Domain, name: str = "") -> Callable[[str], Any]:
             raise argparse.ArgumentTypeError(said) from None
 
     return read
+
+
+def chosen_from(choices: Sequence[str], read: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Return a reader that refuses what is none of the choices, and says which may be meant."""
+
+    def read_choice(text: str) -> Any:
+        if text not in choices:
+            raise argparse.ArgumentTypeError(unknown_choice(text, choices))
+        return read(text)
+
+    return read_choice
 
 
 def all_options() -> dict[str, tuple[Option, list[type[Network]]]]:
@@ -162,10 +180,11 @@ def add_network_options(
 ) -> None:
     """Add the options of the networks.
 
-    `activations` and `depths` are the defaults; with `many`, several of each may be given.
+    `activations` and `depths` are the defaults; with `many`, every option takes several values.
     """
     usual = {"activation": activations, "depth": depths, "width": [WIDTH]}
-    plain = parser.add_argument_group("the networks")
+    combined = "; one network for each combination of values" if many else ""
+    plain = parser.add_argument_group(f"the networks{combined}")
     optional = parser.add_argument_group("techniques (default: none)")
     others = parser.add_argument_group("other kinds of networks")
     added: set[str | None] = set()
@@ -173,7 +192,8 @@ def add_network_options(
     for kind in kinds():
         if kind.flag and kind.flag not in added:
             several = len(cells := of_flag(kind.flag)) > 1
-            taken: dict[str, Any] = {"nargs": "?", "const": kind.flag, "choices": list(cells)}
+            taken: dict[str, Any] = {"nargs": "*" if many else "?", "choices": list(cells)}
+            taken |= {"action": _With, "const": [kind.flag], "metavar": f"{{{','.join(cells)}}}"}
             taken = taken if several else {"action": "store_true"}
             others.add_argument(option_name(kind.flag), help=kind.flag_help, **taken)
             added.add(kind.flag)
@@ -193,23 +213,32 @@ def add_network_options(
 
 def _settings(option: Option, usual: Sequence[Any], many: bool) -> dict[str, Any]:
     """Return the keywords of ``add_argument`` for an option; `usual` is its default."""
-    settings: dict[str, Any] = {"type": _named(option.domain, option.name), "help": option.help}
+    settings: dict[str, Any] = {"type": _named(option), "help": option.help}
     if usual:
         settings["help"] += f" (default: {' '.join(map(str, usual))})"
-    if option.name in MANY:
-        settings["nargs"] = "+" if many else 1
     if isinstance(option.domain, Choice):
-        settings["choices"] = option.domain.choices
+        none = [NONE] if option.optional else []
+        settings["metavar"] = f"{{{','.join([*none, *option.domain.choices])}}}"
     else:
         settings["metavar"] = option.metavar
+    settings["nargs"] = ("*" if many else "?") if option.const is not None else "+" if many else 1
     if option.const is not None:
-        settings |= {"nargs": "?", "const": option.domain.parse(option.const)}
+        settings["action"] = _With
+        settings["const"] = [option.domain.parse(option.const)]
     return settings
 
 
-def _named(domain: Domain, name: str) -> Callable[[str], Any]:
+class _With(argparse.Action):
+    """The action of an option that may be given without a value: that is then its `const`."""
+
+    def __call__(self, parser: Any, given: Any, values: Any, option_string: Any = None) -> None:
+        several = values if isinstance(values, list) else [values]
+        setattr(given, self.dest, self.const if values in ([], self.const) else several)
+
+
+def _named(option: Option) -> Callable[[str], Any]:
     """Return the reader of an option; that of depths explains the frequent mistake ``5,10``."""
-    read = reader(domain, name)
+    read = reader(option.domain, option.name, option.optional)
 
     def read_depth(text: str) -> Any:
         if "," in text:
@@ -217,7 +246,10 @@ def _named(domain: Domain, name: str) -> Callable[[str], Any]:
             raise argparse.ArgumentTypeError(f"depths are separated by spaces: --depth {spaced}")
         return read(text)
 
-    return read_depth if name == "depth" else read
+    if isinstance(option.domain, Choice):
+        none = [NONE] if option.optional else []
+        return chosen_from([*none, *option.domain.choices], read)
+    return read_depth if option.name == "depth" else read
 
 
 def networks_of(
@@ -230,39 +262,65 @@ def networks_of(
     file: Path | None = getattr(given, "file", None)
     if file is not None:
         return _networks_of_file(given, file)
-    kind = _kind(given)
-    values = {
-        name: getattr(given, name)
-        for name in all_options()
-        if getattr(given, name, None) is not None
-    }
-    for name in values:
-        owners = all_options()[name][1]
-        if kind not in owners:
+    chosen = _kinds(given)
+    values: dict[str, Sequence[Any]] = {}
+    for name, (option, owners) in all_options().items():
+        if (own := getattr(given, name, None)) is None:
+            continue
+        values[name] = own
+        if not set(owners) & set(chosen):
             flags = owners_of(owners)
-            needs = f"is for {flags} only" if flags else f"is not for {typed(kind)}"
-            given_values = values[name] if name in MANY else [values[name]]
-            text = " ".join(map(all_options()[name][0].domain.text, given_values))
-            raise value_error(name, f"{needs}, got {text}")
-    width = values.setdefault("width", WIDTH)
-    depths = values.pop("depth", depths if isinstance(width, int) else [len(width) - 1])
-    several = {"depth": depths}
-    if "activation" in kind._fields:
-        several = {"activation": values.pop("activation", activations), **several}
-    found = [
-        _network(kind, values | dict(zip(several, chosen, strict=True)))
-        for chosen in product(*several.values())
-    ]
+            mine = typed(chosen[0]) if len(chosen) == 1 else owners_of(chosen)
+            needs = f"is for {flags} only" if flags else f"is not for {mine}"
+            words = (NONE if x is None else option.domain.text(x) for x in own)
+            raise value_error(name, f"{needs}, got {' '.join(words)}")
+    found = [network for kind in chosen for network in _combined(kind, values, depths, activations)]
     return list(dict.fromkeys(found))
 
 
-def _kind(given: argparse.Namespace) -> type[Network]:
-    """Return the kind of networks that the options choose."""
-    for kind in kinds():
-        value = getattr(given, kind.flag) if kind.flag else None
-        if value is True or (value and of_flag(kind.flag)[value] is kind):
-            return kind
-    return kinds()[0]
+def _combined(
+    kind: type[Network],
+    given: Mapping[str, Sequence[Any]],
+    depths: Sequence[int],
+    activations: Sequence[str],
+) -> Iterator[Network]:
+    """Yield the networks of a kind for all combinations of the values that it has."""
+    own = {option.name for field in kind._fields.values() for option in options(field)}
+    usual: dict[str, Sequence[Any]] = {"activation": activations, "width": [WIDTH]}
+    values = {name: values for name, values in {**usual, **given}.items() if name in own}
+    own_depths = values.pop("depth", None)
+    for combination in product(*values.values()):
+        one = dict(zip(values, combination, strict=True))
+        width = one["width"]
+        fitting = depths if isinstance(width, int) else [len(width) - 1]
+        for depth in fitting if own_depths is None else own_depths:
+            yield _network(kind, _used(kind, one | {"depth": depth}, values))
+
+
+def _used(
+    kind: type[Network], chosen: Mapping[str, Any], given: Mapping[str, Sequence[Any]]
+) -> dict[str, Any]:
+    """Return the values of a network, without those of techniques that other networks have.
+
+    With ``--norm none layer --norm-eps 1e-3``, the network without a norm has no `norm_eps`.
+    """
+    absent = {
+        field.name
+        for field in kind._fields.values()
+        if (needed := field.only_with) is not None
+        and chosen.get(needed) is None
+        and any(value is not None for value in given.get(needed, ()))
+    }
+    return {name: value for name, value in chosen.items() if name not in absent}
+
+
+def _kinds(given: argparse.Namespace) -> list[type[Network]]:
+    """Return the kinds of networks that the options choose."""
+    found: list[type[Network]] = []
+    for flag in dict.fromkeys(kind.flag for kind in kinds() if kind.flag):
+        value = getattr(given, str(flag))
+        found += [of_flag(flag)[name] for name in ([flag] if value is True else value or ())]
+    return found or kinds()[:1]
 
 
 def _networks_of_file(given: argparse.Namespace, file: Path) -> list[Network]:
@@ -286,6 +344,6 @@ def _network(kind: type[Network], values: Mapping[str, Any]) -> Network:
         field.name: values[option.name]
         for field in kind._fields.values()
         for option in options(field)
-        if option.name in values
+        if values.get(option.name) is not None
     }
     return kind(**arguments)

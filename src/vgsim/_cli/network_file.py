@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from vgsim._cli.sweep_table import networks_of
+from vgsim._cli.text_file import file_name
 from vgsim._cli.toml_file import refuse, toml_text, toml_values
 from vgsim._networks.description import Network
 
@@ -29,7 +30,7 @@ def read_networks(path: Path) -> list[Network]:
     Traceback (most recent call last):
     FileNotFoundError: [Errno 2] No such file or directory: 'no such file.toml'
     """
-    return networks_from_toml(toml_text(path), str(path))
+    return networks_from_toml(toml_text(path), file_name(path))
 
 
 def networks_from_toml(text: str, name: str) -> list[Network]:

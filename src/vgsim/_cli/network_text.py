@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from vgsim._cli.fields import all_options, options
@@ -11,8 +11,11 @@ from vgsim._networks.description import SHOWN_WIDTHS, Description, Network, comp
 from vgsim._networks.techniques import Described, Variant
 
 __all__ = [
+    "apart",
     "curves",
+    "distinct_labels",
     "heading",
+    "named_values",
     "row",
     "scale",
     "settings",
@@ -23,6 +26,7 @@ __all__ = [
     "title",
 ]
 
+ELSEWHERE = ("depth", "activation", "init", "layers")  # in headings and columns
 MOST_SHOWN = 600  # characters of a list of layers in a heading
 
 
@@ -153,8 +157,73 @@ def heading(network: Network, repeated: bool = False) -> tuple[str, ...]:
     return (f"{whole} repeated" if repeated else whole,)
 
 
-def scale(network: Network) -> str:
+def apart(networks: Sequence[Network]) -> list[str]:
+    """Return the options in which networks differ, without depth, activation, init and layers.
+
+    Networks of different kinds are not compared.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> from vgsim._cli.network_text import apart
+    >>> apart([vgsim.MLP(9, 8), vgsim.MLP(5, 8, gain=2), vgsim.MLP(9, 8, norm="layer")])
+    ['gain', 'norm']
+    """
+    found = [
+        name
+        for kind in dict.fromkeys(map(type, networks))
+        for name in _apart([network for network in networks if type(network) is kind])
+    ]
+    return list(dict.fromkeys(found))
+
+
+def _apart(networks: Sequence[Network]) -> list[str]:
+    """Return the options in which networks of one kind differ."""
+    known: dict[str, set[Any]] = {}
+    for network in networks:
+        for name, value in flat(network).items():
+            known.setdefault(name, set()).add(value)
+    found: list[str] = []
+    for name, several in known.items():
+        field = networks[0]._fields.get(name)
+        needed = None if field is None else field.only_with
+        if field is not None and needed is not None:  # None: without what it belongs to
+            if len(set(several) - {None}) > 1 or (
+                needed in found and not several <= {None, field.implicit}
+            ):
+                found.append(name)
+        elif len(several) > 1 and name not in ELSEWHERE:
+            found.append(name)
+    return found
+
+
+def named_values(network: Network, names: Collection[str]) -> list[str]:
+    """Return options of a network with their values, also those at their defaults.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> from vgsim._cli.network_text import named_values
+    >>> named_values(vgsim.MLP(9, 8), ["gain", "norm"])
+    ['gain 1', 'norm none']
+    """
+    words = []
+    for name, value in flat(network).items():
+        field = network._fields.get(name)
+        if name in names and (value is not None or field is None or field.only_with is None):
+            text = short_width(network) if name == "width" else _word(value)
+            words.append(f"{name.replace('_', ' ')} {text}")
+    return words
+
+
+def _word(value: Any) -> str:
+    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def scale(network: Network, without: Collection[str] = ()) -> str:
     """Return the width of a network, and its gain and biases, without those at their defaults.
+
+    `without` has options that are said elsewhere.
 
     Examples
     --------
@@ -163,9 +232,10 @@ def scale(network: Network) -> str:
     >>> scale(vgsim.MLP(10, 8, gain=2)), scale(vgsim.Sequential(8, ["tanh"]))
     ('width 8, gain 2', 'width 8')
     """
-    words = [f"width {short_width(network)}"]
-    words += [f"gain {network.gain:g}"] if network.gain != 1 else []
-    return ", ".join([*words, *([f"bias std {network.bias_std:g}"] if network.bias_std else [])])
+    words = {"width": f"width {short_width(network)}"}
+    words |= {"gain": f"gain {network.gain:g}"} if network.gain != 1 else {}
+    words |= {"bias_std": f"bias std {network.bias_std:g}"} if network.bias_std else {}
+    return ", ".join(text for name, text in words.items() if name not in without)
 
 
 def curves(networks: Sequence[Network]) -> list[list[Network]]:
@@ -180,14 +250,54 @@ def curves(networks: Sequence[Network]) -> list[list[Network]]:
     [[('tanh', 9), ('tanh', 4)], [('relu', 9), ('relu', 4)]]
     """
     found: list[list[Network]] = []
+    alike: dict[object, list[list[Network]]] = {}  # the groups by fields other than the depth
     for network in networks:
-        for group in found:
+        groups = alike.setdefault(_without_depth(network), [])
+        for group in groups:
             if _deeper(group[0], network.depth) == network:
                 group.append(network)
                 break
         else:
-            found.append([network])
+            groups.append([network])
+            found.append(groups[-1])
     return found
+
+
+def _without_depth(network: Network) -> object:
+    """Return the fields of a network, without its depth and its layers."""
+    return type(network), *(
+        getattr(network, field.name)
+        for field in network._fields.values()
+        if field.name != "layers" and (field.flag or field.name) != "depth"
+    )
+
+
+def distinct_labels(groups: Sequence[Sequence[Network]]) -> list[str]:
+    """Return a short label of each group of `curves`: its name, and in what it differs from others.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> from vgsim._cli.network_text import distinct_labels
+    >>> nets = [vgsim.MLP(10, 8, gain=gain) for gain in (1, 2)]
+    >>> distinct_labels([[net] for net in nets])
+    ['tanh, gain 1', 'tanh, gain 2']
+    """
+    networks = [group[0] for group in groups]
+    names = [short_name(network) for network in networks]
+    if len(set(names)) == len(names):
+        return names
+    several = apart(networks)
+    if len({flat(network).get("init") for network in networks}) > len(set(names)):
+        several.append("init")
+    labels = [
+        ", ".join([name, *named_values(network, several)])
+        for name, network in zip(names, networks, strict=True)
+    ]
+    return [
+        f"{label} ({number})" if labels.count(label) > 1 else label  # different lists of layers
+        for number, label in enumerate(labels, 1)
+    ]
 
 
 def _deeper(network: Network, depth: int) -> Network | None:
@@ -198,8 +308,12 @@ def _deeper(network: Network, depth: int) -> Network | None:
         return None
 
 
-def technique(network: Network, batch_size: int = 1, loss: str = "linear") -> str:
+def technique(
+    network: Network, batch_size: int = 1, loss: str = "linear", without: Collection[str] = ()
+) -> str:
     """Return techniques, batch size and loss as text, without those at their defaults.
+
+    `without` has options that are said elsewhere.
 
     Examples
     --------
@@ -208,10 +322,10 @@ def technique(network: Network, batch_size: int = 1, loss: str = "linear") -> st
     >>> technique(vgsim.MLP(10, 8, norm="layer", highway=vgsim.Highway()), 5, "mse")
     'norm layer, highway -2, batch size 5, loss mse'
     """
-    usual = {"depth", "width", "activation", "layers", "init", "gain", "bias_std"}  # elsewhere
+    usual = {*ELSEWHERE, "width", "gain", "bias_std", *without}
     implicit = {field.name: field.implicit for field in network._fields.values()}
     words = [
-        f"{name.replace('_', ' ')} {f'{value:g}' if isinstance(value, float) else value}"
+        f"{name.replace('_', ' ')} {_word(value)}"
         for name, value in flat(network).items()
         if name not in usual and value not in (None, implicit.get(name))
     ]

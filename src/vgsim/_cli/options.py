@@ -9,6 +9,8 @@ from typing import Any
 
 from vgsim._checks import EVENTS, THRESHOLD
 from vgsim._cli.fields import ACTIVATIONS, CURVE_DEPTHS, DEPTHS, add_network_options, reader
+from vgsim._cli.table_options import STATISTICS, add_table_options
+from vgsim._cli.text_file import STDIN
 from vgsim._domains import Integer, Number
 from vgsim._engine.settings import DTYPES, ENGINES, LOSSES
 from vgsim._results.events import LOG10_RANGE
@@ -27,6 +29,7 @@ __all__ = [
     "data",
     "integer",
     "number",
+    "out_path",
     "path",
 ]
 
@@ -63,11 +66,12 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         "input)",
     )
     _add_interval_options(table)
+    add_table_options(table, "depth, vanishing, exploding, dead, q05, median, q95, time")
     add_formats(table, "json", "csv", "markdown", "latex")
     raw = parser.add_argument_group("raw samples, for vgsim.load")
     raw.add_argument(
         "--out",
-        type=path,
+        type=out_path,
         metavar="PATH",
         help="for one network a new file ending in .npz; or a folder, created if needed, for one "
         "new file per network",
@@ -86,6 +90,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help=f"quantities to record in addition to gradient: {', '.join(RECORDS[1:])}",
     )
+    _add_plot(parser, "the probabilities against depth, or with one depth the densities of R")
 
 
 def add_depth_options(parser: argparse.ArgumentParser) -> None:
@@ -114,8 +119,19 @@ def add_depth_options(parser: argparse.ArgumentParser) -> None:
         help="the critical depth is where the probability of the event is P (default: 0.5)",
     )
     _add_interval_options(curve)
+    add_table_options(curve, f"{STATISTICS}, healthy, vanishing_theory, ...")
     add_formats(curve, "json", "csv", "markdown", "latex")
+    _add_plot(parser, "the probability of the event against depth, and the critical depths")
     parser.set_defaults(first=0, layer=0, layers=None, record=None)
+
+
+def _add_plot(parser: argparse.ArgumentParser, what: str) -> None:
+    parser.add_argument_group("the figure").add_argument(
+        "--plot",
+        type=path,
+        metavar="FIGURE",
+        help=f"draw {what}, to a new file ending in .pdf, .png, .svg, .eps, .jpg or .webp",
+    )
 
 
 def add_theory_options(parser: argparse.ArgumentParser) -> None:
@@ -136,6 +152,7 @@ def add_theory_options(parser: argparse.ArgumentParser) -> None:
         help="law of the inputs; zeros with --rnn only (default: normal)",
     )
     _add_threshold(table)
+    add_table_options(table, "depth, mean, std, vanishing, exploding, dead, law")
     add_formats(table, "json", "csv", "markdown", "latex")
     parser.set_defaults(loss="linear", engine="auto")
 
@@ -152,7 +169,7 @@ def add_replay_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--out",
-        type=path,
+        type=out_path,
         metavar="FILE.npz",
         help="write inputs, output_gradient, W_1, b_1, W_2, ... to a new file, for numpy.load; of "
         "a composed network the parameters by name: 0.weight, 0.bias, 2.0.weight, ...",
@@ -171,8 +188,8 @@ def _add_networks(
         type=path,
         nargs="?",
         metavar="net.toml",
-        help=f"a file that describes the network{'s' * many}, in place of the options for "
-        "networks; with --depth its layers are repeated up to that depth",
+        help=f"a file that describes the network{'s' * many} (-: standard input), in place of the "
+        "options for networks; with --depth its layers are repeated up to that depth",
     )
     add_network_options(parser, many, activations, depths)
 
@@ -275,6 +292,15 @@ def path(text: str) -> Path:
     if not text:
         raise argparse.ArgumentTypeError("it must not be empty")
     return Path(text)
+
+
+def out_path(text: str) -> Path:
+    """Return the path of a new file, which must not be ``-``, the standard output."""
+    if text == STDIN:
+        raise argparse.ArgumentTypeError(
+            "'-' is not allowed: these files are binary, tables are on the standard output anyway"
+        )
+    return path(text)
 
 
 def data(text: str) -> Any:

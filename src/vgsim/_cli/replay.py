@@ -12,6 +12,7 @@ from vgsim._cli.fields import networks_of
 from vgsim._cli.network_text import heading, short_width, title
 from vgsim._cli.run import check_new, checked_settings, technique_lines, writing
 from vgsim._domains import checked_int
+from vgsim._engine.progress import on_terminal
 from vgsim._engine.simulate import simulate
 from vgsim._networks.description import Network
 from vgsim._results import npz
@@ -38,13 +39,15 @@ def replay(options: argparse.Namespace) -> None:
     simulated = simulate(
         network, 1, seed=options.seed, first=options.index, layers=options.layers, **common
     )
-    replayed = replayed_sample(network, options.seed, options.index, **common)
+    progress = on_terminal()
+    replayed = replayed_sample(network, options.seed, options.index, **common, progress=progress)
     evaluated = evaluate(
         network,
         replayed.parameters,
         replayed.inputs,
         replayed.output_gradient,
         layers=simulated.layers.tolist(),
+        progress=progress,
     )
     wrote = _write_weights(options, replayed) if options.out is not None else ""
     law = heading(network)[-1]  # the init, or the layers

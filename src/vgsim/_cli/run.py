@@ -6,7 +6,6 @@ import argparse
 import csv
 import hashlib
 import io
-import json
 import sys
 import textwrap
 import time
@@ -21,9 +20,12 @@ import numpy as np
 
 from vgsim._checks import TABULATED
 from vgsim._cli.fields import DEPTHS, networks_of
+from vgsim._cli.figures import check_figure
 from vgsim._cli.network_text import (
+    apart,
     curves,
     heading,
+    named_values,
     row,
     scale,
     settings,
@@ -33,20 +35,24 @@ from vgsim._cli.network_text import (
     title,
 )
 from vgsim._cli.options import INPUTS
+from vgsim._cli.pager import print_text
+from vgsim._cli.run_pictures import RunPictures
+from vgsim._cli.schema import with_schema
+from vgsim._cli.table_options import check_columns
 from vgsim._domains import check_threshold, checked_int
 from vgsim._engine.plan import relative_cost
-from vgsim._engine.progress import shown
+from vgsim._engine.progress import on_terminal, shown
 from vgsim._engine.run import run as run_network
 from vgsim._engine.run import thread_count
 from vgsim._engine.settings import Settings, checked_layers, checked_record
 from vgsim._networks.description import Network
 from vgsim._results import files as disk
+from vgsim._results.column import chosen
 from vgsim._results.samples import Samples
 from vgsim._results.tables import (
     QUANTILES,
     WIDE,
     Column,
-    decimals,
     number_decimals,
     report,
     seconds_cell,
@@ -69,28 +75,37 @@ def run(options: argparse.Namespace) -> None:
         raise ValueError("--layers and --record choose what --out writes: give --out too")
     checked_interval(options.confidence_level, options.method)
     check_threshold(options.threshold)
-    networks = [network for group in curves(networks_of(options, DEPTHS)) for network in group]
+    groups = curves(networks_of(options, DEPTHS))
+    networks = [network for group in groups for network in group]
     settings = checked_settings(options, networks)
     depth = min(network.depth for network in networks)
     checked_int("layer", options.layer, 0, depth, f"depth = {depth}")
     checked_layers(list(dict.fromkeys([options.layer, *(options.layers or ())])), depth)
     for network, own in zip(networks, settings, strict=True):
         checked_record(options.record or (), network, own)
+        check_columns(options, _column_names(network))
+    if options.plot is not None:
+        check_figure("plot", options.plot)
     files = _files(options, networks, settings)
-    results = simulations(options, networks, settings, files)
+    pictures = RunPictures(options, groups)
+    simulated = simulations(options, networks, settings, files)
+    results = pictures.watching(simulated, partial(_probabilities, options))
     if options.format == "json":
         parts: Iterator[str] = _json(options, results)
     elif options.format == "csv":
         parts = _csv(options, results)
     else:
-        parts = _tables(options, networks, results)
+        parts = _tables(options, networks, results, pictures)
     if options.out is not None:
         parts = iter(list(parts))  # all files are written before anything is printed
     for part in parts:
-        print(part, flush=True)
+        print_text(part, tables=options.format == "text")
     if options.out is not None:
         wrote = f"{len(files)} files in {options.out}" if len(files) > 1 else files[0]
         print(f"wrote {wrote}", file=sys.stdout if options.format == "text" else sys.stderr)
+    if options.plot is not None:
+        pictures.save()
+        print(f"wrote {options.plot}", file=sys.stderr)
 
 
 def checked_settings(options: argparse.Namespace, networks: Sequence[Network]) -> list[Settings]:
@@ -175,8 +190,7 @@ def simulations(
     threads = thread_count(options.threads)
     every = list(zip(networks, settings, files, strict=True))
     costs = [relative_cost(network, own.engine, own.columns(network)) for network, own, _ in every]
-    on_terminal = sys.stderr is not None and sys.stderr.isatty()
-    with shown(on_terminal, leave=False) as show:
+    with shown(on_terminal(), leave=False) as show:
 
         def told(number: int, done: int) -> None:
             words = f"{title(networks[number])}: {done:,} of {n:,} samples"
@@ -212,33 +226,40 @@ def _clipped(options: argparse.Namespace, samples: Samples) -> float:
 
 
 def _tables(
-    options: argparse.Namespace, networks: Sequence[Network], results: Iterator[Samples]
+    options: argparse.Namespace,
+    networks: Sequence[Network],
+    results: Iterator[Samples],
+    pictures: RunPictures,
 ) -> Iterator[str]:
     """Yield one table for the networks that differ in depth only, when these are simulated."""
     began = time.monotonic()
-    same = len({_own(network) for network in networks}) == 1
+    several = apart(networks)
+    same = len({_common(network, several) for network in networks}) == 1
     for number, group in enumerate(curves(networks)):
         runs = list(islice(results, len(group)))
         names = [*heading(group[0], len(group) > 1), f"{runs[0].engine} engine"]
-        names += [] if same else [words for words in _own(group[0]) if words]
-        titles = [] if number else [*_heading(options, runs[0], same), ""]
+        names += named_values(group[0], several)
+        names += [] if same else filter(None, _common(group[0], several))
+        common = _common(group[0], several) if same else ("", "", "")
+        titles = [] if number else [*_heading(options, runs[0], *common), ""]
         titles += textwrap.wrap(", ".join(names), WIDE, break_on_hyphens=False)
         table = report(_columns(options, runs), options.format, "\n".join(titles))
         yield ("\n" if number else "") + table
+    if blocks := pictures.in_blocks():
+        yield f"\n{blocks}"
     if options.format == "text":
         yield f"\ntotal time {seconds_cell(time.monotonic() - began)}"
 
 
 def _columns(options: argparse.Namespace, runs: Sequence[Samples]) -> list[Column]:
     network = runs[0].network
-    digits = [decimals(len(samples)) for samples in runs]
     found = [_probabilities(options, samples) for samples in runs]
     length = network._length()
     columns = [Column(length, length, [samples.network.depth for samples in runs])]
     for event in TABULATED:
         p = [probabilities[event] for probabilities in found]
         limits = [x.low for x in p], [x.high for x in p]
-        columns.append(Column(event, f"P({event})", [x.estimate for x in p], *limits, digits))
+        columns.append(Column(event, f"P({event})", [x.estimate for x in p], *limits))
     q = np.array([s.quantile(list(QUANTILES.values()), options.layer) for s in runs])
     for name, values in zip(QUANTILES, q.T.tolist(), strict=True):
         heading = "median" if name == "median" else f"{100 * QUANTILES[name]:g} %"
@@ -246,19 +267,28 @@ def _columns(options: argparse.Namespace, runs: Sequence[Samples]) -> list[Colum
     if network.clip is not None:
         shares = [_clipped(options, samples) for samples in runs]
         columns.append(Column("clipped", "clipped", shares, decimals=[4] * len(runs)))
-    return [*columns, Column("time", "time", [seconds_cell(samples.elapsed) for samples in runs])]
+    times = [seconds_cell(samples.elapsed) for samples in runs]
+    columns.append(Column("time", "time", times, right=True))
+    return chosen(columns, options.columns or _column_names(network))
 
 
-def _own(network: Network) -> tuple[str, ...]:
-    """Return what is said once if it is the same for all networks, else of every table."""
+def _column_names(network: Network) -> list[str]:
+    """Return the names of the columns of a table."""
+    clipped = [] if network.clip is None else ["clipped"]
+    return [network._length(), *TABULATED, *QUANTILES, *clipped, "time"]
+
+
+def _common(network: Network, without: Sequence[str] = ()) -> tuple[str, str, str]:
+    """Return the kind of a network, its scale and its techniques, without some options."""
     kind = "recurrent" if network.shares_weights else ""
-    return kind, scale(network), technique(network)
+    return kind, scale(network, without), technique(network, without=without)
 
 
-def _heading(options: argparse.Namespace, samples: Samples, same: bool) -> list[str]:
-    """Return the lines above the first table; `same`: all networks have the same `_own` words."""
+def _heading(
+    options: argparse.Namespace, samples: Samples, kind: str, width: str, techniques: str
+) -> list[str]:
+    """Return the lines above the first table; the words are those that all networks share."""
     network, layer = samples.network, options.layer
-    kind, width, techniques = _own(network) if same else ("", "", "")
     output = "state after step l" if network.place == "step" else "output of layer l"
     norms = f"|G_{layer}| / |G_D|"
     made = [
@@ -281,9 +311,11 @@ def _heading(options: argparse.Namespace, samples: Samples, same: bool) -> list[
     ]
 
 
-def technique_lines(network: Network, batch_size: int = 1, loss: str = "linear") -> list[str]:
+def technique_lines(
+    network: Network, batch_size: int = 1, loss: str = "linear", without: Sequence[str] = ()
+) -> list[str]:
     """Return the text of `technique` as lines."""
-    return textwrap.wrap(technique(network, batch_size, loss), WIDE)
+    return textwrap.wrap(technique(network, batch_size, loss, without), WIDE)
 
 
 def _row(options: argparse.Namespace, samples: Samples) -> dict[str, Any]:
@@ -325,7 +357,7 @@ def _json(options: argparse.Namespace, results: Iterator[Samples]) -> Iterator[s
     for samples in results:
         rows.append(_row(options, samples))
         provenance = samples.provenance
-    yield json.dumps({"provenance": provenance, "rows": rows}, indent=2, allow_nan=False)
+    yield with_schema("run", {"provenance": provenance, "rows": rows})
 
 
 def _csv(options: argparse.Namespace, results: Iterator[Samples]) -> Iterator[str]:

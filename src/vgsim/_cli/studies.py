@@ -1,9 +1,8 @@
-"""The commands vgsim collect, status, show, merge and export."""
+"""The commands vgsim collect, status, merge and export."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import signal
 import sys
 import threading
@@ -11,27 +10,29 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from vgsim._cli.executors import executor_of
+from vgsim._cli.schema import with_schema
+from vgsim._cli.show import chosen, print_study
 from vgsim._cli.study_file import read_study
+from vgsim._cli.table_options import checked_table
 from vgsim._cli.toml_file import TomlError
-from vgsim._results.tables import jsonable, seconds_cell
+from vgsim._results.tables import seconds_cell
 from vgsim._studies import collect as collecting
 from vgsim._studies import merge as merging
 from vgsim._studies import status as asking
-from vgsim._studies.columns import label_columns, statistics
 from vgsim._studies.export import check_new
 from vgsim._studies.export import export as write
-from vgsim._studies.load import Found, read_studies
-from vgsim._studies.study import Study
+from vgsim._studies.load import read_studies
 
-__all__ = ["collect", "export", "merge", "show", "status"]
+__all__ = ["collect", "export", "merge", "status"]
 
 
 def collect(options: argparse.Namespace) -> None:
     """Run the study of a TOML file, and print its table."""
     began = time.monotonic()
+    checked_table(options)
     if options.out is not None:
         check_new(options.out)
     with _termination_interrupts(), executor_of(options.executor) as executor:
@@ -63,21 +64,16 @@ def collect(options: argparse.Namespace) -> None:
         print(f"vgsim collect: {samples} in {options.store}; {took}", file=sys.stderr)
     if options.out is not None:
         write(study, options.out)
-    _print(options, Found([study], []))
+    print_study(options, study)
 
 
 def status(options: argparse.Namespace) -> None:
     """Print the progress of the study in a store."""
     found = asking.status(options.store)
     if options.format == "json":
-        print(json.dumps(asdict(found), indent=2))
+        print(with_schema("status", asdict(found)))
     else:
         print(found)
-
-
-def show(options: argparse.Namespace) -> None:
-    """Print the results in a store."""
-    _print(options, _chosen(options))
 
 
 def merge(options: argparse.Namespace) -> None:
@@ -102,65 +98,8 @@ def merge(options: argparse.Namespace) -> None:
 
 def export(options: argparse.Namespace) -> None:
     """Write the study in a store to a NetCDF, CSV or .npz file."""
-    found = _chosen(options)
-    if len(found.studies) != 1:
-        kinds = "; ".join(f"--layers {layers} --thresholds {x}" for layers, x in _kinds(found))
-        what = f"has several studies: choose one of {kinds}" if kinds else "holds no networks"
-        raise ValueError(f"{options.store} {what}")
-    write(found.studies[0], options.out)
+    write(chosen(options), options.out)
     print(f"wrote {options.out}", file=sys.stderr)
-
-
-def _chosen(options: argparse.Namespace) -> Found:
-    """Return the studies of a store with the layers and thresholds of the options."""
-    found = read_studies(options.store, options.method == "anytime")
-    chosen = [
-        study
-        for study in found.studies
-        if all(
-            wanted is None or set(wanted) == set(getattr(study[0].task, name))
-            for name, wanted in (("layers", options.layers), ("thresholds", options.thresholds))
-        )
-    ]
-    if found.studies and not chosen:
-        kinds = "; ".join(f"--layers {layers} --thresholds {x}" for layers, x in _kinds(found))
-        raise ValueError(f"{options.store} has only {kinds}")
-    return Found(chosen, found.damaged)
-
-
-def _kinds(found: Found) -> list[tuple[str, str]]:
-    """Return the layers and thresholds of each study, as options."""
-    return [
-        (
-            " ".join(map(str, study[0].task.layers)),
-            " ".join(f"{threshold:g}" for threshold in study[0].task.thresholds),
-        )
-        for study in found.studies
-        if len(study)
-    ]
-
-
-def _print(options: argparse.Namespace, found: Found) -> None:
-    if options.format == "json":
-        content = {
-            "provenance": found.studies[0].provenance if found.studies else {},
-            "damaged": [{"what": what, "why": why} for what, why in found.damaged],
-            "rows": [row for study in found.studies for row in _rows(study)],
-        }
-        print(json.dumps(content, indent=2, allow_nan=False))
-        return
-    print("\n\n".join(study.table(options.format) for study in found.studies) or "no networks yet")
-
-
-def _rows(study: Study) -> Iterator[dict[str, Any]]:
-    """Yield one row per network, layer and threshold; None: log10 0 in a quantile, else unknown."""
-    labels = label_columns(study)
-    for i, result in enumerate(study):
-        own = {name: column[i] for name, column in labels.items()}
-        for layer in result.task.layers:
-            for threshold in result.task.thresholds:
-                where = {"layer": layer, "threshold": threshold}
-                yield jsonable({**own, **where, **statistics(result, layer, threshold)})
 
 
 @contextmanager

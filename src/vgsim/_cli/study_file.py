@@ -12,6 +12,7 @@ from typing import Any
 from vgsim._checks import COUNTERS, INDICES, brief, type_error, value_error
 from vgsim._cli.options import INPUTS, data
 from vgsim._cli.sweep_table import KeyPath, networks_of, placed, unknown_key, where
+from vgsim._cli.text_file import file_name
 from vgsim._cli.toml_file import refuse, toml_text, toml_values
 from vgsim._domains import checked_int
 from vgsim._engine.settings import Settings, checked_layers
@@ -61,7 +62,7 @@ def read_study(path: str | os.PathLike[str], needs_stop: bool = False) -> StudyS
     FileNotFoundError: [Errno 2] No such file or directory: 'no such file.toml'
     """
     text = toml_text(path)
-    return study_from_toml(text, str(path), Path(path).parent, needs_stop)
+    return study_from_toml(text, file_name(path), Path(path).parent, needs_stop)
 
 
 def study_from_toml(

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vgsim._checks import TABULATED
+from vgsim._checks import RELATIVE, TABULATED
 from vgsim._cli.fields import DEPTHS, networks_of
-from vgsim._cli.network_text import curves, heading, row, short_width, spec
+from vgsim._cli.network_text import apart, curves, heading, named_values, row, short_width, spec
+from vgsim._cli.pager import print_text
 from vgsim._cli.run import checked_settings, technique_lines
+from vgsim._cli.schema import with_schema
+from vgsim._cli.table_options import check_columns
 from vgsim._domains import check_threshold
 from vgsim._engine.run import provenance
 from vgsim._networks.description import Network
-from vgsim._results.tables import WIDE, Column, jsonable, report
+from vgsim._results.column import chosen
+from vgsim._results.tables import WIDE, Column, jsonable, records, report
 from vgsim.theory import critical_gain, mean_field, recurrent_rate
 from vgsim.theory._correlation_map import CRITICAL
 from vgsim.theory._mean_field import depth_scale
@@ -36,6 +39,8 @@ MEAN_FIELD = {  # headings in text and in LaTeX
     "xi_c": ("xi_c", r"$\xi_c$"),
     "xi_grad": ("xi_grad", r"$\xi_\nabla$"),
 }
+SCALE = ("width", "gain", "bias_std")  # in every heading
+FINITE_WIDTH = ("depth", "mean", "std", *TABULATED, "law")  # columns of a table against depth
 PHASES = {
     "ordered": "ordered, gradients vanish",
     "critical": "critical",
@@ -79,6 +84,7 @@ class Theory:
 def theory(options: argparse.Namespace) -> None:
     """Print the predictions of theory for the networks at every depth."""
     check_threshold(options.threshold)
+    check_columns(options, FINITE_WIDTH)
     every = networks_of(options, DEPTHS)
     checked_settings(options, every)
     found = []
@@ -91,7 +97,7 @@ def theory(options: argparse.Namespace) -> None:
         _print_text(options, found)
     elif options.format == "json":
         rows = [jsonable(flat) for one in found for flat in _rows(options, one)]
-        print(json.dumps({"provenance": provenance(), "rows": rows}, indent=2, allow_nan=False))
+        print(with_schema("theory", {"provenance": provenance(), "rows": rows}))
     elif options.format == "csv":
         rows = [
             flat | {"width": spec(network, "width")}
@@ -158,8 +164,9 @@ def zero_state(network: Network) -> Limit:
 
 
 def _print_text(options: argparse.Namespace, found: Sequence[Theory]) -> None:
+    several = apart([one.networks[0] for one in found])
     for one in found:
-        print("\n".join(_heading(one.networks, options.batch_size)))
+        print("\n".join(_heading(one.networks, options.batch_size, several)))
         if one.limit.phase is not None:
             words = [
                 f"{name} {value:.6g}"
@@ -170,7 +177,7 @@ def _print_text(options: argparse.Namespace, found: Sequence[Theory]) -> None:
                 words.append(f"critical gain {one.limit.critical_gain:.6g}")
             line = f"{one.limit.source}: {PHASES[one.limit.phase]}; {', '.join(words)}"
             print(textwrap.fill(line, WIDE))
-        print(f"\n{report(_finite_width(options, one))}\n")
+        print_text(f"\n{report(_finite_width(options, one))}\n")
         for why in one.reasons:
             print(textwrap.fill(why, WIDE))
         if one.reasons:
@@ -178,12 +185,15 @@ def _print_text(options: argparse.Namespace, found: Sequence[Theory]) -> None:
     print(_legend(options))
 
 
-def _heading(networks: Sequence[Network], batch_size: int) -> list[str]:
+def _heading(networks: Sequence[Network], batch_size: int, several: Sequence[str]) -> list[str]:
+    """Return the lines above a table; `several` are the options in which networks differ."""
     network = networks[0]
     names = [*heading(network, len(networks) > 1), f"width {short_width(network)}"]
     if "gain" in network._fields:
         names += [f"gain {network.gain:g}", f"bias std {network.bias_std:g}"]
-    return [*textwrap.wrap(", ".join(names), WIDE), *technique_lines(network, batch_size)]
+    names += named_values(network, [name for name in several if name not in SCALE])
+    lines = technique_lines(network, batch_size, without=several)
+    return [*textwrap.wrap(", ".join(names), WIDE), *lines]
 
 
 def _legend(options: argparse.Namespace) -> str:
@@ -201,16 +211,24 @@ def _finite_width(options: argparse.Namespace, one: Theory) -> list[Column]:
         name: [getattr(prediction, name) for prediction in one.predictions]
         for name in ("mean", "std")
     }
-    probabilities = {
-        event: [p.probability(event, options.threshold) for p in one.predictions]
+    probabilities = [
+        Column(
+            event,
+            f"P({event})",
+            [p.probability(event, options.threshold) for p in one.predictions],
+            below=[p.bound(event, options.threshold) for p in one.predictions]
+            if event in RELATIVE
+            else None,
+        )
         for event in TABULATED
-    }
-    return [
+    ]
+    columns = [
         Column("depth", "depth", [network.depth for network in one.networks]),
         *(Column(name, name, values) for name, values in moments.items()),
-        *(Column(event, f"P({event})", values) for event, values in probabilities.items()),
+        *probabilities,
         Column("law", "law", [_law(prediction) for prediction in one.predictions]),
     ]
+    return chosen(columns, options.columns or FINITE_WIDTH)
 
 
 def _law(prediction: Prediction) -> str | None:
@@ -221,7 +239,7 @@ def _law(prediction: Prediction) -> str | None:
 
 def _rows(options: argparse.Namespace, one: Theory) -> list[dict[str, Any]]:
     """Return one row per network, for --json and --csv."""
-    columns = _finite_width(options, one)
+    found = records(_finite_width(options, one)[1:])
     return [
         {
             **row(network),
@@ -230,10 +248,10 @@ def _rows(options: argparse.Namespace, one: Theory) -> list[dict[str, Any]]:
             "phase": one.limit.phase,
             "critical_gain": one.limit.critical_gain,
             "threshold": options.threshold,
-            **{column.name: column.values[place] for column in columns[1:]},
+            **cells,
             "reasons": "; ".join(one.reasons) or None,
         }
-        for place, network in enumerate(one.networks)
+        for network, cells in zip(one.networks, found, strict=True)
     ]
 
 
@@ -242,8 +260,10 @@ def _print_tables(options: argparse.Namespace, found: Sequence[Theory]) -> None:
     limits = [one for one in found if "layers" not in one.networks[0]._fields]
     if limits:
         print(report(_mean_fields(limits), options.format, "Mean field"), end="\n\n")
+    several = apart([one.networks[0] for one in found])
     for number, one in enumerate(found):
-        title = [*_heading(one.networks, options.batch_size), *one.reasons, _legend(options)]
+        heading = _heading(one.networks, options.batch_size, several)
+        title = [*heading, *one.reasons, _legend(options)]
         table = report(_finite_width(options, one), options.format, "\n".join(title))
         print(("\n" if number else "") + table)
 

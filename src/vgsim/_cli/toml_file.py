@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from vgsim._results.files import regular
+from vgsim._cli.text_file import file_text
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -15,8 +15,6 @@ else:
     import tomli as tomllib
 
 __all__ = ["TomlError", "refuse", "toml_text", "toml_values"]
-
-MOST_BYTES = 16 << 20  # of a file
 
 
 class TomlError(ValueError):
@@ -44,7 +42,7 @@ def refuse(name: str, errors: Sequence[str]) -> None:
 
 
 def toml_text(path: str | os.PathLike[str]) -> str:
-    """Return the text of a file in UTF-8.
+    """Return the text of a file in UTF-8, or of the standard input if the path is ``-``.
 
     Raises
     ------
@@ -61,17 +59,9 @@ def toml_text(path: str | os.PathLike[str]) -> str:
     FileNotFoundError: [Errno 2] No such file or directory: 'no such file.toml'
     """
     try:
-        with regular(path) as file:
-            data = file.read(MOST_BYTES + 1)
-    except ValueError:
-        raise TomlError(f"{path} must be a regular file, not a pipe or a device") from None
-    if len(data) > MOST_BYTES:
-        raise TomlError(f"{path} must have at most {MOST_BYTES >> 20} MiB, and has more")
-    try:
-        return data.decode("utf-8-sig").replace("\r\n", "\n")
-    except UnicodeDecodeError as error:
-        line = 1 + data.count(b"\n", 0, error.start)
-        raise TomlError(f"{path}: TOML must be UTF-8, line {line} is not") from None
+        return file_text(path, "TOML")
+    except ValueError as error:
+        raise TomlError(str(error)) from None
 
 
 def toml_values(text: str, name: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from vgsim._checks import COUNTERS, INDICES, brief, plain, require_memory, type_error, value_error
+from vgsim._display import block, line, table
 from vgsim._domains import checked_int
 from vgsim._engine.plan import Plan
 from vgsim._engine.progress import Progress, shown
@@ -111,6 +112,17 @@ class Lyapunov:
             f"seed {self.seed}, {self.layers.size} layers from {self.layers.min()} to "
             f"{self.layers.max()}>"
         )
+
+    def _repr_html_(self) -> str:
+        if len(self) < 2 or self.layers.size < 2:
+            return block(line(repr(self)))
+        try:
+            found = self.exponents(int(self.layers.min()))
+        except ValueError as error:  # directions that are lost
+            return block(line(repr(self)), line(str(error)))
+        rows = [(str(i), text) for i, text in enumerate(found._entries(), 1)]
+        header = ("i", "λ_i, ln per layer, 95 % interval")
+        return block(table(header, rows, repr(self), words=0))
 
     def finite_exponents(self, start: int = 0) -> Floats:
         """Return the finite-depth Lyapunov exponents of each network, natural logarithms per layer.

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from vgsim._checks import brief, type_error
 
-__all__ = ["LINE_SECONDS", "Progress", "Show", "shown"]
+__all__ = ["LINE_SECONDS", "Progress", "Show", "on_terminal", "shown"]
 
 Progress = bool | Callable[[int, int], object]
 LINE_SECONDS = 10.0  # seconds between lines where a bar cannot be redrawn
 FORESEEABLE = 0.05  # least fraction of the work from which the time left is estimated
+TEXT_COLUMNS = 80  # characters of a bar of text in a notebook
 BAR = "{percentage:3.0f} %|{bar}| {desc} [{elapsed}<{remaining}]"
 
 
@@ -27,8 +30,17 @@ class Show:
         `words` replace the numbers of samples; a `total` of 0 means unknown.
         """
 
+    def layers(self, done: int, total: int) -> None:
+        """Show the layers done of `total`, each a like part of the work."""
+        self(done, total, done / total, f"{done:,} of {total:,} layers")
+
     def clear(self) -> None:
         """Remove the bar from the terminal until the next call, for other output."""
+
+
+def on_terminal() -> bool:
+    """Whether stderr is a terminal, on which the commands show a bar."""
+    return sys.stderr is not None and sys.stderr.isatty()
 
 
 @contextmanager
@@ -64,15 +76,44 @@ def shown(progress: Progress, title: str = "", leave: bool = True) -> Iterator[S
     elif not progress or sys.stderr is None:
         yield Show()
     else:
-        from tqdm.auto import tqdm
-
-        in_notebook = any(base.__module__ == "tqdm.notebook" for base in tqdm.__mro__)
         start = f"{title}: " if title else ""
-        if in_notebook or sys.stderr.isatty():
-            with tqdm(total=1.0, desc=title, bar_format=BAR, miniters=0, leave=leave) as bar:
+        if (bar_class := _bar_class()) is not None:
+            with bar_class(total=1.0, desc=title, bar_format=BAR, miniters=0, leave=leave) as bar:
                 yield _Bar(start, bar)
         else:
             yield _Lines(start)
+
+
+def _bar_class() -> Any:
+    """Return the tqdm class of a bar here; None if a bar cannot be redrawn.
+
+    In a notebook it is a widget if ipywidgets is installed, else a line of text.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # tqdm warns if ipywidgets is missing
+        from tqdm.auto import tqdm
+    if any(base.__module__ == "tqdm.notebook" for base in tqdm.__mro__):
+        return tqdm
+    if type(sys.stderr).__module__.startswith("ipykernel."):
+        return partial(tqdm, file=_Output(), ascii=False, ncols=TEXT_COLUMNS)
+    return tqdm if sys.stderr.isatty() else None
+
+
+class _Output:
+    """A stream whose last line is the output of a cell of a notebook."""
+
+    def __init__(self) -> None:
+        from IPython.display import display
+
+        self._shown = display({"text/plain": ""}, raw=True, display_id=True)
+
+    def write(self, text: str) -> None:
+        """Replace the output."""
+        if line := text.strip():
+            self._shown.update({"text/plain": line}, raw=True)
+
+    def flush(self) -> None:
+        """Do nothing: the output is shown at once."""
 
 
 class _Call(Show):

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from vgsim._checks import brief, either, plain, require_memory, type_error, value_error
 from vgsim._domains import Domain
+from vgsim._networks.html import Displayed
 from vgsim._networks.named import Named
 from vgsim._networks.operations import Program
 
@@ -266,7 +267,7 @@ def _shown(json_value: Any, value: Any) -> str:
     return repr(json_value if isinstance(json_value, str) else value)
 
 
-class Network(Description):
+class Network(Displayed, Description):
     """Interface of all kinds of networks; the defaults are those of a plain chain of layers.
 
     A kind of network declares its fields, the first of which is the number of places, and overrides
@@ -457,5 +458,4 @@ def network_from_json(text: str) -> Network:
     if not isinstance(kind, str) or kind not in Description.networks:
         known = either(map(repr, Description.networks))
         raise value_error("kind", f"must be {known}, got {brief(kind)}", " of network")
-    found: Network = Description.networks[kind].from_dict(values)
-    return found
+    return Description.networks[kind].from_dict(values)  # type: ignore[no-any-return]

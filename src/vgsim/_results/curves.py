@@ -10,11 +10,14 @@ from numpy.typing import DTypeLike, NDArray
 
 from vgsim._checks import THRESHOLD, brief, type_error
 from vgsim._domains import Number, checked_bool
+from vgsim._results.column import checked_names, chosen
+from vgsim._results.curve_plots import PlottedCurve
+from vgsim._results.curve_table import CurveColumns
 from vgsim._results.distribution import Distribution
 from vgsim._results.events import checked_event, event_in_words
-from vgsim._results.tables import Column, check_format, decimals, estimated, report
+from vgsim._results.html import curve_html
+from vgsim._results.tables import check_frame, report
 from vgsim._statistics.binomial import Probability, checked_interval
-from vgsim._statistics.bootstrap import bootstrap
 from vgsim._statistics.depth_scale import DepthScale, fit_depth_scale
 from vgsim._statistics.estimate import Estimate, Floats
 from vgsim.theory._prediction import Prediction, predict
@@ -22,11 +25,10 @@ from vgsim.typing import Event, Format, Method, NumberFormat
 
 __all__ = ["Curve", "LayerProfile"]
 
-AT_ONCE = 64  # places of one run whose moments are resampled together
 _SHARE = Number("a number from 0 to 1", lambda q: 0 <= q <= 1)
 
 
-class Curve:
+class Curve(PlottedCurve):
     """Base of depth curves and layer profiles: columns of R at k places.
 
     Subclasses define the samples and the layer of each place, and its distance D − l.
@@ -212,17 +214,34 @@ class Curve:
         confidence_level: float = 0.95,
         method: Method = "wilson",
         theory: bool = True,
+        columns: str | Sequence[str] | None = None,
+        intervals: bool = True,
+        caption: str | None = None,
+        label: str | None = None,
     ) -> str:
-        """Return the curve as a table: the probability of an event, mean and std of R.
+        r"""Return the curve as a table: by default the probability of an event, mean and std of R.
 
         Parameters
         ----------
-        format : {"text", "markdown", "latex", "csv"}, default "text"
-            LaTeX needs the package booktabs; only CSV has all digits.
+        format : {"text", "markdown", "latex", "csv", "html"}, default "text"
+            LaTeX needs the package booktabs; only CSV has all digits. Numbers have the digits that
+            their intervals support.
         event, threshold, dtype, confidence_level, method
             As for :meth:`Samples.probability`.
         theory : bool, default True
-            Whether to add columns of theoretical values, where a theory applies.
+            Whether the default columns include theoretical values, where a theory applies. Below
+            the probabilities for which its law holds only a bound is written, such as "< 1e-6"; in
+            CSV the number is then empty, and a column with the ending _below has the bound.
+        columns : str or sequence of str, optional
+            The names of the columns: depth (or steps, layer), n; vanishing, exploding, healthy and
+            dead, and the event; mean and std; the quantiles q05, median and q95; and each
+            probability and moment with the ending _theory.
+        intervals : bool, default True
+            Whether to write the intervals.
+        caption : str, optional
+            A caption, of which LaTeX commands are kept with format "latex". Not with "csv".
+        label : str, optional
+            With format "latex", the name for references by ``\ref``.
 
         Returns
         -------
@@ -239,67 +258,36 @@ class Curve:
         >>> network = vgsim.MLP(10, 16, activation="relu", init="he_normal")
         >>> curve = vgsim.depth_curve(network, (10, 50), 1000)
         >>> print(curve.table("csv", threshold=0.01).splitlines()[0])
-        depth,vanishing,vanishing_low,vanishing_high,vanishing_theory,mean,mean_low,mean_high,...
+        depth,vanishing,vanishing_low,vanishing_high,vanishing_theory,vanishing_theory_below,...
+        >>> print(curve.table("csv", columns=["depth", "n"]))
+        depth,n
+        10,1000
+        50,1000
         """
-        check_format(format)
-        theory = checked_bool("theory", theory)
-        event, threshold, dtype = checked_event(event, threshold, dtype)
-        confidence_level, method = checked_interval(confidence_level, method)
-        columns = self._columns(event, threshold, dtype, confidence_level, method, theory)
-        title = self._title(event, threshold, dtype, confidence_level, method)
-        return report(columns, format, title)
+        check_frame(format, caption, label)
+        theory, shown = checked_bool("theory", theory), checked_bool("intervals", intervals)
+        names = None if columns is None else checked_names("columns", columns)
+        known = self._table_columns(event, threshold, dtype, confidence_level, method)
+        names = known.usual(theory) if names is None else names
+        found = chosen(known.columns(names), names, shown)
+        return report(found, format, self._title(known, names), caption, label)
 
-    def _columns(
+    def _table_columns(
         self,
         event: Event,
         threshold: float,
         dtype: NumberFormat | DTypeLike | None,
         confidence_level: float,
         method: Method,
-        theory: bool,
-    ) -> list[Column]:
-        """Return the columns of the table."""
-        measured = {
-            event: self.probability(event, threshold, dtype, confidence_level, method),
-            **self._moments(confidence_level),
-        }
-        beside: dict[str, list[float | None]] = {}
-        if theory and not any(s.network.own_engine for s, _ in self._points):
-            found = self._predictions
-            beside = {
-                event: [prediction.probability(event, threshold) for prediction in found],
-                "mean": [prediction.mean for prediction in found],
-                "std": [prediction.std for prediction in found],
-            }
-        headings: dict[str, str] = {event: f"P({event})"}
-        columns = [Column(self._place, self._place, list(self._places))]
-        for name, estimate in measured.items():
-            digits = decimals(min(len(s) for s, _ in self._points)) if name == event else None
-            columns += estimated(name, headings.get(name, name), estimate, beside.get(name), digits)
-        return columns
+    ) -> CurveColumns:
+        """Return the columns that a table can have; raise if an argument is out of range."""
+        checked = checked_event(event, threshold, dtype)
+        return CurveColumns(self, *checked, *checked_interval(confidence_level, method))
 
-    def _moments(self, confidence_level: float) -> dict[str, Estimate[Floats]]:
-        """Return mean and std at every place, NaN where fewer than two samples are not dead."""
-        ratios = self._ratios()
-        enough = [i for i, ratio in enumerate(ratios) if np.count_nonzero(ratio > -np.inf) >= 2]
-        together = AT_ONCE if self._paired else 1
-        parts = np.full((3, len(self._points), 2), np.nan)
-        for start in range(0, len(enough), together):
-            places = enough[start : start + together]
-            found = bootstrap(
-                lambda m: np.concatenate([m.mean, m.variance], axis=-1),
-                [ratios[place] for place in places],
-                confidence_level,
-                self._paired,
-            )
-            for i, part in enumerate((found.estimate, found.low, found.high)):
-                parts[i, places] = np.reshape(part, (2, -1)).T
-        parts[..., 1] = np.sqrt(np.maximum(parts[..., 1], 0))
-        moments = {}
-        for column, name in enumerate(("mean", "std")):
-            estimate, low, high = parts[..., column]
-            moments[name] = Estimate(estimate, low, high, confidence_level, "bootstrap")
-        return moments
+    @property
+    def _has_theory(self) -> bool:
+        """Whether the networks are described, so that there may be a theory of them."""
+        return not any(s.network.own_engine for s, _ in self._points)
 
     @cached_property
     def _predictions(self) -> list[Prediction]:
@@ -310,14 +298,20 @@ class Curve:
     def _ratios(self) -> list[Floats]:
         return [samples._ratio(layer) for samples, layer in self._points]
 
-    def _title(
-        self,
-        event: Event,
-        threshold: float,
-        dtype: NumberFormat | DTypeLike | None,
-        confidence_level: float,
-        method: Method,
-    ) -> str:
+    def _title(self, known: CurveColumns, names: Sequence[str]) -> str:
+        """Return the lines above a table with columns of these names."""
+        events = "; ".join(
+            event_in_words(event, known.threshold, known.dtype) for event in known.events(names)
+        )
+        return (
+            f"{self._subject}\n{events}{'; ' if events else ''}"
+            f"{100 * known.confidence_level:g} % intervals ({known.method}, bootstrap); "
+            "mean and std exclude dead networks"
+        )
+
+    @property
+    def _subject(self) -> str:
+        """What R is, and of which networks."""
         raise NotImplementedError
 
 
@@ -350,6 +344,8 @@ class LayerProfile(Curve):
     """
 
     _place = "layer"
+    _kind = "quantiles"
+    _layer = "l"
     _paired = True
 
     def __init__(self, samples: Distribution) -> None:
@@ -368,19 +364,15 @@ class LayerProfile(Curve):
             f"of {self.samples!r}>"
         )
 
-    def _title(
-        self,
-        event: Event,
-        threshold: float,
-        dtype: NumberFormat | DTypeLike | None,
-        confidence_level: float,
-        method: Method,
-    ) -> str:
+    def _repr_html_(self) -> str:
+        s = self.samples
+        of = f"{len(s):,} networks {s.network!r}{s._batch}, seed {s.seed}"
+        return curve_html(self, of, "quantiles")
+
+    @property
+    def _subject(self) -> str:
         s = self.samples
         return (
             f"R = log10(|G_l| / |G_D|) of {len(s):,} networks {s.network!r}{s._batch}, "
-            f"seed {s.seed}\n"
-            f"{event_in_words(event, threshold, dtype)}; "
-            f"{100 * confidence_level:g} % intervals ({method}, bootstrap); "
-            "mean and std exclude dead networks"
+            f"seed {s.seed}"
         )

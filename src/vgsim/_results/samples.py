@@ -15,10 +15,10 @@ from vgsim._domains import checked_int
 from vgsim._networks.custom_table import encoded_tables
 from vgsim._networks.description import Network
 from vgsim._networks.undescribed import Measured
-from vgsim._results import curves, labelled, npz, summary
-from vgsim._results.distribution import Distribution
+from vgsim._results import curves, html, labelled, npz, summary
 from vgsim._results.norms import Measurements, fields_of_norms
 from vgsim._results.quantities import QUANTITIES, RECORDS, Recorded, check_arrays
+from vgsim._results.sample_plots import PlottedDistribution
 from vgsim.typing import Event, Method
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ KIND = "vgsim.Samples"  # in files
 IDENTITY = ("network", "seed", "engine", "dtype", "batch_size", "loss", "inputs")
 
 
-class Samples(Distribution):
+class Samples(PlottedDistribution):
     """The results of one run: n random networks, recorded at k layers.
 
     Returned by :func:`simulate` and :func:`load`. G_l = ∂L/∂X_l, where X_l is the output of layer l
@@ -260,6 +260,9 @@ class Samples(Distribution):
             f"<Samples: {len(self)} of {self.network!r}{self._batch}, seed {self.seed}, {layers}, "
             f"recorded {', '.join(self.record) or 'nothing'}>"
         )
+
+    def _repr_html_(self) -> str:
+        return html.samples_html(self)
 
     def _ratio(self, layer: int) -> Floats:
         """R_l of one layer, shape (n,)."""

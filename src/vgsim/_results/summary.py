@@ -10,17 +10,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vgsim._checks import TABULATED
+from vgsim._checks import RELATIVE, TABULATED
 from vgsim._domains import check_threshold, checked_bool
 from vgsim._networks.description import Network
+from vgsim._results.column import checked_names, chosen
 from vgsim._results.distribution import Distribution
+from vgsim._results.html import summary_html
 from vgsim._results.tables import (
     QUANTILES,
     Column,
-    check_format,
-    decimals,
+    check_frame,
     number_decimals,
     report,
+    theoretical,
 )
 from vgsim._statistics.binomial import checked_interval
 from vgsim.theory._prediction import Prediction, predict
@@ -57,16 +59,37 @@ class Summary(dict[str, NDArray[Any]]):
     _threshold: float
     _predictions: Callable[[], list[Prediction]]
 
-    def table(self, format: Format = "text", theory: bool = True) -> str:
-        """Return the summary as a table, with theoretical values.
+    def table(
+        self,
+        format: Format = "text",
+        theory: bool = True,
+        *,
+        columns: str | Sequence[str] | None = None,
+        intervals: bool = True,
+        caption: str | None = None,
+        label: str | None = None,
+    ) -> str:
+        r"""Return the summary as a table, with theoretical values.
 
         Parameters
         ----------
-        format : {"text", "markdown", "latex", "csv"}, default "text"
-            LaTeX needs the package booktabs; only CSV has all digits.
+        format : {"text", "markdown", "latex", "csv", "html"}, default "text"
+            LaTeX needs the package booktabs; only CSV has all digits. Numbers have the digits that
+            their intervals support.
         theory : bool, default True
             Whether to add columns of theoretical probabilities, mean and std: "-" where no theory
-            applies. If none applies at any place, the title says why.
+            applies. If none applies at any place, the title says why. Below the probabilities for
+            which the law of the theory holds only a bound is written, such as "< 1e-6"; in CSV the
+            number is then empty, and a column with the ending _below has the bound.
+        columns : str or sequence of str, optional
+            The names of the columns: those of the summary without limits, n, and with `theory` the
+            probabilities and moments with the ending _theory.
+        intervals : bool, default True
+            Whether to write the intervals.
+        caption : str, optional
+            A caption, of which LaTeX commands are kept with format "latex". Not with "csv".
+        label : str, optional
+            With format "latex", the name for references by ``\ref``.
 
         Returns
         -------
@@ -74,8 +97,8 @@ class Summary(dict[str, NDArray[Any]]):
 
         Raises
         ------
-        ValueError
-            If the format is unknown.
+        TypeError, ValueError
+            If an argument or a name is unknown.
 
         Examples
         --------
@@ -83,21 +106,35 @@ class Summary(dict[str, NDArray[Any]]):
         >>> net = vgsim.MLP(depth=50, width=32, activation="relu", init="he_normal")
         >>> summary = vgsim.simulate(net, 1000, layers=(0, 25)).summary(threshold=0.1)
         >>> print(summary.table("csv").splitlines()[0])
-        layer,vanishing,vanishing_low,vanishing_high,vanishing_theory,exploding,...
+        layer,vanishing,vanishing_low,vanishing_high,vanishing_theory,vanishing_theory_below,...
+        >>> print(summary.table("csv", columns=["layer", "n"]))
+        layer,n
+        0,1000
+        25,1000
         """
-        check_format(format)
+        check_frame(format, caption, label)
         found = self._predictions() if checked_bool("theory", theory) else []
-        digits = [decimals(self.n)] * self["layer"].size
+        every = self._columns(found)
+        names = [c.name for c in every] if columns is None else checked_names("columns", columns)
+        every.append(Column("n", "n", [self.n] * self["layer"].size))
+        shown = chosen(every, names, checked_bool("intervals", intervals))
+        return report(shown, format, self.title + _no_theory(found), caption, label)
+
+    def _columns(self, found: list[Prediction]) -> list[Column]:
+        """Return all columns; `found`: what theory says of each layer, if it is wanted."""
         columns = [Column("layer", "layer", self["layer"].tolist())]
         for event in TABULATED:
             values, low, high = (self[f"{event}{end}"].tolist() for end in ("", "_low", "_high"))
-            columns.append(Column(event, f"P({event})", values, low, high, digits))
+            measured = Column(event, f"P({event})", values, low, high)
+            columns.append(measured)
             if found:
                 said = [prediction.probability(event, self._threshold) for prediction in found]
-                columns.append(Column(f"{event}_theory", "theory", said, decimals=digits))
+                below = [prediction.bound(event, self._threshold) for prediction in found]
+                columns.append(theoretical(measured, said, below if event in RELATIVE else None))
         digits = [MOMENT_DECIMALS] * self["layer"].size
         for name in ("mean", "std"):
-            columns.append(Column(name, name, self[name].tolist(), decimals=digits))
+            measured = Column(name, name, self[name].tolist(), decimals=digits)
+            columns.append(measured)
             if found:
                 said = [getattr(prediction, name) for prediction in found]
                 columns.append(Column(f"{name}_theory", "theory", said, decimals=digits))
@@ -106,12 +143,15 @@ class Summary(dict[str, NDArray[Any]]):
             values = self[name].tolist()
             digits = list(map(number_decimals, values))
             columns.append(Column(name, heading, values, decimals=digits))
-        return report(columns, format, self.title + _no_theory(found))
+        return columns
 
     def __str__(self) -> str:
         return self.table(theory=False)
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return summary_html(self, self.title)
 
 
 def _no_theory(found: list[Prediction]) -> str:

@@ -1,18 +1,26 @@
-"""Tables of columns of numbers as text, Markdown, LaTeX, CSV, or records for JSON."""
+"""Tables of columns of numbers as text, Markdown, LaTeX, CSV, HTML, or records for JSON."""
 
 from __future__ import annotations
 
-import csv
-import io
 import math
-import textwrap
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, get_args
+import re
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from vgsim._checks import brief, type_error, value_error
 from vgsim._domains import Choice
+from vgsim._results.column import Column, jsonable, records, supported_decimals
+from vgsim._results.table_formats import (
+    WIDE,
+    Frame,
+    wrapped,
+    write_csv,
+    write_html,
+    write_latex,
+    write_markdown,
+    write_text,
+)
 from vgsim._statistics.estimate import Estimate
 from vgsim.typing import Format
 
@@ -21,32 +29,18 @@ __all__ = [
     "QUANTILES",
     "WIDE",
     "Column",
-    "check_format",
-    "decimals",
-    "decimals_for",
+    "check_frame",
     "estimated",
     "jsonable",
     "number_decimals",
     "records",
     "report",
     "seconds_cell",
+    "theoretical",
     "wrapped",
 ]
 
-WIDE = 100  # characters of a line
 QUANTILES = {"q05": 0.05, "median": 0.5, "q95": 0.95}
-
-
-def decimals(n: int) -> int:
-    """Return the number of decimals to print of a probability estimated from `n` samples.
-
-    Examples
-    --------
-    >>> from vgsim._results.tables import decimals
-    >>> decimals(10_000)
-    4
-    """
-    return max(3, min(math.ceil(math.log10(n)), 9))
 
 
 def number_decimals(value: float) -> int:
@@ -82,59 +76,37 @@ def seconds_cell(seconds: float) -> str:
     return f"{hours}h{rest:02d}m"
 
 
-FORMATS: tuple[Format, ...] = get_args(Format)
-_FORMAT = Choice(FORMATS)
-PRINTED = 6  # largest number of decimals of an estimate
-LATEX_SPECIAL = {character: f"\\{character}" for character in "&%$#_{}"} | {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
+_WRITERS: dict[Format, Callable[[Sequence[Column], Frame], str]] = {
+    "text": write_text,
+    "markdown": write_markdown,
+    "latex": write_latex,
+    "csv": write_csv,
+    "html": write_html,
 }
+FORMATS = tuple(_WRITERS)
+_FORMAT = Choice(FORMATS)
+_LABEL = re.compile(r"[^\s{}%#\\~^$&]+")
 
 
-@dataclass(frozen=True)
-class Column:
-    """A named column of numbers or words, with or without limits of their intervals.
-
-    Attributes
-    ----------
-    name : str
-        The name in CSV and JSON; the limits are name_low and name_high.
-    heading : str
-        The heading in text, Markdown and LaTeX.
-    values : sequence of float, int, str or None
-        None and NaN are unknown values.
-    low, high : sequence of float or None, optional
-        Limits of the intervals.
-    decimals : sequence of int, optional
-        Printed decimals of each number; by default six significant digits.
-    latex : str, optional
-        The heading in LaTeX; by default `heading`, escaped.
-    """
-
-    name: str
-    heading: str
-    values: Sequence[Any]
-    low: Sequence[float | None] | None = None
-    high: Sequence[float | None] | None = None
-    decimals: Sequence[int] | None = None
-    latex: str | None = None
-
-
-def report(columns: Sequence[Column], format: Format = "text", title: str = "") -> str:
+def report(
+    columns: Sequence[Column],
+    format: Format = "text",
+    title: str = "",
+    caption: str | None = None,
+    label: str | None = None,
+) -> str:
     r"""Return columns of equal length as a table.
 
     Parameters
     ----------
     columns : sequence of Column
-    format : {"text", "markdown", "latex", "csv"}, default "text"
+    format : {"text", "markdown", "latex", "csv", "html"}, default "text"
         LaTeX needs the package booktabs. Only CSV has all digits; in it, unknown values are empty
         and limits are separate columns.
     title : str, optional
         Lines above the table; comments in LaTeX, omitted in CSV.
+    caption, label : str, optional
+        As checked by `check_frame`. The caption is LaTeX source in LaTeX, else text.
 
     Returns
     -------
@@ -144,7 +116,7 @@ def report(columns: Sequence[Column], format: Format = "text", title: str = "") 
     Raises
     ------
     ValueError
-        If the format is unknown.
+        If the format is unknown, or has no place for the caption or the label.
 
     Examples
     --------
@@ -156,19 +128,19 @@ def report(columns: Sequence[Column], format: Format = "text", title: str = "") 
     >>> print(report(columns))
     depth                  mean
        10  -1.25 [-1.50, -1.00]
-      100                     -
+      100      -
     >>> print(report(columns, "markdown"))
     | depth |                 mean |
     | ----: | -------------------: |
     |    10 | -1.25 [-1.50, -1.00] |
     |   100 |                    - |
     >>> print(report(columns, "latex"))
-    \begin{tabular}{rr}
+    \begin{tabular}{rr@{\ }l}
     \toprule
-    depth & mean \\
+    depth & \multicolumn{2}{c}{mean} \\
     \midrule
-    $10$ & $-1.25$ $[-1.50, -1.00]$ \\
-    $100$ & -- \\
+    $10$ & $-1.25$ & $[-1.50, -1.00]$ \\
+    $100$ & -- & \\
     \bottomrule
     \end{tabular}
     >>> print(report(columns, "csv"))
@@ -176,36 +148,40 @@ def report(columns: Sequence[Column], format: Format = "text", title: str = "") 
     10,-1.25,-1.5,-1
     100,,,
     """
-    check_format(format)
-    return _WRITERS[format](columns, title)
+    check_frame(format, caption, label)
+    return _WRITERS[format](columns, Frame(title, caption, label))
 
 
-def check_format(format: object) -> None:
-    """Refuse an unknown format of a table.
+def check_frame(format: object, caption: object = None, label: object = None) -> None:
+    r"""Refuse an unknown format of a table, and a caption or a label that it cannot have.
+
+    CSV has no caption; only LaTeX has a label, the name in ``\ref{name}``.
 
     Examples
     --------
-    >>> from vgsim._results.tables import check_format
-    >>> check_format("html")
+    >>> from vgsim._results.tables import check_frame
+    >>> check_frame("xml")
     Traceback (most recent call last):
-    ValueError: format must be one of 'text', 'markdown', 'latex', 'csv', got 'html'
+    ValueError: format must be one of 'text', 'markdown', 'latex', 'csv', 'html', got 'xml'
+    >>> check_frame("text", None, "tab:depth")
+    Traceback (most recent call last):
+    ValueError: label must be None, except with format 'latex', got 'tab:depth'
     """
-    _FORMAT.check("format", format)
-
-
-def decimals_for(low: float | None, high: float | None) -> int:
-    """Return the decimals at which half the interval is 3 to 30 units of the last decimal.
-
-    Examples
-    --------
-    >>> from vgsim._results.tables import decimals_for
-    >>> decimals_for(-0.137, -0.132), decimals_for(-640.2, -630.1), decimals_for(0.0, 0.0)
-    (4, 0, 2)
-    """
-    half = 0.5 * (high - low) if low is not None and high is not None else 0.0
-    if not 0 < half < math.inf:
-        return 2
-    return max(0, min(-math.floor(math.log10(half / 3)), PRINTED))
+    name = _FORMAT.check("format", format)
+    for argument, given in (("caption", caption), ("label", label)):
+        if given is None:
+            continue
+        if not isinstance(given, str):
+            raise type_error(argument, f"must be a string or None, got {brief(given)}")
+        if not given.strip():
+            raise value_error(argument, "must not be empty")
+    if caption is not None and name == "csv":
+        raise value_error("caption", f"must be None with format 'csv', got {brief(caption)}")
+    if label is not None and name != "latex":
+        raise value_error("label", f"must be None, except with format 'latex', got {brief(label)}")
+    if label is not None and not _LABEL.fullmatch(str(label)):
+        problem = "must have no spaces and no special characters of LaTeX"
+        raise value_error("label", f"{problem}, got {brief(label)}")
 
 
 def estimated(
@@ -213,11 +189,11 @@ def estimated(
     heading: str,
     estimate: Estimate,
     theory: Sequence[float | None] | None = None,
-    decimals: int | None = None,
+    below: Sequence[float | None] | None = None,
 ) -> list[Column]:
     """Return columns of an estimate along a curve and of theoretical values, if given.
 
-    Both have the same decimals, by default those of `decimals_for`. NaN becomes None.
+    A theoretical value has the decimals of the estimate beside it. NaN becomes None.
 
     Examples
     --------
@@ -234,160 +210,26 @@ def estimated(
         [None if math.isnan(x) else x for x in np.atleast_1d(part).tolist()]
         for part in (estimate.estimate, estimate.low, estimate.high)
     )
-    digits = [
-        decimals if decimals is not None else decimals_for(below, above)
-        for below, above in zip(low, high, strict=True)
-    ]
-    columns = [Column(name, heading, values, low, high, digits)]
+    columns = [Column(name, heading, values, low, high)]
     if theory is not None:
-        columns.append(Column(f"{name}_theory", "theory", theory, decimals=digits))
+        columns.append(theoretical(columns[0], theory, below))
     return columns
 
 
-def records(columns: Sequence[Column]) -> list[dict[str, Any]]:
-    """Return the rows as dicts, with the limits of intervals as name_low and name_high.
+def theoretical(
+    measured: Column,
+    values: Sequence[float | None],
+    below: Sequence[float | None] | None = None,
+    heading: str = "theory",
+) -> Column:
+    """Return the column of theory beside a measured one; `below`: bounds of values that are None.
 
     Examples
     --------
-    >>> from vgsim._results.tables import Column, records
-    >>> records([Column("mean", "mean", [-1.25], [-1.5], [-1.0])])
-    [{'mean': -1.25, 'mean_low': -1.5, 'mean_high': -1.0}]
+    >>> from vgsim._results.tables import Column, theoretical
+    >>> theoretical(Column("p", "P", [0.12], [0.1], [0.14]), [None], [1e-6]).cells
+    [Cell(value='< 1e-6', interval='', word=False)]
     """
-    named: dict[str, Sequence[Any]] = {}
-    for column in columns:
-        named[column.name] = column.values
-        if column.low is not None and column.high is not None:
-            named |= {f"{column.name}_low": column.low, f"{column.name}_high": column.high}
-    return [dict(zip(named, row, strict=True)) for row in zip(*named.values(), strict=True)]
-
-
-def jsonable(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a row with None in place of NaN and infinity, which JSON does not have.
-
-    Examples
-    --------
-    >>> from vgsim._results.tables import jsonable
-    >>> jsonable({"depth": 10, "xi_grad": float("inf")})
-    {'depth': 10, 'xi_grad': None}
-    """
-    return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in row.items()
-    }
-
-
-def _number(column: Column, row: int, value: Any) -> str:
-    """Return one number of a column as text."""
-    if value is None or value != value:
-        return "-"
-    if isinstance(value, str):
-        return value
-    if column.decimals is None:
-        return str(value) if isinstance(value, int) else f"{value:.6g}"
-    if not math.isfinite(value):
-        return f"{value:.6g}"
-    decimals = column.decimals[row]
-    return f"{round(value, decimals) + 0.0:.{decimals}f}"
-
-
-def _cells(column: Column, number: Callable[[Column, int, Any], str], mark: str) -> list[str]:
-    """Return all cells of a column; `mark` encloses an interval."""
-    cells = []
-    for row, value in enumerate(column.values):
-        cell = number(column, row, value)
-        if value is not None and column.low is not None and column.high is not None:
-            low, high = (
-                number(column, row, limit[row]).strip("$") for limit in (column.low, column.high)
-            )
-            cell += f" {mark}[{low}, {high}]{mark}"
-        cells.append(cell)
-    return cells
-
-
-def _text(columns: Sequence[Column], title: str) -> str:
-    cells = [_cells(column, _number, "") for column in columns]
-    headed = [[c.heading, *column] for c, column in zip(columns, cells, strict=True)]
-    widths = [max(map(len, column)) for column in headed]
-    lines = [
-        "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
-        for row in zip(*headed, strict=True)
-    ]
-    titles = [wrapped(line) for line in title.splitlines()]
-    return "\n".join([*titles, "", *lines] if title else lines)
-
-
-def wrapped(line: str) -> str:
-    """Return a line of text as lines of at most 100 characters, unless a word is longer.
-
-    Examples
-    --------
-    >>> from vgsim._results.tables import wrapped
-    >>> [len(line) for line in wrapped("layers " * 30).splitlines()]
-    [97, 99, 15]
-    """
-    if len(line) <= WIDE:
-        return line
-    return textwrap.fill(
-        line, WIDE, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
-    )
-
-
-def _markdown(columns: Sequence[Column], title: str) -> str:
-    cells = [
-        [text.replace("|", "\\|") for text in (column.heading, *_cells(column, _number, ""))]
-        for column in columns
-    ]
-    widths = [max(3, *map(len, column)) for column in cells]
-    rows = [
-        [cell.rjust(width) for cell, width in zip(row, widths, strict=True)]
-        for row in zip(*cells, strict=True)
-    ]
-    rows.insert(1, ["-" * (width - 1) + ":" for width in widths])
-    lines = [f"| {' | '.join(row)} |" for row in rows]
-    return "\n".join(
-        [*(line and f"{line}  " for line in title.splitlines()), "", *lines] if title else lines
-    )
-
-
-def _latex(columns: Sequence[Column], title: str) -> str:
-    cells = [[c.latex or _escaped(c.heading), *_cells(c, _math, "$")] for c in columns]
-    heading, *rows = [f"{' & '.join(row)} \\\\" for row in zip(*cells, strict=True)]
-    return "\n".join(
-        [
-            *(f"% {line}".rstrip() for line in title.splitlines()),
-            f"\\begin{{tabular}}{{{'r' * len(columns)}}}",
-            "\\toprule",
-            heading,
-            "\\midrule",
-            *rows,
-            "\\bottomrule",
-            "\\end{tabular}",
-        ]
-    )
-
-
-def _math(column: Column, row: int, value: Any) -> str:
-    """Return a number in math mode, or an escaped word."""
-    if value is None or value != value:
-        return "--"
-    if isinstance(value, str):
-        return _escaped(value)
-    text = _number(column, row, value).replace("inf", "\\infty")
-    mantissa, e, exponent = text.partition("e")
-    return f"${mantissa} \\times 10^{{{int(exponent)}}}$" if e else f"${text}$"
-
-
-def _escaped(text: str) -> str:
-    return "".join(LATEX_SPECIAL.get(character, character) for character in text)
-
-
-def _csv(columns: Sequence[Column], title: str) -> str:
-    rows = records(columns)
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, list(rows[0]) if rows else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return stream.getvalue().rstrip("\n")
-
-
-_WRITERS = {"text": _text, "markdown": _markdown, "latex": _latex, "csv": _csv}
+    low, high = measured.low or measured.values, measured.high or measured.values
+    decimals = [supported_decimals(*one) for one in zip(measured.values, low, high, strict=True)]
+    return Column(f"{measured.name}_theory", heading, values, decimals=decimals, below=below)

@@ -8,17 +8,21 @@ from dataclasses import dataclass
 from typing import get_args
 
 from vgsim._checks import INDICES, brief, plain, type_error, value_error
+from vgsim._display import block, line
 from vgsim._domains import Choice
-from vgsim._statistics.estimate import checked_level
+from vgsim._statistics.estimate import checked_level, in_words
+from vgsim._statistics.rounded import rounded
 from vgsim.typing import Method
 
 METHODS: tuple[Method, ...] = get_args(Method)
 _METHOD = Choice(METHODS)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Probability:
     """An estimated probability and its confidence interval.
+
+    Its text has the digits that the interval supports; the attributes have all.
 
     Attributes
     ----------
@@ -38,8 +42,10 @@ class Probability:
     Examples
     --------
     >>> from vgsim._statistics.binomial import binomial
-    >>> print(binomial(3, 100))
-    0.03 (95 % interval 0.0103 to 0.0845, 3 of 100)
+    >>> print(binomial(1098, 10_000))
+    0.1098 (95 % interval 0.104 to 0.116, 1098 of 10000)
+    >>> binomial(0, 10_000)
+    <Probability: 0 (< 0.0004), 0 of 10000, 95 % wilson interval>
     """
 
     estimate: float
@@ -51,10 +57,21 @@ class Probability:
     method: Method
 
     def __str__(self) -> str:
-        return (
-            f"{self.estimate:.6g} ({100 * self.confidence_level:g} % interval "
-            f"{self.low:.3g} to {self.high:.3g}, {self.events} of {self.n})"
-        )
+        shown = in_words(self.estimate, self.low, self.high, self.confidence_level)
+        return f"{shown[:-1]}, {self.events} of {self.n})"
+
+    def __repr__(self) -> str:
+        shown = rounded(self.estimate, self.low, self.high)
+        return f"<Probability: {shown}, {self.events} of {self.n}, {self._interval}>"
+
+    def _repr_html_(self) -> str:
+        value, _, rest = rounded(self.estimate, self.low, self.high).partition(" ")
+        samples = f"{self.events:,} of {self.n:,} samples, {self._interval}"
+        return block(line(rest, strong=value), line(samples))
+
+    @property
+    def _interval(self) -> str:
+        return f"{100 * self.confidence_level:g} % {self.method} interval"
 
 
 def checked_interval(confidence_level: object, method: object) -> tuple[float, Method]:

@@ -163,7 +163,7 @@ def bootstrap(
     >>> from vgsim._statistics.bootstrap import bootstrap
     >>> x = np.random.default_rng(0).normal(size=10_000)
     >>> print(bootstrap(lambda moments: moments.variance[..., 0], [x]))
-    0.996257 (95 % interval 0.969057 to 1.02222)
+    0.996 (95 % interval 0.969 to 1.022)
     """
     confidence_level = checked_level(confidence_level)
     arrays = [np.asarray(column, dtype=np.float64) for column in columns]

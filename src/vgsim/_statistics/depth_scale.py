@@ -10,15 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vgsim._checks import DECADE
+from vgsim._display import block, table
 from vgsim._statistics.bootstrap import Moments, bootstrap
 from vgsim._statistics.estimate import Estimate
 
 __all__ = ["DepthScale", "fit_depth_scale", "slope_row"]
 
 Floats = NDArray[np.float64]
+MEANINGS = {  # of the fields of DepthScale
+    "depth_scale": "layers in which ‖G‖² changes e-fold",
+    "slope": "growth of the mean of ln ‖G‖² per layer",
+    "variance_growth": "growth of its variance per layer",
+}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DepthScale:
     """Growth rates of X = ln(‖G_0‖²/‖G_D‖²) per layer: natural logarithm, squared norm.
 
@@ -55,6 +61,18 @@ class DepthScale:
                 ("slope of the variance", self.variance_growth),
             )
         )
+
+    def __repr__(self) -> str:
+        shown = (f"{name} {getattr(self, name)._shown()}" for name in MEANINGS)
+        return f"<DepthScale: {', '.join(shown)}, {self._intervals}>"
+
+    def _repr_html_(self) -> str:
+        rows = [(name, getattr(self, name)._shown(), words) for name, words in MEANINGS.items()]
+        return block(table(("DepthScale", self._intervals, ""), rows, words=3))
+
+    @property
+    def _intervals(self) -> str:
+        return f"{100 * self.slope.confidence_level:g} % {self.slope.method} intervals"
 
 
 def fit_depth_scale(

@@ -11,12 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vgsim._checks import DECADE
+from vgsim._display import Record, block, table
 from vgsim._statistics.bootstrap import bootstrap
 from vgsim._statistics.estimate import Estimate
 
 Floats = NDArray[np.float64]
 NULL_SAMPLES = 9999
 NULL_SIZE = 100
+MOMENTS = ("mean", "variance", "skewness", "kurtosis")
+TESTS = {"Kolmogorov-Smirnov": "ks", "Anderson-Darling": "anderson_darling"}
 NODES = 257  # points at which an exact law is computed; its logarithm is interpolated
 
 
@@ -34,8 +37,8 @@ class Law(Protocol):
         """Return the probability of X > x."""
 
 
-@dataclass(frozen=True)
-class GoodnessOfFit:
+@dataclass(frozen=True, repr=False)
+class GoodnessOfFit(Record):
     """A test of whether samples come from a law.
 
     Attributes
@@ -79,7 +82,7 @@ class ExactFit:
     anderson_darling: GoodnessOfFit
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LogNormalFit:
     """Comparison of the law of the gradient norm with a log-normal law; prints as a report.
 
@@ -134,13 +137,36 @@ class LogNormalFit:
     def __str__(self) -> str:
         dead = f", {self.n_dead:,} dead left out" if self.n_dead else ""
         lines = [f"ln(|G_l|^2 / |G_D|^2) of {self.n:,} networks{dead}", ""]
-        for name in ("mean", "variance", "skewness", "kurtosis"):
+        for name in MOMENTS:
             lines.append(f"{name:20}{getattr(self, name)}")
         lines += ["", f"{'':20}{'log-normal':28}{'exact law' if self.exact else ''}".rstrip()]
-        for name, test in (("Kolmogorov-Smirnov", "ks"), ("Anderson-Darling", "anderson_darling")):
+        for name, test in TESTS.items():
             exact = getattr(self.exact, test) if self.exact else ""
             lines.append(f"{name:20}{getattr(self, test)!s:28}{exact!s}".rstrip())
         return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        moments = ", ".join(f"{name} {getattr(self, name)._shown()}" for name in MOMENTS)
+        tests = ", ".join(f"{getattr(self, test).p_value:.3g}" for test in TESTS.values())
+        return (
+            f"<LogNormalFit: {self.n} samples, {self.n_dead} dead left out, {moments}, "
+            f"p-values {tests}>"
+        )
+
+    def _repr_html_(self) -> str:
+        dead = f", {self.n_dead:,} dead left out" if self.n_dead else ""
+        caption = f"X = ln(‖G_l‖²/‖G_D‖²) of {self.n:,} networks{dead}"
+        level = f"{100 * self.mean.confidence_level:g} % intervals"
+        moments = [(f"{name} of X", getattr(self, name)._shown()) for name in MOMENTS]
+        laws = {"log-normal law": self} | ({"exact law": self.exact} if self.exact else {})
+        tests = [
+            (name, *(str(getattr(law, test)) for law in laws.values()))
+            for name, test in TESTS.items()
+        ]
+        return block(
+            table(("", level), moments, caption, words=2),
+            table(("test", *laws), tests, words=1 + len(laws)),
+        )
 
 
 def fit(
@@ -175,10 +201,10 @@ def fit(
     >>> print(fit(R, 0))
     ln(|G_l|^2 / |G_D|^2) of 500 networks
     <BLANKLINE>
-    mean                -14.0632 (95 % interval -14.8921 to -13.2211)
-    variance            87.328 (95 % interval 76.6161 to 99.8366)
-    skewness            -0.160797 (95 % interval -0.512073 to 0.107078)
-    kurtosis            0.461031 (95 % interval -0.117451 to 1.34915)
+    mean                -14.06 (95 % interval -14.9 to -13.2)
+    variance            87 (95 % interval 77 to 100)
+    skewness            -0.16 (95 % interval -0.5 to 0.1)
+    kurtosis            0.46 (95 % interval -0.1 to 1.3)
     <BLANKLINE>
                         log-normal
     Kolmogorov-Smirnov  0.02994, p = 0.339

@@ -133,7 +133,7 @@ def quantile_interval(values: ArrayLike, q: ArrayLike, confidence_level: float =
     --------
     >>> from vgsim._statistics.quantiles import quantile_interval
     >>> print(quantile_interval(range(1, 101), 0.5))
-    50.5 (95 % interval 40 to 61)
+    51 (95 % interval 40 to 61)
     """
     confidence_level = checked_level(confidence_level)
     values, q = np.asarray(values, dtype=np.float64), checked_numbers("q", q)

@@ -30,7 +30,15 @@ from vgsim._studies.tally import Tally
 from vgsim._studies.task import Task
 from vgsim.typing import Contents
 
-__all__ = ["Found", "load", "read_studies", "saved_study", "stored_study"]
+__all__ = [
+    "Found",
+    "is_store",
+    "load",
+    "read_studies",
+    "saved_study",
+    "stored_study",
+    "watched_study",
+]
 
 KINDS: dict[Contents, str] = {"samples": KIND, "study": archive.KIND}
 _CONTENTS = Choice(tuple(KINDS))
@@ -80,9 +88,9 @@ def read_studies(path: str | os.PathLike[str], watched: bool = False) -> Found:
     ...     read_studies(path).studies == [study]
     True
     """
-    if not _is_store(path):
+    if not is_store(path):
         study = saved_study(path)
-        return Found([_watched(study) if watched else study], [])
+        return Found([watched_study(study) if watched else study], [])
     found: dict[object, dict[object, Result]] = {}
     with Reader(path) as store:
         for task in store.tasks():
@@ -95,7 +103,7 @@ def read_studies(path: str | os.PathLike[str], watched: bool = False) -> Found:
             alike[key] = result if other is None else other + result
         made: dict[str, str] = reduce(merged_provenance, store.provenance, {})
     studies = [Study(alike.values(), made) for alike in found.values()]
-    return Found([_watched(study) for study in studies] if watched else studies, store.damaged)
+    return Found([watched_study(study) for study in studies] if watched else studies, store.damaged)
 
 
 def saved_study(path: str | os.PathLike[str]) -> Study:
@@ -180,7 +188,7 @@ def stored_study(path: str | os.PathLike[str]) -> Study:
     return studies[0] if studies else Study([])
 
 
-def _watched(study: Study) -> Study:
+def watched_study(study: Study) -> Study:
     """Return `study` with a stop rule for every event, so that its intervals are anytime-valid."""
     return Study(
         [Result(result.task, result.tally, result.ranges, _rules(result.task)) for result in study],
@@ -246,14 +254,14 @@ def load(path: str | os.PathLike[str], kind: Contents | None = None) -> Samples 
     FileNotFoundError: [Errno 2] No such file or directory: 'no such file.npz'
     """
     kinds = KINDS if kind is None else {kind: KINDS[_CONTENTS.check("kind", kind)]}
-    if not _is_store(path):
+    if not is_store(path):
         return _saved(path, *kinds.values())
     if "study" not in kinds:
         raise ValueError(f"{path} holds {archive.KIND}, not {KIND}")
     return stored_study(path)
 
 
-def _is_store(path: object) -> bool:
+def is_store(path: object) -> bool:
     """Return whether a file is an SQLite database.
 
     SQLite itself opens the file: closing a file descriptor of ours would release SQLite's locks.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
 from numpy.typing import ArrayLike, DTypeLike
 
@@ -12,10 +12,16 @@ from vgsim._checks import INDICES
 from vgsim._networks.description import Network
 from vgsim._statistics.binomial import Probability, binomial
 from vgsim._statistics.estimate import Scalar
+from vgsim._studies.html import result_html
 from vgsim._studies.precision import Precision
 from vgsim._studies.tally import Floats, Tally
 from vgsim._studies.task import Task
 from vgsim.typing import Event, Method, NumberFormat
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from vgsim.plotting import Artists
 
 __all__ = ["Result"]
 
@@ -225,6 +231,44 @@ class Result:
         """
         return self.tally.cdf(x, self._layer(layer))
 
+    def plot(
+        self, *, layer: int | None = None, theory: bool = True, ax: Axes | None = None
+    ) -> Artists:
+        """Draw the density of R_l, from the histogram of the tally, with its law in theory.
+
+        Parameters
+        ----------
+        layer : int, optional
+        theory : bool, default True
+            Whether to draw, dashed, the exact law or, where only mean and standard deviation are
+            known in theory, the normal law that has them.
+        ax : matplotlib.axes.Axes, optional
+            By default those of a new figure.
+
+        Returns
+        -------
+        vgsim.plotting.Artists
+            The density, a StepPatch, whose integral is the fraction of samples that are not dead;
+            and the line of the theory.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        ValueError
+            If there are no samples, or the layer was not tallied.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> study = vgsim.collect([vgsim.MLP(50, 32, activation="relu")], max_samples=2000)
+        >>> len(study[0].plot())
+        2
+        """
+        from vgsim._studies.density import draw_density
+
+        return draw_density(self.task, self.tally, self._layer(layer), theory, ax)
+
     def _layer(self, layer: int | None) -> int:
         if layer is not None:
             return layer
@@ -256,6 +300,9 @@ class Result:
 
     def __repr__(self) -> str:
         return f"<Result: {self.n} of {self.network!r}>"
+
+    def _repr_html_(self) -> str:
+        return result_html(self)
 
 
 def _identity(task: Task) -> dict[str, object]:

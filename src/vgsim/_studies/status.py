@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from dataclasses import dataclass
 from typing import Any
 
+from vgsim._studies.precision import Precision
 from vgsim._studies.store import Reader
 
-__all__ = ["Status", "status"]
+__all__ = ["Status", "Target", "status", "targets"]
 
 COUNTED = """SELECT count(*), coalesce(sum(finished IS NOT NULL), 0), coalesce(sum(n), 0),
   sum(target), coalesce(sum(min(n, target)), 0),
@@ -118,6 +120,51 @@ def status(path: str | os.PathLike[str]) -> Status:
         seconds_left=(work - worked) / pace if has_target and pace else None,
         idle=None if seen is None else max(0.0, time.time() - seen),
     )
+
+
+@dataclass(frozen=True)
+class Target:
+    """What ends the sampling of one network in a store.
+
+    Attributes
+    ----------
+    max_samples : int or None
+    rules : tuple of Precision
+        The stop rules.
+    finished : int or None
+        The number of samples at which the target was met; None before.
+    """
+
+    max_samples: int | None
+    rules: tuple[Precision, ...]
+    finished: int | None
+
+
+def targets(path: str | os.PathLike[str]) -> dict[str, Target]:
+    """Return the targets of the last study in a store, by the digests of its tasks.
+
+    Raises
+    ------
+    TypeError, ValueError, OSError
+        As for `Reader`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import vgsim
+    >>> from vgsim._studies.status import targets
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = f"{folder}/study.sqlite"
+    ...     study = vgsim.collect([vgsim.MLP(5, 8)], max_samples=2500, store=path)
+    ...     targets(path)[study[0].task.digest]
+    Target(max_samples=2500, rules=(), finished=2500)
+    """
+    with Reader(path) as store:
+        rows = store.file.all("SELECT digest, max_samples, rules, finished FROM tasks")
+    return {
+        digest: Target(most, tuple(Precision(**rule) for rule in json.loads(rules)), finished)
+        for digest, most, rules, finished in rows
+    }
 
 
 def _read(path: str | os.PathLike[str], whole: bool) -> tuple[Any, int, list[Any], float | None]:

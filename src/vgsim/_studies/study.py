@@ -15,12 +15,17 @@ from vgsim._results import npz
 from vgsim._results.samples import merged_provenance
 from vgsim._studies import archive, labelled
 from vgsim._studies import table as tables
+from vgsim._studies.axes import suggested_axes
+from vgsim._studies.html import study_html
 from vgsim._studies.result import Result
 from vgsim.typing import Format
 
 if TYPE_CHECKING:
     import pandas
     import xarray
+    from matplotlib.axes import Axes
+
+    from vgsim.plotting import Artists
 
 __all__ = ["Study"]
 
@@ -217,32 +222,173 @@ class Study(Sequence[Result]):
         """
         return labelled.to_xarray(self, self.provenance, bins)
 
-    def table(self, format: Format = "text") -> str:
-        r"""Return a table as text, with one row per network and layer.
+    def table(
+        self,
+        format: Format = "text",
+        *,
+        columns: str | Sequence[str] | None = None,
+        index: str | Sequence[str] | None = None,
+        pivot: str | None = None,
+        layer: int | None = None,
+        threshold: float | None = None,
+        confidence_level: float = 0.95,
+        intervals: bool = True,
+        caption: str | None = None,
+        label: str | None = None,
+    ) -> str:
+        r"""Return a table as text, by default with one row per network and layer.
 
-        The first columns are the fields in which the networks differ. Intervals are of 95 %
-        confidence.
+        The first columns are the fields in which the networks differ, and the title has the fields
+        that all have in common. Numbers have the digits that their intervals support; a probability
+        of 0 or 1 is written with the one limit of its interval, "0 (< 0.0004)". Below the
+        probabilities for which the law of a theory holds only a bound is written, "< 1e-6".
 
         Parameters
         ----------
-        format : {"text", "markdown", "latex", "csv"}, default "text"
+        format : {"text", "markdown", "latex", "csv", "html"}, default "text"
+            Only CSV has all digits, and by default all columns. LaTeX needs the package booktabs.
+        columns : str or sequence of str, optional
+            The names of the columns: fields and settings of the networks; layer, threshold and n;
+            the probabilities vanishing, exploding, healthy and dead; mean and std of R; its
+            quantiles q05, median and q95; and probabilities and moments with the ending _theory,
+            where a theory applies. "all": every statistic.
+        index : str or sequence of str, optional
+            The fields whose values are the rows, by default those in which the networks differ.
+        pivot : str, optional
+            The field for each of whose values there is a group of columns. A combination of fields
+            without a network is "-".
+        layer : int, optional
+            The one tallied layer to show. By default all.
+        threshold : float, optional
+            The one counted threshold of vanishing, exploding and healthy to show. By default all.
+        confidence_level : float, default 0.95
+        intervals : bool, default True
+            Whether to write the intervals of probabilities.
+        caption : str, optional
+            A caption, of which LaTeX commands are kept with format "latex". Not with "csv".
+        label : str, optional
+            With format "latex", the name for references by ``\ref``.
 
         Raises
         ------
-        ValueError
-            If the format is unknown.
+        TypeError, ValueError
+            If an argument is unknown, if a layer or threshold was not counted, or if `index` and
+            `pivot` do not tell all results apart; the message names the fields that differ.
 
         Examples
         --------
         >>> import vgsim
-        >>> networks = vgsim.sweep(vgsim.MLP, width=32, activation="sigmoid", depth=[5, 50])
+        >>> networks = vgsim.sweep(
+        ...     vgsim.MLP, width=32, activation=["sigmoid", "relu"], depth=[5, 9, 50]
+        ... )
         >>> study = vgsim.collect(networks, max_samples=2000)
-        >>> print(study.table("csv"))  # doctest: +ELLIPSIS
-        depth,layer,n,vanishing,vanishing_low,...
-        5,0,2000,0.0,0.0,...
-        50,0,2000,1.0,...
+        >>> text = study.table(columns=["vanishing", "median"], index="depth", pivot="activation")
+        >>> for line in text.splitlines()[-3:]:
+        ...     print(line)
+            5      0 (< 0.0020)       -3.23  0 (< 0.0020)   -0.09
+            9  0.099 [0.087, 0.113]   -5.78  0 (< 0.0020)   -0.16
+           50      1 (> 0.9980)      -31.82  0 (< 0.0020)   -0.89
+        >>> text = study.table("latex", columns="median", index="depth", pivot="activation")
+        >>> print(text.partition(r"\begin")[2])
+        {tabular}{rrr}
+        \toprule
+         & \multicolumn{2}{c}{median} \\
+        \cmidrule(lr){2-3}
+        depth & sigmoid & relu \\
+        \midrule
+        $5$ & $-3.23$ & $-0.09$ \\
+        $9$ & $-5.78$ & $-0.16$ \\
+        $50$ & $-31.82$ & $-0.89$ \\
+        \bottomrule
+        \end{tabular}
+        >>> print(study[1:2].table("csv", columns="n"))
+        depth,n
+        9,2000
         """
-        return tables.table(self, format)
+        return tables.table(
+            self,
+            self.provenance,
+            format,
+            columns=columns,
+            index=index,
+            pivot=pivot,
+            layer=layer,
+            threshold=threshold,
+            confidence_level=confidence_level,
+            intervals=intervals,
+            caption=caption,
+            label=label,
+        )
+
+    def plot(
+        self,
+        x: str = "depth",
+        hue: str | None = None,
+        *,
+        y: str | None = None,
+        value: str = "vanishing",
+        layer: int | None = None,
+        threshold: float | None = None,
+        theory: bool = True,
+        ax: Axes | None = None,
+    ) -> Artists:
+        """Draw a value against a field, one curve per value of another, or a heat map over two.
+
+        Parameters
+        ----------
+        x : str, default "depth"
+            A field of the networks or a setting, as in :meth:`find` and the columns of
+            :meth:`to_dataframe`, or "layer" or "threshold". Numbers give curves; other values give
+            points with error bars.
+        hue : str, optional
+            The field that distinguishes the curves.
+        y : str, optional
+            A second field: draw a heat map of `value` over x and y. If one of them is the gain and
+            mean-field theory applies, the critical line χ₁ = 1 is drawn over it, unless `theory` is
+            False.
+        value : str, default "vanishing"
+            "vanishing", "exploding", "healthy" or "dead": probabilities. "mean", "std", "q05",
+            "median" or "q95": statistics of R_l in decades; mean and std exclude dead samples.
+        layer : int, optional
+            A tallied layer; by default the only one, or 0.
+        threshold : float, optional
+            A counted threshold; by default the only one.
+        theory : bool, default True
+            Whether to draw the theory, dashed, where it is known.
+        ax : matplotlib.axes.Axes, optional
+            By default those of a new figure.
+
+        Returns
+        -------
+        vgsim.plotting.Artists
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        TypeError, ValueError
+            If an argument is unknown or was not counted, or several results have the same place in
+            the plot; the message names the fields in which they differ.
+
+        Notes
+        -----
+        Bands and bars are 95 % intervals: those of :meth:`Result.probability`, normal ones for the
+        mean, and order statistics for quantiles; the standard deviation has none.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> networks = vgsim.sweep(
+        ...     vgsim.MLP, width=32, activation=["sigmoid", "relu"], depth=[5, 20]
+        ... )
+        >>> study = vgsim.collect(networks, max_samples=1000)
+        >>> drawn = study.plot(hue="activation")
+        >>> drawn.axes.get_xlabel()
+        'depth'
+        """
+        from vgsim._studies import plots
+
+        return plots.draw_study(self, x, hue, y, value, layer, threshold, theory, ax)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the study to an .npz file, which :func:`load` and ``numpy.load`` read.
@@ -293,6 +439,13 @@ class Study(Sequence[Result]):
         return f"<Study: {networks}, {sum(result.n for result in self)} samples>"
 
     __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        drawn = [result for result in self if result.n]
+        axes = suggested_axes(drawn) if len(drawn) > 1 else None
+        if axes is None or axes.others:
+            return study_html(self, None, None)
+        return study_html(self, axes.x, axes.hue)
 
 
 def _key(result: Result) -> object:

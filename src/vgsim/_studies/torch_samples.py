@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from concurrent.futures import Executor
+from concurrent.futures import Executor, as_completed
 from functools import reduce
 from itertools import pairwise
 from operator import add
@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from vgsim._checks import INDICES, plain, real_array, type_error, value_error
 from vgsim._domains import checked_int
+from vgsim._engine.progress import Progress, shown
 from vgsim._engine.run import run
 from vgsim._engine.settings import Settings, checked_layers, checked_record, default_layers
 from vgsim._networks.undescribed import TorchModule
@@ -45,6 +46,7 @@ def torch_samples(
     record: Sequence[Record] | Set[Record] = ("gradient",),
     dtype: DType | DTypeLike = "float32",
     executor: Executor | None = None,
+    progress: Progress = False,
 ) -> Samples:
     """Return samples of any PyTorch module by autograd: a new module for every sample.
 
@@ -83,6 +85,8 @@ def torch_samples(
     executor : concurrent.futures.Executor, optional
         For example ``ProcessPoolExecutor``; it must be able to import `make_module` by its name.
         Threads of one process take turns, since they share PyTorch's random numbers.
+    progress : bool or callable, default False
+        As for :func:`simulate`.
 
     Returns
     -------
@@ -143,15 +147,24 @@ def torch_samples(
     depth = network.depth
     columns = default_layers(depth) if layers is None else checked_layers(layers, depth)
     common = columns, checked_record(record, network, settings), 1
-    if checked_executor(executor) is None:
-        return run(network, settings, first, n_samples, *common)
-    assert executor is not None
-    cuts = np.unique(np.linspace(first, first + n_samples, PARTS + 1).astype(np.int64)).tolist()
-    parts = [
-        executor.submit(run, network, settings, start, end - start, *common)
-        for start, end in pairwise(cuts)
-    ]
-    return reduce(add, (part.result() for part in parts))
+    pool = checked_executor(executor)
+    with shown(progress) as show:
+
+        def report(done: int) -> None:
+            show(done, n_samples, done / n_samples)
+
+        if pool is None:
+            return run(network, settings, first, n_samples, *common, report)
+        cuts = np.linspace(first, first + n_samples, PARTS + 1).astype(np.int64)
+        parts = [
+            pool.submit(run, network, settings, start, end - start, *common)
+            for start, end in pairwise(np.unique(cuts).tolist())
+        ]
+        done = 0
+        for part in as_completed(parts):
+            done += len(part.result())
+            report(done)
+        return reduce(add, (part.result() for part in parts))
 
 
 def _flat(inputs: Any) -> tuple[NDArray[np.float64], tuple[int, ...]]:

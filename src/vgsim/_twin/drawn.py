@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,8 @@ class Drawn:
         Whether biases are drawn by rotation.
     chain : Chain or None
         The vectors of the scalar engine.
+    report : callable
+        Called with the numbers of arrays, or of places, that are made and of all.
 
     Attributes
     ----------
@@ -58,7 +61,9 @@ class Drawn:
         engine: str,
         rotates: bool,
         chain: Chain | None,
+        report: Callable[[int, int], object],
     ) -> None:
+        self.report = report
         self.draw, self.columns, self.tokens = draw, columns, program.tokens
         self.dense, self.rotates, self.chain = engine == "dense", rotates, chain
         self.named: dict[str, Any] = {}
@@ -71,8 +76,11 @@ class Drawn:
             self.plain = drawn_parameters(draw, program, columns)
             self.named = by_gate(self.plain)
             return
-        for place in range(1, len(program.order) + 1):
+        depth = len(program.order)
+        for place in range(1, depth + 1):
             self._draw(program.at(place), place)
+            if self.dense:  # of other engines, `explicit` takes the time
+                report(place, depth)
 
     def _draw(self, body: Body, place: int) -> None:
         """Draw the parameters of a place."""
@@ -147,7 +155,12 @@ class Drawn:
 
     def explicit(self) -> dict[str, Array]:
         """Return all parameters as arrays, in the order of the program, after both passes."""
-        return {name: self._explicit(name) for name in self.named}
+        made = {}
+        for name in self.named:
+            made[name] = self._explicit(name)
+            if not self.dense:
+                self.report(len(made), len(self.named))
+        return made
 
     def _explicit(self, name: str) -> Array:
         """Return a matrix given its products; recorded Gaussian ones have the norm drawn."""

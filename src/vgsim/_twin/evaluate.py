@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from vgsim._checks import type_error, value_error
 from vgsim._domains import checked_bool
+from vgsim._engine.progress import Progress, shown
 from vgsim._engine.settings import checked_layers
 from vgsim._networks.description import Network, checked_network
 from vgsim._networks.operations import Normalise
@@ -174,6 +175,7 @@ def evaluate(
     drive: ArrayLike | None = None,
     layers: Iterable[int] | None = None,
     return_arrays: bool = False,
+    progress: Progress = False,
 ) -> Evaluation: ...
 @overload
 def evaluate(
@@ -185,6 +187,7 @@ def evaluate(
     *,
     layers: Iterable[int] | None = None,
     return_arrays: bool = False,
+    progress: Progress = False,
 ) -> Evaluation: ...
 @overload
 def evaluate(
@@ -195,6 +198,7 @@ def evaluate(
     output_gradient: ArrayLike,
     layers: Iterable[int] | None = None,
     return_arrays: bool = False,
+    progress: Progress = False,
 ) -> Evaluation: ...
 def evaluate(
     network: Network,
@@ -209,6 +213,7 @@ def evaluate(
     drive: Any = None,
     layers: Iterable[int] | None = None,
     return_arrays: bool = False,
+    progress: Progress = False,
 ) -> Evaluation:
     r"""Run one network with given weights forward and backward.
 
@@ -252,6 +257,9 @@ def evaluate(
     return_arrays : bool, default False
         Whether the result has the attributes `gradients` and `activations`: the arrays G_l and X_l
         of the recorded layers.
+    progress : bool or callable, default False
+        As for :func:`simulate`; a callable is called as ``progress(done, total)``, in layers of
+        both passes.
 
     Returns
     -------
@@ -355,8 +363,12 @@ def evaluate(
     if columns < 2 and any(o.kind == "batch" for o in program.of(Normalise)):
         raise value_error("inputs", "must have at least 2 columns for batch normalisation, got 1")
     places = places_of(program, named, columns, network.clip)
-    X = forward(places, scaled(x))
-    G, clipped = backward(places, scaled(g), network.clip)
+    depth = network.depth
+    with shown(progress) as show:
+        X = forward(places, scaled(x), lambda done: show.layers(done, 2 * depth))
+        G, clipped = backward(
+            places, scaled(g), network.clip, lambda done: show.layers(depth + done, 2 * depth)
+        )
     whole = [stacked(state) for state in G]
     gradient = np.array([G_l.log10_norm for G_l in whole])
     weight_layers, by_weights = _of_weights(places, recorded)

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from vgsim._checks import INDICES, require_memory, type_error
 from vgsim._domains import checked_int
+from vgsim._engine.progress import Progress, Show, shown
 from vgsim._engine.settings import Settings
 from vgsim._networks import operations
 from vgsim._networks.description import Network
@@ -210,6 +211,7 @@ def replay(
     loss: Loss = "linear",
     engine: Engine = "auto",
     dtype: DType | DTypeLike = "float32",
+    progress: Progress = False,
 ) -> Replay:
     """Return one simulated sample as explicit weights, biases, inputs and output gradient.
 
@@ -227,6 +229,9 @@ def replay(
         Index of the sample, from 0 to 2**56 - 1.
     batch_size, inputs, loss, engine, dtype
         As given to :func:`simulate`; the sample depends on them.
+    progress : bool or callable, default False
+        As for :func:`simulate`; a callable is called as ``progress(done, total)``, in arrays or
+        layers that are drawn.
 
     Returns
     -------
@@ -282,11 +287,13 @@ def replay(
     settings = Settings.checked(
         seed=seed, batch_size=batch_size, inputs=inputs, loss=loss, engine=engine, dtype=dtype
     ).of(network)
-    return sample(network, settings, checked_int("index", index, 0, INDICES - 1, "2**56 - 1"))
+    index = checked_int("index", index, 0, INDICES - 1, "2**56 - 1")
+    with shown(progress) as show:
+        return _sample(network, settings, index, show)
 
 
-def sample(network: Network, settings: Settings, index: int) -> Replay:
-    """Return a sample as :func:`replay` does, with settings for this network."""
+def _sample(network: Network, settings: Settings, index: int, show: Show) -> Replay:
+    """Return a sample, with settings for this network."""
     program, n_0 = network.program, network.width_at(0)
     columns = settings.batch_size * program.tokens
     _require_memory(network, program, columns, settings.engine)
@@ -307,6 +314,7 @@ def sample(network: Network, settings: Settings, index: int) -> Replay:
         engine=settings.engine,
         rotates=settings.rotates_biases(network),
         chain=chain,
+        report=lambda done, total: show(done, total, done / total, f"{done:,} of {total:,} drawn"),
     )
     places = places_of(program, drawn.named, columns, network.clip)
     outputs = forward(places, scaled(X))[-1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -178,30 +178,39 @@ def _group(places: Sequence[Place]) -> None:
         place.groups = above
 
 
-def forward(places: Sequence[Place], x: Scaled) -> list[Scaled]:
-    """Return X_0 … X_D; the other registers of the state are zero before the first step."""
+def forward(
+    places: Sequence[Place], x: Scaled, report: Callable[[int], object] = lambda done: None
+) -> list[Scaled]:
+    """Return X_0 … X_D; the other registers of the state are zero before the first step.
+
+    `report` is called with the number of places done.
+    """
     states, registers = [x], dict(enumerate(_state(x, places)))
-    for place in places:
+    for done, place in enumerate(places, 1):
         for step in place.steps:
             step(registers)
         states.append(registers[0])
+        report(done)
     return states
 
 
 def backward(
-    places: Sequence[Place], g: Scaled, clip: Clip | None
+    places: Sequence[Place],
+    g: Scaled,
+    clip: Clip | None,
+    report: Callable[[int], object] = lambda done: None,
 ) -> tuple[list[tuple[Scaled, ...]], list[float]]:
     """Return the clipped G_0 … G_D and the fractions of their entries that were clipped.
 
     G_l is a tuple of the gradients by the registers of the state. The loss is a function of X_D,
-    the first of them.
+    the first of them. `report` is called with the number of places done.
     """
     state = _state(g, places)
     kept, fractions = [state], [0.0]
     gradients = Gradients()
     for register, part in enumerate(state):
         gradients.add(register, part)
-    for place in reversed(places):
+    for done, place in enumerate(reversed(places), 1):
         for step in reversed(place.steps):
             step.back(gradients)
         taken = [gradients.take(register) for register in range(place.state)]
@@ -218,6 +227,7 @@ def backward(
             gradients.add(register, g, along)
         kept.append(state)
         fractions.append(fraction)
+        report(done)
     return kept[::-1], fractions[::-1]
 
 

@@ -1,5 +1,24 @@
-"""Plots of probabilities, distributions and profiles of gradients, with matplotlib."""
+"""Plots of probabilities, distributions and profiles of gradients, with matplotlib.
+
+Every function takes `ax`, the axes to draw on (by default those of a new figure), and returns the
+artists. None changes a global setting. Series on the same axes differ in colour and marker; bands
+are confidence intervals, dashed lines theory, dotted lines fits.
+"""
 
 from vgsim.plotting.artists import Artists
+from vgsim.plotting.curves import curve, probability, quantiles
+from vgsim.plotting.distributions import histogram, ridge
+from vgsim.plotting.heatmap import heatmap
+from vgsim.plotting.tails import qq, survival
 
-__all__ = ["Artists"]
+__all__ = [
+    "Artists",
+    "curve",
+    "heatmap",
+    "histogram",
+    "probability",
+    "qq",
+    "quantiles",
+    "ridge",
+    "survival",
+]

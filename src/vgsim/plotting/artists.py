@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
-__all__ = ["Artists", "checked_axes"]
+__all__ = ["Artists", "checked_axes", "require_matplotlib"]
 
 
 class Artists(tuple[Any, ...]):
@@ -25,8 +25,9 @@ class Artists(tuple[Any, ...]):
     Examples
     --------
     >>> import vgsim
-    >>> s = vgsim.simulate(vgsim.MLP(depth=10, width=32), 1000)
-    >>> drawn = s.plot()  # doctest: +SKIP
+    >>> drawn = vgsim.simulate(vgsim.MLP(depth=10, width=32), 1000).plot()
+    >>> drawn.axes.get_ylabel(), drawn.figure is drawn.axes.figure
+    ('density', True)
     """
 
     axes: Axes
@@ -56,12 +57,9 @@ def checked_axes(ax: object) -> Any:
     ImportError
         If matplotlib is not installed.
     """
-    try:
-        from matplotlib.axes import Axes
-    except ImportError:
-        raise ImportError(
-            "plots need matplotlib: pip install matplotlib, or vgsim with the extra [plot]"
-        ) from None
+    require_matplotlib()
+    from matplotlib.axes import Axes
+
     if ax is None:
         from matplotlib import pyplot
 
@@ -69,3 +67,13 @@ def checked_axes(ax: object) -> Any:
     if not isinstance(ax, Axes):
         raise type_error("ax", f"must be matplotlib Axes or None, got {brief(ax)}")
     return ax
+
+
+def require_matplotlib() -> None:
+    """Raise an ImportError that says what to install, if matplotlib is not installed."""
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        raise ImportError(
+            "plots need matplotlib: pip install matplotlib, or vgsim with the extra [plot]"
+        ) from None

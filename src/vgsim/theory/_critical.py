@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vgsim._checks import real_array, value_error
+from vgsim._display import Record, number
 from vgsim._domains import Number
 from vgsim._networks.activations import Activation, as_activation
 from vgsim._networks.description import Network
@@ -72,17 +73,17 @@ class CriticalGain(float):
 
     def __repr__(self) -> str:
         return (
-            f"CriticalGain({float(self)!r}, activation={self.activation.name!r}, "
-            f"bias_std={self.bias_std!r}, q_star={self.q_star!r}, "
-            f"chi_parallel={self.chi_parallel!r})"
+            f"CriticalGain({number(float(self))}, activation={self.activation.name!r}, "
+            f"bias_std={number(self.bias_std)}, q_star={number(self.q_star)}, "
+            f"chi_parallel={number(self.chi_parallel)})"
         )
 
     def __str__(self) -> str:
         return float.__repr__(self)
 
 
-@dataclass(frozen=True, eq=False)
-class CriticalLine:
+@dataclass(frozen=True, eq=False, repr=False)
+class CriticalLine(Record):
     """Critical gains against the standard deviation of biases: result of :func:`critical_line`.
 
     Attributes
@@ -104,8 +105,8 @@ class CriticalLine:
     chi_parallel: Array
 
 
-@dataclass(frozen=True)
-class CriticalPoint:
+@dataclass(frozen=True, repr=False)
+class CriticalPoint(Record):
     """A gain and a bias_std with χ₁ = χ_∥ = 1; the result of :func:`edge_of_chaos`.
 
     Attributes
@@ -345,7 +346,7 @@ def edge_of_chaos(activation: ActivationName | Activation) -> CriticalPoint:
     --------
     >>> from vgsim.theory import edge_of_chaos
     >>> edge_of_chaos("tanh")
-    CriticalPoint(activation=Activation('tanh'), gain=1.0, bias_std=0.0, q_star=0.0, chi_1=1.0, ...
+    CriticalPoint(activation=Activation('tanh'), gain=1, bias_std=0, q_star=0, chi_1=1, ...
     """
     from scipy.optimize import brentq
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from vgsim._checks import COUNTERS, DECADE, value_error
+from vgsim._display import Record
 from vgsim._domains import checked_int
 from vgsim._networks.description import Network, checked_network
 from vgsim._networks.sequential import Sequential
@@ -24,8 +27,8 @@ from vgsim.theory._weight_laws import check_weights
 __all__ = ["LogGradientMoments", "log_gradient_moments"]
 
 
-@dataclass(frozen=True)
-class LogGradientMoments:
+@dataclass(frozen=True, repr=False)
+class LogGradientMoments(Record):
     """Mean and variance of X = ln(‖G_0‖²/‖G_D‖²) over random networks that are not dead.
 
     Attributes
@@ -46,6 +49,13 @@ class LogGradientMoments:
     >>> found.exact, round(found.mean, 3), round(found.variance, 3)
     (True, -8.254, 17.75)
     """
+
+    _meanings: ClassVar[Mapping[str, str]] = {
+        "mean": "of X = ln(‖G_0‖²/‖G_D‖²)",
+        "variance": "of X",
+        "exact": "whether both are exact",
+        "source": "the theory that gives them",
+    }
 
     mean: float
     variance: float | None

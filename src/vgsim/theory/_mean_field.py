@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from vgsim._checks import value_error
+from vgsim._display import Record
 from vgsim._networks.activations import Activation
 from vgsim._networks.description import Network, checked_network
 from vgsim.theory._correlation_map import CRITICAL, correlation_fixed_point
@@ -16,8 +19,8 @@ from vgsim.typing import Phase
 __all__ = ["MeanField", "mean_field"]
 
 
-@dataclass(frozen=True)
-class MeanField:
+@dataclass(frozen=True, repr=False)
+class MeanField(Record):
     """The mean-field theory of a network; the result of :func:`mean_field`.
 
     Attributes
@@ -49,6 +52,20 @@ class MeanField:
     >>> m.chi_1, m.phase, round(m.xi_grad, 4)
     (0.5, 'ordered', 1.4427)
     """
+
+    _meanings: ClassVar[Mapping[str, str]] = {
+        "sigma_w": "standard deviation of a weight × √fan_in",
+        "sigma_b": "standard deviation of a bias",
+        "q_star": "variance of the pre-activations in the limit of depth",
+        "chi_1": "growth of E‖G‖² from a layer to the one below",
+        "chi_parallel": "slope of the variance map at q*",
+        "c_star": "correlation of two inputs in the limit of depth",
+        "chi_c": "slope of the correlation map at c*",
+        "xi_q": "layers in which q − q* changes e-fold",
+        "xi_c": "layers in which c − c* changes e-fold",
+        "xi_grad": "layers in which E‖G‖² changes e-fold",
+        "phase": "ordered: gradients vanish; chaotic: they explode",
+    }
 
     activation: Activation
     sigma_w: float

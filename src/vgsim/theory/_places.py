@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vgsim._checks import value_error
+from vgsim._display import Record
 from vgsim._domains import Number
 from vgsim._networks.description import Network, checked_network
 from vgsim._networks.layers import Layers
@@ -25,8 +26,8 @@ REMEMBERED = 1000  # elements with the law of their input, whose results are kep
 _CORRELATION = Number("from 0 to 1", lambda c: 0 <= c <= 1)
 
 
-@dataclass(frozen=True, eq=False)
-class PlaceMoments:
+@dataclass(frozen=True, eq=False, repr=False)
+class PlaceMoments(Record):
     """Mean squares in the limit of infinite width; the result of :func:`place_moments`.
 
     Attributes
@@ -44,6 +45,8 @@ class PlaceMoments:
     >>> vgsim.theory.place_moments(vgsim.MLP(2, 64, activation="tanh", gain=1.5)).growth.round(6)
     array([-0.32454 , -0.032882,  0.      ])
     """
+
+    _index = "place"
 
     activation: Floats
     growth: Floats

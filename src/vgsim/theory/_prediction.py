@@ -17,6 +17,11 @@ from vgsim.typing import Event
 
 __all__ = ["Prediction", "law_above", "predict"]
 
+# (p, bound): where the law gives less than p, only "less than bound" is said; docs/theory.md
+NORMAL_TAILS = ((1e-9, 1e-6), (1e-4, 1e-3))
+EXACT_TAILS = ((1e-45, 1e-45),)  # of `ProductLaw`
+DIFFERENCES = ((1e-12, 1e-12),)  # of an exact probability that is 1 minus others
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -42,7 +47,8 @@ class Prediction:
     def probability(self, event: Event, threshold: float) -> float | None:
         """Return the probability of an event, from the exact law or from a normal law of R_l.
 
-        None if neither is known, and for the events "underflow" and "overflow".
+        None if neither is known, for the events "underflow" and "overflow", and in tails where the
+        law does not hold: see `bound`.
 
         Examples
         --------
@@ -52,19 +58,47 @@ class Prediction:
         >>> Prediction(-6.0).probability("vanishing", 1e-6) is None
         True
         """
+        return self._known(event, threshold)[0]
+
+    def bound(self, event: str, threshold: float) -> float | None:
+        """Return an upper bound of a probability in a tail, where `probability` is None.
+
+        A normal law of R_l is used down to probabilities of 1e-4. Below, the probability is less
+        than 1e-3, and where the normal law gives less than 1e-9, less than 1e-6. None where
+        `probability` is known, and where nothing is.
+
+        Examples
+        --------
+        >>> from vgsim.theory._prediction import Prediction
+        >>> law = Prediction(-6.0, 1.0)
+        >>> law.bound("vanishing", 1e-6) is None, law.bound("vanishing", 1e-10)
+        (True, 0.001)
+        >>> law.probability("exploding", 1e-6) is None, law.bound("exploding", 1e-6)
+        (True, 1e-06)
+        """
+        return self._known(event, threshold)[1]
+
+    def _known(self, event: str, threshold: float) -> tuple[float | None, float | None]:
+        """Return the probability of an event, or a bound of it; None where it is not known."""
         if event not in (*RELATIVE, "dead"):
-            return None
+            return None, None
         if self.law is not None:
-            above = (1 - self.dead_below) * float(self.law.probability(event, threshold))
-            return above + (self.dead_below if event in ("vanishing", "dead") else 0.0)
-        if self.mean is None or self.std is None or (event == "dead" and self.std > 0):
-            return None
-        decades = math.log10(threshold)
-        vanishing = _normal_cdf(decades - self.mean, self.std)
-        exploding = _normal_cdf(decades + self.mean, self.std)
-        rest = 1 - vanishing - exploding
-        found = {"vanishing": vanishing, "exploding": exploding, "healthy": rest, "dead": 0.0}
-        return found[event]
+            found = (1 - self.dead_below) * float(self.law.probability(event, threshold))
+            found += self.dead_below if event in ("vanishing", "dead") else 0.0
+            tails = {"dead": (), "healthy": DIFFERENCES}.get(event, EXACT_TAILS)
+        elif self.mean is None or self.std is None or (event == "dead" and self.std > 0):
+            return None, None
+        else:
+            decades = math.log10(threshold)
+            vanishing = _normal_cdf(decades - self.mean, self.std)
+            exploding = _normal_cdf(decades + self.mean, self.std)
+            rest = 1 - vanishing - exploding
+            every = {"vanishing": vanishing, "exploding": exploding, "healthy": rest, "dead": 0.0}
+            found, tails = every[event], NORMAL_TAILS if self.std > 0 else ()
+        for least, bound in tails:
+            if found < least:
+                return None, bound
+        return found, None
 
 
 def predict(

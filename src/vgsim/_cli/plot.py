@@ -1,0 +1,205 @@
+"""The command vgsim plot."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from vgsim._checks import value_error
+from vgsim._cli.conditions import Condition, check_names, meets
+from vgsim._cli.figures import DPI, SIZE, check_figure, new_figure, save_figure
+from vgsim._cli.options import integer, number, path
+from vgsim._results.samples import Samples
+from vgsim._studies.axes import suggested_axes
+from vgsim._studies.contents import contents, kinds
+from vgsim._studies.load import is_store, load
+from vgsim._studies.points import VALUES, columns_of, words
+from vgsim._studies.study import Study
+
+__all__ = ["add_files", "add_plot_command", "plot", "samples_in"]
+
+PLOT = """\
+Draw a figure of a study, of samples, or of the folder that vgsim run --out wrote.
+
+A study, or a folder with the samples of several networks: a value against a field (--x), one curve
+for each value of another (--hue), or a heat map over two (--x and --y). Without these options the
+fields are chosen by which the networks differ; a study of one network is drawn as the density of R.
+Samples of one network: their distribution, --kind.
+"""
+PLOT_MORE = f"""\
+values of --value: {", ".join(VALUES)}
+
+examples:
+  vgsim plot depth.sqlite -o depth.pdf
+  vgsim plot depth.sqlite -o gain.png --x gain --y bias_std --value median
+  vgsim plot depth.sqlite -o tanh.pdf --where activation=tanh 'width>=64'
+  vgsim plot runs -o runs.pdf, where vgsim run --out runs wrote its files
+  vgsim plot samples.npz -o tail.svg --kind survival"""
+FILES = "stores, .npz files of a study or of samples, and folders of these; several are added"
+KINDS = ("histogram", "survival", "qq", "ridge", "profile")
+STUDY_OPTIONS = ("x", "hue", "y", "value", "threshold", "where", "layers", "thresholds")
+
+
+def add_plot_command(commands: Any) -> None:
+    """Add ``vgsim plot`` to the commands of vgsim."""
+    parser = commands.add_parser(
+        "plot",
+        help="a figure of a study or of samples",
+        description=PLOT,
+        epilog=PLOT_MORE,
+    )
+    add_files(parser)
+    parser.add_argument(
+        "-o",
+        "--out",
+        type=path,
+        required=True,
+        metavar="FIGURE",
+        help="a new file ending in .pdf, .png, .svg, .eps, .jpg or .webp",
+    )
+    fields = parser.add_argument_group("studies")
+    fields.add_argument("--x", metavar="FIELD", help="the field on the horizontal axis")
+    fields.add_argument("--hue", metavar="FIELD", help="the field that distinguishes the curves")
+    fields.add_argument("--y", metavar="FIELD", help="a second field: draw a heat map over both")
+    fields.add_argument(
+        "--value", choices=VALUES, metavar="NAME", help="what is drawn (default: vanishing)"
+    )
+    fields.add_argument(
+        "--threshold", type=number, metavar="X", help="one of the counted thresholds"
+    )
+    fields.add_argument(
+        "--where",
+        type=Condition.parse,
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="CONDITION",
+        help="only networks that meet all conditions, such as activation=tanh or depth>=100",
+    )
+    samples = parser.add_argument_group("samples of one network")
+    samples.add_argument(
+        "--kind", choices=KINDS, metavar="NAME", help=f"{', '.join(KINDS)} (default: histogram)"
+    )
+    figure = parser.add_argument_group("the figure")
+    figure.add_argument("--layer", type=integer, metavar="L", help="the layer l of R_l")
+    figure.add_argument("--no-theory", action="store_true", help="without the lines of the theory")
+    for name, default in zip(("--width", "--height"), SIZE, strict=True):
+        figure.add_argument(
+            name,
+            type=number,
+            default=default,
+            metavar="INCHES",
+            help=f"{name[2:]} of the figure (default: {default:g})",
+        )
+    figure.add_argument(
+        "--dpi", type=number, default=DPI, metavar="N", help=f"dots per inch (default: {DPI})"
+    )
+    parser.set_defaults(function=plot, parser=parser)
+
+
+def add_files(parser: argparse.ArgumentParser) -> None:
+    """Add the files of a study or of samples, and the choice of studies in them."""
+    parser.add_argument("files", type=path, nargs="+", metavar="file", help=FILES)
+    parser.add_argument(
+        "--layers",
+        type=integer,
+        nargs="+",
+        metavar="L",
+        help="only networks counted at exactly these layers; of samples, these layers",
+    )
+    parser.add_argument(
+        "--thresholds",
+        type=number,
+        nargs="+",
+        metavar="X",
+        help="only networks counted at exactly these thresholds; the thresholds at which samples "
+        "are counted (default: 1e-6)",
+    )
+
+
+def plot(options: argparse.Namespace) -> None:
+    """Draw a figure of a study or of samples, and write it to a file."""
+    check_figure("out", options.out)
+    for name, most in (("width", 100), ("height", 100), ("dpi", 2400)):
+        if not 0 < getattr(options, name) <= most:
+            raise value_error(
+                name, f"must be positive and at most {most}, got {getattr(options, name):g}"
+            )
+    figure = new_figure(options.width, options.height, options.dpi)
+    ax = figure.subplots()
+    if (samples := samples_in(options.files)) is not None:
+        for name in STUDY_OPTIONS:
+            if getattr(options, name):
+                raise value_error(name, "applies to studies only, and this is a file of samples")
+        chosen: dict[str, Any] = {} if options.layer is None else {"layer": options.layer}
+        chosen |= {"kind": options.kind or KINDS[0]}
+        samples.plot(**chosen, ax=ax)
+    else:
+        if options.kind is not None:
+            raise value_error("kind", "applies to samples of one network only, not to a study")
+        _draw_study(options, _study(options), ax)
+    save_figure(figure, options.out)
+    print(f"wrote {options.out}", file=sys.stderr)
+
+
+def samples_in(files: Sequence[Path]) -> Samples | None:
+    """Return the samples in a file, if there is one file, and it holds samples."""
+    (file, *others) = files
+    if others or file.is_dir() or is_store(file):
+        return None
+    found = load(file)
+    return found if isinstance(found, Samples) else None
+
+
+def _study(options: argparse.Namespace) -> Study:
+    """Return the chosen networks of the files."""
+    folders = options.thresholds is None and all(file.is_dir() for file in options.files)
+    counted = [options.threshold] if folders and options.threshold else options.thresholds
+    found = contents(options.files, options.layers, counted)
+    for what, why in found.damaged:
+        warnings.warn(f"left out {what}: {why}", UserWarning, stacklevel=2)
+    names = " ".join(map(str, options.files))
+    if len(found.studies) > 1:
+        raise ValueError(f"{names} hold several studies: choose one of {kinds(found.studies)}")
+    if not found.studies:
+        raise ValueError(f"{names} has no networks yet")
+    (study,) = found.studies
+    columns = columns_of(study)
+    check_names("where", [condition.name for condition in options.where], list(columns))
+    rows = [{name: column[i] for name, column in columns.items()} for i in range(len(study))]
+    kept = [study[i] for i, row in enumerate(rows) if meets(row, options.where)]
+    if not kept:
+        raise value_error("where", "is met by no network")
+    return Study(kept, study.provenance)
+
+
+def _draw_study(options: argparse.Namespace, study: Study, ax: Any) -> None:
+    """Draw a study against the fields of the options, or those by which its networks differ."""
+    given = (options.x, options.hue, options.y, options.value, options.threshold)
+    if len(study) == 1 and not any(given):
+        study[0].plot(layer=options.layer, theory=not options.no_theory, ax=ax)
+        return
+    places = {"layer", "threshold"} & {options.x, options.hue, options.y}
+    axes = suggested_axes(study, options.x, options.hue, options.y)
+    columns = columns_of(study)
+    if axes.others and not places and {axes.x, axes.hue, options.y} - {None} <= columns.keys():
+        name = axes.others[0]
+        value = words(columns[name][0])
+        raise ValueError(
+            f"the networks differ in {', '.join(axes.others)}, too, which needs a figure for each "
+            f"value: choose some by --where, such as --where {name}={value}"
+        )
+    study.plot(
+        axes.x,
+        options.hue if places else axes.hue,
+        y=options.y,
+        value=options.value or "vanishing",
+        layer=options.layer,
+        threshold=options.threshold,
+        theory=not options.no_theory,
+        ax=ax,
+    )

@@ -1,0 +1,285 @@
+"""Points of plots of a study: one value with its interval and theory for each result."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from vgsim._checks import RELATIVE, TABULATED, brief, meant, value_error
+from vgsim._domains import Choice
+from vgsim._results.tables import QUANTILES
+from vgsim._studies.columns import label_columns, level
+from vgsim._studies.nested import nested_columns
+from vgsim._studies.result import Result
+from vgsim.theory._prediction import Prediction, predict
+
+__all__ = [
+    "PROBABILITIES",
+    "VALUES",
+    "Point",
+    "columns_of",
+    "measured",
+    "points_of",
+    "theoretical",
+    "value_label",
+    "words",
+]
+
+PROBABILITIES = (*TABULATED, "healthy")
+VALUES = (*PROBABILITIES, "mean", "std", *QUANTILES)
+PLACES = ("layer", "threshold")  # axes that are not fields of networks
+LEVEL = 0.95
+_VALUE = Choice(VALUES)
+
+
+@dataclass(frozen=True)
+class Point:
+    """A result at one layer and threshold, and its place in a plot.
+
+    Attributes
+    ----------
+    x, hue, y : int, float, str or None
+        The values of the fields on the axes; None if the network has no such field.
+    result : Result
+    layer : int
+    threshold : float or None
+        None for values that have no threshold.
+    """
+
+    x: Any
+    hue: Any
+    y: Any
+    result: Result
+    layer: int
+    threshold: float | None
+
+    @property
+    def prediction(self) -> Prediction:
+        """The theory of R_l of the network."""
+        task = self.result.task
+        return predict(task.network, self.layer, task.batch_size, task.loss, task.inputs)
+
+
+def columns_of(study: Sequence[Result]) -> dict[str, list[Any]]:
+    """Return the fields and settings of the networks by name, those inside lists of layers too.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> from vgsim._studies.points import columns_of
+    >>> study = vgsim.collect(vgsim.sweep(vgsim.MLP, width=8, depth=[5, 50]), max_samples=1000)
+    >>> columns_of(study)["depth"]
+    [5, 50]
+    """
+    return label_columns(study, printed=True) | (nested_columns(study) or {})
+
+
+def points_of(
+    study: Sequence[Result],
+    x: str,
+    hue: str | None = None,
+    y: str | None = None,
+    value: str = "vanishing",
+    layer: int | None = None,
+    threshold: float | None = None,
+) -> list[Point]:
+    """Return one point per result, or per result, layer and threshold if those are on an axis.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :meth:`Study.plot`: an argument is unknown, or several results have the same place.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> from vgsim._studies.points import points_of
+    >>> study = vgsim.collect(vgsim.sweep(vgsim.MLP, width=8, depth=[5, 50]), max_samples=1000)
+    >>> [(point.x, point.layer, point.threshold) for point in points_of(study, "depth")]
+    [(5, 0, 1e-06), (50, 0, 1e-06)]
+    """
+    _VALUE.check("value", value)
+    if not study:
+        raise ValueError("a plot needs one or more networks, the study has none")
+    columns = columns_of(study)
+    axes = {"x": x, "hue": hue, "y": y}
+    for argument, name in axes.items():
+        if name is not None or argument == "x":
+            _check_field(argument, name, columns)
+    taken = [name for name in axes.values() if name is not None]
+    if len(set(taken)) < len(taken):
+        raise value_error("x", f"hue and y must be different fields, got {brief(taken)}")
+    needed = value in RELATIVE
+    if not needed and ("threshold" in taken or threshold is not None):
+        name = "threshold" if threshold is not None else _axis(axes, "threshold")
+        raise value_error(name, f"does not apply to value {value!r}, which has no threshold")
+    for name, given in (("layer", layer), ("threshold", threshold)):
+        if name in taken and given is not None:
+            raise value_error(name, f"must be None, as {_axis(axes, name)} is {name!r}")
+    points = []
+    for i, result in enumerate(study):
+        for at in result.task.layers if "layer" in taken else [_layer(result, layer)]:
+            levels: Sequence[float | None] = [None]
+            if needed:
+                tally = result.tally
+                by_axis = "threshold" in taken
+                levels = tally.thresholds if by_axis else [tally.threshold(threshold)]
+            for cut in levels:
+                own = {name: column[i] for name, column in columns.items()}
+                own |= {"layer": at, "threshold": cut}
+                at_x, at_hue, at_y = (None if name is None else own[name] for name in axes.values())
+                points.append(Point(at_x, at_hue, at_y, result, at, cut))
+    _refuse_clashes(points, axes, columns, study)
+    return points
+
+
+def _check_field(argument: str, name: object, columns: dict[str, list[Any]]) -> None:
+    """Refuse a name that is no field of any network."""
+    known = [*columns, *PLACES]
+    if name in known:
+        return
+    near = meant(name, known) if isinstance(name, str) else None
+    hint = f"did you mean {near!r}?" if near else f"those are {', '.join(sorted(known))}"
+    raise value_error(
+        argument,
+        f"must be a field of a network of the study or a setting, got {brief(name)}: {hint}",
+    )
+
+
+def _axis(axes: dict[str, str | None], name: str) -> str:
+    """Return the argument that has a name."""
+    return next(argument for argument, given in axes.items() if given == name)
+
+
+def _layer(result: Result, layer: int | None) -> int:
+    """Return the tallied layer of a plot, by default that of the methods of `Result`."""
+    chosen = result._layer(layer)
+    return int(result.tally.layers[result.tally.column(chosen)])
+
+
+def _refuse_clashes(
+    points: Sequence[Point],
+    axes: dict[str, str | None],
+    columns: dict[str, list[Any]],
+    study: Sequence[Result],
+) -> None:
+    """Refuse results with the same place, and name the fields in which they differ."""
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    numbers = {id(result): i for i, result in enumerate(study)}
+    for point in points:
+        groups.setdefault((point.x, point.hue, point.y), []).append(numbers[id(point.result)])
+    clashing = [(place, rows) for place, rows in groups.items() if len(rows) > 1]
+    if not clashing:
+        return
+    place, rows = clashing[0]
+    apart = [
+        name
+        for name, column in columns.items()
+        if any(len({column[i] for i in rows}) > 1 for _, rows in clashing)
+    ]
+    where = ", ".join(
+        f"{name} {words(value)}"
+        for name, value in zip(axes.values(), place, strict=True)
+        if name is not None
+    )
+    free = "hue" if axes["hue"] is None and axes["y"] is None else "y"
+    said = f"{len(rows)} results have {where}; they differ in {', '.join(apart)}"
+    suggestion = f"give {free}={apart[0]!r}, or " if axes[free] is None and apart else ""
+    raise value_error("x", f"and hue must tell the results apart: {said}: {suggestion}use find()")
+
+
+def words(value: Any) -> str:
+    """Return the value of a field as text; "none" for None.
+
+    Examples
+    --------
+    >>> from vgsim._studies.points import words
+    >>> words(0.5), words(1000000), words(None)
+    ('0.5', '1000000', 'none')
+    """
+    if value is None:
+        return "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def measured(point: Point, value: str) -> tuple[float, float, float]:
+    """Return estimate, low and high of a value; NaN for what the samples do not tell.
+
+    The limits are of 95 % confidence. Those of the mean are normal; those of a quantile are order
+    statistics, within 1/64 of a decade; the standard deviation has none.
+    """
+    result, unknown = point.result, math.nan
+    if not result.n:
+        return unknown, unknown, unknown
+    if value in PROBABILITIES:
+        p = result.probability(value, point.layer, point.threshold)
+        return p.estimate, p.low, p.high
+    if value in QUANTILES:
+        return _quantile(result, QUANTILES[value], point.layer)
+    alive = result.n - result.tally.events("dead", point.layer)
+    if alive < 2:
+        return (
+            (result.mean(point.layer) if alive and value == "mean" else unknown),
+            unknown,
+            unknown,
+        )
+    std = result.std(point.layer)
+    if value == "std":
+        return std, unknown, unknown
+    from scipy.special import ndtri
+
+    mean, half = result.mean(point.layer), float(-ndtri((1 - LEVEL) / 2)) * std / math.sqrt(alive)
+    return mean, mean - half, mean + half
+
+
+def _quantile(result: Result, q: float, layer: int) -> tuple[float, float, float]:
+    """Return a quantile of R_l with limits that are order statistics; NaN if they are infinite."""
+    from scipy.stats import binom
+
+    n, tail = result.n, (1 - LEVEL) / 2
+    ranks = (binom.ppf(tail, n, q), binom.isf(tail, n, q) + 1)  # 1 … n
+    limits = [
+        float(result.quantile((rank - 1) / (n - 1), layer))
+        if n > 1 and 1 <= rank <= n
+        else math.nan
+        for rank in ranks
+    ]
+    low, high = (limit if math.isfinite(limit) else math.nan for limit in limits)
+    return float(result.quantile(q, layer)), low, high
+
+
+def theoretical(point: Point, value: str) -> float:
+    """Return a value in theory, NaN if no theory applies: see `predict`."""
+    found: float | None = None
+    if value in ("mean", "std"):
+        found = getattr(point.prediction, value)
+    elif value in PROBABILITIES:
+        found = point.prediction.probability(
+            value, 1e-6 if point.threshold is None else point.threshold
+        )
+    return math.nan if found is None else found
+
+
+def value_label(value: str, layer: int | None, threshold: float | None) -> str:
+    """Return the label of an axis for a value; None for what differs between points.
+
+    Examples
+    --------
+    >>> from vgsim._studies.points import value_label
+    >>> value_label("vanishing", 0, 1e-6), value_label("median", None, None)
+    ('$P(R_0 < -6)$', 'median of $R_l$, decades')
+    """
+    r = "R_l" if layer is None else f"R_{{{layer}}}" if layer > 9 else f"R_{layer}"
+    if value in QUANTILES or value in ("mean", "std"):
+        name = f"{100 * QUANTILES[value]:g} % quantile" if value in ("q05", "q95") else value
+        return f"{name} of ${r}$, decades"
+    if threshold is None or value not in RELATIVE:
+        return f"P({value})"
+    low, high = level(threshold), level(1 / threshold)
+    if value == "vanishing":
+        return f"$P({r} < {low})$"
+    if value == "exploding":
+        return f"$P({r} > {high})$"
+    return rf"$P({low} \leq {r} \leq {high})$"

@@ -1,0 +1,209 @@
+"""Colours, markers and lines that stay distinct in grey; labels, legends and notes."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vgsim._checks import brief, type_error, value_error
+from vgsim.plotting.artists import checked_axes, require_matplotlib
+
+__all__ = [
+    "FIT",
+    "RATIO",
+    "RATIO_OF_DEPTH",
+    "THEORY",
+    "Style",
+    "axes_and_style",
+    "darker",
+    "dead_share",
+    "drawn_as_series",
+    "faint",
+    "law_line",
+    "mark_unbounded",
+    "markers",
+    "note",
+    "once",
+    "set_labels",
+    "show_legend",
+    "threshold_lines",
+]
+
+# The palette of Okabe and Ito without its yellow, ordered so that neighbours differ in lightness.
+COLORS = ("#0072B2", "#E69F00", "#000000", "#56B4E9", "#D55E00", "#009E73", "#CC79A7")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
+OUTLINES = ("-", (0, (5, 1)), (0, (1.5, 0.8)), (0, (6, 1, 1.5, 1)), (0, (6, 1, 1, 1, 1, 1)))
+THEORY = (0, (4, 1.5))  # dashes of theory and exact laws
+FIT = (0, (1, 1.2))  # dots of fitted laws
+GREY = "0.35"
+RATIO = r"$R=\log_{10}(\Vert G_l\Vert/\Vert G_D\Vert)$, decades"
+RATIO_OF_DEPTH = RATIO.replace("G_l", "G_0")
+
+
+class Style(NamedTuple):
+    """The colour of one series, the marker of its curve, the dashes of its histogram."""
+
+    color: Any
+    marker: str
+    outline: Any
+
+
+def axes_and_style(ax: Any, color: object, **names: object) -> tuple[Any, Style]:
+    """Return the axes to draw on and the style of the next series, once all names are checked.
+
+    Checking first leaves no empty figure behind when an argument is refused.
+    """
+    require_matplotlib()
+    from matplotlib.colors import is_color_like
+
+    for name, text in names.items():
+        if text is not None and not isinstance(text, str):
+            raise type_error(name, f"must be a string or None, got {brief(text)}")
+    if color is not None and not is_color_like(color):
+        raise value_error("color", f"must be a colour of matplotlib or None, got {brief(color)}")
+    ax = checked_axes(ax)
+    drawn = sum(getattr(artist, "vgsim_series", False) for artist in ax.get_children())
+    chosen = COLORS[drawn % len(COLORS)] if color is None else color
+    return ax, Style(chosen, MARKERS[drawn % len(MARKERS)], OUTLINES[drawn % len(OUTLINES)])
+
+
+def drawn_as_series(artist: Any) -> Any:
+    """Return the artist, marked as the main one of a series: `axes_and_style` counts these."""
+    artist.vgsim_series = True
+    return artist
+
+
+def markers(points: int) -> Any:
+    """Return `markevery` of a line: all points of a short one, else some at even distances."""
+    return None if points <= 16 else 0.09
+
+
+def darker(color: Any) -> tuple[float, float, float]:
+    """Return a darker tone of a colour, for laws over a histogram of that colour."""
+    from matplotlib.colors import to_rgb
+
+    red, green, blue = to_rgb(color)
+    return 0.55 * red, 0.55 * green, 0.55 * blue
+
+
+def once(ax: Any, label: str) -> str | None:
+    """Return the label, or None if the axes have an artist with that label already."""
+    return None if label in ax.get_legend_handles_labels()[1] else label
+
+
+def set_labels(ax: Any, x: tuple[str | None, str], y: tuple[str | None, str]) -> None:
+    """Name both axes: as given, otherwise by default if the axes have no name yet."""
+    for (given, usual), get, write in (
+        (x, ax.get_xlabel, ax.set_xlabel),
+        (y, ax.get_ylabel, ax.set_ylabel),
+    ):
+        if given is not None or not get():
+            write(usual if given is None else given)
+
+
+def faint(color: Any, alpha: float = 0.25) -> tuple[float, float, float, float]:
+    """Return a transparent tone of a colour."""
+    from matplotlib.colors import to_rgba
+
+    red, green, blue, _ = to_rgba(color)
+    return red, green, blue, alpha
+
+
+def note(label: str | None, *remarks: str) -> str | None:
+    """Return the label with remarks in brackets; without a label the remarks alone."""
+    said = ", ".join(remark for remark in remarks if remark)
+    if not said:
+        return label
+    return f"{label} ({said})" if label else said
+
+
+def dead_share(dead: int, n: int) -> str:
+    """Return "3 % dead"; "" if none is.
+
+    Examples
+    --------
+    >>> from vgsim.plotting.style import dead_share
+    >>> dead_share(5, 400), dead_share(0, 400)
+    ('1.25 % dead', '')
+    """
+    return f"{100 * dead / n:.3g} % dead" if dead else ""
+
+
+def show_legend(ax: Any) -> None:
+    """Draw the legend of all labelled artists: first the series, then what they have in common."""
+    from matplotlib.lines import Line2D
+
+    handles, labels = ax.get_legend_handles_labels()
+    if not labels:
+        return
+    series = [getattr(handle, "vgsim_series", False) for handle in handles]
+    entries = sorted(zip(series, handles, labels, strict=True), key=lambda entry: not entry[0])
+    shown = []
+    for own, handle, _ in entries:
+        if not own and sum(series) > 1 and isinstance(handle, Line2D):
+            neutral = Line2D([], [])  # stands for the lines of all series
+            neutral.update_from(handle)
+            neutral.set_color(GREY)
+            shown.append(neutral)
+        else:
+            shown.append(handle)
+    ax.legend(
+        shown,
+        [label for _, _, label in entries],
+        fontsize="small",
+        framealpha=0.8,
+        edgecolor="none",
+        borderpad=0.2,
+        labelspacing=0.25,
+        handlelength=1.8,
+        handletextpad=0.5,
+    )
+
+
+def threshold_lines(ax: Any, threshold: float | None, upright: bool = True) -> list[Any]:
+    """Draw lines at R = ±log10(threshold): the upper one only where the axes reach it already."""
+    if threshold is None:
+        return []
+    level = math.log10(threshold)
+    low, high = sorted(ax.get_xlim() if upright else ax.get_ylim())
+    line = ax.axvline if upright else ax.axhline
+    levels = [level] + ([-level] if level and low <= -level <= high else [])
+    name = once(ax, "threshold")
+    style = {"color": GREY, "linewidth": 0.9, "linestyle": (0, (8, 2, 1, 2)), "zorder": 1.5}
+    return [line(x, label=None if i else name, **style) for i, x in enumerate(levels)]
+
+
+def law_line(ax: Any, x: Any, y: Any, color: Any, name: str, fitted: bool, order: float = 3) -> Any:
+    """Draw a law over measured values: dashed if it is exact, dotted if it is fitted."""
+    (line,) = ax.plot(
+        x,
+        y,
+        color=darker(color),
+        linestyle=FIT if fitted else THEORY,
+        linewidth=1.6 if fitted else 1.3,
+        label=once(ax, name),
+        zorder=order,
+    )
+    return line
+
+
+def mark_unbounded(ax: Any, x: NDArray[np.float64], color: Any) -> list[Any]:
+    """Draw arrows at the lower edge of the axes, where a value is −∞."""
+    if not x.size:
+        return []
+    return list(
+        ax.plot(
+            x,
+            np.zeros(x.size),
+            linestyle="none",
+            marker=11,  # a triangle that hangs from its point
+            markersize=4.5,
+            color=color,
+            clip_on=False,
+            transform=ax.get_xaxis_transform(),
+            zorder=3,
+        )
+    )
