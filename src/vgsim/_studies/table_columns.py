@@ -128,7 +128,7 @@ class StudyColumns:
             heading = "theory" if beside == measured.name else f"{measured.heading}, theory"
             return self._theory(measured, places, heading)
         if name in EVENTS:
-            return self._probability(cast(Event, name), places)
+            return self._probability(name, places)
         if name in MOMENTS:
             return self._moment(name, places)
         if name == "n":
