@@ -150,7 +150,7 @@ class CurveColumns:
         ]
 
 
-def column_names(place: str, event: str) -> list[str]:
+def column_names(place: str, event: Event) -> list[str]:
     """Return the names of all columns of a curve along a place, for a table of an event.
 
     Examples

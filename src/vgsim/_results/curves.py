@@ -25,7 +25,6 @@ from vgsim.typing import Event, Format, Method, NumberFormat
 
 __all__ = ["Curve", "LayerProfile"]
 
-AT_ONCE = 64  # places of one run whose moments are resampled together
 _SHARE = Number("a number from 0 to 1", lambda q: 0 <= q <= 1)
 
 

@@ -80,9 +80,9 @@ class FittedNormal:
     fitted: bool = True
 
     def __init__(self, mean: float, std: float, dead: float) -> None:
-        self.mean: float = mean
-        self.std: float = std
-        self.dead: float = dead
+        self.mean = mean
+        self.std = std
+        self.dead = dead
 
     def pdf(self, r: Floats) -> Floats:
         """Return the density per decade; its integral is 1 − dead."""
