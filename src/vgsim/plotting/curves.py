@@ -20,9 +20,8 @@ from vgsim.plotting.style import (
     axes_and_style,
     darker,
     dead_share,
-    drawn_as_series,
     mark_unbounded,
-    markers,
+    measured_line,
     note,
     once,
     set_labels,
@@ -252,7 +251,7 @@ def _fan(
     middle, odd = divmod(shares.size, 2)
     centre = found[middle] if odd else np.full(x.size, np.nan)
     usual = "median" if odd and shares[middle] == 0.5 else None
-    drawn = [_line(ax, x, centre, style, label or usual)]
+    drawn = [measured_line(ax, x, centre, style, label or usual)]
     for i in range(middle):
         low, high = np.maximum(found[i], floor), np.maximum(found[-1 - i], floor)
         share = once(ax, f"{100 * shares[i]:g} to {100 * shares[-1 - i]:g} %")
@@ -297,29 +296,12 @@ def _draw(
     order = np.argsort(x, kind="stable")
     x, bands, theories = x[order], [b[order] for b in bands], [t[order] for t in theories]
     _scale_x(ax, x)
-    drawn = [_line(ax, x, bands[0], style, label)]
+    drawn = [measured_line(ax, x, bands[0], style, label)]
     if len(bands) == 3:
         drawn.append(_band(ax, x, bands, style))
     drawn += [_theory_line(ax, x, theory, style, "theory") for theory in theories]
     drawn += mark_unbounded(ax, x[np.isneginf(bands[0])], style.color)
     return drawn
-
-
-def _line(ax: Any, x: Floats, y: Floats, style: Style, label: str | None) -> Any:
-    """Draw a measured line with its markers, which are few even if the places are many."""
-    shown = np.where(np.isfinite(y), y, np.nan)
-    (line,) = ax.plot(
-        x,
-        shown,
-        color=style.color,
-        marker=style.marker,
-        markersize=4,
-        markevery=markers(x.size),
-        linewidth=1.4,
-        label=label,
-        zorder=2.5,
-    )
-    return drawn_as_series(line)
 
 
 def _band(ax: Any, x: Floats, bands: list[Floats], style: Style) -> Any:

@@ -23,7 +23,7 @@ __all__ = [
     "faint",
     "law_line",
     "mark_unbounded",
-    "markers",
+    "measured_line",
     "note",
     "once",
     "ratio_label",
@@ -73,11 +73,6 @@ def drawn_as_series(artist: Any) -> Any:
     """Return the artist, marked as the main one of a series: `axes_and_style` counts these."""
     artist.vgsim_series = True
     return artist
-
-
-def markers(points: int) -> Any:
-    """Return `markevery` of a line: all points of a short one, else some at even distances."""
-    return None if points <= 16 else 0.09
 
 
 def darker(color: Any) -> tuple[float, float, float]:
@@ -178,6 +173,25 @@ def threshold_lines(ax: Any, threshold: float | None, upright: bool = True) -> l
     name = once(ax, "threshold")
     style = {"color": GREY, "linewidth": 0.9, "linestyle": (0, (8, 2, 1, 2)), "zorder": 1.5}
     return [line(x, label=None if i else name, **style) for i, x in enumerate(levels)]
+
+
+def measured_line(ax: Any, x: Any, y: NDArray[np.float64], style: Style, label: str | None) -> Any:
+    """Draw the finite ones of measured values as the main line of a series.
+
+    A line of more than 16 places has markers at even distances only.
+    """
+    (line,) = ax.plot(
+        x,
+        np.where(np.isfinite(y), y, np.nan),
+        color=style.color,
+        marker=style.marker,
+        markersize=4,
+        markevery=None if y.size <= 16 else 0.09,
+        linewidth=1.4,
+        label=label,
+        zorder=2.5,
+    )
+    return drawn_as_series(line)
 
 
 def law_line(ax: Any, x: Any, y: Any, color: Any, name: str, fitted: bool, order: float = 3) -> Any:

@@ -28,7 +28,7 @@ from vgsim.plotting.style import (
     drawn_as_series,
     faint,
     law_line,
-    markers,
+    measured_line,
     note,
     once,
     set_labels,
@@ -106,18 +106,8 @@ def survival(
     first = not ax.lines
     r, counts = _tail(sample, lower)
     low, high = exact_limits(counts, sample.n, LEVEL)
-    (line,) = ax.plot(
-        r,
-        counts / sample.n,
-        color=style.color,
-        marker=style.marker,
-        markersize=4,
-        markevery=markers(r.size),
-        linewidth=1.4,
-        label=note(label, dead_share(sample.dead, sample.n)),
-        zorder=2.5,
-    )
-    drawn = [drawn_as_series(line)]
+    name = note(label, dead_share(sample.dead, sample.n))
+    drawn = [measured_line(ax, r, counts / sample.n, style, name)]
     drawn.append(ax.fill_between(r, low, high, color=style.color, alpha=0.25, linewidth=0))
     ax.set_yscale("log")
     bottom = 0.3 * counts.min() / sample.n
@@ -129,8 +119,8 @@ def survival(
         if curve:
             p = curve.cdf(grid) if lower else curve.sf(grid)
             seen = p > 0.5 * bottom
-            name, fitted = curve.name, curve.fitted
-            drawn.append(law_line(ax, grid[seen], p[seen], style.color, name, fitted))
+            x, y = grid[seen], p[seen]
+            drawn.append(law_line(ax, x, y, style.color, curve.name, curve.fitted))
     ax.set_ylim(bottom, 1.5)
     drawn += threshold_lines(ax, threshold)
     set_labels(ax, (xlabel, RATIO), (ylabel, "fraction up to R" if lower else "fraction above R"))
