@@ -77,7 +77,7 @@ def depth(options: argparse.Namespace) -> None:
         DEPTHS if any(options.residual or ()) else CURVE_DEPTHS
     )  # even depths, for residual blocks of two layers
     if options.plot is not None:
-        check_figure("plot", options.plot, filter(None, [options.file]))
+        check_figure("plot", options.plot)
     groups = curves(networks_of(options, depths))
     for group in groups:
         check_columns(options, column_names(group[0]._length(), options.event))

@@ -85,7 +85,7 @@ def run(options: argparse.Namespace) -> None:
         checked_record(options.record or (), network, own)
         check_columns(options, _column_names(network))
     if options.plot is not None:
-        check_figure("plot", options.plot, filter(None, [options.file]))
+        check_figure("plot", options.plot)
     files = _files(options, networks, settings)
     pictures = RunPictures(options, groups)
     simulated = simulations(options, networks, settings, files)
