@@ -9,7 +9,7 @@ import pytest
 
 import vgsim
 
-MODULES = (vgsim, vgsim.theory)
+MODULES = (vgsim, vgsim.plotting, vgsim.theory)
 PUBLIC = [
     pytest.param(module, name, id=f"{module.__name__}.{name}")
     for module in MODULES
