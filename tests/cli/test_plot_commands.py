@@ -114,6 +114,15 @@ def test_plot_of_samples_without_theory(command, tmp_path, figures):
     assert found == [True, False]
 
 
+@pytest.mark.parametrize(
+    "make", [vgsim.simulate, lambda net, n: vgsim.collect([net], max_samples=n)]
+)
+def test_plot_ignores_no_threshold(command, tmp_path, make):
+    make(vgsim.MLP(5, 8), 1000).save(tmp_path / "a.npz")
+    code, _, error = command("plot", tmp_path / "a.npz", "-o", tmp_path / "a.png", "--threshold", 0)
+    assert (code, "--threshold" in error) == (2, True)
+
+
 def test_plot_of_one_result_is_its_density(command, tmp_path, figures):
     study = tmp_path / "one.npz"
     vgsim.collect([vgsim.MLP(10, 8)], max_samples=1000).save(study)

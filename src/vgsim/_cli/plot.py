@@ -149,14 +149,16 @@ def samples_in(files: Sequence[Path]) -> Samples | None:
 def refuse_for_samples(options: argparse.Namespace, names: Sequence[str]) -> None:
     """Refuse options that have no effect on a file of samples."""
     for name in names:
-        if getattr(options, name):
+        if getattr(options, name) not in (None, []):
             raise value_error(name, "applies to studies only, and this is a file of samples")
 
 
 def _study(options: argparse.Namespace) -> Study:
     """Return the chosen networks of the files."""
     folders = options.thresholds is None and all(file.is_dir() for file in options.files)
-    counted = [options.threshold] if folders and options.threshold else options.thresholds
+    counted = (
+        [options.threshold] if folders and options.threshold is not None else options.thresholds
+    )
     found = contents(options.files, options.layers, counted)
     for what, why in found.damaged:
         warnings.warn(f"left out {what}: {why}", UserWarning, stacklevel=2)
@@ -178,7 +180,7 @@ def _study(options: argparse.Namespace) -> Study:
 def _draw_study(options: argparse.Namespace, study: Study, ax: Any) -> None:
     """Draw a study against the fields of the options, or those by which its networks differ."""
     given = (options.x, options.hue, options.y, options.value, options.threshold)
-    if len(study) == 1 and not any(given):
+    if len(study) == 1 and given == (None,) * len(given):
         study[0].plot(layer=options.layer, theory=not options.no_theory, ax=ax)
         return
     places = {"layer", "threshold"} & {options.x, options.hue, options.y}
