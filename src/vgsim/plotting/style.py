@@ -82,10 +82,12 @@ def markers(points: int) -> Any:
 
 
 def darker(color: Any) -> tuple[float, float, float]:
-    """Return a darker tone of a colour, for laws over a histogram of that colour."""
+    """Return a darker tone of a colour, of black a light grey: for laws over data of that colour."""
     from matplotlib.colors import to_rgb
 
     red, green, blue = to_rgb(color)
+    if max(red, green, blue) < 0.25:
+        return 0.7, 0.7, 0.7
     return 0.55 * red, 0.55 * green, 0.55 * blue
 
 
