@@ -75,7 +75,7 @@ def test_python_without_prompts_compiles(page):
 
 def test_readme_begins_with_the_two_commands_of_ci():
     install, test = blocks(ROOT / "README.md", "bash")
-    assert install.endswith("vgsim run\n")
+    assert install.endswith("vgsim run --plot first.png\n")
     assert test.endswith("pytest tests\n")
 
 
@@ -85,5 +85,5 @@ def test_readme_and_the_site_begin_with_the_program_of_their_figure():
     assert "plot(" in program
     for page in ("README.md", "docs/index.md"):
         text = (ROOT / page).read_text(encoding="utf-8")
-        assert blocks(ROOT / page, "python")[0] == program
+        assert blocks(ROOT / page, "python")[0] == f'{program.rstrip()}.figure.savefig("depth.png")\n'
         assert (ROOT / page).parent.joinpath(re.search(r"!\[.+?\]\((.+?)\)", text)[1]).is_file()
