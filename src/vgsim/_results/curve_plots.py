@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,16 +15,15 @@ from vgsim._results.events import event_in_words
 from vgsim._statistics.estimate import Estimate
 from vgsim.plotting import Artists
 from vgsim.theory._prediction import Prediction
+from vgsim.typing import CurvePlot, Event
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-from vgsim.typing import Event
 
 __all__ = ["LawAt", "PlottedCurve", "law_at", "name_axis", "ratio_in_words"]
 
 Floats = NDArray[np.float64]
-Kind = Literal["probability", "quantiles", "ridge"]
-_KIND = Choice(("probability", "quantiles", "ridge"))
+_KIND: Choice[CurvePlot] = Choice(get_args(CurvePlot))
 RIDGES = 9  # most ridges of a picture, if the caller does not choose the places
 
 
@@ -78,7 +77,7 @@ class PlottedCurve:
     """Base of curves: the method `plot`. What it draws, subclasses define."""
 
     _place = "depth"
-    _kind: Kind = "probability"
+    _kind: CurvePlot = "probability"
     _layer = "0"
     _places: Sequence[int]
     probability: Callable[..., Estimate]
@@ -92,7 +91,7 @@ class PlottedCurve:
 
     def plot(
         self,
-        kind: Kind | None = None,
+        kind: CurvePlot | None = None,
         *,
         event: Event | None = None,
         threshold: float | None = None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, get_args
 
 from vgsim import plotting
 from vgsim._checks import brief, value_error
@@ -11,14 +11,14 @@ from vgsim._results.curve_plots import PlottedCurve, law_at, name_axis, ratio_in
 from vgsim._results.distribution import Distribution
 from vgsim.plotting import Artists
 from vgsim.theory._prediction import predict
+from vgsim.typing import SamplesPlot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["PlottedDistribution"]
 
-Kind = Literal["histogram", "survival", "qq", "ridge", "profile"]
-_KIND = Choice(("histogram", "survival", "qq", "ridge", "profile"))
+_KIND: Choice[SamplesPlot] = Choice(get_args(SamplesPlot))
 
 
 class PlottedDistribution(Distribution):
@@ -30,7 +30,7 @@ class PlottedDistribution(Distribution):
 
     def plot(
         self,
-        kind: Kind = "histogram",
+        kind: SamplesPlot = "histogram",
         *,
         layer: int | None = None,
         theory: bool = True,

@@ -37,7 +37,7 @@ def suggested_axes(
     """Return axes for a plot of a study, completing those that are given.
 
     Fields that other fields determine, such as an initialiser that follows from the activation, are
-    not used.
+    not used. Curves are distinguished by words, such as the activation, before numbers.
 
     Examples
     --------
@@ -53,10 +53,12 @@ def suggested_axes(
     fixed = len(chosen)
     rows = range(len(study))
     while (told := _told(chosen, columns, rows)) < len(study):
-        best = max(apart, key=lambda name: _told([*chosen, name], columns, rows), default=None)
-        if best is None or _told([*chosen, best], columns, rows) == told:
+        more = {name: _told([*chosen, name], columns, rows) for name in apart}
+        telling = [name for name in apart if more[name] > told]
+        if not telling:
             break
-        chosen.append(best)
+        named = [name for name in telling if not _numeric(columns[name])]
+        chosen.append(max(named or telling, key=more.__getitem__))
     added = chosen[fixed:]
     if hue is None and y is None and added:
         hue = added.pop(0)
@@ -67,8 +69,13 @@ def _first(apart: Sequence[str], columns: dict[str, list[Any]]) -> str:
     """Return the field for the x axis."""
     if "depth" in apart or not apart:
         return "depth"
-    numeric = [name for name in apart if all(isinstance(v, (int, float)) for v in columns[name])]
+    numeric = [name for name in apart if _numeric(columns[name])]
     return max(numeric or apart, key=lambda name: len(set(columns[name])))
+
+
+def _numeric(column: Sequence[Any]) -> bool:
+    """Return whether all values of a field are numbers."""
+    return all(isinstance(value, (int, float)) for value in column)
 
 
 def _told(names: Sequence[str], columns: dict[str, list[Any]], rows: range) -> int:
