@@ -85,5 +85,7 @@ def test_readme_and_the_site_begin_with_the_program_of_their_figure():
     assert "plot(" in program
     for page in ("README.md", "docs/index.md"):
         text = (ROOT / page).read_text(encoding="utf-8")
-        assert blocks(ROOT / page, "python")[0] == f'{program.rstrip()}.figure.savefig("depth.png")\n'
+        assert (
+            blocks(ROOT / page, "python")[0] == f'{program.rstrip()}.figure.savefig("depth.png")\n'
+        )
         assert (ROOT / page).parent.joinpath(re.search(r"!\[.+?\]\((.+?)\)", text)[1]).is_file()

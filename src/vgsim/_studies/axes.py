@@ -53,13 +53,11 @@ def suggested_axes(
     fixed = len(chosen)
     rows = range(len(study))
     while (told := _told(chosen, columns, rows)) < len(study):
-        more = {name: _told([*chosen, name], columns, rows) for name in apart}
-        telling = [name for name in apart if more[name] > told]
-        if not telling:
+        best = max(apart, key=lambda name: _told([*chosen, name], columns, rows), default=None)
+        if best is None or _told([*chosen, best], columns, rows) == told:
             break
-        named = [name for name in telling if not _numeric(columns[name])]
-        chosen.append(max(named or telling, key=more.__getitem__))
-    added = chosen[fixed:]
+        chosen.append(best)
+    added = sorted(chosen[fixed:], key=lambda name: _numeric(columns[name]))  # words first
     if hue is None and y is None and added:
         hue = added.pop(0)
     return SuggestedAxes(chosen[0], hue, tuple(added))
