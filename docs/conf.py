@@ -91,4 +91,5 @@ def without_last_blank_lines(app, page, source):
 
 
 def setup(app):
+    """Connect what changes the sources."""
     app.connect("source-read", without_last_blank_lines)

@@ -82,7 +82,7 @@ def markers(points: int) -> Any:
 
 
 def darker(color: Any) -> tuple[float, float, float]:
-    """Return a darker tone of a colour, of black a light grey: for laws over data of that colour."""
+    """Return a darker tone of a colour, or a light grey of black: for laws over its data."""
     from matplotlib.colors import to_rgb
 
     red, green, blue = to_rgb(color)
