@@ -1,9 +1,11 @@
 """Balduzzi et al. 2017: shattered gradients, the correlation between gradients at two inputs."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
-from comparison import Paper, main, mean, number, panels
+from comparison import Figure, Floats, Numbers, Paper, along, main, mean, number, panels
 
 import vgsim
 from vgsim import plotting
@@ -26,7 +28,8 @@ PAPER = Paper(
     caption="Cosine between the gradients at two inputs against depth; dotted: the formulas of the "
     "paper.",
 )
-STYLES = {  # network, the paper's correlation
+# of each network: its fields, and the paper's correlation at a depth
+STYLES: dict[str, tuple[dict[str, Any], Callable[[int], float]]] = {
     "feedforward": ({}, lambda depth: 0.5**depth),
     "residual": ({"residual": vgsim.Residual(1, style="pre")}, lambda depth: 0.75**depth),
     "residual, normalised": (
@@ -36,7 +39,7 @@ STYLES = {  # network, the paper's correlation
 }
 
 
-def cosines(style, depth, size):
+def cosines(style: str, depth: int, size: int) -> Floats:
     """Return the cosine between the gradients of one random output at two inputs, by network."""
     net = vgsim.MLP(depth, WIDTH, activation="relu", init="he_normal", **STYLES[style][0])
     rng, std, found = (
@@ -53,7 +56,7 @@ def cosines(style, depth, size):
     return np.array(found)
 
 
-def wide(style, depth):
+def wide(style: str, depth: int) -> float:
     """Return the cosine in the limit of infinite width, for inputs at a right angle."""
     c, square, product = 0.0, 1.0, 1.0
     for _ in range(depth):
@@ -68,7 +71,7 @@ def wide(style, depth):
     return product
 
 
-def numbers(quick):
+def numbers(quick: bool) -> Numbers:
     size = 5 if quick else 150
     for style, (_, formula) in STYLES.items():
         for depth in (5, 10, 20):
@@ -78,12 +81,12 @@ def numbers(quick):
             yield number(what, where, formula(depth), found, wide=wide(style, depth))
 
 
-def picture(quick):
+def picture(quick: bool) -> Figure:
     figure, ax = panels()
     depths = np.array([1, 2, 4, 8, 16])
     for style, (_, formula) in STYLES.items():
-        found = np.array([mean(cosines(style, d, 3 if quick else 40)) for d in depths])
-        estimate = vgsim.Estimate(*found.T, 0.99, "Student")
+        found = [mean(cosines(style, d, 3 if quick else 40)) for d in depths]
+        estimate = along(found, "Student")
         drawn = plotting.curve(
             depths, estimate, label=style, xlabel="depth", ylabel="cosine of gradients", ax=ax
         )

@@ -3,13 +3,14 @@
 import math
 
 import numpy as np
-from comparison import Paper, function, main, mean, number, panels
+from comparison import Figure, Floats, Numbers, Paper, function, main, mean, number, panels
 
 import vgsim
 from vgsim import plotting
+from vgsim.typing import InitializerName
 
 WIDTH, DEPTH = 1000, 5
-INITS = {
+INITS: dict[str, vgsim.Initializer | InitializerName] = {
     "standard": vgsim.Initializer("uniform", limit=WIDTH**-0.5),
     "normalized": "glorot_uniform",
 }
@@ -30,17 +31,17 @@ PAPER = Paper(
 )
 
 
-def network(init):
+def network(init: str) -> vgsim.MLP:
     """Return the network of the paper, without its read-out."""
     return vgsim.MLP(DEPTH, WIDTH, init=INITS[init])
 
 
-def inputs(std):
+def inputs(std: float) -> Floats:
     """Return normal inputs of a standard deviation, as rows."""
     return std * np.random.default_rng(0).standard_normal((200, WIDTH))
 
 
-def singular_values(init, index, std):
+def singular_values(init: str, index: int, std: float) -> float:
     """Return the mean singular value of the Jacobians of layers 2 to DEPTH of one network."""
     sample = vgsim.replay(network(init), 0, index, engine="dense", inputs=inputs(std))
     x, found = sample.inputs, []
@@ -49,10 +50,10 @@ def singular_values(init, index, std):
         if l:
             jacobian = (1 - x**2) * weights
             found.append(np.linalg.svd(jacobian, compute_uv=False).mean())
-    return np.mean(found)
+    return float(np.mean(found))
 
 
-def numbers(quick):
+def numbers(quick: bool) -> Numbers:
     networks, size = (2, 200) if quick else (4, 1000)
     for init, paper in (("normalized", 0.8), ("standard", 0.5)):
         for std in (0.01, 1.0):
@@ -79,7 +80,7 @@ def numbers(quick):
             yield number(what, "equation (14)", 1, function(np.divide, first, last), accuracy=2e-3)
 
 
-def picture(quick):
+def picture(quick: bool) -> Figure:
     figure, axes = panels(2)
     for ax, init in zip(axes, INITS, strict=True):
         sample = vgsim.replay(network(init), 0, engine="dense", batch_size=20, inputs=inputs(1.0))

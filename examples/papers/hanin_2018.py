@@ -1,7 +1,18 @@
 """Hanin 2018: the sum β of the reciprocal widths decides how far gradients of ReLU vary."""
 
 import numpy as np
-from comparison import Paper, function, legend, log_square, main, number, panels
+from comparison import (
+    Figure,
+    Floats,
+    Numbers,
+    Paper,
+    function,
+    legend,
+    log_square,
+    main,
+    number,
+    panels,
+)
 
 import vgsim
 from vgsim import plotting, theory
@@ -25,18 +36,18 @@ ARCHITECTURES = {  # n_0 … n_D
 }
 
 
-def simulated(widths, size):
+def simulated(widths: list[int], size: int) -> vgsim.Samples:
     """Return samples of a ReLU network with these widths."""
     net = vgsim.MLP(len(widths) - 1, widths, activation="relu", init="he_normal")
     return vgsim.simulate(net, size, layers=[0])
 
 
-def squares(samples):
+def squares(samples: vgsim.Samples) -> Floats:
     """Return X, 0 in dead networks."""
     return 100 ** samples.log10_ratio[:, 0]
 
 
-def numbers(quick):
+def numbers(quick: bool) -> Numbers:
     size = 20_000 if quick else 2_000_000
     moments = {}
     for name, widths in ARCHITECTURES.items():
@@ -45,11 +56,11 @@ def numbers(quick):
         exact = theory.relu_law(widths).moment(1)
         what = f"widths {name}: E X"
         yield number(what, "theorem 1: 1 at every depth", 1, function(float, x), exact=exact)
-    exact = {name: theory.relu_law(widths).moment(2) for name, widths in ARCHITECTURES.items()}
+    second = {name: theory.relu_law(widths).moment(2) for name, widths in ARCHITECTURES.items()}
     for name in list(ARCHITECTURES)[1:]:
         found = function(lambda a, b: np.log(a) / np.log(b), moments[name], moments["20 × 2"])
         what = f"β = 0.1: ln E X² of {name} over that of 20 × 2"
-        ratio = np.log(exact[name]) / np.log(exact["20 × 2"])
+        ratio = np.log(second[name]) / np.log(second["20 × 2"])
         yield number(what, "abstract: β decides", 1, found, accuracy=2.5 / 20, exact=ratio)
     x = squares(simulated([40] * 9, size))
     found = function(lambda a, b: np.log(a) / np.log(b), x**2, moments["40 × 4"])
@@ -67,12 +78,13 @@ def numbers(quick):
     yield number(what, "abstract: ratio of β", betas[0] / betas[1], found, exact=exact)
 
 
-def centred(x):
+def centred(x: Floats) -> Floats:
     """Return the squared deviations from the mean."""
-    return (x - x.mean()) ** 2
+    deviations: Floats = x - x.mean()
+    return deviations**2
 
 
-def picture(quick):
+def picture(quick: bool) -> Figure:
     figure, ax = panels()
     depths = [2, 10, 20, 30, 40, 50]
     for label, pair in (("30", (30, 30)), ("10, 50", (10, 50))):

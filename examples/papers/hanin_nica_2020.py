@@ -1,8 +1,12 @@
 """Hanin and Nica 2020: the log-normal law of the gradient of deep and wide ReLU networks."""
 
+from typing import Any
+
 import numpy as np
 from comparison import (
     DECADE,
+    Figure,
+    Numbers,
     Paper,
     legend,
     log_square,
@@ -13,6 +17,7 @@ from comparison import (
     probability,
     variance,
 )
+from numpy.typing import ArrayLike
 from scipy import stats
 
 import vgsim
@@ -37,20 +42,20 @@ PAPER = Paper(
 class LogNormal:
     """The law of the paper: ln(‖G_0‖²/‖G_D‖²) is normal, with mean −β/2 and variance β."""
 
-    def __init__(self, beta):
+    def __init__(self, beta: float) -> None:
         self.law = stats.norm(-beta / 2, np.sqrt(beta))
 
-    def cdf_log10(self, r):
+    def cdf_log10(self, r: ArrayLike) -> Any:
         """Return P(R ≤ r)."""
         return self.law.cdf(DECADE * np.asarray(r))
 
 
-def network(n, depth):
+def network(n: int, depth: int) -> vgsim.MLP:
     """Return a ReLU network with He's weights."""
     return vgsim.MLP(depth, n, activation="relu", init="he_normal")
 
 
-def numbers(quick):
+def numbers(quick: bool) -> Numbers:
     size = 20_000 if quick else 400_000
     for n, depth, tails in ((32, 100, (1, 3, 5)), (100, 100, (1,)), (100, 1000, (3, 5, 8))):
         samples = vgsim.simulate(network(n, depth), size // (depth // 100), layers=[0])
@@ -70,7 +75,7 @@ def numbers(quick):
             yield number(what, "theorem 1, log-normal", limit, event, exact=exact)
 
 
-def picture(quick):
+def picture(quick: bool) -> Figure:
     figure, ax = panels()
     n, depth = 32, 100
     samples = vgsim.simulate(network(n, depth), 4000 if quick else 400_000, layers=[0])

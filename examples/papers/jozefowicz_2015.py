@@ -1,8 +1,9 @@
 """Jozefowicz et al. 2015: the bias of the forget gate."""
 
 import math
+from typing import Any
 
-from comparison import Paper, legend, main, mean, number, panels
+from comparison import Figure, Interval, Numbers, Paper, legend, main, mean, number, panels
 
 import vgsim
 from vgsim import plotting, theory
@@ -23,21 +24,22 @@ PAPER = Paper(
 )
 
 
-def lstm(bias, small):
+def lstm(bias: float, small: bool) -> vgsim.LSTM:
     """Return an LSTM with weights close to 0 or Glorot's."""
-    fields = {"gain": 1e-9, "input_std": 0.0} if small else {}
+    fields: dict[str, Any] = {"gain": 1e-9, "input_std": 0.0} if small else {}
     return vgsim.LSTM(STEPS, WIDTH, forget_bias=bias, **fields)
 
 
-def factor(net, size):
+def factor(net: vgsim.LSTM, size: int) -> Interval:
     """Return the factor of ‖G‖ per step, exp of the mean of ln."""
     depth = STEPS - 1  # the last step turns the gradient of h into that of c
     samples = vgsim.simulate(net, size, layers=[0, depth])
     r = samples.log10_ratio
-    return tuple(10 ** (m / depth) for m in mean(r[:, 0] - r[:, 1]))
+    found, low, high = (10 ** (m / depth) for m in mean(r[:, 0] - r[:, 1]))
+    return found, low, high
 
 
-def numbers(quick):
+def numbers(quick: bool) -> Numbers:
     size = 50 if quick else 2000
     for bias in (0.0, 1.0, 2.0):
         net = lstm(bias, small=True)
@@ -52,7 +54,7 @@ def numbers(quick):
         yield number(what, "σ(bias)", gate, factor(lstm(bias, small=False), size))
 
 
-def picture(quick):
+def picture(quick: bool) -> Figure:
     figure, ax = panels()
     steps = list(range(0, STEPS + 1, 10))
     for bias in (0.0, 1.0, 2.0):

@@ -2,7 +2,9 @@
 
 import json
 import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from comparison import DOCS, Number, row
 
@@ -46,19 +48,20 @@ Of the {exact} intervals with an exact value, {inside} contain it.
 """
 
 
-def load(name: str, folder: Path = DOCS) -> dict:
+def load(name: str, folder: Path = DOCS) -> dict[str, Any]:
     """Return the stored results of a paper."""
-    return json.loads((folder / "results" / "papers" / f"{name}.json").read_text())
+    found: dict[str, Any] = json.loads((folder / "results" / "papers" / f"{name}.json").read_text())
+    return found
 
 
-def table(columns, rows) -> list[str]:
+def table(columns: Sequence[object], rows: Iterable[Sequence[object]]) -> list[str]:
     """Return the lines of a Markdown table."""
     cells = [[str(cell).replace("|", "\\|") for cell in line] for line in (columns, *rows)]
     lines = ["| " + " | ".join(line) + " |" for line in cells]
     return [lines[0], "|" + " --- |" * len(columns), *lines[1:]]
 
 
-def section(stored: dict) -> list[str]:
+def section(stored: dict[str, Any]) -> list[str]:
     """Return the lines of one paper."""
     paper, key = stored["paper"], stored["paper"]["key"]
     lines = [f"## {paper['title']}", "", f"{paper['reference']}. {paper['setting']}", ""]
@@ -78,9 +81,10 @@ def page(folder: Path = DOCS) -> str:
     """Return the text of docs/papers.md."""
     stored = [load(name, folder) for name in PAPERS]
     numbers = [[Number(**n) for n in one["numbers"]] for one in stored]
-    exact = [n.contains_exact for each in numbers for n in each if n.exact is not None]
+    exact = [n for each in numbers for n in each if n.exact is not None]
+    inside = sum(bool(n.contains_exact) for n in exact)
     level = stored[0]["confidence_level"]
-    head = HEAD.format(level=100 * level, odds=1 / (1 - level), exact=len(exact), inside=sum(exact))
+    head = HEAD.format(level=100 * level, odds=1 / (1 - level), exact=len(exact), inside=inside)
     overview = [
         (
             one["paper"]["reference"],

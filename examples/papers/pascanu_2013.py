@@ -1,13 +1,17 @@
 """Pascanu et al. 2013: singular values of the recurrent matrix, and clipping."""
 
+from typing import Any
+
 import numpy as np
-from comparison import Paper, main, mean, number
+from comparison import Floats, Numbers, Paper, main, mean, number
 
 import vgsim
 from vgsim import theory
+from vgsim.typing import ActivationName
 
 STEPS, WIDTH = 100, 64
 WIDE = 512  # with independent entries, whose spectral radius varies with 1/√n
+SLOPES: dict[ActivationName, float] = {"tanh": 1.0, "sigmoid": 0.25}  # γ, by activation
 PAPER = Paper(
     key="pascanu_2013",
     title="On the difficulty of training recurrent neural networks",
@@ -23,25 +27,25 @@ PAPER = Paper(
 )
 
 
-def rnn(activation, gain, **fields):
+def rnn(activation: ActivationName, gain: float, **fields: Any) -> vgsim.RNN:
     """Return an RNN with an orthogonal matrix."""
     return vgsim.RNN(STEPS, WIDTH, activation=activation, init="orthogonal", gain=gain, **fields)
 
 
-def normal(gain, **fields):
+def normal(gain: float, **fields: Any) -> vgsim.RNN:
     """Return an RNN with independent entries, whose state stays at zero."""
     return vgsim.RNN(30, WIDE, init="lecun_normal", gain=gain, input_std=0.0, **fields)
 
 
-def per_step(net, size, **run):
+def per_step(net: vgsim.RNN, size: int, **run: Any) -> Floats:
     """Return R divided by the number of steps."""
     samples = vgsim.simulate(net, size, layers=[0], dtype="float64", **run)
     return samples.log10_ratio[:, 0] / net.depth
 
 
-def numbers(quick):
+def numbers(quick: bool) -> Numbers:
     size = 100 if quick else 2000
-    for activation, slope in (("tanh", 1.0), ("sigmoid", 0.25)):
+    for activation, slope in SLOPES.items():
         r = per_step(rnn(activation, 0.95 / slope), size)
         what = f"{activation}, γ λ₁ = 0.95: largest R per step of {size} networks"
         yield number(what, "λ₁ < 1/γ suffices", np.log10(0.95), (r.max(),) * 3, relation="<")

@@ -3,10 +3,11 @@
 import math
 
 import numpy as np
-from comparison import DECADE, Paper, function, main, number, panels
+from comparison import DECADE, Figure, Interval, Numbers, Paper, function, main, number, panels
 
 import vgsim
 from vgsim import plotting, theory
+from vgsim.typing import ActivationName, NormKind
 
 WIDTH, FIRST, DEPTH = 512, 2, 10
 PAPER = Paper(
@@ -23,19 +24,21 @@ PAPER = Paper(
 )
 
 
-def network(activation, norm="batch", depth=DEPTH + 1, width=WIDTH):
+def network(
+    activation: ActivationName, norm: NormKind = "batch", depth: int = DEPTH + 1, width: int = WIDTH
+) -> vgsim.MLP:
     """Return a normalised network."""
     return vgsim.MLP(depth, width, activation=activation, init="lecun_normal", norm=norm)
 
 
-def factor(net, batch, size):
+def factor(net: vgsim.MLP, batch: int, size: int) -> Interval:
     """Return the factor of E ‖G‖² per layer, and its interval."""
     samples = vgsim.simulate(net, size, batch_size=batch, layers=[FIRST, DEPTH])
     low, high = (100 ** (samples.gradient - samples.output_gradient[:, None])).T
     return function(lambda a, b: (a / b) ** (1 / (DEPTH - FIRST)), low, high)
 
 
-def numbers(quick):
+def numbers(quick: bool) -> Numbers:
     size = 100 if quick else 1000
     large = math.pi / (math.pi - 1)
     for batch in (8, 32):
@@ -58,10 +61,11 @@ def numbers(quick):
     yield number(what, "not of the paper, for comparison", exact, found, accuracy=0.01)
 
 
-def picture(quick):
+def picture(quick: bool) -> Figure:
     figure, ax = panels()
     depths = np.array([1, 10, 20, 30, 40, 50])
-    for norm, batch in (("batch", 8), ("batch", 32), ("layer", 1)):
+    norms: list[tuple[NormKind, int]] = [("batch", 8), ("batch", 32), ("layer", 1)]
+    for norm, batch in norms:
         rate = theory.normalisation_rate(norm, "relu", *([batch] if norm == "batch" else []))
         columns = [
             vgsim.simulate(

@@ -3,10 +3,23 @@
 import math
 
 import numpy as np
-from comparison import Paper, function, legend, log_square, main, number, panels
+from comparison import (
+    Figure,
+    Floats,
+    Numbers,
+    Paper,
+    along,
+    function,
+    legend,
+    log_square,
+    main,
+    number,
+    panels,
+)
 
 import vgsim
 from vgsim import plotting, theory
+from vgsim.typing import ActivationName, InitializerName
 
 WIDTH = 256
 PAPER = Paper(
@@ -23,20 +36,20 @@ PAPER = Paper(
 )
 
 
-def blocks(count, activation="tanh"):
+def blocks(count: int, activation: ActivationName = "tanh") -> vgsim.MLP:
     """Return a network of `count` blocks x + V φ(W x)."""
     relu = activation == "relu"
     skips = vgsim.Residual(2, style="linear", last_gain=math.sqrt(0.5) if relu else 1.0)
-    init = "he_normal" if relu else "lecun_normal"
+    init: InitializerName = "he_normal" if relu else "lecun_normal"
     return vgsim.MLP(2 * count, WIDTH, activation=activation, init=init, residual=skips)
 
 
-def squares(net, size):
+def squares(net: vgsim.MLP, size: int) -> Floats:
     """Return ‖G_0‖²/‖G_D‖²."""
     return np.exp(log_square(vgsim.simulate(net, size, layers=[0])))
 
 
-def numbers(quick):
+def numbers(quick: bool) -> Numbers:
     size = 300 if quick else 3000
     few, many = 36, 144
     a, b = squares(blocks(few), size), squares(blocks(many), size)
@@ -56,12 +69,14 @@ def numbers(quick):
         yield number(what, "exponential, 1 + 1", 2, found, exact=2.0)
 
 
-def picture(quick):
+def picture(quick: bool) -> Figure:
     figure, ax = panels()
-    for activation, counts in (("tanh", (4, 16, 36, 64, 100)), ("relu", (4, 16, 36, 64, 100))):
+    counts = (4, 16, 36, 64, 100)
+    activations: tuple[ActivationName, ...] = ("tanh", "relu")
+    for activation in activations:
         size = 50 if quick else 1000
         found = [function(np.log, squares(blocks(n, activation), size)) for n in counts]
-        estimate = vgsim.Estimate(*np.transpose(found), 0.99, "jackknife")
+        estimate = along(found, "jackknife")
         line = [theory.residual_growth(blocks(n, activation)) for n in counts]
         plotting.curve(
             counts, estimate, theory=line, label=activation, xlabel="blocks", ylabel="ln E X", ax=ax

@@ -134,13 +134,36 @@ def test_plot_refuses(command, store, tmp_path, monkeypatch, options, message):
     assert not list(tmp_path.iterdir())
 
 
-def test_plot_keeps_a_file_that_exists(command, store, tmp_path):
-    out = tmp_path / "a.png"
-    out.write_text("mine")
-    code, _, error = command("plot", store, "-o", out)
-    assert code == 2
-    assert "exists, and is not overwritten" in error
-    assert out.read_text() == "mine"
+@pytest.mark.parametrize("name", ["plot", "run", "depth"])
+def test_a_figure_is_drawn_again(command, store, tmp_path, monkeypatch, name):
+    words = {
+        "plot": ("plot", store, "-o"),
+        "run": (*RUN, "--depth", 3, "--plot"),
+        "depth": ("depth", *RUN[1:], "--depth", 3, 6, "--plot"),
+    }[name]
+    (out := tmp_path / "a.png").write_text("old")
+    assert command(*words, out)[0] == 0
+    new = out.read_bytes()
+    assert new.startswith(MAGIC["png"])
+
+    def fails(self, path, **_):
+        path.write_bytes(new[:100])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", fails)
+    code, _, error = command(*words, out)
+    assert (code, "No space left on device" in error) == (2, True)
+    assert out.read_bytes() == new
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_plot_does_not_replace_its_source(command, tmp_path):
+    path = tmp_path / "store.png"
+    vgsim.collect([vgsim.MLP(5, 8)], max_samples=100, store=path)
+    before = path.read_bytes()
+    code, _, error = command("plot", path, "-o", path)
+    assert (code, "--out must not be a file that is read" in error) == (2, True)
+    assert path.read_bytes() == before
 
 
 def test_plot_chooses_networks_by_conditions(command, tmp_path, figures):
@@ -227,7 +250,7 @@ def test_depth_draws_curves_and_critical_depths(command, tmp_path, figures):
     ("path", "message"),
     [
         ("a.txt", "--plot must end in .eps, .jpg, .pdf, .png, .svg or .webp"),
-        ("old.png", "--plot old.png exists, and is not overwritten"),
+        ("folder.png", "--plot must name a regular file, got 'folder.png'"),
         ("nowhere/a.png", "No such file or directory"),
     ],
 )
@@ -235,7 +258,7 @@ def test_the_figure_is_checked_before_the_simulation(
     command, tmp_path, monkeypatch, name, path, message
 ):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "old.png").write_text("mine")
+    (tmp_path / "folder.png").mkdir()
     monkeypatch.setattr("vgsim._cli.run.run_network", None)  # a simulation would be a TypeError
     code, out, error = command(name, "--plot", path)
     assert (code, out) == (2, "")

@@ -219,12 +219,31 @@ def test_the_page_ends_in_html(command, study_path, tmp_path, name):
     assert (code, "--out must end in .html" in error) == (2, True)
 
 
-def test_a_file_that_exists_is_kept(command, study_path, tmp_path):
-    out = tmp_path / "page.html"
-    out.write_text("mine")
+def test_a_page_is_written_again(command, study_path, tmp_path, monkeypatch):
+    (out := tmp_path / "page.html").write_text("old")
+    assert command("report", study_path, "-o", out)[0] == 0
+    assert "<html" in (new := out.read_text())
+
+    def fails(self, text, encoding):
+        self.write_bytes(text.encode()[:1000])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.write_text", fails)
     code, _, error = command("report", study_path, "-o", out)
-    assert (code, "is not overwritten" in error) == (2, True)
-    assert out.read_text() == "mine"
+    assert (code, "No space left on device" in error) == (2, True)
+    assert out.read_bytes().decode() == new
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_the_source_is_not_replaced(command, tmp_path):
+    path = tmp_path / "store.html"
+    vgsim.collect([vgsim.MLP(5, 8)], max_samples=100, store=path)
+    before = path.read_bytes()
+    (link := tmp_path / "link.html").hardlink_to(path)
+    for out in (path, link):
+        code, _, error = command("report", path, "-o", out)
+        assert (code, "--out must not be a file that is read" in error) == (2, True)
+    assert path.read_bytes() == before
 
 
 def test_a_missing_source_is_named(command, tmp_path):

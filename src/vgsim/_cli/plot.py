@@ -59,7 +59,7 @@ def add_plot_command(commands: Any) -> None:
         type=path,
         required=True,
         metavar="FIGURE",
-        help="a new file ending in .pdf, .png, .svg, .eps, .jpg or .webp",
+        help="a file ending in .pdf, .png, .svg, .eps, .jpg or .webp",
     )
     fields = parser.add_argument_group("studies")
     fields.add_argument("--x", metavar="FIELD", help="the field on the horizontal axis")
@@ -123,7 +123,7 @@ def add_files(parser: argparse.ArgumentParser) -> None:
 
 def plot(options: argparse.Namespace) -> None:
     """Draw a figure of a study or of samples, and write it to a file."""
-    check_figure("out", options.out)
+    check_figure("out", options.out, options.files)
     for name, most in (("width", 100), ("height", 100), ("dpi", 2400)):
         if not 0 < getattr(options, name) <= most:
             raise value_error(

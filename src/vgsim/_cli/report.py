@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import vgsim
-from vgsim._cli.figures import check_ending, check_free, new_figure
+from vgsim._cli.figures import check_output, new_figure
 from vgsim._cli.options import path
 from vgsim._cli.plot import add_files, samples_in
 from vgsim._cli.report_figures import sample_pictures, study_pictures
@@ -72,7 +72,7 @@ def add_report_command(commands: Any) -> None:
     )
     add_files(parser)
     parser.add_argument(
-        "-o", "--out", type=path, required=True, metavar="PAGE", help="a new file ending in .html"
+        "-o", "--out", type=path, required=True, metavar="PAGE", help="a file ending in .html"
     )
     parser.set_defaults(function=report, parser=parser)
 
@@ -81,8 +81,7 @@ def report(options: argparse.Namespace) -> None:
     """Write the report of a study or of samples."""
     check_jinja()
     new_figure()
-    check_ending("out", options.out, (".html",))
-    check_free("out", options.out)
+    check_output("out", options.out, (".html",), options.files)
     text = rendered(_page(options))
     with files.whole(options.out) as temporary:
         temporary.write_text(text, encoding="utf-8")

@@ -185,7 +185,6 @@ def _add_choice(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--method",
         choices=("wilson", "anytime"),
-        default="wilson",
         help="the intervals; use anytime if the results decided when the study ended, as with "
         "stop rules (default: wilson)",
     )

@@ -37,7 +37,8 @@ def arranged(
     Raises
     ------
     ValueError
-        If a row and a group have several results; the message names the fields that differ.
+        If a row and a group have several results; the message names the fields that differ. If
+        no column is left for the groups.
 
     Examples
     --------
@@ -59,7 +60,10 @@ def arranged(
             raise _ambiguous(every, [cells[key], place], index, pivot)
         cells[key] = place
     rows = _ordered([row for row, _ in cells])
-    shown = [name for name in names if name not in index]
+    shown = [name for name in names if name not in (*index, pivot)]
+    if not shown and pivot is not None:
+        problem = "must have a name besides those of the rows and of pivot"
+        raise value_error("columns", f"{problem}, got {brief(list(names))}")
     columns = [Column(name, name, [row[i] for row in rows]) for i, name in enumerate(index)]
     if pivot is None:
         return columns + flat(every, [cells[row, None] for row in rows], [], shown)

@@ -253,7 +253,8 @@ class Study(Sequence[Result]):
             quantiles q05, median and q95; and probabilities and moments with the ending _theory,
             where a theory applies. "all": every statistic.
         index : str or sequence of str, optional
-            The fields whose values are the rows, by default those in which the networks differ.
+            The fields whose values are the rows. By default those in which the networks differ;
+            with `pivot` those of them that are among `columns`, if there are any.
         pivot : str, optional
             The field for each of whose values there is a group of columns. A combination of fields
             without a network is "-".

@@ -166,11 +166,26 @@ def _chosen(
     if rows is not None:
         return arranged(every, places, rows, names, pivot)
     varied = [name for name in AXES if len({getattr(place, name) for place in places}) > 1]
-    rows = [name for name in (*every.apart, *varied) if name not in (*names, pivot)]
     if pivot is None:
+        rows = [name for name in (*every.apart, *varied) if name not in names]
         return flat(every, places, rows, names)
-    rows = [name for name in rows if name in AXES or not every.follows(name, [pivot])]
-    return arranged(every, places, rows, names, pivot)
+    return arranged(every, places, _rows(every, names, varied, pivot), names, pivot)
+
+
+def _rows(
+    every: StudyColumns, names: Sequence[str], varied: Sequence[str], pivot: str
+) -> list[str]:
+    """Return the fields of the rows beside a pivot: those named, or all that differ.
+
+    A field that differs and follows from that of the pivot belongs to its groups.
+    """
+    follow = {name for name in every.labels if every.follows(name, [pivot])}
+    differ = {name for name, values in every.labels.items() if len({*values}) > 1}
+    named = [name for name in names if name in (*every.labels, *AXES)]
+    rows = [name for name in named if name not in follow & differ]
+    if not differ & {*rows}:
+        rows += [name for name in every.apart if name not in follow]
+    return [name for name in dict.fromkeys([*rows, *varied]) if name != pivot]
 
 
 def _places(study: Sequence[Result]) -> list[tuple[int, int]]:
