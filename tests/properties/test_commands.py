@@ -4,6 +4,7 @@ import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from vgsim._cli.main import _parser
@@ -47,7 +48,10 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize("words", COMMANDS)
-def test_command(words):
+def test_command(words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    if "--inputs" in words:  # data that the page saves
+        np.save(words[words.index("--inputs") + 1], np.zeros((2, 64)))
     if "vgsim" in words:
         given = _parser().parse_args(words[words.index("vgsim") + 1 :])
         assert given.function

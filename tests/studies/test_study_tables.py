@@ -261,6 +261,6 @@ def test_studies_without_networks_and_without_samples():
 
 
 def test_the_title_says_how_many_samples_the_networks_have():
-    study = vgsim.collect(vgsim.MLP(4, 8), max_samples=1000)
-    study += vgsim.collect(vgsim.MLP(5, 8), max_samples=2000)
+    study = vgsim.collect([vgsim.MLP(4, 8)], max_samples=1000)
+    study += vgsim.collect([vgsim.MLP(5, 8)], max_samples=2000)
     assert "of 1,000 to 2,000 random networks each: " in study.table().splitlines()[0]
