@@ -8,7 +8,9 @@ from drawn_artists import legend, outline
 
 pytest.importorskip("matplotlib")
 from matplotlib import pyplot
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgb
+
+from vgsim.plotting.style import COLORS
 
 plotting = vgsim.plotting
 X = np.array([10, 30, 100, 300])
@@ -152,6 +154,15 @@ def test_dead_quantiles_reach_the_lower_edge():
 def test_all_dead():
     drawn = plotting.quantiles([0, 1], np.full((5, 2), -np.inf), label="n = 1")
     assert legend(drawn.axes)[0] == "n = 1 (up to 100 % dead)"
+
+
+@pytest.mark.parametrize("color", [*COLORS, "0.1"])
+def test_theory_is_seen_over_a_curve_of_any_colour(color):
+    line, *_, theory = plotting.probability(X, P, theory=[0.1, 0.2, 0.3, 0.4], color=color)
+    lightness = [
+        np.dot(to_rgb(each.get_color()), (0.2126, 0.7152, 0.0722)) for each in (line, theory)
+    ]
+    assert abs(lightness[0] - lightness[1]) > 0.1
 
 
 def test_theory_and_threshold_of_a_fan(rng):

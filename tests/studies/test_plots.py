@@ -241,3 +241,14 @@ def test_suggested_axes_leave_out_fields_that_others_determine(study):
     networks = vgsim.sweep(vgsim.MLP, width=[4, 8], depth=[3, 6], gain=[0.5, 1, 2])
     axes = suggested_axes(vgsim.collect(networks, max_samples=1000))
     assert (axes.x, axes.hue, axes.others) == ("depth", "gain", ("width",))
+
+
+def test_suggested_curves_are_those_of_words_before_those_of_numbers():
+    networks = vgsim.sweep(
+        vgsim.MLP, activation=["tanh", "relu"], width=[4, 8, 32], depth=[3, 6], init="he_normal"
+    )
+    study = vgsim.collect(networks, max_samples=1000)
+    axes = suggested_axes(study)
+    assert (axes.x, axes.hue, axes.others) == ("depth", "activation", ("width",))
+    axes = suggested_axes(study.find(activation="relu"))  # with two engines, by the width
+    assert (axes.x, axes.hue, axes.others) == ("depth", "width", ())

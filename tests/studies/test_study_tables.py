@@ -258,3 +258,9 @@ def test_fields_that_some_networks_lack():
 def test_studies_without_networks_and_without_samples():
     assert vgsim.Study([]).table(columns="vanishing").count("\n") >= 1
     assert vgsim.Study([]).table(columns="n", index="layer", pivot="threshold")
+
+
+def test_the_title_says_how_many_samples_the_networks_have():
+    study = vgsim.collect([vgsim.MLP(4, 8)], max_samples=1000)
+    study += vgsim.collect([vgsim.MLP(5, 8)], max_samples=2000)
+    assert "of 1,000 to 2,000 random networks each: " in study.table().splitlines()[0]

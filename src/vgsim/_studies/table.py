@@ -238,10 +238,10 @@ def _title(
     ]
     words = ", ".join(parts) + (f"; of those that have it: {', '.join(some)}" if some else "")
     numbers = sorted({result.n for result in every.study})
-    count = " to ".join(f"{n:,} " for n in dict.fromkeys(numbers[:: max(1, len(numbers) - 1)]))
-    each = " each" if count else ""
+    count = " to ".join(f"{n:,}" for n in dict.fromkeys(numbers[:: max(1, len(numbers) - 1)]))
+    sampled = f"{count} random networks each" if count else "random networks"
     place = f"G_{layers[0]}" if len(layers) == 1 else "G_l"
-    of_what = f"R = log10(|{place}| / |G_D|) of {count}random networks{each}: {words}"
+    of_what = f"R = log10(|{place}| / |G_D|) of {sampled}: {words}"
     meaning = [
         *_definitions(names, thresholds),
         *([f"{100 * every.confidence_level:g} % intervals"] if intervals else []),

@@ -76,10 +76,12 @@ def drawn_as_series(artist: Any) -> Any:
 
 
 def darker(color: Any) -> tuple[float, float, float]:
-    """Return a darker tone of a colour, for laws over a histogram of that colour."""
+    """Return a darker tone of a colour, or a light grey of black: for laws over its data."""
     from matplotlib.colors import to_rgb
 
     red, green, blue = to_rgb(color)
+    if max(red, green, blue) < 0.25:
+        return 0.7, 0.7, 0.7
     return 0.55 * red, 0.55 * green, 0.55 * blue
 
 
