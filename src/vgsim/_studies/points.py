@@ -189,7 +189,8 @@ def _refuse_clashes(
     free = "hue" if axes["hue"] is None and axes["y"] is None else "y"
     said = f"{len(rows)} results have {where}; they differ in {', '.join(apart)}"
     suggestion = f"give {free}={apart[0]!r}, or " if axes[free] is None and apart else ""
-    raise value_error("x", f"and hue must tell the results apart: {said}: {suggestion}use find()")
+    choice = f"{suggestion}select some, by find() or --where"
+    raise value_error("x", f"and hue must tell the results apart: {said}: {choice}")
 
 
 def measured(point: Point, value: str) -> tuple[float, float, float]:
