@@ -273,7 +273,7 @@ def test_truth_values_are_words():
     study = vgsim.collect(networks, max_samples=1000)
     table = study.table("latex", columns=["n"], index="layers__0__causal")
     assert "\\begin{tabular}{lr}" in table
-    assert "\nFalse & $1000$ \\\\\nTrue & $1000$ \\\\\n" in table
+    assert "\nTrue & $1000$ \\\\\nFalse & $1000$ \\\\\n" in table
 
 
 def test_a_row_of_latex_does_not_begin_with_an_argument():
