@@ -40,6 +40,12 @@ the simulated width and depth, or, after ≈, in the limit of infinite width.
   more easily. *differs*: it does not; the deviation is that of the estimate.
 - *holds*, *fails*, for a bound (≤, ≥): the whole interval lies on one side of it. Otherwise
   *undecided*.
+- *compared*: the paper's number is of a limit, or of another setting than the simulated one, so the
+  deviation says how far that carries and is no verdict on the paper.
+
+The column "in the paper" says where the number is from, or how a statement in words was read as a
+number. There is no interval (*none*) of a constant, of an extreme, or of a number that is the same
+in all networks.
 
 Of the {exact} intervals with an exact value, {inside} contain it.
 
@@ -81,15 +87,13 @@ def page(folder: Path = DOCS) -> str:
     exact = [n.contains_exact for each in numbers for n in each if n.exact is not None]
     level = stored[0]["confidence_level"]
     head = HEAD.format(level=100 * level, odds=1 / (1 - level), exact=len(exact), inside=sum(exact))
-    overview = [
-        (
-            one["paper"]["reference"],
-            sum(n.verdict in ("agrees", "holds") for n in each),
-            sum(n.verdict not in ("agrees", "holds") for n in each),
-        )
-        for one, each in zip(stored, numbers, strict=True)
-    ]
-    lines = [*table(("paper", "agrees or holds", "differs, fails or undecided"), overview), ""]
+    overview = []
+    for one, each in zip(stored, numbers, strict=True):
+        good = sum(n.verdict in ("agrees", "holds") for n in each)
+        compared = sum(n.relation == "~" for n in each)
+        overview.append((one["paper"]["reference"], good, len(each) - good - compared, compared))
+    columns = ("paper", "agrees or holds", "differs, fails or undecided", "compared")
+    lines = [*table(columns, overview), ""]
     for one in stored:
         lines += section(one)
     return head + "\n".join(lines)

@@ -51,7 +51,7 @@ def numbers(quick):
         slack = field.xi_grad**2 * 3 / WIDTH
         found = gradient_scale(variance, field, size)
         what = f"σ_w² = {variance:g} ({field.phase}): depth scale ξ_∇ of the gradient"
-        yield number(what, "ξ_∇ = −1/ln χ₁", field.xi_grad, found, accuracy=slack)
+        yield number(what, "ξ_∇ = 1/|ln χ₁|", field.xi_grad, found, accuracy=slack)
     yield from correlations(size)
     variance = 1.5
     field = theory.mean_field(network(1, variance))
