@@ -27,7 +27,7 @@ COLUMNS = ("what", "in the paper", "paper", "vgsim", "interval", "theory", "verd
 HEAD = """# Papers reproduced
 
 Numbers of papers about the gradients of random networks, beside those that vgsim measures. In the
-root of a clone, `python examples/papers/NAME.py` measures those of one paper, in about a minute on
+root of a clone, `python examples/papers/NAME.py` measures those of one paper, in a minute or two on
 two cores, and stores them in docs/results/papers. `python examples/papers/page.py` writes this page
 from what is stored.
 
