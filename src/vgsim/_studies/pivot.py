@@ -113,7 +113,8 @@ def _ambiguous(
     apart = ", ".join(f"{name} ({pair[0]!r} and {pair[1]!r})" for name, pair in differ.items())
     remedies = ["add a field to index or pivot"]
     remedies += [f"give {name}=" for name in AXES if name in differ]
-    remedies += ["select results by find()"] if set(differ) - set(AXES) else []
+    own = next((name for name in differ if name not in AXES), None)
+    remedies += [f"select some, such as study.find({own}={differ[own][0]!r})"] if own else []
     return value_error(
         "index",
         f"must tell all results apart, got {brief(list(index))}: {where} has results that differ "
