@@ -114,7 +114,9 @@ def _ambiguous(
     remedies = ["add a field to index or pivot"]
     remedies += [f"give {name}=" for name in AXES if name in differ]
     own = next((name for name in differ if name not in AXES), None)
-    remedies += [f"select some, such as study.find({own}={differ[own][0]!r})"] if own else []
+    if own is not None:
+        one = differ[own][0]
+        remedies += [f"select some, as find({own}={one!r}) or --where {own}={_text(one)} does"]
     return value_error(
         "index",
         f"must tell all results apart, got {brief(list(index))}: {where} has results that differ "
