@@ -105,6 +105,24 @@ def test_plot_draws_samples_of_one_network(command, tmp_path, figures):
     assert (code, "--x applies to studies only" in error) == (2, True)
 
 
+def test_plot_of_samples_without_theory(command, tmp_path, figures):
+    samples = tmp_path / "relu.npz"
+    vgsim.simulate(vgsim.MLP(10, 8, activation="relu"), 300).save(samples)
+    for name, options in (("a.png", ()), ("b.png", ("--no-theory",))):
+        assert command("plot", samples, "-o", tmp_path / name, *options)[0] == 0
+    found = ["exact law" in labels(figure.axes[0]) for figure in figures]
+    assert found == [True, False]
+
+
+@pytest.mark.parametrize(
+    "make", [vgsim.simulate, lambda net, n: vgsim.collect([net], max_samples=n)]
+)
+def test_plot_ignores_no_threshold(command, tmp_path, make):
+    make(vgsim.MLP(5, 8), 1000).save(tmp_path / "a.npz")
+    code, _, error = command("plot", tmp_path / "a.npz", "-o", tmp_path / "a.png", "--threshold", 0)
+    assert (code, "--threshold" in error) == (2, True)
+
+
 def test_plot_of_one_result_is_its_density(command, tmp_path, figures):
     study = tmp_path / "one.npz"
     vgsim.collect([vgsim.MLP(10, 8)], max_samples=1000).save(study)
@@ -268,11 +286,11 @@ def test_the_figure_is_checked_before_the_simulation(
 
 @pytest.mark.parametrize("words", [("run", "--plot"), ("depth", "--plot"), ("plot", "x.npz", "-o")])
 def test_without_matplotlib_one_sentence_says_so(command, tmp_path, monkeypatch, words):
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setattr("vgsim._cli.run.run_network", None)
     code, out, error = command(*words, tmp_path / "a.png")
     assert (code, out) == (2, "")
-    assert "figures need matplotlib: pip install matplotlib" in error
+    assert "plots need matplotlib: pip install matplotlib" in error
     assert len(error.splitlines()) == 1
 
 

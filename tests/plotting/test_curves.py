@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import vgsim
+from drawn_artists import legend, outline
 
 pytest.importorskip("matplotlib")
 from matplotlib import pyplot
@@ -20,18 +21,6 @@ P = vgsim.Estimate(
     0.95,
     "wilson",
 )
-
-
-def legend(ax):
-    return [text.get_text() for text in ax.get_legend().get_texts()]
-
-
-def outline(band):
-    """Lower and upper values of a band by its places."""
-    vertices = band.get_paths()[0].vertices
-    places = np.unique(vertices[:, 0])
-    values = [vertices[vertices[:, 0] == x, 1] for x in places]
-    return places, np.array([v.min() for v in values]), np.array([v.max() for v in values])
 
 
 def test_probability_draws_estimate_interval_and_theory():

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from vgsim._checks import value_error
 from vgsim._results import files
+from vgsim.plotting.artists import require_matplotlib
 
-__all__ = ["check_figure", "check_output", "new_figure", "save_figure"]
+__all__ = ["check_figure", "check_output", "new_figure", "save_figure", "write_figure"]
 
 ENDINGS = (".eps", ".jpg", ".pdf", ".png", ".svg", ".webp")
 SIZE = (5.0, 3.6)  # inches
 DPI = 200
-DATES = {"pdf": "CreationDate", "svg": "Date", "ps": "CreationDate"}  # left out of the file
+DATES = {"pdf": "CreationDate", "svg": "Date"}  # left out of the file
 
 
 def new_figure(width: float = SIZE[0], height: float = SIZE[1], dpi: float = DPI) -> Any:
@@ -25,12 +26,9 @@ def new_figure(width: float = SIZE[0], height: float = SIZE[1], dpi: float = DPI
     ImportError
         If matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ImportError(
-            "figures need matplotlib: pip install matplotlib, or vgsim with the extra [plot]"
-        ) from None
+    require_matplotlib()
+    from matplotlib.figure import Figure
+
     return Figure(figsize=(width, height), dpi=dpi, layout="constrained")
 
 
@@ -91,8 +89,28 @@ def check_output(
 
 
 def save_figure(figure: Any, path: Path) -> None:
-    """Write a figure atomically, in the format of the suffix, without the date."""
-    format = path.suffix.lower()[1:]
-    undated = {DATES[format]: None} if format in DATES else None
+    """Write a figure atomically, in the format of the suffix."""
     with files.whole(path) as temporary:
-        figure.savefig(temporary, format=format, metadata=undated)
+        write_figure(figure, temporary, path.suffix.lower()[1:])
+
+
+def write_figure(figure: Any, target: Path | BinaryIO, format: str) -> None:
+    """Write a figure without the date and without random names, so equal figures are equal files.
+
+    Examples
+    --------
+    >>> import io
+    >>> from vgsim._cli.figures import new_figure, write_figure
+    >>> written = [io.BytesIO(), io.BytesIO()]
+    >>> for file in written:
+    ...     figure = new_figure()
+    ...     line = figure.subplots().plot([1, 2])
+    ...     write_figure(figure, file, "svg")
+    >>> written[0].getvalue() == written[1].getvalue()
+    True
+    """
+    from matplotlib import rc_context
+
+    undated = {DATES[format]: None} if format in DATES else None
+    with rc_context({"svg.hashsalt": "vgsim"}):
+        figure.savefig(target, format=format, metadata=undated)

@@ -14,13 +14,14 @@ from vgsim._domains import Choice, checked_bool
 from vgsim._results.events import event_in_words
 from vgsim._statistics.estimate import Estimate
 from vgsim.plotting import Artists
+from vgsim.plotting.style import ratio_label
 from vgsim.theory._prediction import Prediction
 from vgsim.typing import CurvePlot, Event
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["LawAt", "PlottedCurve", "law_at", "name_axis", "ratio_in_words"]
+__all__ = ["LawAt", "PlottedCurve", "law_at", "name_axis"]
 
 Floats = NDArray[np.float64]
 _KIND: Choice[CurvePlot] = Choice(get_args(CurvePlot))
@@ -60,11 +61,6 @@ def law_at(prediction: Prediction) -> LawAt | None:
     0.476
     """
     return None if prediction.law is None else LawAt(prediction.law, prediction.dead_below)
-
-
-def ratio_in_words(layer: object) -> str:
-    """Return the name of the axis of R_l, in matplotlib's mathematical notation."""
-    return rf"$R_{{{layer}}}=\log_{{10}}(\Vert G_{{{layer}}}\Vert/\Vert G_D\Vert)$, decades"
 
 
 def name_axis(options: dict[str, Any], name: str, text: str, ax: Any) -> None:
@@ -174,14 +170,14 @@ class PlottedCurve:
 
     def _plot_quantiles(self, theory: bool, ax: Any, options: dict[str, Any]) -> Artists:
         name_axis(options, "xlabel", self._place, ax)
-        name_axis(options, "ylabel", ratio_in_words(self._layer), ax)
+        name_axis(options, "ylabel", ratio_label(self._layer), ax)
         if theory:
             means = [found.mean for found in self._predictions]
             options.setdefault("theory_mean", None if set(means) == {None} else means)
         return plotting.quantiles(self._places, self._ratios(), ax=ax, **options)
 
     def _plot_ridge(self, theory: bool, ax: Any, options: dict[str, Any]) -> Artists:
-        name_axis(options, "xlabel", ratio_in_words(self._layer), ax)
+        name_axis(options, "xlabel", ratio_label(self._layer), ax)
         name_axis(options, "ylabel", self._place, ax)
         chosen = self._columns_of(options.pop("places", None))
         if theory:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, get_args
 from vgsim import plotting
 from vgsim._checks import brief, value_error
 from vgsim._domains import Choice, checked_bool
-from vgsim._results.curve_plots import PlottedCurve, law_at, name_axis, ratio_in_words
+from vgsim._results.curve_plots import PlottedCurve, law_at, name_axis
 from vgsim._results.distribution import Distribution
 from vgsim.plotting import Artists
+from vgsim.plotting.style import ratio_label
 from vgsim.theory._prediction import predict
 from vgsim.typing import SamplesPlot
 
@@ -94,6 +95,6 @@ class PlottedDistribution(Distribution):
         if name == "qq":
             return plotting.qq(values, ax=ax, **options)
         options.setdefault("fit", True)
-        name_axis(options, "xlabel", ratio_in_words(place), ax)
+        name_axis(options, "xlabel", ratio_label(place), ax)
         draw = plotting.histogram if name == "histogram" else plotting.survival
         return draw(values, ax=ax, **options)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from vgsim._studies.columns import is_number
 from vgsim._studies.points import columns_of
 from vgsim._studies.result import Result
 
@@ -73,7 +74,7 @@ def _first(apart: Sequence[str], columns: dict[str, list[Any]]) -> str:
 
 def _numeric(column: Sequence[Any]) -> bool:
     """Return whether all values of a field are numbers."""
-    return all(isinstance(value, (int, float)) for value in column)
+    return all(map(is_number, column))
 
 
 def _told(names: Sequence[str], columns: dict[str, list[Any]], rows: range) -> int:

@@ -9,10 +9,10 @@ from textwrap import fill
 from vgsim._checks import brief, value_error
 from vgsim._domains import check_threshold, checked_bool
 from vgsim._results.column import Column, checked_names, unknown_name
-from vgsim._results.events import column_of
+from vgsim._results.events import column_of, limits_in_words
 from vgsim._results.tables import QUANTILES, WIDE, check_frame, report
 from vgsim._statistics.estimate import checked_level
-from vgsim._studies.columns import PER_THRESHOLD, level, thresholds_of
+from vgsim._studies.columns import PER_THRESHOLD, thresholds_of
 from vgsim._studies.pivot import arranged, flat
 from vgsim._studies.result import Result
 from vgsim._studies.table_columns import AXES, EVENTS, MOMENTS, THEORY, Place, StudyColumns
@@ -139,7 +139,8 @@ def _usual(
             column = every.column(event, at)
             if len(thresholds) > 1:
                 below = event == "vanishing"
-                size = f"{'<' if below else '>'} {level(threshold if below else 1 / threshold)}"
+                low, high = limits_in_words(threshold)
+                size = f"< {low}" if below else f"> {high}"
                 name = f"{event}_{threshold!r}"
                 column = replace(column, name=name, heading=f"P(R {size})")
             columns.append(column)
@@ -255,8 +256,8 @@ def _filled(text: str) -> str:
 
 def _definitions(names: Sequence[str], thresholds: Sequence[float]) -> list[str]:
     """Return the meaning of the events and the quantiles among the names of columns."""
-    low = " or ".join(level(threshold) for threshold in thresholds)
-    high = " or ".join(level(1 / threshold) for threshold in thresholds)
+    limits = [limits_in_words(threshold) for threshold in thresholds]
+    low, high = (" or ".join(pair[i] for pair in limits) for i in range(2))
     meanings = {
         "vanishing": f"vanishing: R < {low}",
         "exploding": f"exploding: R > {high}",
