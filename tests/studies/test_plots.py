@@ -189,7 +189,7 @@ def test_ambiguous_results_name_the_fields_that_differ(study):
     ) as e:
         study.plot(threshold=0.5)
     assert "hue='activation'" in str(e.value)
-    assert "find()" in str(e.value)
+    assert "study.find(activation='relu')" in str(e.value)
 
 
 @pytest.mark.parametrize(

@@ -214,7 +214,8 @@ def test_latex_for_a_paper(one):
     ("arguments", "message"),
     [
         ({"index": "depth"}, r"index must tell all results apart, got \['depth'\]: depth=20 has "
-         r"results that differ in activation \('sigmoid' and 'relu'\), init .* or select results"),
+         r"results that differ in activation \('sigmoid' and 'relu'\), init .* or select some, as "
+         r"find\(activation='sigmoid'\) or --where activation=sigmoid does"),
         ({"columns": "medin"}, "columns must be names of columns .* did you mean 'median'?"),
         ({"columns": []}, "columns must be one or more names"),
         ({"columns": ["n", "n"]}, "columns must be different names"),

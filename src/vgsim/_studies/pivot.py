@@ -104,7 +104,10 @@ def _ambiguous(
     apart = ", ".join(f"{name} ({pair[0]!r} and {pair[1]!r})" for name, pair in differ.items())
     remedies = ["add a field to index or pivot"]
     remedies += [f"give {name}=" for name in AXES if name in differ]
-    remedies += ["select results by find()"] if set(differ) - set(AXES) else []
+    own = next((name for name in differ if name not in AXES), None)
+    if own is not None:
+        one = differ[own][0]
+        remedies += [f"select some, as find({own}={one!r}) or --where {own}={_text(one)} does"]
     return value_error(
         "index",
         f"must tell all results apart, got {brief(list(index))}: {where} has results that differ "

@@ -187,10 +187,14 @@ def _refuse_clashes(
         if name is not None
     )
     free = "hue" if axes["hue"] is None and axes["y"] is None else "y"
-    said = f"{len(rows)} results have {where}; they differ in {', '.join(apart)}"
-    suggestion = f"give {free}={apart[0]!r}, or " if axes[free] is None and apart else ""
-    choice = f"{suggestion}select some, by find() or --where"
-    raise value_error("x", f"and hue must tell the results apart: {said}: {choice}")
+    said = f"and hue must tell the results apart: {len(rows)} results have {where}"
+    if not apart:
+        raise value_error("x", f"{said}, and do not differ in any field")
+    remedies = [f"give {free}={apart[0]!r}"] if axes[free] is None else []
+    remedies += [
+        f"plot a part, such as study.find({apart[0]}={columns[apart[0]][rows[0]]!r}) or --where"
+    ]
+    raise value_error("x", f"{said}; they differ in {', '.join(apart)}: {' or '.join(remedies)}")
 
 
 def measured(point: Point, value: str) -> tuple[float, float, float]:

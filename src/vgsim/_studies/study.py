@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, overload
 
-from vgsim._checks import brief, checked_items, plain, type_error, value_error
+from vgsim._checks import brief, checked_items, meant, plain, type_error, value_error
 from vgsim._domains import Choice
 from vgsim._engine.settings import Settings
 from vgsim._networks.custom_table import encoded_tables
@@ -129,9 +129,11 @@ class Study(Sequence[Result]):
         labels = [result.task.labels for result in self]
         known = set().union(*labels)
         if self and (unknown := sorted(fields.keys() - known)):
+            near = meant(unknown[0], sorted(known))
             raise value_error(
                 unknown[0],
-                f"is not a field of any network of the study; those are {', '.join(sorted(known))}",
+                f"is not a field of any network of the study{near and f' (did you mean {near!r}?)'}"
+                f"; those are {', '.join(sorted(known))}",
             )
         wanted = {name: self._sought(name, value, labels) for name, value in fields.items()}
 
