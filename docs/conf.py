@@ -1,6 +1,7 @@
 """The documentation site: ``sphinx-build -W docs site``, with vgsim's extra [docs] installed."""
 
 import os
+import re
 from pathlib import Path
 
 import vgsim
@@ -52,6 +53,7 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "remove_config_comments": True,
     "show_memory": False,
+    "capture_repr": (),
     "min_reported_time": 0,
     "write_computation_times": False,
     "matplotlib_animations": False,
@@ -66,6 +68,7 @@ html_title = f"vgsim {version}"
 html_theme_options = {
     "show_toc_level": 2,
     "navigation_with_keys": False,
+    "navbar_persistent": ["search-button"],
     "header_links_before_dropdown": 7,
     "footer_start": ["copyright"],
     "footer_end": [],
@@ -73,8 +76,20 @@ html_theme_options = {
     "pygments_dark_style": "a11y-high-contrast-dark",
 }
 html_show_sourcelink = False
-html_static_path: list[str] = []
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_sidebars = {page: [] for page in ("index", "tutorial", "changelog", "contributing")}
 
 # Links to files are checked; those to other sites need a network.
 linkcheck_ignore = [] if os.environ.get("VGSIM_DOCS_ONLINE") else [r"https?://"]
 linkcheck_anchors = False
+
+
+def without_last_blank_lines(app, page, source):
+    """Leave out the blank line that ends the output of a doctest, where it ends a block."""
+    source[0] = re.sub(r"\n\n```$", "\n```", source[0], flags=re.M)
+
+
+def setup(app):
+    """Connect what changes the sources."""
+    app.connect("source-read", without_last_blank_lines)

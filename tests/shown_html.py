@@ -1,22 +1,29 @@
-"""What a notebook shows of an object, read by Python's parser of HTML."""
+"""HTML read by Python's parser: pages, and what a notebook shows of an object."""
 
 import base64
 from html.parser import HTMLParser
 from types import SimpleNamespace
 
-VOID = {"img", "br"}
+VOID = {"meta", "img", "br", "link", "hr", "input"}
 
 
-class _Reader(HTMLParser):
-    def __init__(self):
-        super().__init__()
-        self.open, self.rows, self.images, self.texts, self.styles = [], [], [], [], []
+class Page(HTMLParser):
+    """The images, references, tables, styles and texts of a page; every tag must be closed."""
+
+    def __init__(self, text):
+        super().__init__(convert_charrefs=True)
+        self.open, self.references, self.images = [], [], []
+        self.rows, self.texts, self.styles = [], [], []
+        self.feed(text)
+        self.close()
+        assert not self.open
 
     def handle_starttag(self, tag, attributes):
-        attributes = dict(attributes)
-        self.styles.append(attributes.get("style", ""))
+        given = dict(attributes)
+        self.references += [given[name] for name in ("src", "href", "action") if name in given]
+        self.styles.append(given.get("style", ""))
         if tag == "img":
-            self.images.append(attributes)
+            self.images.append(given)
         if tag == "tr":
             self.rows.append([])
         if tag in ("td", "th"):
@@ -32,19 +39,20 @@ class _Reader(HTMLParser):
         if self.open and self.open[-1] in ("td", "th"):
             self.rows[-1][-1] += data
 
+    @property
+    def text(self):
+        return " ".join(" ".join(self.texts).split())
+
 
 def shown(thing):
     """Return rows, images and text of the HTML of an object; tags must be balanced."""
-    reader = _Reader()
     html = thing._repr_html_()
-    reader.feed(html)
-    reader.close()
-    assert reader.open == []
+    page = Page(html)
     assert "color" not in html
     return SimpleNamespace(
-        rows=reader.rows,
-        pictures=[base64.b64decode(one["src"].split(",", 1)[1]) for one in reader.images],
-        images=reader.images,
-        text=" ".join(" ".join(reader.texts).split()),
+        rows=page.rows,
+        pictures=[base64.b64decode(one["src"].split(",", 1)[1]) for one in page.images],
+        images=page.images,
+        text=page.text,
         html=html,
     )

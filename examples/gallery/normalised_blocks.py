@@ -2,7 +2,7 @@
 Transformers
 ============
 
-The gradient at the input of transformers of 4 to 128 sublayers. With normalisation before each
+The gradient at the input of transformers of 2 to 64 sublayers. With normalisation before each
 branch it grows slowly with depth, alike in all networks. With normalisation after each sum it keeps
 its median, and varies more and more between networks.
 """

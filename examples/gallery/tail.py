@@ -12,7 +12,7 @@ import vgsim
 
 net = vgsim.MLP(depth=100, width=16, activation="relu")
 samples = vgsim.simulate(net, 50_000, layers=[0])
-figure, axes = pyplot.subplots(1, 3, figsize=(10, 3), layout="constrained")
+figure, axes = pyplot.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
 samples.plot("histogram", ax=axes[0])
 samples.plot("qq", ax=axes[1])
 samples.plot("survival", ax=axes[2])

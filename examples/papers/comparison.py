@@ -8,27 +8,37 @@ import argparse
 import importlib.util
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 import vgsim
+from vgsim.typing import Event
 
 DOCS = Path(__file__).parents[2] / "docs"
 LEVEL = 0.99  # of all intervals
 DECADE = 2 * math.log(10)  # ln ‖G‖² per decade of ‖G‖
 SIZE = (3.4, 2.6)  # of one panel of a figure, in inches
 
+Floats: TypeAlias = NDArray[np.floating[Any]]
+Interval: TypeAlias = tuple[float, float, float]  # an estimate and the limits of its interval
+Figure: TypeAlias = Any  # of matplotlib, which is imported when a figure is drawn
+Axes: TypeAlias = Any
+
 
 @dataclass(frozen=True)
 class Number:
     """A number of a paper, and the measured one with its interval.
 
-    `relation` is what the paper says of the number: "=", or "<" or ">" for a bound. `accuracy` is
-    that of the paper's number: half a unit of its last digit, or the terms that a limit neglects.
+    `relation` is what the paper says of the number: "=", or "<" or ">" for a bound, or "~" if its
+    number is of a limit or a setting other than the simulated one, so that no verdict on the paper
+    follows. `accuracy` is that of the paper's number: half a unit of its last digit, or the terms
+    that a limit neglects.
     `exact` is the value without simulation at the simulated width and depth, and `wide` that of
     infinite width, if one of them is known.
     """
@@ -46,7 +56,9 @@ class Number:
 
     @property
     def verdict(self) -> str:
-        """Whether the interval agrees with the paper, and otherwise by how much it differs."""
+        """Whether the interval agrees with the paper, or by how much it differs."""
+        if self.relation == "~":
+            return f"compared: {self.difference}"
         if self.relation == "=":
             near = self.low - self.accuracy <= self.paper <= self.high + self.accuracy
             return "agrees" if near else f"differs by {self.difference}"
@@ -86,45 +98,53 @@ class Paper:
     caption: str = ""  # of the figure
 
 
-def number(
-    what: str, where: str, paper: float, found: tuple[float, float, float], **more
-) -> Number:
+Numbers: TypeAlias = Iterator[Number]
+
+
+def number(what: str, where: str, paper: float, found: Interval, **more: Any) -> Number:
     """Return the Number of an estimate and its interval."""
-    return Number(what, where, float(paper), *map(float, found), **more)
+    ours, low, high = map(float, found)
+    return Number(what, where, float(paper), ours, low, high, **more)
 
 
-def mean(values) -> tuple[float, float, float]:
+def mean(values: ArrayLike) -> Interval:
     """Return the mean and Student's interval."""
     x = np.asarray(values, dtype=float)
-    half = stats.t.ppf((1 + LEVEL) / 2, x.size - 1) * x.std(ddof=1) / math.sqrt(x.size)
+    half = float(stats.t.ppf((1 + LEVEL) / 2, x.size - 1) * x.std(ddof=1) / math.sqrt(x.size))
     return x.mean(), x.mean() - half, x.mean() + half
 
 
-def variance(values) -> tuple[float, float, float]:
+def variance(values: ArrayLike) -> Interval:
     """Return the variance and its interval, by the variance of the squared deviations."""
     x = np.asarray(values, dtype=float)
     return mean((x - x.mean()) ** 2 * x.size / (x.size - 1))
 
 
-def function(f: Callable[..., float], *columns) -> tuple[float, float, float]:
+def function(f: Callable[..., float], *columns: ArrayLike) -> Interval:
     """Return f of the means of paired columns and its interval, by the jackknife of groups."""
-    columns = [np.asarray(column, dtype=float) for column in columns]
-    k = min(50, len(columns[0]))
-    parts = [np.array([g.mean(axis=0) for g in np.array_split(c, k)]) for c in columns]
-    value = f(*(c.mean(axis=0) for c in columns))
+    paired = [np.asarray(column, dtype=float) for column in columns]
+    k = min(50, len(paired[0]))
+    parts = [np.array([g.mean(axis=0) for g in np.array_split(c, k)]) for c in paired]
+    value = f(*(c.mean(axis=0) for c in paired))
     left = np.array([f(*(np.delete(p, i, axis=0).mean(axis=0) for p in parts)) for i in range(k)])
     spread = math.sqrt((k - 1) / k * np.sum((left - left.mean()) ** 2))
-    half = stats.t.ppf((1 + LEVEL) / 2, k - 1) * spread
+    half = float(stats.t.ppf((1 + LEVEL) / 2, k - 1)) * spread
     return value, value - half, value + half
 
 
-def probability(samples: vgsim.Samples, event: str, threshold: float = 1e-6):
+def probability(samples: vgsim.Samples, event: Event, threshold: float = 1e-6) -> Interval:
     """Return the probability of an event at the input and its interval, Clopper and Pearson's."""
     p = samples.probability(event, 0, threshold, None, LEVEL, "exact")
     return p.estimate, p.low, p.high
 
 
-def log_square(samples: vgsim.Samples, layer: int = 0):
+def along(found: Sequence[Interval], method: str, level: float = LEVEL) -> vgsim.Estimate:
+    """Return the intervals along a curve as one estimate of arrays."""
+    middle, low, high = np.array(found, dtype=float).T
+    return vgsim.Estimate(middle, low, high, level, method)
+
+
+def log_square(samples: vgsim.Samples, layer: int = 0) -> Floats:
     """Return X = ln(‖G_l‖²/‖G_D‖²) of the networks that are not dead."""
     ratio = samples.log10_ratio[:, samples.column(layer)]
     return DECADE * ratio[np.isfinite(ratio)]
@@ -145,8 +165,8 @@ def shown(value: float, half: float) -> str:
 def row(n: Number) -> tuple[str, ...]:
     """Return the cells of a table: what, where, paper, ours, interval, theory, verdict."""
     half = (n.high - n.low) / 2
-    interval = f"{shown(n.low, half)} to {shown(n.high, half)}" if half > 0 else "no spread"
-    sign = {"=": "", "<": "≤ ", ">": "≥ "}[n.relation]
+    interval = f"{shown(n.low, half)} to {shown(n.high, half)}" if half > 0 else "none"
+    sign = {"=": "", "~": "", "<": "≤ ", ">": "≥ "}[n.relation]
     accuracy = f" ± {n.accuracy:.1g}" if n.accuracy > 1e-6 else ""
     theory = "" if n.wide is None else f"≈ {n.wide:.6g}"
     theory = theory if n.exact is None else f"{n.exact:.6g}"
@@ -155,7 +175,9 @@ def row(n: Number) -> tuple[str, ...]:
 
 
 def main(
-    paper: Paper, numbers: Callable[[bool], Iterator[Number]], picture: Callable | None = None
+    paper: Paper,
+    numbers: Callable[[bool], Numbers],
+    picture: Callable[[bool], Figure] | None = None,
 ) -> None:
     """Print the table of a paper, and store it and its figure."""
     parser = argparse.ArgumentParser(description=paper.title)
@@ -187,7 +209,7 @@ def main(
     (results / f"{paper.key}.json").write_text(text + "\n")
 
 
-def _draw(picture: Callable, path: Path, quick: bool) -> None:
+def _draw(picture: Callable[[bool], Figure], path: Path, quick: bool) -> None:
     import matplotlib as mpl
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -195,7 +217,7 @@ def _draw(picture: Callable, path: Path, quick: bool) -> None:
         picture(quick).savefig(path, metadata={"Date": None})
 
 
-def panels(count: int = 1):
+def panels(count: int = 1) -> tuple[Figure, Axes]:
     """Return a figure with so many panels in a row, and their axes."""
     from matplotlib.figure import Figure
 
@@ -203,6 +225,6 @@ def panels(count: int = 1):
     return figure, figure.subplots(1, count)
 
 
-def legend(ax, **options) -> None:
+def legend(ax: Axes, **options: Any) -> None:
     """Draw the legend again, with all lines of a figure, or at another place."""
     ax.legend(fontsize="small", framealpha=0.8, edgecolor="none", **options)

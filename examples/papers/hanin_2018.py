@@ -1,7 +1,18 @@
 """Hanin 2018: the sum β of the reciprocal widths decides how far gradients of ReLU vary."""
 
 import numpy as np
-from comparison import Paper, function, legend, log_square, main, number, panels
+from comparison import (
+    Figure,
+    Floats,
+    Numbers,
+    Paper,
+    function,
+    legend,
+    log_square,
+    main,
+    number,
+    panels,
+)
 
 import vgsim
 from vgsim import plotting, theory
@@ -11,8 +22,8 @@ PAPER = Paper(
     title="Which neural net architectures give rise to exploding and vanishing gradients?",
     reference="B. Hanin, NeurIPS 2018",
     setting="ReLU networks with He's weights, X = ‖G_0‖²/‖G_D‖². β is the sum of 1/n_l over the "
-    "layers. The fourth moment of the paper is that of an entry of the Jacobian; here it is E X² "
-    "of the whole gradient.",
+    "layers with an activation, here all. The fourth moment of the paper is that of an entry of "
+    "the Jacobian; here it is E X² of the whole gradient.",
     remark="β alone decides E X² to leading order in 1/n: ln E X² = Σ ln(1 + 5/n_l) here. At an "
     "equal number of units, equal widths have the least β.",
     caption="Median and quantiles (5 to 95 %) of R against depth, for widths 30 and, at the same "
@@ -25,18 +36,18 @@ ARCHITECTURES = {  # n_0 … n_D
 }
 
 
-def simulated(widths, size):
+def simulated(widths: list[int], size: int) -> vgsim.Samples:
     """Return samples of a ReLU network with these widths."""
     net = vgsim.MLP(len(widths) - 1, widths, activation="relu", init="he_normal")
     return vgsim.simulate(net, size, layers=[0])
 
 
-def squares(samples):
+def squares(samples: vgsim.Samples) -> Floats:
     """Return X, 0 in dead networks."""
     return 100 ** samples.log10_ratio[:, 0]
 
 
-def numbers(quick):
+def numbers(quick: bool) -> Numbers:
     size = 20_000 if quick else 2_000_000
     moments = {}
     for name, widths in ARCHITECTURES.items():
@@ -44,12 +55,13 @@ def numbers(quick):
         moments[name] = x**2
         exact = theory.relu_law(widths).moment(1)
         what = f"widths {name}: E X"
-        yield number(what, "theorem 1: 1 at every depth", 1, function(float, x), exact=exact)
-    exact = {name: theory.relu_law(widths).moment(2) for name, widths in ARCHITECTURES.items()}
+        where = "mean of a squared entry: equal at every depth"
+        yield number(what, where, 1, function(float, x), exact=exact)
+    second = {name: theory.relu_law(widths).moment(2) for name, widths in ARCHITECTURES.items()}
     for name in list(ARCHITECTURES)[1:]:
         found = function(lambda a, b: np.log(a) / np.log(b), moments[name], moments["20 × 2"])
         what = f"β = 0.1: ln E X² of {name} over that of 20 × 2"
-        ratio = np.log(exact[name]) / np.log(exact["20 × 2"])
+        ratio = np.log(second[name]) / np.log(second["20 × 2"])
         yield number(what, "abstract: β decides", 1, found, accuracy=2.5 / 20, exact=ratio)
     x = squares(simulated([40] * 9, size))
     found = function(lambda a, b: np.log(a) / np.log(b), x**2, moments["40 × 4"])
@@ -64,23 +76,26 @@ def numbers(quick):
     found = function(lambda a, b: a / b, *(centred(x) for x in spreads))
     what = "20 layers: variance of ln X, widths 20 and 100 in turn over widths 60"
     exact = laws[0] / laws[1]
-    yield number(what, "abstract: ratio of β", betas[0] / betas[1], found, exact=exact)
+    ratio = betas[0] / betas[1]
+    yield number(what, "ratio of β, to leading order", ratio, found, exact=exact, relation="~")
 
 
-def centred(x):
+def centred(x: Floats) -> Floats:
     """Return the squared deviations from the mean."""
-    return (x - x.mean()) ** 2
+    deviations: Floats = x - x.mean()
+    return deviations**2
 
 
-def picture(quick):
+def picture(quick: bool) -> Figure:
     figure, ax = panels()
     depths = [2, 10, 20, 30, 40, 50]
     for label, pair in (("30", (30, 30)), ("10, 50", (10, 50))):
         columns = [
             simulated([pair[l % 2] for l in range(d + 1)], 4000).log10_ratio[:, 0] for d in depths
         ]
-        plotting.quantiles(depths, columns, levels=(0.05, 0.5, 0.95), label=label, ax=ax)
-    ax.set(xlabel="depth", ylim=(-5.5, 0.6))
+        name = f"widths {label}"
+        plotting.quantiles(depths, columns, levels=(0.05, 0.5, 0.95), label=name, ax=ax)
+    ax.set(xlabel="depth", ylim=(-6.5, 0.6))
     legend(ax, loc="lower left")
     return figure
 

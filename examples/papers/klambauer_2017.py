@@ -1,9 +1,10 @@
 """Klambauer et al. 2017: the fixed point of SELU, and what it does to gradients."""
 
 import math
+from collections.abc import Callable, Sequence
 
 import numpy as np
-from comparison import Paper, function, legend, main, number, panels
+from comparison import Figure, Floats, Numbers, Paper, function, legend, main, number, panels
 from scipy.integrate import quad
 from scipy.optimize import root
 
@@ -26,33 +27,40 @@ PAPER = Paper(
 )
 
 
-def constants():
+def constants() -> Floats:
     """Return α and λ, from the two equations of the fixed point, by quadrature and root finding."""
 
-    def gaussian(f, low, high):
-        return quad(lambda z: f(z) * math.exp(-z * z / 2) / math.sqrt(2 * math.pi), low, high)[0]
+    def gaussian(f: Callable[[float], float], low: float, high: float) -> float:
+        def integrand(z: float) -> float:
+            return f(z) * math.exp(-z * z / 2) / math.sqrt(2 * math.pi)
+
+        return float(quad(integrand, low, high)[0])
 
     below = gaussian(lambda z: math.expm1(z), -math.inf, 0)
     below_2 = gaussian(lambda z: math.expm1(z) ** 2, -math.inf, 0)
     mean = gaussian(lambda z: z, 0, math.inf)
 
-    def equations(x):
+    def equations(x: Floats) -> tuple[float, float]:
         alpha, scale = x
         return mean + alpha * below, scale**2 * (0.5 + alpha**2 * below_2) - 1
 
-    return root(equations, (1.5, 1.0), tol=1e-14).x
+    found: Floats = root(equations, (1.5, 1.0), tol=1e-14).x
+    return found
 
 
-def samples(start, size, depth=DEPTH, layers=None):
+def samples(
+    start: float, size: int, depth: int = DEPTH, layers: Sequence[int] | None = None
+) -> vgsim.Samples:
     """Return samples for inputs of variance `start`."""
     inputs = math.sqrt(start) * np.random.default_rng(0).standard_normal((500, WIDTH))
     inputs *= math.sqrt(start * WIDTH) / np.linalg.norm(inputs, axis=1, keepdims=True)
     net = vgsim.MLP(depth, WIDTH, activation="selu", init="lecun_normal")
-    record = ["gradient", "activation"]
-    return vgsim.simulate(net, size, inputs=inputs, layers=layers, record=record)
+    return vgsim.simulate(
+        net, size, inputs=inputs, layers=layers, record=["gradient", "activation"]
+    )
 
 
-def numbers(quick):
+def numbers(quick: bool) -> Numbers:
     size = 500 if quick else 20_000
     alpha, scale = constants()
     for name, paper, ours in (("α", 1.6733, alpha), ("λ", 1.0507, scale)):
@@ -70,12 +78,13 @@ def numbers(quick):
     growth = function(lambda x: x ** (1 / DEPTH), 100 ** found.log10_ratio[:, 0])
     chi = theory.mean_field(near.network).chi_1
     what = "factor of E ‖G‖² per layer"
-    yield number(what, "abstract: gradients cannot explode: 1", 1, growth, accuracy=0.01, wide=chi)
+    where = "abstract: exploding gradients are impossible, read as 1"
+    yield number(what, where, 1, growth, accuracy=0.01, wide=chi)
 
 
-def picture(quick):
+def picture(quick: bool) -> Figure:
     figure, ax = panels()
-    layers = np.arange(0, 21)
+    layers = range(21)
     for start in (0.25, 1.0, 4.0):
         found = samples(start, 20 if quick else 500, 20, layers=layers)
         columns = list((100**found.activation).T)

@@ -1,15 +1,29 @@
 """Pennington et al. 2017: singular values of the Jacobian, and dynamical isometry."""
 
 import math
+from typing import TypeAlias
 
 import numpy as np
-from comparison import Paper, function, main, mean, number, panels
+from comparison import (
+    Figure,
+    Floats,
+    Interval,
+    Numbers,
+    Paper,
+    function,
+    main,
+    mean,
+    number,
+    panels,
+)
 
 import vgsim
 from vgsim import plotting, theory
+from vgsim.typing import ActivationName, InitializerName
 
 WIDTH, DEPTH = 128, 8
 BIAS = math.sqrt(0.05)
+Case: TypeAlias = tuple[vgsim.MLP, float]  # a network, and the root mean square of its inputs
 PAPER = Paper(
     key="pennington_2017",
     title="Resurrecting the sigmoid in deep learning through dynamical isometry: theory and "
@@ -28,19 +42,19 @@ PAPER = Paper(
 )
 
 
-def tanh(init, bias=BIAS):
+def tanh(init: InitializerName, bias: float = BIAS) -> Case:
     """Return the critical tanh network, and the root mean square of its activations."""
     gain = theory.critical_gain("tanh", bias)
     net = vgsim.MLP(DEPTH, WIDTH, init=init, gain=float(gain), bias_std=bias)
     return net, math.sqrt((gain.q_star - bias**2) / gain**2)
 
 
-def other(activation, init, gain=1.0):
+def other(activation: ActivationName, init: InitializerName, gain: float = 1.0) -> Case:
     """Return a network of this activation, for inputs of root mean square 1."""
     return vgsim.MLP(DEPTH, WIDTH, activation=activation, init=init, gain=gain), 1.0
 
 
-def singular_values(case, index):
+def singular_values(case: Case, index: int) -> Floats:
     """Return the singular values of the Jacobian of one network."""
     net, rms = case
     sample = vgsim.replay(net, 0, index)
@@ -53,21 +67,21 @@ def singular_values(case, index):
     return np.linalg.svd(jacobian, compute_uv=False)
 
 
-def spread(values):
+def spread(values: Floats) -> Interval:
     """Return Var s²/(E s²)² over networks, and its interval."""
     second, fourth = (values**2).mean(axis=1), (values**4).mean(axis=1)
     return function(lambda a, b: b / a**2 - 1, second, fourth)
 
 
-def mu(net):
+def mu(net: vgsim.MLP) -> float:
     """Return E φ'^4/(E φ'²)² at the fixed point of a network."""
     z, weight = np.polynomial.hermite_e.hermegauss(200)
     h = z * math.sqrt(theory.mean_field(net).q_star)
     slope = net.activation.derivative(h) ** 2
-    return weight @ slope**2 * weight.sum() / (weight @ slope) ** 2
+    return float(weight @ slope**2 * weight.sum() / (weight @ slope) ** 2)
 
 
-def numbers(quick):
+def numbers(quick: bool) -> Numbers:
     count, slack = (3 if quick else 30), 2 * DEPTH / WIDTH
     critical = tanh("lecun_normal")[0]
     cases = {  # network, μ_2/μ_1² − 1 − s_1
@@ -96,12 +110,13 @@ def numbers(quick):
     yield number(what, "isometry", 1, mean(values[:, 0]), accuracy=1e-9, exact=1.0)
 
 
-def picture(quick):
+def picture(quick: bool) -> Figure:
     figure, ax = panels()
-    for init, label in (("lecun_normal", "Gaussian"), ("orthogonal", "orthogonal")):
+    inits: dict[str, InitializerName] = {"Gaussian": "lecun_normal", "orthogonal": "orthogonal"}
+    for label, init in inits.items():
         case = tanh(init)
         values = np.concatenate([singular_values(case, i) for i in range(2 if quick else 30)])
-        plotting.histogram(np.log10(values), bins=60, label=label, ax=ax)
+        plotting.histogram(np.log10(values), bins=np.arange(-20, 2, 0.2), label=label, ax=ax)
     ax.set(xlabel=r"$\log_{10}\,s$", xlim=(-6, 1.2))
     return figure
 

@@ -3,11 +3,12 @@
 import math
 
 import numpy as np
-from comparison import Paper, legend, main, mean, number, panels
+from comparison import Figure, Interval, Numbers, Paper, along, legend, main, mean, number, panels
 from scipy.special import psi
 
 import vgsim
 from vgsim import plotting, theory
+from vgsim.typing import ActivationName
 
 DEPTH = 50
 WIDTHS = (4, 6, 8, 12, 16, 32, 64, 100, 256)
@@ -24,30 +25,31 @@ PAPER = Paper(
 )
 
 
-def formula(n, activation):
+def formula(n: int, activation: ActivationName) -> float:
     """Return the gain of the paper."""
     if activation == "linear":
         return math.exp(1 / (2 * n))
     return math.sqrt(2) * math.exp(1.2 / (max(n, 6) - 2.4))
 
 
-def exact(n, activation):
+def exact(n: int, activation: ActivationName) -> float:
     """Return the exact gain, by the mean of ln χ²_K, K ~ Binomial(N, ½) above 0."""
     if activation == "linear":
         return math.exp(-(psi(n / 2) + math.log(2 / n)) / 2)
     return math.sqrt(2) * math.exp(-theory.relu_law(n, 1).mean / 2)
 
 
-def measured(n, activation, size):
+def measured(n: int, activation: ActivationName, size: int) -> Interval:
     """Return the gain that makes the mean of R zero, and its interval."""
     start = 1.0 if activation == "linear" else math.sqrt(2)
     net = vgsim.MLP(DEPTH, n, activation=activation, init="lecun_normal", gain=start)
     r = vgsim.simulate(net, size, layers=[0]).log10_ratio[:, 0]
     found, low, high = mean(r[np.isfinite(r)])
-    return tuple(start * 10 ** (-m / DEPTH) for m in (found, high, low))
+    low, found, high = (start * 10 ** (-m / DEPTH) for m in (high, found, low))
+    return found, low, high
 
 
-def numbers(quick):
+def numbers(quick: bool) -> Numbers:
     size = 5000 if quick else 200_000
     for activation in ("relu", "linear"):
         for n in (6, 16, 100):
@@ -57,10 +59,10 @@ def numbers(quick):
             yield number(what, where, paper, measured(n, activation, size), exact=value)
 
 
-def picture(quick):
+def picture(quick: bool) -> Figure:
     figure, ax = panels()
-    found = np.array([measured(n, "relu", 2000 if quick else 100_000) for n in WIDTHS])
-    estimate = vgsim.Estimate(*found.T, 0.99, "Student")
+    found = [measured(n, "relu", 2000 if quick else 100_000) for n in WIDTHS]
+    estimate = along(found, "Student")
     theory_line = np.array([exact(n, "relu") for n in WIDTHS])
     plotting.curve(
         WIDTHS, estimate, theory=theory_line, label="measured", xlabel="width", ylabel="gain", ax=ax

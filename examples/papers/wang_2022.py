@@ -1,7 +1,19 @@
 """Wang et al. 2022: DeepNorm, the first step of very deep transformers."""
 
 import numpy as np
-from comparison import Paper, function, legend, main, mean, number, panels
+from comparison import (
+    Figure,
+    Floats,
+    Numbers,
+    Paper,
+    along,
+    function,
+    legend,
+    main,
+    mean,
+    number,
+    panels,
+)
 
 import vgsim
 from vgsim import plotting, theory
@@ -23,7 +35,7 @@ PAPER = Paper(
 )
 
 
-def encoder(layers, deep):
+def encoder(layers: int, deep: bool) -> vgsim.Sequential:
     """Return an encoder with DeepNorm or post-norm."""
     alpha, beta = theory.deepnorm_constants(layers) if deep else (1.0, 1.0)
     attention = [vgsim.Attention(HEADS, value_gain=beta, output_gain=beta)]
@@ -36,41 +48,41 @@ def encoder(layers, deep):
     return vgsim.Sequential(WIDTH, block * layers, tokens=TOKENS)
 
 
-def steps(layers, deep, size):
+def steps(layers: int, deep: bool, size: int) -> Floats:
     """Return ln S of every network."""
     net = encoder(layers, deep)
     places = range(1, net.depth + 1)
     samples = vgsim.simulate(net, size, layers=places, record=["weight_gradient"])
     squares = 100 ** (samples.weight_gradient - samples.output_gradient[:, None])
-    return np.log(squares.sum(axis=1))
+    found: Floats = np.log(squares.sum(axis=1))
+    return found
 
 
-def ratio(many, few):
+def ratio(many: float, few: float) -> float:
     """Return the ratio of two geometric means from those of ln S."""
-    return np.exp(many - few)
+    return float(np.exp(many - few))
 
 
-def numbers(quick):
+def numbers(quick: bool) -> Numbers:
     size, depth = (20, 100) if quick else (200, 1000)
     for deep, name in ((True, "DeepNorm"), (False, "post-norm")):
         many, few = steps(MANY, deep, size), steps(FEW, deep, size)
         what = f"{name}: S of N = {MANY} over that of N = {FEW}, geometric means"
         found = function(ratio, many, few)
-        where, relation = ("bounded in N", "<") if deep else ("grows with N", ">")
+        where, relation = ("bounded in N, read as ≤ 1", "<") if deep else ("grows with N", ">")
         yield number(what, where, 1, found, relation=relation)
     net = encoder(depth, deep=True)
     r = vgsim.simulate(net, max(size // 10, 5), layers=[0]).log10_ratio[:, 0]
     what = f"DeepNorm, N = {depth}: mean R, in decades"
-    yield number(what, "stable to 1,000 layers: 0", 0, mean(r), accuracy=0.1)
+    yield number(what, "stable at 1,000 layers, read as 0", 0, mean(r), accuracy=0.1)
 
 
-def picture(quick):
+def picture(quick: bool) -> Figure:
     figure, ax = panels()
     counts = np.array([6, 12, 24, 48, 96])
     for deep, label in ((True, "DeepNorm"), (False, "post-norm")):
         s = [steps(n, deep, 10 if quick else 60) for n in counts]
-        found = np.array([function(ratio, x, s[0]) for x in s])
-        estimate = vgsim.Estimate(*found.T, 0.99, "jackknife")
+        estimate = along([function(ratio, x, s[0]) for x in s], "jackknife")
         plotting.curve(counts, estimate, label=label, xlabel="N", ylabel="S/S(6)", ax=ax)
     ax.set(xscale="log", yscale="log")
     legend(ax)

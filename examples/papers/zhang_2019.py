@@ -1,7 +1,7 @@
 """Zhang, Dauphin and Ma 2019: Fixup, residual learning without normalisation."""
 
 import numpy as np
-from comparison import Paper, function, legend, main, number, panels
+from comparison import Figure, Floats, Numbers, Paper, along, function, legend, main, number, panels
 
 import vgsim
 from vgsim import plotting
@@ -23,7 +23,7 @@ PAPER = Paper(
 )
 
 
-def network(blocks, m, rescaled=True, last=1e-6):
+def network(blocks: int, m: int, rescaled: bool = True, last: float = 1e-6) -> vgsim.MLP:
     """Return a residual network with Fixup, or without its rescaling."""
     gain = blocks ** (-1 / (2 * m - 2)) if rescaled else 1.0
     skips = vgsim.Residual(m, style="linear", last_gain=last / gain)
@@ -32,14 +32,16 @@ def network(blocks, m, rescaled=True, last=1e-6):
     )
 
 
-def steps(net, m, size):
+def steps(net: vgsim.MLP, m: int, size: int) -> Floats:
     """Return S of every network."""
     lasts = range(m, net.depth + 1, m)
     samples = vgsim.simulate(net, size, layers=lasts, record=["weight_gradient"])
-    return np.sum(100 ** (samples.weight_gradient - samples.output_gradient[:, None]), axis=1)
+    squares = 100 ** (samples.weight_gradient - samples.output_gradient[:, None])
+    found: Floats = squares.sum(axis=1)
+    return found
 
 
-def numbers(quick):
+def numbers(quick: bool) -> Numbers:
     size = 500 if quick else 10_000
     plain = network(10, 2, rescaled=False, last=0.5**0.5)
     squares = 100 ** vgsim.simulate(plain, 4 * size, layers=[0]).log10_ratio[:, 0]
@@ -52,21 +54,20 @@ def numbers(quick):
             found = function(np.divide, a, b)
             name = "Fixup" if rescaled else "last layer 0 only"
             what = f"m = {m}, {name}: E S of {MANY} blocks over that of {FEW}"
-            where = "step of Θ(η) at every L" if rescaled else "grows with L"
+            where = "step of Θ(η), read as 1" if rescaled else "grows with L, here as L"
             yield number(what, where, paper, found, exact=paper)
     r = vgsim.simulate(network(MANY, 2), size, layers=[0]).log10_ratio[:, 0]
     what = f"Fixup, {MANY} blocks: largest |R|"
     yield number(what, "identity at initialisation", 0, (np.abs(r).max(),) * 3, accuracy=1e-3)
 
 
-def picture(quick):
+def picture(quick: bool) -> Figure:
     figure, ax = panels()
     counts = np.array([8, 16, 32, 64, 128])
     for rescaled, label in ((True, "Fixup"), (False, "last layer 0 only")):
         size = 200 if quick else 2000
         s = [steps(network(n, 2, rescaled), 2, size) for n in counts]
-        found = np.array([function(np.divide, x, s[0]) for x in s])
-        estimate = vgsim.Estimate(*found.T, 0.99, "jackknife")
+        estimate = along([function(np.divide, x, s[0]) for x in s], "jackknife")
         plotting.curve(counts, estimate, label=label, xlabel="blocks L", ylabel="S/S(8)", ax=ax)
     ax.set(xscale="log", yscale="log")
     legend(ax)

@@ -21,6 +21,7 @@ __all__ = [
     "ActivationName",
     "Contents",
     "CountedEvent",
+    "CurvePlot",
     "DType",
     "Engine",
     "Event",
@@ -37,6 +38,7 @@ __all__ = [
     "Record",
     "RelativeEvent",
     "ResidualStyle",
+    "SamplesPlot",
 ]
 
 RelativeEvent = Literal["vanishing", "exploding", "healthy"]
@@ -45,6 +47,8 @@ CountedEvent = Literal[RelativeEvent, "dead"]
 Event = Literal[RelativeEvent, "dead", RangeEvent]
 Method = Literal["wilson", "exact", "anytime"]
 Format = Literal["text", "markdown", "latex", "csv", "html"]
+SamplesPlot = Literal["histogram", "survival", "qq", "ridge", "profile"]
+CurvePlot = Literal["probability", "quantiles", "ridge"]
 Contents = Literal["samples", "study"]
 Engine = Literal["auto", "scalar", "matrix-free", "dense"]
 DType = Literal["float32", "float64"]

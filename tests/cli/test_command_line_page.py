@@ -57,7 +57,9 @@ def test_all_commands_run(shell, tmp_path, monkeypatch):
     found = {line: shell(line) for line in LINES}
     silent = [line for line in LINES if " > " in line or " -o " in line]
     assert all(text for line, text in found.items() if line not in silent)
-    assert all(Path(name).stat().st_size for name in ("depth.pdf", "runs.svg", "report.html"))
+    assert all(
+        Path(name).stat().st_size for name in ("run.png", "curves.pdf", "study.pdf", "report.html")
+    )
     assert len(found) == len(LINES) > 15
     (shown,) = [text for line, text in found.items() if "vanishing<0.5" in line]
     assert all(row["vanishing"] < 0.5 for row in json.loads(shown)["rows"])

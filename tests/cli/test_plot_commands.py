@@ -105,6 +105,24 @@ def test_plot_draws_samples_of_one_network(command, tmp_path, figures):
     assert (code, "--x applies to studies only" in error) == (2, True)
 
 
+def test_plot_of_samples_without_theory(command, tmp_path, figures):
+    samples = tmp_path / "relu.npz"
+    vgsim.simulate(vgsim.MLP(10, 8, activation="relu"), 300).save(samples)
+    for name, options in (("a.png", ()), ("b.png", ("--no-theory",))):
+        assert command("plot", samples, "-o", tmp_path / name, *options)[0] == 0
+    found = ["exact law" in labels(figure.axes[0]) for figure in figures]
+    assert found == [True, False]
+
+
+@pytest.mark.parametrize(
+    "make", [vgsim.simulate, lambda net, n: vgsim.collect([net], max_samples=n)]
+)
+def test_plot_ignores_no_threshold(command, tmp_path, make):
+    make(vgsim.MLP(5, 8), 1000).save(tmp_path / "a.npz")
+    code, _, error = command("plot", tmp_path / "a.npz", "-o", tmp_path / "a.png", "--threshold", 0)
+    assert (code, "--threshold" in error) == (2, True)
+
+
 def test_plot_of_one_result_is_its_density(command, tmp_path, figures):
     study = tmp_path / "one.npz"
     vgsim.collect([vgsim.MLP(10, 8)], max_samples=1000).save(study)
@@ -134,13 +152,36 @@ def test_plot_refuses(command, store, tmp_path, monkeypatch, options, message):
     assert not list(tmp_path.iterdir())
 
 
-def test_plot_keeps_a_file_that_exists(command, store, tmp_path):
-    out = tmp_path / "a.png"
-    out.write_text("mine")
-    code, _, error = command("plot", store, "-o", out)
-    assert code == 2
-    assert "exists, and is not overwritten" in error
-    assert out.read_text() == "mine"
+@pytest.mark.parametrize("name", ["plot", "run", "depth"])
+def test_a_figure_is_drawn_again(command, store, tmp_path, monkeypatch, name):
+    words = {
+        "plot": ("plot", store, "-o"),
+        "run": (*RUN, "--depth", 3, "--plot"),
+        "depth": ("depth", *RUN[1:], "--depth", 3, 6, "--plot"),
+    }[name]
+    (out := tmp_path / "a.png").write_text("old")
+    assert command(*words, out)[0] == 0
+    new = out.read_bytes()
+    assert new.startswith(MAGIC["png"])
+
+    def fails(self, path, **_):
+        path.write_bytes(new[:100])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", fails)
+    code, _, error = command(*words, out)
+    assert (code, "No space left on device" in error) == (2, True)
+    assert out.read_bytes() == new
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_plot_does_not_replace_its_source(command, tmp_path):
+    path = tmp_path / "store.png"
+    vgsim.collect([vgsim.MLP(5, 8)], max_samples=100, store=path)
+    before = path.read_bytes()
+    code, _, error = command("plot", path, "-o", path)
+    assert (code, "--out must not be a file that is read" in error) == (2, True)
+    assert path.read_bytes() == before
 
 
 def test_plot_chooses_networks_by_conditions(command, tmp_path, figures):
@@ -227,7 +268,7 @@ def test_depth_draws_curves_and_critical_depths(command, tmp_path, figures):
     ("path", "message"),
     [
         ("a.txt", "--plot must end in .eps, .jpg, .pdf, .png, .svg or .webp"),
-        ("old.png", "--plot old.png exists, and is not overwritten"),
+        ("folder.png", "--plot must name a regular file, got 'folder.png'"),
         ("nowhere/a.png", "No such file or directory"),
     ],
 )
@@ -235,7 +276,7 @@ def test_the_figure_is_checked_before_the_simulation(
     command, tmp_path, monkeypatch, name, path, message
 ):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "old.png").write_text("mine")
+    (tmp_path / "folder.png").mkdir()
     monkeypatch.setattr("vgsim._cli.run.run_network", None)  # a simulation would be a TypeError
     code, out, error = command(name, "--plot", path)
     assert (code, out) == (2, "")
@@ -245,11 +286,11 @@ def test_the_figure_is_checked_before_the_simulation(
 
 @pytest.mark.parametrize("words", [("run", "--plot"), ("depth", "--plot"), ("plot", "x.npz", "-o")])
 def test_without_matplotlib_one_sentence_says_so(command, tmp_path, monkeypatch, words):
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setattr("vgsim._cli.run.run_network", None)
     code, out, error = command(*words, tmp_path / "a.png")
     assert (code, out) == (2, "")
-    assert "figures need matplotlib: pip install matplotlib" in error
+    assert "plots need matplotlib: pip install matplotlib" in error
     assert len(error.splitlines()) == 1
 
 

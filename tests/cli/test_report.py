@@ -3,12 +3,12 @@
 import base64
 import re
 import sys
-from html.parser import HTMLParser
 from xml.etree import ElementTree
 
 import pytest
 
 import vgsim
+from shown_html import Page
 from stored_studies import sql
 from vgsim._cli.study_file import study_from_toml
 from vgsim._cli.study_toml import study_toml
@@ -20,50 +20,15 @@ from vgsim._studies.task import Task
 pytest.importorskip("matplotlib")
 pytest.importorskip("jinja2")
 
-VOID = {"meta", "img", "br", "link", "hr", "input"}
+START = "data:image/svg+xml;base64,"
 
 
-class Page(HTMLParser):
-    """The tags, references, tables and texts of a page; every tag must be closed."""
-
-    def __init__(self, text):
-        super().__init__(convert_charrefs=True)
-        self.open, self.references, self.images, self.rows, self.texts = [], [], [], [], []
-        self.feed(text)
-        self.close()
-        assert not self.open
-
-    def handle_starttag(self, tag, attributes):
-        given = dict(attributes)
-        self.references += [given[name] for name in ("src", "href", "action") if name in given]
-        if tag == "img":
-            self.images.append(given)
-        if tag == "tr":
-            self.rows.append([])
-        if tag in ("td", "th"):
-            self.rows[-1].append("")
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.texts.append(data)
-        if self.open and self.open[-1] in ("td", "th"):
-            self.rows[-1][-1] += data
-
-    @property
-    def text(self):
-        return " ".join(" ".join(self.texts).split())
-
-    def svgs(self):
-        """Return the root elements of the images, all of which must be SVG."""
-        start = "data:image/svg+xml;base64,"
-        for image in self.images:
-            assert image["alt"]
-            assert image["src"].startswith(start)
-            yield ElementTree.fromstring(base64.b64decode(image["src"][len(start) :]))
+def svgs(page):
+    """Return the root elements of the images, all of which must be SVG."""
+    for image in page.images:
+        assert image["alt"]
+        assert image["src"].startswith(START)
+        yield ElementTree.fromstring(base64.b64decode(image["src"][len(START) :]))
 
 
 RULE = vgsim.Precision(0.02, event="dead")
@@ -97,11 +62,25 @@ def page(command, tmp_path):
     return write
 
 
+def test_equal_studies_have_equal_pages(command, study_path, tmp_path):
+    pages = tmp_path / "a.html", tmp_path / "b.html"
+    for page in pages:
+        assert command("report", study_path, "-o", page)[0] == 0
+    assert pages[0].read_bytes() == pages[1].read_bytes()
+
+
+@pytest.mark.parametrize("option", [("--layers", 5), ("--thresholds", 1e-3)])
+def test_samples_refuse_the_options_of_studies(command, tmp_path, option):
+    vgsim.simulate(vgsim.MLP(5, 8), 100).save(tmp_path / "a.npz")
+    code, _, error = command("report", tmp_path / "a.npz", "-o", tmp_path / "a.html", *option)
+    assert (code, f"{option[0]} applies to studies only" in error) == (2, True)
+
+
 def test_the_page_refers_to_nothing_but_itself(page, study_path):
     found = page(study_path)
     assert found.references
-    assert all(reference.startswith("data:image/svg+xml;base64,") for reference in found.references)
-    roots = list(found.svgs())
+    assert all(reference.startswith(START) for reference in found.references)
+    roots = list(svgs(found))
     assert len(roots) >= 3
     assert all(root.tag == "{http://www.w3.org/2000/svg}svg" for root in roots)
     for root in roots:  # images refer to parts of themselves only
@@ -189,7 +168,7 @@ def test_samples_have_a_page_with_code_that_simulates_them(page, tmp_path):
     found = page(path)
     assert "vgsim report of a <b> & c.npz" in found.text  # escaped: the parser saw no tag
     assert "b" not in found.open
-    assert len(list(found.svgs())) == 4
+    assert len(list(svgs(found))) == 4
     code = next(text for text in found.texts if "vgsim.simulate(" in text)
     names = {}
     exec(code, names)
@@ -219,12 +198,31 @@ def test_the_page_ends_in_html(command, study_path, tmp_path, name):
     assert (code, "--out must end in .html" in error) == (2, True)
 
 
-def test_a_file_that_exists_is_kept(command, study_path, tmp_path):
-    out = tmp_path / "page.html"
-    out.write_text("mine")
+def test_a_page_is_written_again(command, study_path, tmp_path, monkeypatch):
+    (out := tmp_path / "page.html").write_text("old")
+    assert command("report", study_path, "-o", out)[0] == 0
+    assert "<html" in (new := out.read_text())
+
+    def fails(self, text, encoding):
+        self.write_bytes(text.encode()[:1000])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.write_text", fails)
     code, _, error = command("report", study_path, "-o", out)
-    assert (code, "is not overwritten" in error) == (2, True)
-    assert out.read_text() == "mine"
+    assert (code, "No space left on device" in error) == (2, True)
+    assert out.read_bytes().decode() == new
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_the_source_is_not_replaced(command, tmp_path):
+    path = tmp_path / "store.html"
+    vgsim.collect([vgsim.MLP(5, 8)], max_samples=100, store=path)
+    before = path.read_bytes()
+    (link := tmp_path / "link.html").hardlink_to(path)
+    for out in (path, link):
+        code, _, error = command("report", path, "-o", out)
+        assert (code, "--out must not be a file that is read" in error) == (2, True)
+    assert path.read_bytes() == before
 
 
 def test_a_missing_source_is_named(command, tmp_path):
@@ -233,11 +231,9 @@ def test_a_missing_source_is_named(command, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(
-    ("module", "package"), [("jinja2", "jinja2"), ("matplotlib.figure", "matplotlib")]
-)
-def test_missing_packages_are_named(command, study_path, tmp_path, monkeypatch, module, package):
-    monkeypatch.setitem(sys.modules, module, None)
+@pytest.mark.parametrize("package", ["jinja2", "matplotlib"])
+def test_missing_packages_are_named(command, study_path, tmp_path, monkeypatch, package):
+    monkeypatch.setitem(sys.modules, package, None)
     code, _, error = command("report", study_path, "-o", tmp_path / "page.html")
     assert (code, f"pip install {package}" in error) == (2, True)
     assert len(error.splitlines()) == 1

@@ -55,6 +55,12 @@ def test_show_with_a_caption_and_a_label(command, study, file):
     assert command("show", file, "--columns", "all", "--markdown")[1] == everything + "\n"
 
 
+def test_fields_among_the_columns_are_the_rows_of_a_pivot(command, study, file):
+    words = ["--columns", "depth", "vanishing", "median", "--pivot", "activation"]
+    expected = study.table(columns=["vanishing", "median"], index="depth", pivot="activation")
+    assert command("show", file, *words) == (0, expected + "\n", "")
+
+
 def test_show_arranges_what_was_selected(command, study, file):
     out = command("show", file, *ARRANGED, "--where", "depth>50", "activation=relu", "--csv")[1]
     (row,) = csv.DictReader(io.StringIO(out))
@@ -77,10 +83,24 @@ def test_columns_of_rows_in_json(command, tmp_path):
     assert (code, err) == (0, "")
     rows = json.loads(out)["rows"]
     assert cells(text) == [[str(row["depth"]), f"{row['median']:.2f}"] for row in rows]
-    code, _, err = command("show", path, "--pivot", "depth")
-    assert (code, err) == (
-        2, "vgsim show: error: --pivot is for stores and studies, not for JSON\n"
-    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("layers", "0"),
+        ("thresholds", "1e-6"),
+        ("method", "wilson"),
+        ("method", "anytime"),
+        ("index", "depth"),
+        ("pivot", "depth"),
+    ],
+)
+def test_options_that_do_not_apply_to_json(command, file, tmp_path, name, value):
+    (path := tmp_path / "run.json").write_text(command("run", *SMALL, "--json")[1])
+    error = f"vgsim show: error: --{name} is for stores and studies, not for JSON\n"
+    for files in ([path], [file, path]):
+        assert command("show", *files, f"--{name}", value) == (2, "", error)
 
 
 def test_columns_of_run_depth_and_theory(command):

@@ -207,6 +207,7 @@ def test_progress_that_is_neither(value):
 @pytest.mark.parametrize("words", [["run"], ["run", "--csv"], ["depth"]])
 def test_the_bar_of_a_command_is_gone_when_its_table_is_printed(words, as_stderr, monkeypatch):
     terminal = as_stderr(Terminal())
+    monkeypatch.setenv("NO_COLOR", "1")
     small = ["--width", "8", "--samples", "200", "--depth", "5", "20"]
     plain = io.StringIO()
     monkeypatch.setattr(sys, "stdout", plain)

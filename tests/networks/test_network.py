@@ -447,7 +447,7 @@ def test_the_deepest_networks_need_no_memory_of_their_own(monkeypatch):
         assert "=4294967295, width=8" in repr(network)
         assert "4294967295" in network.canonical_json()
         assert network.width_at(-1) == 8
-        for attribute in "widths", "weight_stds", "bias_limits", "matrix_gains":
+        for attribute in "widths", "weight_stds", "bias_limits":
             with pytest.raises(
                 MemoryError, match="a list of 4294967295 .* needs about 256 GiB and"
             ):

@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 
 import vgsim
+from drawn_artists import legend, outline
 
 pytest.importorskip("matplotlib")
 from matplotlib import pyplot
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgb
+
+from vgsim.plotting.style import COLORS
 
 plotting = vgsim.plotting
 X = np.array([10, 30, 100, 300])
@@ -18,18 +21,6 @@ P = vgsim.Estimate(
     0.95,
     "wilson",
 )
-
-
-def legend(ax):
-    return [text.get_text() for text in ax.get_legend().get_texts()]
-
-
-def outline(band):
-    """Lower and upper values of a band by its places."""
-    vertices = band.get_paths()[0].vertices
-    places = np.unique(vertices[:, 0])
-    values = [vertices[vertices[:, 0] == x, 1] for x in places]
-    return places, np.array([v.min() for v in values]), np.array([v.max() for v in values])
 
 
 def test_probability_draws_estimate_interval_and_theory():
@@ -163,6 +154,15 @@ def test_dead_quantiles_reach_the_lower_edge():
 def test_all_dead():
     drawn = plotting.quantiles([0, 1], np.full((5, 2), -np.inf), label="n = 1")
     assert legend(drawn.axes)[0] == "n = 1 (up to 100 % dead)"
+
+
+@pytest.mark.parametrize("color", [*COLORS, "0.1"])
+def test_theory_is_seen_over_a_curve_of_any_colour(color):
+    line, *_, theory = plotting.probability(X, P, theory=[0.1, 0.2, 0.3, 0.4], color=color)
+    lightness = [
+        np.dot(to_rgb(each.get_color()), (0.2126, 0.7152, 0.0722)) for each in (line, theory)
+    ]
+    assert abs(lightness[0] - lightness[1]) > 0.1
 
 
 def test_theory_and_threshold_of_a_fan(rng):

@@ -5,16 +5,13 @@ import pytest
 from scipy import stats
 
 import vgsim
+from drawn_artists import legend
 
 pytest.importorskip("matplotlib")
 from matplotlib import pyplot
 
 plotting = vgsim.plotting
 DECADE = 2 * np.log(10)
-
-
-def legend(ax):
-    return [text.get_text() for text in ax.get_legend().get_texts()]
 
 
 def area(steps):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import vgsim
+from drawn_artists import legend
 
 matplotlib = pytest.importorskip("matplotlib")
 pyplot = pytest.importorskip("matplotlib.pyplot")
@@ -26,10 +27,6 @@ def curve():
     return vgsim.depth_curve(RELU, (5, 20, 80, 160), 400)
 
 
-def legend(drawn):
-    return [text.get_text() for text in drawn.axes.get_legend().get_texts()]
-
-
 def test_histogram_of_a_layer(samples):
     steps, law, _ = drawn = samples.plot(layer=5, label="ReLU")
     R = samples.log10_ratio[:, samples.column(5)]
@@ -42,7 +39,7 @@ def test_histogram_of_a_layer(samples):
     np.testing.assert_allclose(
         law.get_ydata(), (1 - 2.0**-8) ** 5 * DECADE * five.pdf(DECADE * r), rtol=1e-9
     )
-    assert legend(drawn)[1:] == ["exact law", "log-normal fit"]
+    assert legend(drawn.axes)[1:] == ["exact law", "log-normal fit"]
     assert "R_{5}" in drawn.axes.get_xlabel()
 
 

@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 
 import vgsim
+from drawn_artists import legend, outline
 from vgsim.plotting import tails
 
 pytest.importorskip("matplotlib")
@@ -12,18 +13,6 @@ from matplotlib import pyplot
 
 plotting = vgsim.plotting
 DECADE = 2 * np.log(10)
-
-
-def legend(ax):
-    return [text.get_text() for text in ax.get_legend().get_texts()]
-
-
-def outline(band):
-    """Lower and upper values of a band by its places."""
-    vertices = band.get_paths()[0].vertices
-    places = np.unique(vertices[:, 0])
-    values = [vertices[vertices[:, 0] == x, 1] for x in places]
-    return places, np.array([v.min() for v in values]), np.array([v.max() for v in values])
 
 
 @pytest.mark.parametrize("tail", ["lower", "upper"])

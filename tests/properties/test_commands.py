@@ -4,6 +4,7 @@ import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from vgsim._cli.main import _parser
@@ -47,7 +48,10 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize("words", COMMANDS)
-def test_command(words):
+def test_command(words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    if "--inputs" in words:  # data that the page saves
+        np.save(words[words.index("--inputs") + 1], np.zeros((2, 64)))
     if "vgsim" in words:
         given = _parser().parse_args(words[words.index("vgsim") + 1 :])
         assert given.function
@@ -75,7 +79,7 @@ def test_python_without_prompts_compiles(page):
 
 def test_readme_begins_with_the_two_commands_of_ci():
     install, test = blocks(ROOT / "README.md", "bash")
-    assert install.endswith("vgsim run\n")
+    assert install.endswith("vgsim run --plot first.png\n")
     assert test.endswith("pytest tests\n")
 
 
@@ -85,5 +89,7 @@ def test_readme_and_the_site_begin_with_the_program_of_their_figure():
     assert "plot(" in program
     for page in ("README.md", "docs/index.md"):
         text = (ROOT / page).read_text(encoding="utf-8")
-        assert blocks(ROOT / page, "python")[0] == program
+        assert (
+            blocks(ROOT / page, "python")[0] == f'{program.rstrip()}.figure.savefig("depth.png")\n'
+        )
         assert (ROOT / page).parent.joinpath(re.search(r"!\[.+?\]\((.+?)\)", text)[1]).is_file()

@@ -47,6 +47,17 @@ def test_the_tree_names_no_file_that_does_not_exist(folder):
     assert all((ROOT / folder / name).exists() for name in named)
 
 
+def test_the_tree_names_the_modules_beside_the_tests():
+    named = set(FILE.findall(TREE.split("\n    tests/")[1].split("\n    tools/")[0]))
+    assert {path.name for path in (ROOT / "tests").glob("*.py")} <= named
+
+
+def test_the_tree_names_the_pages_of_the_documentation():
+    named = set(re.findall(r"[\w/]+\.md\b", TREE.split("docs/conf.py")[1]))
+    pages = {path.name for path in (ROOT / "docs").glob("*.md")}
+    assert pages == {name.removeprefix("docs/") for name in named}
+
+
 def test_the_reading_order_names_every_file_of_the_kernels():
     named = set(re.findall(r"vg_\w+\.[ch]\b", TEXT.split("## Reading the kernels")[1]))
     files = {

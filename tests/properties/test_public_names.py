@@ -2,14 +2,16 @@
 
 import inspect
 import pickle
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import vgsim
 
-MODULES = (vgsim, vgsim.theory)
+MODULES = (vgsim, vgsim.plotting, vgsim.theory)
 PUBLIC = [
     pytest.param(module, name, id=f"{module.__name__}.{name}")
     for module in MODULES
@@ -36,6 +38,15 @@ def test_the_docstring_of_the_package_lists_every_public_name_on_one_page():
     assert len(lines) <= 60
     listed = {word.strip(",") for line in lines if line.startswith("    ") for word in line.split()}
     assert set(vgsim.__all__) - {"__version__"} <= listed
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_the_reference_has_every_public_name(module):
+    pages = (Path(__file__).parents[2] / "docs/reference").glob("*.md")
+    text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
+    lists = re.findall(rf"currentmodule:: {module.__name__}\n(.*?)```", text, re.S)
+    listed = set(re.findall(r"^    (\w+)$", "".join(lists), re.M))
+    assert listed == set(module.__all__) - {"__version__", "plotting", "theory"}
 
 
 def test_pickles_made_before_public_names_belonged_to_vgsim_are_read():

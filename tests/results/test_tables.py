@@ -264,3 +264,41 @@ def test_summary_without_theory():
     assert float(row["mean"]) == s.mean()
     with pytest.raises(ValueError, match="format must be one of"):
         summary.table("xml")
+
+
+def test_the_summary_has_chosen_columns():
+    s = vgsim.simulate(vgsim.MLP(20, 8, activation="relu"), 500, layers=(0, 10))
+    names = ["layer", "n", "dead", "dead_theory", "median"]
+    rows = list(csv.DictReader(io.StringIO(s.summary().table("csv", columns=names))))
+    for row in rows:
+        layer = int(row["layer"])
+        assert float(row["dead"]) == s.probability("dead", layer).estimate
+        # any of the 20 layers of ReLU without biases kills all gradients but G_20
+        assert float(row["dead_theory"]) == pytest.approx(1 - (1 - 2.0**-8) ** 20, rel=0.02)
+        assert (row["n"], float(row["median"])) == ("500", s.quantile(0.5, layer))
+    latex = s.summary().table("latex", columns="median", caption="A", label="tab:a")
+    assert r"\caption{A}" in latex
+    with pytest.raises(ValueError, match="columns must be names of columns .* did you mean 'dead'"):
+        s.summary().table(columns="daed")
+
+
+def test_curves_have_chosen_columns():
+    curve = vgsim.depth_curve(vgsim.MLP(1, 16, activation="sigmoid"), (3, 5, 20), 400)
+    names = ["depth", "n", "vanishing", "exploding_theory", "healthy", "q05", "mean"]
+    rows = list(csv.DictReader(io.StringIO(curve.table("csv", columns=names, threshold=1e-3))))
+    assert list(rows[0])[:2] == ["depth", "n"]
+    for row, samples in zip(rows, curve.samples, strict=True):
+        for event in ("vanishing", "healthy"):
+            p = samples.probability(event, threshold=1e-3)
+            limits = [float(row[f"{event}{end}"]) for end in ("", "_low", "_high")]
+            assert limits == [p.estimate, p.low, p.high]
+        assert float(row["q05"]) == samples.quantile(0.05)
+        assert float(row["mean"]) == pytest.approx(samples.mean())
+        assert (row["exploding_theory"], row["exploding_theory_below"]) == ("", "1e-06")
+    text = curve.table(columns=["vanishing", "exploding", "median"], threshold=1e-3)
+    assert "vanishing: R < -3; exploding: R > 3; 95 % intervals (wilson)\n" in text
+    assert text.splitlines()[-1].split()[0] == "1"
+    with pytest.raises(ValueError, match="columns must be names of columns .* got 'underflow'"):
+        curve.table(columns="underflow")
+    profile = vgsim.simulate(vgsim.MLP(9, 8), 100, layers=(0, 9)).profile()
+    assert profile.table("markdown", columns=["layer", "n"]).splitlines()[-1] == "|     9 | 100 |"

@@ -189,7 +189,7 @@ def test_ambiguous_results_name_the_fields_that_differ(study):
     ) as e:
         study.plot(threshold=0.5)
     assert "hue='activation'" in str(e.value)
-    assert "find()" in str(e.value)
+    assert "study.find(activation='relu')" in str(e.value)
 
 
 @pytest.mark.parametrize(
@@ -247,6 +247,17 @@ def test_suggested_axes_leave_out_fields_that_others_determine(study):
     networks = vgsim.sweep(vgsim.MLP, width=[4, 8], depth=[3, 6], gain=[0.5, 1, 2])
     axes = suggested_axes(vgsim.collect(networks, max_samples=1000))
     assert (axes.x, axes.hue, axes.others) == ("depth", "gain", ("width",))
+
+
+def test_suggested_curves_are_those_of_words_before_those_of_numbers():
+    networks = vgsim.sweep(
+        vgsim.MLP, activation=["tanh", "relu"], width=[4, 8, 32], depth=[3, 6], init="he_normal"
+    )
+    study = vgsim.collect(networks, max_samples=1000)
+    axes = suggested_axes(study)
+    assert (axes.x, axes.hue, axes.others) == ("depth", "activation", ("width",))
+    axes = suggested_axes(study.find(activation="relu"))  # with two engines, by the width
+    assert (axes.x, axes.hue, axes.others) == ("depth", "width", ())
 
 
 def test_long_names_leave_room_for_the_axes():

@@ -197,6 +197,8 @@ def test_find(study):
         ValueError, match="colour is not a field of any network of the study; those are .*depth"
     ):
         study.find(colour="red")
+    with pytest.raises(ValueError, match=r"deph is not a .*\(did you mean 'depth'\?\); those are"):
+        study.find(deph=100)
     assert len(Study([]).find(depth=3)) == 0
 
 

@@ -66,6 +66,23 @@ def test_a_pivot_has_each_result_in_its_cell(study):
             assert float(row[f"median_{activation}"]) == found.quantile(0.5, 5)
 
 
+def test_fields_among_the_columns_are_the_rows_of_a_pivot(one, study):
+    given = {"columns": ["median", "vanishing"], "index": "depth", "pivot": "activation"}
+    names = ["median", "depth", "activation", "vanishing"]
+    assert one.table("csv", columns=names, pivot="activation") == one.table("csv", **given)
+    constant = rows_of(one.table("csv", columns=["width", "median"], pivot="activation"))
+    assert [(row["width"], row["depth"]) for row in constant] == [
+        ("16", "5"), ("16", "20"), ("16", "100")
+    ]  # fmt: skip
+    layered = rows_of(study.table("csv", columns=["depth", "median"], pivot="activation"))
+    assert [(row["depth"], row["layer"]) for row in layered] == [
+        (depth, layer) for depth in ("5", "20", "100") for layer in ("0", "5")
+    ]
+    assert list(rows_of(one.table("csv", columns=["init", "median"], pivot="activation"))[0]) == [
+        "depth", "init_sigmoid", "median_sigmoid", "init_relu", "median_relu"
+    ]  # fmt: skip
+
+
 def test_layers_and_thresholds_are_fields(study):
     frame = study.to_dataframe()
     rows = rows_of(
@@ -197,12 +214,15 @@ def test_latex_for_a_paper(one):
     ("arguments", "message"),
     [
         ({"index": "depth"}, r"index must tell all results apart, got \['depth'\]: depth=20 has "
-         r"results that differ in activation \('sigmoid' and 'relu'\), init .* or select results"),
+         r"results that differ in activation \('sigmoid' and 'relu'\), init .* or select some, as "
+         r"find\(activation='sigmoid'\) or --where activation=sigmoid does"),
         ({"columns": "medin"}, "columns must be names of columns .* did you mean 'median'?"),
         ({"columns": []}, "columns must be one or more names"),
         ({"columns": ["n", "n"]}, "columns must be different names"),
         ({"index": "vanishing"}, "index must be names of columns .*, got 'vanishing'"),
         ({"pivot": ["depth", "activation"]}, "pivot must be the name of one field"),
+        ({"columns": ["depth", "activation"], "pivot": "activation"},
+         r"columns must have a name besides .*, got \['depth', 'activation'\]"),
         ({"columns": 3}, "columns must be the name of a column or several, got 3"),
         ({"layer": 1}, r"layer must be one of the tallied layers, \[0\], got 1"),
         ({"threshold": 0.5}, r"threshold must be one of the counted ones, \[1e-06\], got 0.5"),
@@ -241,6 +261,12 @@ def test_studies_without_networks_and_without_samples():
     assert vgsim.Study([]).table(columns="n", index="layer", pivot="threshold")
 
 
+def test_the_title_says_how_many_samples_the_networks_have():
+    study = vgsim.collect([vgsim.MLP(4, 8)], max_samples=1000)
+    study += vgsim.collect([vgsim.MLP(5, 8)], max_samples=2000)
+    assert "of 1,000 to 2,000 random networks each: " in study.table().splitlines()[0]
+
+
 def test_truth_values_are_words():
     networks = [
         vgsim.Sequential(8, [vgsim.Attention(2, causal=c)], tokens=2) for c in (True, False)
@@ -248,7 +274,7 @@ def test_truth_values_are_words():
     study = vgsim.collect(networks, max_samples=1000)
     table = study.table("latex", columns=["n"], index="layers__0__causal")
     assert "\\begin{tabular}{lr}" in table
-    assert "\nFalse & $1000$ \\\\\nTrue & $1000$ \\\\\n" in table
+    assert "\nTrue & $1000$ \\\\\nFalse & $1000$ \\\\\n" in table
 
 
 def test_a_row_of_latex_does_not_begin_with_an_argument():

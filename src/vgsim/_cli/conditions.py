@@ -11,8 +11,9 @@ from typing import Any
 
 from vgsim._checks import value_error
 from vgsim._cli.suggestions import did_you_mean
+from vgsim._studies.columns import is_number
 
-__all__ = ["Condition", "check_names", "in_order", "meets"]
+__all__ = ["Condition", "add_where", "check_names", "in_order", "meets"]
 
 WRITTEN = re.compile(r"([A-Za-z][\w-]*)\s*(==|!=|<=|>=|=|<|>)\s*(.+)", re.DOTALL)
 ORDERED: dict[str, Callable[[Any, Any], bool]] = {
@@ -74,10 +75,22 @@ class Condition:
         """
         own = row.get(self.name)
         if self.sign in ORDERED:
-            number = isinstance(own, (int, float)) and not isinstance(own, bool)
-            return number and ORDERED[self.sign](own, _number(self.value))
+            return is_number(own) and ORDERED[self.sign](own, _number(self.value))
         same = any(_equal(own, text) for text in (self.value, *self.value.split(",")))
         return same == (self.sign == "=")
+
+
+def add_where(group: argparse._ArgumentGroup, what: str) -> None:
+    """Add the option --where, which chooses some of `what` by conditions."""
+    group.add_argument(
+        "--where",
+        type=Condition.parse,
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="CONDITION",
+        help=f"only {what} that meet all conditions, such as activation=tanh or depth>=100",
+    )
 
 
 def _number(text: str) -> float | None:
@@ -90,7 +103,7 @@ def _number(text: str) -> float | None:
 def _equal(own: Any, text: str) -> bool:
     if own is None:
         return text.lower() == NONE
-    if isinstance(own, (int, float)) and not isinstance(own, bool):
+    if is_number(own):
         return own == _number(text)
     return str(own).lower() == text.lower()
 

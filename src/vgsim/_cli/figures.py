@@ -1,18 +1,21 @@
-"""Figures of the commands: their files are checked before a simulation, and written at once."""
+"""Figures of the commands: their files are checked before a simulation, and written as a whole."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from vgsim._checks import value_error
 from vgsim._results import files
+from vgsim.plotting.artists import require_matplotlib
 
-__all__ = ["check_figure", "new_figure", "save_figure"]
+__all__ = ["check_figure", "check_output", "new_figure", "save_figure", "write_figure"]
 
+ENDINGS = (".eps", ".jpg", ".pdf", ".png", ".svg", ".webp")
 SIZE = (5.0, 3.6)  # inches
 DPI = 200
-DATES = {"pdf": "CreationDate", "svg": "Date", "ps": "CreationDate"}  # left out of the file
+DATES = {"pdf": "CreationDate", "svg": "Date"}  # left out of the file
 
 
 def new_figure(width: float = SIZE[0], height: float = SIZE[1], dpi: float = DPI) -> Any:
@@ -23,26 +26,21 @@ def new_figure(width: float = SIZE[0], height: float = SIZE[1], dpi: float = DPI
     ImportError
         If matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ImportError(
-            "figures need matplotlib: pip install matplotlib, or vgsim with the extra [plot]"
-        ) from None
+    require_matplotlib()
+    from matplotlib.figure import Figure
+
     return Figure(figsize=(width, height), dpi=dpi, layout="constrained")
 
 
-def check_figure(argument: str, path: Path, replace: bool = False) -> None:
-    """Refuse a file to which no figure can be written; `argument` is its name in messages.
+def check_figure(argument: str, path: Path, sources: Iterable[Path] = ()) -> None:
+    """Refuse a file to which no figure can be written.
 
     Raises
     ------
     ImportError
         If matplotlib is not installed.
-    ValueError
-        If the suffix is not that of a format, or the file exists and `replace` is False.
-    OSError
-        If the file cannot be written.
+    ValueError, OSError
+        As for `check_output`.
 
     Examples
     --------
@@ -53,29 +51,66 @@ def check_figure(argument: str, path: Path, replace: bool = False) -> None:
     ValueError: plot must end in .eps, .jpg, .pdf, .png, .svg or .webp, got 'curve.doc'
     """
     new_figure()
-    check_ending(argument, path, (".eps", ".jpg", ".pdf", ".png", ".svg", ".webp"))
-    check_free(argument, path, replace)
+    check_output(argument, path, ENDINGS, sources)
 
 
-def check_ending(argument: str, path: Path, endings: tuple[str, ...]) -> None:
-    """Refuse a path with another ending."""
+def check_output(
+    argument: str, path: Path, endings: Sequence[str], sources: Iterable[Path] = ()
+) -> None:
+    """Refuse a file to which no figure or page can be written; one that exists may be replaced.
+
+    Parameters
+    ----------
+    argument : str
+        The name of `path` in messages.
+    path : Path
+    endings : sequence of str
+        The allowed endings of the name.
+    sources : iterable of Path
+        Files that the command reads, which are not replaced.
+
+    Raises
+    ------
+    ValueError
+        If `path` has another ending, is no regular file, or is one of the sources.
+    OSError
+        If the file cannot be written.
+    """
     if path.suffix.lower() not in endings:
         *some, last = endings
         allowed = f"{', '.join(some)} or {last}" if some else last
         raise value_error(argument, f"must end in {allowed}, got {str(path)!r}")
-
-
-def check_free(argument: str, path: Path, replace: bool = False) -> None:
-    """Refuse a file that exists, unless it may be replaced, or that cannot be written."""
-    if (path.exists() or path.is_symlink()) and not replace:
-        problem = f"{path} exists, and is not overwritten: remove it or choose another path"
-        raise value_error(argument, problem)
+    if path.exists():
+        if not path.is_file():
+            raise value_error(argument, f"must name a regular file, got {str(path)!r}")
+        if any(source.exists() and path.samefile(source) for source in sources):
+            raise value_error(argument, f"must not be a file that is read, got {str(path)!r}")
     files.check_writable(path)
 
 
 def save_figure(figure: Any, path: Path) -> None:
-    """Write a figure atomically, in the format of the suffix, without the date."""
-    format = path.suffix.lower()[1:]
-    undated = {DATES[format]: None} if format in DATES else None
+    """Write a figure atomically, in the format of the suffix."""
     with files.whole(path) as temporary:
-        figure.savefig(temporary, format=format, metadata=undated)
+        write_figure(figure, temporary, path.suffix.lower()[1:])
+
+
+def write_figure(figure: Any, target: Path | BinaryIO, format: str) -> None:
+    """Write a figure without the date and without random names, so equal figures are equal files.
+
+    Examples
+    --------
+    >>> import io
+    >>> from vgsim._cli.figures import new_figure, write_figure
+    >>> written = [io.BytesIO(), io.BytesIO()]
+    >>> for file in written:
+    ...     figure = new_figure()
+    ...     line = figure.subplots().plot([1, 2])
+    ...     write_figure(figure, file, "svg")
+    >>> written[0].getvalue() == written[1].getvalue()
+    True
+    """
+    from matplotlib import rc_context
+
+    undated = {DATES[format]: None} if format in DATES else None
+    with rc_context({"svg.hashsalt": "vgsim"}):
+        figure.savefig(target, format=format, metadata=undated)

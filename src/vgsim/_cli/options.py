@@ -130,7 +130,7 @@ def _add_plot(parser: argparse.ArgumentParser, what: str) -> None:
         "--plot",
         type=path,
         metavar="FIGURE",
-        help=f"draw {what}, to a new file ending in .pdf, .png, .svg, .eps, .jpg or .webp",
+        help=f"draw {what}, to a file ending in .pdf, .png, .svg, .eps, .jpg or .webp",
     )
 
 

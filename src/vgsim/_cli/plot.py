@@ -10,18 +10,19 @@ from pathlib import Path
 from typing import Any
 
 from vgsim._checks import value_error
-from vgsim._cli.conditions import Condition, check_names, meets
+from vgsim._cli.conditions import add_where, check_names, meets
 from vgsim._cli.figures import DPI, SIZE, check_figure, new_figure, save_figure
 from vgsim._cli.options import integer, number, path
 from vgsim._results.samples import Samples
 from vgsim._studies.axes import suggested_axes
+from vgsim._studies.columns import words
 from vgsim._studies.contents import contents, kinds
 from vgsim._studies.counted import check_gradients
 from vgsim._studies.load import is_store, load
-from vgsim._studies.points import VALUES, columns_of, words
+from vgsim._studies.points import VALUES, columns_of
 from vgsim._studies.study import Study
 
-__all__ = ["add_files", "add_plot_command", "plot", "samples_in"]
+__all__ = ["add_files", "add_plot_command", "plot", "refuse_for_samples", "samples_in"]
 
 PLOT = """\
 Draw a figure of a study, of samples, or of the folder that vgsim run --out wrote.
@@ -60,7 +61,7 @@ def add_plot_command(commands: Any) -> None:
         type=path,
         required=True,
         metavar="FIGURE",
-        help="a new file ending in .pdf, .png, .svg, .eps, .jpg or .webp",
+        help="a file ending in .pdf, .png, .svg, .eps, .jpg or .webp",
     )
     fields = parser.add_argument_group("studies")
     fields.add_argument("--x", metavar="FIELD", help="the field on the horizontal axis")
@@ -72,15 +73,7 @@ def add_plot_command(commands: Any) -> None:
     fields.add_argument(
         "--threshold", type=number, metavar="X", help="one of the counted thresholds"
     )
-    fields.add_argument(
-        "--where",
-        type=Condition.parse,
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="CONDITION",
-        help="only networks that meet all conditions, such as activation=tanh or depth>=100",
-    )
+    add_where(fields, "networks")
     samples = parser.add_argument_group("samples of one network")
     samples.add_argument(
         "--kind", choices=KINDS, metavar="NAME", help=f"{', '.join(KINDS)} (default: histogram)"
@@ -124,7 +117,7 @@ def add_files(parser: argparse.ArgumentParser) -> None:
 
 def plot(options: argparse.Namespace) -> None:
     """Draw a figure of a study or of samples, and write it to a file."""
-    check_figure("out", options.out)
+    check_figure("out", options.out, options.files)
     for name, most in (("width", 100), ("height", 100), ("dpi", 2400)):
         if not 0 < getattr(options, name) <= most:
             raise value_error(
@@ -133,9 +126,7 @@ def plot(options: argparse.Namespace) -> None:
     figure = new_figure(options.width, options.height, options.dpi)
     ax = figure.subplots()
     if (samples := samples_in(options.files)) is not None:
-        for name in STUDY_OPTIONS:
-            if getattr(options, name):
-                raise value_error(name, "applies to studies only, and this is a file of samples")
+        refuse_for_samples(options, STUDY_OPTIONS)
         chosen: dict[str, Any] = {} if options.layer is None else {"layer": options.layer}
         chosen |= {"kind": options.kind or KINDS[0], "theory": not options.no_theory}
         samples.plot(**chosen, ax=ax)
@@ -171,10 +162,19 @@ def samples_in(files: Sequence[Path]) -> Samples | None:
     return found
 
 
+def refuse_for_samples(options: argparse.Namespace, names: Sequence[str]) -> None:
+    """Refuse options that have no effect on a file of samples."""
+    for name in names:
+        if getattr(options, name) not in (None, []):
+            raise value_error(name, "applies to studies only, and this is a file of samples")
+
+
 def _study(options: argparse.Namespace) -> Study:
     """Return the chosen networks of the files."""
     folders = options.thresholds is None and all(file.is_dir() for file in options.files)
-    counted = [options.threshold] if folders and options.threshold else options.thresholds
+    counted = (
+        [options.threshold] if folders and options.threshold is not None else options.thresholds
+    )
     found = contents(options.files, options.layers, counted)
     names = " ".join(map(str, options.files))
     if len(found.studies) > 1:
@@ -195,7 +195,7 @@ def _study(options: argparse.Namespace) -> Study:
 def _draw_study(options: argparse.Namespace, study: Study, ax: Any) -> None:
     """Draw a study against the fields of the options, or those by which its networks differ."""
     given = (options.x, options.hue, options.y, options.value, options.threshold)
-    if len(study) == 1 and not any(given):
+    if len(study) == 1 and given == (None,) * len(given):
         study[0].plot(layer=options.layer, theory=not options.no_theory, ax=ax)
         return
     places = {"layer", "threshold"} & {options.x, options.hue, options.y}

@@ -12,18 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import vgsim
-from vgsim._cli.figures import check_ending, check_free, new_figure
+from vgsim._cli.figures import check_output, new_figure
 from vgsim._cli.options import path
-from vgsim._cli.plot import add_files, samples_in
+from vgsim._cli.plot import add_files, refuse_for_samples, samples_in
 from vgsim._cli.report_figures import sample_pictures, study_pictures
 from vgsim._cli.report_page import Block, Page, Section, check_jinja, rendered, table_of
 from vgsim._cli.study_toml import study_toml
 from vgsim._results import files
+from vgsim._results.events import limits_in_words
 from vgsim._results.samples import Samples, merged_provenance
-from vgsim._studies.columns import differing, label_columns, level
+from vgsim._studies.columns import differing, label_columns, ordered, words
 from vgsim._studies.contents import contents
 from vgsim._studies.load import is_store
-from vgsim._studies.points import words
 from vgsim._studies.precision import Precision
 from vgsim._studies.result import Result
 from vgsim._studies.status import Target, targets
@@ -72,7 +72,7 @@ def add_report_command(commands: Any) -> None:
     )
     add_files(parser)
     parser.add_argument(
-        "-o", "--out", type=path, required=True, metavar="PAGE", help="a new file ending in .html"
+        "-o", "--out", type=path, required=True, metavar="PAGE", help="a file ending in .html"
     )
     parser.set_defaults(function=report, parser=parser)
 
@@ -81,8 +81,7 @@ def report(options: argparse.Namespace) -> None:
     """Write the report of a study or of samples."""
     check_jinja()
     new_figure()
-    check_ending("out", options.out, (".html",))
-    check_free("out", options.out)
+    check_output("out", options.out, (".html",), options.files)
     text = rendered(_page(options))
     with files.whole(options.out) as temporary:
         temporary.write_text(text, encoding="utf-8")
@@ -92,6 +91,7 @@ def report(options: argparse.Namespace) -> None:
 def _page(options: argparse.Namespace) -> Page:
     """Return the report of the files of the options."""
     if (samples := samples_in(options.files)) is not None:
+        refuse_for_samples(options, ("layers", "thresholds"))
         return _samples_page(options, samples)
     goals: dict[str, Target] = {}
     for file in options.files:
@@ -188,16 +188,13 @@ def _sentences(study: Study) -> Iterator[str]:
     yield f"All have {', '.join(common)}." if len(study) > 1 else f"It has {', '.join(common)}."
     least, most = (extreme(result.n for result in study) for extreme in (min, max))
     counts = f"{most:,}" if least == most else f"{least:,} to {most:,}"
-    limits = [f"R < {level(x)} and R > {level(1 / x)}" for x in study[0].task.thresholds]
+    limits = ["R < {} and R > {}".format(*limits_in_words(x)) for x in study[0].task.thresholds]
     yield f"Samples of each: {counts}. Vanishing and exploding gradients: {'; or '.join(limits)}."
 
 
 def _swept(name: str, column: Sequence[Any]) -> str:
     """Return a field and its values as text."""
-    values = list(dict.fromkeys(column))
-    if all(isinstance(value, (int, float)) for value in values):
-        values.sort()
-    shown = [words(value) for value in values]
+    shown = [words(value) for value in ordered(column)]
     if len(shown) > MOST_VALUES:
         shown = [*shown[: MOST_VALUES - 2], "…", shown[-1]]
     return f"{name} ({', '.join(shown)})"

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from vgsim import plotting
 from vgsim._checks import RELATIVE, TABULATED
-from vgsim._cli.figures import new_figure
+from vgsim._cli.figures import new_figure, write_figure
 from vgsim._results.samples import Samples
 from vgsim._studies.axes import SuggestedAxes, suggested_axes
-from vgsim._studies.columns import thresholds_of
-from vgsim._studies.points import columns_of, words
+from vgsim._studies.columns import is_number, thresholds_of, words
+from vgsim._studies.points import columns_of
 from vgsim._studies.study import Study
 from vgsim.plotting.data import checked_values
 
@@ -94,7 +94,7 @@ def _part_pictures(study: Study, axes: SuggestedAxes, where: str, code: str) -> 
     columns = columns_of(study)
     x, hue = axes.x, axes.hue
     grid = [columns[name] for name in (x, hue) if name is not None]
-    numeric = all(isinstance(value, (int, float)) for column in grid for value in column)
+    numeric = all(is_number(value) for column in grid for value in column)
     if hue is not None and numeric and all(len(set(column)) >= MANY for column in grid):
         named: dict[str, Any] = {"x": x, "y": hue}
         over = f"over {x} and {hue}; white line: the critical line, where mean-field theory has one"
@@ -111,7 +111,7 @@ def _part_pictures(study: Study, axes: SuggestedAxes, where: str, code: str) -> 
         what = _in_words(value, threshold)
         yield _picture(figure, f"{what} {over}", where, f"{code}.plot({_arguments(given)})")
     if hue is None and len(study) <= MOST_RIDGES:
-        places = [value for value in columns[x] if isinstance(value, (int, float))]
+        places = [value for value in columns[x] if is_number(value)]
         if len(places) == len(study):
             yield _ridge(study, x, places, where)
 
@@ -203,7 +203,7 @@ def sample_pictures(samples: Samples) -> tuple[list[Picture], str]:
 def _picture(figure: Any, caption: str, where: str, code: str) -> Picture:
     """Return a figure as an SVG image."""
     data = io.BytesIO()
-    figure.savefig(data, format="svg", metadata={"Date": None})
+    write_figure(figure, data, "svg")
     uri = f"data:image/svg+xml;base64,{base64.b64encode(data.getvalue()).decode('ascii')}"
     return Picture(uri, f"{f'{where}: ' if where else ''}{caption}.", code)
 

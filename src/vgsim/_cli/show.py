@@ -31,6 +31,8 @@ Row = dict[str, Any]
 def show(options: argparse.Namespace) -> None:
     """Print the results in stores and files: chosen rows, sorted."""
     arguments = checked_table(options)
+    if any(map(is_json, options.files)):
+        _check_json(options)
     files = [file for file in options.files if not is_json(file)]
     written = [read_json(file) for file in options.files if is_json(file)]
     found = contents(files, options.layers, options.thresholds, options.method == "anytime")
@@ -66,6 +68,13 @@ def chosen(options: argparse.Namespace) -> Study:
         what = f"has several studies: choose one of {several}" if several else "holds no networks"
         raise ValueError(f"{options.store} {what}")
     return found.studies[0]
+
+
+def _check_json(options: argparse.Namespace) -> None:
+    """Refuse the options that do not apply to the rows of JSON."""
+    for name in ("layers", "thresholds", "method", "index", "pivot"):
+        if getattr(options, name) is not None:
+            raise ValueError(f"--{name} is for stores and studies, not for JSON")
 
 
 def _rows(study: Study) -> list[tuple[tuple[int, int], Row]]:
@@ -161,9 +170,6 @@ class _Shown:
         """Return a table of rows; of the chosen columns, if any are chosen."""
         asked = dict(self.arguments)
         columns, names = row_columns(rows), asked.pop("columns", "all")
-        for name in ("index", "pivot"):
-            if name in asked:
-                raise ValueError(f"--{name} is for stores and studies, not for JSON")
         if names != "all":
             columns = column_choice(columns, names)
         return report(columns, self.format, row_title(rows), **asked)

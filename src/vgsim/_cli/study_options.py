@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from vgsim._cli import studies
-from vgsim._cli.conditions import Condition
+from vgsim._cli.conditions import add_where
 from vgsim._cli.options import add_formats, integer, number, out_path, path
 from vgsim._cli.show import show as show_files
 from vgsim._cli.table_options import add_table_options, column
@@ -141,15 +141,7 @@ def add_study_commands(commands: Any) -> None:
     show.add_argument("files", nargs="+", type=path, metavar="FILE", help=FILES)
     _add_choice(show)
     table = show.add_argument_group("the table")
-    table.add_argument(
-        "--where",
-        type=Condition.parse,
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="CONDITION",
-        help="only rows that meet all conditions, such as activation=tanh or depth>=100",
-    )
+    add_where(table, "rows")
     table.add_argument(
         "--sort", type=column, nargs="+", default=[], metavar="COLUMN", help="sort rows by columns"
     )
@@ -185,7 +177,6 @@ def _add_choice(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--method",
         choices=("wilson", "anytime"),
-        default="wilson",
         help="the intervals; use anytime if the results decided when the study ended, as with "
         "stop rules (default: wilson)",
     )

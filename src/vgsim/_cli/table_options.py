@@ -31,7 +31,8 @@ def add_table_options(
             type=column,
             nargs="+",
             metavar="FIELD",
-            help="one row per value of these fields (default: those that differ)",
+            help="one row per value of these fields (default: those that differ; with --pivot, "
+            "those among --columns)",
         )
         group.add_argument(
             "--pivot",

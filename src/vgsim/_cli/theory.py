@@ -20,6 +20,7 @@ from vgsim._domains import check_threshold
 from vgsim._engine.run import provenance
 from vgsim._networks.description import Network
 from vgsim._results.column import chosen
+from vgsim._results.events import limits_in_words
 from vgsim._results.tables import WIDE, Column, jsonable, records, report
 from vgsim.theory import critical_gain, mean_field, recurrent_rate
 from vgsim.theory._correlation_map import CRITICAL
@@ -197,9 +198,9 @@ def _heading(networks: Sequence[Network], batch_size: int, several: Sequence[str
 
 
 def _legend(options: argparse.Namespace) -> str:
-    power = math.log10(options.threshold)
+    low, high = limits_in_words(options.threshold)
     return textwrap.fill(
-        f"R = log10(|G_0| / |G_D|); vanishing: R < {power:.6g}, exploding: R > {-power:.6g}; mean "
+        f"R = log10(|G_0| / |G_D|); vanishing: R < {low}, exploding: R > {high}; mean "
         "and std of R exclude dead networks; law: the law of R that gives the probabilities",
         WIDE,
     )

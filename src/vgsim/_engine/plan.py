@@ -146,11 +146,6 @@ class Plan:
         )
 
     @cached_property
-    def unit_bytes(self) -> int:
-        """Bytes per unit and example of one group of samples."""
-        return lanes(self.settings.dtype) * np.dtype(self.settings.dtype).itemsize
-
-    @cached_property
     def _place_bytes(self) -> NDArray[np.int64]:
         """Bytes that a forward pass stores for each place 1 … D; (depth,)."""
         fields = self._fields

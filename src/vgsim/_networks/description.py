@@ -369,11 +369,6 @@ class Network(Displayed, Description):
         raise NotImplementedError
 
     @property
-    def matrix_gains(self) -> NDArray[np.float64]:
-        """Gains of the matrices, for orthogonal or identity matrices only; (depth,)."""
-        raise NotImplementedError
-
-    @property
     def bias_limits(self) -> NDArray[np.float64]:
         """Limits of ``torch_default``'s uniform biases, zeros otherwise; (depth,)."""
         raise NotImplementedError

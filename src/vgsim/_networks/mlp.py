@@ -337,12 +337,6 @@ class MLP(Network):
         limits.flags.writeable = False
         return limits
 
-    @property
-    def matrix_gains(self) -> NDArray[np.float64]:
-        """Gains of orthogonal matrices; (depth,)."""
-        widths = self.width_array
-        return np.asarray(self.weight_stds * np.sqrt(np.maximum(widths[1:], widths[:-1])))
-
     def _per_layer(self, by_fans: Mapping[tuple[int, int], float]) -> NDArray[np.float64]:
         if isinstance(self.width, tuple):
             return np.array([by_fans[fans] for fans in pairwise(self.width)])

@@ -88,11 +88,6 @@ class Recurrent(Network, abstract=True):
         return np.full(self.listed_depth(), self.weight_std)
 
     @property
-    def matrix_gains(self) -> NDArray[np.float64]:
-        """The gain, for every step; (steps,)."""
-        return np.full(self.listed_depth(), self.gain)
-
-    @property
     def bias_limit(self) -> float:
         """Limit of the uniform biases of an initialiser that has its own, 0 otherwise."""
         return self.init.bias_limit(self.width) or 0.0

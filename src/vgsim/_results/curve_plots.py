@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,17 +14,17 @@ from vgsim._domains import Choice, checked_bool
 from vgsim._results.events import event_in_words
 from vgsim._statistics.estimate import Estimate
 from vgsim.plotting import Artists
+from vgsim.plotting.style import ratio_label
 from vgsim.theory._prediction import Prediction
+from vgsim.typing import CurvePlot, Event
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-from vgsim.typing import Event
 
-__all__ = ["LawAt", "PlottedCurve", "law_at", "name_axis", "ratio_in_words"]
+__all__ = ["LawAt", "PlottedCurve", "law_at", "name_axis"]
 
 Floats = NDArray[np.float64]
-Kind = Literal["probability", "quantiles", "ridge"]
-_KIND = Choice(("probability", "quantiles", "ridge"))
+_KIND: Choice[CurvePlot] = Choice(get_args(CurvePlot))
 RIDGES = 9  # most ridges of a picture, if the caller does not choose the places
 
 
@@ -63,11 +63,6 @@ def law_at(prediction: Prediction) -> LawAt | None:
     return None if prediction.law is None else LawAt(prediction.law, prediction.dead_below)
 
 
-def ratio_in_words(layer: object) -> str:
-    """Return the name of the axis of R_l, in matplotlib's mathematical notation."""
-    return rf"$R_{{{layer}}}=\log_{{10}}(\Vert G_{{{layer}}}\Vert/\Vert G_D\Vert)$, decades"
-
-
 def name_axis(options: dict[str, Any], name: str, text: str, ax: Any) -> None:
     """Put the name of an axis into the options, unless these or the axes have one."""
     if ax is None or not getattr(ax, f"get_{name}", str)():
@@ -78,7 +73,7 @@ class PlottedCurve:
     """Base of curves: the method `plot`. What it draws, subclasses define."""
 
     _place = "depth"
-    _kind: Kind = "probability"
+    _kind: CurvePlot = "probability"
     _layer = "0"
     _places: Sequence[int]
     _axis: str = "depth"  # the name of the places on an axis
@@ -93,7 +88,7 @@ class PlottedCurve:
 
     def plot(
         self,
-        kind: Kind | None = None,
+        kind: CurvePlot | None = None,
         *,
         event: Event | None = None,
         threshold: float | None = None,
@@ -176,14 +171,14 @@ class PlottedCurve:
 
     def _plot_quantiles(self, theory: bool, ax: Any, options: dict[str, Any]) -> Artists:
         name_axis(options, "xlabel", self._axis, ax)
-        name_axis(options, "ylabel", ratio_in_words(self._layer), ax)
+        name_axis(options, "ylabel", ratio_label(self._layer), ax)
         if theory:
             means = [found.mean for found in self._predictions]
             options.setdefault("theory_mean", None if set(means) == {None} else means)
         return plotting.quantiles(self._places, self._ratios(), ax=ax, **options)
 
     def _plot_ridge(self, theory: bool, ax: Any, options: dict[str, Any]) -> Artists:
-        name_axis(options, "xlabel", ratio_in_words(self._layer), ax)
+        name_axis(options, "xlabel", ratio_label(self._layer), ax)
         name_axis(options, "ylabel", self._axis, ax)
         chosen = self._columns_of(options.pop("places", None))
         if theory:

@@ -19,7 +19,7 @@ from vgsim._statistics.estimate import Estimate
 from vgsim.theory._prediction import Prediction
 from vgsim.typing import Event, Method, NumberFormat
 
-__all__ = ["CurveColumns", "Tabulated", "column_names"]
+__all__ = ["MOMENTS", "CurveColumns", "Tabulated", "column_names"]
 
 Floats = NDArray[np.float64]
 MOMENTS = ("mean", "std")
@@ -150,7 +150,7 @@ class CurveColumns:
         ]
 
 
-def column_names(place: str, event: str) -> list[str]:
+def column_names(place: str, event: Event) -> list[str]:
     """Return the names of all columns of a curve along a place, for a table of an event.
 
     Examples

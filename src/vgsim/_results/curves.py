@@ -13,7 +13,7 @@ from vgsim._display import plural
 from vgsim._domains import Number, checked_bool
 from vgsim._results.column import checked_names, chosen
 from vgsim._results.curve_plots import PlottedCurve
-from vgsim._results.curve_table import CurveColumns
+from vgsim._results.curve_table import MOMENTS, CurveColumns
 from vgsim._results.distribution import Distribution
 from vgsim._results.events import checked_event, event_in_words
 from vgsim._results.html import curve_html
@@ -26,7 +26,6 @@ from vgsim.typing import Event, Format, Method, NumberFormat
 
 __all__ = ["Curve", "LayerProfile"]
 
-AT_ONCE = 64  # places of one run whose moments are resampled together
 _SHARE = Number("a number from 0 to 1", lambda q: 0 <= q <= 1)
 
 
@@ -302,14 +301,14 @@ class Curve(PlottedCurve):
 
     def _title(self, known: CurveColumns, names: Sequence[str]) -> str:
         """Return the lines above a table with columns of these names."""
-        events = "; ".join(
-            event_in_words(event, known.threshold, known.dtype) for event in known.events(names)
-        )
-        return (
-            f"{self._subject}\n{events}{'; ' if events else ''}"
-            f"{100 * known.confidence_level:g} % intervals ({known.method}, bootstrap); "
-            "mean and std exclude dead networks"
-        )
+        moments = bool(set(names) & set(MOMENTS))
+        methods = f"{known.method}, bootstrap" if moments else known.method
+        meaning = [
+            *(event_in_words(e, known.threshold, known.dtype) for e in known.events(names)),
+            f"{100 * known.confidence_level:g} % intervals ({methods})",
+            *(["mean and std exclude dead networks"] if moments else []),
+        ]
+        return f"{self._subject}\n{'; '.join(meaning)}"
 
     @property
     def _subject(self) -> str:

@@ -30,6 +30,7 @@ __all__ = [
     "column_of",
     "condition",
     "event_in_words",
+    "limits_in_words",
     "require_living",
 ]
 
@@ -160,6 +161,19 @@ def checked_event(
     return name, level, format_
 
 
+def limits_in_words(threshold: float) -> tuple[str, str]:
+    """Return the values of R below which gradients vanish and above which they explode, as text.
+
+    Examples
+    --------
+    >>> from vgsim._results.events import limits_in_words
+    >>> limits_in_words(1e-6), limits_in_words(1.0)
+    (('-6', '6'), ('0', '0'))
+    """
+    power = math.log10(threshold)
+    return f"{power + 0.0:.6g}", f"{0.0 - power:.6g}"
+
+
 def event_in_words(event: Event, threshold: float, dtype: DTypeLike | None) -> str:
     """Return the definition of an event for titles, with R in decades.
 
@@ -169,12 +183,11 @@ def event_in_words(event: Event, threshold: float, dtype: DTypeLike | None) -> s
     >>> event_in_words("vanishing", 1e-6, None)
     'vanishing: R < -6'
     """
-    decades = f"{math.log10(threshold) + 0.0:.6g}"
-    above = f"{-math.log10(threshold) + 0.0:.6g}"
+    low, high = limits_in_words(threshold)
     words = {
-        "vanishing": f"R < {decades}",
-        "exploding": f"R > {above}",
-        "healthy": f"{decades} <= R <= {above}",
+        "vanishing": f"R < {low}",
+        "exploding": f"R > {high}",
+        "healthy": f"{low} <= R <= {high}",
         "dead": "a gradient of exactly 0",
         "underflow": f"an RMS below half the smallest number of {dtype}",
         "overflow": f"an RMS above the largest number of {dtype}",

@@ -11,6 +11,7 @@ import numpy as np
 from vgsim._checks import TABULATED, THRESHOLD
 from vgsim._display import MISSING, block, line, plural, table
 from vgsim._results.distribution import Distribution
+from vgsim._results.events import limits_in_words
 from vgsim._results.tables import number_decimals
 from vgsim._statistics.rounded import rounded
 from vgsim.plotting.embedded import embedded
@@ -33,9 +34,9 @@ def meaning(threshold: float, dead: bool) -> str:
     >>> meaning(1e-3, False)
     'vanishing: R < -3, exploding: R > 3; R = log10(‖G_l‖/‖G_D‖), 95 % intervals'
     """
-    power = math.log10(threshold)
+    low, high = limits_in_words(threshold)
     return (
-        f"vanishing: R < {power + 0.0:.6g}, exploding: R > {0.0 - power:.6g}; "
+        f"vanishing: R < {low}, exploding: R > {high}; "
         f"R = log10(‖G_l‖/‖G_D‖){', -inf if dead' if dead else ''}, 95 % intervals"
     )
 

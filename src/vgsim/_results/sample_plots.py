@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
 from vgsim import plotting
 from vgsim._checks import brief, value_error
 from vgsim._domains import Choice, checked_bool
-from vgsim._results.curve_plots import PlottedCurve, law_at, name_axis, ratio_in_words
+from vgsim._results.curve_plots import PlottedCurve, law_at, name_axis
 from vgsim._results.distribution import Distribution
 from vgsim._results.events import require_living
 from vgsim.plotting import Artists
+from vgsim.plotting.style import ratio_label
 from vgsim.theory._prediction import predict
+from vgsim.typing import SamplesPlot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["PlottedDistribution"]
 
-Kind = Literal["histogram", "survival", "qq", "ridge", "profile"]
-_KIND = Choice(("histogram", "survival", "qq", "ridge", "profile"))
+_KIND: Choice[SamplesPlot] = Choice(get_args(SamplesPlot))
 
 
 NEEDED = {"survival": 1, "qq": 2}  # samples that are not dead
@@ -36,7 +37,7 @@ class PlottedDistribution(Distribution):
 
     def plot(
         self,
-        kind: Kind = "histogram",
+        kind: SamplesPlot = "histogram",
         *,
         layer: int | None = None,
         theory: bool = True,
@@ -103,6 +104,6 @@ class PlottedDistribution(Distribution):
         if name == "qq":
             return plotting.qq(values, ax=ax, **options)
         options.setdefault("fit", True)
-        name_axis(options, "xlabel", ratio_in_words(place), ax)
+        name_axis(options, "xlabel", ratio_label(place), ax)
         draw = plotting.histogram if name == "histogram" else plotting.survival
         return draw(values, ax=ax, **options)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -15,6 +14,7 @@ from vgsim._domains import check_threshold, checked_bool
 from vgsim._networks.description import Network
 from vgsim._results.column import checked_names, chosen
 from vgsim._results.distribution import Distribution
+from vgsim._results.events import limits_in_words
 from vgsim._results.html import summary_html
 from vgsim._results.tables import (
     QUANTILES,
@@ -202,10 +202,10 @@ def summarise(
     summary._threshold = threshold
     setting = samples.network, samples.batch_size, samples.loss, samples.inputs
     summary._predictions = partial(_predictions, layers, *setting)
-    power = math.log10(threshold)
+    low, high = limits_in_words(threshold)
     summary.title = (
         f"log10(|G_l| / |G_D|) of {len(samples):,} networks {samples.network!r}{samples._batch}\n"
-        f"vanishing: below {power:.6g}, exploding: above {-power:.6g}; "
+        f"vanishing: below {low}, exploding: above {high}; "
         f"{100 * confidence_level:g} % {method} intervals; "
         "mean and std exclude dead networks"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import get_args
 
 import numpy as np
@@ -77,7 +77,7 @@ def seconds_cell(seconds: float) -> str:
     return f"{hours}h{rest:02d}m"
 
 
-_WRITERS = {
+_WRITERS: dict[Format, Callable[[Sequence[Column], Frame], str]] = {
     "text": write_text,
     "markdown": write_markdown,
     "latex": write_latex,

@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import get_args
+from typing import Any, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike
 
 from vgsim._checks import INDICES, brief, plain, type_error, value_error
 from vgsim._display import block, line
@@ -135,8 +138,8 @@ def binomial(
     if method == "anytime":
         low, high = confidence_sequence(events, n, confidence_level)
     else:
-        limits = _wilson if method == "wilson" else _exact
-        low, high = limits(events, n, confidence_level)
+        limits = _wilson if method == "wilson" else exact_limits
+        low, high = map(float, limits(events, n, confidence_level))
     return Probability(events / n, low, high, events, n, confidence_level, method)
 
 
@@ -151,13 +154,21 @@ def _wilson(events: int, n: int, confidence_level: float) -> tuple[float, float]
     return centre - half if events else 0.0, centre + half if events < n else 1.0
 
 
-def _exact(events: int, n: int, confidence_level: float) -> tuple[float, float]:
-    """Return the interval of Clopper and Pearson: quantiles of beta laws."""
+def exact_limits(events: ArrayLike, n: int, confidence_level: float = 0.95) -> tuple[Any, Any]:
+    """Return the limits of Clopper and Pearson for one or many counts: quantiles of beta laws.
+
+    Examples
+    --------
+    >>> from vgsim._statistics.binomial import exact_limits
+    >>> low, high = exact_limits([0, 10], 10)
+    >>> low.round(3), high.round(3)
+    (array([0.   , 0.692]), array([0.308, 1.   ]))
+    """
     from scipy.special import betaincinv
 
-    tail = (1 - confidence_level) / 2
-    low = float(betaincinv(events, n - events + 1, tail)) if events else 0.0
-    high = float(betaincinv(events + 1, n - events, 1 - tail)) if events < n else 1.0
+    k, tail = np.asarray(events), (1 - confidence_level) / 2
+    low = np.where(k > 0, betaincinv(np.maximum(k, 1), n - k + 1, tail), 0.0)
+    high = np.where(k < n, betaincinv(k + 1, np.maximum(n - k, 1), 1 - tail), 1.0)
     return low, high
 
 

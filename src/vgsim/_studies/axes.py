@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from vgsim._studies.columns import is_number
 from vgsim._studies.points import columns_of
 from vgsim._studies.result import Result
 
@@ -37,7 +38,7 @@ def suggested_axes(
     """Return axes for a plot of a study, completing those that are given.
 
     Fields that other fields determine, such as an initialiser that follows from the activation, are
-    not used.
+    not used. Curves are distinguished by words, such as the activation, before numbers.
 
     Examples
     --------
@@ -57,7 +58,7 @@ def suggested_axes(
         if best is None or _told([*chosen, best], columns, rows) == told:
             break
         chosen.append(best)
-    added = chosen[fixed:]
+    added = sorted(chosen[fixed:], key=lambda name: _numeric(columns[name]))  # words first
     if hue is None and y is None and added:
         hue = added.pop(0)
     return SuggestedAxes(chosen[0], hue, tuple(added))
@@ -67,8 +68,13 @@ def _first(apart: Sequence[str], columns: dict[str, list[Any]]) -> str:
     """Return the field for the x axis."""
     if "depth" in apart or not apart:
         return "depth"
-    numeric = [name for name in apart if all(isinstance(v, (int, float)) for v in columns[name])]
+    numeric = [name for name in apart if _numeric(columns[name])]
     return max(numeric or apart, key=lambda name: len(set(columns[name])))
+
+
+def _numeric(column: Sequence[Any]) -> bool:
+    """Return whether all values of a field are numbers."""
+    return all(map(is_number, column))
 
 
 def _told(names: Sequence[str], columns: dict[str, list[Any]], rows: range) -> int:

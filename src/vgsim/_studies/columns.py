@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeGuard
 
 from vgsim._checks import TABULATED
 from vgsim._networks.description import Network
 from vgsim._networks.techniques import Described
+from vgsim._results.column import short_exponent
 from vgsim._results.tables import QUANTILES
 from vgsim._studies.result import Result
 from vgsim._studies.task import SETTING
@@ -17,10 +17,12 @@ __all__ = [
     "PER_THRESHOLD",
     "described_texts",
     "differing",
+    "is_number",
     "label_columns",
-    "level",
+    "ordered",
     "statistics",
     "thresholds_of",
+    "words",
 ]
 
 PER_THRESHOLD = ("vanishing", "exploding")
@@ -164,6 +166,33 @@ def thresholds_of(study: Sequence[Result]) -> list[float]:
     return sorted({threshold for result in study for threshold in result.task.thresholds})
 
 
-def level(threshold: float) -> str:
-    """Return the log10 of a threshold as text."""
-    return f"{math.log10(threshold) + 0.0:.6g}"
+def words(value: Any) -> str:
+    """Return the value of a field as text; "none" for None.
+
+    Examples
+    --------
+    >>> from vgsim._studies.columns import words
+    >>> words(0.5), words(1e-6), words(1000000), words(None)
+    ('0.5', '1e-6', '1000000', 'none')
+    """
+    if value is None:
+        return "none"
+    return short_exponent(f"{value:.6g}") if isinstance(value, float) else str(value)
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Return whether the value of a field is a number; True and False are words."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def ordered(values: Iterable[Any]) -> list[Any]:
+    """Return the distinct values of a field: numbers in ascending order, others as they come.
+
+    Examples
+    --------
+    >>> from vgsim._studies.columns import ordered
+    >>> ordered([50, 5, 50]), ordered(["tanh", None, "relu", "tanh"])
+    ([5, 50], ['tanh', None, 'relu'])
+    """
+    distinct = list(dict.fromkeys(values))
+    return sorted(distinct) if all(map(is_number, distinct)) else distinct

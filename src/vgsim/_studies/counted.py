@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from vgsim._checks import THRESHOLD
 from vgsim._results.events import column_of
 from vgsim._results.samples import IDENTITY, Samples
 from vgsim._studies.blocks import Blocks
@@ -26,7 +27,9 @@ def check_gradients(samples: Samples, path: object) -> None:
 
 
 def counted(
-    samples: Samples, thresholds: Iterable[float] = (1e-6,), layers: Sequence[int] | None = None
+    samples: Samples,
+    thresholds: Iterable[float] = (THRESHOLD,),
+    layers: Sequence[int] | None = None,
 ) -> Result:
     """Return the counts of samples, as those of a study.
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vgsim._networks.description import Network
+from vgsim._studies.columns import is_number
 from vgsim._studies.points import Point
 from vgsim.theory import critical_gain, mean_field
 
@@ -56,7 +57,7 @@ def critical_line_of(
     places: dict[Any, Network] = {}
     for point in points:
         place = point.y if x == "gain" else point.x
-        if not isinstance(place, (int, float)) or isinstance(place, bool):
+        if not is_number(place):
             return None
         places.setdefault(place, point.result.network)
     ordered = sorted(places)

@@ -8,35 +8,40 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from vgsim._checks import DECADE
 from vgsim._domains import checked_bool
+from vgsim._results.curve_plots import law_at
 from vgsim._studies.tally import BINS, Tally
 from vgsim._studies.task import Task
 from vgsim.plotting.artists import Artists
+from vgsim.plotting.data import FittedNormal, LawOfR
+from vgsim.plotting.distributions import draw_density
 from vgsim.plotting.style import (
-    RATIO,
     axes_and_style,
     dead_share,
-    drawn_as_series,
-    faint,
-    law_line,
     note,
+    ratio_label,
     set_labels,
     show_legend,
 )
-from vgsim.theory._prediction import Prediction, predict
+from vgsim.theory._prediction import predict
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["binned_density", "draw_density"]
+__all__ = ["binned_density", "draw_result"]
 
 Floats = NDArray[np.float64]
 MOST_BINS = 120
-POINTS = 400  # of a theoretical density
 
 
-def draw_density(
+class TheoreticalNormal(FittedNormal):
+    """The normal law of R with the mean and the variance of theory."""
+
+    name = "normal law of theory"
+    fitted = False
+
+
+def draw_result(
     task: Task, tally: Tally, layer: int, theory: bool = True, ax: Axes | None = None
 ) -> Artists:
     """Draw the density of R_l of one network: see :meth:`Result.plot`."""
@@ -45,36 +50,22 @@ def draw_density(
         raise ValueError(f"a plot needs one or more samples, got none of {task.network!r}")
     edges, density = binned_density(tally, layer)
     ax, style = axes_and_style(ax, None)
-    steps = ax.stairs(
-        density,
-        edges,
-        fill=True,
-        facecolor=faint(style.color, 0.2),
-        edgecolor=style.color,
-        linewidth=1.2,
-        label=note(None, dead_share(tally.events("dead", layer), tally.n)),
-    )
-    drawn = [drawn_as_series(steps)]
-    r = np.linspace(edges[0], edges[-1], POINTS)
-    if theory:
-        found = predict(task.network, layer, task.batch_size, task.loss, task.inputs)
-        name, known = _in_theory(found, r)
-        if known is not None:
-            drawn.append(law_line(ax, r, known, style.color, name, False))
-    ratio = RATIO.replace("R=", f"R_{{{layer}}}=").replace("G_l", f"G_{{{layer}}}")
-    set_labels(ax, (None, ratio), (None, "density"))
+    law = _law(task, layer) if theory else None
+    dead = note(None, dead_share(tally.events("dead", layer), tally.n))
+    drawn = draw_density(ax, style, edges, density, [law], dead)
+    set_labels(ax, (None, ratio_label(layer)), (None, "density"))
     show_legend(ax)
     return Artists(drawn, ax)
 
 
-def _in_theory(found: Prediction, r: Floats) -> tuple[str, Floats | None]:
-    """Return the density of R_l in theory with its name; None if there is no theory."""
-    if found.law is not None:
-        return "exact law", (1 - found.dead_below) * DECADE * np.asarray(found.law.pdf(DECADE * r))
+def _law(task: Task, layer: int) -> LawOfR | FittedNormal | None:
+    """Return the law of R_l in theory; None if there is no theory."""
+    found = predict(task.network, layer, task.batch_size, task.loss, task.inputs)
+    if (law := law_at(found)) is not None:
+        return LawOfR(law)
     if found.mean is None or not found.std:
-        return "", None
-    normal = np.exp(-0.5 * ((r - found.mean) / found.std) ** 2)
-    return "normal law of theory", normal / (found.std * math.sqrt(2 * math.pi))
+        return None
+    return TheoreticalNormal(found.mean, found.std, 0.0)
 
 
 def binned_density(tally: Tally, layer: int) -> tuple[Floats, Floats]:

@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from vgsim._checks import brief, value_error
-from vgsim._results.column import Column, short_exponent
+from vgsim._results.column import Column
+from vgsim._studies.columns import ordered, words
 from vgsim._studies.table_columns import AXES, Place, StudyColumns
 
 __all__ = ["arranged", "flat"]
@@ -37,7 +38,8 @@ def arranged(
     Raises
     ------
     ValueError
-        If a row and a group have several results; the message names the fields that differ.
+        If a row and a group have several results; the message names the fields that differ. If
+        no column is left for the groups.
 
     Examples
     --------
@@ -58,12 +60,15 @@ def arranged(
         if key in cells:
             raise _ambiguous(every, [cells[key], place], index, pivot)
         cells[key] = place
-    rows = _ordered([row for row, _ in cells])
-    shown = [name for name in names if name not in index]
+    rows = _rows([row for row, _ in cells])
+    shown = [name for name in names if name not in (*index, pivot)]
+    if not shown and pivot is not None:
+        problem = "must have a name besides those of the rows and of pivot"
+        raise value_error("columns", f"{problem}, got {brief(list(names))}")
     columns = [Column(name, name, [row[i] for row in rows]) for i, name in enumerate(index)]
     if pivot is None:
         return columns + flat(every, [cells[row, None] for row in rows], [], shown)
-    for (group,) in _ordered([(value,) for _, value in cells]):
+    for group in ordered(value for _, value in cells):
         at = [cells.get((row, group)) for row in rows]
         found = flat(every, at, [], shown)
         columns += [_in_group(column, pivot, group, len(shown) == 1) for column in found]
@@ -72,27 +77,17 @@ def arranged(
 
 def _in_group(column: Column, pivot: str, value: Any, single: bool) -> Column:
     """Return a column of the group of a value; a `single` one is named after the value."""
-    text = _text(value)
+    text = words(value)
     label = text if isinstance(value, str) else f"{pivot} {text}"
     heading, group = (label, column.heading) if single else (column.heading, label)
     return replace(column, name=f"{column.name}_{text}", heading=heading, group=group, latex=None)
 
 
-def _text(value: Any) -> str:
-    """Return a value of a field as a word."""
-    if value is None:
-        return "none"
-    return short_exponent(f"{value:.6g}") if isinstance(value, float) else str(value)
-
-
-def _ordered(keys: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """Return distinct tuples of values: numbers ascending, words and None as they come."""
+def _rows(keys: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Return distinct tuples of values, sorted as those of a field are."""
     distinct = list(dict.fromkeys(keys))
     for i in reversed(range(len(distinct[0]) if distinct else 0)):
-        values = list(dict.fromkeys(key[i] for key in distinct))
-        if all(isinstance(value, (int, float)) for value in values):
-            values.sort()
-        rank = {value: place for place, value in enumerate(values)}
+        rank = {value: place for place, value in enumerate(ordered(key[i] for key in distinct))}
         distinct.sort(key=lambda key: rank[key[i]])
     return distinct
 
@@ -109,7 +104,10 @@ def _ambiguous(
     apart = ", ".join(f"{name} ({pair[0]!r} and {pair[1]!r})" for name, pair in differ.items())
     remedies = ["add a field to index or pivot"]
     remedies += [f"give {name}=" for name in AXES if name in differ]
-    remedies += ["select results by find()"] if set(differ) - set(AXES) else []
+    own = next((name for name in differ if name not in AXES), None)
+    if own is not None:
+        one = differ[own][0]
+        remedies += [f"select some, as find({own}={one!r}) or --where {own}={words(one)} does"]
     return value_error(
         "index",
         f"must tell all results apart, got {brief(list(index))}: {where} has results that differ "

@@ -11,6 +11,7 @@ import numpy as np
 from vgsim import plotting
 from vgsim._domains import checked_bool
 from vgsim._statistics.estimate import Estimate
+from vgsim._studies.columns import is_number, ordered, words
 from vgsim._studies.critical import critical_line_of
 from vgsim._studies.points import (
     LEVEL,
@@ -20,7 +21,6 @@ from vgsim._studies.points import (
     points_of,
     theoretical,
     value_label,
-    words,
 )
 from vgsim._studies.result import Result
 from vgsim.plotting.artists import Artists, checked_axes
@@ -67,8 +67,8 @@ def draw_study(
     )
     if y is not None:
         return _heat_map(points, x, y, value, label, theory, ax)
-    numeric = all(_is_number(point.x) for point in points)
-    series: dict[Any, list[Point]] = {name: [] for name in _sorted([p.hue for p in points])}
+    numeric = all(is_number(point.x) for point in points)
+    series: dict[Any, list[Point]] = {name: [] for name in ordered([p.hue for p in points])}
     for point in points:
         series[point.hue].append(point)
     ax = checked_axes(ax)
@@ -99,10 +99,6 @@ def draw_study(
 def _series_label(hue: str, value: Any) -> str:
     """Return the name of a curve: a word alone, a number after the name of its field."""
     return in_lines(value if isinstance(value, str) else f"{hue} {words(value)}", LEGEND)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _estimate(points: Sequence[Point], value: str) -> Estimate:
@@ -152,14 +148,14 @@ def _heat_map(
     points: Sequence[Point], x: str, y: str, value: str, label: str, theory: bool, ax: Axes | None
 ) -> Artists:
     """Draw a value over two fields, with the critical line; NaN where there is no result."""
-    axes = [_sorted([getattr(point, axis) for point in points]) for axis in ("x", "y")]
+    axes = [ordered([getattr(point, axis) for point in points]) for axis in ("x", "y")]
     rows = {place: i for i, place in enumerate(axes[1])}
     columns = {place: i for i, place in enumerate(axes[0])}
     values = np.full((len(rows), len(columns)), math.nan)
     for point in points:
         values[rows[point.y], columns[point.x]] = measured(point, value)[0]
     line = critical_line_of(points, x, y) if theory else None
-    numeric = [all(map(_is_number, places)) for places in axes]
+    numeric = [all(map(is_number, places)) for places in axes]
     at = [
         places if number else list(range(len(places)))
         for places, number in zip(axes, numeric, strict=True)
@@ -182,9 +178,3 @@ def _name_ticks(axis: Any, places: Sequence[Any]) -> None:
     crowded = axis.axis_name == "x" and len(names) * longest > ACROSS
     oblique = {"rotation": 40, "rotation_mode": "anchor", "horizontalalignment": "right"}
     axis.set_ticks(range(len(names)), names, **(oblique if crowded else {}))
-
-
-def _sorted(values: Sequence[Any]) -> list[Any]:
-    """Return distinct values, numbers in ascending order, otherwise in the order given."""
-    distinct = list(dict.fromkeys(values))
-    return sorted(distinct) if all(map(_is_number, distinct)) else distinct

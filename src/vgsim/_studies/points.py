@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vgsim._checks import RELATIVE, TABULATED, brief, meant, value_error
+from vgsim._checks import RELATIVE, TABULATED, THRESHOLD, brief, meant, value_error
 from vgsim._domains import Choice
+from vgsim._results.events import limits_in_words
 from vgsim._results.tables import QUANTILES
-from vgsim._studies.columns import label_columns, level
+from vgsim._studies.columns import label_columns, words
 from vgsim._studies.nested import nested_columns
 from vgsim._studies.result import Result
 from vgsim.theory._prediction import Prediction, predict
@@ -24,7 +25,6 @@ __all__ = [
     "points_of",
     "theoretical",
     "value_label",
-    "words",
 ]
 
 PROBABILITIES = (*TABULATED, "healthy")
@@ -187,24 +187,14 @@ def _refuse_clashes(
         if name is not None
     )
     free = "hue" if axes["hue"] is None and axes["y"] is None else "y"
-    said = f"{len(rows)} results have {where}; they differ in {', '.join(apart)}"
-    suggestion = f"give {free}={apart[0]!r}, or " if axes[free] is None and apart else ""
-    choice = f"{suggestion}select some, by find() or --where"
-    raise value_error("x", f"and hue must tell the results apart: {said}: {choice}")
-
-
-def words(value: Any) -> str:
-    """Return the value of a field as text; "none" for None.
-
-    Examples
-    --------
-    >>> from vgsim._studies.points import words
-    >>> words(0.5), words(1000000), words(None)
-    ('0.5', '1000000', 'none')
-    """
-    if value is None:
-        return "none"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    said = f"and hue must tell the results apart: {len(rows)} results have {where}"
+    if not apart:
+        raise value_error("x", f"{said}, and do not differ in any field")
+    remedies = [f"give {free}={apart[0]!r}"] if axes[free] is None else []
+    remedies += [
+        f"plot a part, such as study.find({apart[0]}={columns[apart[0]][rows[0]]!r}) or --where"
+    ]
+    raise value_error("x", f"{said}; they differ in {', '.join(apart)}: {' or '.join(remedies)}")
 
 
 def measured(point: Point, value: str) -> tuple[float, float, float]:
@@ -260,7 +250,7 @@ def theoretical(point: Point, value: str) -> float:
         found = getattr(point.prediction, value)
     elif value in PROBABILITIES:
         found = point.prediction.probability(
-            value, 1e-6 if point.threshold is None else point.threshold
+            value, THRESHOLD if point.threshold is None else point.threshold
         )
     return math.nan if found is None else found
 
@@ -280,7 +270,7 @@ def value_label(value: str, layer: int | None, threshold: float | None) -> str:
         return f"{name} of ${r}$, decades"
     if threshold is None or value not in RELATIVE:
         return f"P({value})"
-    low, high = level(threshold), level(1 / threshold)
+    low, high = limits_in_words(threshold)
     if value == "vanishing":
         return f"$P({r} < {low})$"
     if value == "exploding":

@@ -265,9 +265,9 @@ class Result:
         >>> len(study[0].plot())
         2
         """
-        from vgsim._studies.density import draw_density
+        from vgsim._studies.density import draw_result
 
-        return draw_density(self.task, self.tally, self._layer(layer), theory, ax)
+        return draw_result(self.task, self.tally, self._layer(layer), theory, ax)
 
     def _layer(self, layer: int | None) -> int:
         if layer is not None:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, overload
 
-from vgsim._checks import brief, checked_items, plain, type_error, value_error
+from vgsim._checks import brief, checked_items, meant, plain, type_error, value_error
 from vgsim._domains import Choice
 from vgsim._engine.settings import Settings
 from vgsim._networks.custom_table import encoded_tables
@@ -129,9 +129,11 @@ class Study(Sequence[Result]):
         labels = [result.task.labels for result in self]
         known = set().union(*labels)
         if self and (unknown := sorted(fields.keys() - known)):
+            near = meant(unknown[0], sorted(known))
             raise value_error(
                 unknown[0],
-                f"is not a field of any network of the study; those are {', '.join(sorted(known))}",
+                f"is not a field of any network of the study{near and f' (did you mean {near!r}?)'}"
+                f"; those are {', '.join(sorted(known))}",
             )
         wanted = {name: self._sought(name, value, labels) for name, value in fields.items()}
 
@@ -253,7 +255,8 @@ class Study(Sequence[Result]):
             quantiles q05, median and q95; and probabilities and moments with the ending _theory,
             where a theory applies. "all": every statistic.
         index : str or sequence of str, optional
-            The fields whose values are the rows, by default those in which the networks differ.
+            The fields whose values are the rows. By default those in which the networks differ;
+            with `pivot` those of them that are among `columns`, if there are any.
         pivot : str, optional
             The field for each of whose values there is a group of columns. A combination of fields
             without a network is "-".

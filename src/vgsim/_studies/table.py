@@ -9,10 +9,10 @@ from textwrap import fill
 from vgsim._checks import brief, value_error
 from vgsim._domains import check_threshold, checked_bool
 from vgsim._results.column import Column, checked_names, unknown_name
-from vgsim._results.events import column_of
+from vgsim._results.events import column_of, limits_in_words
 from vgsim._results.tables import QUANTILES, WIDE, check_frame, report
 from vgsim._statistics.estimate import checked_level
-from vgsim._studies.columns import PER_THRESHOLD, level, thresholds_of
+from vgsim._studies.columns import PER_THRESHOLD, thresholds_of
 from vgsim._studies.pivot import arranged, flat
 from vgsim._studies.result import Result
 from vgsim._studies.table_columns import AXES, EVENTS, MOMENTS, THEORY, Place, StudyColumns
@@ -141,7 +141,8 @@ def _usual(
             column = every.column(event, at)
             if len(thresholds) > 1:
                 below = event == "vanishing"
-                size = f"{'<' if below else '>'} {level(threshold if below else 1 / threshold)}"
+                low, high = limits_in_words(threshold)
+                size = f"< {low}" if below else f"> {high}"
                 name = f"{event}_{threshold!r}"
                 column = replace(column, name=name, heading=f"P(R {size})")
             columns.append(column)
@@ -168,11 +169,26 @@ def _chosen(
     if rows is not None:
         return arranged(every, places, rows, names, pivot)
     varied = [name for name in AXES if len({getattr(place, name) for place in places}) > 1]
-    rows = [name for name in (*every.apart, *varied) if name not in (*names, pivot)]
     if pivot is None:
+        rows = [name for name in (*every.apart, *varied) if name not in names]
         return flat(every, places, rows, names)
-    rows = [name for name in rows if name in AXES or not every.follows(name, [pivot])]
-    return arranged(every, places, rows, names, pivot)
+    return arranged(every, places, _rows(every, names, varied, pivot), names, pivot)
+
+
+def _rows(
+    every: StudyColumns, names: Sequence[str], varied: Sequence[str], pivot: str
+) -> list[str]:
+    """Return the fields of the rows beside a pivot: those named, or all that differ.
+
+    A field that differs and follows from that of the pivot belongs to its groups.
+    """
+    follow = {name for name in every.labels if every.follows(name, [pivot])}
+    differ = {name for name, values in every.labels.items() if len({*values}) > 1}
+    named = [name for name in names if name in (*every.labels, *AXES)]
+    rows = [name for name in named if name not in follow & differ]
+    if not differ & {*rows}:
+        rows += [name for name in every.apart if name not in follow]
+    return [name for name in dict.fromkeys([*rows, *varied]) if name != pivot]
 
 
 def _places(study: Sequence[Result]) -> list[tuple[int, int]]:
@@ -224,10 +240,10 @@ def _title(
     ]
     words = ", ".join(parts) + (f"; of those that have it: {', '.join(some)}" if some else "")
     numbers = sorted({result.n for result in every.study})
-    count = " to ".join(f"{n:,} " for n in dict.fromkeys(numbers[:: max(1, len(numbers) - 1)]))
-    each = " each" if count else ""
+    count = " to ".join(f"{n:,}" for n in dict.fromkeys(numbers[:: max(1, len(numbers) - 1)]))
+    sampled = f"{count} random networks each" if count else "random networks"
     place = f"G_{layers[0]}" if len(layers) == 1 else "G_l"
-    of_what = f"R = log10(|{place}| / |G_D|) of {count}random networks{each}: {words}"
+    of_what = f"R = log10(|{place}| / |G_D|) of {sampled}: {words}"
     meaning = [
         *_definitions(names, thresholds),
         *([f"{100 * every.confidence_level:g} % intervals"] if intervals else []),
@@ -242,8 +258,8 @@ def _filled(text: str) -> str:
 
 def _definitions(names: Sequence[str], thresholds: Sequence[float]) -> list[str]:
     """Return the meaning of the events and the quantiles among the names of columns."""
-    low = " or ".join(level(threshold) for threshold in thresholds)
-    high = " or ".join(level(1 / threshold) for threshold in thresholds)
+    limits = [limits_in_words(threshold) for threshold in thresholds]
+    low, high = (" or ".join(pair[i] for pair in limits) for i in range(2))
     meanings = {
         "vanishing": f"vanishing: R < {low}",
         "exploding": f"exploding: R > {high}",

@@ -22,3 +22,11 @@ __all__ = [
     "ridge",
     "survival",
 ]
+
+for _name in __all__:  # public classes and functions belong to this module, wherever they are
+    globals()[_name].__module__ = __name__
+
+
+def __dir__() -> list[str]:
+    """Return the public names."""
+    return sorted(__all__)

@@ -15,16 +15,14 @@ from vgsim.plotting.artists import Artists
 from vgsim.plotting.data import Values, checked_columns, checked_places, checked_series
 from vgsim.plotting.style import (
     RATIO,
-    RATIO_OF_DEPTH,
     THEORY,
     Style,
     axes_and_style,
     darker,
     dead_share,
-    drawn_as_series,
     make_logarithmic,
     mark_unbounded,
-    markers,
+    measured_line,
     note,
     once,
     set_labels,
@@ -153,7 +151,7 @@ def curve(
     bands, theories = _series(places.size, estimate, theory)
     ax, style = axes_and_style(ax, color, label=label, xlabel=xlabel, ylabel=ylabel)
     drawn = _draw(ax, places, bands, theories, label, style)
-    set_labels(ax, (xlabel, "depth"), (ylabel, RATIO_OF_DEPTH))
+    set_labels(ax, (xlabel, "depth"), (ylabel, RATIO.replace("G_l", "G_0")))
     show_legend(ax)
     return Artists(drawn, ax)
 
@@ -255,7 +253,7 @@ def _fan(
     middle, odd = divmod(shares.size, 2)
     centre = found[middle] if odd else np.full(x.size, np.nan)
     usual = "median" if odd and shares[middle] == 0.5 else None
-    drawn = [_line(ax, x, centre, style, label or usual)]
+    drawn = [measured_line(ax, x, centre, style, label or usual)]
     for i in range(middle):
         low, high = np.maximum(found[i], floor), np.maximum(found[-1 - i], floor)
         share = once(ax, f"{100 * shares[i]:g} to {100 * shares[-1 - i]:g} %")
@@ -305,29 +303,12 @@ def _draw(
     order = np.argsort(x, kind="stable")
     x, bands, theories = x[order], [b[order] for b in bands], [t[order] for t in theories]
     _scale_x(ax, x)
-    drawn = [_line(ax, x, bands[0], style, label)]
+    drawn = [measured_line(ax, x, bands[0], style, label)]
     if len(bands) == 3:
         drawn.append(_band(ax, x, bands, style))
     drawn += [_theory_line(ax, x, theory, style, "theory") for theory in theories]
     drawn += mark_unbounded(ax, x[np.isneginf(bands[0])], style.color)
     return drawn
-
-
-def _line(ax: Any, x: Floats, y: Floats, style: Style, label: str | None) -> Any:
-    """Draw a measured line with its markers, which are few even if the places are many."""
-    shown = np.where(np.isfinite(y), y, np.nan)
-    (line,) = ax.plot(
-        x,
-        shown,
-        color=style.color,
-        marker=style.marker,
-        markersize=4,
-        markevery=markers(x.size),
-        linewidth=1.4,
-        label=label,
-        zorder=2.5,
-    )
-    return drawn_as_series(line)
 
 
 def _band(ax: Any, x: Floats, bands: list[Floats], style: Style) -> Any:

@@ -53,11 +53,12 @@ class Law(Protocol):
 class LawOfR:
     """A law of X as one of R in decades, with its dead networks."""
 
-    name, fitted = "exact law", False
+    name: str = "exact law"
+    fitted: bool = False
 
     def __init__(self, law: Law) -> None:
         self.law = law
-        self.dead = float(getattr(law, "dead_probability", 0.0))
+        self.dead: float = float(getattr(law, "dead_probability", 0.0))
 
     def pdf(self, r: Floats) -> Floats:
         """Return the density per decade; its integral is 1 − dead."""
@@ -75,10 +76,13 @@ class LawOfR:
 class FittedNormal:
     """The normal law of R with the mean and the variance of samples, `dead` of which are −∞."""
 
-    name, fitted = "log-normal fit", True
+    name: str = "log-normal fit"
+    fitted: bool = True
 
     def __init__(self, mean: float, std: float, dead: float) -> None:
-        self.mean, self.std, self.dead = mean, std, dead
+        self.mean = mean
+        self.std = std
+        self.dead = dead
 
     def pdf(self, r: Floats) -> Floats:
         """Return the density per decade; its integral is 1 − dead."""

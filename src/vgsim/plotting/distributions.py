@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,9 @@ from vgsim._checks import brief, checked_items, plain, real_array, value_error
 from vgsim._domains import check_threshold
 from vgsim.plotting.artists import Artists
 from vgsim.plotting.data import (
+    FittedNormal,
     Law,
+    LawOfR,
     Values,
     checked_columns,
     checked_fit,
@@ -21,6 +24,7 @@ from vgsim.plotting.data import (
 )
 from vgsim.plotting.style import (
     RATIO,
+    Style,
     axes_and_style,
     dead_share,
     drawn_as_series,
@@ -35,7 +39,7 @@ from vgsim.plotting.style import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["histogram", "ridge"]
+__all__ = ["draw_density", "histogram", "ridge"]
 
 Floats = NDArray[np.float64]
 MOST_BINS = 200
@@ -111,6 +115,22 @@ def histogram(
     threshold = None if threshold is None else check_threshold(threshold)
     ax, style = axes_and_style(ax, color, label=label, xlabel=xlabel, ylabel=ylabel)
     density, outside = _density(sample, edges)
+    drawn = draw_density(ax, style, edges, density, laws, note(label, *_remarks(sample, outside)))
+    drawn += threshold_lines(ax, threshold)
+    set_labels(ax, (xlabel, RATIO), (ylabel, "density"))
+    show_legend(ax)
+    return Artists(drawn, ax)
+
+
+def draw_density(
+    ax: Any,
+    style: Style,
+    edges: Floats,
+    density: Floats,
+    laws: Iterable[LawOfR | FittedNormal | None],
+    label: str | None,
+) -> list[Any]:
+    """Draw a density as steps, and over it the laws that are not None."""
     steps = ax.stairs(
         density,
         edges,
@@ -119,17 +139,14 @@ def histogram(
         edgecolor=style.color,
         linestyle=style.outline,
         linewidth=1.2,
-        label=note(label, *_remarks(sample, outside)),
+        label=label,
     )
     drawn = [drawn_as_series(steps)]
     r = np.linspace(edges[0], edges[-1], POINTS)
-    for curve in laws:
-        if curve:
-            drawn.append(law_line(ax, r, curve.pdf(r), style.color, curve.name, curve.fitted))
-    drawn += threshold_lines(ax, threshold)
-    set_labels(ax, (xlabel, RATIO), (ylabel, "density"))
-    show_legend(ax)
-    return Artists(drawn, ax)
+    for law in laws:
+        if law:
+            drawn.append(law_line(ax, r, law.pdf(r), style.color, law.name, law.fitted))
+    return drawn
 
 
 def ridge(

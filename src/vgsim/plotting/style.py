@@ -15,7 +15,6 @@ from vgsim.plotting.artists import checked_axes, require_matplotlib
 __all__ = [
     "FIT",
     "RATIO",
-    "RATIO_OF_DEPTH",
     "THEORY",
     "Style",
     "axes_and_style",
@@ -27,9 +26,10 @@ __all__ = [
     "law_line",
     "make_logarithmic",
     "mark_unbounded",
-    "markers",
+    "measured_line",
     "note",
     "once",
+    "ratio_label",
     "set_labels",
     "show_legend",
     "spaced_evenly_in_log",
@@ -45,7 +45,6 @@ FIT = (0, (1, 1.2))  # dots of fitted laws
 GREY = "0.35"
 LONG_LEGEND = 10  # entries, beyond which a legend has two columns
 RATIO = r"$R=\log_{10}(\Vert G_l\Vert/\Vert G_D\Vert)$, decades"
-RATIO_OF_DEPTH = RATIO.replace("G_l", "G_0")
 
 
 class Style(NamedTuple):
@@ -81,22 +80,24 @@ def drawn_as_series(artist: Any) -> Any:
     return artist
 
 
-def markers(points: int) -> Any:
-    """Return `markevery` of a line: all points of a short one, else some at even distances."""
-    return None if points <= 16 else 0.09
-
-
 def darker(color: Any) -> tuple[float, float, float]:
-    """Return a darker tone of a colour, for laws over a histogram of that colour."""
+    """Return a darker tone of a colour, or a light grey of black: for laws over its data."""
     from matplotlib.colors import to_rgb
 
     red, green, blue = to_rgb(color)
+    if max(red, green, blue) < 0.25:
+        return 0.7, 0.7, 0.7
     return 0.55 * red, 0.55 * green, 0.55 * blue
 
 
 def once(ax: Any, label: str) -> str | None:
     """Return the label, or None if the axes have an artist with that label already."""
     return None if label in ax.get_legend_handles_labels()[1] else label
+
+
+def ratio_label(layer: object) -> str:
+    """Return the name of the axis of R_l at one layer, in matplotlib's mathematical notation."""
+    return RATIO.replace("R=", f"R_{{{layer}}}=").replace("G_l", f"G_{{{layer}}}")
 
 
 def set_labels(ax: Any, x: tuple[str | None, str], y: tuple[str | None, str]) -> None:
@@ -221,6 +222,25 @@ def threshold_lines(ax: Any, threshold: float | None, upright: bool = True) -> l
     name = once(ax, "threshold")
     style = {"color": GREY, "linewidth": 0.9, "linestyle": (0, (8, 2, 1, 2)), "zorder": 1.5}
     return [line(x, label=None if i else name, **style) for i, x in enumerate(levels)]
+
+
+def measured_line(ax: Any, x: Any, y: NDArray[np.float64], style: Style, label: str | None) -> Any:
+    """Draw the finite ones of measured values as the main line of a series.
+
+    A line of more than 16 places has markers at even distances only.
+    """
+    (line,) = ax.plot(
+        x,
+        np.where(np.isfinite(y), y, np.nan),
+        color=style.color,
+        marker=style.marker,
+        markersize=4,
+        markevery=None if y.size <= 16 else 0.09,
+        linewidth=1.4,
+        label=label,
+        zorder=2.5,
+    )
+    return drawn_as_series(line)
 
 
 def law_line(ax: Any, x: Any, y: Any, color: Any, name: str, fitted: bool, order: float = 3) -> Any:

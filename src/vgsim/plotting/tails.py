@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from vgsim._checks import value_error
 from vgsim._domains import Choice, check_threshold
+from vgsim._statistics.binomial import exact_limits
 from vgsim.plotting.artists import Artists
 from vgsim.plotting.data import (
     FittedNormal,
@@ -27,7 +28,7 @@ from vgsim.plotting.style import (
     drawn_as_series,
     faint,
     law_line,
-    markers,
+    measured_line,
     note,
     once,
     set_labels,
@@ -104,19 +105,9 @@ def survival(
     ax, style = axes_and_style(ax, color, label=label, xlabel=xlabel, ylabel=ylabel)
     first = not ax.lines
     r, counts = _tail(sample, lower)
-    low, high = _clopper_pearson(counts, sample.n)
-    (line,) = ax.plot(
-        r,
-        counts / sample.n,
-        color=style.color,
-        marker=style.marker,
-        markersize=4,
-        markevery=markers(r.size),
-        linewidth=1.4,
-        label=note(label, dead_share(sample.dead, sample.n)),
-        zorder=2.5,
-    )
-    drawn = [drawn_as_series(line)]
+    low, high = exact_limits(counts, sample.n, LEVEL)
+    name = note(label, dead_share(sample.dead, sample.n))
+    drawn = [measured_line(ax, r, counts / sample.n, style, name)]
     drawn.append(ax.fill_between(r, low, high, color=style.color, alpha=0.25, linewidth=0))
     ax.set_yscale("log")
     bottom = 0.3 * counts.min() / sample.n
@@ -128,8 +119,8 @@ def survival(
         if curve:
             p = curve.cdf(grid) if lower else curve.sf(grid)
             seen = p > 0.5 * bottom
-            name, fitted = curve.name, curve.fitted
-            drawn.append(law_line(ax, grid[seen], p[seen], style.color, name, fitted))
+            x, y = grid[seen], p[seen]
+            drawn.append(law_line(ax, x, y, style.color, curve.name, curve.fitted))
     ax.set_ylim(bottom, 1.5)
     drawn += threshold_lines(ax, threshold)
     set_labels(ax, (xlabel, RATIO), (ylabel, "fraction up to R" if lower else "fraction above R"))
@@ -248,17 +239,6 @@ def _tail(sample: Values, lower: bool) -> tuple[Floats, Floats]:
     if lower:
         return sample.finite[k - 1], (sample.dead + k).astype(np.float64)
     return sample.finite[m - k][::-1], k[::-1].astype(np.float64)
-
-
-def _clopper_pearson(events: Floats, n: int) -> tuple[Floats, Floats]:
-    """Return the limits of exact intervals for `events` >= 1 of `n`."""
-    from scipy.special import betaincinv
-
-    half = (1 - LEVEL) / 2
-    low = betaincinv(events, n - events + 1, half)
-    missed = np.maximum(n - events, 1)
-    high = np.where(events < n, betaincinv(events + 1, missed, 1 - half), 1.0)
-    return low, high
 
 
 def _ranks(n: int) -> NDArray[np.int64]:
