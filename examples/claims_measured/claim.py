@@ -52,19 +52,20 @@ class Case:
 def verdict(cases: Sequence[Case]) -> str:
     """Return the verdict on a claim: a function of the outcomes alone.
 
-    "undecided" if a typical case is open; "true" if all cases hold; "true with conditions" if all
-    typical cases hold and another does not; "false" if all typical cases fail; "depends" if some of
-    the typical cases hold and others fail.
+    "depends" if a typical case holds and another fails; otherwise "undecided" if a typical case is
+    open; "false" if all typical cases fail; "true" if all cases hold; "true with conditions" if all
+    typical cases hold and another case does not.
     """
     typical = {case.outcome for case in cases if case.typical}
     if not typical:
         raise ValueError("a verdict needs one or more typical cases")
+    if {"holds", "fails"} <= typical:
+        return "depends"
     if "open" in typical:
         return "undecided"
-    if typical == {"holds"}:
-        every = {case.outcome for case in cases}
-        return "true" if every == {"holds"} else "true with conditions"
-    return "false" if typical == {"fails"} else "depends"
+    if typical == {"fails"}:
+        return "false"
+    return "true" if {case.outcome for case in cases} == {"holds"} else "true with conditions"
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,8 @@ Measure = Callable[[Any], Found]
 class Claim:
     """A sentence of the textbooks and the function that measures it.
 
-    `remark` says what was measured and where it holds; "{0}" in it is the number of the first case.
+    `remark` says what was measured and where it holds; "{0}" in it is the number of the first case,
+    "{1}" that of the second, and so on.
     """
 
     title: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,24 @@ STABLE: Any = {
 def save(figure: Figure, path: Path) -> None:
     """Draw a figure and write it as SVG, the same bytes for the same data."""
     with matplotlib.rc_context(STABLE):
-        drawn, ax = pyplot.subplots(figsize=(4.6, 3.1), layout="constrained")
+        drawn, ax = pyplot.subplots(figsize=(5.6, 3.1), layout="constrained")
         DRAWN[figure.kind](figure, ax)
-        ax.set_xlabel(figure.xlabel)
-        ax.set_ylabel(figure.ylabel)
+        ax.set_xlabel(subscripts(figure.xlabel))
+        ax.set_ylabel(subscripts(figure.ylabel))
         drawn.savefig(path, metadata={"Date": None})
         pyplot.close(drawn)
+
+
+def subscripts(text: str) -> str:
+    """Return a label with its symbols as mathtext: σ_b with a subscript."""
+    return re.sub(r"σ_(\w)", r"$\\sigma_\1$", text)
+
+
+def legend(ax: Any, handles: Any, labels: Any) -> None:
+    """Draw the legend beside the axes, where it hides no curve."""
+    if (inside := ax.get_legend()) is not None:
+        inside.remove()
+    ax.figure.legend(handles, map(subscripts, labels), loc="outside right upper", frameon=False)
 
 
 def numbers(values: list[float | None]) -> np.ndarray:
@@ -49,7 +62,7 @@ def curves(figure: Figure, ax: Any) -> None:
     named = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
     if "theory" in named:
         named["theory"] = named.pop("theory")  # last
-    ax.legend(named.values(), named.keys())
+    legend(ax, named.values(), named.keys())
 
 
 def scale(options: dict[str, Any], ax: Any) -> None:
@@ -63,7 +76,7 @@ def scale(options: dict[str, Any], ax: Any) -> None:
         ax.set_yscale("symlog", linthresh=options["symlog_y"])
         ticks = SymmetricalLogLocator(base=10, linthresh=options["symlog_y"], subs=[1, 3])
         ax.yaxis.set_major_locator(ticks)
-        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}".replace("-", "−")))
     ax.autoscale(axis="both")
     for y in options.get("lines_y", ()):
         ax.axhline(y, color="0.6", linewidth=0.6, zorder=0)
@@ -75,7 +88,7 @@ def qq(figure: Figure, ax: Any) -> None:
         vgsim.plotting.qq(numbers(column["values"]), label=column["label"], ax=ax)
     for band in ax.collections[1:]:
         band.remove()  # one band for all: the columns are equally long
-    ax.legend()
+    legend(ax, *ax.get_legend_handles_labels())
 
 
 def heatmap(figure: Figure, ax: Any) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 import vgsim
-from claims_measured.activations import SYMLOG, mlp
+from claims_measured.activations import LIMITS, SYMLOG, mlp
 from claims_measured.claim import MOSTLY, RARELY, Figure, Found, topic
 from claims_measured.measurement import (
     DEPTHS,
@@ -64,7 +64,9 @@ def product(m: Measurement) -> Found:
     "layers of 128 units. The logarithm is a sum over the layers, and normal if many layers "
     "contribute a little each. Few narrow layers of rectifiers make small gradients more frequent "
     "than the fitted log-normal law, and in a GELU network at this initialisation the early loss "
-    "differs from network to network, so that large ones are more frequent.",
+    "differs from network to network, so that large ones are more frequent. The law holds in the "
+    "middle: far in the tails it is wrong by factors at any depth "
+    "([theory.md](theory.md#finite-width)).",
 )
 def lognormal(m: Measurement) -> Found:
     cases, columns = [], []
@@ -86,9 +88,9 @@ def lognormal(m: Measurement) -> Found:
 @claim(
     "Xavier initialisation",
     "Xavier's (Glorot's) initialisation keeps the gradient at its size.",
-    "For the activations it was derived for, whose slope at 0 is 1: a tanh network of 100 layers "
-    "is healthy (|R| < 6) with probability {0}. ReLU loses a factor √2 per layer of the norm, the "
-    "sigmoid more than 4.",
+    "For the activations it was derived for, whose slope at 0 is 1, and some hundred layers: a "
+    "tanh network of 100 layers is healthy (|R| < 6) with probability {0}, one of 10,000 with {3}. "
+    "ReLU divides the norm by √2 in every layer, the sigmoid by more than 4.",
 )
 def xavier(m: Measurement) -> Found:
     names = {"tanh": "tanh", "linear": "linear", "softsign": "softsign"}
@@ -98,17 +100,19 @@ def xavier(m: Measurement) -> Found:
         network = mlp(100, phi, init="glorot_normal")
         cases.append(m.chance(f"{name}, 100 layers", network, "healthy", MOSTLY, name in names))
         lines.append(m.medians(name, network, (5, 10, 20, 40, 70, 100)))
+    deep = mlp(10_000, "tanh", init="glorot_normal")
+    cases.insert(3, m.chance("tanh, 10,000 layers", deep, "healthy", MOSTLY, False))
     caption = "Median of R with Glorot's initialisation."
-    return cases, Figure("curve", caption, "depth", "median of R", lines)
+    return cases, Figure("curve", caption, "depth", "median of R", lines, LIMITS)
 
 
 @claim(
     "He initialisation",
     "He's initialisation solves the problem for networks of rectifiers.",
-    "It keeps the mean square of the gradient at every depth, and the gradient itself while the "
-    "depth is well below five times the width: 100 layers of 128 units are healthy with "
-    "probability {0}. At 3,000 layers, or with 8 units, the mean is kept by rare networks with "
-    "large gradients while the median falls.",
+    "It keeps the mean square of the gradient at every depth, and the gradient itself up to a "
+    "depth of about seven times the width: 100 layers of 128 units are healthy with probability "
+    "{0}. At 3,000 layers, or with 8 units, rare networks with large gradients keep the mean "
+    "square while the median falls.",
 )
 def he(m: Measurement) -> Found:
     leak = vgsim.Activation("leaky_relu", slope=0.1)
@@ -135,9 +139,10 @@ def he(m: Measurement) -> Found:
     exact = constant(np.zeros(curve.depths.size))
     lines.append(series("root mean square (exact)", curve.depths, exact))
     caption = (
-        "R of a ReLU network with He's initialisation: quantiles, and log10 of its mean square."
+        "Quantiles of R of ReLU networks with He's initialisation, and log10 of the root mean "
+        "square of ‖G_0‖/‖G_D‖."
     )
-    return cases, Figure("curve", caption, "depth", "R", lines)
+    return cases, Figure("curve", caption, "depth", "R", lines, LIMITS)
 
 
 @claim(
@@ -145,8 +150,8 @@ def he(m: Measurement) -> Found:
     "Orthogonal matrices keep the norm of the gradient at any depth.",
     "The matrices do: a linear network of 10,000 layers is healthy with probability {0}, and tanh, "
     "which is linear near 0, loses little more. With ReLU (gain √2) the open units differ from "
-    "layer to layer; the variance of R is 3/5 of that with Gaussian weights, and grows with the "
-    "depth.",
+    "layer to layer: the norm fluctuates, with 3/5 of the variance of R that Gaussian weights "
+    "give in wide networks, and its median falls with the depth.",
 )
 def orthogonal(m: Measurement) -> Found:
     root = math.sqrt(2)
@@ -218,9 +223,10 @@ def small_and_large(m: Measurement) -> Found:
     "Biases",
     "The biases may start at zero or at small random values; for the gradient it makes no "
     "difference.",
-    "For ReLU it does not: P(vanishing) with biases of standard deviation 0.3 is {0}. A bias moves "
-    "tanh away from 0, where its slope is 1, and the network from slow to exponential decay; the "
-    "weights have to be larger to make up for it.",
+    "With ReLU they make none: normal biases do not change the law of R, and P(vanishing) with "
+    "biases of standard deviation 0.3 is {0}. With tanh it is {1}: biases move the units away from "
+    "0, where the slope is 1, so that the slow decay becomes an exponential one. Larger weights "
+    "make up for it.",
 )
 def biases(m: Measurement) -> Found:
     gain = float(vgsim.theory.critical_gain("tanh", bias_std=0.3))
@@ -245,15 +251,16 @@ def biases(m: Measurement) -> Found:
         for name, phi in (("ReLU", "relu"), ("tanh", "tanh"))
         for std in (0, 0.1, 0.3)
     ]
-    return cases, Figure("curve", "Median of R by bias.", "depth", "median of R", lines)
+    caption = "Median of R by the standard deviation of the biases."
+    return cases, Figure("curve", caption, "depth", "median of R", lines, LIMITS)
 
 
 @claim(
     "Deeper is worse",
     "The deeper the network, the more the gradient vanishes or explodes.",
     "The number is the median of |R| at 1,000 layers minus that at 100, in decades: {0} for "
-    "the sigmoid. Only networks whose layers approach the identity as their number grows, and "
-    "clipped ones, are exempt.",
+    "the sigmoid. Exempt are networks whose layers approach the identity as their number grows, "
+    "clipped ones, and linear networks with orthogonal matrices.",
 )
 def deeper(m: Measurement) -> Found:
     scaled = vgsim.Residual(2, style="pre", branch="1/sqrt(blocks)")
@@ -265,6 +272,7 @@ def deeper(m: Measurement) -> Found:
         ("ReLU, skip connections", mlp(2, "relu", residual=plain), True),
         ("ReLU, scaled skip connections", mlp(2, "relu", residual=scaled), False),
         ("tanh, gain 3, clipped", mlp(1, "tanh", gain=3, clip=vgsim.ClipNorm(1)), False),
+        ("linear, orthogonal", mlp(1, "linear", init="orthogonal"), False),
     )
     cases, lines = [], []
     for name, network, typical in settings:
@@ -281,8 +289,9 @@ def deeper(m: Measurement) -> Found:
     "Wider is better",
     "Wider networks suffer less.",
     "The number is P(vanishing) of 16 units minus that of 256, at 500 layers: {0} for ReLU with "
-    "He's initialisation. Width removes the fluctuations, which grow as depth over width. It does "
-    "not change the mean factor per layer, so it is no help where that is not 1.",
+    "He's initialisation. Width reduces the fluctuations: the variance of R grows as depth over "
+    "width. It does not change the growth of the mean square, so it is no help where that "
+    "decreases with the depth.",
 )
 def wider(m: Measurement) -> Found:
     cases, lines = [], []

@@ -3,9 +3,9 @@
 from typing import Any
 
 import vgsim
-from claims_measured.activations import SYMLOG, mlp
+from claims_measured.activations import LIMITS, SYMLOG, mlp
 from claims_measured.claim import MOSTLY, RARELY, Figure, Found, topic
-from claims_measured.measurement import LEVEL, Measurement, case, median_of, series
+from claims_measured.measurement import LEVEL, Measurement, case, difference, median_of, series
 
 claim = topic("Normalisation, clipping, precision")
 
@@ -15,9 +15,9 @@ claim = topic("Normalisation, clipping, precision")
     "Batch normalisation keeps every layer's inputs at mean 0 and variance 1, and so prevents "
     "vanishing and exploding gradients.",
     "Forward it does what it says: the size of the activations changes by {0} decades from layer "
-    "10 to layer 100. Backward it prevents vanishing, even with a sigmoid. But in a ReLU network "
-    "the norm of the gradient grows by at least √(π/(π−1)) = 1.21 per layer at initialisation "
-    "(batches of 32 here), and 100 layers explode.",
+    "10 to layer 100. Backward it prevents vanishing, even with a sigmoid. But in a wide ReLU "
+    "network the norm of the gradient grows by √(π/(π−1)) = 1.21 per layer at initialisation, and "
+    "by more if the batch is small (32 examples here): 100 layers explode.",
 )
 def batch(m: Measurement) -> Found:
     run: dict[str, Any] = {"batch_size": 32, "share": 0.1}
@@ -41,25 +41,25 @@ def batch(m: Measurement) -> Found:
     lines.append(m.medians("ReLU, none", mlp(1, "relu"), depths))
     lines.append(m.medians("sigmoid, none", mlp(1, "sigmoid"), depths[:4]))
     caption = "Median of R with batch normalisation (32 examples) and without."
-    return cases, Figure("curve", caption, "depth", "median of R", lines)
+    return cases, Figure("curve", caption, "depth", "median of R", lines, LIMITS)
 
 
 @claim(
     "Layer normalisation",
     "Layer normalisation makes the gradient independent of the initialisation.",
-    "Of the scale of the weights, yes: a tanh network whose weights are nine times too small is "
-    "healthy after 100 layers with probability {0}. Not of the activation: the sigmoid still "
-    "loses 0.4 decades per layer.",
+    "Of the scale of the weights, yes: the median of R of a tanh network of 100 layers whose "
+    "weights are nine times too small differs from that with Glorot's by {0} decades. Not of the "
+    "activation: the sigmoid still loses 0.4 decades per layer, and tanh gains 0.035, which makes "
+    "the gradient explode in some hundred layers.",
 )
 def layer(m: Measurement) -> Found:
     tiny = vgsim.Initializer("normal", std=0.01)
+    small, usual = mlp(100, "tanh", init=tiny, norm="layer"), mlp(100, "tanh", norm="layer")
+    gap = difference(m.median(small), m.median(usual))
+    setting = "tanh, weights of std 0.01 − Glorot"
     cases = [
-        m.chance(
-            "tanh, weights of std 0.01",
-            mlp(100, "tanh", init=tiny, norm="layer"),
-            "healthy",
-            MOSTLY,
-        ),
+        case(setting, "decades of the median of R", gap, (-0.25, 0.25)),
+        m.chance("tanh, weights of std 0.01", small, "healthy", MOSTLY),
         m.chance("ReLU, He", mlp(100, "relu", norm="layer"), "healthy", MOSTLY),
         m.chance(
             "ReLU, PyTorch's default",
@@ -68,6 +68,9 @@ def layer(m: Measurement) -> Found:
             MOSTLY,
         ),
         m.chance("sigmoid", mlp(100, "sigmoid", norm="layer"), "healthy", MOSTLY, typical=False),
+        m.chance(
+            "tanh, 300 layers", mlp(300, "tanh", norm="layer"), "healthy", MOSTLY, typical=False
+        ),
     ]
     depths = (5, 10, 20, 40, 70, 100)
     lines = [
@@ -77,14 +80,15 @@ def layer(m: Measurement) -> Found:
         m.medians("sigmoid, none", mlp(1, "sigmoid"), depths),
     ]
     caption = "Median of R with layer normalisation and without."
-    return cases, Figure("curve", caption, "depth", "median of R", lines)
+    return cases, Figure("curve", caption, "depth", "median of R", lines, LIMITS)
 
 
 @claim(
     "Gradient clipping",
     "Clipping keeps gradients from becoming too small or too large.",
-    "Too large, yes: with clipping to norm 1 in every layer P(exploding) is {0}. A gradient that "
-    "is too small is never clipped, so it vanishes as without.",
+    "Too large, yes: if every G_l is clipped to norm 1 on the way back, P(exploding) is {0}. A "
+    "gradient that is too small is never clipped, and vanishes as without clipping. (Clipping all "
+    "gradients together after the backward pass bounds the step, and does not change R at all.)",
 )
 def clipping(m: Measurement) -> Found:
     clip = vgsim.ClipNorm(1)
@@ -106,9 +110,10 @@ def clipping(m: Measurement) -> Found:
 @claim(
     "Half precision",
     "In half precision small gradients underflow to zero.",
-    "In float16 they do: a sigmoid network of 20 layers underflows with probability {0}, with an "
-    "output gradient of size 1. A gradient that keeps its size does not, and bfloat16 has the "
-    "exponents of float32.",
+    "In float16 they do: a sigmoid network of 20 layers underflows with probability {0}, if the "
+    "entries of G_D have standard deviation 1. (Underflow: the root mean square of some G_l is "
+    "below half the smallest positive number of the type.) A gradient that keeps its size does not "
+    "underflow, and bfloat16 has the exponents of float32.",
 )
 def half(m: Measurement) -> Found:
     cases = [

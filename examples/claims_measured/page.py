@@ -10,6 +10,7 @@ from claims_measured.claim import Case, Claim, Figure, read, verdict
 from claims_measured.measurement import LEVEL
 from claims_measured.topics import CLAIMS
 
+FINEST = 4  # decimals; less is rounding
 HEAD = f"""\
 # The claims, measured
 
@@ -26,7 +27,7 @@ gradient norm at the input relative to that at the output, in decades. *Vanishin
 *exploding* R > 6, *healthy* neither; *dead* is a gradient that is exactly 0. Networks have 128
 units per layer (recurrent ones 64) and the initialisation that is usual for their activation,
 unless the setting says otherwise. In the figures bands are {100 * LEVEL:g} % intervals, dashed
-lines theory, grey lines R = ±6; some axes of R are logarithmic beyond ±10.
+lines theory, grey lines R = ±6; some axes of R are linear to ±10 and logarithmic beyond.
 [techniques.md](techniques.md) explains causes and remedies.
 
 Each claim is measured in several cases. A case states the region in which its number would agree
@@ -39,7 +40,7 @@ said of; the others, in italics, go beyond them. The verdict is computed from th
 - **true with conditions**: all typical cases hold, and another case does not;
 - **depends**: some typical cases hold, others fail;
 - **false**: all typical cases fail;
-- **undecided**: the number of a typical case is not known well enough.
+- **undecided**: the typical cases that are not open all hold or all fail, and one is open.
 
 """
 
@@ -89,10 +90,13 @@ def section(claim: Claim, cases: list[Case], figure: Figure) -> Iterator[str]:
     """Yield the lines of one claim."""
     yield f"### {claim.title}\n"
     yield f"> “{claim.sentence}”\n"
-    outcomes = [case.outcome for case in cases]
-    counts = f"{outcomes.count('holds')} of {len(cases)} cases hold"
+    counts = " and ".join(
+        f"{[case.outcome for case in found].count('holds')} of {len(found)} {kind}"
+        for kind, typical in (("typical cases", True), ("others", False))
+        if (found := [case for case in cases if case.typical is typical])
+    )
     remark = claim.remark.format(*map(number, cases))
-    yield f"**{verdict(cases).capitalize()}**: {counts}. {remark}\n"
+    yield f"**{verdict(cases).capitalize()}**: {counts} hold. {remark}\n"
     yield "| setting | number | measured | claim | outcome |"
     yield "| --- | --- | --- | --- | --- |"
     for case in cases:
@@ -123,7 +127,7 @@ def number(case: Case) -> str:
     """Return the number of a case with its interval, with the digits that this supports."""
     known = [x for x in (case.estimate, case.low, case.high) if x is not None]
     width = max(known) - min(known)
-    digits = max(0, math.ceil(-math.log10(width / 2))) if width > 0 else 3
+    digits = min(max(0, math.ceil(-math.log10(width / 2))), FINEST) if width > 0 else 3
     estimate, low, high = (
         sign if x is None else f"{round(x, digits) + 0.0:,.{digits}f}".replace("-", "−")
         for x, sign in ((case.estimate, "unknown"), (case.low, "−∞"), (case.high, "∞"))

@@ -20,11 +20,11 @@ ORTHOGONAL: dict[str, Any] = {"init": "orthogonal"}
     "Recurrent networks suffer more than feedforward networks, since the same matrix is multiplied "
     "at every step.",
     "The number is P(vanishing or exploding) of the recurrent network minus that of the "
-    "feedforward network of the same width, depth and initialisation: {0} for tanh and 100 steps. "
-    "Two causes add up: the inputs at every step keep tanh away from 0, and a shared matrix makes "
-    "the spread of R grow as the number of steps, not as its square root (the figure; linear "
-    "networks without inputs show the second cause alone). Orthogonal and identity matrices have "
-    "eigenvalues of modulus 1 only, and remove it.",
+    "feedforward network of the same width, depth and activation with its usual initialisation: "
+    "{0} for tanh and 100 steps. Two causes add up: the inputs at every step keep tanh away from "
+    "0, and a shared matrix makes the spread of R grow as the number of steps, not as its square "
+    "root (see the figure; linear networks without inputs show the second cause alone). Orthogonal "
+    "and identity matrices, whose eigenvalues have modulus 1, remove the second cause.",
 )
 def suffer_more(m: Measurement) -> Found:
     silent: dict[str, Any] = {"input_std": 0.0}
@@ -69,9 +69,10 @@ def one_minus(samples: vgsim.Samples) -> vgsim.Estimate:
 @claim(
     "Gated cells",
     "LSTM and GRU cells solve the vanishing gradient problem.",
-    "They move it. With a forget bias of 1 the gradient survives 30 steps (P(vanishing) is {0}), "
-    "not 300. What keeps it is the bias of the gate: 5, or the chrono initialisation with the "
-    "number of steps.",
+    "It depends on the biases of the gates. With a forget bias of 1 the gradient of an LSTM is "
+    "kept over 30 steps (P(vanishing) is {0}) and lost over 300 ({1}); with an update bias of 0 a "
+    "GRU loses it faster than the tanh network without gates (see the figure). A bias of 5, or the "
+    "chrono initialisation for the number of steps, keeps it over 300 steps.",
 )
 def gated(m: Measurement) -> Found:
     share: dict[str, Any] = {"share": 0.1}

@@ -35,8 +35,10 @@ Axes: TypeAlias = Any
 class Number:
     """A number of a paper, and the measured one with its interval.
 
-    `relation` is what the paper says of the number: "=", or "<" or ">" for a bound. `accuracy` is
-    that of the paper's number: half a unit of its last digit, or the terms that a limit neglects.
+    `relation` is what the paper says of the number: "=", or "<" or ">" for a bound, or "~" if its
+    number is of a limit or a setting other than the simulated one, so that no verdict on the paper
+    follows. `accuracy` is that of the paper's number: half a unit of its last digit, or the terms
+    that a limit neglects.
     `exact` is the value without simulation at the simulated width and depth, and `wide` that of
     infinite width, if one of them is known.
     """
@@ -54,7 +56,9 @@ class Number:
 
     @property
     def verdict(self) -> str:
-        """Whether the interval agrees with the paper, and otherwise by how much it differs."""
+        """Whether the interval agrees with the paper, or by how much it differs."""
+        if self.relation == "~":
+            return f"compared: {self.difference}"
         if self.relation == "=":
             near = self.low - self.accuracy <= self.paper <= self.high + self.accuracy
             return "agrees" if near else f"differs by {self.difference}"
@@ -161,8 +165,8 @@ def shown(value: float, half: float) -> str:
 def row(n: Number) -> tuple[str, ...]:
     """Return the cells of a table: what, where, paper, ours, interval, theory, verdict."""
     half = (n.high - n.low) / 2
-    interval = f"{shown(n.low, half)} to {shown(n.high, half)}" if half > 0 else "no spread"
-    sign = {"=": "", "<": "≤ ", ">": "≥ "}[n.relation]
+    interval = f"{shown(n.low, half)} to {shown(n.high, half)}" if half > 0 else "none"
+    sign = {"=": "", "~": "", "<": "≤ ", ">": "≥ "}[n.relation]
     accuracy = f" ± {n.accuracy:.1g}" if n.accuracy > 1e-6 else ""
     theory = "" if n.wide is None else f"≈ {n.wide:.6g}"
     theory = theory if n.exact is None else f"{n.exact:.6g}"

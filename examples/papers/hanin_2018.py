@@ -22,8 +22,8 @@ PAPER = Paper(
     title="Which neural net architectures give rise to exploding and vanishing gradients?",
     reference="B. Hanin, NeurIPS 2018",
     setting="ReLU networks with He's weights, X = ‖G_0‖²/‖G_D‖². β is the sum of 1/n_l over the "
-    "layers. The fourth moment of the paper is that of an entry of the Jacobian; here it is E X² "
-    "of the whole gradient.",
+    "layers with an activation, here all. The fourth moment of the paper is that of an entry of "
+    "the Jacobian; here it is E X² of the whole gradient.",
     remark="β alone decides E X² to leading order in 1/n: ln E X² = Σ ln(1 + 5/n_l) here. At an "
     "equal number of units, equal widths have the least β.",
     caption="Median and quantiles (5 to 95 %) of R against depth, for widths 30 and, at the same "
@@ -55,7 +55,8 @@ def numbers(quick: bool) -> Numbers:
         moments[name] = x**2
         exact = theory.relu_law(widths).moment(1)
         what = f"widths {name}: E X"
-        yield number(what, "theorem 1: 1 at every depth", 1, function(float, x), exact=exact)
+        where = "mean of a squared entry: equal at every depth"
+        yield number(what, where, 1, function(float, x), exact=exact)
     second = {name: theory.relu_law(widths).moment(2) for name, widths in ARCHITECTURES.items()}
     for name in list(ARCHITECTURES)[1:]:
         found = function(lambda a, b: np.log(a) / np.log(b), moments[name], moments["20 × 2"])
@@ -75,7 +76,8 @@ def numbers(quick: bool) -> Numbers:
     found = function(lambda a, b: a / b, *(centred(x) for x in spreads))
     what = "20 layers: variance of ln X, widths 20 and 100 in turn over widths 60"
     exact = laws[0] / laws[1]
-    yield number(what, "abstract: ratio of β", betas[0] / betas[1], found, exact=exact)
+    ratio = betas[0] / betas[1]
+    yield number(what, "ratio of β, to leading order", ratio, found, exact=exact, relation="~")
 
 
 def centred(x: Floats) -> Floats:
@@ -91,8 +93,9 @@ def picture(quick: bool) -> Figure:
         columns = [
             simulated([pair[l % 2] for l in range(d + 1)], 4000).log10_ratio[:, 0] for d in depths
         ]
-        plotting.quantiles(depths, columns, levels=(0.05, 0.5, 0.95), label=label, ax=ax)
-    ax.set(xlabel="depth", ylim=(-5.5, 0.6))
+        name = f"widths {label}"
+        plotting.quantiles(depths, columns, levels=(0.05, 0.5, 0.95), label=name, ax=ax)
+    ax.set(xlabel="depth", ylim=(-6.5, 0.6))
     legend(ax, loc="lower left")
     return figure
 

@@ -78,7 +78,8 @@ def numbers(quick: bool) -> Numbers:
     growth = function(lambda x: x ** (1 / DEPTH), 100 ** found.log10_ratio[:, 0])
     chi = theory.mean_field(near.network).chi_1
     what = "factor of E ‖G‖² per layer"
-    yield number(what, "abstract: gradients cannot explode: 1", 1, growth, accuracy=0.01, wide=chi)
+    where = "abstract: exploding gradients are impossible, read as 1"
+    yield number(what, where, 1, growth, accuracy=0.01, wide=chi)
 
 
 def picture(quick: bool) -> Figure:

@@ -29,7 +29,7 @@ COLUMNS = ("what", "in the paper", "paper", "vgsim", "interval", "theory", "verd
 HEAD = """# Papers reproduced
 
 Numbers of papers about the gradients of random networks, beside those that vgsim measures. In the
-root of a clone, `python examples/papers/NAME.py` measures those of one paper, in about a minute on
+root of a clone, `python examples/papers/NAME.py` measures those of one paper, in a minute or two on
 two cores, and stores them in docs/results/papers. `python examples/papers/page.py` writes this page
 from what is stored.
 
@@ -42,6 +42,12 @@ the simulated width and depth, or, after ≈, in the limit of infinite width.
   more easily. *differs*: it does not; the deviation is that of the estimate.
 - *holds*, *fails*, for a bound (≤, ≥): the whole interval lies on one side of it. Otherwise
   *undecided*.
+- *compared*: the paper's number is of a limit, or of another setting than the simulated one, so the
+  deviation says how far that carries and is no verdict on the paper.
+
+The column "in the paper" says where the number is from, or how a statement in words was read as a
+number. There is no interval (*none*) of a constant, of an extreme, or of a number that is the same
+in all networks.
 
 Of the {exact} intervals with an exact value, {inside} contain it.
 
@@ -85,15 +91,13 @@ def page(folder: Path = DOCS) -> str:
     inside = sum(bool(n.contains_exact) for n in exact)
     level = stored[0]["confidence_level"]
     head = HEAD.format(level=100 * level, odds=1 / (1 - level), exact=len(exact), inside=inside)
-    overview = [
-        (
-            one["paper"]["reference"],
-            sum(n.verdict in ("agrees", "holds") for n in each),
-            sum(n.verdict not in ("agrees", "holds") for n in each),
-        )
-        for one, each in zip(stored, numbers, strict=True)
-    ]
-    lines = [*table(("paper", "agrees or holds", "differs, fails or undecided"), overview), ""]
+    overview = []
+    for one, each in zip(stored, numbers, strict=True):
+        good = sum(n.verdict in ("agrees", "holds") for n in each)
+        compared = sum(n.relation == "~" for n in each)
+        overview.append((one["paper"]["reference"], good, len(each) - good - compared, compared))
+    columns = ("paper", "agrees or holds", "differs, fails or undecided", "compared")
+    lines = [*table(columns, overview), ""]
     for one in stored:
         lines += section(one)
     return head + "\n".join(lines)

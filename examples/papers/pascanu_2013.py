@@ -17,9 +17,9 @@ PAPER = Paper(
     title="On the difficulty of training recurrent neural networks",
     reference="R. Pascanu, T. Mikolov and Y. Bengio, ICML 2013",
     setting=f"RNNs of {STEPS} steps and {WIDTH} units. λ₁ is the largest singular value of the "
-    "recurrent matrix W, γ the largest slope: 1 for tanh, ¼ for the sigmoid. W is λ₁ times an "
-    "orthogonal matrix, except in the last rows, where its 512 × 512 entries are independent "
-    "and normal, and there are 30 steps.",
+    "recurrent matrix W, which the argument of the paper bounds, and γ the largest slope: 1 for "
+    "tanh, ¼ for the sigmoid. W is λ₁ times an orthogonal matrix, except in the last rows, where "
+    "its 512 × 512 entries are independent and normal, and there are 30 steps.",
     remark="λ₁ < 1/γ makes every gradient vanish, without exception. λ₁ > 1/γ is necessary for an "
     "explosion, but not sufficient: with a drive the units saturate, and the gradient "
     "still vanishes with λ₁ slightly above. At the zero state the spectral radius decides, "
@@ -60,7 +60,7 @@ def numbers(quick: bool) -> Numbers:
         r = per_step(net, size // 10, inputs="zeros")
         what = f"tanh, normal W of spectral radius {gain}, λ₁ = {2 * gain:g}: mean R per step"
         rate = np.log10(theory.recurrent_rate(net)) / 2
-        yield number(what, "spectral radius decides", rate, mean(r), accuracy=0.01)
+        yield number(what, "linear case: spectral radius", rate, mean(r), accuracy=0.01)
     clipped = normal(1.5, clip=vgsim.ClipNorm(1.0))
     places = range(clipped.depth)
     samples = vgsim.simulate(clipped, size // 10, inputs="zeros", layers=places, dtype="float64")

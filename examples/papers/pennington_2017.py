@@ -116,7 +116,7 @@ def picture(quick: bool) -> Figure:
     for label, init in inits.items():
         case = tanh(init)
         values = np.concatenate([singular_values(case, i) for i in range(2 if quick else 30)])
-        plotting.histogram(np.log10(values), bins=60, label=label, ax=ax)
+        plotting.histogram(np.log10(values), bins=np.arange(-20, 2, 0.2), label=label, ax=ax)
     ax.set(xlabel=r"$\log_{10}\,s$", xlim=(-6, 1.2))
     return figure
 

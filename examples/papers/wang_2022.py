@@ -69,12 +69,12 @@ def numbers(quick: bool) -> Numbers:
         many, few = steps(MANY, deep, size), steps(FEW, deep, size)
         what = f"{name}: S of N = {MANY} over that of N = {FEW}, geometric means"
         found = function(ratio, many, few)
-        where, relation = ("bounded in N", "<") if deep else ("grows with N", ">")
+        where, relation = ("bounded in N, read as ≤ 1", "<") if deep else ("grows with N", ">")
         yield number(what, where, 1, found, relation=relation)
     net = encoder(depth, deep=True)
     r = vgsim.simulate(net, max(size // 10, 5), layers=[0]).log10_ratio[:, 0]
     what = f"DeepNorm, N = {depth}: mean R, in decades"
-    yield number(what, "stable to 1,000 layers: 0", 0, mean(r), accuracy=0.1)
+    yield number(what, "stable at 1,000 layers, read as 0", 0, mean(r), accuracy=0.1)
 
 
 def picture(quick: bool) -> Figure:

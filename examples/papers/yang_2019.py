@@ -17,8 +17,9 @@ PAPER = Paper(
     setting=f"Networks of width {WIDTH} with batch normalisation of the pre-activations, ε = 1e-5, "
     "B examples. The factor of E ‖G‖² per layer is measured between layers "
     f"{DEPTH} and {FIRST} of {DEPTH + 1}. The accuracy of infinite width is taken as 1 %.",
-    remark="With batch normalisation every factor is above 1, and so gradients explode with depth "
-    "at initialisation, least in linear networks. Layer normalisation of ReLU has the factor 1.",
+    remark="With batch normalisation every factor measured is above 1, and so gradients explode "
+    "with depth at initialisation, least in linear networks. Layer normalisation of ReLU has the "
+    "factor 1.",
     caption="Quantiles (5 to 95 %) of R of ReLU networks of width 128 against depth; dashed: the "
     "rate of the paper, from the second layer on.",
 )
@@ -49,16 +50,16 @@ def numbers(quick: bool) -> Numbers:
         found = factor(network("relu"), batch, size)
         rate = theory.normalisation_rate("batch", "relu", batch)
         what = f"ReLU, B = {batch}: factor of E ‖G‖² per layer"
-        yield number(what, "eigenvalue of theorem 8", rate, found, accuracy=0.01 * rate)
+        yield number(what, "gradient eigenvalue of ReLU", rate, found, accuracy=0.01 * rate)
     what = "ReLU, B = 32: factor against the limit of large batches, π/(π − 1)"
-    yield number(what, "B → ∞", large, found)
+    yield number(what, "B → ∞", large, found, relation="~")
     found = factor(network("tanh"), 32, size)
     what = "tanh, B = 32: factor of E ‖G‖² per layer"
     yield number(what, "above 1 for every activation", 1, found, relation=">")
     found = factor(network("relu", norm="layer"), 1, 10 * size)
     what = "ReLU, layer normalisation: factor of E ‖G‖² per layer"
     exact = theory.normalisation_rate("layer", "relu")
-    yield number(what, "not of the paper, for comparison", exact, found, accuracy=0.01)
+    yield number(what, "not of the paper", exact, found, accuracy=0.01, relation="~")
 
 
 def picture(quick: bool) -> Figure:

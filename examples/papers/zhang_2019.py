@@ -54,7 +54,7 @@ def numbers(quick: bool) -> Numbers:
             found = function(np.divide, a, b)
             name = "Fixup" if rescaled else "last layer 0 only"
             what = f"m = {m}, {name}: E S of {MANY} blocks over that of {FEW}"
-            where = "step of Θ(η) at every L" if rescaled else "grows with L"
+            where = "step of Θ(η), read as 1" if rescaled else "grows with L, here as L"
             yield number(what, where, paper, found, exact=paper)
     r = vgsim.simulate(network(MANY, 2), size, layers=[0]).log10_ratio[:, 0]
     what = f"Fixup, {MANY} blocks: largest |R|"

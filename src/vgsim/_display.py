@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-__all__ = ["Record", "block", "code", "image", "line", "number", "table"]
+__all__ = ["Record", "block", "code", "image", "line", "number", "plural", "table"]
 
 DIGITS = 6  # significant digits of a number without an interval
 MOST_ROWS = 12
@@ -40,6 +40,18 @@ def number(value: object) -> str:
         )
         return " ".join(text.split())
     return repr(value)
+
+
+def plural(name: str) -> str:
+    """Return the plural of a kind of place.
+
+    Examples
+    --------
+    >>> from vgsim._display import plural
+    >>> plural("layer"), plural("steps")
+    ('layers', 'steps')
+    """
+    return f"{name.removesuffix('s')}s"
 
 
 class Record:

@@ -357,3 +357,39 @@ def test_run_shows_blocks_on_a_terminal_only(command, monkeypatch, encoding, opt
         p = vgsim.simulate(vgsim.MLP(5, 8, activation="sigmoid"), 200).probability("vanishing")
         assert p.estimate == 0
         assert sigmoid == "sigmoid  ··· ███   ··· ···"
+
+
+def test_samples_are_drawn_without_theory_if_it_is_not_wanted(command, tmp_path, figures):
+    file = tmp_path / "s.npz"
+    vgsim.simulate(vgsim.MLP(5, 8, activation="relu"), 100).save(file)
+    for options, theory in (((), True), (("--no-theory",), False)):
+        out = tmp_path / f"{theory}.png"
+        assert command("plot", file, "-o", out, "--layer", 0, *options)[0] == 0
+        assert ("exact law" in str(labels(figures[-1].axes[0]))) == theory
+
+
+def test_a_figure_too_small_for_its_labels_is_refused(command, store, tmp_path):
+    out = tmp_path / "small.png"
+    code, _, error = command("plot", store, "-o", out, "--width", 0.3, "--height", 0.3)
+    assert (code, out.exists()) == (2, False)
+    assert "--width and --height leave no room for the axes" in error
+    assert len(error.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["plot", "report", "show"])
+def test_samples_without_gradients_are_refused(command, tmp_path, name):
+    file = tmp_path / "activation.npz"
+    vgsim.simulate(vgsim.MLP(5, 8), 10, record=("activation",)).save(file)
+    out = () if name == "show" else ("-o", tmp_path / ("a.html" if name == "report" else "a.png"))
+    code, _, error = command(name, file, *out)
+    assert code == 2
+    assert "activation.npz must have samples with recorded gradients, has activation" in error
+
+
+def test_layers_that_were_not_recorded_are_named_by_their_option(command, tmp_path):
+    for name in ("a", "b"):
+        file = tmp_path / f"{name}.npz"
+        vgsim.simulate(vgsim.MLP(5, 8), 10, first=len(name), layers=(0,), seed=ord(name)).save(file)
+    code, _, error = command("plot", tmp_path, "-o", tmp_path / "a.png", "--layers", 0, 3)
+    assert code == 2
+    assert "--layers must be one of the recorded layers, [0], got 3" in error

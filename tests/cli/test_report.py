@@ -290,3 +290,19 @@ def test_reasons_why_there_is_no_study_file():
     norms = [[1.0, 2.0], [0.5, 1.0]]
     measured = vgsim.Samples.from_norms(norms, [2.0, 1.0], label="mine")
     assert "measured elsewhere" in study_toml([counted(measured)])[1]
+
+
+@pytest.mark.parametrize(
+    ("network", "n", "figures", "note"),
+    [
+        (vgsim.MLP(500, 1, activation="relu"), 20, 0, "At layer 0 all samples are dead"),
+        (vgsim.MLP(5, 8), 1, 2, "all samples that are not dead have the same R"),
+    ],
+)
+def test_samples_with_less_to_draw(command, tmp_path, network, n, figures, note):
+    file, out = tmp_path / "s.npz", tmp_path / "s.html"
+    vgsim.simulate(network, n, layers=(0,)).save(file)
+    assert command("report", file, "-o", out)[0] == 0
+    text = out.read_text()
+    assert len(Page(text).images) == figures
+    assert note in text

@@ -161,7 +161,7 @@ BAD = [
     (lambda: plotting.histogram([np.nan]), ValueError, "values must not be NaN"),
     (lambda: plotting.histogram([np.inf]), ValueError, "values must be finite or -inf"),
     (lambda: plotting.histogram("R"), TypeError, "values must be a number or an array"),
-    (lambda: plotting.histogram([1.0], bins=0), ValueError, "bins must be a number of bins or"),
+    (lambda: plotting.histogram([1.0], bins=0), ValueError, "bins must be a number of bins from"),
     (lambda: plotting.histogram([1.0], bins=[2, 1]), ValueError, "bins must be a number of bins"),
     (
         lambda: plotting.histogram([1.0], law=np.exp),
@@ -181,3 +181,27 @@ def test_refused_arguments_leave_no_figure(call, error, message):
     with pytest.raises(error, match=message):
         call()
     assert not pyplot.get_fignums()
+
+
+def test_equal_values_are_a_narrow_bar_of_a_ridge(rng):
+    values = rng.uniform(-10, 0, size=200)
+    _, bar = plotting.ridge([values, np.zeros(200)], [0, 20])
+    np.testing.assert_allclose(np.ptp(bar.get_data().edges), 0.02 * -values.min())
+
+
+def test_ridges_tell_what_their_bins_leave_out():
+    remarks = [t.get_text() for t in plotting.ridge([[0.5, 2, 3], [0.1, 0.2, -np.inf]], [1, 2],
+               bins=[0, 1]).axes.texts]  # fmt: skip
+    assert remarks == ["66.7 % outside the bins", "33.3 % dead"]
+
+
+@pytest.mark.parametrize("bins", [10**9, True, 2.5, "fd", [0], [0, 0], [0, np.nan], [[0, 1]]])
+def test_bins_that_are_none(bins):
+    with pytest.raises(ValueError, match="bins must be a number of bins from 1 to 10000 or their"):
+        plotting.histogram([1.0, 2.0], bins=bins)
+
+
+def test_nearly_equal_large_values_are_inside_their_bin():
+    (steps,) = drawn = plotting.histogram([1e10, 1e10 + 1])
+    assert area(steps) == pytest.approx(1)
+    assert drawn.axes.get_legend() is None

@@ -38,6 +38,7 @@ def test_critical_line_keeps_the_range_of_the_grid():
         ([[0.1, 0.9]], (0, 1)),
         ([[0.01, 0.02]], (0.01, 0.02)),
         ([[2.0, 2.0]], (1.5, 2.5)),
+        ([[0.0, 0.0]], (0, 1)),
         ([[np.nan, np.nan]], (0, 1)),
         ([[-np.inf, -4.0]], (-4.5, -3.5)),
     ],
@@ -77,3 +78,10 @@ def test_refused_arguments_leave_no_figure(call, error, message):
     with pytest.raises(error, match=message):
         call()
     assert not pyplot.get_fignums()
+
+
+def test_axes_are_logarithmic_where_the_grid_is():
+    (mesh,) = plotting.heatmap([1, 10, 100], [0.0, 1e-3, 1.0], np.eye(3))
+    assert (mesh.axes.get_xscale(), mesh.axes.get_yscale()) == ("log", "linear")
+    edges = mesh.get_coordinates()[0, :, 0]
+    np.testing.assert_allclose(edges, 10 ** np.array([-0.5, 0.5, 1.5, 2.5]))

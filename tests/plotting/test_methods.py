@@ -1,5 +1,6 @@
 """Samples.plot, DepthCurve.plot and LayerProfile.plot draw what the methods of these return."""
 
+import pickle
 import subprocess
 import sys
 
@@ -173,3 +174,27 @@ def test_without_matplotlib_the_error_says_what_to_install():
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.stdout.startswith("plots need matplotlib: pip install matplotlib")
+
+
+def test_places_of_recurrent_networks_are_steps():
+    s = vgsim.simulate(vgsim.LSTM(6, 8), 50)
+    assert s.plot("profile").axes.get_xlabel() == "step"
+    assert s.plot("ridge").axes.get_ylabel() == "step"
+
+
+def test_kinds_that_the_samples_do_not_allow():
+    dead = vgsim.simulate(vgsim.MLP(500, 1, activation="relu"), 20, layers=(0,))
+    with pytest.raises(ValueError, match="kind 'survival' needs 1 or more samples that are not"):
+        dead.plot("survival")
+    with pytest.raises(ValueError, match="kind 'qq' needs 2 or more samples .* got 1 of 1"):
+        vgsim.simulate(RELU, 1, layers=(0,)).plot("qq")
+
+
+def test_what_has_been_drawn_can_be_pickled(samples, curve):
+    for one in (samples, samples.profile(), curve):
+        drawn = one.plot()  # with the theory, which the curves keep
+        again = pickle.loads(pickle.dumps(one))
+        np.testing.assert_array_equal(again.plot()[0].get_label(), drawn[0].get_label())
+    copied = pickle.loads(pickle.dumps(drawn))
+    assert len(copied) == len(drawn)
+    assert copied.axes.get_ylabel() == drawn.axes.get_ylabel()

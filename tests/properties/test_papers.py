@@ -50,6 +50,7 @@ def page():
         (1.8, 0.0, ">", "holds"),
         (2.2, 0.0, ">", "fails"),
         (2.2, 0.35, ">", "holds"),
+        (2.5, 0.4, "~", "compared: -20 %"),
     ],
 )
 def test_a_verdict_compares_the_interval_with_the_paper(

@@ -27,9 +27,12 @@ def test_half_the_interval_has_two_digits_of_the_value_and_one_or_two_of_the_lim
         numbers = value, value - below, value + above
         half = (Decimal(numbers[2]) - Decimal(numbers[1])) / 2
         texts = rounded_parts(*numbers)
-        for x, text, least in zip(numbers, texts, (10, 3, 3), strict=True):
+        for x, text, least, side in zip(numbers, texts, (10, 3, 3), (0, -1, 1), strict=True):
             step = unit(half, least)
             written = round(Decimal(x) / step) * step
+            if side * written < side * Decimal(texts[0]):  # not on the other side of the value
+                step = unit(half, 10)
+                written = round(Decimal(x) / step) * step
             if least == 3 and (written == 0 or written == 1 > x):
                 step = unit(abs(Decimal(x) - written), 1)  # neither 0 nor 1 is written
             assert Decimal(text) % step == 0
@@ -49,6 +52,11 @@ def test_probabilities_of_0_and_1_have_one_limit_which_is_not_understated(n):
     upper, lower = (float(NUMBER.findall(text)[1]) for text in (zero, one))
     assert high <= upper < 1.35 * high
     assert 1 - 1.35 * high < lower <= 1 - high
+
+
+def test_a_limit_close_to_the_value_is_not_written_beyond_it():
+    assert rounded(0.37338, 0.19177, 0.37369) == "0.373 (0.19–0.374)"
+    assert rounded(-0.37338, -0.37369, -0.19177) == "-0.373 (-0.374 to -0.19)"
 
 
 def test_special_values():

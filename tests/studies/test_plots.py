@@ -252,3 +252,21 @@ def test_suggested_curves_are_those_of_words_before_those_of_numbers():
     assert (axes.x, axes.hue, axes.others) == ("depth", "activation", ("width",))
     axes = suggested_axes(study.find(activation="relu"))  # with two engines, by the width
     assert (axes.x, axes.hue, axes.others) == ("depth", "width", ())
+
+
+def test_long_names_leave_room_for_the_axes():
+    layers = [vgsim.Linear(8), "relu", vgsim.Dropout(0.1), vgsim.Norm("layer")]
+    networks = [vgsim.Sequential(8, [*layers] * n + layers[:n]) for n in (1, 2, 3)]
+    study = vgsim.collect(networks, max_samples=1000)
+    for drawn in (study.plot("layers"), study.plot("depth", hue="layers")):
+        drawn.figure.set_size_inches(3.4, 2.6)
+        drawn.figure.canvas.draw()  # matplotlib warns if there is no room
+    names = study.plot("layers").axes.get_xticklabels()
+    assert all(len(line) <= 20 for name in names for line in name.get_text().splitlines())
+    assert {name.get_rotation() for name in names} == {40}
+
+
+def test_the_legend_of_points_names_the_series_first(study):
+    drawn = study.plot("activation", hue="depth", value="mean")
+    texts = [text.get_text() for text in drawn.axes.get_legend().get_texts()]
+    assert texts == [*(f"depth {depth}" for depth in DEPTHS), "theory"]

@@ -265,3 +265,29 @@ def test_the_title_says_how_many_samples_the_networks_have():
     study = vgsim.collect([vgsim.MLP(4, 8)], max_samples=1000)
     study += vgsim.collect([vgsim.MLP(5, 8)], max_samples=2000)
     assert "of 1,000 to 2,000 random networks each: " in study.table().splitlines()[0]
+
+
+def test_truth_values_are_words():
+    networks = [
+        vgsim.Sequential(8, [vgsim.Attention(2, causal=c)], tokens=2) for c in (True, False)
+    ]
+    study = vgsim.collect(networks, max_samples=1000)
+    table = study.table("latex", columns=["n"], index="layers__0__causal")
+    assert "\\begin{tabular}{lr}" in table
+    assert "\nTrue & $1000$ \\\\\nFalse & $1000$ \\\\\n" in table
+
+
+def test_a_row_of_latex_does_not_begin_with_an_argument():
+    inner = [vgsim.Linear(8), "tanh"]
+    networks = [vgsim.Sequential(8, [inner, "relu", *more]) for more in ([], [vgsim.Dropout(0.1)])]
+    table = vgsim.collect(networks, max_samples=1000).table("latex", index="layers", columns=["n"])
+    rows = table.partition("\\midrule\n")[2].splitlines()
+    assert rows[0] == "{}[[Linear(width=8), 'tanh'], 'relu'] & $1000$ \\\\"
+    assert rows[1].startswith("{}[")
+
+
+@pytest.mark.parametrize("format", ["text", "markdown", "latex", "html"])
+def test_a_table_without_networks_says_so(one, format):
+    table = one.find(depth=7).table(format)
+    assert "no networks" in table
+    assert "R <" not in table

@@ -1,6 +1,7 @@
 """The exact laws against published numbers, SciPy's distributions and simulated networks."""
 
 import math
+import pickle
 import time
 
 import mpmath
@@ -508,3 +509,17 @@ def test_healthy_is_no_negative_probability_where_almost_all_vanish(depth):
     others = law.probability("vanishing") + law.probability("exploding")
     assert healthy >= 0
     assert abs(healthy + others - 1) < 1e-12
+
+
+@pytest.mark.parametrize(
+    "law",
+    [
+        relu_law(8, 3, dropout=0.2),
+        leaky_relu_law(8, 3, slope=0.3),
+        linear_law(8, 3),
+        linear_residual_law(8, 3),
+    ],
+)
+def test_laws_can_be_pickled(law):
+    again = pickle.loads(pickle.dumps(law))
+    assert (again.mean, again.variance, again.cdf(1.0)) == (law.mean, law.variance, law.cdf(1.0))

@@ -17,6 +17,7 @@ from vgsim._results.samples import Samples
 from vgsim._studies.axes import suggested_axes
 from vgsim._studies.columns import words
 from vgsim._studies.contents import contents, kinds
+from vgsim._studies.counted import check_gradients
 from vgsim._studies.load import is_store, load
 from vgsim._studies.points import VALUES, columns_of
 from vgsim._studies.study import Study
@@ -133,8 +134,20 @@ def plot(options: argparse.Namespace) -> None:
         if options.kind is not None:
             raise value_error("kind", "applies to samples of one network only, not to a study")
         _draw_study(options, _study(options), ax)
-    save_figure(figure, options.out)
+    _save(figure, options)
     print(f"wrote {options.out}", file=sys.stderr)
+
+
+def _save(figure: Any, options: argparse.Namespace) -> None:
+    """Write the figure; refuse one that is too small for the words around its axes."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "constrained_layout not applied", UserWarning)
+        try:
+            save_figure(figure, options.out)
+        except UserWarning:
+            size = f"{options.width:g} × {options.height:g} inches"
+            problem = f"and --height leave no room for the axes beside their labels, got {size}"
+            raise value_error("width", problem) from None
 
 
 def samples_in(files: Sequence[Path]) -> Samples | None:
@@ -143,7 +156,10 @@ def samples_in(files: Sequence[Path]) -> Samples | None:
     if others or file.is_dir() or is_store(file):
         return None
     found = load(file)
-    return found if isinstance(found, Samples) else None
+    if not isinstance(found, Samples):
+        return None
+    check_gradients(found, file)
+    return found
 
 
 def refuse_for_samples(options: argparse.Namespace, names: Sequence[str]) -> None:
@@ -160,11 +176,10 @@ def _study(options: argparse.Namespace) -> Study:
         [options.threshold] if folders and options.threshold is not None else options.thresholds
     )
     found = contents(options.files, options.layers, counted)
-    for what, why in found.damaged:
-        warnings.warn(f"left out {what}: {why}", UserWarning, stacklevel=2)
     names = " ".join(map(str, options.files))
     if len(found.studies) > 1:
-        raise ValueError(f"{names} hold several studies: choose one of {kinds(found.studies)}")
+        several = "; ".join(kinds(found.studies))
+        raise ValueError(f"{names} hold several studies: choose one of {several}")
     if not found.studies:
         raise ValueError(f"{names} has no networks yet")
     (study,) = found.studies

@@ -254,7 +254,7 @@ def _samples_page(options: argparse.Namespace, samples: Samples) -> Page:
     """Return the report of the samples of one network."""
     first = int(samples.index[0])
     network = repr(samples.network)
-    pictures = sample_pictures(samples)
+    pictures, note = sample_pictures(samples)
     load = f"import vgsim\nsamples = vgsim.load({options.files[0].name!r})"
     blocks = []
     if code := _simulation(samples):
@@ -274,7 +274,7 @@ def _samples_page(options: argparse.Namespace, samples: Samples) -> Page:
             f"{samples.loss}, inputs {samples.inputs}, {samples.dtype}."
         ],
         pictures=pictures,
-        note="",
+        note=note,
         table=table_of(samples.summary().table("markdown")),
         blocks=blocks,
     )

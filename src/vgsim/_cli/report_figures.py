@@ -19,6 +19,7 @@ from vgsim._studies.axes import SuggestedAxes, suggested_axes
 from vgsim._studies.columns import is_number, thresholds_of, words
 from vgsim._studies.points import columns_of
 from vgsim._studies.study import Study
+from vgsim.plotting.data import checked_values
 
 __all__ = ["Picture", "sample_pictures", "study_pictures"]
 
@@ -170,24 +171,33 @@ def _in_words(value: str, threshold: float | None) -> str:
     return f"{value.capitalize()} of R"
 
 
-def sample_pictures(samples: Samples) -> list[Picture]:
-    """Return the figures of the samples of one network."""
+def sample_pictures(samples: Samples) -> tuple[list[Picture], str]:
+    """Return the figures of the samples of one network, and why some are left out."""
+    first = int(samples.layers[0])
+    values = checked_values("samples", samples.log10_ratio[:, 0])
     kinds = {
         "histogram": "Density of R at the first recorded layer, with a log-normal fit (dots) and, "
         "where it is known, the exact law (dashes)",
         "survival": "Tail of the distribution of R, on logarithmic axes",
         "qq": "Quantiles of R against those of a normal law: log-normal norms are a straight line",
     }
+    note = ""
+    if not values.finite.size:
+        note = f"At layer {first} all samples are dead: its distribution has no figures."
+        kinds.clear()
+    elif not values.varied:
+        note = f"At layer {first} all samples that are not dead have the same R."
+        del kinds["qq"]
     if samples.layers.size > 2:
         kinds["profile"] = "Quantiles of R against the layer"
     found = []
     for kind, caption in kinds.items():
         figure = new_figure(*SIZE)
         given: dict[str, Any] = {"kind": kind}
-        given |= {} if kind == "profile" else {"layer": int(samples.layers[0])}
+        given |= {} if kind == "profile" else {"layer": first}
         samples.plot(**given, ax=figure.subplots())
         found.append(_picture(figure, caption, "", f"samples.plot({_arguments(given)})"))
-    return found
+    return found, note
 
 
 def _picture(figure: Any, caption: str, where: str, code: str) -> Picture:

@@ -45,7 +45,7 @@ class Column:
         The name in CSV and JSON; the limits are name_low and name_high, and the bounds name_below.
     heading : str
         The heading in text, Markdown and LaTeX.
-    values : sequence of float, int, str or None
+    values : sequence of float, int, str, bool or None
         None and NaN are unknown values.
     low, high : sequence of float or None, optional
         Limits of the intervals.
@@ -94,8 +94,8 @@ class Column:
         if value is None or value != value:
             bound = None if self.below is None else self.below[row]
             return Cell("-" if bound is None else f"< {short_exponent(f'{bound:g}')}")
-        if isinstance(value, str):
-            return Cell(value, word=True)
+        if isinstance(value, (str, bool)):
+            return Cell(str(value), word=True)
         low, high = (None if limit is None else limit[row] for limit in (self.low, self.high))
         if low is None or high is None:
             return Cell(self._number(row, value))

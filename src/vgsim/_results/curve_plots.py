@@ -76,6 +76,7 @@ class PlottedCurve:
     _kind: CurvePlot = "probability"
     _layer = "0"
     _places: Sequence[int]
+    _axis: str = "depth"  # the name of the places on an axis
     probability: Callable[..., Estimate]
 
     @property
@@ -164,12 +165,12 @@ class PlottedCurve:
             known = [found.probability(event, level) for found in self._predictions]
             options.setdefault("theory", None if set(known) == {None} else known)
         words = event_in_words(event, level, None) if event in RELATIVE else event
-        name_axis(options, "xlabel", self._place, ax)
+        name_axis(options, "xlabel", self._axis, ax)
         name_axis(options, "ylabel", f"P({words.replace('<=', '≤').replace('-', '−')})", ax)
         return plotting.probability(self._places, estimate, ax=ax, **options)
 
     def _plot_quantiles(self, theory: bool, ax: Any, options: dict[str, Any]) -> Artists:
-        name_axis(options, "xlabel", self._place, ax)
+        name_axis(options, "xlabel", self._axis, ax)
         name_axis(options, "ylabel", ratio_label(self._layer), ax)
         if theory:
             means = [found.mean for found in self._predictions]
@@ -178,7 +179,7 @@ class PlottedCurve:
 
     def _plot_ridge(self, theory: bool, ax: Any, options: dict[str, Any]) -> Artists:
         name_axis(options, "xlabel", ratio_label(self._layer), ax)
-        name_axis(options, "ylabel", self._place, ax)
+        name_axis(options, "ylabel", self._axis, ax)
         chosen = self._columns_of(options.pop("places", None))
         if theory:
             options.setdefault("laws", [law_at(self._predictions[i]) for i in chosen])

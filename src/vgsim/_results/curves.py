@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from vgsim._checks import THRESHOLD, brief, type_error
+from vgsim._display import plural
 from vgsim._domains import Number, checked_bool
 from vgsim._results.column import checked_names, chosen
 from vgsim._results.curve_plots import PlottedCurve
@@ -197,8 +198,8 @@ class Curve(PlottedCurve):
         }
         if len(columns) < 2:
             raise ValueError(
-                f"depth_scale needs two or more {self._place}s before the last, each with two or "
-                f"more samples that are not dead, got {len(columns)}"
+                f"depth_scale needs two or more {plural(self._place)} before the last, each with "
+                f"two or more samples that are not dead, got {len(columns)}"
             )
         return fit_depth_scale(
             list(columns), list(columns.values()), confidence_level, self._paired
@@ -354,6 +355,7 @@ class LayerProfile(Curve):
         self.samples: Distribution = samples
         self.layers: NDArray[np.int64] = np.sort(samples.layers)
         self.distance: NDArray[np.int64] = samples.network.depth - self.layers
+        self._axis = samples.network.place
         self._places = self.layers.tolist()
         self._distances = self.distance.tolist()
         self._points = [(samples, layer) for layer in self._places]

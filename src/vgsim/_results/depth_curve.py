@@ -69,7 +69,7 @@ class DepthCurve(Curve):
         self.n_samples: int = min(map(len, self.samples))
         self._points = [(s, 0) for s in self.samples]
         self._distances = self._places = self.depths.tolist()
-        self._place = self.network._length()
+        self._place = self._axis = self.network._length()
 
     def __repr__(self) -> str:
         first, last = self.depths[0], self.depths[-1]

@@ -92,8 +92,8 @@ def condition(
     return Condition("rms_max", lambda x: x > high, lambda x: high - x)
 
 
-def column_of(layer: int, layers: NDArray[np.int64], done: str) -> int:
-    """Return the index of a layer in `layers`; `done` is "recorded" or "tallied", for messages.
+def column_of(layer: int, layers: NDArray[np.int64], done: str, argument: str = "layer") -> int:
+    """Return the index of a layer in `layers`; `done` is "recorded" or "tallied", for errors.
 
     Examples
     --------
@@ -109,9 +109,9 @@ def column_of(layer: int, layers: NDArray[np.int64], done: str) -> int:
             return int(found[0])
     problem = f"must be one of the {done} layers, {layers.tolist()}, got {brief(layer)}"
     if not isinstance(wanted, int):
-        raise type_error("layer", problem)
-    only = f"; pass layer={layers[0]}" if layers.size == 1 else ""
-    raise value_error("layer", problem + only)
+        raise type_error(argument, problem)
+    only = f"; pass {argument}={layers[0]}" if layers.size == 1 and argument == "layer" else ""
+    raise value_error(argument, problem + only)
 
 
 def require_living(name: str, needed: int, living: int, n: int, layer: int) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from vgsim._checks import TABULATED, THRESHOLD
-from vgsim._display import MISSING, block, line, table
+from vgsim._display import MISSING, block, line, plural, table
 from vgsim._results.distribution import Distribution
 from vgsim._results.events import limits_in_words
 from vgsim._results.tables import number_decimals
@@ -65,12 +65,12 @@ def samples_html(samples: Any) -> str:
     if "gradient" not in samples.record:
         return block(line(f"{of}; recorded: {', '.join(samples.record) or 'nothing'}"))
     layers = samples.layers.tolist()
-    parts = _places("layer", layers, [(samples, layer) for layer in layers], of)
+    parts = _places(samples.network.place, layers, [(samples, layer) for layer in layers], of)
     layer = 0 if 0 in layers else layers[0]
     values = samples._ratio(layer)
     if np.count_nonzero(values > -np.inf) < FEWEST or values.max() == values.min():
         return block(*parts)
-    words = f"histogram of R at layer {layer}"
+    words = f"histogram of R at {samples.network.place} {layer}"
     return block(*parts, embedded(lambda ax: samples.plot(layer=layer, ax=ax), words))
 
 
@@ -80,13 +80,13 @@ def curve_html(curve: Any, of: str, kind: str) -> str:
     In place of a probability that is the same everywhere, quantiles are drawn.
     """
     options: dict[str, Any] = {"kind": "quantiles"}
-    words = f"quantiles of R against the {curve._place}"
+    words = f"quantiles of R against the {curve._axis}"
     if kind == "probability":
         varying = (e for e in TABULATED[:2] if np.ptp(curve.probability(e).estimate) > 0)
         if event := next(varying, None):
             options = {"kind": kind, "event": event}
-            words = f"P({event}) against the {curve._place}"
-    parts = _places(curve._place, curve._places, curve._points, of)
+            words = f"P({event}) against the {curve._axis}"
+    parts = _places(curve._axis, curve._places, curve._points, of)
     return block(*parts, embedded(lambda ax: curve.plot(ax=ax, **options), words))
 
 
@@ -98,7 +98,7 @@ def _places(name: str, places: Sequence[int], points: Sequence[Point], of: str) 
     spread = np.linspace(0, len(places) - 1, min(MOST_PLACES, len(places)))
     shown = np.unique(spread.round().astype(int)).tolist()
     if len(shown) < len(places):
-        of += f"; {len(shown)} of {len(places)} {name}s"
+        of += f"; {len(shown)} of {len(places)} {plural(name)}"
     dead = any(_share("dead", points[i]) > 0 for i in shown)
     names = TABULATED if dead else TABULATED[:2]
     rows = [[str(places[i]), *_cells(points[i], names)] for i in shown]

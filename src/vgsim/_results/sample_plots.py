@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, get_args
 
+import numpy as np
+
 from vgsim import plotting
 from vgsim._checks import brief, value_error
 from vgsim._domains import Choice, checked_bool
 from vgsim._results.curve_plots import PlottedCurve, law_at, name_axis
 from vgsim._results.distribution import Distribution
+from vgsim._results.events import require_living
 from vgsim.plotting import Artists
 from vgsim.plotting.style import ratio_label
 from vgsim.theory._prediction import predict
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["PlottedDistribution"]
 
 _KIND: Choice[SamplesPlot] = Choice(get_args(SamplesPlot))
+
+
+NEEDED = {"survival": 1, "qq": 2}  # samples that are not dead
 
 
 class PlottedDistribution(Distribution):
@@ -89,6 +95,9 @@ class PlottedDistribution(Distribution):
             return self.profile().plot(along, theory=theory, ax=ax, **options)
         place = 0 if layer is None else layer
         values = self._ratio(place)
+        if name in NEEDED:
+            living = int(np.count_nonzero(values > -np.inf))
+            require_living(f"kind {name!r}", NEEDED[name], living, len(values), place)
         if theory:
             found = predict(self.network, place, self.batch_size, self.loss, self.inputs)
             options.setdefault("law", law_at(found))

@@ -186,7 +186,7 @@ def write_latex(columns: Sequence[Column], frame: Frame) -> str:
         *_group_headings(columns, every),
         f"{' & '.join(headings)} \\\\",
         "\\midrule",
-        *(f"{' & '.join(row)} \\\\" for row in zip(*map(_latex_cells, every), strict=True)),
+        *(f"{_begun(' & '.join(row))} \\\\" for row in zip(*map(_latex_cells, every), strict=True)),
         "\\bottomrule",
         "\\end{tabular}",
     ]
@@ -196,6 +196,11 @@ def write_latex(columns: Sequence[Column], frame: Frame) -> str:
         head += [f"\\label{{{frame.label}}}"] if frame.label else []
         table = [*head, *table, "\\end{table}"]
     return "\n".join([*(f"% {line}".rstrip() for line in frame.title.splitlines()), *table])
+
+
+def _begun(row: str) -> str:
+    """Return a row whose first character is no argument of the command before it."""
+    return f"{{}}{row}" if row[:1] in ("[", "*") else row
 
 
 def _group_headings(columns: Sequence[Column], every: Sequence[_Cells]) -> list[str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import operator
+from collections.abc import Callable
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal
 
 __all__ = ["rounded", "rounded_parts"]
@@ -17,10 +19,10 @@ def rounded(value: float, low: float, high: float) -> str:
     """Return an estimate with its interval as text, with the digits that the interval supports.
 
     The last digit of the value is the second significant digit of half the interval. That of the
-    limits is the first one if that is 3 or more, else the second; a limit that is not 0 and not 1
-    has more digits where it would be written as 0, or from below as 1. If the value is a
-    probability of 0 or 1, or a limit is infinite, only the other limit is written, rounded outward.
-    Numbers without an interval have six significant digits.
+    limits is the first one if that is 3 or more, else the second; a limit has more digits where it
+    would be written as 0, from below as 1, or on the other side of the written value. If the value
+    is a probability of 0 or 1, or a limit is infinite, only the other limit is written, rounded
+    outward. Numbers without an interval have six significant digits.
 
     Parameters
     ----------
@@ -85,10 +87,18 @@ def rounded_parts(value: float, low: float, high: float) -> tuple[str, str, str]
     scaled = not SMALL <= size < LARGE
     outward = (ROUND_FLOOR, ROUND_CEILING) if len(ends) == 1 else (ROUND_HALF_UP,) * 2
     exact = (value == low == 0) or (value == high == 1)
+    middle = f"{value:g}" if exact else _written(value, of_value, ROUND_HALF_UP, scaled)
+
+    def limit(x: float, rounding: str, beyond: Callable[[float, float], bool]) -> str:
+        text = _limit(x, of_limits, rounding, scaled, exact)
+        if beyond(float(text), float(middle)):  # rounded to the other side of the written value
+            return _limit(x, of_value, rounding, scaled, exact)
+        return text
+
     return (
-        f"{value:g}" if exact else _written(value, of_value, ROUND_HALF_UP, scaled),
-        _limit(low, of_limits, outward[0], scaled, exact) if has_low else "",
-        _limit(high, of_limits, outward[1], scaled, exact) if has_high else "",
+        middle,
+        limit(low, outward[0], operator.gt) if has_low else "",
+        limit(high, outward[1], operator.lt) if has_high else "",
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vgsim._checks import THRESHOLD, value_error
 from vgsim._results.samples import Samples
-from vgsim._studies.counted import counted
+from vgsim._studies.counted import check_gradients, counted
 from vgsim._studies.load import is_store, load, read_studies, watched_study
 from vgsim._studies.status import Status, status
 from vgsim._studies.study import Study
@@ -85,6 +85,7 @@ def contents(
         else:
             read = load(path)
             if isinstance(read, Samples):
+                check_gradients(read, path)
                 result = counted(read, thresholds or (THRESHOLD,), layers)
                 read = Study([result], read.provenance)
             studies = [watched_study(read) if watched else read]

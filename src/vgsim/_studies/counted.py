@@ -8,14 +8,22 @@ from itertools import pairwise
 import numpy as np
 
 from vgsim._checks import THRESHOLD
+from vgsim._results.events import column_of
 from vgsim._results.samples import IDENTITY, Samples
 from vgsim._studies.blocks import Blocks
 from vgsim._studies.result import Result
 from vgsim._studies.task import Task
 
-__all__ = ["counted"]
+__all__ = ["check_gradients", "counted"]
 
 ARRAYS = ("gradient", "rms_min", "rms_max")  # by layer
+
+
+def check_gradients(samples: Samples, path: object) -> None:
+    """Refuse samples of a file in which no gradients were recorded."""
+    if "gradient" not in samples.record:
+        recorded = ", ".join(samples.record) or "nothing"
+        raise ValueError(f"{path} must have samples with recorded gradients, has {recorded}")
 
 
 def counted(
@@ -48,7 +56,7 @@ def counted(
     True
     """
     chosen = sorted(samples.layers.tolist() if layers is None else layers)
-    columns = [samples.column(layer) for layer in chosen]
+    columns = [column_of(layer, samples.layers, "recorded", "layers") for layer in chosen]
     fields = {name: getattr(samples, name) for name in IDENTITY}
     task = Task(**fields, layers=tuple(chosen), thresholds=tuple(thresholds))
     gaps = np.flatnonzero(np.diff(samples.index) != 1) + 1

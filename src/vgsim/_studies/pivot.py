@@ -107,7 +107,7 @@ def _ambiguous(
     own = next((name for name in differ if name not in AXES), None)
     if own is not None:
         one = differ[own][0]
-        remedies += [f"select some, as find({own}={one!r}) or --where {own}={_text(one)} does"]
+        remedies += [f"select some, as find({own}={one!r}) or --where {own}={words(one)} does"]
     return value_error(
         "index",
         f"must tell all results apart, got {brief(list(index))}: {where} has results that differ "

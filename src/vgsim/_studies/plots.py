@@ -27,6 +27,7 @@ from vgsim.plotting.style import (
     axes_and_style,
     darker,
     drawn_as_series,
+    in_lines,
     mark_unbounded,
     once,
     set_labels,
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_study"]
 
+ACROSS = 30  # characters of all names along the horizontal axis, beyond which they are oblique
+TICK, LEGEND = 20, 30  # characters of a line in the name of a tick, of a curve
 DODGE = 0.6  # of the distance between two words, over which the hues are spread
 
 
@@ -85,7 +88,7 @@ def draw_study(
             drawn += _bars(ax, at, estimate, known, text)
             set_labels(ax, (x, ""), (label, ""))
     if not numeric:
-        ax.set_xticks(range(len(places)), list(map(words, places)))
+        _name_ticks(ax.xaxis, list(places))
         ax.set_xlim(-0.6, len(places) - 0.4)
         show_legend(ax)
     return Artists(drawn, ax)
@@ -93,7 +96,7 @@ def draw_study(
 
 def _series_label(hue: str, value: Any) -> str:
     """Return the name of a curve: a word alone, a number after the name of its field."""
-    return value if isinstance(value, str) else f"{hue} {words(value)}"
+    return in_lines(value if isinstance(value, str) else f"{hue} {words(value)}", LEGEND)
 
 
 def _estimate(points: Sequence[Point], value: str) -> Estimate:
@@ -123,6 +126,7 @@ def _bars(ax: Any, at: Any, estimate: Estimate, theory: Any, label: str | None) 
         label=label,
     )
     drawn_as_series(drawn.lines[0])
+    drawn_as_series(drawn)  # the handle of the legend
     found = [drawn, *mark_unbounded(ax, at[np.isneginf(middle)], style.color)]
     if theory is not None:
         found += ax.plot(
@@ -161,5 +165,14 @@ def _heat_map(
         (drawn.axes.xaxis, drawn.axes.yaxis), axes, numeric, strict=True
     ):
         if not number:
-            axis.set_ticks(range(len(places)), list(map(words, places)))
+            _name_ticks(axis, places)
     return drawn
+
+
+def _name_ticks(axis: Any, places: Sequence[Any]) -> None:
+    """Write values of a field at 0, 1, 2, …: oblique where they would overlap."""
+    names = [in_lines(words(place), TICK) for place in places]
+    longest = max(len(line) for name in names for line in name.splitlines())
+    crowded = axis.axis_name == "x" and len(names) * longest > ACROSS
+    oblique = {"rotation": 40, "rotation_mode": "anchor", "horizontalalignment": "right"}
+    axis.set_ticks(range(len(names)), names, **(oblique if crowded else {}))

@@ -191,7 +191,9 @@ def _refuse_clashes(
     if not apart:
         raise value_error("x", f"{said}, and do not differ in any field")
     remedies = [f"give {free}={apart[0]!r}"] if axes[free] is None else []
-    remedies += [f"plot a part, such as study.find({apart[0]}={columns[apart[0]][rows[0]]!r})"]
+    remedies += [
+        f"plot a part, such as study.find({apart[0]}={columns[apart[0]][rows[0]]!r}) or --where"
+    ]
     raise value_error("x", f"{said}; they differ in {', '.join(apart)}: {' or '.join(remedies)}")
 
 

@@ -82,6 +82,8 @@ def table(
     def written(found: Sequence[Column]) -> str:
         told = [column.name for column in found] if usual and not whole else names
         told = [*(PER_THRESHOLD if usual else ()), *told]
+        if not study:
+            return report(found, format, "no networks", caption, label)
         limited = any(column.intervals and column.low is not None for column in found)
         title = _title(every, told, sorted({place.layer for place in at}), thresholds, limited)
         if format == "latex":

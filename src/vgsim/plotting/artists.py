@@ -38,6 +38,10 @@ class Artists(tuple[Any, ...]):
         self.axes = axes
         return self
 
+    def __getnewargs__(self) -> tuple[Any, ...]:
+        """Return the arguments of `__new__`, for copies and pickles."""
+        return tuple(self), self.axes
+
     @property
     def figure(self) -> Figure | SubFigure:
         """The figure of the axes."""

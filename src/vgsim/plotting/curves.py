@@ -20,12 +20,14 @@ from vgsim.plotting.style import (
     axes_and_style,
     darker,
     dead_share,
+    make_logarithmic,
     mark_unbounded,
     measured_line,
     note,
     once,
     set_labels,
     show_legend,
+    spaced_evenly_in_log,
     threshold_lines,
 )
 
@@ -331,12 +333,5 @@ def _theory_line(ax: Any, x: Floats, y: Floats, style: Style, label: str) -> Any
 
 def _scale_x(ax: Any, x: Floats) -> None:
     """Make the axis of the first series logarithmic if its places are spaced so."""
-    if ax.lines or ax.collections or x[0] <= 0 or x[-1] <= 10 * x[0]:
-        return
-    if np.median(x) < 0.25 * (x[0] + x[-1]):
-        from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-        ax.set_xscale("log")
-        ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0) if x[-1] < 200 * x[0] else (1.0,)))
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        ax.xaxis.set_minor_formatter(NullFormatter())
+    if not ax.lines and not ax.collections and spaced_evenly_in_log(x):
+        make_logarithmic(ax.xaxis, x)

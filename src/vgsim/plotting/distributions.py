@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vgsim._checks import brief, checked_items, value_error
+from vgsim._checks import brief, checked_items, plain, real_array, value_error
 from vgsim._domains import check_threshold
 from vgsim.plotting.artists import Artists
 from vgsim.plotting.data import (
@@ -43,7 +43,9 @@ __all__ = ["draw_density", "histogram", "ridge"]
 
 Floats = NDArray[np.float64]
 MOST_BINS = 200
+MOST_GIVEN = 10_000  # bins, if the caller chooses their number
 POINTS = 400  # of the curve of a law
+NARROW = 0.02  # of the range of all ridges, the width of one whose values are all equal
 RIDGE = 1.4  # height of a ridge, in distances between neighbours
 
 
@@ -71,7 +73,8 @@ def histogram(
         array of any shape. The density is per unit of x and of all values, so its integral is the
         fraction of those that are not dead; the legend tells the others.
     bins : int or array_like, optional
-        The number of bins, or their edges. By default NumPy's rule "auto", with at most 200 bins.
+        The number of bins, at most 10,000, or their edges. By default NumPy's rule "auto", with at
+        most 200 bins.
     law : law of vgsim.theory, optional
         The law of X = ln(‖G_l‖²/‖G_D‖²) = 2 ln(10) R, such as :func:`vgsim.theory.relu_law`, or any
         object with methods ``pdf``, ``cdf`` and ``sf``. Drawn dashed, as a density of R.
@@ -112,10 +115,7 @@ def histogram(
     threshold = None if threshold is None else check_threshold(threshold)
     ax, style = axes_and_style(ax, color, label=label, xlabel=xlabel, ylabel=ylabel)
     density, outside = _density(sample, edges)
-    remarks = [dead_share(sample.dead, sample.n)]
-    if outside:
-        remarks.append(f"{100 * outside / sample.n:.3g} % outside the bins")
-    drawn = draw_density(ax, style, edges, density, laws, note(label, *remarks))
+    drawn = draw_density(ax, style, edges, density, laws, note(label, *_remarks(sample, outside)))
     drawn += threshold_lines(ax, threshold)
     set_labels(ax, (xlabel, RATIO), (ylabel, "density"))
     show_legend(ax)
@@ -164,8 +164,8 @@ def ridge(
 ) -> Artists:
     """Draw the densities of R at several depths or layers, one above the other.
 
-    Every density has a scale of its own: all are equally high. The fraction of dead networks is
-    written beside each.
+    Every density has a scale of its own: all are equally high. The fraction of dead networks, and
+    of values outside the given bins, is written beside each. A narrow bar stands for equal values.
 
     Parameters
     ----------
@@ -211,10 +211,12 @@ def ridge(
     ax, style = axes_and_style(ax, color, label=label, xlabel=xlabel, ylabel=ylabel)
     drawn: list[Any] = []
     lines: list[Any] = []
+    every = np.concatenate([sample.finite for sample in samples])
+    narrow = NARROW * float(np.ptp(every)) if every.size else 0.0
     for level, (sample, law) in enumerate(zip(samples, known, strict=True)):
         order = 3 - level / len(samples)  # lower ridges lie in front of higher ones
-        edges = _edges(sample, bins)
-        density, _ = _density(sample, edges)
+        edges = _edges(sample, bins, narrow)
+        density, outside = _density(sample, edges)
         scale = RIDGE / density.max() if density.any() else 0.0
         steps = ax.stairs(
             level + scale * density,
@@ -232,12 +234,12 @@ def ridge(
             r = np.linspace(edges[0], edges[-1], POINTS)
             y = level + scale * law.pdf(r)
             lines.append(law_line(ax, r, y, style.color, law.name, law.fitted, order))
-        if sample.dead:
+        if remark := note(None, *_remarks(sample, outside)):
             lines.append(
                 ax.text(
                     1.02,
                     level,
-                    dead_share(sample.dead, sample.n),
+                    remark,
                     transform=ax.get_yaxis_transform(),
                     fontsize="x-small",
                     verticalalignment="center",
@@ -251,22 +253,42 @@ def ridge(
     return Artists(drawn, ax)
 
 
-def _edges(sample: Values, bins: Any) -> Floats:
-    """Return the edges of the bins, by NumPy's rule "auto" with at most `MOST_BINS`."""
+def _edges(sample: Values, bins: Any, narrow: float = 0.0) -> Floats:
+    """Return the edges of the bins, by NumPy's rule "auto" with at most `MOST_BINS`.
+
+    `narrow` is the width of the bin of equal values; 0: one.
+    """
     finite = sample.finite
     if bins is not None:
-        try:
-            return np.histogram_bin_edges(finite if finite.size else [0.0, 1.0], bins)
-        except (TypeError, ValueError) as error:
-            problem = f"must be a number of bins or their increasing edges, got {brief(bins)}"
-            raise value_error("bins", problem) from error
+        return _given_edges(finite, bins)
     if not sample.varied:
-        centre = float(finite[0]) if finite.size else 0.0
-        return np.array([centre - 0.5, centre + 0.5])
+        first, last = (finite[0], finite[-1]) if finite.size else (0.0, 0.0)
+        half = 0.5 * (narrow or 1.0)
+        return np.array([first - half, last + half])
     low, high = np.quantile(finite, [0.25, 0.75])
     width = 2 * (high - low) / finite.size ** (1 / 3)
     many = 0 < width < np.ptp(finite) / MOST_BINS
     return np.histogram_bin_edges(finite, MOST_BINS if many else "auto")
+
+
+def _given_edges(finite: Floats, bins: Any) -> Floats:
+    """Return the edges of bins that the caller chose by their number or their edges."""
+    number = plain(bins)
+    if isinstance(number, int) and 1 <= number <= MOST_GIVEN:
+        return np.histogram_bin_edges(finite if finite.size else [0.0, 1.0], number)
+    allowed = f"must be a number of bins from 1 to {MOST_GIVEN} or their increasing edges"
+    if number is not None or not np.iterable(bins):
+        raise value_error("bins", f"{allowed}, got {brief(bins)}")
+    edges = real_array("bins", bins, allowed)
+    if edges.ndim != 1 or edges.size < 2 or not (np.diff(edges) > 0).all() or np.isinf(edges).any():
+        raise value_error("bins", f"{allowed}, got {brief(bins)}")
+    return edges
+
+
+def _remarks(sample: Values, outside: int) -> list[str]:
+    """Return what a histogram does not show, in words; "" for nothing."""
+    share = f"{100 * outside / sample.n:.3g} % outside the bins" if outside else ""
+    return [dead_share(sample.dead, sample.n), share]
 
 
 def _density(sample: Values, edges: Floats) -> tuple[Floats, int]:

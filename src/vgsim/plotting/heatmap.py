@@ -10,7 +10,14 @@ from numpy.typing import ArrayLike, NDArray
 from vgsim._checks import brief, checked_items, real_array, value_error
 from vgsim.plotting.artists import Artists
 from vgsim.plotting.data import checked_places
-from vgsim.plotting.style import axes_and_style, once, set_labels, show_legend
+from vgsim.plotting.style import (
+    axes_and_style,
+    make_logarithmic,
+    once,
+    set_labels,
+    show_legend,
+    spaced_evenly_in_log,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,15 +44,17 @@ def heatmap(
     Parameters
     ----------
     x : array_like, shape (k,), y : array_like, shape (m,)
-        Increasing; the cells meet halfway between neighbours.
+        Increasing; the cells meet halfway between neighbours. An axis is logarithmic as for
+        :func:`probability`.
     values : array_like, shape (m, k)
         NaN is left blank; −∞ and ∞ are drawn as the ends of the colours, with a pointed colour bar.
     line : pair of array_like, optional
         x and y of the critical line, as from :func:`vgsim.theory.critical_line`. The axes keep the
         range of the grid.
     limits : pair of float, optional
-        The values at the ends of the colours. By default 0 and 1 if all values are between these
-        and not all below 0.3, as probabilities, otherwise the smallest and the largest.
+        The values at the ends of the colours. By default 0 and 1 if all values are between these,
+        as probabilities, and not all below 0.3 unless they are equal; otherwise the smallest and
+        the largest.
     label : str, optional
         What the values are: the label of the colour bar.
     xlabel, ylabel : str, optional
@@ -85,6 +94,11 @@ def heatmap(
     low, high = _limits(limits, table)
     critical = None if line is None else _line(line)
     ax, _ = axes_and_style(ax, None, label=label, xlabel=xlabel, ylabel=ylabel)
+    for axis, places in ((ax.xaxis, columns), (ax.yaxis, rows)):
+        if spaced_evenly_in_log(places):
+            make_logarithmic(axis, places)
+        elif places.size == 1:
+            axis.set_ticks(places)
     mesh = ax.pcolormesh(
         _edges(columns),
         _edges(rows),
@@ -134,7 +148,7 @@ def _limits(limits: Any, table: Floats) -> tuple[float, float]:
     if not finite.size:
         return 0.0, 1.0
     low, high = float(finite.min()), float(finite.max())
-    if low >= 0 and 0.3 < high <= 1:
+    if low >= 0 and (high > 0.3 or low == high) and high <= 1:
         return 0.0, 1.0
     return (low, high) if low < high else (low - 0.5, high + 0.5)
 
@@ -153,9 +167,15 @@ def _line(line: Any) -> tuple[Floats, Floats]:
 
 
 def _edges(centres: Floats) -> Floats:
-    """Return the edges of the cells: halfway between neighbours."""
+    """Return the edges of the cells: halfway between neighbours, of logarithms on their axis."""
     if centres.size == 1:
         return np.array([centres[0] - 0.5, centres[0] + 0.5])
+    if spaced_evenly_in_log(centres):
+        return np.asarray(np.exp(_halfway(np.log(centres))))
+    return _halfway(centres)
+
+
+def _halfway(centres: Floats) -> Floats:
     middle = (centres[1:] + centres[:-1]) / 2
     first, last = 2 * centres[0] - middle[0], 2 * centres[-1] - middle[-1]
     return np.concatenate([[first], middle, [last]])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,7 +22,9 @@ __all__ = [
     "dead_share",
     "drawn_as_series",
     "faint",
+    "in_lines",
     "law_line",
+    "make_logarithmic",
     "mark_unbounded",
     "measured_line",
     "note",
@@ -29,6 +32,7 @@ __all__ = [
     "ratio_label",
     "set_labels",
     "show_legend",
+    "spaced_evenly_in_log",
     "threshold_lines",
 ]
 
@@ -105,6 +109,32 @@ def set_labels(ax: Any, x: tuple[str | None, str], y: tuple[str | None, str]) ->
             write(usual if given is None else given)
 
 
+def spaced_evenly_in_log(places: NDArray[np.float64]) -> bool:
+    """Return whether increasing places belong on a logarithmic axis.
+
+    They do if all are positive, span more than a decade, and are denser at small values.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vgsim.plotting.style import spaced_evenly_in_log
+    >>> spaced_evenly_in_log(np.array([1, 10, 100])), spaced_evenly_in_log(np.arange(1, 100))
+    (True, False)
+    """
+    first, last = float(places[0]), float(places[-1])
+    return first > 0 and last > 10 * first and bool(np.median(places) < 0.25 * (first + last))
+
+
+def make_logarithmic(axis: Any, places: NDArray[np.float64]) -> None:
+    """Make the axis of increasing places logarithmic, with plain numbers at its ticks."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axis.axes.set(**{f"{axis.axis_name}scale": "log"})
+    axis.set_major_locator(LogLocator(subs=(1.0, 3.0) if places[-1] < 200 * places[0] else (1.0,)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
 def faint(color: Any, alpha: float = 0.25) -> tuple[float, float, float, float]:
     """Return a transparent tone of a colour."""
     from matplotlib.colors import to_rgba
@@ -119,6 +149,21 @@ def note(label: str | None, *remarks: str) -> str | None:
     if not said:
         return label
     return f"{label} ({said})" if label else said
+
+
+def in_lines(text: str, width: int, most: int = 4) -> str:
+    r"""Return a long text in lines of at most `width`; of more than `most` lines the ends.
+
+    Examples
+    --------
+    >>> from vgsim.plotting.style import in_lines
+    >>> in_lines("[Linear(width=16), 'tanh'] * 5", 18)
+    "[Linear(width=16),\n'tanh'] * 5"
+    """
+    lines = textwrap.wrap(text, width, break_on_hyphens=False)
+    if len(lines) > most:
+        lines = [*lines[: most - 2], "…", lines[-1]]
+    return "\n".join(lines) or text
 
 
 def dead_share(dead: int, n: int) -> str:

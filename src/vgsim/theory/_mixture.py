@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,7 +100,34 @@ def _chi_square(rng: np.random.Generator, dof: NDArray[np.int64]) -> Floats:
     return 2.0 * rng.standard_gamma(dof / 2.0)
 
 
-def _share(rng: np.random.Generator, size: int, n: int, slope: float, p: float = 0.5) -> Floats:
+# Draws of a law: `Mixture` gives generator and size. Bound by `partial`, which can be pickled.
+
+
+def _full(n: int, rng: np.random.Generator, size: int) -> Floats:
+    """Draw χ²_n."""
+    return _chi_square(rng, np.full(size, n))
+
+
+def _whole(rng: np.random.Generator, size: int) -> Floats:
+    return np.ones(size)
+
+
+def _thinned(n: int, p: float, rng: np.random.Generator, size: int) -> Floats:
+    """Draw χ²_K, K ~ Binomial(n, p)."""
+    return _chi_square(rng, rng.binomial(n, p, size))
+
+
+def _leaky(n: int, slope: float, rng: np.random.Generator, size: int) -> Floats:
+    """Draw χ²_K + slope² χ²_{n−K}, K ~ Binomial(n, ½)."""
+    on = rng.binomial(n, 0.5, size)
+    return _chi_square(rng, on) + slope * slope * _chi_square(rng, n - on)
+
+
+def _noncentral(n: int, noncentrality: float, rng: np.random.Generator, size: int) -> Floats:
+    return rng.noncentral_chisquare(n, noncentrality, size)
+
+
+def _share(n: int, slope: float, p: float, rng: np.random.Generator, size: int) -> Floats:
     """Draw (χ²_K + slope² χ²_{n−K})/(χ²_K + χ²_{n−K}), K ~ Binomial(n, p)."""
     k = rng.binomial(n, p, size)
     on, off = _chi_square(rng, k), _chi_square(rng, n - k)
@@ -113,8 +141,8 @@ def linear_factor(n: int) -> Mixture:
         np.array([float(n)]),
         one,
         one,
-        lambda rng, size: _chi_square(rng, np.full(size, n)),
-        draw_share=lambda rng, size: np.ones(size),
+        partial(_full, n),
+        draw_share=_whole,
         width=n,
     )
 
@@ -163,9 +191,9 @@ def relu_factor(n: int, p: float = 0.5) -> Mixture:
         k[frequent],
         np.zeros(int(frequent.sum())),
         _normalised(log_weight[frequent]),
-        lambda rng, size: _chi_square(rng, rng.binomial(n, p, size)),
+        partial(_thinned, n, p),
         zero_probability=(1.0 - p) ** n,
-        draw_share=lambda rng, size: _share(rng, size, n, 0.0, p),
+        draw_share=partial(_share, n, 0.0, p),
         share=Share(n, 0.0, p),
         width=n,
     )
@@ -270,16 +298,12 @@ def leaky_factor(n: int, slope: float) -> Mixture:
     share = Share(n, slope)
     log_scale, log_weight = share.components(0.4 / math.sqrt(n))
 
-    def draw(rng: np.random.Generator, size: int) -> Floats:
-        on = rng.binomial(n, 0.5, size)
-        return _chi_square(rng, on) + slope * slope * _chi_square(rng, n - on)
-
     return Mixture(
         np.full(log_scale.size, float(n)),
         log_scale,
         _normalised(log_weight),
-        draw,
-        draw_share=lambda rng, size: _share(rng, size, n, slope),
+        partial(_leaky, n, slope),
+        draw_share=partial(_share, n, slope, 0.5),
         share=share,
         width=n,
     )
@@ -298,5 +322,5 @@ def noncentral_factor(n: int, noncentrality: float) -> Mixture:
         n + 2.0 * j,
         np.zeros(j.size),
         _normalised(log_weight),
-        lambda rng, size: rng.noncentral_chisquare(n, noncentrality, size),
+        partial(_noncentral, n, noncentrality),
     )
