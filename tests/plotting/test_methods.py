@@ -124,6 +124,9 @@ def test_networks_without_theory():
     recurrent = vgsim.depth_curve(vgsim.RNN(steps=5, width=4), (2, 4), 50)
     assert len(recurrent.plot()) == 2
     assert recurrent.plot().axes.get_xlabel() == "steps"
+    profile = vgsim.simulate(vgsim.RNN(steps=5, width=4), 50).profile()  # R_D = 0 is no theory
+    for kind in ("quantiles", "probability"):
+        assert "theory" not in str([line.get_label() for line in profile.plot(kind).axes.lines])
 
 
 BAD = [

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from vgsim import plotting
 from vgsim._checks import RELATIVE, THRESHOLD, brief, checked_items, value_error
 from vgsim._domains import Choice, checked_bool
+from vgsim._results.distribution import Distribution
 from vgsim._results.events import event_in_words
 from vgsim._statistics.estimate import Estimate
 from vgsim.plotting import Artists
@@ -76,6 +77,7 @@ class PlottedCurve:
     _kind: CurvePlot = "probability"
     _layer = "0"
     _places: Sequence[int]
+    _points: Sequence[tuple[Distribution, int]]
     _axis: str = "depth"  # the name of the places on an axis
     probability: Callable[..., Estimate]
 
@@ -163,7 +165,7 @@ class PlottedCurve:
         estimate = self.probability(event, level, **interval)
         if theory:
             known = [found.probability(event, level) for found in self._predictions]
-            options.setdefault("theory", None if set(known) == {None} else known)
+            options.setdefault("theory", self._unless_trivial(known))
         words = event_in_words(event, level, None) if event in RELATIVE else event
         name_axis(options, "xlabel", self._axis, ax)
         name_axis(options, "ylabel", f"P({words.replace('<=', '≤').replace('-', '−')})", ax)
@@ -174,7 +176,7 @@ class PlottedCurve:
         name_axis(options, "ylabel", ratio_label(self._layer), ax)
         if theory:
             means = [found.mean for found in self._predictions]
-            options.setdefault("theory_mean", None if set(means) == {None} else means)
+            options.setdefault("theory_mean", self._unless_trivial(means))
         return plotting.quantiles(self._places, self._ratios(), ax=ax, **options)
 
     def _plot_ridge(self, theory: bool, ax: Any, options: dict[str, Any]) -> Artists:
@@ -186,6 +188,12 @@ class PlottedCurve:
         ratios = self._ratios()
         columns = [ratios[i] for i in chosen]
         return plotting.ridge(columns, [self._places[i] for i in chosen], ax=ax, **options)
+
+    def _unless_trivial(self, values: list[float | None]) -> list[float | None] | None:
+        """Return values of a theory; None if it knows them at the output only, where R is 0."""
+        inner = [layer < samples.network.depth for samples, layer in self._points]
+        known = any(value is not None for value, at in zip(values, inner, strict=True) if at)
+        return values if known else None
 
     def _columns_of(self, places: Any) -> list[int]:
         """Return the numbers of the chosen places, by default of `RIDGES` evenly spaced ones."""
