@@ -83,7 +83,7 @@ def test_probability_against_depth(curve):
     assert set(p.low) <= set(band.get_paths()[0].vertices[:, 1])
     exact = [vgsim.theory.relu_law(8, D).probability("vanishing", 1e-2) for D in curve.depths]
     np.testing.assert_allclose(theory.get_ydata(), exact)
-    assert drawn.axes.get_ylabel() == "P(vanishing: R < −2)"
+    assert drawn.axes.get_ylabel() == "$P(R_0 < -2)$"
 
 
 @pytest.mark.parametrize("event", ["exploding", "dead", "healthy"])

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vgsim import plotting
-from vgsim._checks import RELATIVE, THRESHOLD, brief, checked_items, value_error
+from vgsim._checks import THRESHOLD, brief, checked_items, value_error
 from vgsim._domains import Choice, checked_bool
 from vgsim._results.distribution import Distribution
-from vgsim._results.events import event_in_words
+from vgsim._results.events import event_label
 from vgsim._statistics.estimate import Estimate
 from vgsim.plotting import Artists
 from vgsim.plotting.style import ratio_label
@@ -166,9 +166,8 @@ class PlottedCurve:
         if theory:
             known = [found.probability(event, level) for found in self._predictions]
             options.setdefault("theory", self._unless_trivial(known))
-        words = event_in_words(event, level, None) if event in RELATIVE else event
         name_axis(options, "xlabel", self._axis, ax)
-        name_axis(options, "ylabel", f"P({words.replace('<=', '≤').replace('-', '−')})", ax)
+        name_axis(options, "ylabel", event_label(event, self._layer, level), ax)
         return plotting.probability(self._places, estimate, ax=ax, **options)
 
     def _plot_quantiles(self, theory: bool, ax: Any, options: dict[str, Any]) -> Artists:

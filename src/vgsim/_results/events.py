@@ -30,7 +30,9 @@ __all__ = [
     "column_of",
     "condition",
     "event_in_words",
+    "event_label",
     "limits_in_words",
+    "ratio_at",
     "require_living",
 ]
 
@@ -172,6 +174,37 @@ def limits_in_words(threshold: float) -> tuple[str, str]:
     """
     power = math.log10(threshold)
     return f"{power + 0.0:.6g}", f"{0.0 - power:.6g}"
+
+
+def ratio_at(place: str) -> str:
+    """Return R at a place, in matplotlib's mathematical notation.
+
+    Examples
+    --------
+    >>> from vgsim._results.events import ratio_at
+    >>> ratio_at("l"), ratio_at("10")
+    ('R_l', 'R_{10}')
+    """
+    return f"R_{{{place}}}" if len(place) > 1 else f"R_{place}"
+
+
+def event_label(event: str, place: str, threshold: float) -> str:
+    """Return the label of an axis for a probability, in matplotlib's mathematical notation.
+
+    Examples
+    --------
+    >>> from vgsim._results.events import event_label
+    >>> event_label("vanishing", "0", 1e-6), event_label("dead", "0", 1e-6)
+    ('$P(R_0 < -6)$', 'P(dead)')
+    """
+    low, high = limits_in_words(threshold)
+    r = ratio_at(place)
+    laws = {
+        "vanishing": f"$P({r} < {low})$",
+        "exploding": f"$P({r} > {high})$",
+        "healthy": rf"$P({low} \leq {r} \leq {high})$",
+    }
+    return laws.get(event, f"P({event})")
 
 
 def event_in_words(event: Event, threshold: float, dtype: DTypeLike | None) -> str:

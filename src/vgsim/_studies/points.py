@@ -9,7 +9,7 @@ from typing import Any
 
 from vgsim._checks import RELATIVE, TABULATED, THRESHOLD, brief, meant, value_error
 from vgsim._domains import Choice
-from vgsim._results.events import limits_in_words
+from vgsim._results.events import event_label, ratio_at
 from vgsim._results.tables import QUANTILES
 from vgsim._studies.columns import label_columns, words
 from vgsim._studies.nested import nested_columns
@@ -264,15 +264,8 @@ def value_label(value: str, layer: int | None, threshold: float | None) -> str:
     >>> value_label("vanishing", 0, 1e-6), value_label("median", None, None)
     ('$P(R_0 < -6)$', 'median of $R_l$, decades')
     """
-    r = "R_l" if layer is None else f"R_{{{layer}}}" if layer > 9 else f"R_{layer}"
+    place = "l" if layer is None else str(layer)
     if value in QUANTILES or value in ("mean", "std"):
         name = f"{100 * QUANTILES[value]:g} % quantile" if value in ("q05", "q95") else value
-        return f"{name} of ${r}$, decades"
-    if threshold is None or value not in RELATIVE:
-        return f"P({value})"
-    low, high = limits_in_words(threshold)
-    if value == "vanishing":
-        return f"$P({r} < {low})$"
-    if value == "exploding":
-        return f"$P({r} > {high})$"
-    return rf"$P({low} \leq {r} \leq {high})$"
+        return f"{name} of ${ratio_at(place)}$, decades"
+    return f"P({value})" if threshold is None else event_label(value, place, threshold)
