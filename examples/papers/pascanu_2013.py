@@ -66,7 +66,7 @@ def numbers(quick: bool) -> Numbers:
     samples = vgsim.simulate(clipped, size // 10, inputs="zeros", layers=places, dtype="float64")
     what = "the same with radius 1.5 and clipping at norm 1: largest log10 ‖G‖"
     top = round(float(samples.gradient.max()), 9) + 0.0  # ‖G‖ = 1, but for rounding
-    yield number(what, "clipping: ‖g‖ ≤ threshold", 0, (top,) * 3, relation="<", accuracy=1e-9)
+    yield number(what, "clipping: ‖g‖ ≤ threshold", 0, (top, top, top), relation="<", accuracy=1e-9)
 
 
 if __name__ == "__main__":
