@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from vgsim._checks import value_error
+from vgsim._checks import either, value_error
 from vgsim._results import files
 from vgsim.plotting.artists import require_matplotlib
 
@@ -77,9 +77,7 @@ def check_output(
         If the file cannot be written.
     """
     if path.suffix.lower() not in endings:
-        *some, last = endings
-        allowed = f"{', '.join(some)} or {last}" if some else last
-        raise value_error(argument, f"must end in {allowed}, got {str(path)!r}")
+        raise value_error(argument, f"must end in {either(endings)}, got {str(path)!r}")
     if path.exists():
         if not path.is_file():
             raise value_error(argument, f"must name a regular file, got {str(path)!r}")

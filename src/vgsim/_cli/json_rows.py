@@ -87,8 +87,9 @@ def row_columns(rows: Sequence[Mapping[str, Any]]) -> list[Column]:
     ['depth', 'mean']
     """
     columns = []
-    for name, values in _values(rows).items():
-        low, high = (_values(rows).get(f"{name}_{end}") for end in ("low", "high"))
+    found = _values(rows)
+    for name, values in found.items():
+        low, high = (found.get(f"{name}_{end}") for end in ("low", "high"))
         if low is not None and high is not None:
             columns.append(Column(name, f"P({name})", values, low, high))
         elif name in STATISTICS:

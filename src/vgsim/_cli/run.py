@@ -53,7 +53,7 @@ from vgsim._results.tables import (
     QUANTILES,
     WIDE,
     Column,
-    number_decimals,
+    quantile_column,
     report,
     seconds_cell,
 )
@@ -262,8 +262,7 @@ def _columns(options: argparse.Namespace, runs: Sequence[Samples]) -> list[Colum
         columns.append(Column(event, f"P({event})", [x.estimate for x in p], *limits))
     q = np.array([s.quantile(list(QUANTILES.values()), options.layer) for s in runs])
     for name, values in zip(QUANTILES, q.T.tolist(), strict=True):
-        heading = "median" if name == "median" else f"{100 * QUANTILES[name]:g} %"
-        columns.append(Column(name, heading, values, decimals=list(map(number_decimals, values))))
+        columns.append(quantile_column(name, values))
     if network.clip is not None:
         shares = [_clipped(options, samples) for samples in runs]
         columns.append(Column("clipped", "clipped", shares, decimals=[4] * len(runs)))

@@ -14,9 +14,9 @@ from vgsim._cli.figures import new_figure, save_figure
 from vgsim._cli.network_text import distinct_labels
 from vgsim._cli.terminal_curves import BlockRow, block_curves, can_show
 from vgsim._networks.description import Network
+from vgsim._results.curves import stacked
 from vgsim._results.samples import Samples
 from vgsim._statistics.binomial import Probability
-from vgsim._statistics.estimate import Estimate
 from vgsim._studies.points import value_label
 from vgsim.theory._prediction import predict
 from vgsim.typing import RelativeEvent
@@ -92,7 +92,7 @@ class RunPictures:
             theory = [predict(net, layer, **self._sampling) for net in group]
             for panel, event in enumerate(events):
                 known = [one.probability(event, threshold) for one in theory]
-                estimate = _stacked([p[event] for p in found])
+                estimate = stacked([p[event] for p in found])
                 figure.add([net.depth for net in group], estimate, known, label, panel)
         return figure
 
@@ -104,11 +104,3 @@ class RunPictures:
         for label, group in zip(self._labels, self._groups, strict=True):
             yield label, group, self._found[first : first + len(group)]
             first += len(group)
-
-
-def _stacked(found: Sequence[Probability]) -> Estimate:
-    """Return probabilities as one estimate of arrays."""
-    estimate, low, high = (
-        np.array([getattr(p, name) for p in found]) for name in ("estimate", "low", "high")
-    )
-    return Estimate(estimate, low, high, found[0].confidence_level, found[0].method)

@@ -96,7 +96,8 @@ class _Part:
     def __init__(self, study: Study, places: Sequence[tuple[int, int]], rows: list[Row]) -> None:
         results = list(dict.fromkeys(i for i, _ in places))
         self.study = Study([study[i] for i in results], study.provenance)
-        self.places = [(results.index(i), layer) for i, layer in places]
+        number = {i: k for k, i in enumerate(results)}
+        self.places = [(number[i], layer) for i, layer in places]
         self.rows = rows
 
 
@@ -108,7 +109,8 @@ def _chosen_study(
     kept = [kept[i] for i in in_order([row for _, row in kept], options.sort, options.reverse)]
     places = list(dict.fromkeys(place for place, _ in kept))
     head = places[: options.head]
-    part = _Part(study, head, [row for place, row in kept if place in set(head)])
+    shown = set(head)
+    part = _Part(study, head, [row for place, row in kept if place in shown])
     return part, len(places) - len(head)
 
 

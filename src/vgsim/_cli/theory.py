@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vgsim._checks import RELATIVE, TABULATED
+from vgsim._checks import TABULATED
 from vgsim._cli.fields import DEPTHS, networks_of
 from vgsim._cli.network_text import apart, curves, heading, named_values, row, short_width, spec
 from vgsim._cli.pager import print_text
@@ -25,7 +25,7 @@ from vgsim._results.tables import WIDE, Column, jsonable, records, report
 from vgsim.theory import critical_gain, mean_field, recurrent_rate
 from vgsim.theory._correlation_map import CRITICAL
 from vgsim.theory._mean_field import depth_scale
-from vgsim.theory._prediction import Prediction, predict
+from vgsim.theory._prediction import Prediction, predict, said
 
 __all__ = ["theory"]
 
@@ -212,17 +212,10 @@ def _finite_width(options: argparse.Namespace, one: Theory) -> list[Column]:
         name: [getattr(prediction, name) for prediction in one.predictions]
         for name in ("mean", "std")
     }
-    probabilities = [
-        Column(
-            event,
-            f"P({event})",
-            [p.probability(event, options.threshold) for p in one.predictions],
-            below=[p.bound(event, options.threshold) for p in one.predictions]
-            if event in RELATIVE
-            else None,
-        )
-        for event in TABULATED
-    ]
+    probabilities = []
+    for event in TABULATED:
+        values, below = said(one.predictions, event, options.threshold)
+        probabilities.append(Column(event, f"P({event})", values, below=below))
     columns = [
         Column("depth", "depth", [network.depth for network in one.networks]),
         *(Column(name, name, values) for name, values in moments.items()),

@@ -10,13 +10,13 @@ from typing import Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from vgsim._checks import RELATIVE, THRESHOLD
+from vgsim._checks import COUNTED, RELATIVE, THRESHOLD
 from vgsim._results.column import Column, unknown_name
 from vgsim._results.distribution import Distribution
-from vgsim._results.tables import QUANTILES, estimated, number_decimals
+from vgsim._results.tables import QUANTILES, estimated, quantile_column
 from vgsim._statistics.bootstrap import bootstrap
 from vgsim._statistics.estimate import Estimate
-from vgsim.theory._prediction import Prediction
+from vgsim.theory._prediction import Prediction, said
 from vgsim.typing import Event, Method, NumberFormat
 
 __all__ = ["MOMENTS", "CurveColumns", "Tabulated", "column_names"]
@@ -86,7 +86,7 @@ class CurveColumns:
     def events(self, names: Sequence[str]) -> list[Event]:
         """Return the events among the names of columns."""
         words = dict.fromkeys(name.removesuffix("_theory") for name in names)
-        events: tuple[Event, ...] = (*RELATIVE, "dead", self.event)
+        events: tuple[Event, ...] = (*COUNTED, self.event)
         return [word for word in words if word in events]
 
     def columns(self, names: Sequence[str]) -> list[Column]:
@@ -110,20 +110,18 @@ class CurveColumns:
             return [Column("n", "n", [len(samples) for samples, _ in curve._points])]
         if name in QUANTILES:
             values = [float(s.quantile(QUANTILES[name], layer)) for s, layer in curve._points]
-            heading = "median" if name == "median" else f"{100 * QUANTILES[name]:g} %"
-            return [Column(name, heading, values, decimals=list(map(number_decimals, values)))]
+            return [quantile_column(name, values)]
         if name in MOMENTS:
-            said = [getattr(p, name) for p in curve._predictions] if theory else None
-            return estimated(name, name, self._moments[MOMENTS.index(name)], said)
+            known = [getattr(p, name) for p in curve._predictions] if theory else None
+            return estimated(name, name, self._moments[MOMENTS.index(name)], known)
         event = cast(Event, name)
         relative = self.threshold if event in RELATIVE else THRESHOLD
         dtype = self.dtype if event == self.event else None
         found = curve.probability(event, relative, dtype, self.confidence_level, self.method)
         if not theory:
             return estimated(name, f"P({name})", found)
-        said = [p.probability(event, relative) for p in curve._predictions]
-        below = [p.bound(name, relative) for p in curve._predictions]
-        return estimated(name, f"P({name})", found, said, below if name in RELATIVE else None)
+        known, below = said(curve._predictions, event, relative)
+        return estimated(name, f"P({name})", found, known, below)
 
     @cached_property
     def _moments(self) -> list[Estimate[Floats]]:
@@ -159,6 +157,6 @@ def column_names(place: str, event: Event) -> list[str]:
     >>> column_names("depth", "vanishing")[:4]
     ['depth', 'n', 'vanishing', 'exploding']
     """
-    events = list(dict.fromkeys([event, *RELATIVE, "dead"]))
+    events = list(dict.fromkeys([event, *COUNTED]))
     names = [place, "n", *events, *MOMENTS, *QUANTILES]
     return names + [f"{name}_theory" for name in (*events, *MOMENTS)]

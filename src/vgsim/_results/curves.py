@@ -24,7 +24,7 @@ from vgsim._statistics.estimate import Estimate, Floats
 from vgsim.theory._prediction import Prediction, predict
 from vgsim.typing import Event, Format, Method, NumberFormat
 
-__all__ = ["Curve", "LayerProfile"]
+__all__ = ["Curve", "LayerProfile", "stacked"]
 
 _SHARE = Number("a number from 0 to 1", lambda q: 0 <= q <= 1)
 
@@ -77,7 +77,7 @@ class Curve(PlottedCurve):
             samples.probability(event, layer, threshold, dtype, confidence_level, method)
             for samples, layer in self._points
         ]
-        return _stacked(found)
+        return stacked(found)
 
     def quantile(self, q: float, confidence_level: float = 0.95) -> Estimate[Floats]:
         """Estimate a quantile of R, in decades, at every place; dead samples count as −inf.
@@ -107,7 +107,7 @@ class Curve(PlottedCurve):
         True
         """
         q = _SHARE.check("q", q)
-        return _stacked(
+        return stacked(
             [s.quantile_interval(q, layer, confidence_level) for s, layer in self._points]
         )
 
@@ -136,7 +136,7 @@ class Curve(PlottedCurve):
         >>> curve.mean().estimate.round(0)
         array([ -3., -13.])
         """
-        return _stacked([s.mean_interval(layer, confidence_level) for s, layer in self._points])
+        return stacked([s.mean_interval(layer, confidence_level) for s, layer in self._points])
 
     def variance(self, confidence_level: float = 0.95) -> Estimate[Floats]:
         """Estimate the variance of R over the samples that are not dead, at every place.
@@ -163,7 +163,7 @@ class Curve(PlottedCurve):
         >>> bool(variance.high[0] < variance.low[1])
         True
         """
-        return _stacked([s.variance_interval(layer, confidence_level) for s, layer in self._points])
+        return stacked([s.variance_interval(layer, confidence_level) for s, layer in self._points])
 
     def depth_scale(self, confidence_level: float = 0.95) -> DepthScale:
         """Estimate the growth per layer of mean and variance of ln(‖G_l‖²/‖G_D‖²).
@@ -308,16 +308,28 @@ class Curve(PlottedCurve):
             f"{100 * known.confidence_level:g} % intervals ({methods})",
             *(["mean and std exclude dead networks"] if moments else []),
         ]
-        return f"{self._subject}\n{'; '.join(meaning)}"
+        subject = f"R = log10(|G_{self._layer}| / |G_D|) of {self._networks}"
+        return f"{subject}\n{'; '.join(meaning)}"
+
+    def _repr_html_(self) -> str:
+        return curve_html(self, self._networks, self._kind)
 
     @property
-    def _subject(self) -> str:
-        """What R is, and of which networks."""
+    def _networks(self) -> str:
+        """How many networks, which, and their seed."""
         raise NotImplementedError
 
 
-def _stacked(found: Sequence[Estimate[float]] | Sequence[Probability]) -> Estimate[Floats]:
-    """Return estimates at k places as one Estimate of arrays of shape (k,)."""
+def stacked(found: Sequence[Estimate[float]] | Sequence[Probability]) -> Estimate[Floats]:
+    """Return estimates at k places as one Estimate of arrays of shape (k,).
+
+    Examples
+    --------
+    >>> from vgsim._results.curves import stacked
+    >>> from vgsim._statistics.binomial import binomial
+    >>> stacked([binomial(0, 10), binomial(5, 10)]).estimate
+    array([0. , 0.5])
+    """
     estimate, low, high = np.array([[e.estimate, e.low, e.high] for e in found]).T
     return Estimate(estimate, low, high, found[0].confidence_level, found[0].method)
 
@@ -366,15 +378,7 @@ class LayerProfile(Curve):
             f"of {self.samples!r}>"
         )
 
-    def _repr_html_(self) -> str:
-        s = self.samples
-        of = f"{len(s):,} networks {s.network!r}{s._batch}, seed {s.seed}"
-        return curve_html(self, of, "quantiles")
-
     @property
-    def _subject(self) -> str:
+    def _networks(self) -> str:
         s = self.samples
-        return (
-            f"R = log10(|G_l| / |G_D|) of {len(s):,} networks {s.network!r}{s._batch}, "
-            f"seed {s.seed}"
-        )
+        return f"{len(s):,} networks {s.network!r}{s._batch}, seed {s.seed}"

@@ -14,7 +14,6 @@ from vgsim._checks import THRESHOLD, brief, checked_items, type_error, value_err
 from vgsim._networks.description import Network
 from vgsim._results.curves import Curve
 from vgsim._results.events import checked_event, condition
-from vgsim._results.html import curve_html
 from vgsim._results.samples import IDENTITY, Samples
 from vgsim._statistics.critical_depth import crossing, margin, margin_of_probability
 from vgsim._statistics.estimate import LEVEL, Estimate
@@ -77,11 +76,6 @@ class DepthCurve(Curve):
             f"<DepthCurve: {self.n_samples} samples at each of {len(self.samples)} depths "
             f"from {first} to {last}, {self.network!r}>"
         )
-
-    def _repr_html_(self) -> str:
-        some = self.samples[0]
-        of = f"{self.n_samples:,} networks per depth, {some.network!r} and deeper{some._batch}"
-        return curve_html(self, f"{of}, seed {some.seed}", "probability")
 
     def critical_depth(
         self,
@@ -154,12 +148,10 @@ class DepthCurve(Curve):
         return Estimate(estimate, low, high, confidence_level, f"{method}, interpolated")
 
     @property
-    def _subject(self) -> str:
+    def _networks(self) -> str:
         some = self.samples[0]
-        return (
-            f"R = log10(|G_0| / |G_D|) of {self.n_samples:,} networks per depth, "
-            f"{some.network!r} and deeper{some._batch}, seed {some.seed}"
-        )
+        of = f"{self.n_samples:,} networks per depth, {some.network!r} and deeper{some._batch}"
+        return f"{of}, seed {some.seed}"
 
     def to_dataframe(self) -> pandas.DataFrame:
         """Return a ``pandas.DataFrame`` with one row per sample and the index (depth, sample).

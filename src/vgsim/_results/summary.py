@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vgsim._checks import RELATIVE, TABULATED
+from vgsim._checks import TABULATED
 from vgsim._domains import check_threshold, checked_bool
 from vgsim._networks.description import Network
 from vgsim._results.column import checked_names, chosen
@@ -20,12 +20,12 @@ from vgsim._results.tables import (
     QUANTILES,
     Column,
     check_frame,
-    number_decimals,
+    quantile_column,
     report,
     theoretical,
 )
 from vgsim._statistics.binomial import checked_interval
-from vgsim.theory._prediction import Prediction, predict
+from vgsim.theory._prediction import Prediction, predict, said
 from vgsim.typing import Format, Method
 
 MOMENT_DECIMALS = 3  # printed decimals of mean and std
@@ -128,21 +128,15 @@ class Summary(dict[str, NDArray[Any]]):
             measured = Column(event, f"P({event})", values, low, high)
             columns.append(measured)
             if found:
-                said = [prediction.probability(event, self._threshold) for prediction in found]
-                below = [prediction.bound(event, self._threshold) for prediction in found]
-                columns.append(theoretical(measured, said, below if event in RELATIVE else None))
+                columns.append(theoretical(measured, *said(found, event, self._threshold)))
         digits = [MOMENT_DECIMALS] * self["layer"].size
         for name in ("mean", "std"):
             measured = Column(name, name, self[name].tolist(), decimals=digits)
             columns.append(measured)
             if found:
-                said = [getattr(prediction, name) for prediction in found]
-                columns.append(Column(f"{name}_theory", "theory", said, decimals=digits))
-        for name, q in QUANTILES.items():
-            heading = "median" if q == 0.5 else f"{100 * q:g} %"
-            values = self[name].tolist()
-            digits = list(map(number_decimals, values))
-            columns.append(Column(name, heading, values, decimals=digits))
+                values = [getattr(prediction, name) for prediction in found]
+                columns.append(Column(f"{name}_theory", "theory", values, decimals=digits))
+        columns += [quantile_column(name, self[name].tolist()) for name in QUANTILES]
         return columns
 
     def __str__(self) -> str:

@@ -26,7 +26,6 @@ from vgsim._statistics.estimate import Estimate
 from vgsim.typing import Format
 
 __all__ = [
-    "FORMATS",
     "QUANTILES",
     "WIDE",
     "Column",
@@ -34,6 +33,7 @@ __all__ = [
     "estimated",
     "jsonable",
     "number_decimals",
+    "quantile_column",
     "records",
     "report",
     "seconds_cell",
@@ -84,8 +84,7 @@ _WRITERS: dict[Format, Callable[[Sequence[Column], Frame], str]] = {
     "csv": write_csv,
     "html": write_html,
 }
-FORMATS: tuple[Format, ...] = get_args(Format)
-_FORMAT = Choice(FORMATS)
+_FORMAT: Choice[Format] = Choice(get_args(Format))
 _LABEL = re.compile(r"[^\s{}%#\\~^$&]+")
 
 
@@ -215,6 +214,21 @@ def estimated(
     if theory is not None:
         columns.append(theoretical(columns[0], theory, below))
     return columns
+
+
+def quantile_column(name: str, values: Sequence[float | None]) -> Column:
+    """Return the column of a quantile of R, one of QUANTILES, with about four digits.
+
+    Examples
+    --------
+    >>> from vgsim._results.tables import quantile_column
+    >>> column = quantile_column("q05", [-6.543, None])
+    >>> column.heading, [str(cell) for cell in column.cells]
+    ('5 %', ['-6.54', '-'])
+    """
+    heading = name if name == "median" else f"{100 * QUANTILES[name]:g} %"
+    digits = [2 if value is None else number_decimals(value) for value in values]
+    return Column(name, heading, values, decimals=digits)
 
 
 def theoretical(

@@ -27,7 +27,6 @@ SHOWN = 3  # entries of an array at each end, in text
 Floats = NDArray[np.float64]
 Scalar = float | np.floating[Any] | np.integer[Any]  # arguments with a float as the result
 V = TypeVar("V", bound=float | Floats, default=float | Floats, covariant=True)
-SHOWN = 3  # entries of an array at each end, in text
 
 
 @dataclass(frozen=True, repr=False)

@@ -6,11 +6,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, cast
+from typing import Any
 
-from vgsim._checks import RELATIVE
+from vgsim._checks import COUNTED, RELATIVE
 from vgsim._results.column import Column
-from vgsim._results.tables import QUANTILES, number_decimals, theoretical
+from vgsim._results.tables import QUANTILES, quantile_column, theoretical
 from vgsim._studies.columns import described_texts, differing, label_columns
 from vgsim._studies.nested import nested_columns
 from vgsim._studies.result import Result
@@ -20,7 +20,7 @@ from vgsim.typing import CountedEvent
 __all__ = ["AXES", "EVENTS", "MOMENTS", "THEORY", "Place", "StudyColumns"]
 
 AXES = ("layer", "threshold")
-EVENTS: tuple[CountedEvent, ...] = (*RELATIVE, "dead")
+EVENTS = COUNTED
 DERIVED = ("engine", "init")  # often follow from the activation
 MOMENTS = ("mean", "std")
 THEORY = "_theory"
@@ -135,9 +135,7 @@ class StudyColumns:
             return Column("n", "n", [p and self.study[p.number].n for p in places])
         q = QUANTILES[name]
         values = [None if p is None else self._quantile(q, p) for p in places]
-        digits = [2 if value is None else number_decimals(value) for value in values]
-        heading = "median" if name == "median" else f"{100 * q:g} %"
-        return Column(name, heading, values, decimals=digits)
+        return quantile_column(name, values)
 
     def _probability(self, event: CountedEvent, places: Sequence[Place | None]) -> Column:
         found: list[tuple[float | None, ...]] = []
@@ -185,8 +183,9 @@ class StudyColumns:
                 values.append(getattr(known, name))
             else:
                 threshold = (place and place.threshold) or 1.0  # "dead" has none
-                values.append(known.probability(cast(CountedEvent, name), threshold))
-                below.append(known.bound(name, threshold))
+                value, limit = known.said(name, threshold)
+                values.append(value)
+                below.append(limit)
         return theoretical(measured, values, below if name in RELATIVE else None, heading)
 
     def _prediction(self, number: int, layer: int) -> Prediction:

@@ -9,12 +9,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vgsim._checks import brief, value_error
-from vgsim._domains import check_threshold
 from vgsim._statistics.quantiles import quantile
 from vgsim.plotting.artists import Artists
-from vgsim.plotting.data import Values, checked_columns, checked_places, checked_series
+from vgsim.plotting.data import (
+    Values,
+    checked_columns,
+    checked_places,
+    checked_series,
+    checked_threshold,
+)
 from vgsim.plotting.style import (
     RATIO,
+    SMALL,
     THEORY,
     Style,
     axes_and_style,
@@ -38,7 +44,6 @@ __all__ = ["curve", "probability", "quantiles"]
 
 Floats = NDArray[np.float64]
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
-SMALL = 0.3  # curves of probabilities that stay below it do not show the range from 0 to 1
 
 
 def probability(
@@ -214,7 +219,7 @@ def quantiles(
         problem = f"must be increasing numbers strictly between 0 and 1, got {brief(levels)}"
         raise value_error("levels", problem)
     mean = None if theory_mean is None else checked_series("theory_mean", theory_mean, places.size)
-    threshold = None if threshold is None else check_threshold(threshold)
+    threshold = checked_threshold(threshold)
     ax, style = axes_and_style(ax, color, label=label, xlabel=xlabel, ylabel=ylabel)
     order = np.argsort(places, kind="stable")
     places, samples = places[order], [samples[i] for i in order]

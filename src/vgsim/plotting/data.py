@@ -16,6 +16,7 @@ from vgsim._checks import (
     type_error,
     value_error,
 )
+from vgsim._domains import check_threshold
 
 __all__ = [
     "FittedNormal",
@@ -27,6 +28,7 @@ __all__ = [
     "checked_law",
     "checked_places",
     "checked_series",
+    "checked_threshold",
     "checked_values",
 ]
 
@@ -190,6 +192,11 @@ def checked_law(law: Law | None) -> LawOfR | None:
         problem = "must have the methods pdf, cdf and sf, as the laws of vgsim.theory"
         raise type_error("law", f"{problem}, got {brief(law)}")
     return LawOfR(law)
+
+
+def checked_threshold(threshold: object) -> float | None:
+    """Return the threshold of an event, or None for none."""
+    return None if threshold is None else check_threshold(threshold)
 
 
 def checked_fit(fit: Any, values: Values) -> FittedNormal | None:

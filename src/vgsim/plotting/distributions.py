@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vgsim._checks import brief, checked_items, plain, real_array, value_error
-from vgsim._domains import check_threshold
 from vgsim.plotting.artists import Artists
 from vgsim.plotting.data import (
     FittedNormal,
@@ -20,6 +19,7 @@ from vgsim.plotting.data import (
     checked_fit,
     checked_law,
     checked_places,
+    checked_threshold,
     checked_values,
 )
 from vgsim.plotting.style import (
@@ -112,7 +112,7 @@ def histogram(
     sample = checked_values("values", values)
     edges = _edges(sample, bins)
     laws = [checked_law(law), checked_fit(fit, sample)]
-    threshold = None if threshold is None else check_threshold(threshold)
+    threshold = checked_threshold(threshold)
     ax, style = axes_and_style(ax, color, label=label, xlabel=xlabel, ylabel=ylabel)
     density, outside = _density(sample, edges)
     drawn = draw_density(ax, style, edges, density, laws, note(label, *_remarks(sample, outside)))
@@ -207,7 +207,7 @@ def ridge(
     if len(items) != len(samples):
         raise value_error("laws", f"must be {len(samples)}, got {len(items)}")
     known = [checked_law(law) for law in items]
-    threshold = None if threshold is None else check_threshold(threshold)
+    threshold = checked_threshold(threshold)
     ax, style = axes_and_style(ax, color, label=label, xlabel=xlabel, ylabel=ylabel)
     drawn: list[Any] = []
     lines: list[Any] = []

@@ -11,6 +11,7 @@ from vgsim._checks import brief, checked_items, real_array, value_error
 from vgsim.plotting.artists import Artists
 from vgsim.plotting.data import checked_places
 from vgsim.plotting.style import (
+    SMALL,
     axes_and_style,
     make_logarithmic,
     once,
@@ -148,7 +149,7 @@ def _limits(limits: Any, table: Floats) -> tuple[float, float]:
     if not finite.size:
         return 0.0, 1.0
     low, high = float(finite.min()), float(finite.max())
-    if low >= 0 and (high > 0.3 or low == high) and high <= 1:
+    if low >= 0 and (high > SMALL or low == high) and high <= 1:
         return 0.0, 1.0
     return (low, high) if low < high else (low - 0.5, high + 0.5)
 

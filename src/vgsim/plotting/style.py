@@ -15,6 +15,7 @@ from vgsim.plotting.artists import checked_axes, require_matplotlib
 __all__ = [
     "FIT",
     "RATIO",
+    "SMALL",
     "THEORY",
     "Style",
     "axes_and_style",
@@ -45,6 +46,7 @@ FIT = (0, (1, 1.2))  # dots of fitted laws
 GREY = "0.35"
 LONG_LEGEND = 10  # entries, beyond which a legend has two columns
 RATIO = r"$R=\log_{10}(\Vert G_l\Vert/\Vert G_D\Vert)$, decades"
+SMALL = 0.3  # largest of probabilities that do not show the whole range from 0 to 1
 
 
 class Style(NamedTuple):

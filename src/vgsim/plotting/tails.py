@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vgsim._checks import value_error
-from vgsim._domains import Choice, check_threshold
+from vgsim._domains import Choice
 from vgsim._statistics.binomial import exact_limits
 from vgsim.plotting.artists import Artists
 from vgsim.plotting.data import (
@@ -19,6 +19,7 @@ from vgsim.plotting.data import (
     Values,
     checked_fit,
     checked_law,
+    checked_threshold,
     checked_values,
 )
 from vgsim.plotting.style import (
@@ -101,7 +102,7 @@ def survival(
     sample = _living(values)
     laws = [checked_law(law), checked_fit(fit, sample)]
     lower = TAILS.check("tail", tail) == "lower"
-    threshold = None if threshold is None else check_threshold(threshold)
+    threshold = checked_threshold(threshold)
     ax, style = axes_and_style(ax, color, label=label, xlabel=xlabel, ylabel=ylabel)
     first = not ax.lines
     r, counts = _tail(sample, lower)

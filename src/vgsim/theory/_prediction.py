@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vgsim._checks import DECADE, RELATIVE
+from vgsim._checks import COUNTED, DECADE, RELATIVE
 from vgsim._networks.description import Network
 from vgsim._networks.sequential import Sequential
 from vgsim.theory._finite_width import log_gradient_moments
@@ -15,7 +16,7 @@ from vgsim.theory._product import ProductLaw
 from vgsim.theory._recurrent import recurrent_growth
 from vgsim.typing import Event
 
-__all__ = ["Prediction", "law_above", "predict"]
+__all__ = ["Prediction", "law_above", "predict", "said"]
 
 # (p, bound): where the law gives less than p, only "less than bound" is said; docs/theory.md
 NORMAL_TAILS = ((1e-9, 1e-6), (1e-4, 1e-3))
@@ -58,7 +59,7 @@ class Prediction:
         >>> Prediction(-6.0).probability("vanishing", 1e-6) is None
         True
         """
-        return self._known(event, threshold)[0]
+        return self.said(event, threshold)[0]
 
     def bound(self, event: str, threshold: float) -> float | None:
         """Return an upper bound of a probability in a tail, where `probability` is None.
@@ -76,11 +77,11 @@ class Prediction:
         >>> law.probability("exploding", 1e-6) is None, law.bound("exploding", 1e-6)
         (True, 1e-06)
         """
-        return self._known(event, threshold)[1]
+        return self.said(event, threshold)[1]
 
-    def _known(self, event: str, threshold: float) -> tuple[float | None, float | None]:
-        """Return the probability of an event, or a bound of it; None where it is not known."""
-        if event not in (*RELATIVE, "dead"):
+    def said(self, event: str, threshold: float) -> tuple[float | None, float | None]:
+        """Return `probability` and `bound` of an event, which is evaluated once."""
+        if event not in COUNTED:
             return None, None
         if self.law is not None:
             found = (1 - self.dead_below) * float(self.law.probability(event, threshold))
@@ -99,6 +100,22 @@ class Prediction:
             if found < least:
                 return None, bound
         return found, None
+
+
+def said(
+    predictions: Sequence[Prediction], event: str, threshold: float
+) -> tuple[list[float | None], list[float | None] | None]:
+    """Return probabilities of an event, and their bounds; None for events that have no bounds.
+
+    Examples
+    --------
+    >>> from vgsim.theory._prediction import Prediction, said
+    >>> said([Prediction(-6.0, 1.0), Prediction(-12.0, 1.0)], "exploding", 1e-3)
+    ([None, None], [1e-06, 1e-06])
+    """
+    found = [prediction.said(event, threshold) for prediction in predictions]
+    bounds = [bound for _, bound in found] if event in RELATIVE else None
+    return [value for value, _ in found], bounds
 
 
 def predict(
