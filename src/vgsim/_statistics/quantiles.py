@@ -139,15 +139,29 @@ def quantile_interval(values: ArrayLike, q: ArrayLike, confidence_level: float =
     values, q = np.asarray(values, dtype=np.float64), checked_numbers("q", q)
     if values.ndim != 1 or not values.size or np.isnan(values).any():
         raise value_error("values", "must be a vector of one or more numbers or -inf, without NaN")
-    from scipy.stats import binom
-
     estimate = quantile(values, q)
-    tail = (1 - confidence_level) / 2
-    low, high = binom.ppf(tail, values.size, q), binom.isf(tail, values.size, q) + 1
-    ranks = np.stack([low, high]).astype(np.intp)  # 1 … n; 0 stands for −∞, n + 1 for ∞
+    ranks = np.stack(interval_ranks(values.size, q, confidence_level)).astype(np.intp)
     bounded = np.concatenate([[-np.inf], np.sort(values), [np.inf]])
     limits = bounded[np.clip(ranks, 0, values.size + 1)]
     low, high = np.minimum(limits[0], estimate), np.maximum(limits[1], estimate)
     if q.ndim == 0:
         low, high = float(low), float(high)
     return Estimate(estimate, low, high, confidence_level, "order statistics")
+
+
+def interval_ranks(n: int, q: ArrayLike, confidence_level: float) -> tuple[Floats, Floats]:
+    """Return the ranks of the order statistics of n samples that are limits of a quantile.
+
+    Ranks are 1 … n; 0 stands for −∞, and n + 1 for ∞.
+
+    Examples
+    --------
+    >>> from vgsim._statistics.quantiles import interval_ranks
+    >>> low, high = interval_ranks(100, 0.5, 0.95)
+    >>> float(low), float(high)
+    (40.0, 61.0)
+    """
+    from scipy.stats import binom
+
+    tail = (1 - confidence_level) / 2
+    return binom.ppf(tail, n, q), binom.isf(tail, n, q) + 1

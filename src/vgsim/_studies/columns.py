@@ -14,6 +14,7 @@ from vgsim._studies.result import Result
 from vgsim._studies.task import SETTING
 
 __all__ = [
+    "AXES",
     "PER_THRESHOLD",
     "described_texts",
     "differing",
@@ -25,6 +26,7 @@ __all__ = [
     "words",
 ]
 
+AXES = ("layer", "threshold")  # of tables and plots, beside the fields of networks
 PER_THRESHOLD = ("vanishing", "exploding")
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from vgsim._checks import brief, value_error
 from vgsim._results.column import Column
-from vgsim._studies.columns import ordered, words
-from vgsim._studies.table_columns import AXES, Place, StudyColumns
+from vgsim._studies.columns import AXES, ordered, words
+from vgsim._studies.table_columns import Place, StudyColumns
 
 __all__ = ["arranged", "flat"]
 

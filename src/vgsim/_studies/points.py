@@ -11,7 +11,8 @@ from vgsim._checks import RELATIVE, TABULATED, THRESHOLD, brief, meant, value_er
 from vgsim._domains import Choice
 from vgsim._results.events import event_label, ratio_at
 from vgsim._results.tables import QUANTILES
-from vgsim._studies.columns import label_columns, words
+from vgsim._statistics.quantiles import interval_ranks
+from vgsim._studies.columns import AXES, label_columns, words
 from vgsim._studies.nested import nested_columns
 from vgsim._studies.result import Result
 from vgsim.theory._prediction import Prediction, predict
@@ -29,7 +30,6 @@ __all__ = [
 
 PROBABILITIES = (*TABULATED, "healthy")
 VALUES = (*PROBABILITIES, "mean", "std", *QUANTILES)
-PLACES = ("layer", "threshold")  # axes that are not fields of networks
 LEVEL = 0.95
 _VALUE = Choice(VALUES)
 
@@ -139,7 +139,7 @@ def points_of(
 
 def _check_field(argument: str, name: object, columns: dict[str, list[Any]]) -> None:
     """Refuse a name that is no field of any network."""
-    known = [*columns, *PLACES]
+    known = [*columns, *AXES]
     if name in known:
         return
     near = meant(name, known) if isinstance(name, str) else None
@@ -229,15 +229,12 @@ def measured(point: Point, value: str) -> tuple[float, float, float]:
 
 def _quantile(result: Result, q: float, layer: int) -> tuple[float, float, float]:
     """Return a quantile of R_l with limits that are order statistics; NaN if they are infinite."""
-    from scipy.stats import binom
-
-    n, tail = result.n, (1 - LEVEL) / 2
-    ranks = (binom.ppf(tail, n, q), binom.isf(tail, n, q) + 1)  # 1 … n
+    n = result.n
     limits = [
         float(result.quantile((rank - 1) / (n - 1), layer))
         if n > 1 and 1 <= rank <= n
         else math.nan
-        for rank in ranks
+        for rank in interval_ranks(n, q, LEVEL)
     ]
     low, high = (limit if math.isfinite(limit) else math.nan for limit in limits)
     return float(result.quantile(q, layer)), low, high

@@ -12,10 +12,10 @@ from vgsim._results.column import Column, checked_names, unknown_name
 from vgsim._results.events import column_of, limits_in_words
 from vgsim._results.tables import QUANTILES, WIDE, check_frame, report
 from vgsim._statistics.estimate import checked_level
-from vgsim._studies.columns import PER_THRESHOLD, thresholds_of
+from vgsim._studies.columns import AXES, PER_THRESHOLD, thresholds_of
 from vgsim._studies.pivot import arranged, flat
 from vgsim._studies.result import Result
-from vgsim._studies.table_columns import AXES, EVENTS, MOMENTS, THEORY, Place, StudyColumns
+from vgsim._studies.table_columns import EVENTS, MOMENTS, THEORY, Place, StudyColumns
 from vgsim.typing import Format
 
 __all__ = ["table"]

@@ -11,15 +11,14 @@ from typing import Any
 from vgsim._checks import COUNTED, RELATIVE
 from vgsim._results.column import Column
 from vgsim._results.tables import QUANTILES, quantile_column, theoretical
-from vgsim._studies.columns import described_texts, differing, label_columns
+from vgsim._studies.columns import AXES, described_texts, differing, label_columns
 from vgsim._studies.nested import nested_columns
 from vgsim._studies.result import Result
 from vgsim.theory._prediction import Prediction, predict
 from vgsim.typing import CountedEvent
 
-__all__ = ["AXES", "EVENTS", "MOMENTS", "THEORY", "Place", "StudyColumns"]
+__all__ = ["EVENTS", "MOMENTS", "THEORY", "Place", "StudyColumns"]
 
-AXES = ("layer", "threshold")
 EVENTS = COUNTED
 DERIVED = ("engine", "init")  # often follow from the activation
 MOMENTS = ("mean", "std")
