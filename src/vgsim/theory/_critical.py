@@ -16,14 +16,9 @@ from vgsim._display import Record, number
 from vgsim._domains import Number
 from vgsim._networks.activations import Activation, as_activation
 from vgsim._networks.description import Network
+from vgsim.theory._gaussian import gaussian_mean
 from vgsim.theory._recurrent import zero_state_gain
-from vgsim.theory._variance_map import (
-    chi,
-    chi_parallel,
-    fixed_point,
-    surely_ordered,
-    variance_map,
-)
+from vgsim.theory._variance_map import chi, chi_parallel, fixed_point, surely_ordered
 from vgsim.typing import ActivationName
 
 __all__ = [
@@ -251,7 +246,8 @@ def _by_variance(phi: Activation, bias_std: float, below: float, above: float) -
 
     def means(v: float) -> tuple[float, float]:
         q = v + bias_std**2
-        return variance_map(phi, 1.0, 0.0, q), chi(phi, 1.0, q)
+        square = gaussian_mean(lambda h: phi.value(h) ** 2, q, phi)
+        return square, gaussian_mean(lambda h: phi.derivative(h) ** 2, q, phi)
 
     def excess(ln_v: float) -> float:
         v = math.exp(ln_v)
@@ -263,7 +259,7 @@ def _by_variance(phi: Activation, bias_std: float, below: float, above: float) -
         q = fixed_point(phi, gain, bias_std) if gain > 0 else 0.0
         if not 0.0 < q < math.inf:
             return None
-        ends.append(math.log(variance_map(phi, gain, 0.0, q)))
+        ends.append(math.log(gain**2 * gaussian_mean(lambda h: phi.value(h) ** 2, q, phi)))
     if excess(ends[0]) * excess(ends[1]) >= 0:
         return None
     v = math.exp(brentq(excess, *ends, xtol=1e-15, rtol=1e-14))
@@ -371,7 +367,7 @@ def edge_of_chaos(activation: ActivationName | Activation) -> CriticalPoint:
     for i in np.flatnonzero(signs[1:] * signs[:-1] < 0):
         q = math.exp(brentq(difference, grid[i], grid[i + 1], xtol=1e-14, rtol=1e-14))
         gain = 1.0 / math.sqrt(chi(phi, 1.0, q))
-        bias_square = q - variance_map(phi, gain, 0.0, q)
+        bias_square = q - gain**2 * gaussian_mean(lambda h: phi.value(h) ** 2, q, phi)
         if bias_square >= 0:
             return _point(phi, gain, math.sqrt(bias_square), q)
     raise value_error(
