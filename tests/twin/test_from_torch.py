@@ -9,7 +9,7 @@ from scipy import stats
 import vgsim
 from vgsim._networks import operations
 from vgsim._networks.activations import ACTIVATIONS
-from vgsim._twin.walk import parameter_name
+from vgsim._networks.parameter_shapes import parameter_name
 
 torch = pytest.importorskip("torch", reason="PyTorch is needed for from_torch")
 nn = torch.nn

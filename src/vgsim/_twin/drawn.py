@@ -10,14 +10,14 @@ import numpy as np
 
 from vgsim._networks import operations
 from vgsim._networks.operations import Body, Program
+from vgsim._networks.parameter_shapes import parameter_name, shapes_of
 from vgsim._twin.chain import Chain
 from vgsim._twin.conditional import ConditionalGaussian, ConditionalHaar
 from vgsim._twin.draws import Draws
-from vgsim._twin.recurrent import by_gate, drawn_parameters, shapes_of
+from vgsim._twin.recurrent import by_gate, drawn_parameters
 from vgsim._twin.rotation import ConditionalAffine, Rotation
 from vgsim._twin.scaled import Array, Scaled, scaled
 from vgsim._twin.steps import Included
-from vgsim._twin.walk import parameter_name
 
 __all__ = ["Drawn"]
 

@@ -11,13 +11,13 @@ from vgsim._domains import checked_bool
 from vgsim._networks import operations
 from vgsim._networks.description import Network, checked_network
 from vgsim._networks.initializers import GAIN, STD, Initializer
+from vgsim._networks.parameter_shapes import parameter_name
 from vgsim._networks.recurrent import Recurrent
 from vgsim._networks.sequential import Sequential
 from vgsim._networks.techniques import Clip
 from vgsim._twin.scaled import Array
 from vgsim._twin.torch_modules import Laws, Part, Reader, require_plain
 from vgsim._twin.torch_recurrent import recurrence_of
-from vgsim._twin.walk import parameter_name
 from vgsim.typing import InitializerName
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from vgsim._checks import brief, checked_items, real_array, value_error
 from vgsim._networks import operations
 from vgsim._networks.description import Network
 from vgsim._networks.operations import Program
-from vgsim._twin.recurrent import by_gate, shapes_of, with_whole_bias
+from vgsim._networks.parameter_shapes import parameter_name, shapes_of, with_whole_bias
+from vgsim._twin.recurrent import by_gate
 from vgsim._twin.scaled import Array, Scaled, scaled
-from vgsim._twin.walk import parameter_name
 
 __all__ = ["checked_columns", "named_parameters", "separate_parameters", "takes_separate_arrays"]
 

@@ -10,38 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from vgsim._networks.description import Network
 from vgsim._networks.operations import Bias, Drive, GateBias, Program, Weights
+from vgsim._networks.parameter_shapes import shapes_of
 from vgsim._twin.draws import Draws
 from vgsim._twin.scaled import Array, scaled
 
-__all__ = ["by_gate", "drawn_drive", "drawn_parameters", "shapes_of", "with_whole_bias"]
-
-
-def shapes_of(program: Program, columns: int) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of all parameters by name; none for a network with matrices of places.
-
-    An LSTM and a GRU always have a bias, which may be zero.
-
-    Examples
-    --------
-    >>> import vgsim
-    >>> from vgsim._twin.recurrent import shapes_of
-    >>> shapes_of(vgsim.RNN(5, 3).program, 2)
-    {'weight': (3, 3), 'input_weight': (3, 3), 'drive': (5, 3, 2)}
-    """
-    gates = sum(o.shared for o in program.of(Weights))
-    if not gates:
-        return {}
-    n = int(program.widths[0])
-    shapes: dict[str, tuple[int, ...]] = {"weight": (gates * n, n)}
-    names = [o.name for o in program.of(Bias)] + [o.name for o in program.of(GateBias)]
-    if gates > 1 or "bias" in names:
-        shapes["bias"] = (gates * n,)
-    shapes |= {name: (n,) for name in names if name != "bias"}
-    if program.of(Drive):
-        shapes |= {"input_weight": (gates * n, n), "drive": (len(program.order), n, columns)}
-    return shapes
+__all__ = ["by_gate", "drawn_drive", "drawn_parameters"]
 
 
 def drawn_parameters(draw: Draws, program: Program, columns: int) -> dict[str, Array]:
@@ -99,16 +73,3 @@ def by_gate(arrays: dict[str, Array]) -> dict[str, Any]:
             rows = array.reshape(len(array), -1)
             named[name] = [scaled(rows[i : i + n], axis=None) for i in range(0, len(rows), n)]
     return named
-
-
-def with_whole_bias(network: Network) -> Program:
-    """Return the operations of a network in which each gate of several adds its bias.
-
-    The operations of a network leave out biases that are zero by its description.
-    """
-    program = network.program
-    gates = sum(o.shared for o in program.of(Weights))
-    biased = sum(o.name == "bias" for o in program.of(GateBias))
-    if gates > 1 and biased < gates:
-        return network._with(bias_std=1.0).program
-    return program

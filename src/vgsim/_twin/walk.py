@@ -11,6 +11,7 @@ import numpy as np
 
 from vgsim._networks import operations
 from vgsim._networks.operations import Operation, Program
+from vgsim._networks.parameter_shapes import parameter_name
 from vgsim._networks.techniques import Clip
 from vgsim._twin.along import Gradients
 from vgsim._twin.clipping import clipped, rescaling
@@ -37,7 +38,6 @@ __all__ = [
     "Place",
     "backward",
     "forward",
-    "parameter_name",
     "places_of",
     "stacked",
 ]
@@ -68,21 +68,6 @@ class Place:
             for step in self.steps
             if isinstance(step, Activate) or (isinstance(step, Mix) and step.operation.counted)
         ]
-
-
-def parameter_name(operation: Any, place: int) -> str:
-    """Return the name of a matrix, a bias or a mask, as in ``Replay.parameters``.
-
-    Examples
-    --------
-    >>> import vgsim
-    >>> from vgsim._twin.walk import parameter_name
-    >>> program = vgsim.MLP(3, 8).program
-    >>> parameter_name(program.at(2)[0], 2)
-    '1.weight'
-    """
-    own: str = operation.name
-    return own if getattr(operation, "shared", False) else f"{place - 1}.{own}"
 
 
 def places_of(

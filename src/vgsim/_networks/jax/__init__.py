@@ -1,0 +1,1 @@
+"""Networks as functions in JAX: their laws of parameters, and the pass over their operations."""
