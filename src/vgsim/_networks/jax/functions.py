@@ -14,4 +14,9 @@ __all__ = ["elementwise"]
 
 def elementwise(activation: Activation) -> Callable[[jax.Array], jax.Array]:
     """Return φ, elementwise and differentiable."""
-    return {"linear": lambda h: h, "tanh": jnp.tanh, "relu": lambda h: jnp.where(h > 0, h, 0), "sigmoid": jax.nn.sigmoid}[activation.name]
+    return {
+        "linear": lambda h: h,
+        "tanh": jnp.tanh,
+        "relu": lambda h: jnp.where(h > 0, h, 0),
+        "sigmoid": jax.nn.sigmoid,
+    }[activation.name]

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any
-
 import jax
 
 from vgsim._networks import operations
@@ -21,7 +18,9 @@ def initial_parameters(program: Program, key: Array, dtype: str) -> dict[str, Ar
     for place in range(1, len(program.order) + 1):
         for o in program.at(place):
             if isinstance(o, operations.Weights):
-                found[f"{place-1}.{o.name}"] = o.std * jax.random.normal(jax.random.fold_in(key, place), o.shape, dtype)
+                found[f"{place - 1}.{o.name}"] = o.std * jax.random.normal(
+                    jax.random.fold_in(key, place), o.shape, dtype
+                )
     return found
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from vgsim._checks import value_error
 from vgsim._networks.jax.laws import drawn_passes, initial_parameters
-from vgsim._networks.jax.walk import Pass, Probes, empty_probes
+from vgsim._networks.jax.walk import Pass
 from vgsim._networks.operations import Program
-from vgsim._networks.parameter_shapes import drawn_shapes, parameter_shapes, with_biases, with_whole_bias
+from vgsim._networks.parameter_shapes import (
+    parameter_shapes,
+    with_biases,
+    with_whole_bias,
+)
 
 __all__ = ["JaxNetwork"]
 
@@ -59,7 +62,7 @@ class JaxNetwork:
         return drawn_passes(self.program, key, columns, self.dtype)
 
     def states(
-        self, parameters: Mapping[str, Array], x: Array, probes: Probes | None = None
+        self, parameters: Mapping[str, Array], x: Array, probes: Sequence[Array] | None = None
     ) -> list[Array]:
         """Return X_0 … X_D, (columns, n_l) each, for inputs (columns, n_0).
 
@@ -68,6 +71,6 @@ class JaxNetwork:
         """
         return Pass(self.program, parameters, self.network.clip, probes).states(x)
 
-    def probes(self) -> Probes:
-        """Return the argument of `states` whose cotangent are the measurements."""
-        return empty_probes(self.program, self.dtype)
+    def probes(self) -> list[Array]:
+        """Return the argument of `states` whose cotangents are the measurements."""
+        return [jnp.zeros((2,), self.dtype)] * (self.network.depth + 1)

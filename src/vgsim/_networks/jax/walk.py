@@ -6,8 +6,8 @@ Columns of a batch are rows here, as in PyTorch: a register is an array (columns
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -20,43 +20,9 @@ from vgsim._networks.operations import Operation, Program
 from vgsim._networks.parameter_shapes import parameter_name
 from vgsim._networks.techniques import Clip
 
-__all__ = ["Pass", "Probes", "empty_probes"]
+__all__ = ["Pass", "is_scaled"]
 
 Array = jax.Array
-
-
-@dataclass
-class Probes:
-    """Where a backward pass leaves its measurements: zeros, whose cotangents these are.
-
-    Attributes
-    ----------
-    gradient : array, (depth + 1, 2)
-        log2 ‖ĝ‖ and E of each place, with G_l = ĝ 2^E.
-    weights : dict of str to array, (2,)
-        The same of the gradient by each matrix that a place does not share.
-    """
-
-    gradient: Array
-    weights: dict[str, Array]
-
-
-jax.tree_util.register_dataclass(Probes, ["gradient", "weights"], [])
-
-
-def empty_probes(program: Program, dtype: str) -> Probes:
-    """Return probes for all places and recorded matrices of a network."""
-    depth = len(program.order)
-    names = [
-        parameter_name(operation, place)
-        for place in range(1, depth + 1)
-        for operation in program.at(place)
-        if isinstance(operation, operations.Weights)
-        and operation.recorded
-        and not operation.shared
-    ]
-    zeros = jnp.zeros((2,), dtype)
-    return Probes(jnp.zeros((depth + 1, 2), dtype), dict.fromkeys(names, zeros))
 
 
 @dataclass
@@ -70,25 +36,23 @@ class Pass:
         Matrices, biases, masks (n, columns) and drive (steps, n, columns).
     clip : Clip or None
         The clipping of the gradients G_l of the network.
-    probes : Probes or None
-        If given, the backward pass rescales gradients and measures them.
+    probes : sequence of depth + 1 arrays (2,), or None
+        If given, the backward pass scales the gradients G_l and measures them: see `backward`.
     """
 
     program: Program
     parameters: Mapping[str, Array]
     clip: Clip | None = None
-    probes: Probes | None = None
-    e: Any = field(init=False, default=0.0)  # see `backward`
+    probes: Sequence[Array] | None = None
 
     def states(self, x: Array) -> list[Array]:
         """Return X_0 … X_D, each (columns, n_l), for inputs (columns, n_0)."""
-        self.e = jnp.zeros((), x.dtype)
         state = (x, *(jnp.zeros_like(x) for _ in range(self.program.state - 1)))
-        probes = None if self.probes is None else self.probes.gradient
+        probes = self.probes
         state = self._marked(0, state, None if probes is None else probes[0])
         kept = [state[0]]
-        if any(weights.shared for weights in self.program.of(operations.Weights)):
-            return [*kept, *self._steps(state, probes)]
+        if shares_weights(self.program):
+            return [*kept, *self._steps(state)]
         registers = dict(enumerate(state))
         for place in range(1, len(self.program.order) + 1):
             for operation in self.program.at(place):
@@ -99,23 +63,25 @@ class Pass:
             kept.append(state[0])
         return kept
 
-    def _steps(self, state: tuple[Array, ...], probes: Array | None) -> list[Array]:
-        """Return X_1 … X_D of a network with one set of parameters, by a scan over the steps."""
-        depth = len(self.program.order)
+    def _steps(self, state: tuple[Array, ...]) -> list[Array]:
+        """Return X_1 … X_D of a network with one set of parameters, by a scan over the steps.
 
-        def step(carried: Any, now: Any) -> tuple[Any, Array]:
-            (state, self.e), (drive, probe) = carried, now
+        The last step is apart, as its gradient is not clipped.
+        """
+        depth, probes = len(self.program.order), self.probes
+
+        def step(state: tuple[Array, ...], now: Any) -> tuple[tuple[Array, ...], Array]:
+            drive, probe = now
             registers = dict(enumerate(state))
             for operation in self.program.at(1):
                 self._apply(operation, 1, registers, drive)
             state = self._marked(1, tuple(registers[i] for i in range(len(state))), probe)
-            return (state, self.e), state[0]
+            return state, state[0]
 
         drive = self.parameters.get("drive")
         below = None if drive is None else drive[:-1]
-        marks = None if probes is None else probes[1:-1]
-        carried, kept = jax.lax.scan(step, (state, self.e), (below, marks), length=depth - 1)
-        state, self.e = carried  # the last step is apart: its gradient is not clipped
+        marks = None if probes is None or depth < 2 else jnp.stack(list(probes[1:-1]))
+        state, kept = jax.lax.scan(step, state, (below, marks), length=depth - 1)
         registers = dict(enumerate(state))
         for operation in self.program.at(depth):
             self._apply(operation, depth, registers, None if drive is None else drive[-1])
@@ -130,18 +96,8 @@ class Pass:
         clip = self.clip if place < len(self.program.order) else None
         if probe is None:
             return state if clip is None else backward.clipped(clip, state)
-        rescales = bool(self.program.resting[place])
-        state, self.e = backward.measured(clip, rescales, state, self.e, probe)
-        return state
-
-    def _parameter(self, name: str) -> Array:
-        """Return a parameter, whose gradient is measured."""
-        value = self.parameters[name]
-        if self.probes is None:
-            return value
-        probe = self.probes.weights.get(name, jnp.zeros((2,), value.dtype))
-        value, self.e = backward.measured_weights(value, self.e, probe)
-        return value
+        scales = bool(self.program.resting[place]) and is_scaled(self.program, self.clip)
+        return backward.measured(clip, scales, state, probe)
 
     def _apply(
         self, operation: Operation, place: int, x: dict[int, Array], drive: Array | None = None
@@ -149,17 +105,17 @@ class Pass:
         """Replace the contents of registers by an operation."""
         match operation:
             case operations.Weights(source=source, target=target, shape=(n, _), gate=k):
-                W = self._parameter(parameter_name(operation, place))
+                W = self.parameters[parameter_name(operation, place)]
                 x[target] = x[source] @ (W[k * n : (k + 1) * n] if operation.shared else W).T
             case operations.Bias(register=i):
-                x[i] = x[i] + self._parameter(parameter_name(operation, place))
+                x[i] = x[i] + self.parameters[parameter_name(operation, place)]
             case operations.GateBias(register=i, rows=n, gate=k, name=name):
-                b = self._parameter(name)
+                b = self.parameters[name]
                 x[i] = x[i] + (b[k * n : (k + 1) * n] if name == "bias" else b)
             case operations.Shift(register=i, value=value):
                 x[i] = x[i] + value
             case operations.Drive(register=i, rows=n, gate=k) if drive is not None:
-                U = self._parameter("input_weight")[k * n : (k + 1) * n]
+                U = self.parameters["input_weight"][k * n : (k + 1) * n]
                 x[i] = x[i] + drive.T @ U.T
             case operations.Normalise(register=i, kind=kind, eps=eps):
                 x[i] = normalised(x[i], kind, eps)
@@ -178,6 +134,16 @@ class Pass:
                 x[i] = jax.nn.sigmoid(x[k]) * x[i] + jax.nn.sigmoid(-x[k]) * x[j]
             case operations.Attend(register=i, query=q, key=k, heads=heads, causal=causal):
                 x[i] = attended(x[q], x[k], x[i], heads, causal, self.program.tokens)
+
+
+def shares_weights(program: Program) -> bool:
+    """Whether all places of a network share their matrices."""
+    return any(weights.shared for weights in program.of(operations.Weights))
+
+
+def is_scaled(program: Program, clip: Clip | None) -> bool:
+    """Whether a measured pass scales gradients: see `backward`."""
+    return clip is None and not shares_weights(program)
 
 
 def normalised(x: Array, kind: str, eps: float) -> Array:
