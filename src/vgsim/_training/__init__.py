@@ -1,0 +1,1 @@
+"""Learning: training of many networks in JAX, and pre-training."""
