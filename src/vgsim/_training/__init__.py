@@ -1,1 +1,1 @@
-"""Learning: training of many networks in JAX, and pre-training."""
+"""Training of many networks side by side, in JAX, and layerwise pre-training."""
