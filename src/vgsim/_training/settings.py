@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -12,9 +13,11 @@ from vgsim._checks import COUNTERS, checked_dtype, checked_items, listed, plain,
 from vgsim._domains import Choice, Integer, checked_bool, checked_int
 from vgsim._engine.settings import checked_layers, default_layers
 from vgsim._networks.description import Network
+from vgsim._networks.parameter_shapes import parameter_shapes, with_biases
 from vgsim._training.data import TrainingData, checked_data
+from vgsim._training.initial import Given
 from vgsim._training.optimizers import Optimizer
-from vgsim.typing import DType
+from vgsim.typing import DType, TrainingLoss
 
 __all__ = ["RECORDS", "TrainingSettings"]
 
@@ -28,7 +31,7 @@ RECORDS = (
     "movement",
     "parameters",
 )
-LOSSES = ("cross_entropy", "mse")
+LOSSES: tuple[TrainingLoss, ...] = get_args(TrainingLoss)
 MOST_RECORDED = 100  # about, by default
 MOST_STEPS = 2**31 - 1
 
@@ -46,8 +49,7 @@ class TrainingSettings:
     batch_size : int
     loss : str
     biases : bool
-    initial : str
-        "drawn", "given" or "given by index".
+    initial : Given
     record : tuple of str
     recorded : tuple of int
         The recorded steps.
@@ -61,7 +63,7 @@ class TrainingSettings:
     batch_size: int
     loss: str
     biases: bool
-    initial: str
+    initial: Given
     record: tuple[str, ...]
     recorded: tuple[int, ...]
     layers: tuple[int, ...]
@@ -78,7 +80,7 @@ class TrainingSettings:
         batch_size: object,
         loss: object,
         biases: object,
-        initial: str,
+        initial: Given,
         record: Collection[str],
         every: object,
         layers: Sequence[int] | None,
@@ -132,11 +134,22 @@ class TrainingSettings:
             "loss": self.loss,
             "clip": None if clip is None else clip.to_dict(),
             "biases": self.biases,
-            "initial": self.initial,
+            "initial": self.initial.identity,
             "data": self.data.identity,
             "rows": self.data.rows,
             "dtype": self.dtype,
         }
+
+    def numbers(self, network: Network) -> int:
+        """Return how many numbers are recorded of a sample."""
+        places = network.weight_places(np.arange(1, network.depth + 1)).size
+        of_layers = len(self.layers) * len({"gradient", "activation"} & set(self.record))
+        of_places = places * len({"weight_gradient", "update_ratio", "movement"} & set(self.record))
+        numbers = len(self.recorded) * (3 + of_layers + of_places)
+        if "parameters" in self.record:
+            shapes = parameter_shapes(with_biases(network) if self.biases else network.program)
+            numbers += sum(math.prod(shape) for shape in shapes.values())
+        return numbers
 
 
 def _checked_record(record: Collection[str], loss: str) -> tuple[str, ...]:

@@ -198,9 +198,7 @@ class Kind:
 
 def unscaled(gradient: Parameters, E: Array) -> Parameters:
     """Return the gradient by parameters of places, ĝ 2^E."""
-    return {
-        name: times_power(a, E[int(name.partition(".")[0])]) for name, a in gradient.items()
-    }
+    return {name: times_power(a, E[int(name.partition(".")[0])]) for name, a in gradient.items()}
 
 
 def mean_loss(outputs: Array, targets: Array, loss: str) -> Array:
