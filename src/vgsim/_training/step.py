@@ -158,7 +158,7 @@ class Kind:
             (loss, states), (scaled, probes) = results
             E = exponents(self.net.program, probes)
             if "gradient" in self.record:
-                marks = jnp.stack([jnp.stack([probe[0], e]) for probe, e in zip(probes, E)])
+                marks = jnp.stack([jnp.stack([probe[0] for probe in probes]), E], axis=1)
                 found["gradient"] = marks[np.array(self.layers)]
                 found["output_gradient"] = marks[-1]
             if "weight_gradient" in self.record:
