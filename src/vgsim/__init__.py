@@ -30,6 +30,7 @@ Simulation
     torch_parameters            weights and biases of a PyTorch module, for evaluate
     TorchModule, Measured       networks that are known by their gradients only
     train           many random networks trained side by side, in JAX: Training
+    pretrain_rbm    layerwise pre-training of deep belief networks: Pretraining
     show_config     the compiled kernels, the threads and the versions
 
 Results
@@ -86,6 +87,7 @@ from vgsim._studies.precision import Precision
 from vgsim._studies.result import Result
 from vgsim._studies.study import Study
 from vgsim._studies.torch_samples import torch_samples
+from vgsim._training.rbm import Pretraining, pretrain_rbm
 from vgsim._training.train import train
 from vgsim._twin.evaluate import Evaluation, evaluate
 from vgsim._twin.from_torch import from_torch, torch_parameters
@@ -116,6 +118,7 @@ __all__ = [
     "Measured",
     "Norm",
     "Precision",
+    "Pretraining",
     "Probability",
     "Replay",
     "Residual",
@@ -135,6 +138,7 @@ __all__ = [
     "load",
     "lyapunov",
     "plotting",
+    "pretrain_rbm",
     "replay",
     "show_config",
     "simulate",
