@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import time
-import uuid
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -18,16 +17,8 @@ from vgsim._engine.run import provenance
 from vgsim._engine.settings import foreign_stream
 from vgsim._studies.blocks import BLOCK, Blocks
 from vgsim._studies.precision import Precision
-from vgsim._studies.store_file import (
-    StoreFile,
-    checksum,
-    joined,
-    labels,
-    local_path,
-    packed,
-    task_row,
-    unpacked,
-)
+from vgsim._studies.store_file import StoreFile, checksum, local_path
+from vgsim._studies.store_rows import joined, labels, packed, task_row, unpacked
 from vgsim._studies.task import Task
 
 __all__ = ["Reader", "Store"]
@@ -309,15 +300,6 @@ class Store(Reader):
             super().close()
             raise
 
-    def _begin_run(self) -> None:
-        """Enter a run for this process."""
-        now = self._seen = time.time()
-        made_by = json.dumps(self._made_by)
-        ((self._run,),) = self.file.all("SELECT coalesce(max(id), 0) + 1 FROM runs")
-        key, where = uuid.uuid4().hex, (os.uname().nodename, os.getpid())
-        row = self._run, key, made_by, checksum(key, made_by), *where, now, now
-        self.file.all("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, 0, 0)", *row)
-
     def close(self) -> None:
         """End the run and close the file; no effect if it is closed."""
         if self._run:
@@ -328,8 +310,7 @@ class Store(Reader):
     def _end_run(self) -> None:
         with self.file.transaction():
             self.file.all("DELETE FROM claims WHERE run = ?", self._run)
-            ended = time.time()
-            self.file.all("UPDATE runs SET seen = ?1, ended = ?1 WHERE id = ?2", ended, self._run)
+            self.file.end_run(self._run)
         self._run = 0
 
     @contextmanager
@@ -356,7 +337,8 @@ class Store(Reader):
             rows = [(*task_row(*one), *target) for one in zip(some, shown, strict=True)]
             with self.transaction():
                 if not self._run:
-                    self._begin_run()
+                    self._seen = time.time()
+                    self._run = self.file.begin_run(self._made_by)
                 self._check_tasks([row[0] for row in rows])
                 self.file.many(ENTER, rows)
                 self.file.keep_custom_tables(task.json for task in some)
