@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import time
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
@@ -16,6 +15,7 @@ from vgsim._checks import INDICES
 from vgsim._engine.run import provenance
 from vgsim._engine.settings import foreign_stream
 from vgsim._studies.blocks import BLOCK, Blocks
+from vgsim._studies.open_store import ALL, OpenStore
 from vgsim._studies.precision import Precision
 from vgsim._studies.store_file import StoreFile, checksum, local_path
 from vgsim._studies.store_rows import joined, labels, packed, task_row, unpacked
@@ -25,7 +25,6 @@ __all__ = ["Reader", "Store"]
 
 CHUNK = 4096  # largest number of blocks read at a time
 CHUNK_COUNTS = 2**16  # and of their rows of counts
-ALL = -1  # stands for all blocks of a task
 SEEN_SECONDS = 10.0  # interval at which an active run updates its column `seen`
 
 
@@ -36,7 +35,7 @@ ON CONFLICT (digest) DO UPDATE SET ({", ".join(COLUMNS)}, finished) = ({GIVEN}, 
 WHERE ({", ".join(COLUMNS)}) IS NOT ({GIVEN})"""
 
 
-class Reader:
+class Reader(OpenStore):
     """A store opened for reading; other processes may write to it meanwhile.
 
     Parameters
@@ -76,45 +75,16 @@ class Reader:
     MLP(depth=5, width=8, init='glorot_normal') <Blocks: 3, samples 0 to 2999>
     """
 
-    _run = 0  # id; no run
-
     def __init__(self, path: str | os.PathLike[str], whole: bool = True) -> None:
         self._open(StoreFile(local_path(path, "path")), whole)
 
     def _open(self, file: StoreFile, whole: bool, write: bool = False) -> None:
-        self.file = file
-        self.path = file.path
-        self.damaged: list[tuple[str, str]] = []
-        self.left_out: set[tuple[int, int]] = set()
+        super()._open(file, whole, write)
         try:
-            # Not while other processes write: they would wait until all pages are read.
-            if whole and not self.file.runs_at_work(self._run) and (trouble := file.damage()):
-                self._note("damaged pages or rows", trouble)
-                file.salvage(write)
-            if whole:
-                self._check_owners()
             self._check_stream()
         except BaseException:
             file.close()
             raise
-
-    def _check_owners(self) -> None:
-        """Record the blocks whose task is missing as damaged."""
-        for (lost,) in self.file.all(
-            "SELECT DISTINCT task FROM blocks WHERE task NOT IN (SELECT id FROM tasks)"
-        ):
-            self.left_out.add((lost, ALL))
-            self._note(f"the blocks of task {lost}", "its description is lost")
-
-    def __enter__(self) -> Any:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the file; no effect if it is closed."""
-        self.file.close()
 
     def tasks(self) -> Iterator[Task]:
         """Yield the tasks, in the order in which they were entered."""
@@ -138,23 +108,6 @@ class Reader:
                     self._note(f"task {key}", "its description was altered")
                 else:
                     yield task
-
-    @property
-    def provenance(self) -> list[dict[str, str]]:
-        """The distinct provenances of the samples: versions, instruction set, machine."""
-        found: list[dict[str, str]] = []
-        for row, key, text, seal in self.file.all(
-            "SELECT id, key, provenance, checksum FROM runs ORDER BY id"
-        ):
-            try:
-                if seal != checksum(key, text):
-                    raise ValueError
-                made = {str(name): str(value) for name, value in dict(json.loads(text)).items()}
-            except (RecursionError, TypeError, ValueError):
-                self._note(f"the provenance of run {row}", "it was altered")
-            else:
-                found += [made] if made not in found else []
-        return found
 
     def _check_stream(self) -> None:
         """Raise ValueError if the store has samples of another stream version."""
@@ -239,12 +192,6 @@ class Reader:
         """Return the id of a task; 0 if the store does not have it."""
         found = self.file.all("SELECT id FROM tasks WHERE digest = ?", task.digest)
         return int(found[0][0]) if found else 0
-
-    def _note(self, what: str, why: str) -> None:
-        """Record a damaged part, and warn once."""
-        if (what, why) not in self.damaged:
-            self.damaged.append((what, why))
-            warnings.warn(f"{self.path}: left out {what}: {why}", stacklevel=2)
 
 
 class Store(Reader):

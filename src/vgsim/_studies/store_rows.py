@@ -15,12 +15,13 @@ from vgsim._results.events import LOG10_RANGE
 from vgsim._studies.blocks import LIMBS, SQUARE_LIMBS, Blocks
 from vgsim._studies.store_file import checksum
 from vgsim._studies.task import Task
+from vgsim._studies.training_task import TrainingTask
 
 __all__ = ["joined", "labels", "packed", "task_row", "unpacked"]
 
 
-def labels(task: Task) -> dict[str, Any]:
-    """Return the labels of a task for the view "results"; seeds beyond 64 bits are text."""
+def labels(task: Task | TrainingTask) -> dict[str, Any]:
+    """Return the labels of a task for the view; seeds beyond 64 bits are text."""
     known = {name: value for name, value in task.columns.items() if value is not None}
     return known | {"seed": task.seed if task.seed < 2**63 else str(task.seed)}
 

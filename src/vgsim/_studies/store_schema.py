@@ -138,6 +138,8 @@ class Schema:
         Statements that create them, by name.
     tasks : str
         The table of the tasks, whose column `labels` has the first columns of the view.
+    owner : str
+        The column of the blocks that has the id of their task.
     view : str
         The name of the view.
     view_sql : str
@@ -155,6 +157,7 @@ class Schema:
     tables: Mapping[str, str]
     indexes: Mapping[str, str]
     tasks: str
+    owner: str
     view: str
     view_sql: str
     measured: tuple[str, ...]
@@ -169,6 +172,7 @@ STUDY = Schema(
     STUDY_TABLES,
     {"samples": "CREATE INDEX samples ON blocks (task, count)"},
     "tasks",
+    "task",
     "results",
     RESULTS,
     ("layer", "threshold", "n", "vanishing", "exploding", "dead"),
@@ -180,6 +184,7 @@ TRAININGS = Schema(
     TRAINING_TABLES,
     {},
     "trainings",
+    "training",
     "learned",
     LEARNED,
     ("n", "learned", "stuck", "diverged"),
