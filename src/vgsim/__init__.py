@@ -37,6 +37,7 @@ Results
     DepthCurve      the law of the gradient against the depth; critical depth
     Probability, Estimate       a number with its confidence interval
     DepthScale, LogNormalFit    fits to curves and to samples
+    Training        losses, gradients and weights of networks that were trained, by step
 
 Studies
     collect         many networks, sampled until a stop rule is met: Study
@@ -73,6 +74,7 @@ from vgsim._networks.undescribed import Measured, TorchModule
 from vgsim._results.curves import LayerProfile
 from vgsim._results.depth_curve import DepthCurve
 from vgsim._results.samples import Samples
+from vgsim._results.training import Training
 from vgsim._statistics.binomial import Probability
 from vgsim._statistics.depth_scale import DepthScale
 from vgsim._statistics.estimate import Estimate
@@ -121,6 +123,7 @@ __all__ = [
     "Skip",
     "Study",
     "TorchModule",
+    "Training",
     "__version__",
     "collect",
     "depth_curve",
