@@ -29,6 +29,7 @@ Simulation
     evaluate        one network with given weights, in NumPy: Evaluation
     torch_parameters            weights and biases of a PyTorch module, for evaluate
     TorchModule, Measured       networks that are known by their gradients only
+    train           many random networks trained side by side, in JAX: Training
     pretrain_rbm    layerwise pre-training of deep belief networks: Pretraining
     show_config     the compiled kernels, the threads and the versions
 
@@ -38,6 +39,7 @@ Results
     DepthCurve      the law of the gradient against the depth; critical depth
     Probability, Estimate       a number with its confidence interval
     DepthScale, LogNormalFit    fits to curves and to samples
+    Training        losses, gradients and weights of networks that were trained, by step
 
 Studies
     collect         many networks, sampled until a stop rule is met: Study
@@ -74,6 +76,7 @@ from vgsim._networks.undescribed import Measured, TorchModule
 from vgsim._results.curves import LayerProfile
 from vgsim._results.depth_curve import DepthCurve
 from vgsim._results.samples import Samples
+from vgsim._results.training import Training
 from vgsim._statistics.binomial import Probability
 from vgsim._statistics.depth_scale import DepthScale
 from vgsim._statistics.estimate import Estimate
@@ -85,6 +88,7 @@ from vgsim._studies.result import Result
 from vgsim._studies.study import Study
 from vgsim._studies.torch_samples import torch_samples
 from vgsim._training.rbm import Pretraining, pretrain_rbm
+from vgsim._training.train import train
 from vgsim._twin.evaluate import Evaluation, evaluate
 from vgsim._twin.from_torch import from_torch, torch_parameters
 from vgsim._twin.replay import Replay, replay
@@ -124,6 +128,7 @@ __all__ = [
     "Skip",
     "Study",
     "TorchModule",
+    "Training",
     "__version__",
     "collect",
     "depth_curve",
@@ -141,6 +146,7 @@ __all__ = [
     "theory",
     "torch_parameters",
     "torch_samples",
+    "train",
 ]
 
 for _name in __all__:  # public classes and functions belong to this module, wherever they are

@@ -33,12 +33,17 @@ __all__ = [
     "Mode",
     "NormKind",
     "NumberFormat",
+    "OptimizerName",
     "Phase",
     "RangeEvent",
     "Record",
     "RelativeEvent",
     "ResidualStyle",
     "SamplesPlot",
+    "TrainingEvent",
+    "TrainingLoss",
+    "TrainingPlot",
+    "TrainingRecord",
 ]
 
 RelativeEvent = Literal["vanishing", "exploding", "healthy"]
@@ -49,7 +54,21 @@ Method = Literal["wilson", "exact", "anytime"]
 Format = Literal["text", "markdown", "latex", "csv", "html"]
 SamplesPlot = Literal["histogram", "survival", "qq", "ridge", "profile"]
 CurvePlot = Literal["probability", "quantiles", "ridge"]
-Contents = Literal["samples", "study"]
+TrainingLoss = Literal["cross_entropy", "mse"]
+OptimizerName = Literal["sgd", "momentum", "adam"]
+TrainingEvent = Literal["learned", "stuck", "diverged"]
+TrainingPlot = Literal["loss", "movement", "ratio", "learned", "survival"]
+TrainingRecord = Literal[
+    "loss",
+    "accuracy",
+    "gradient",
+    "activation",
+    "weight_gradient",
+    "update_ratio",
+    "movement",
+    "parameters",
+]
+Contents = Literal["samples", "study", "training"]
 Engine = Literal["auto", "scalar", "matrix-free", "dense"]
 DType = Literal["float32", "float64"]
 NumberFormat = Literal["float16", "bfloat16", "float32"]

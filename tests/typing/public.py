@@ -70,7 +70,8 @@ def runs(net: vgsim.GRU) -> None:
 def studies(study: vgsim.Study) -> None:
     assert_type(vgsim.load("a.npz", "samples"), vgsim.Samples)
     assert_type(vgsim.load("a.npz", kind="study"), vgsim.Study)
-    assert_type(vgsim.load("a.npz"), vgsim.Samples | vgsim.Study)
+    assert_type(vgsim.load("a.npz", "training"), vgsim.Training)
+    assert_type(vgsim.load("a.npz"), vgsim.Samples | vgsim.Study | vgsim.Training)
     assert_type(study[0], vgsim.Result)
     assert_type(study[1:], vgsim.Study)
     assert_type(study[0].quantile(0.5), float)

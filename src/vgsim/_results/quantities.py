@@ -19,6 +19,7 @@ __all__ = [
     "QUANTITIES",
     "RECORDS",
     "Quantity",
+    "Recorded",
     "check_arrays",
     "check_values",
 ]
@@ -117,13 +118,17 @@ class Recorded(Generic[A]):
             return self
         if self._name not in samples._arrays:
             recorded = ", ".join(repr(record) for record in samples.record) or "nothing"
-            record = QUANTITIES[self._name].record
-            remedy = f"needs {record!r} in simulate's record, which had {recorded}"
-            if samples.engine == Measured.own_engine:
-                remedy = f"is not among what from_norms was given, {recorded}"
+            remedy = self._remedy(samples, recorded)
             raise AttributeError(f"{self._name} was not recorded: it {remedy}")
         found: A = samples._arrays[self._name]
         return found
+
+    def _remedy(self, samples: Any, recorded: str) -> str:
+        """Return what the quantity needs; `recorded`: what there is."""
+        if samples.engine == Measured.own_engine:
+            return f"is not among what from_norms was given, {recorded}"
+        record = QUANTITIES[self._name].record
+        return f"needs {record!r} in simulate's record, which had {recorded}"
 
     def __set__(self, samples: object, value: object) -> None:
         raise AttributeError(f"{self._name} is read-only")

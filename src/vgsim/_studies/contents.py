@@ -10,6 +10,7 @@ from pathlib import Path
 
 from vgsim._checks import THRESHOLD, value_error
 from vgsim._results.samples import Samples
+from vgsim._results.training import Training
 from vgsim._studies.counted import check_gradients, counted
 from vgsim._studies.load import is_store, load, read_studies, watched_study
 from vgsim._studies.status import Status, status
@@ -84,6 +85,8 @@ def contents(
             found.progress[str(path)] = status(path)
         else:
             read = load(path)
+            if isinstance(read, Training):
+                raise ValueError(f"{path} holds a training, which has no counts of gradients")
             if isinstance(read, Samples):
                 check_gradients(read, path)
                 result = counted(read, thresholds or (THRESHOLD,), layers)

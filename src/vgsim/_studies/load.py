@@ -1,11 +1,11 @@
-"""Reading samples and studies from files and stores: load()."""
+"""Reading samples, studies and trainings from files and stores: load()."""
 
 from __future__ import annotations
 
 import json
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any, Literal, overload
@@ -20,6 +20,7 @@ from vgsim._networks.description import network_from_json
 from vgsim._results import npz
 from vgsim._results.quantities import DTYPES, check_values
 from vgsim._results.samples import IDENTITY, KIND, Samples, merged_provenance
+from vgsim._results.training import TRAINING_KIND, Training
 from vgsim._studies import archive
 from vgsim._studies.precision import Precision
 from vgsim._studies.result import Result
@@ -40,7 +41,7 @@ __all__ = [
     "watched_study",
 ]
 
-KINDS: dict[Contents, str] = {"samples": KIND, "study": archive.KIND}
+KINDS: dict[Contents, str] = {"samples": KIND, "study": archive.KIND, "training": TRAINING_KIND}
 _CONTENTS = Choice(tuple(KINDS))
 
 
@@ -113,7 +114,7 @@ def saved_study(path: str | os.PathLike[str]) -> Study:
     return study
 
 
-def _saved(path: str | os.PathLike[str], *kinds: str) -> Samples | Study:
+def _saved(path: str | os.PathLike[str], *kinds: str) -> Samples | Study | Training:
     """Read a file of one of `kinds`; refuse contents that `save` could not have written."""
     kind, header, arrays = npz.read(path, *kinds)
     made = header.get("provenance")
@@ -125,12 +126,12 @@ def _saved(path: str | os.PathLike[str], *kinds: str) -> Samples | Study:
         if made is None:
             raise ValueError(f"provenance must be strings by name, got {header['provenance']!r}")
         keep_encoded(header.get("custom_tables", {}))
-        found = _study(header, arrays) if kind == archive.KIND else _samples(header, arrays)
+        found = _RESTORED[kind](header, arrays)
         again, given = (json.dumps(x, sort_keys=True) for x in (found._header(), header))
         if again != given:
             raise ValueError(f"its header differs from that of {found!r}")
     except (LookupError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
-        what = "a consistent study" if kind == archive.KIND else "consistent samples"
+        what = _CONSISTENT[kind]
         words = f"no {error}" if isinstance(error, KeyError) else str(error)
         reason = "".join(c if c.isprintable() else " " for c in words[:400])
         raise ValueError(f"{path} does not hold {what}: {reason}") from error
@@ -156,6 +157,16 @@ def _samples(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Samples
     return samples
 
 
+_RESTORED: dict[str, Callable[[Any, Any], Samples | Study | Training]] = {
+    KIND: _samples,
+    archive.KIND: _study,
+    TRAINING_KIND: Training._restored,
+}
+_CONSISTENT = {
+    KIND: "consistent samples",
+    archive.KIND: "a consistent study",
+    TRAINING_KIND: "a consistent training",
+}
 _ELAPSED = Number("a number of seconds", lambda seconds: seconds >= 0)
 
 
@@ -213,21 +224,24 @@ def load(path: str | os.PathLike[str], kind: Literal["samples"]) -> Samples: ...
 @overload
 def load(path: str | os.PathLike[str], kind: Literal["study"]) -> Study: ...
 @overload
-def load(path: str | os.PathLike[str], kind: None = None) -> Samples | Study: ...
-def load(path: str | os.PathLike[str], kind: Contents | None = None) -> Samples | Study:
-    """Read a file of :meth:`Samples.save` or :meth:`Study.save`, or the store of a study.
+def load(path: str | os.PathLike[str], kind: Literal["training"]) -> Training: ...
+@overload
+def load(path: str | os.PathLike[str], kind: None = None) -> Samples | Study | Training: ...
+def load(path: str | os.PathLike[str], kind: Contents | None = None) -> Samples | Study | Training:
+    """Read a file of :meth:`Samples.save` and the like, or the store of a study.
 
     Parameters
     ----------
     path : path-like
-        A file, or the `store` of :func:`collect`. From a store, the consecutive samples from index
+        A file of :meth:`Samples.save`, :meth:`Study.save` or :meth:`Training.save`, or the `store`
+        of :func:`collect`. From a store, the consecutive samples from index
         0 on of every network are read; other processes may be adding samples meanwhile.
-    kind : {"samples", "study"}, optional
+    kind : {"samples", "study", "training"}, optional
         What the file must hold. Type checkers then know the type of the result.
 
     Returns
     -------
-    Samples or Study
+    Samples, Study or Training
 
     Raises
     ------
@@ -257,7 +271,7 @@ def load(path: str | os.PathLike[str], kind: Contents | None = None) -> Samples 
     if not is_store(path):
         return _saved(path, *kinds.values())
     if "study" not in kinds:
-        raise ValueError(f"{path} holds {archive.KIND}, not {KIND}")
+        raise ValueError(f"{path} holds {archive.KIND}, not {' or '.join(kinds.values())}")
     return stored_study(path)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -12,23 +13,16 @@ from vgsim._checks import COUNTERS, checked_dtype, checked_items, listed, plain,
 from vgsim._domains import Choice, Integer, checked_bool, checked_int
 from vgsim._engine.settings import checked_layers, default_layers
 from vgsim._networks.description import Network
+from vgsim._networks.parameter_shapes import parameter_shapes, with_biases
+from vgsim._results.training_arrays import TRAINING_RECORDS
 from vgsim._training.data import TrainingData, checked_data
+from vgsim._training.initial import Given
 from vgsim._training.optimizers import Optimizer
-from vgsim.typing import DType
+from vgsim.typing import DType, TrainingLoss
 
-__all__ = ["RECORDS", "TrainingSettings"]
+__all__ = ["TrainingSettings"]
 
-RECORDS = (
-    "loss",
-    "accuracy",
-    "gradient",
-    "activation",
-    "weight_gradient",
-    "update_ratio",
-    "movement",
-    "parameters",
-)
-LOSSES = ("cross_entropy", "mse")
+LOSSES: tuple[TrainingLoss, ...] = get_args(TrainingLoss)
 MOST_RECORDED = 100  # about, by default
 MOST_STEPS = 2**31 - 1
 
@@ -46,8 +40,7 @@ class TrainingSettings:
     batch_size : int
     loss : str
     biases : bool
-    initial : str
-        "drawn", "given" or "given by index".
+    initial : Given
     record : tuple of str
     recorded : tuple of int
         The recorded steps.
@@ -61,7 +54,7 @@ class TrainingSettings:
     batch_size: int
     loss: str
     biases: bool
-    initial: str
+    initial: Given
     record: tuple[str, ...]
     recorded: tuple[int, ...]
     layers: tuple[int, ...]
@@ -78,8 +71,8 @@ class TrainingSettings:
         batch_size: object,
         loss: object,
         biases: object,
-        initial: str,
-        record: Collection[str],
+        initial: Given,
+        record: object,
         every: object,
         layers: Sequence[int] | None,
         dtype: object,
@@ -132,25 +125,36 @@ class TrainingSettings:
             "loss": self.loss,
             "clip": None if clip is None else clip.to_dict(),
             "biases": self.biases,
-            "initial": self.initial,
+            "initial": self.initial.identity,
             "data": self.data.identity,
             "rows": self.data.rows,
             "dtype": self.dtype,
         }
 
+    def numbers(self, network: Network) -> int:
+        """Return how many numbers are recorded of a sample."""
+        places = network.weight_places(np.arange(1, network.depth + 1)).size
+        of_layers = len(self.layers) * len({"gradient", "activation"} & set(self.record))
+        of_places = places * len({"weight_gradient", "update_ratio", "movement"} & set(self.record))
+        numbers = len(self.recorded) * (3 + of_layers + of_places)
+        if "parameters" in self.record:
+            shapes = parameter_shapes(with_biases(network) if self.biases else network.program)
+            numbers += sum(math.prod(shape) for shape in shapes.values())
+        return numbers
 
-def _checked_record(record: Collection[str], loss: str) -> tuple[str, ...]:
+
+def _checked_record(record: object, loss: str) -> tuple[str, ...]:
     """Return the quantities to record, in a fixed order; the loss is always among them."""
     given = {
         plain(name) for name in checked_items("record", record, "must be a collection of names")
     }
-    unknown = sorted(map(str, given - set(RECORDS)))
+    unknown = sorted(map(str, given - set(TRAINING_RECORDS)))
     if unknown or isinstance(plain(record), str):
-        known = listed(RECORDS)
+        known = listed(TRAINING_RECORDS)
         raise value_error("record", f"must be a collection of {known}, got {unknown or record}")
     if "accuracy" in given and loss != "cross_entropy":
         raise value_error("record", f"'accuracy' needs loss 'cross_entropy', got loss {loss!r}")
-    return tuple(name for name in RECORDS if name in given | {"loss"})
+    return tuple(name for name in TRAINING_RECORDS if name in given | {"loss"})
 
 
 def _recorded(steps: int, every: object) -> tuple[int, ...]:
