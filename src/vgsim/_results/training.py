@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -205,6 +205,22 @@ class Training(TrainingStatistics):
 
     def __len__(self) -> int:
         return int(self.index.size)
+
+    def __getitem__(self, chosen: slice | NDArray[Any] | Sequence[int]) -> Training:
+        """Return the samples of a slice, of positions or of a boolean array, in this order.
+
+        Raises
+        ------
+        TypeError, IndexError, ValueError
+            If `chosen` is no such thing, or chooses no sample or one twice.
+        """
+        if isinstance(chosen, (int, np.integer)):
+            raise type_error("index", "must be a slice, positions or a boolean array, got an int")
+        members = {
+            name: array if name in ("steps", "layers") else array[chosen]
+            for name, array in self._members().items()
+        }
+        return self._restored(self._header(), members)
 
     def __repr__(self) -> str:
         return (
