@@ -45,7 +45,8 @@ Studies
     iter_collect    the same, with the results so far
     Precision       a stop rule
     Study, Result   the counts of many networks, and of one
-    load            read samples and studies from files and stores
+    TrainingStudy   the trainings of many networks and settings
+    load            read samples, studies and trainings from files and stores
 
 Modules
     theory          theory without simulation: mean field, critical gains, exact laws
@@ -86,6 +87,7 @@ from vgsim._studies.precision import Precision
 from vgsim._studies.result import Result
 from vgsim._studies.study import Study
 from vgsim._studies.torch_samples import torch_samples
+from vgsim._studies.training_study import TrainingStudy
 from vgsim._training.train import train
 from vgsim._twin.evaluate import Evaluation, evaluate
 from vgsim._twin.from_torch import from_torch, torch_parameters
@@ -126,6 +128,7 @@ __all__ = [
     "Study",
     "TorchModule",
     "Training",
+    "TrainingStudy",
     "__version__",
     "collect",
     "depth_curve",
