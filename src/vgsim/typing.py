@@ -40,6 +40,7 @@ __all__ = [
     "ResidualStyle",
     "SamplesPlot",
     "TrainingEvent",
+    "TrainingOutcome",
     "TrainingPlot",
     "TrainingRecord",
 ]
@@ -53,6 +54,7 @@ Format = Literal["text", "markdown", "latex", "csv", "html"]
 SamplesPlot = Literal["histogram", "survival", "qq", "ridge", "profile"]
 CurvePlot = Literal["probability", "quantiles", "ridge"]
 TrainingEvent = Literal["learned", "stuck", "diverged"]
+TrainingOutcome = Literal["loss", "time"]
 TrainingPlot = Literal["loss", "movement", "ratio", "learned", "survival"]
 TrainingRecord = Literal[
     "loss",
