@@ -39,6 +39,7 @@ Results
     Probability, Estimate       a number with its confidence interval
     DepthScale, LogNormalFit    fits to curves and to samples
     Training        losses, gradients and weights of networks that were trained, by step
+    TimeToLoss      the law of the step at which the loss falls below a level
 
 Studies
     collect         many networks, sampled until a stop rule is met: Study
@@ -76,6 +77,7 @@ from vgsim._networks.undescribed import Measured, TorchModule
 from vgsim._results.curves import LayerProfile
 from vgsim._results.depth_curve import DepthCurve
 from vgsim._results.samples import Samples
+from vgsim._results.time_to_loss import TimeToLoss
 from vgsim._results.training import Training
 from vgsim._statistics.binomial import Probability
 from vgsim._statistics.depth_scale import DepthScale
@@ -126,6 +128,7 @@ __all__ = [
     "Sequential",
     "Skip",
     "Study",
+    "TimeToLoss",
     "TorchModule",
     "Training",
     "TrainingStudy",

@@ -42,6 +42,7 @@ __all__ = [
     "SamplesPlot",
     "TrainingEvent",
     "TrainingLoss",
+    "TrainingOutcome",
     "TrainingPlot",
     "TrainingRecord",
 ]
@@ -57,6 +58,7 @@ CurvePlot = Literal["probability", "quantiles", "ridge"]
 TrainingLoss = Literal["cross_entropy", "mse"]
 OptimizerName = Literal["sgd", "momentum", "adam"]
 TrainingEvent = Literal["learned", "stuck", "diverged"]
+TrainingOutcome = Literal["loss", "time"]
 TrainingPlot = Literal["loss", "movement", "ratio", "learned", "survival"]
 TrainingRecord = Literal[
     "loss",
