@@ -30,6 +30,7 @@ Simulation
     torch_parameters            weights and biases of a PyTorch module, for evaluate
     TorchModule, Measured       networks that are known by their gradients only
     train           many random networks trained side by side, in JAX: Training
+    pretrain_rbm    layerwise pre-training of deep belief networks: Pretraining
     show_config     the compiled kernels, the threads and the versions
 
 Results
@@ -90,6 +91,7 @@ from vgsim._studies.result import Result
 from vgsim._studies.study import Study
 from vgsim._studies.torch_samples import torch_samples
 from vgsim._studies.training_study import TrainingStudy
+from vgsim._training.rbm import Pretraining, pretrain_rbm
 from vgsim._training.train import train
 from vgsim._twin.evaluate import Evaluation, evaluate
 from vgsim._twin.from_torch import from_torch, torch_parameters
@@ -120,6 +122,7 @@ __all__ = [
     "Measured",
     "Norm",
     "Precision",
+    "Pretraining",
     "Probability",
     "Replay",
     "Residual",
@@ -141,6 +144,7 @@ __all__ = [
     "load",
     "lyapunov",
     "plotting",
+    "pretrain_rbm",
     "replay",
     "show_config",
     "simulate",

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from vgsim._checks import brief, either, plain, type_error, value_error
 from vgsim._domains import Number
 from vgsim._networks.techniques import Clip, ClipNorm, ClipValue
-from vgsim.typing import OptimizerName
 
 if TYPE_CHECKING:
     import optax
@@ -18,7 +17,7 @@ __all__ = ["OPTIMIZERS", "Optimizer", "checked_optimizer"]
 
 MOMENTUM = 0.9
 RATE = Number("a number >= 0", lambda rate: rate >= 0)
-OPTIMIZERS: dict[OptimizerName, Callable[[Any, float], Any]] = {
+OPTIMIZERS: dict[str, Callable[[Any, float], Any]] = {
     "sgd": lambda optax, rate: optax.sgd(rate),
     "momentum": lambda optax, rate: optax.sgd(rate, momentum=MOMENTUM),
     "adam": lambda optax, rate: optax.adam(rate),

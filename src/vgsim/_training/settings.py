@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -72,7 +72,7 @@ class TrainingSettings:
         loss: object,
         biases: object,
         initial: Given,
-        record: Collection[str],
+        record: object,
         every: object,
         layers: Sequence[int] | None,
         dtype: object,
@@ -143,7 +143,7 @@ class TrainingSettings:
         return numbers
 
 
-def _checked_record(record: Collection[str], loss: str) -> tuple[str, ...]:
+def _checked_record(record: object, loss: str) -> tuple[str, ...]:
     """Return the quantities to record, in a fixed order; the loss is always among them."""
     given = {
         plain(name) for name in checked_items("record", record, "must be a collection of names")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from numpy.typing import ArrayLike, DTypeLike
@@ -50,7 +50,7 @@ def train(
     initial: Initial | None = None,
     seed: int | None = 0,
     first: int = 0,
-    record: Collection[TrainingRecord] = ("loss",),
+    record: Sequence[TrainingRecord] | Set[TrainingRecord] = ("loss",),
     every: int | None = None,
     layers: Sequence[int] | None = None,
     dtype: DType | DTypeLike = "float32",
@@ -74,7 +74,7 @@ def train(
     initial: Initial | None = None,
     seed: int | None = 0,
     first: int = 0,
-    record: Collection[TrainingRecord] = ("loss",),
+    record: Sequence[TrainingRecord] | Set[TrainingRecord] = ("loss",),
     every: int | None = None,
     layers: Sequence[int] | None = None,
     dtype: DType | DTypeLike = "float32",
@@ -97,7 +97,7 @@ def train(
     initial: Initial | None = None,
     seed: int | None = 0,
     first: int = 0,
-    record: Collection[TrainingRecord] = ("loss",),
+    record: Sequence[TrainingRecord] | Set[TrainingRecord] = ("loss",),
     every: int | None = None,
     layers: Sequence[int] | None = None,
     dtype: DType | DTypeLike = "float32",

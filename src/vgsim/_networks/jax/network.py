@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +21,7 @@ from vgsim._networks.parameter_shapes import (
 
 __all__ = ["JaxNetwork", "double_precision"]
 
-Array = jax.Array
+Array: TypeAlias = jax.Array
 
 
 @dataclass(frozen=True, eq=False, repr=False)
