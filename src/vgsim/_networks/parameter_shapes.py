@@ -152,6 +152,9 @@ def with_biases(network: Any) -> Program:
     ['0.weight', '0.bias', '1.weight', '1.bias']
     >>> list(parameter_shapes(with_biases(vgsim.LSTM(5, 3, input_std=0))))
     ['weight', 'bias']
+    >>> gated = vgsim.Sequential(3, [vgsim.Gate([vgsim.Linear()])])
+    >>> list(parameter_shapes(with_biases(gated)))
+    ['0.gate', '0.0.weight', '0.0.bias']
     """
     program = with_whole_bias(network)
     bodies = tuple(_biased(body) for body in program.bodies)
@@ -165,7 +168,7 @@ def _biased(body: Body) -> Body:
     gated = any(isinstance(o, GateBias) for o in body)
     for operation in body:
         found.append(operation)
-        if not isinstance(operation, Weights) or not operation.recorded:
+        if not isinstance(operation, Weights) or operation.name.endswith("gate"):
             continue
         name = bias_name(operation)
         if name not in named and not (operation.shared and gated):

@@ -1,0 +1,1 @@
+"""Training of many networks side by side, in JAX, and layerwise pre-training."""

@@ -1,0 +1,48 @@
+"""How many samples are trained side by side: one stack, and the memory that it takes."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax
+
+from vgsim._checks import require_memory
+from vgsim._training.step import Kind
+
+__all__ = ["stack_sizes", "working_bytes"]
+
+ENTRIES = 2**19  # parameters of a stack: its arrays then remain in the caches of a processor
+ACTIVATIONS = 8  # arrays of a layer's units that a pass keeps, about
+
+
+def working_bytes(kind: Kind, key: jax.Array) -> int:
+    """Return about the bytes that a sample takes while it is trained."""
+    carry = jax.eval_shape(kind.start, key)
+    arrays = jax.tree.leaves((carry, carry.trained, carry.trained))  # gradient and update
+    own = sum(math.prod(a.shape) * _item_size(a) for a in arrays)
+    units = int(kind.net.program.widths.sum())
+    item = 8 if kind.dtype == "float64" else 4
+    return int(own + ACTIVATIONS * units * kind.columns * item)
+
+
+def _item_size(array: Any) -> int:
+    """Return the bytes of an entry; those of a key are 8."""
+    return 8 if jax.dtypes.issubdtype(array.dtype, jax.dtypes.prng_key) else array.dtype.itemsize
+
+
+def stack_sizes(kind: Kind, count: int, key: jax.Array) -> list[int]:
+    """Return the sizes of the stacks in which `count` samples are trained; all but the last equal.
+
+    Raises
+    ------
+    MemoryError
+        If a stack of one sample would not fit in memory.
+    """
+    carry = jax.eval_shape(kind.start, key)
+    parameters = sum(math.prod(a.shape) for a in jax.tree.leaves(carry.trained))
+    most = max(1, ENTRIES // max(parameters, 1))
+    require_memory(working_bytes(kind, key), "the training of one network", "choose a smaller one")
+    stacks = math.ceil(count / min(most, count))
+    size = math.ceil(count / stacks)
+    return [size] * (count // size) + ([count % size] if count % size else [])
