@@ -66,6 +66,9 @@ EXAMPLES = examples()
 def test_docstring(example):
     if any(re.search(r"\b(import|from) torch\b", one.source) for one in example.examples):
         pytest.importorskip("torch")
+    if any("vgsim.train(" in one.source for one in example.examples):
+        pytest.importorskip("jax")
+        pytest.importorskip("optax")
     run(example)
 
 
