@@ -69,9 +69,12 @@ EXAMPLES = examples()
 @pytest.mark.parametrize("example", EXAMPLES.values(), ids=EXAMPLES)
 def test_docstring(example):
     source = "".join(one.source for one in example.examples)
-    for package in ("jax", "torch"):
+    for package in ("jax", "optax", "torch"):
         if re.search(rf"\b(import|from) {package}\b", source):
             pytest.importorskip(package)
+    if "vgsim.train(" in source:
+        pytest.importorskip("jax")
+        pytest.importorskip("optax")
     run(example)
 
 
