@@ -29,6 +29,8 @@ Simulation
     evaluate        one network with given weights, in NumPy: Evaluation
     torch_parameters            weights and biases of a PyTorch module, for evaluate
     TorchModule, Measured       networks that are known by their gradients only
+    train           many random networks trained side by side, in JAX: Training
+    pretrain_rbm    layerwise pre-training of deep belief networks: Pretraining
     show_config     the compiled kernels, the threads and the versions
 
 Results
@@ -85,6 +87,8 @@ from vgsim._studies.precision import Precision
 from vgsim._studies.result import Result
 from vgsim._studies.study import Study
 from vgsim._studies.torch_samples import torch_samples
+from vgsim._training.rbm import Pretraining, pretrain_rbm
+from vgsim._training.train import train
 from vgsim._twin.evaluate import Evaluation, evaluate
 from vgsim._twin.from_torch import from_torch, torch_parameters
 from vgsim._twin.replay import Replay, replay
@@ -114,6 +118,7 @@ __all__ = [
     "Measured",
     "Norm",
     "Precision",
+    "Pretraining",
     "Probability",
     "Replay",
     "Residual",
@@ -133,6 +138,7 @@ __all__ = [
     "load",
     "lyapunov",
     "plotting",
+    "pretrain_rbm",
     "replay",
     "show_config",
     "simulate",
@@ -140,6 +146,7 @@ __all__ = [
     "theory",
     "torch_parameters",
     "torch_samples",
+    "train",
 ]
 
 for _name in __all__:  # public classes and functions belong to this module, wherever they are

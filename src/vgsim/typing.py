@@ -33,6 +33,7 @@ __all__ = [
     "Mode",
     "NormKind",
     "NumberFormat",
+    "OptimizerName",
     "Phase",
     "RangeEvent",
     "Record",
@@ -40,6 +41,7 @@ __all__ = [
     "ResidualStyle",
     "SamplesPlot",
     "TrainingEvent",
+    "TrainingLoss",
     "TrainingPlot",
     "TrainingRecord",
 ]
@@ -52,6 +54,8 @@ Method = Literal["wilson", "exact", "anytime"]
 Format = Literal["text", "markdown", "latex", "csv", "html"]
 SamplesPlot = Literal["histogram", "survival", "qq", "ridge", "profile"]
 CurvePlot = Literal["probability", "quantiles", "ridge"]
+TrainingLoss = Literal["cross_entropy", "mse"]
+OptimizerName = Literal["sgd", "momentum", "adam"]
 TrainingEvent = Literal["learned", "stuck", "diverged"]
 TrainingPlot = Literal["loss", "movement", "ratio", "learned", "survival"]
 TrainingRecord = Literal[

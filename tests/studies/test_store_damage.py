@@ -13,7 +13,7 @@ import vgsim
 from stored_studies import NET, OTHER, TASK, held, make_store, sql, tally, write
 from vgsim._studies.status import status
 from vgsim._studies.store import Reader, Store
-from vgsim._studies.store_file import packed
+from vgsim._studies.store_rows import packed
 from vgsim._studies.task import Task
 
 

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 
 import vgsim
 from vgsim._studies.blocks import BLOCK, Blocks
-from vgsim._studies.store_file import joined, packed, unpacked
+from vgsim._studies.store_rows import joined, packed, unpacked
 from vgsim._studies.tally import BINS, FRACTION_BITS, Tally, gathered
 from vgsim._studies.task import Task
 

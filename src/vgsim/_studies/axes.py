@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vgsim._studies.columns import is_number
+from vgsim._studies.columns import Tasked, is_number
 from vgsim._studies.points import columns_of
-from vgsim._studies.result import Result
 
 __all__ = ["SuggestedAxes", "suggested_axes"]
 
@@ -33,7 +32,7 @@ class SuggestedAxes:
 
 
 def suggested_axes(
-    study: Sequence[Result], x: str | None = None, hue: str | None = None, y: str | None = None
+    study: Sequence[Tasked], x: str | None = None, hue: str | None = None, y: str | None = None
 ) -> SuggestedAxes:
     """Return axes for a plot of a study, completing those that are given.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, TypeGuard
+from typing import Any, Protocol, TypeGuard
 
 from vgsim._checks import TABULATED
 from vgsim._networks.description import Network
@@ -11,11 +11,13 @@ from vgsim._networks.techniques import Described
 from vgsim._results.column import short_exponent
 from vgsim._results.tables import QUANTILES
 from vgsim._studies.result import Result
-from vgsim._studies.task import SETTING
+from vgsim._studies.task import SETTING, Task
+from vgsim._studies.training_task import TrainingTask
 
 __all__ = [
     "AXES",
     "PER_THRESHOLD",
+    "Tasked",
     "described_texts",
     "differing",
     "is_number",
@@ -30,7 +32,21 @@ AXES = ("layer", "threshold")  # of tables and plots, beside the fields of netwo
 PER_THRESHOLD = ("vanishing", "exploding")
 
 
-def label_columns(study: Sequence[Result], printed: bool = False) -> dict[str, list[Any]]:
+class Tasked(Protocol):
+    """What has a task: the result of a network, counted or trained."""
+
+    @property
+    def network(self) -> Network:
+        """The network of the task."""
+        ...
+
+    @property
+    def task(self) -> Task | TrainingTask:
+        """Everything that the result depends on."""
+        ...
+
+
+def label_columns(study: Sequence[Tasked], printed: bool = False) -> dict[str, list[Any]]:
     """Return the labels of the tasks as columns; None where a network has no such field.
 
     Columns without any value are left out. If a network has several widths, its `width` is None and
@@ -90,7 +106,7 @@ def described_texts(network: Network) -> dict[str, str]:
     }
 
 
-def differing(study: Sequence[Result]) -> list[str]:
+def differing(study: Sequence[Tasked]) -> list[str]:
     """Return the names of the labels that differ between networks, and always the depth.
 
     A field that only some networks have is compared among these only.
@@ -110,8 +126,9 @@ def differing(study: Sequence[Result]) -> list[str]:
     values: dict[str, set[Any]] = {}
     for result in study:
         for name, value in result.task.labels.items():
-            values.setdefault(name, set()).add(value)
-    apart = [name for name, known in values.items() if len(known) > 1 and name != "steps"]
+            if name != "steps" or name in result.task.setting:  # else it is the depth
+                values.setdefault(name, set()).add(value)
+    apart = [name for name, known in values.items() if len(known) > 1]
     return [name for name in label_columns(study) if name == "depth" or name in apart]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from vgsim._networks.activations import Activation
 from vgsim._networks.layers import Layer, Layers
-from vgsim._studies.result import Result
+from vgsim._studies.columns import Tasked
 
 __all__ = ["nested_columns"]
 
@@ -15,7 +15,7 @@ MOST_COLUMNS = 4
 MOST_LAYERS = 256  # of a list, as far as it does not repeat itself
 
 
-def nested_columns(study: Sequence[Result]) -> dict[str, list[Any]] | None:
+def nested_columns(study: Sequence[Tasked]) -> dict[str, list[Any]] | None:
     """Return the fields inside the lists of layers that differ between networks, as columns.
 
     The names are those that `sweep` uses. None if few such columns do not tell the lists apart,

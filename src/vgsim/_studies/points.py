@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from vgsim._domains import Choice
 from vgsim._results.events import event_label, ratio_at
 from vgsim._results.tables import QUANTILES
 from vgsim._statistics.quantiles import interval_ranks
-from vgsim._studies.columns import AXES, label_columns, words
+from vgsim._studies.columns import AXES, Tasked, label_columns, words
 from vgsim._studies.nested import nested_columns
 from vgsim._studies.result import Result
 from vgsim.theory._prediction import Prediction, predict
@@ -21,9 +21,11 @@ __all__ = [
     "PROBABILITIES",
     "VALUES",
     "Point",
+    "check_axes",
     "columns_of",
     "measured",
     "points_of",
+    "refuse_clashes",
     "theoretical",
     "value_label",
 ]
@@ -62,7 +64,7 @@ class Point:
         return predict(task.network, self.layer, task.batch_size, task.loss, task.inputs)
 
 
-def columns_of(study: Sequence[Result]) -> dict[str, list[Any]]:
+def columns_of(study: Sequence[Tasked]) -> dict[str, list[Any]]:
     """Return the fields and settings of the networks by name, those inside lists of layers too.
 
     Examples
@@ -105,14 +107,7 @@ def points_of(
         raise ValueError("a plot needs one or more networks, the study has none")
     columns = columns_of(study)
     axes = {"x": x, "hue": hue, "y": y}
-    for argument, name in axes.items():
-        if name is not None or argument == "x":
-            _check_field(argument, name, columns)
-    if hue is not None and y is not None:
-        raise value_error("hue", f"must be None with y, which draws a heat map, got {brief(hue)}")
-    taken = [name for name in axes.values() if name is not None]
-    if len(set(taken)) < len(taken):
-        raise value_error("x", f"must be another field than hue or y, got {brief(taken)}")
+    taken = check_axes(axes, [*columns, *AXES])
     needed = value in RELATIVE
     if not needed and ("threshold" in taken or threshold is not None):
         name = "threshold" if threshold is not None else _axis(axes, "threshold")
@@ -133,13 +128,35 @@ def points_of(
                 own |= {"layer": at, "threshold": cut}
                 at_x, at_hue, at_y = (None if name is None else own[name] for name in axes.values())
                 points.append(Point(at_x, at_hue, at_y, result, at, cut))
-    _refuse_clashes(points, axes, columns, study)
+    numbers = {id(result): i for i, result in enumerate(study)}
+    places = [(point.x, point.hue, point.y) for point in points]
+    refuse_clashes(places, [numbers[id(point.result)] for point in points], axes, columns)
     return points
 
 
-def _check_field(argument: str, name: object, columns: dict[str, list[Any]]) -> None:
+def check_axes(axes: Mapping[str, str | None], known: Sequence[str]) -> list[str]:
+    """Return the fields of a plot by the arguments x, hue and y; refuse unknown ones.
+
+    Examples
+    --------
+    >>> from vgsim._studies.points import check_axes
+    >>> check_axes({"x": "depth", "hue": "gain", "y": None}, ["depth", "gain"])
+    ['depth', 'gain']
+    """
+    for argument, name in axes.items():
+        if name is not None or argument == "x":
+            _check_field(argument, name, known)
+    if axes["hue"] is not None and axes["y"] is not None:
+        problem = f"must be None with y, which draws a heat map, got {brief(axes['hue'])}"
+        raise value_error("hue", problem)
+    taken = [name for name in axes.values() if name is not None]
+    if len(set(taken)) < len(taken):
+        raise value_error("x", f"must be another field than hue or y, got {brief(taken)}")
+    return taken
+
+
+def _check_field(argument: str, name: object, known: Sequence[str]) -> None:
     """Refuse a name that is no field of any network."""
-    known = [*columns, *AXES]
     if name in known:
         return
     near = meant(name, known) if isinstance(name, str) else None
@@ -161,17 +178,19 @@ def _layer(result: Result, layer: int | None) -> int:
     return int(result.tally.layers[result.tally.column(chosen)])
 
 
-def _refuse_clashes(
-    points: Sequence[Point],
-    axes: dict[str, str | None],
-    columns: dict[str, list[Any]],
-    study: Sequence[Result],
+def refuse_clashes(
+    places: Sequence[tuple[Any, Any, Any]],
+    numbers: Sequence[int],
+    axes: Mapping[str, str | None],
+    columns: Mapping[str, list[Any]],
 ) -> None:
-    """Refuse results with the same place, and name the fields in which they differ."""
+    """Refuse results with the same place, and name the fields in which they differ.
+
+    `numbers` are the rows of the columns to which the places belong.
+    """
     groups: dict[tuple[Any, ...], list[int]] = {}
-    numbers = {id(result): i for i, result in enumerate(study)}
-    for point in points:
-        groups.setdefault((point.x, point.hue, point.y), []).append(numbers[id(point.result)])
+    for place, number in zip(places, numbers, strict=True):
+        groups.setdefault(place, []).append(number)
     clashing = [(place, rows) for place, rows in groups.items() if len(rows) > 1]
     if not clashing:
         return

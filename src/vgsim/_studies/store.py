@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import time
-import uuid
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
@@ -17,24 +15,16 @@ from vgsim._checks import INDICES
 from vgsim._engine.run import provenance
 from vgsim._engine.settings import foreign_stream
 from vgsim._studies.blocks import BLOCK, Blocks
+from vgsim._studies.open_store import ALL, OpenStore
 from vgsim._studies.precision import Precision
-from vgsim._studies.store_file import (
-    StoreFile,
-    checksum,
-    joined,
-    labels,
-    local_path,
-    packed,
-    task_row,
-    unpacked,
-)
+from vgsim._studies.store_file import StoreFile, checksum, local_path
+from vgsim._studies.store_rows import joined, labels, packed, task_row, unpacked
 from vgsim._studies.task import Task
 
 __all__ = ["Reader", "Store"]
 
 CHUNK = 4096  # largest number of blocks read at a time
 CHUNK_COUNTS = 2**16  # and of their rows of counts
-ALL = -1  # stands for all blocks of a task
 SEEN_SECONDS = 10.0  # interval at which an active run updates its column `seen`
 
 
@@ -45,7 +35,7 @@ ON CONFLICT (digest) DO UPDATE SET ({", ".join(COLUMNS)}, finished) = ({GIVEN}, 
 WHERE ({", ".join(COLUMNS)}) IS NOT ({GIVEN})"""
 
 
-class Reader:
+class Reader(OpenStore):
     """A store opened for reading; other processes may write to it meanwhile.
 
     Parameters
@@ -85,45 +75,16 @@ class Reader:
     MLP(depth=5, width=8, init='glorot_normal') <Blocks: 3, samples 0 to 2999>
     """
 
-    _run = 0  # id; no run
-
     def __init__(self, path: str | os.PathLike[str], whole: bool = True) -> None:
         self._open(StoreFile(local_path(path, "path")), whole)
 
     def _open(self, file: StoreFile, whole: bool, write: bool = False) -> None:
-        self.file = file
-        self.path = file.path
-        self.damaged: list[tuple[str, str]] = []
-        self.left_out: set[tuple[int, int]] = set()
+        super()._open(file, whole, write)
         try:
-            # Not while other processes write: they would wait until all pages are read.
-            if whole and not self.file.runs_at_work(self._run) and (trouble := file.damage()):
-                self._note("damaged pages or rows", trouble)
-                file.salvage(write)
-            if whole:
-                self._check_owners()
             self._check_stream()
         except BaseException:
             file.close()
             raise
-
-    def _check_owners(self) -> None:
-        """Record the blocks whose task is missing as damaged."""
-        for (lost,) in self.file.all(
-            "SELECT DISTINCT task FROM blocks WHERE task NOT IN (SELECT id FROM tasks)"
-        ):
-            self.left_out.add((lost, ALL))
-            self._note(f"the blocks of task {lost}", "its description is lost")
-
-    def __enter__(self) -> Any:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the file; no effect if it is closed."""
-        self.file.close()
 
     def tasks(self) -> Iterator[Task]:
         """Yield the tasks, in the order in which they were entered."""
@@ -147,23 +108,6 @@ class Reader:
                     self._note(f"task {key}", "its description was altered")
                 else:
                     yield task
-
-    @property
-    def provenance(self) -> list[dict[str, str]]:
-        """The distinct provenances of the samples: versions, instruction set, machine."""
-        found: list[dict[str, str]] = []
-        for row, key, text, seal in self.file.all(
-            "SELECT id, key, provenance, checksum FROM runs ORDER BY id"
-        ):
-            try:
-                if seal != checksum(key, text):
-                    raise ValueError
-                made = {str(name): str(value) for name, value in dict(json.loads(text)).items()}
-            except (RecursionError, TypeError, ValueError):
-                self._note(f"the provenance of run {row}", "it was altered")
-            else:
-                found += [made] if made not in found else []
-        return found
 
     def _check_stream(self) -> None:
         """Raise ValueError if the store has samples of another stream version."""
@@ -249,12 +193,6 @@ class Reader:
         found = self.file.all("SELECT id FROM tasks WHERE digest = ?", task.digest)
         return int(found[0][0]) if found else 0
 
-    def _note(self, what: str, why: str) -> None:
-        """Record a damaged part, and warn once."""
-        if (what, why) not in self.damaged:
-            self.damaged.append((what, why))
-            warnings.warn(f"{self.path}: left out {what}: {why}", stacklevel=2)
-
 
 class Store(Reader):
     """A store opened for appending. Several processes may use it, each from one thread.
@@ -309,15 +247,6 @@ class Store(Reader):
             super().close()
             raise
 
-    def _begin_run(self) -> None:
-        """Enter a run for this process."""
-        now = self._seen = time.time()
-        made_by = json.dumps(self._made_by)
-        ((self._run,),) = self.file.all("SELECT coalesce(max(id), 0) + 1 FROM runs")
-        key, where = uuid.uuid4().hex, (os.uname().nodename, os.getpid())
-        row = self._run, key, made_by, checksum(key, made_by), *where, now, now
-        self.file.all("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, 0, 0)", *row)
-
     def close(self) -> None:
         """End the run and close the file; no effect if it is closed."""
         if self._run:
@@ -328,8 +257,7 @@ class Store(Reader):
     def _end_run(self) -> None:
         with self.file.transaction():
             self.file.all("DELETE FROM claims WHERE run = ?", self._run)
-            ended = time.time()
-            self.file.all("UPDATE runs SET seen = ?1, ended = ?1 WHERE id = ?2", ended, self._run)
+            self.file.end_run(self._run)
         self._run = 0
 
     @contextmanager
@@ -356,7 +284,8 @@ class Store(Reader):
             rows = [(*task_row(*one), *target) for one in zip(some, shown, strict=True)]
             with self.transaction():
                 if not self._run:
-                    self._begin_run()
+                    self._seen = time.time()
+                    self._run = self.file.begin_run(self._made_by)
                 self._check_tasks([row[0] for row in rows])
                 self.file.many(ENTER, rows)
                 self.file.keep_custom_tables(task.json for task in some)

@@ -1,51 +1,27 @@
-"""The SQLite file of a store: its tables, its transactions, and the rows of a block."""
+"""The SQLite file of a store: its tables, its transactions and the runs that write to it."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import sqlite3
 import time
+import uuid
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from errno import EACCES, EAGAIN, EIO, ENOENT, ENOSPC, EROFS
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from vgsim._checks import brief, type_error, value_error
 from vgsim._networks.custom_table import CustomTable, kept, tables_in
 from vgsim._networks.description import Description
-from vgsim._results.events import LOG10_RANGE
-from vgsim._studies.blocks import LIMBS, SQUARE_LIMBS, Blocks
-from vgsim._studies.store_schema import (
-    APPLICATION,
-    CUSTOM_TABLES,
-    FORMAT,
-    INDEXES,
-    MEASURED,
-    TABLES,
-    VIEW,
-    copy_readable,
-)
-from vgsim._studies.task import Task
+from vgsim._studies.store_schema import CUSTOM_TABLES, SCHEMAS, STUDY, Schema, copy_readable
 
-__all__ = [
-    "StoreFile",
-    "checksum",
-    "joined",
-    "labels",
-    "local_path",
-    "packed",
-    "task_row",
-    "unpacked",
-]
+__all__ = ["StoreFile", "checksum", "local_path"]
 
 BUSY_SECONDS = 2.0  # wait for a lock inside SQLite, where Ctrl-C has no effect
 PATIENCE_SECONDS = 3600.0  # wait for a lock of another program, in all
@@ -72,6 +48,8 @@ class StoreFile:
         A path that `local_path` returned.
     create : bool, default False
         Whether to create the file, with its folders, if it does not exist or is empty.
+    schema : Schema
+        The kind of store that it must be.
 
     Raises
     ------
@@ -91,8 +69,9 @@ class StoreFile:
     [(0,)] None
     """
 
-    def __init__(self, path: Path, create: bool = False) -> None:
+    def __init__(self, path: Path, create: bool = False, schema: Schema = STUDY) -> None:
         self.path = path
+        self.schema = schema
         self._process = os.getpid()
         self._salvaged = False  # whether the connection is to a temporary, salvaged database
         if not path.exists() and not create:
@@ -106,7 +85,7 @@ class StoreFile:
                     raise FileNotFoundError(ENOENT, "there is no store here", str(path))
                 with self.transaction():
                     if not self.all("SELECT name FROM sqlite_master"):
-                        _make_tables(self._connection)
+                        _make_tables(self._connection, self.schema)
             self._check_format()
         except BaseException:
             self.close()
@@ -126,19 +105,25 @@ class StoreFile:
                 self._connection.execute(f"PRAGMA {pragma}")
 
     def _check_format(self) -> None:
-        """Raise ValueError if the file is not a store of this format version."""
+        """Raise ValueError if the file is not a store of this kind and format version."""
         ((application,),), ((version,),) = (
             self.all(f"PRAGMA {name}") for name in ("application_id", "user_version")
         )
-        if application != APPLICATION:
-            raise ValueError(f"{self.path} is not the store of a study: use another path")
-        if version != FORMAT:
+        if application != self.schema.application:
+            of = next((one.what for one in SCHEMAS if one.application == application), "")
+            what = f"{of}, not {self.schema.what}" if of else f"not {self.schema.what}"
+            raise ValueError(f"{self.path} is {what}: use another path")
+        if version != self.schema.version:
+            known = self.schema.version
             raise ValueError(
-                f"{self.path} has format version {version}, this vgsim reads version {FORMAT}: "
+                f"{self.path} has format version {version}, this vgsim reads version {known}: "
                 "use the vgsim that made it"
             )
         found = self.all("SELECT name, sql FROM sqlite_master WHERE type IN ('table', 'index')")
-        ours = {**TABLES, **INDEXES}  # further tables and indexes are allowed
+        ours = {
+            **self.schema.tables,
+            **self.schema.indexes,
+        }  # further tables and indexes are allowed
         if not ours.items() <= dict(found).items():
             raise ValueError(f"{self.path} is damaged beyond reading: its tables were altered")
 
@@ -206,9 +191,9 @@ class StoreFile:
                     warnings.warn(f"{self.path}: another program keeps it locked", stacklevel=2)
 
     def show_labels(self, names: Iterable[str]) -> None:
-        """Add missing columns to the view "results", for labels of tasks."""
+        """Add missing columns to the view, for labels of tasks."""
         with self._refusing():
-            _show_labels(self._connection, names)
+            _show_labels(self._connection, self.schema, names)
 
     def keep_custom_tables(self, descriptions: Iterable[str]) -> None:
         """Store the tables of custom activations and laws in descriptions of tasks."""
@@ -251,8 +236,8 @@ class StoreFile:
                 self._patiently("BEGIN EXCLUSIVE")
                 damaged.execute("COMMIT")
             self._connection = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-            _make_tables(self._connection)
-            copy_readable(damaged, self._connection)
+            _make_tables(self._connection, self.schema)
+            copy_readable(damaged, self._connection, self.schema)
             if write:
                 self._connection.backup(damaged)
                 self._connection.close()
@@ -260,6 +245,19 @@ class StoreFile:
         self._salvaged = not write
         if write:
             self._connect("rw")
+
+    def begin_run(self, made_by: Mapping[str, str]) -> int:
+        """Enter a run of this process with the provenance of what it writes; return its id."""
+        text, now = json.dumps(made_by), time.time()
+        ((run,),) = self.all("SELECT coalesce(max(id), 0) + 1 FROM runs")
+        key, where = uuid.uuid4().hex, (os.uname().nodename, os.getpid())
+        row = run, key, text, checksum(key, text), *where, now, now
+        self.all("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, 0, 0)", *row)
+        return int(run)
+
+    def end_run(self, run: int) -> None:
+        """Enter the end of a run."""
+        self.all("UPDATE runs SET seen = ?1, ended = ?1 WHERE id = ?2", time.time(), run)
 
     def runs_at_work(self, but: int = 0) -> list[int]:
         """Return the ids of runs, except `but`, that wrote recently and whose process exists."""
@@ -303,33 +301,34 @@ class StoreFile:
                 raise OSError(number, f"{sentence} ({words})", str(self.path)) from error
             if "not a database" in words:
                 raise ValueError(
-                    f"{self.path} is not the store of a study: use another path"
+                    f"{self.path} is not {self.schema.what}: use another path"
                 ) from error
             raise ValueError(f"{self.path} is damaged beyond reading: {words}") from error
 
 
-def _make_tables(connection: sqlite3.Connection) -> None:
+def _make_tables(connection: sqlite3.Connection, schema: Schema) -> None:
     """Create the tables and the view in an empty database."""
-    for statement in (*TABLES.values(), *INDEXES.values()):
+    for statement in (*schema.tables.values(), *schema.indexes.values()):
         connection.execute(statement)
     fields = [name for network in Description.networks.values() for name in network._fields]
-    _show_labels(connection, ["kind", "depth", "width", "widths", *fields])
-    connection.execute(f"PRAGMA application_id = {APPLICATION}")
-    connection.execute(f"PRAGMA user_version = {FORMAT}")
+    _show_labels(connection, schema, [*schema.first_labels, *fields])
+    connection.execute(f"PRAGMA application_id = {schema.application}")
+    connection.execute(f"PRAGMA user_version = {schema.version}")
 
 
-def _show_labels(connection: sqlite3.Connection, names: Iterable[str]) -> None:
-    """Add missing columns to the view "results", for labels of tasks."""
+def _show_labels(connection: sqlite3.Connection, schema: Schema, names: Iterable[str]) -> None:
+    """Add missing columns to the view, for labels of tasks."""
     try:
-        shown = [row[1] for row in connection.execute("PRAGMA table_info(results)")]
+        shown = [row[1] for row in connection.execute(f"PRAGMA table_info({schema.view})")]
     except sqlite3.OperationalError:  # the text of the view was altered
         shown = []
     shown = [name for name in shown if name.isidentifier()]
-    labels = list(dict.fromkeys([*shown[: -len(MEASURED)], *names]))
-    if len(labels) > len(shown) - len(MEASURED):
+    measured = len(schema.measured)
+    labels = list(dict.fromkeys([*shown[:-measured], *names]))
+    if len(labels) > len(shown) - measured:
         columns = (f"json_extract(labels, '$.{name}') AS {name}" for name in labels)
-        connection.execute("DROP VIEW IF EXISTS results")
-        connection.execute(VIEW.format(labels=",\n  ".join(columns)))
+        connection.execute(f"DROP VIEW IF EXISTS {schema.view}")
+        connection.execute(schema.view_sql.format(labels=",\n  ".join(columns)))
 
 
 def _exists(pid: int) -> bool:
@@ -382,103 +381,3 @@ def _is_encodable(text: str) -> bool:
 def checksum(*columns: object) -> bytes:
     """Return the SHA-256 of some columns of a row."""
     return hashlib.sha256(repr(columns).encode()).digest()
-
-
-def labels(task: Task) -> dict[str, Any]:
-    """Return the labels of a task for the view "results"; seeds beyond 64 bits are text."""
-    known = {name: value for name, value in task.columns.items() if value is not None}
-    return known | {"seed": task.seed if task.seed < 2**63 else str(task.seed)}
-
-
-def task_row(task: Task, shown: dict[str, Any]) -> tuple[str, str, str, float, bytes]:
-    """Return digest, description, labels, cost and checksum of a task with the labels `shown`."""
-    columns = task.digest, task.json, json.dumps(shown), task.cost
-    return (*columns, checksum(*columns))
-
-
-def packed(
-    task: Task, blocks: Blocks
-) -> Iterator[tuple[int, int, bytes, bytes, list[tuple[Any, ...]]]]:
-    """Yield first, count, checksum, payload and the rows of counts of each block.
-
-    The payload is one byte w, and then little-endian integers: underflow, overflow, entries and
-    counts of 2 bytes, sums and squares of 8 bytes, and bins of w bytes.
-    """
-    places = [(layer, threshold) for layer in task.layers for threshold in task.thresholds]
-    past = np.concatenate([[0], np.cumsum(blocks.entries.sum(axis=1))])
-    t = len(task.thresholds)
-    for i, (first, count) in enumerate(
-        zip(blocks.first.tolist(), blocks.count.tolist(), strict=True)
-    ):
-        occupied = slice(past[i], past[i + 1])
-        bins = blocks.bins[occupied]
-        width = next(w for w in (2, 4, 8) if w == 8 or np.all(np.abs(bins) < 2 ** (8 * w - 1)))
-        short = blocks.underflow[i], blocks.overflow[i], blocks.entries[i], blocks.counts[occupied]
-        payload = b"".join(
-            [
-                bytes([width]),
-                *(part.astype("<i2").tobytes() for part in short),
-                *(part.astype("<i8").tobytes() for part in (blocks.sums[i], blocks.squares[i])),
-                bins.astype(f"<i{width}").tobytes(),
-            ]
-        )
-        events = blocks.vanishing[i].ravel(), blocks.exploding[i].ravel(), blocks.dead[i].repeat(t)
-        counted = [(count, *row) for row in zip(*(part.tolist() for part in events), strict=True)]
-        seal = _checksum(task, first, count, payload, counted)
-        yield first, count, seal, payload, [(*p, *c) for p, c in zip(places, counted, strict=True)]
-
-
-def _checksum(
-    task: Task, first: int, count: int, payload: bytes, counted: Sequence[tuple[int, ...]]
-) -> bytes:
-    digest = hashlib.sha256(f"{task.digest} {first} {count} ".encode())
-    digest.update(np.array(counted, dtype="<i8").tobytes())
-    digest.update(payload)
-    return digest.digest()
-
-
-def unpacked(task: Task, row: tuple[Any, ...], counts: Sequence[tuple[Any, ...]]) -> dict[str, Any]:
-    """Return the arrays of one block; raise ValueError if the row is damaged."""
-    first, count, seal, payload = row
-    k, t = len(task.layers), len(task.thresholds)
-    places = [(layer, threshold) for layer in task.layers for threshold in task.thresholds]
-    if [place[:2] for place in counts] != places:
-        raise ValueError("its rows of counts are missing or altered")
-    counted = [tuple(place[2:]) for place in counts]
-    if seal != _checksum(task, first, count, bytes(payload), counted):
-        raise ValueError("its checksum does not match")
-    taken = 1
-
-    def take(width: int, *shape: int) -> NDArray[np.int64]:
-        nonlocal taken
-        size = math.prod(shape)
-        part = np.frombuffer(payload, f"<i{width}", size, taken).astype(np.int64)
-        taken += size * width
-        return part.reshape(shape)
-
-    formats = len(LOG10_RANGE)
-    found = {"first": first, "count": count}
-    found |= {"underflow": take(2, k, formats), "overflow": take(2, k, formats)}
-    found["entries"] = take(2, k)
-    occupied = int(found["entries"].sum())
-    found["counts"] = take(2, occupied)
-    found |= {"sums": take(8, k, LIMBS), "squares": take(8, k, SQUARE_LIMBS)}
-    found["bins"] = take(payload[0], occupied)
-    if taken != len(payload) or any(number != count for number, *_ in counted):
-        raise ValueError("its payload has another length")
-    events = np.array(counted, dtype=np.int64).reshape(k, t, 4)
-    found |= {"vanishing": events[..., 1], "exploding": events[..., 2], "dead": events[:, 0, 3]}
-    return found
-
-
-def joined(task: Task, columns: Sequence[dict[str, Any]]) -> Blocks:
-    """Return consecutive blocks as one `Blocks`, from the arrays of each."""
-    flat = ("bins", "counts")
-    return Blocks(
-        layers=np.array(task.layers, dtype=np.int64),
-        thresholds=task.thresholds,
-        **{
-            name: (np.concatenate if name in flat else np.array)([part[name] for part in columns])
-            for name in columns[0]
-        },
-    ).checked()

@@ -6,16 +6,15 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, overload
 
-from vgsim._checks import brief, checked_items, meant, plain, type_error, value_error
-from vgsim._domains import Choice
+from vgsim._checks import brief, checked_items, plain, type_error
 from vgsim._engine.settings import Settings
 from vgsim._networks.custom_table import encoded_tables
-from vgsim._networks.description import Description
 from vgsim._results import npz
 from vgsim._results.samples import merged_provenance
 from vgsim._studies import archive, labelled
 from vgsim._studies import table as tables
 from vgsim._studies.axes import suggested_axes
+from vgsim._studies.find import matching
 from vgsim._studies.html import study_html
 from vgsim._studies.result import Result
 from vgsim.typing import Format
@@ -126,43 +125,8 @@ class Study(Sequence[Result]):
         >>> [result.network for result in study.find(depth=10, kind="RNN")]
         [RNN(steps=10, width=8, init='orthogonal')]
         """
-        labels = [result.task.labels for result in self]
-        known = set().union(*labels)
-        if self and (unknown := sorted(fields.keys() - known)):
-            near = meant(unknown[0], sorted(known))
-            raise value_error(
-                unknown[0],
-                f"is not a field of any network of the study{near and f' (did you mean {near!r}?)'}"
-                f"; those are {', '.join(sorted(known))}",
-            )
-        wanted = {name: self._sought(name, value, labels) for name, value in fields.items()}
-
-        def matches(result: Result, its: Mapping[str, Any]) -> bool:
-            return all(
-                name in its and value in (its[name], getattr(result.network, name, its[name]))
-                for name, value in wanted.items()
-            )
-
-        chosen = [r for r, its in zip(self, labels, strict=True) if matches(r, its)]
-        return Study(chosen, self.provenance)
-
-    def _sought(self, name: str, value: Any, labels: Sequence[Mapping[str, Any]]) -> Any:
-        """Return the normal form of a value of a field; raise if the field cannot have it."""
-        word, known = plain(value), [its[name] for its in labels if name in its]
-        if isinstance(word, str) and word in known:
-            return word
-        if name == "kind":
-            return Choice(tuple(Description.networks)).check(name, value)
-        if name in ("batch_size", "loss", "engine", "dtype"):
-            return getattr(Settings.checked(**{name: value}), name)
-        for field in filter(None, (result.network.field(name) for result in self)):
-            checked = field.check(value)
-            return word if isinstance(word, str) else checked
-        kinds = {str if isinstance(one, str) else float for one in known}
-        if known and not isinstance(word, tuple(kinds | {int} if float in kinds else kinds)):
-            allowed = "a string" if str in kinds else "a number"
-            raise type_error(name, f"must be {allowed}, got {brief(value)}")
-        return word
+        rows = matching(self, fields, _of_setting)
+        return Study([self._results[i] for i in rows], self.provenance)
 
     def to_dataframe(self) -> pandas.DataFrame:
         """Return a tidy ``pandas.DataFrame`` with one row per network, layer and threshold.
@@ -449,6 +413,13 @@ class Study(Sequence[Result]):
         if axes is None or axes.others:
             return study_html(self, None, None)
         return study_html(self, axes.x, axes.hue)
+
+
+def _of_setting(name: str, value: Any) -> Any:
+    """Return the normal form of a setting of samples; None if there is none of that name."""
+    if name in ("batch_size", "loss", "engine", "dtype"):
+        return getattr(Settings.checked(**{name: value}), name)
+    return None
 
 
 def _key(result: Result) -> object:

@@ -16,7 +16,7 @@ from vgsim._engine.plan import relative_cost
 from vgsim._engine.settings import STREAM_VERSION, Settings, checked_layers
 from vgsim._networks.description import Network, checked_network, compact_json, network_from_json
 
-__all__ = ["SETTING", "Task", "checked_thresholds"]
+__all__ = ["SETTING", "Task", "checked_thresholds", "plain_labels"]
 
 SETTING = ("batch_size", "loss", "inputs", "engine", "dtype", "stream_version")
 
@@ -149,18 +149,7 @@ class Task:
         >>> Task(vgsim.Sequential(8, [vgsim.Linear(), "relu"])).columns["layers"]
         '[{"kind":"Linear"},"relu"]'
         """
-        found: dict[str, Any] = {}
-        for name, value in self.labels.items():
-            several = isinstance(value, tuple)
-            found[name] = None if several else value
-            if name == "width":
-                found["widths"] = json.dumps(value) if several else None
-        for name, field in self.network._fields.items():
-            if isinstance(found.get(name), str):
-                described = field.domain.to_json(getattr(self.network, name))
-                if isinstance(described, list):
-                    found[name] = compact_json(described)
-        return found
+        return plain_labels(self.network, self.labels)
 
     @cached_property
     def json(self) -> str:
@@ -226,6 +215,31 @@ thresholds, engine, dtype, stream_version; got network
             raise ValueError(f"a task has the fields {', '.join(known)}; got {got}")
         network = network_from_json(json.dumps(values["network"]))
         return cls(**{**values, "network": network})
+
+
+def plain_labels(network: Network, labels: Mapping[str, Any]) -> dict[str, Any]:
+    """Return labels as numbers, strings and None: see `Task.columns`.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> from vgsim._studies.task import plain_labels
+    >>> network = vgsim.MLP(2, [4, 5, 6])
+    >>> plain_labels(network, {"width": network.width, "steps": 9})
+    {'width': None, 'widths': '[4, 5, 6]', 'steps': 9}
+    """
+    found: dict[str, Any] = {}
+    for name, value in labels.items():
+        several = isinstance(value, tuple)
+        found[name] = None if several else value
+        if name == "width":
+            found["widths"] = json.dumps(value) if several else None
+    for name, field in network._fields.items():
+        if isinstance(found.get(name), str):
+            described = field.domain.to_json(getattr(network, name))
+            if isinstance(described, list):
+                found[name] = compact_json(described)
+    return found
 
 
 def checked_thresholds(thresholds: Iterable[float]) -> tuple[float, ...]:

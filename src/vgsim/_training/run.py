@@ -100,7 +100,8 @@ class Run:
         """
         functions = compiled(self.kind)
         carry = self._start(functions, first, count)
-        recorded, found = self.settings.recorded, []
+        recorded = self.settings.recorded
+        found: list[dict[str, Any]] = []
         for t, following in zip(recorded, [*recorded[1:], self.settings.steps], strict=True):
             timed = time.perf_counter()
             carry, measured = functions.measured(carry, self.data, jnp.asarray(t))
@@ -127,7 +128,7 @@ class Run:
         words = jnp.asarray(np.array(indices, dtype=np.uint32))
         keys = jax.vmap(sample_key, (None, 0))(self.key, words)
         timed = time.perf_counter()
-        carry = functions.start(keys)
+        carry: Carry = functions.start(keys)
         self.compilation += time.perf_counter() - timed
         net = self.kind.net
         unused = drawn_shapes(net.program, self.kind.columns)
@@ -135,7 +136,8 @@ class Run:
         if not given:
             return carry
         own = {name: jnp.asarray(array.astype(net.dtype)) for name, array in given.items()}
-        return functions.started({**carry.fixed, **carry.initial, **own}, keys)
+        carry = functions.started({**carry.fixed, **carry.initial, **own}, keys)
+        return carry
 
 
 def in_decades(measured: Arrays) -> Arrays:

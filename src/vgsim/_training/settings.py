@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -14,23 +14,14 @@ from vgsim._domains import Choice, Integer, checked_bool, checked_int
 from vgsim._engine.settings import checked_layers, default_layers
 from vgsim._networks.description import Network
 from vgsim._networks.parameter_shapes import parameter_shapes, with_biases
+from vgsim._results.training_arrays import TRAINING_RECORDS
 from vgsim._training.data import TrainingData, checked_data
 from vgsim._training.initial import Given
 from vgsim._training.optimizers import Optimizer
 from vgsim.typing import DType, TrainingLoss
 
-__all__ = ["RECORDS", "TrainingSettings"]
+__all__ = ["TrainingSettings"]
 
-RECORDS = (
-    "loss",
-    "accuracy",
-    "gradient",
-    "activation",
-    "weight_gradient",
-    "update_ratio",
-    "movement",
-    "parameters",
-)
 LOSSES: tuple[TrainingLoss, ...] = get_args(TrainingLoss)
 MOST_RECORDED = 100  # about, by default
 MOST_STEPS = 2**31 - 1
@@ -81,7 +72,7 @@ class TrainingSettings:
         loss: object,
         biases: object,
         initial: Given,
-        record: Collection[str],
+        record: object,
         every: object,
         layers: Sequence[int] | None,
         dtype: object,
@@ -152,18 +143,18 @@ class TrainingSettings:
         return numbers
 
 
-def _checked_record(record: Collection[str], loss: str) -> tuple[str, ...]:
+def _checked_record(record: object, loss: str) -> tuple[str, ...]:
     """Return the quantities to record, in a fixed order; the loss is always among them."""
     given = {
         plain(name) for name in checked_items("record", record, "must be a collection of names")
     }
-    unknown = sorted(map(str, given - set(RECORDS)))
+    unknown = sorted(map(str, given - set(TRAINING_RECORDS)))
     if unknown or isinstance(plain(record), str):
-        known = listed(RECORDS)
+        known = listed(TRAINING_RECORDS)
         raise value_error("record", f"must be a collection of {known}, got {unknown or record}")
     if "accuracy" in given and loss != "cross_entropy":
         raise value_error("record", f"'accuracy' needs loss 'cross_entropy', got loss {loss!r}")
-    return tuple(name for name in RECORDS if name in given | {"loss"})
+    return tuple(name for name in TRAINING_RECORDS if name in given | {"loss"})
 
 
 def _recorded(steps: int, every: object) -> tuple[int, ...]:

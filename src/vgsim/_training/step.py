@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -23,9 +22,9 @@ from vgsim._training.optimizers import Optimizer
 
 __all__ = ["Carry", "Data", "Kind", "Stack", "compiled", "sample_key"]
 
-Array = jax.Array
-Parameters = dict[str, Array]
-Data = tuple[Array, Array]  # X and y, or the two matrices of a teacher
+Array: TypeAlias = jax.Array
+Parameters: TypeAlias = dict[str, Array]
+Data: TypeAlias = tuple[Array, Array]  # X and y, or the two matrices of a teacher
 INITIAL, MINIBATCH, PASS = range(3)  # numbers of the keys of a sample
 
 
@@ -158,7 +157,7 @@ class Kind:
             (loss, states), (scaled, probes) = results
             E = exponents(self.net.program, probes)
             if "gradient" in self.record:
-                marks = jnp.stack([jnp.stack([probe[0], e]) for probe, e in zip(probes, E)])
+                marks = jnp.stack([jnp.stack([probe[0] for probe in probes]), E], axis=1)
                 found["gradient"] = marks[np.array(self.layers)]
                 found["output_gradient"] = marks[-1]
             if "weight_gradient" in self.record:
@@ -224,10 +223,10 @@ def sample_key(key: Array, index: Array) -> Array:
 class Stack(NamedTuple):
     """The compiled functions of a stack of samples."""
 
-    start: Callable[..., Carry]  # keys
-    started: Callable[..., Carry]  # parameters, keys
-    steps: Callable[..., Carry]  # carry, data, first step, number of steps
-    measured: Callable[..., tuple[Carry, dict[str, Array]]]  # carry, data, step
+    start: Any  # of keys: Carry
+    started: Any  # of parameters and keys: Carry
+    steps: Any  # of carry, data, first step and number of steps: Carry
+    measured: Any  # of carry, data and step: Carry, and measurements by name
 
 
 @lru_cache(maxsize=16)
@@ -237,7 +236,9 @@ def compiled(kind: Kind) -> Stack:
 
     @partial(jax.jit, donate_argnums=0)
     def steps(carry: Carry, data: Data, first: Array, count: Array) -> Carry:
-        return jax.lax.fori_loop(first, first + count, lambda t, c: one(c, data, t), carry)
+        end = first + count
+        after: Carry = jax.lax.fori_loop(first, end, lambda t, c: one(c, data, t), carry)
+        return after
 
     return Stack(
         start=jax.jit(jax.vmap(kind.start)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from numpy.typing import ArrayLike, DTypeLike
@@ -18,15 +18,15 @@ from vgsim._networks.description import Network, checked_network
 from vgsim._networks.functions import require_lasting
 from vgsim._networks.techniques import Clip
 from vgsim._results.training import Training
-from vgsim._studies.training_store import TrainingStore, TrainingTask
-from vgsim._studies.training_study import TrainingStudy
 from vgsim._training.initial import Initial, checked_initial
-from vgsim._training.optimizers import OptimizerName, checked_optimizer
+from vgsim._training.optimizers import checked_optimizer
 from vgsim._training.settings import TrainingSettings
-from vgsim.typing import DType, TrainingLoss, TrainingRecord
+from vgsim.typing import DType, OptimizerName, TrainingLoss, TrainingRecord
 
 if TYPE_CHECKING:
     import optax
+
+    from vgsim._studies.training_study import TrainingStudy
 
 __all__ = ["train"]
 
@@ -50,7 +50,7 @@ def train(
     initial: Initial | None = None,
     seed: int | None = 0,
     first: int = 0,
-    record: Collection[TrainingRecord] = ("loss",),
+    record: Sequence[TrainingRecord] | Set[TrainingRecord] = ("loss",),
     every: int | None = None,
     layers: Sequence[int] | None = None,
     dtype: DType | DTypeLike = "float32",
@@ -74,7 +74,7 @@ def train(
     initial: Initial | None = None,
     seed: int | None = 0,
     first: int = 0,
-    record: Collection[TrainingRecord] = ("loss",),
+    record: Sequence[TrainingRecord] | Set[TrainingRecord] = ("loss",),
     every: int | None = None,
     layers: Sequence[int] | None = None,
     dtype: DType | DTypeLike = "float32",
@@ -97,7 +97,7 @@ def train(
     initial: Initial | None = None,
     seed: int | None = 0,
     first: int = 0,
-    record: Collection[TrainingRecord] = ("loss",),
+    record: Sequence[TrainingRecord] | Set[TrainingRecord] = ("loss",),
     every: int | None = None,
     layers: Sequence[int] | None = None,
     dtype: DType | DTypeLike = "float32",
@@ -243,7 +243,11 @@ def train(
         for done, (one, plan) in enumerate(zip(networks, plans, strict=True)):
             part = _Part(show, n_samples, done, len(networks))
             trainings.append(_trained(one, plan, seed, (first, n_samples), store, part))
-    return TrainingStudy(trainings) if several else trainings[0]
+    if not several:
+        return trainings[0]
+    from vgsim._studies.training_study import TrainingStudy
+
+    return TrainingStudy(trainings)
 
 
 def _networks(networks: Any) -> list[Network]:
@@ -282,6 +286,8 @@ def _trained(
     """Return the training of one network, of which a store may hold parts."""
     if store is None:
         return _joined(list(_stacks(network, settings, seed, [samples], show)))
+    from vgsim._studies.training_store import TrainingStore, TrainingTask
+
     task = TrainingTask(
         network, seed, settings.setting, settings.recorded, settings.layers, settings.record
     )

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import partial
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +22,7 @@ from vgsim._networks.techniques import Clip
 
 __all__ = ["clipped", "exponents", "log2_norm", "measured", "rms_log2", "times_power"]
 
-Array = jax.Array
+Array: TypeAlias = jax.Array
 State = tuple[Array, ...]  # the registers of a state, each (columns, n)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import jax
 
 from vgsim._networks import operations
@@ -9,7 +11,7 @@ from vgsim._networks.operations import Program
 
 __all__ = ["drawn_passes", "initial_parameters"]
 
-Array = jax.Array
+Array: TypeAlias = jax.Array
 
 
 def initial_parameters(program: Program, key: Array, dtype: str) -> dict[str, Array]:

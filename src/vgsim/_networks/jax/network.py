@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -18,9 +19,9 @@ from vgsim._networks.parameter_shapes import (
     with_whole_bias,
 )
 
-__all__ = ["JaxNetwork"]
+__all__ = ["JaxNetwork", "double_precision"]
 
-Array = jax.Array
+Array: TypeAlias = jax.Array
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -74,3 +75,14 @@ class JaxNetwork:
     def probes(self) -> list[Array]:
         """Return the argument of `states` whose cotangents are the measurements."""
         return [jnp.zeros((2,), self.dtype)] * (self.network.depth + 1)
+
+
+def double_precision(dtype: str) -> AbstractContextManager[Any]:
+    """Return a context in which JAX has arrays of float64, if that is the dtype."""
+    if dtype != "float64":
+        return nullcontext()
+    if hasattr(jax, "enable_x64"):
+        return jax.enable_x64(True)
+    from jax.experimental import enable_x64
+
+    return enable_x64()

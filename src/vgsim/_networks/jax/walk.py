@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +22,7 @@ from vgsim._networks.techniques import Clip
 
 __all__ = ["Pass", "is_scaled"]
 
-Array = jax.Array
+Array: TypeAlias = jax.Array
 
 
 @dataclass
@@ -97,7 +97,8 @@ class Pass:
         if probe is None:
             return state if clip is None else backward.clipped(clip, state)
         scales = bool(self.program.resting[place]) and is_scaled(self.program, self.clip)
-        return backward.measured(clip, scales, state, probe)
+        marked: tuple[Array, ...] = backward.measured(clip, scales, state, probe)
+        return marked
 
     def _apply(
         self, operation: Operation, place: int, x: dict[int, Array], drive: Array | None = None
