@@ -193,6 +193,12 @@ def pretrain_rbm(
     --------
     evaluate : the forward and backward pass of the stack.
 
+    Notes
+    -----
+    The data of upper layers may hardly vary from row to row (`Pretraining.data_std`): then their
+    machines learn little but biases. The defaults were chosen on 8 × 8 images of digits, where six
+    layers of 48 units learn; fewer passes leave the upper ones as they were drawn.
+
     References
     ----------
     .. [1] G. E. Hinton, S. Osindero and Y.-W. Teh, A fast learning algorithm for deep belief nets,
