@@ -159,7 +159,8 @@ class PlottedTraining(TrainingStatistics):
         parts = (1 - found.estimate, 1 - found.high, 1 - found.low)
         left = Estimate(*parts, found.confidence_level, found.method)
         ax = checked_axes(ax)
-        ax.set_yscale("log")
+        if np.any(left.estimate > 0):
+            ax.set_yscale("log")
         return plotting.probability(self.steps, left, ax=ax, **options)
 
     def _noted(self, label: str, column: int) -> str | None:
