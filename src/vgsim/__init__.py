@@ -12,6 +12,7 @@ Networks
     Sequential      a list of any layers
     sweep           the networks of all combinations of listed fields
     from_torch      the network with the architecture of a PyTorch module
+    JaxNetwork      a network as functions in JAX, from its method to_jax
 
 Parts of networks
     Activation, Initializer     an activation, the law of the weights; also custom ones
@@ -47,7 +48,8 @@ Studies
     iter_collect    the same, with the results so far
     Precision       a stop rule
     Study, Result   the counts of many networks, and of one
-    load            read samples and studies from files and stores
+    TrainingStudy   the trainings of many networks and settings
+    load            read samples, studies and trainings from files and stores
 
 Modules
     theory          theory without simulation: mean field, critical gains, exact laws
@@ -67,6 +69,7 @@ from vgsim._networks.blocks import Gate, Skip
 from vgsim._networks.elements import Attention, Dropout, Linear, Norm
 from vgsim._networks.gru import GRU
 from vgsim._networks.initializers import Initializer
+from vgsim._networks.jax.network import JaxNetwork
 from vgsim._networks.lstm import LSTM
 from vgsim._networks.mlp import MLP
 from vgsim._networks.rnn import RNN
@@ -89,6 +92,7 @@ from vgsim._studies.precision import Precision
 from vgsim._studies.result import Result
 from vgsim._studies.study import Study
 from vgsim._studies.torch_samples import torch_samples
+from vgsim._studies.training_study import TrainingStudy
 from vgsim._training.rbm import Pretraining, pretrain_rbm
 from vgsim._training.train import train
 from vgsim._twin.evaluate import Evaluation, evaluate
@@ -113,6 +117,7 @@ __all__ = [
     "Gate",
     "Highway",
     "Initializer",
+    "JaxNetwork",
     "LayerProfile",
     "Linear",
     "LogNormalFit",
@@ -132,6 +137,7 @@ __all__ = [
     "TimeToLoss",
     "TorchModule",
     "Training",
+    "TrainingStudy",
     "__version__",
     "collect",
     "depth_curve",

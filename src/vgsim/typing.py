@@ -70,7 +70,7 @@ TrainingRecord = Literal[
     "movement",
     "parameters",
 ]
-Contents = Literal["samples", "study", "training"]
+Contents = Literal["samples", "study", "training", "training_study"]
 Engine = Literal["auto", "scalar", "matrix-free", "dense"]
 DType = Literal["float32", "float64"]
 NumberFormat = Literal["float16", "bfloat16", "float32"]
