@@ -44,6 +44,16 @@ def test_infinite_quantiles_end_at_the_edges(scale):
     assert (lower.get_ydata().tolist(), upper.get_ydata().tolist()) == ([0], [1])  # of the axes
 
 
+def test_a_later_series_is_shown_whole():
+    infinite = np.array([[-np.inf, 2.0, 3.0], [2.0, 3.0, 4.0], [4.0, 5.0, 6.0]])
+    _, ax = pyplot.subplots()
+    plotting.fan(X, infinite, levels=LEVELS, ax=ax)
+    plotting.fan(X, infinite + 50, levels=LEVELS, ax=ax)
+    bottom, top = ax.get_ylim()
+    assert bottom < 2
+    assert top >= 56
+
+
 def test_zero_on_a_logarithmic_axis_is_shown_as_minus_infinity():
     found = np.array([[0.0, 1.0], [0.0, 2.0], [3.0, 5.0]])
     line, _, arrow = plotting.fan([0, 1], found, levels=LEVELS, scale="log")

@@ -108,10 +108,8 @@ def fan(
     for gone, upper in ((np.isneginf(middle), False), (np.isposinf(middle), True)):
         apart = max(1, -(-np.count_nonzero(gone) // ARROWS))
         drawn += mark_unbounded(ax, places[gone][::apart], style.color, upper)
-    if np.isneginf(found).any():
-        ax.set_ylim(bottom=edges[0])
-    if np.isposinf(found).any():
-        ax.set_ylim(top=edges[1])
+    for band in drawn[1 : 1 + shares.size // 2]:
+        band.sticky_edges.y.extend(edges)  # without a margin between infinite bands and the axes
     set_labels(ax, (xlabel, "step"), (ylabel, "loss"))
     show_legend(ax)
     return Artists(drawn, ax)
