@@ -53,7 +53,11 @@ def suggested_axes(
     fixed = len(chosen)
     rows = range(len(study))
     while (told := _told(chosen, columns, rows)) < len(study):
-        best = max(apart, key=lambda name: _told([*chosen, name], columns, rows), default=None)
+        best = max(
+            apart,
+            key=lambda name: (_told([*chosen, name], columns, rows), not name.endswith("init")),
+            default=None,
+        )
         if best is None or _told([*chosen, best], columns, rows) == told:
             break
         chosen.append(best)
