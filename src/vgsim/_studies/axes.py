@@ -11,6 +11,8 @@ from vgsim._studies.points import columns_of
 
 __all__ = ["SuggestedAxes", "suggested_axes"]
 
+DERIVED = ("init", "layers")  # of several fields that do as well, others are better known
+
 
 @dataclass(frozen=True)
 class SuggestedAxes:
@@ -55,7 +57,7 @@ def suggested_axes(
     while (told := _told(chosen, columns, rows)) < len(study):
         best = max(
             apart,
-            key=lambda name: (_told([*chosen, name], columns, rows), not name.endswith("init")),
+            key=lambda name: (_told([*chosen, name], columns, rows), not name.endswith(DERIVED)),
             default=None,
         )
         if best is None or _told([*chosen, best], columns, rows) == told:
