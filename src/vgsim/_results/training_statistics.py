@@ -1,8 +1,8 @@
-"""Statistics of trainings over samples: events, quantiles."""
+"""Statistics of trainings over samples: events, quantiles, times, rank correlations."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from vgsim._checks import brief, type_error, value_error
 from vgsim._domains import Choice
 from vgsim._results.events import column_of
+from vgsim._results.time_to_loss import TimeToLoss
 from vgsim._results.training_arrays import TRAINED
 from vgsim._results.training_events import (
     SMOOTHING,
@@ -22,13 +23,15 @@ from vgsim._results.training_events import (
     until,
 )
 from vgsim._statistics.binomial import Probability, binomial, checked_interval
+from vgsim._statistics.estimate import Estimate
 from vgsim._statistics.quantiles import checked_quantile, quantile
-from vgsim.typing import Method, TrainingEvent
+from vgsim._statistics.rank_correlation import FEWEST, rank_correlation
+from vgsim.plotting.fan import LEVELS
+from vgsim.typing import Method, TrainingEvent, TrainingOutcome
 
-__all__ = ["LEVELS", "TrainingStatistics"]
+__all__ = ["TrainingStatistics"]
 
 Floats = NDArray[np.float64]
-LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 class TrainingStatistics:
@@ -63,7 +66,8 @@ class TrainingStatistics:
             or the smoothed loss at `step` is above 1.1 times the initial loss.
             "stuck": up to `step` the smoothed loss was never below 0.9 times the smaller of
             `baseline` and the initial loss, and the network has not diverged.
-            A network that learned can diverge later; others are in none of the three.
+            One network can be in two of these: one that learned can diverge later, and one whose
+            initial loss is already below `level` can be stuck. Others are in none.
         level : float, optional
             A loss, for "learned" only; by default ``baseline / 2``.
         step : int, optional
@@ -82,6 +86,15 @@ class TrainingStatistics:
         ------
         TypeError, ValueError
             If an argument is unknown, out of range, or does not apply to the event.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> net = vgsim.MLP(3, [4, 8, 8, 1])
+        >>> how = {"data": "teacher", "loss": "mse", "optimizer": "sgd", "learning_rate": 0.1}
+        >>> training = vgsim.train(net, 10, steps=50, **how)
+        >>> training.probability("learned").estimate, training.probability("stuck").estimate
+        (1.0, 0.0)
         """
         event = checked_training_event(event)
         confidence_level, method = checked_interval(confidence_level, method)
@@ -119,12 +132,137 @@ class TrainingStatistics:
             If an argument is unknown or out of range.
         AttributeError
             If the quantity was not recorded.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> net = vgsim.MLP(3, [4, 8, 8, 1])
+        >>> how = {"data": "teacher", "loss": "mse", "optimizer": "sgd", "learning_rate": 0.1}
+        >>> training = vgsim.train(net, 10, steps=50, **how)
+        >>> training.quantiles("loss", (0.25, 0.5, 0.75)).shape
+        (3, 50)
         """
         shares = checked_quantile(q)
         if shares.ndim > 1:
             raise value_error("q", f"must be a number or a vector, got {brief(q)}")
         columns = self._quantity(name, layer)
         return np.stack([np.asarray(quantile(x, shares)) for x in columns.T], axis=-1)
+
+    def time_to_loss(
+        self,
+        level: float | None = None,
+        *,
+        smoothing: int = SMOOTHING,
+        confidence_level: float = 0.95,
+    ) -> TimeToLoss:
+        """Estimate the law of the first recorded step at which the smoothed loss is below a level.
+
+        Parameters
+        ----------
+        level : float, optional
+            A loss, by default ``baseline / 2``.
+        smoothing, confidence_level
+            As for :meth:`probability`, whose event "learned" by a step is that the level is reached
+            at that step or before.
+
+        Returns
+        -------
+        TimeToLoss
+            Networks that do not reach the level, also those that diverge, are censored at the last
+            step.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is of the wrong type or out of range.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> net = vgsim.MLP(3, [4, 8, 8, 1])
+        >>> how = {"data": "teacher", "loss": "mse", "optimizer": "sgd", "learning_rate": 0.1}
+        >>> training = vgsim.train(net, 10, steps=50, **how)
+        >>> time = training.time_to_loss()
+        >>> time.n, time.n_censored, time.probability(49).estimate
+        (10, 0, 1.0)
+        """
+        level = self._level(level)
+        below = self._smoothed(checked_smoothing(smoothing)) < level
+        censored = ~below.any(axis=1)
+        step = np.where(censored, self.steps[-1], self.steps[below.argmax(axis=1)])
+        last = int(self.steps[-1])
+        return TimeToLoss(step, censored, level=level, last=last, confidence_level=confidence_level)
+
+    def rank_correlation(
+        self,
+        layer: int = 0,
+        *,
+        outcome: TrainingOutcome = "loss",
+        level: float | None = None,
+        smoothing: int = SMOOTHING,
+        confidence_level: float = 0.95,
+    ) -> Estimate[float]:
+        """Estimate Spearman's rank correlation of R_l at initialisation and what is learned.
+
+        Parameters
+        ----------
+        layer : int, default 0
+            The layer l of R_l = log10(‖G_l‖/‖G_D‖) at step 0. Dead networks, R_l = −∞, have the
+            lowest rank.
+        outcome : {"loss", "time"}, default "loss"
+            "loss": the smoothed loss at the last step; networks that diverged have the highest
+            rank. "time": the first step at which it is below `level`; networks that do not reach it
+            have the highest rank. So a negative correlation means that networks with larger
+            gradients at layer l learn better.
+        level : float, optional
+            For "time" only; by default ``baseline / 2``.
+        smoothing, confidence_level
+            As for :meth:`probability`.
+
+        Returns
+        -------
+        Estimate
+            From −1 to 1, with a bootstrap interval over the samples.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is unknown or out of range, if there are fewer than three samples, or if
+            R_l or the outcome is the same in all.
+        AttributeError
+            If "gradient" was not recorded.
+
+        References
+        ----------
+        C. Spearman, Am. J. Psychol. 15 (1904) 72.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> net = vgsim.MLP(3, [4, 8, 8, 1])
+        >>> how = {"data": "teacher", "loss": "mse", "optimizer": "sgd", "learning_rate": 0.1}
+        >>> training = vgsim.train(net, 10, steps=50, record={"gradient"}, **how)
+        >>> found = training.rank_correlation()
+        >>> bool(-1 <= found.low <= found.estimate <= found.high <= 1)
+        True
+        """
+        chosen = _OUTCOME.check("outcome", outcome)
+        ratio = self._quantity("log10_ratio", layer)[:, 0]
+        if chosen == "time":
+            time = self.time_to_loss(level, smoothing=smoothing)
+            result = np.where(time.censored, np.inf, time.step)
+        else:
+            if level is not None:
+                raise value_error("level", f"is for the outcome 'time' only, got {brief(level)}")
+            result = self._smoothed(checked_smoothing(smoothing))[:, -1]
+        if ratio.size < FEWEST:
+            problem = f"needs {FEWEST} or more samples, got {ratio.size}"
+            raise value_error("rank_correlation", problem)
+        for argument, values, what in (("layer", ratio, "R"), ("outcome", result, chosen)):
+            if np.all(values == values[0]):
+                problem = f"must be one for which samples differ, got {what} = {values[0]:g} in all"
+                raise value_error(argument, problem)
+        return rank_correlation(ratio, result, confidence_level)
 
     def _level(self, level: object) -> float:
         """Return the level of the loss below which a network has learned."""
@@ -156,4 +294,5 @@ class TrainingStatistics:
         return column_of(layer, places, "recorded")
 
 
+_OUTCOME: Choice[TrainingOutcome] = Choice(get_args(TrainingOutcome))
 _NAME = Choice((*TRAINED, "log10_ratio"))

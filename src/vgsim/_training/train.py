@@ -18,6 +18,9 @@ from vgsim._networks.description import Network, checked_network
 from vgsim._networks.functions import require_lasting
 from vgsim._networks.techniques import Clip
 from vgsim._results.training import Training
+from vgsim._studies.training_store import TrainingStore
+from vgsim._studies.training_study import TrainingStudy
+from vgsim._studies.training_task import TrainingTask
 from vgsim._training.initial import Initial, checked_initial
 from vgsim._training.optimizers import checked_optimizer
 from vgsim._training.settings import TrainingSettings
@@ -26,7 +29,7 @@ from vgsim.typing import DType, OptimizerName, TrainingLoss, TrainingRecord
 if TYPE_CHECKING:
     import optax
 
-    from vgsim._studies.training_study import TrainingStudy
+    from vgsim._training.run import Run
 
 __all__ = ["train"]
 
@@ -191,8 +194,8 @@ def train(
     that they do not underflow; in recurrent networks and in networks with `clip` they are those of
     the dtype, and −inf may be an underflow.
 
-    JAX compiles the functions of a training once for each network, setting and size of a stack;
-    `Training.provenance` has the seconds that it took ("compilation").
+    JAX compiles the functions of a training once in a process for each network, setting and size of
+    a stack; the progress bar says how long that took.
 
     Examples
     --------
@@ -243,11 +246,7 @@ def train(
         for done, (one, plan) in enumerate(zip(networks, plans, strict=True)):
             part = _Part(show, n_samples, done, len(networks))
             trainings.append(_trained(one, plan, seed, (first, n_samples), store, part))
-    if not several:
-        return trainings[0]
-    from vgsim._studies.training_study import TrainingStudy
-
-    return TrainingStudy(trainings)
+    return TrainingStudy(trainings) if several else trainings[0]
 
 
 def _networks(networks: Any) -> list[Network]:
@@ -269,10 +268,11 @@ class _Part:
         self.show, self.n_samples, self.part, self.parts = show, n_samples, part, parts
 
     def __call__(self, samples: float, words: str = "") -> None:
-        """Show the number of samples done, fractions of one included."""
+        """Show the number of samples done, fractions of one included, and words behind it."""
         total = self.n_samples * self.parts
         done = self.n_samples * self.part + samples
-        self.show(int(done), total, done / total, words)
+        text = f"{int(done):,} of {total:,} samples trained" + (f", {words}" if words else "")
+        self.show(int(done), total, done / total, text)
 
 
 def _trained(
@@ -286,12 +286,11 @@ def _trained(
     """Return the training of one network, of which a store may hold parts."""
     if store is None:
         return _joined(list(_stacks(network, settings, seed, [samples], show)))
-    from vgsim._studies.training_store import TrainingStore, TrainingTask
-
     task = TrainingTask(
         network, seed, settings.setting, settings.recorded, settings.layers, settings.record
     )
     with TrainingStore(store) as kept:
+        kept.enter(task, sum(samples))
         missing = _missing(samples, kept.held(task))
         for part in _stacks(network, settings, seed, missing, show):
             kept.write(task, part)
@@ -315,21 +314,21 @@ def _stacks(
     if not ranges:
         return
     try:
-        from vgsim._training.run import Run, double_precision, versions
+        from vgsim._training import run as running
     except ImportError as error:
         problem = "train needs the packages jax and optax: pip install 'vgsim[train]'"
         raise ImportError(problem) from error
     total = sum(count for _, count in ranges)
     done = show.n_samples - total
-    with double_precision(settings.dtype):
-        run = Run(network, settings, seed)
+    with running.double_precision(settings.dtype):
+        run = running.Run(network, settings, seed)
         show(done, "compiling")
         for begin, count in ranges:
             for first, size in run.stacks(begin, count):
                 began = time.perf_counter()
-                report = _progress(show, done, size, settings.steps)
+                report = _progress(show, run, done, size)
                 arrays = run.stack(first, size, report)
-                made = {**provenance(), **versions(), "compilation": f"{run.compilation:.1f} s"}
+                made = {**provenance(), **running.versions()}
                 yield Training(
                     network,
                     seed=seed,
@@ -345,9 +344,14 @@ def _stacks(
                 done += size
 
 
-def _progress(show: _Part, done: int, size: int, steps: int) -> Callable[[int], object]:
+def _progress(show: _Part, run: Run, done: int, size: int) -> Callable[[int], object]:
     """Return the function that is called with the steps done of a stack."""
-    return lambda step: show(done + size * step / steps)
+    steps = run.settings.steps
+
+    def report(step: int) -> None:
+        show(done + size * step / steps, f"compiled in {run.compilation:.1f} s")
+
+    return report
 
 
 def _missing(samples: Index, held: Iterable[Index]) -> list[Index]:
