@@ -51,7 +51,16 @@ class Pretraining(Record):
 
     See Also
     --------
-    pretrain_rbm : makes it, with an example.
+    pretrain_rbm : makes it, with references.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import vgsim
+    >>> X = np.random.default_rng(0).random((100, 6))
+    >>> stack = vgsim.pretrain_rbm([6, 4], X, n_iter=2)
+    >>> stack.widths, stack.parameters["0.weight"].shape, stack.reconstruction_error.shape
+    ((6, 4), (4, 6), (1,))
     """
 
     widths: tuple[int, ...]
@@ -196,8 +205,9 @@ def pretrain_rbm(
     Notes
     -----
     The data of upper layers may hardly vary from row to row (`Pretraining.data_std`): then their
-    machines learn little but biases. The defaults were chosen on 8 × 8 images of digits, where six
-    layers of 48 units learn; fewer passes leave the upper ones as they were drawn.
+    machines learn little but biases, and more passes help. The defaults were chosen on 8 × 8 images
+    of digits and layers of 48 units: with them the data vary up to the sixth layer and beyond, with
+    20 passes up to the fourth.
 
     References
     ----------
