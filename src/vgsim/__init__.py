@@ -40,13 +40,15 @@ Results
     Probability, Estimate       a number with its confidence interval
     DepthScale, LogNormalFit    fits to curves and to samples
     Training        losses, gradients and weights of networks that were trained, by step
+    TimeToLoss      the law of the step at which the loss falls below a level
 
 Studies
     collect         many networks, sampled until a stop rule is met: Study
     iter_collect    the same, with the results so far
     Precision       a stop rule
     Study, Result   the counts of many networks, and of one
-    load            read samples and studies from files and stores
+    TrainingStudy   the trainings of many networks and settings
+    load            read samples, studies and trainings from files and stores
 
 Modules
     theory          theory without simulation: mean field, critical gains, exact laws
@@ -76,6 +78,7 @@ from vgsim._networks.undescribed import Measured, TorchModule
 from vgsim._results.curves import LayerProfile
 from vgsim._results.depth_curve import DepthCurve
 from vgsim._results.samples import Samples
+from vgsim._results.time_to_loss import TimeToLoss
 from vgsim._results.training import Training
 from vgsim._statistics.binomial import Probability
 from vgsim._statistics.depth_scale import DepthScale
@@ -87,6 +90,7 @@ from vgsim._studies.precision import Precision
 from vgsim._studies.result import Result
 from vgsim._studies.study import Study
 from vgsim._studies.torch_samples import torch_samples
+from vgsim._studies.training_study import TrainingStudy
 from vgsim._training.rbm import Pretraining, pretrain_rbm
 from vgsim._training.train import train
 from vgsim._twin.evaluate import Evaluation, evaluate
@@ -127,8 +131,10 @@ __all__ = [
     "Sequential",
     "Skip",
     "Study",
+    "TimeToLoss",
     "TorchModule",
     "Training",
+    "TrainingStudy",
     "__version__",
     "collect",
     "depth_curve",

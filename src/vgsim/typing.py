@@ -42,6 +42,7 @@ __all__ = [
     "SamplesPlot",
     "TrainingEvent",
     "TrainingLoss",
+    "TrainingOutcome",
     "TrainingPlot",
     "TrainingRecord",
 ]
@@ -57,6 +58,7 @@ CurvePlot = Literal["probability", "quantiles", "ridge"]
 TrainingLoss = Literal["cross_entropy", "mse"]
 OptimizerName = Literal["sgd", "momentum", "adam"]
 TrainingEvent = Literal["learned", "stuck", "diverged"]
+TrainingOutcome = Literal["loss", "time"]
 TrainingPlot = Literal["loss", "movement", "ratio", "learned", "survival"]
 TrainingRecord = Literal[
     "loss",
@@ -68,7 +70,7 @@ TrainingRecord = Literal[
     "movement",
     "parameters",
 ]
-Contents = Literal["samples", "study", "training"]
+Contents = Literal["samples", "study", "training", "training_study"]
 Engine = Literal["auto", "scalar", "matrix-free", "dense"]
 DType = Literal["float32", "float64"]
 NumberFormat = Literal["float16", "bfloat16", "float32"]

@@ -71,7 +71,10 @@ def studies(study: vgsim.Study) -> None:
     assert_type(vgsim.load("a.npz", "samples"), vgsim.Samples)
     assert_type(vgsim.load("a.npz", kind="study"), vgsim.Study)
     assert_type(vgsim.load("a.npz", "training"), vgsim.Training)
-    assert_type(vgsim.load("a.npz"), vgsim.Samples | vgsim.Study | vgsim.Training)
+    assert_type(vgsim.load("a.npz", "training_study"), vgsim.TrainingStudy)
+    assert_type(
+        vgsim.load("a.npz"), vgsim.Samples | vgsim.Study | vgsim.Training | vgsim.TrainingStudy
+    )
     assert_type(study[0], vgsim.Result)
     assert_type(study[1:], vgsim.Study)
     assert_type(study[0].quantile(0.5), float)

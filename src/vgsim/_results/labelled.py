@@ -12,11 +12,12 @@ if TYPE_CHECKING:
     import pandas
     import xarray
 
-__all__ = ["attributes", "dataset", "frame", "imported"]
+__all__ = ["attributes", "dataset", "frame", "frame_by_step", "imported"]
 
 Variables = Mapping[str, tuple[tuple[str, ...], Any, str, str]]  # dimensions, array, meaning, units
 COORDINATES = {
     "sample": "index of the sample under its seed",
+    "step": "step t of the training, the pass after t updates",
     "layer": "layer l, 0 is the input",
     "weight_layer": "layer l with matrices",
     "saturation_layer": "layer l, 1 or more",
@@ -106,6 +107,33 @@ def frame(
         columns[name] = array.ravel()
     found: pandas.DataFrame = library.DataFrame(columns, rows)
     found.attrs = dict(attributes)
+    return found
+
+
+def frame_by_step(
+    variables: Variables, index: Any, steps: Any, places: Mapping[str, Any]
+) -> pandas.DataFrame:
+    """Return arrays (sample, step) or (sample, step, layer) as a tidy ``pandas.DataFrame``.
+
+    It has one row per sample, step and layer out of `places`, the layers along each dimension of
+    layers; without variables that have such a dimension, one per sample and step.
+    """
+    library = imported("pandas", "to_dataframe")
+    levels: dict[str, Any] = {"sample": index, "step": steps}
+    used = [places[dims[-1]] for dims, *_ in variables.values() if dims[-1] in places]
+    if used:
+        levels["layer"] = np.unique(np.concatenate(used))
+    shape = tuple(len(values) for values in levels.values())
+    columns = {}
+    for name, (dims, array, _, _) in variables.items():
+        if dims[-1] in places:
+            wide = np.full(shape, np.nan)
+            wide[:, :, np.searchsorted(levels["layer"], places[dims[-1]])] = array
+            columns[name] = wide.ravel()
+        else:
+            columns[name] = np.repeat(array.ravel(), shape[-1] if used else 1)
+    rows = library.MultiIndex.from_product(list(levels.values()), names=list(levels))
+    found: pandas.DataFrame = library.DataFrame(columns, rows)
     return found
 
 

@@ -208,7 +208,7 @@ def _group_headings(columns: Sequence[Column], every: Sequence[_Cells]) -> list[
     heads, rules, first = [], [], 1
     for name, group in _grouped(columns, every):
         span = sum(1 + one.split for one in group)
-        heads.append(_spanning(span, _escaped(name)) if name else "")
+        heads.append(_spanning(span, _escaped(name)) if name else " & " * (span - 1))
         if name:
             rules.append(f"\\cmidrule(lr){{{first}-{first + span - 1}}}")
         first += span

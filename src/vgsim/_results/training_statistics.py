@@ -1,8 +1,8 @@
-"""Statistics of trainings over samples: events, quantiles."""
+"""Statistics of trainings over samples: events, quantiles, times, rank correlations."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from vgsim._checks import brief, type_error, value_error
 from vgsim._domains import Choice
 from vgsim._results.events import column_of
+from vgsim._results.time_to_loss import TimeToLoss
 from vgsim._results.training_arrays import TRAINED
 from vgsim._results.training_events import (
     SMOOTHING,
@@ -22,13 +23,15 @@ from vgsim._results.training_events import (
     until,
 )
 from vgsim._statistics.binomial import Probability, binomial, checked_interval
+from vgsim._statistics.estimate import Estimate
 from vgsim._statistics.quantiles import checked_quantile, quantile
-from vgsim.typing import Method, TrainingEvent
+from vgsim._statistics.rank_correlation import FEWEST, rank_correlation
+from vgsim.plotting.fan import LEVELS
+from vgsim.typing import Method, TrainingEvent, TrainingOutcome
 
-__all__ = ["LEVELS", "TrainingStatistics"]
+__all__ = ["TrainingStatistics"]
 
 Floats = NDArray[np.float64]
-LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 class TrainingStatistics:
@@ -126,6 +129,102 @@ class TrainingStatistics:
         columns = self._quantity(name, layer)
         return np.stack([np.asarray(quantile(x, shares)) for x in columns.T], axis=-1)
 
+    def time_to_loss(
+        self,
+        level: float | None = None,
+        *,
+        smoothing: int = SMOOTHING,
+        confidence_level: float = 0.95,
+    ) -> TimeToLoss:
+        """Estimate the law of the first recorded step at which the smoothed loss is below a level.
+
+        Parameters
+        ----------
+        level : float, optional
+            A loss, by default ``baseline / 2``.
+        smoothing, confidence_level
+            As for :meth:`probability`, whose event "learned" by a step is that the level is reached
+            at that step or before.
+
+        Returns
+        -------
+        TimeToLoss
+            Networks that do not reach the level, also those that diverge, are censored at the last
+            step.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is of the wrong type or out of range.
+        """
+        level = self._level(level)
+        below = self._smoothed(checked_smoothing(smoothing)) < level
+        censored = ~below.any(axis=1)
+        step = np.where(censored, self.steps[-1], self.steps[below.argmax(axis=1)])
+        last = int(self.steps[-1])
+        return TimeToLoss(step, censored, level=level, last=last, confidence_level=confidence_level)
+
+    def rank_correlation(
+        self,
+        layer: int = 0,
+        *,
+        outcome: TrainingOutcome = "loss",
+        level: float | None = None,
+        smoothing: int = SMOOTHING,
+        confidence_level: float = 0.95,
+    ) -> Estimate[float]:
+        """Estimate Spearman's rank correlation of R_l at initialisation and what is learned.
+
+        Parameters
+        ----------
+        layer : int, default 0
+            The layer l of R_l = log10(‖G_l‖/‖G_D‖) at step 0. Dead networks, R_l = −∞, have the
+            lowest rank.
+        outcome : {"loss", "time"}, default "loss"
+            "loss": the smoothed loss at the last step; networks that diverged have the highest
+            rank. "time": the first step at which it is below `level`; networks that do not reach it
+            have the highest rank. So a negative correlation means that networks with larger
+            gradients at layer l learn better.
+        level : float, optional
+            For "time" only; by default ``baseline / 2``.
+        smoothing, confidence_level
+            As for :meth:`probability`.
+
+        Returns
+        -------
+        Estimate
+            From −1 to 1, with a bootstrap interval over the samples.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is unknown or out of range, if there are fewer than three samples, or if
+            R_l or the outcome is the same in all.
+        AttributeError
+            If "gradient" was not recorded.
+
+        References
+        ----------
+        C. Spearman, Am. J. Psychol. 15 (1904) 72.
+        """
+        chosen = _OUTCOME.check("outcome", outcome)
+        ratio = self._quantity("log10_ratio", layer)[:, 0]
+        if chosen == "time":
+            time = self.time_to_loss(level, smoothing=smoothing)
+            result = np.where(time.censored, np.inf, time.step)
+        else:
+            if level is not None:
+                raise value_error("level", f"is for the outcome 'time' only, got {brief(level)}")
+            result = self._smoothed(checked_smoothing(smoothing))[:, -1]
+        if ratio.size < FEWEST:
+            problem = f"needs {FEWEST} or more samples, got {ratio.size}"
+            raise value_error("rank_correlation", problem)
+        for argument, values, what in (("layer", ratio, "R"), ("outcome", result, chosen)):
+            if np.all(values == values[0]):
+                problem = f"must be one for which samples differ, got {what} = {values[0]:g} in all"
+                raise value_error(argument, problem)
+        return rank_correlation(ratio, result, confidence_level)
+
     def _level(self, level: object) -> float:
         """Return the level of the loss below which a network has learned."""
         return default_level(self.baseline) if level is None else checked_level_of_loss(level)
@@ -156,4 +255,5 @@ class TrainingStatistics:
         return column_of(layer, places, "recorded")
 
 
+_OUTCOME: Choice[TrainingOutcome] = Choice(get_args(TrainingOutcome))
 _NAME = Choice((*TRAINED, "log10_ratio"))

@@ -15,6 +15,7 @@ from vgsim._studies.counted import check_gradients, counted
 from vgsim._studies.load import is_store, load, read_studies, watched_study
 from vgsim._studies.status import Status, status
 from vgsim._studies.study import Study
+from vgsim._studies.training_study import TrainingStudy
 
 __all__ = ["Contents", "contents", "kinds"]
 
@@ -85,8 +86,8 @@ def contents(
             found.progress[str(path)] = status(path)
         else:
             read = load(path)
-            if isinstance(read, Training):
-                raise ValueError(f"{path} holds a training, which has no counts of gradients")
+            if isinstance(read, (Training, TrainingStudy)):
+                raise ValueError(f"{path} holds trainings, which have no counts of gradients")
             if isinstance(read, Samples):
                 check_gradients(read, path)
                 result = counted(read, thresholds or (THRESHOLD,), layers)

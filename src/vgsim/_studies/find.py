@@ -78,8 +78,12 @@ def _sought(
             break
         checked = field.check(value)
         return word if isinstance(word, str) else checked
-    kinds = {str if isinstance(one, str) else float for one in known}
-    if known and not isinstance(word, tuple(kinds | {int} if float in kinds else kinds)):
+    kinds = {str if isinstance(one, str) else float for one in known if one is not None}
+    if (
+        kinds
+        and word is not None
+        and not isinstance(word, tuple(kinds | {int} if float in kinds else kinds))
+    ):
         allowed = "a string" if str in kinds else "a number"
         raise type_error(name, f"must be {allowed}, got {brief(value)}")
     return word

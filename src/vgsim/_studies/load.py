@@ -26,23 +26,37 @@ from vgsim._studies.precision import Precision
 from vgsim._studies.result import Result
 from vgsim._studies.store import Reader
 from vgsim._studies.store_file import local_path
+from vgsim._studies.store_schema import TRAININGS
 from vgsim._studies.study import Study
 from vgsim._studies.tally import Tally
 from vgsim._studies.task import Task
+from vgsim._studies.training_store import TrainingReader
+from vgsim._studies.training_study import TRAINING_STUDY_KIND, TrainingStudy
 from vgsim.typing import Contents
 
 __all__ = [
     "Found",
+    "Loaded",
+    "holds_trainings",
     "is_store",
     "load",
     "read_studies",
     "saved_study",
     "stored_study",
+    "stored_trainings",
     "watched_study",
 ]
 
-KINDS: dict[Contents, str] = {"samples": KIND, "study": archive.KIND, "training": TRAINING_KIND}
+KINDS: dict[Contents, str] = {
+    "samples": KIND,
+    "study": archive.KIND,
+    "training": TRAINING_KIND,
+    "training_study": TRAINING_STUDY_KIND,
+}
 _CONTENTS = Choice(tuple(KINDS))
+
+
+Loaded = Samples | Study | Training | TrainingStudy
 
 
 @dataclass(frozen=True)
@@ -114,7 +128,7 @@ def saved_study(path: str | os.PathLike[str]) -> Study:
     return study
 
 
-def _saved(path: str | os.PathLike[str], *kinds: str) -> Samples | Study | Training:
+def _saved(path: str | os.PathLike[str], *kinds: str) -> Loaded:
     """Read a file of one of `kinds`; refuse contents that `save` could not have written."""
     kind, header, arrays = npz.read(path, *kinds)
     made = header.get("provenance")
@@ -157,15 +171,17 @@ def _samples(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Samples
     return samples
 
 
-_RESTORED: dict[str, Callable[[Any, Any], Samples | Study | Training]] = {
+_RESTORED: dict[str, Callable[[Any, Any], Loaded]] = {
     KIND: _samples,
     archive.KIND: _study,
     TRAINING_KIND: Training._restored,
+    TRAINING_STUDY_KIND: TrainingStudy._restored,
 }
 _CONSISTENT = {
     KIND: "consistent samples",
     archive.KIND: "a consistent study",
     TRAINING_KIND: "a consistent training",
+    TRAINING_STUDY_KIND: "a consistent study of trainings",
 }
 _ELAPSED = Number("a number of seconds", lambda seconds: seconds >= 0)
 
@@ -199,6 +215,13 @@ def stored_study(path: str | os.PathLike[str]) -> Study:
     return studies[0] if studies else Study([])
 
 
+def stored_trainings(path: str | os.PathLike[str]) -> tuple[TrainingStudy, list[tuple[str, str]]]:
+    """Return the sound trainings in a store, and its damaged parts, each as (what, why)."""
+    with TrainingReader(path) as store:
+        parts = [store.read(task) for task in store.tasks()]
+        return TrainingStudy([sum(part[1:], part[0]) for part in parts if part]), store.damaged
+
+
 def watched_study(study: Study) -> Study:
     """Return `study` with a stop rule for every event, so that its intervals are anytime-valid."""
     return Study(
@@ -226,22 +249,25 @@ def load(path: str | os.PathLike[str], kind: Literal["study"]) -> Study: ...
 @overload
 def load(path: str | os.PathLike[str], kind: Literal["training"]) -> Training: ...
 @overload
-def load(path: str | os.PathLike[str], kind: None = None) -> Samples | Study | Training: ...
-def load(path: str | os.PathLike[str], kind: Contents | None = None) -> Samples | Study | Training:
-    """Read a file of :meth:`Samples.save` and the like, or the store of a study.
+def load(path: str | os.PathLike[str], kind: Literal["training_study"]) -> TrainingStudy: ...
+@overload
+def load(path: str | os.PathLike[str], kind: None = None) -> Loaded: ...
+def load(path: str | os.PathLike[str], kind: Contents | None = None) -> Loaded:
+    """Read a file of :meth:`Samples.save` and the like, or a store of a study or of trainings.
 
     Parameters
     ----------
     path : path-like
-        A file of :meth:`Samples.save`, :meth:`Study.save` or :meth:`Training.save`, or the `store`
-        of :func:`collect`. From a store, the consecutive samples from index
-        0 on of every network are read; other processes may be adding samples meanwhile.
-    kind : {"samples", "study", "training"}, optional
+        A file of :meth:`Samples.save`, :meth:`Study.save`, :meth:`Training.save` or
+        :meth:`TrainingStudy.save`; or the `store` of :func:`collect` or of `train`. From a store,
+        the consecutive samples from index 0 on of every network are read, and all samples of
+        trainings; other processes may be adding samples meanwhile.
+    kind : {"samples", "study", "training", "training_study"}, optional
         What the file must hold. Type checkers then know the type of the result.
 
     Returns
     -------
-    Samples, Study or Training
+    Samples, Study, Training or TrainingStudy
 
     Raises
     ------
@@ -270,28 +296,39 @@ def load(path: str | os.PathLike[str], kind: Contents | None = None) -> Samples 
     kinds = KINDS if kind is None else {kind: KINDS[_CONTENTS.check("kind", kind)]}
     if not is_store(path):
         return _saved(path, *kinds.values())
-    if "study" not in kinds:
-        raise ValueError(f"{path} holds {archive.KIND}, not {' or '.join(kinds.values())}")
-    return stored_study(path)
+    stored: Contents = "training_study" if holds_trainings(path) else "study"
+    if stored not in kinds:
+        raise ValueError(f"{path} holds {KINDS[stored]}, not {' or '.join(kinds.values())}")
+    return stored_trainings(path)[0] if stored == "training_study" else stored_study(path)
+
+
+def holds_trainings(path: object) -> bool:
+    """Return whether a file is a store of trainings."""
+    return _pragma(path, "application_id") == TRAININGS.application
 
 
 def is_store(path: object) -> bool:
-    """Return whether a file is an SQLite database.
+    """Return whether a file is an SQLite database."""
+    return bool(_pragma(path, "page_count"))
+
+
+def _pragma(path: object, name: str) -> int:
+    """Return a number in the header of an SQLite database, 1 if it is locked; 0 for other files.
 
     SQLite itself opens the file: closing a file descriptor of ours would release SQLite's locks.
     """
     file = local_path(path, "path")
     if not file.exists():
-        return False
+        return 0
     try:
         connection = sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)
     except sqlite3.Error:
-        return False
+        return 0
     try:
-        return bool(connection.execute("PRAGMA page_count").fetchone()[0])
+        return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
     except (sqlite3.OperationalError, UnicodeDecodeError):
-        return True
+        return 1
     except sqlite3.DatabaseError:
-        return False
+        return 0
     finally:
         connection.close()

@@ -25,7 +25,7 @@ from vgsim._studies.store_rows import labels
 from vgsim._studies.store_schema import TRAININGS
 from vgsim._studies.training_task import TrainingTask
 
-__all__ = ["TrainingReader", "TrainingStore"]
+__all__ = ["TrainingReader", "TrainingStore", "TrainingTask"]
 
 MOST_BYTES = 2**26  # of the arrays in one block, unless one sample has more
 LARGEST = 10**9  # bytes of one sample: the limit of SQLite

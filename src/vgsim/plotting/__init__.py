@@ -8,12 +8,14 @@ are confidence intervals, dashed lines theory, dotted lines fits.
 from vgsim.plotting.artists import Artists
 from vgsim.plotting.curves import curve, probability, quantiles
 from vgsim.plotting.distributions import histogram, ridge
+from vgsim.plotting.fan import fan
 from vgsim.plotting.heatmap import heatmap
 from vgsim.plotting.tails import qq, survival
 
 __all__ = [
     "Artists",
     "curve",
+    "fan",
     "heatmap",
     "histogram",
     "probability",

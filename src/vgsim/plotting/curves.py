@@ -18,6 +18,7 @@ from vgsim.plotting.data import (
     checked_series,
     checked_threshold,
 )
+from vgsim.plotting.fan import LEVELS, checked_levels, draw_bands
 from vgsim.plotting.style import (
     RATIO,
     SMALL,
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
 __all__ = ["curve", "probability", "quantiles"]
 
 Floats = NDArray[np.float64]
-LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 def probability(
@@ -214,10 +214,7 @@ def quantiles(
     """
     samples = checked_columns(columns)
     places = checked_places("x", x, len(samples))
-    shares = checked_places("levels", levels)
-    if not (np.diff(shares) > 0).all() or shares[0] <= 0 or shares[-1] >= 1:
-        problem = f"must be increasing numbers strictly between 0 and 1, got {brief(levels)}"
-        raise value_error("levels", problem)
+    shares = checked_levels(levels)
     mean = None if theory_mean is None else checked_series("theory_mean", theory_mean, places.size)
     threshold = checked_threshold(threshold)
     ax, style = axes_and_style(ax, color, label=label, xlabel=xlabel, ylabel=ylabel)
@@ -232,7 +229,8 @@ def quantiles(
         shown.append(np.array([math.log10(threshold)]))
     floor = _floor(ax, np.concatenate(shown))
     _scale_x(ax, places)
-    drawn = _fan(ax, places, found, shares, floor, style, note(label, _most_dead(samples)))
+    name = note(label, _most_dead(samples))
+    drawn = draw_bands(ax, places, found, shares, (floor, math.inf), style, name)
     if mean is not None:
         drawn.append(_theory_line(ax, places, mean, style, "theory, mean"))
     unbounded = np.isneginf(found[0])
@@ -243,33 +241,6 @@ def quantiles(
     set_labels(ax, (xlabel, "layer"), (ylabel, RATIO))
     show_legend(ax)
     return Artists(drawn, ax)
-
-
-def _fan(
-    ax: Any,
-    x: Floats,
-    found: Floats,
-    shares: Floats,
-    floor: float,
-    style: Style,
-    label: str | None,
-) -> list[Any]:
-    """Draw the quantiles, shape (levels, k): the line of the middle one, and the bands."""
-    middle, odd = divmod(shares.size, 2)
-    centre = found[middle] if odd else np.full(x.size, np.nan)
-    usual = "median" if odd and shares[middle] == 0.5 else None
-    drawn = [measured_line(ax, x, centre, style, label or usual)]
-    for i in range(middle):
-        low, high = np.maximum(found[i], floor), np.maximum(found[-1 - i], floor)
-        share = once(ax, f"{100 * shares[i]:g} to {100 * shares[-1 - i]:g} %")
-        band = {"color": style.color, "alpha": 0.18 + 0.12 * i, "label": share}
-        if x.size == 1:
-            drawn.append(ax.vlines(x, low, high, linewidth=12, **band))
-            continue
-        drawn.append(
-            ax.fill_between(x, low, high, where=np.isfinite(found[-1 - i]), linewidth=0, **band)
-        )
-    return drawn
 
 
 def _floor(ax: Any, shown: Floats) -> float:

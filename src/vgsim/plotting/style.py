@@ -259,16 +259,16 @@ def law_line(ax: Any, x: Any, y: Any, color: Any, name: str, fitted: bool, order
     return line
 
 
-def mark_unbounded(ax: Any, x: NDArray[np.float64], color: Any) -> list[Any]:
-    """Draw arrows at the lower edge of the axes, where a value is −∞."""
+def mark_unbounded(ax: Any, x: NDArray[np.float64], color: Any, upper: bool = False) -> list[Any]:
+    """Draw arrows at the lower edge of the axes, where a value is −∞; at the upper one for ∞."""
     if not x.size:
         return []
     return list(
         ax.plot(
             x,
-            np.zeros(x.size),
+            np.full(x.size, float(upper)),
             linestyle="none",
-            marker=11,  # a triangle that hangs from its point
+            marker=10 if upper else 11,  # a triangle that stands on its point, or hangs from it
             markersize=4.5,
             color=color,
             clip_on=False,
