@@ -192,9 +192,9 @@ def test_an_error_names_the_argument(name):
     assert caught.value.argument.startswith(next(iter(arguments)))
 
 
-def test_infinite_weights_are_refused():
+def test_infinite_weights_are_refused(rows):
     with pytest.raises(ValueError, match="learning_rate must be smaller: weights of layer 1 left"):
-        vgsim.pretrain_rbm([3, 2], X, learning_rate=1.7e308, n_iter=5, batch_size=5)
+        vgsim.pretrain_rbm([9, 2], rows, learning_rate=1.7e308)
 
 
 UNFIT = {

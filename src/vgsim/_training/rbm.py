@@ -148,7 +148,7 @@ def pretrain_rbm(
     X: ArrayLike,
     *,
     learning_rate: float = 0.1,
-    n_iter: int = 20,
+    n_iter: int = 50,
     batch_size: int = 10,
     seed: int = 0,
 ) -> Pretraining:
@@ -168,7 +168,7 @@ def pretrain_rbm(
         Rows with values from 0 to 1, which are taken as probabilities.
     learning_rate : float, default 0.1
         Step of the gradient's ascent, for all layers.
-    n_iter : int, default 20
+    n_iter : int, default 50
         Passes over the rows for each layer.
     batch_size : int, default 10
         Rows of a minibatch, at most N. The minibatches are consecutive rows, the same in each pass.
