@@ -12,6 +12,7 @@ Networks
     Sequential      a list of any layers
     sweep           the networks of all combinations of listed fields
     from_torch      the network with the architecture of a PyTorch module
+    JaxNetwork      a network as functions in JAX, from its method to_jax
 
 Parts of networks
     Activation, Initializer     an activation, the law of the weights; also custom ones
@@ -68,6 +69,7 @@ from vgsim._networks.blocks import Gate, Skip
 from vgsim._networks.elements import Attention, Dropout, Linear, Norm
 from vgsim._networks.gru import GRU
 from vgsim._networks.initializers import Initializer
+from vgsim._networks.jax.network import JaxNetwork
 from vgsim._networks.lstm import LSTM
 from vgsim._networks.mlp import MLP
 from vgsim._networks.rnn import RNN
@@ -115,6 +117,7 @@ __all__ = [
     "Gate",
     "Highway",
     "Initializer",
+    "JaxNetwork",
     "LayerProfile",
     "Linear",
     "LogNormalFit",

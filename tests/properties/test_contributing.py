@@ -25,9 +25,8 @@ def sections():
 
 SECTIONS = sections()
 PACKAGES = [
-    path.relative_to(ROOT).as_posix()
-    for path in [ROOT / "src/vgsim", *sorted((ROOT / "src/vgsim").iterdir())]
-    if (path / "__init__.py").exists()
+    path.parent.relative_to(ROOT).as_posix()
+    for path in sorted((ROOT / "src/vgsim").rglob("__init__.py"))
 ]
 
 

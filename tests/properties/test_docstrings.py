@@ -19,6 +19,10 @@ NEEDS = {  # modules that import an optional package, or whose examples do
     "vgsim._twin.torch": "torch",
     "vgsim._twin.from_torch": "torch",
     "vgsim._studies.torch_samples": "torch",
+    **{
+        f"vgsim._networks.jax.{name}": "jax"
+        for name in ("backward", "functions", "laws", "normalisation", "tables", "walk")
+    },
 }
 MODULES = ["vgsim"] + [
     module.name
@@ -64,13 +68,19 @@ EXAMPLES = examples()
 
 @pytest.mark.parametrize("example", EXAMPLES.values(), ids=EXAMPLES)
 def test_docstring(example):
-    if any(re.search(r"\b(import|from) torch\b", one.source) for one in example.examples):
-        pytest.importorskip("torch")
+    source = "".join(one.source for one in example.examples)
+    for package in ("jax", "optax", "torch"):
+        if re.search(rf"\b(import|from) {package}\b", source):
+            pytest.importorskip(package)
+    if "vgsim.train(" in source:
+        pytest.importorskip("jax")
+        pytest.importorskip("optax")
     run(example)
 
 
 def test_the_examples_of_all_docstrings_are_found():
-    pytest.importorskip("torch")  # without it some modules cannot be imported
+    for package in ("jax", "torch"):  # without them some modules cannot be imported
+        pytest.importorskip(package)
     files = {Path(importlib.import_module(name).__file__) for name in MODULES}
     sources = [file.read_text() for file in files if file.suffix == ".py"]
     prompts = sum(len(re.findall(r"^ *>>> ", source, re.M)) for source in sources)
@@ -81,7 +91,7 @@ def test_the_examples_of_all_docstrings_are_found():
 def test_page(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # pages write files
     text = page.read_text(encoding="utf-8")
-    for package in ("matplotlib", "torch"):
+    for package in ("jax", "matplotlib", "torch"):
         if f">>> import {package}" in text or f">>> from {package} import" in text:
             pytest.importorskip(package)
     sessions = [

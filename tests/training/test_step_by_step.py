@@ -111,7 +111,7 @@ def test_the_samples_differ_and_their_rows_are_those_of_the_data():
     X, y = case.data(np.random.default_rng(1))
     both = [passes(case, (X, y), SEED, index) for index in (INDEX, INDEX + 1)]
     chosen = np.array(
-        [[[np.flatnonzero((X == row).all(1)) for row in b.x] for b in one] for one in both]
+        [[[np.flatnonzero((row == X).all(1)) for row in b.x] for b in one] for one in both]
     )
     assert chosen.shape == (2, STEPS, case.batch, 1)  # each row is exactly one of X
     for one, rows in zip(both, chosen[..., 0], strict=True):

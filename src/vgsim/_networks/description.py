@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from vgsim._checks import brief, either, plain, require_memory, type_error, value_error
 from vgsim._domains import Domain
 from vgsim._networks.html import Displayed
+from vgsim._networks.jax.network import WithJax
 from vgsim._networks.named import Named
 from vgsim._networks.operations import Program
 
@@ -267,7 +268,7 @@ def _shown(json_value: Any, value: Any) -> str:
     return repr(json_value if isinstance(json_value, str) else value)
 
 
-class Network(Displayed, Description):
+class Network(Displayed, WithJax, Description):
     """Interface of all kinds of networks; the defaults are those of a plain chain of layers.
 
     A kind of network declares its fields, the first of which is the number of places, and overrides

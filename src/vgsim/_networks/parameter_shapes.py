@@ -14,6 +14,7 @@ from vgsim._networks.operations import (
     Operation,
     Program,
     Weights,
+    body_of,
 )
 
 __all__ = [
@@ -157,11 +158,11 @@ def with_biases(network: Any) -> Program:
     ['0.gate', '0.0.weight', '0.0.bias']
     """
     program = with_whole_bias(network)
-    bodies = tuple(_biased(body) for body in program.bodies)
+    bodies = tuple(body_of(_biased(body)) for body in program.bodies)
     return replace(program, bodies=bodies)
 
 
-def _biased(body: Body) -> Body:
+def _biased(body: Body) -> list[Operation]:
     """Return operations with a bias after each matrix that has none."""
     found: list[Operation] = []
     named = {o.name for o in body if isinstance(o, Bias)}
@@ -174,4 +175,4 @@ def _biased(body: Body) -> Body:
         if name not in named and not (operation.shared and gated):
             rows = operation.shape[0]
             found.append(Bias(operation.target, rows, 0.0, 0.0, name, shared=operation.shared))
-    return tuple(found)
+    return found

@@ -14,7 +14,6 @@ from vgsim._results.training_events import checked_level_of_loss
 from vgsim._statistics.censored import Reached, kaplan_meier
 from vgsim._statistics.estimate import Estimate, checked_level
 from vgsim._statistics.quantiles import checked_quantile
-from vgsim._statistics.rounded import rounded
 
 __all__ = ["TimeToLoss"]
 
@@ -197,4 +196,5 @@ class TimeToLoss:
         value, low, high = (float(x) for x in (median.estimate, median.low, median.high))
         if math.isinf(value):
             return "median not reached"
-        return f"median step {rounded(value, low, high)}"
+        level = f"{100 * self.confidence_level:g} % interval"
+        return f"median step {value:g} ({level} {low:g} to {high:g})"

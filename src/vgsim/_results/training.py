@@ -118,6 +118,18 @@ class Training(PlottedTraining):
     ``a + b`` joins two trainings of the same network, seed and setting into one, sorted by index.
     No index may occur in both; otherwise a ValueError names the difference. ``sum(parts)`` joins
     several.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> net = vgsim.MLP(3, [4, 8, 8, 1])
+    >>> how = {"data": "teacher", "loss": "mse", "optimizer": "sgd", "learning_rate": 0.1}
+    >>> training = vgsim.train(net, 10, steps=50, **how)
+    >>> training.loss.shape, training.steps[:3]
+    ((10, 50), array([0, 1, 2]))
+    >>> more = vgsim.train(net, 10, steps=50, first=10, **how)
+    >>> len(training + more), len(more[:3])
+    (20, 3)
     """
 
     loss: Trained[Floats] = Trained("Mean loss over the minibatch, (n, k).")
@@ -219,15 +231,25 @@ class Training(PlottedTraining):
         return int(self.index.size)
 
     def __getitem__(self, chosen: slice | NDArray[Any] | Sequence[int]) -> Training:
-        """Return the samples of a slice, of positions or of a boolean array, in this order.
+        """Return the samples of a slice, of increasing positions or of a boolean array.
 
         Raises
         ------
         TypeError, IndexError, ValueError
-            If `chosen` is no such thing, or chooses no sample or one twice.
+            If `chosen` is no such thing, or chooses no sample, or not in the order of the index.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> net = vgsim.MLP(3, [4, 8, 8, 1])
+        >>> how = {"data": "teacher", "loss": "mse", "optimizer": "sgd", "learning_rate": 0.1}
+        >>> training = vgsim.train(net, 10, steps=50, **how)
+        >>> training[training.loss[:, -1] < 1.0].loss.shape
+        (10, 50)
         """
         if isinstance(chosen, (int, np.integer)):
-            raise type_error("index", "must be a slice, positions or a boolean array, got an int")
+            problem = "must be a slice, positions or a boolean array, got an int"
+            raise type_error("index", problem)
         members = {
             name: array if name in ("steps", "layers") else array[chosen]
             for name, array in self._members().items()
@@ -280,6 +302,16 @@ class Training(PlottedTraining):
         ------
         TypeError, ValueError
             If an argument is unknown or out of range.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> net = vgsim.MLP(3, [4, 8, 8, 1])
+        >>> how = {"data": "teacher", "loss": "mse", "optimizer": "sgd", "learning_rate": 0.1}
+        >>> training = vgsim.train(net, 10, steps=50, **how)
+        >>> summary = training.summary(steps=(0, 49))
+        >>> summary["step"], summary["diverged"]
+        (array([ 0, 49]), array([0., 0.]))
         """
         of = f"{len(self):,} networks {self.network!r}, {self._how}, seed {self.seed}"
         return summarised(self, of, steps, level, smoothing, confidence_level, method)
@@ -296,6 +328,15 @@ class Training(PlottedTraining):
         ------
         ImportError
             If xarray is not installed.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> net = vgsim.MLP(3, [4, 8, 8, 1])
+        >>> how = {"data": "teacher", "loss": "mse", "optimizer": "sgd", "learning_rate": 0.1}
+        >>> training = vgsim.train(net, 10, steps=50, record={"gradient"}, **how)
+        >>> training.to_xarray().log10_ratio.sel(layer=3, step=49).max().item()
+        0.0
         """
         coordinates = {
             "sample": self.index,
@@ -320,6 +361,15 @@ class Training(PlottedTraining):
         ------
         ImportError
             If pandas is not installed.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> net = vgsim.MLP(3, [4, 8, 8, 1])
+        >>> how = {"data": "teacher", "loss": "mse", "optimizer": "sgd", "learning_rate": 0.1}
+        >>> training = vgsim.train(net, 10, steps=50, **how)
+        >>> training.to_dataframe().index.names
+        FrozenList(['sample', 'step'])
         """
         places = {"layer": self.layers, "weight_layer": self.weight_layers}
         found = labelled.frame_by_step(self._variables(), self.index, self.steps, places)
@@ -351,6 +401,19 @@ class Training(PlottedTraining):
         ------
         TypeError, ValueError, OSError
             If `path` is not a str or path-like, is a folder, or cannot be written.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> net = vgsim.MLP(3, [4, 8, 8, 1])
+        >>> how = {"data": "teacher", "loss": "mse", "optimizer": "sgd", "learning_rate": 0.1}
+        >>> training = vgsim.train(net, 10, steps=50, **how)
+        >>> import pathlib, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = pathlib.Path(folder, "training.npz")
+        ...     training.save(path)
+        ...     bool((vgsim.load(path, "training").loss == training.loss).all())
+        True
         """
         npz.write(path, TRAINING_KIND, self._header(), self._members())
 

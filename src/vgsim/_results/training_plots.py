@@ -85,6 +85,18 @@ class PlottedTraining(TrainingStatistics):
             If the quantity was not recorded.
         ImportError
             If matplotlib is not installed.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> net = vgsim.MLP(3, [4, 8, 8, 1])
+        >>> how = {"data": "teacher", "loss": "mse", "optimizer": "sgd", "learning_rate": 0.1}
+        >>> training = vgsim.train(net, 10, steps=50, **how)
+        >>> ax = training.plot(label="tanh").axes
+        >>> ax.get_xlabel(), ax.get_yscale()
+        ('step', 'log')
+        >>> training.plot("learned").axes.get_xlabel()
+        'step'
         """
         name = _KIND.check("kind", kind)
         timed = {"level": level, "smoothing": smoothing, "confidence_level": confidence_level}

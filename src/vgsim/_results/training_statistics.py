@@ -66,7 +66,8 @@ class TrainingStatistics:
             or the smoothed loss at `step` is above 1.1 times the initial loss.
             "stuck": up to `step` the smoothed loss was never below 0.9 times the smaller of
             `baseline` and the initial loss, and the network has not diverged.
-            A network that learned can diverge later; others are in none of the three.
+            One network can be in two of these: one that learned can diverge later, and one whose
+            initial loss is already below `level` can be stuck. Others are in none.
         level : float, optional
             A loss, for "learned" only; by default ``baseline / 2``.
         step : int, optional
@@ -85,6 +86,15 @@ class TrainingStatistics:
         ------
         TypeError, ValueError
             If an argument is unknown, out of range, or does not apply to the event.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> net = vgsim.MLP(3, [4, 8, 8, 1])
+        >>> how = {"data": "teacher", "loss": "mse", "optimizer": "sgd", "learning_rate": 0.1}
+        >>> training = vgsim.train(net, 10, steps=50, **how)
+        >>> training.probability("learned").estimate, training.probability("stuck").estimate
+        (1.0, 0.0)
         """
         event = checked_training_event(event)
         confidence_level, method = checked_interval(confidence_level, method)
@@ -122,6 +132,15 @@ class TrainingStatistics:
             If an argument is unknown or out of range.
         AttributeError
             If the quantity was not recorded.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> net = vgsim.MLP(3, [4, 8, 8, 1])
+        >>> how = {"data": "teacher", "loss": "mse", "optimizer": "sgd", "learning_rate": 0.1}
+        >>> training = vgsim.train(net, 10, steps=50, **how)
+        >>> training.quantiles("loss", (0.25, 0.5, 0.75)).shape
+        (3, 50)
         """
         shares = checked_quantile(q)
         if shares.ndim > 1:
@@ -156,6 +175,16 @@ class TrainingStatistics:
         ------
         TypeError, ValueError
             If an argument is of the wrong type or out of range.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> net = vgsim.MLP(3, [4, 8, 8, 1])
+        >>> how = {"data": "teacher", "loss": "mse", "optimizer": "sgd", "learning_rate": 0.1}
+        >>> training = vgsim.train(net, 10, steps=50, **how)
+        >>> time = training.time_to_loss()
+        >>> time.n, time.n_censored, time.probability(49).estimate
+        (10, 0, 1.0)
         """
         level = self._level(level)
         below = self._smoothed(checked_smoothing(smoothing)) < level
@@ -206,6 +235,16 @@ class TrainingStatistics:
         References
         ----------
         C. Spearman, Am. J. Psychol. 15 (1904) 72.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> net = vgsim.MLP(3, [4, 8, 8, 1])
+        >>> how = {"data": "teacher", "loss": "mse", "optimizer": "sgd", "learning_rate": 0.1}
+        >>> training = vgsim.train(net, 10, steps=50, record={"gradient"}, **how)
+        >>> found = training.rank_correlation()
+        >>> bool(-1 <= found.low <= found.estimate <= found.high <= 1)
+        True
         """
         chosen = _OUTCOME.check("outcome", outcome)
         ratio = self._quantity("log10_ratio", layer)[:, 0]

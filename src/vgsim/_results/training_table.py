@@ -41,6 +41,15 @@ class TrainingSummary(dict[str, NDArray[Any]]):
         The lines above the table.
     n : int
         Number of samples.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> net = vgsim.MLP(3, [4, 8, 8, 1])
+    >>> how = {"data": "teacher", "loss": "mse", "optimizer": "sgd", "learning_rate": 0.1}
+    >>> training = vgsim.train(net, 10, steps=50, **how)
+    >>> list(training.summary())[:4]
+    ['step', 'learned', 'learned_low', 'learned_high']
     """
 
     title: str
@@ -79,6 +88,16 @@ class TrainingSummary(dict[str, NDArray[Any]]):
         ------
         TypeError, ValueError
             If an argument or a name is unknown.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> net = vgsim.MLP(3, [4, 8, 8, 1])
+        >>> how = {"data": "teacher", "loss": "mse", "optimizer": "sgd", "learning_rate": 0.1}
+        >>> training = vgsim.train(net, 10, steps=50, **how)
+        >>> print(training.summary(steps=0).table("csv", columns=("step", "n")))
+        step,n
+        0,10
         """
         check_frame(format, caption, label)
         every = self._columns()
@@ -94,6 +113,15 @@ class TrainingSummary(dict[str, NDArray[Any]]):
         ------
         ImportError
             If pandas is not installed.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> net = vgsim.MLP(3, [4, 8, 8, 1])
+        >>> how = {"data": "teacher", "loss": "mse", "optimizer": "sgd", "learning_rate": 0.1}
+        >>> training = vgsim.train(net, 10, steps=50, **how)
+        >>> training.summary(steps=(0, 49)).to_dataframe().step.tolist()
+        [0, 49]
         """
         found: pandas.DataFrame = imported("pandas", "to_dataframe").DataFrame(dict(self))
         return found

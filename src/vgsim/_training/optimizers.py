@@ -17,10 +17,10 @@ __all__ = ["OPTIMIZERS", "Optimizer", "checked_optimizer"]
 
 MOMENTUM = 0.9
 RATE = Number("a number >= 0", lambda rate: rate >= 0)
-OPTIMIZERS: dict[str, Callable[[Any, float], Any]] = {
-    "sgd": lambda optax, rate: optax.sgd(rate),
-    "momentum": lambda optax, rate: optax.sgd(rate, momentum=MOMENTUM),
-    "adam": lambda optax, rate: optax.adam(rate),
+OPTIMIZERS: dict[str, Callable[[Any], Any]] = {  # the step is −learning_rate times these
+    "sgd": lambda optax: optax.identity(),
+    "momentum": lambda optax: optax.trace(MOMENTUM),
+    "adam": lambda optax: optax.scale_by_adam(),
 }
 
 
@@ -45,12 +45,10 @@ class Optimizer:
     given: Any = None
 
     def transformation(self) -> optax.GradientTransformation:
-        """Return the optax transformation."""
+        """Return the optax transformation; that of a name leaves out the factor −learning_rate."""
         import optax
 
-        own = self.given
-        if own is None:
-            own = OPTIMIZERS[self.name](optax, self.learning_rate or 0.0)
+        own = OPTIMIZERS[self.name](optax) if self.given is None else self.given
         if self.clip is None:
             return own
         by_norm = self.clip.by == "norm"

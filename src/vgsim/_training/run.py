@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cached_property
 from importlib import metadata
 from typing import Any
@@ -16,12 +17,13 @@ from numpy.typing import NDArray
 
 from vgsim._engine.settings import network_key
 from vgsim._networks.description import Network
-from vgsim._networks.jax.network import double_precision
+from vgsim._networks.jax.network import JaxNetwork, double_precision
 from vgsim._networks.parameter_shapes import drawn_shapes
 from vgsim._training.data import baseline_of
 from vgsim._training.settings import TrainingSettings
 from vgsim._training.stacks import stack_sizes
-from vgsim._training.step import Carry, Data, Kind, Stack, compiled, sample_key, taught
+from vgsim._training.step import INITIAL, Carry, Data, Kind, compiled, sample_key, taught
+from vgsim._training.structure import Structure
 
 __all__ = ["Run", "double_precision", "versions"]
 
@@ -46,15 +48,15 @@ class Run:
         self.network, self.settings = network, settings
         self.compilation = 0.0
         data = settings.data
+        self.net = JaxNetwork(network, settings.dtype, settings.biases)
         self.kind = Kind(
-            network,
+            Structure.of(network, biases=settings.biases),
             dtype=settings.dtype,
             loss=settings.loss,
-            biases=settings.biases,
             batch_size=settings.batch_size,
             teacher=data.inputs is None,
             drives=data.drives,
-            optimizer=settings.optimizer,
+            optimizer=replace(settings.optimizer, learning_rate=None),
             layers=settings.layers,
             record=settings.record,
         )
@@ -66,16 +68,17 @@ class Run:
     def _data(self, seed: int) -> Data:
         """Return X and y, or the matrices of the teacher, which is one for each seed."""
         data, dtype = self.settings.data, self.settings.dtype
+        rate = jnp.asarray(self.settings.optimizer.learning_rate or 0.0, dtype)
         if data.inputs is not None and data.targets is not None:
             y = data.targets if data.targets.dtype == np.int32 else data.targets.astype(dtype)
-            return jnp.asarray(data.inputs.astype(dtype)), jnp.asarray(y)
+            return Data(jnp.asarray(data.inputs.astype(dtype)), jnp.asarray(y), rate)
         n_0, n_D = self.network.width_at(0), self.network.width_at(-1)
         own = network_key("teacher", seed)
         key = jax.random.wrap_key_data(jnp.asarray(own), impl="threefry2x32")
         hidden = max(TEACHER_UNITS, n_0)
         first = jax.random.normal(jax.random.fold_in(key, 0), (hidden, n_0), dtype)
         last = jax.random.normal(jax.random.fold_in(key, 1), (n_D, hidden), dtype)
-        return first / math.sqrt(n_0), last / math.sqrt(hidden)
+        return Data(first / math.sqrt(n_0), last / math.sqrt(hidden), rate)
 
     @cached_property
     def baseline(self) -> float:
@@ -87,9 +90,21 @@ class Run:
         )
         return baseline_of(np.asarray(taught(self.data, x, self.settings.loss)), self.settings.loss)
 
+    def start(self, key: jax.Array, given: dict[str, jax.Array]) -> Carry:
+        """Return a sample before its first step; parameters that are not given are drawn."""
+        parameters = {**self.net.init(jax.random.fold_in(key, INITIAL)), **given}
+        fixed = {}
+        if not self.settings.biases:
+            fixed = {name: a for name, a in parameters.items() if a.ndim == 1}
+        trained = {name: a for name, a in parameters.items() if name not in fixed}
+        # copies, as the arrays of a carry are overwritten by the next
+        initial = jax.tree.map(jnp.copy, trained)
+        return Carry(trained, fixed, self.kind.transformation.init(trained), initial, key)
+
     def stacks(self, first: int, count: int) -> Iterator[tuple[int, int]]:
         """Yield the first index and the size of each stack."""
-        for size in stack_sizes(self.kind, count, self.key):
+        carry = jax.eval_shape(self.start, self.key, {})
+        for size in stack_sizes(self.kind, carry, count):
             yield first, size
             first += size
 
@@ -99,7 +114,7 @@ class Run:
         `report` is called with the number of steps done.
         """
         functions = compiled(self.kind)
-        carry = self._start(functions, first, count)
+        carry = self._start(first, count)
         recorded = self.settings.recorded
         found: list[dict[str, Any]] = []
         for t, following in zip(recorded, [*recorded[1:], self.settings.steps], strict=True):
@@ -122,21 +137,15 @@ class Run:
             found_arrays["parameters"] = jax.device_get({**carry.fixed, **carry.trained})
         return found_arrays
 
-    def _start(self, functions: Stack, first: int, count: int) -> Carry:
+    def _start(self, first: int, count: int) -> Carry:
         """Return a stack of samples before the first step."""
         indices = [divmod(index, 2**32) for index in range(first, first + count)]
         words = jnp.asarray(np.array(indices, dtype=np.uint32))
         keys = jax.vmap(sample_key, (None, 0))(self.key, words)
-        timed = time.perf_counter()
-        carry: Carry = functions.start(keys)
-        self.compilation += time.perf_counter() - timed
-        net = self.kind.net
-        unused = drawn_shapes(net.program, self.kind.columns)
-        given = self.settings.initial.stacked(first, count, net.shapes, unused)
-        if not given:
-            return carry
-        own = {name: jnp.asarray(array.astype(net.dtype)) for name, array in given.items()}
-        carry = functions.started({**carry.fixed, **carry.initial, **own}, keys)
+        unused = drawn_shapes(self.net.program, self.kind.columns)
+        given = self.settings.initial.stacked(first, count, self.net.shapes, unused)
+        own = {name: jnp.asarray(array.astype(self.net.dtype)) for name, array in given.items()}
+        carry: Carry = jax.vmap(self.start)(keys, own)
         return carry
 
 

@@ -58,7 +58,7 @@ class TrainingSettings:
     record: tuple[str, ...]
     recorded: tuple[int, ...]
     layers: tuple[int, ...]
-    dtype: str
+    dtype: DType
 
     @classmethod
     def checked(

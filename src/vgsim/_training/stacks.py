@@ -8,7 +8,7 @@ from typing import Any
 import jax
 
 from vgsim._checks import require_memory
-from vgsim._training.step import Kind
+from vgsim._training.step import Carry, Kind
 
 __all__ = ["stack_sizes", "working_bytes"]
 
@@ -16,12 +16,11 @@ ENTRIES = 2**19  # parameters of a stack: its arrays then remain in the caches o
 ACTIVATIONS = 8  # arrays of a layer's units that a pass keeps, about
 
 
-def working_bytes(kind: Kind, key: jax.Array) -> int:
-    """Return about the bytes that a sample takes while it is trained."""
-    carry = jax.eval_shape(kind.start, key)
+def working_bytes(kind: Kind, carry: Carry) -> int:
+    """Return about the bytes that a sample, of the shapes of `carry`, takes while it is trained."""
     arrays = jax.tree.leaves((carry, carry.trained, carry.trained))  # gradient and update
     own = sum(math.prod(a.shape) * _item_size(a) for a in arrays)
-    units = int(kind.net.program.widths.sum())
+    units = sum(kind.structure.widths)
     item = 8 if kind.dtype == "float64" else 4
     return int(own + ACTIVATIONS * units * kind.columns * item)
 
@@ -31,7 +30,7 @@ def _item_size(array: Any) -> int:
     return 8 if jax.dtypes.issubdtype(array.dtype, jax.dtypes.prng_key) else array.dtype.itemsize
 
 
-def stack_sizes(kind: Kind, count: int, key: jax.Array) -> list[int]:
+def stack_sizes(kind: Kind, carry: Carry, count: int) -> list[int]:
     """Return the sizes of the stacks in which `count` samples are trained; all but the last equal.
 
     Raises
@@ -39,10 +38,11 @@ def stack_sizes(kind: Kind, count: int, key: jax.Array) -> list[int]:
     MemoryError
         If a stack of one sample would not fit in memory.
     """
-    carry = jax.eval_shape(kind.start, key)
     parameters = sum(math.prod(a.shape) for a in jax.tree.leaves(carry.trained))
     most = max(1, ENTRIES // max(parameters, 1))
-    require_memory(working_bytes(kind, key), "the training of one network", "choose a smaller one")
+    require_memory(
+        working_bytes(kind, carry), "the training of one network", "choose a smaller one"
+    )
     stacks = math.ceil(count / min(most, count))
     size = math.ceil(count / stacks)
     return [size] * (count // size) + ([count % size] if count % size else [])

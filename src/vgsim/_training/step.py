@@ -11,21 +11,26 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from vgsim._networks.description import Network
 from vgsim._networks.jax.backward import exponents, log2_norm, rms_log2, times_power
-from vgsim._networks.jax.network import JaxNetwork
-from vgsim._networks.jax.walk import shares_weights
-from vgsim._networks.operations import Weights
-from vgsim._networks.parameter_shapes import drawn_shapes, parameter_name
+from vgsim._networks.jax.laws import drawn_passes
+from vgsim._networks.jax.walk import Pass
 from vgsim._training.minibatches import distinct_rows
 from vgsim._training.optimizers import Optimizer
+from vgsim._training.structure import Structure
 
 __all__ = ["Carry", "Data", "Kind", "Stack", "compiled", "sample_key"]
 
 Array: TypeAlias = jax.Array
 Parameters: TypeAlias = dict[str, Array]
-Data: TypeAlias = tuple[Array, Array]  # X and y, or the two matrices of a teacher
 INITIAL, MINIBATCH, PASS = range(3)  # numbers of the keys of a sample
+
+
+class Data(NamedTuple):
+    """The data of a training, or the two matrices of a teacher; and the learning rate."""
+
+    X: Array
+    y: Array
+    rate: Array
 
 
 class Carry(NamedTuple):
@@ -44,21 +49,20 @@ class Kind:
 
     Attributes
     ----------
-    network : Network
+    structure : Structure
     dtype, loss : str
-    biases : bool
     batch_size : int
     teacher, drives : bool
         Whether the data are drawn from a teacher; whether they drive a recurrent network.
     optimizer : Optimizer
+        Without a learning rate, which is an argument.
     layers : tuple of int
     record : tuple of str
     """
 
-    network: Network
+    structure: Structure
     dtype: str
     loss: str
-    biases: bool
     batch_size: int
     teacher: bool
     drives: bool
@@ -67,59 +71,26 @@ class Kind:
     record: tuple[str, ...]
 
     @cached_property
-    def net(self) -> JaxNetwork:
-        """The network in JAX, with a bias for every matrix if biases are trained."""
-        return JaxNetwork(self.network, self.dtype, self.biases)
-
-    @cached_property
     def transformation(self) -> optax.GradientTransformation:
         """The optimiser with its clipping."""
         return self.optimizer.transformation()
 
-    @cached_property
-    def matrices(self) -> dict[int, list[str]]:
-        """The names of the recorded matrices of each place that has some."""
-        program = self.net.program
-        if shares_weights(program):
-            return {1: ["weight"]}
-        found: dict[int, list[str]] = {}
-        for place in range(1, len(program.order) + 1):
-            for operation in program.at(place):
-                if isinstance(operation, Weights) and operation.recorded:
-                    found.setdefault(place, []).append(parameter_name(operation, place))
-        return found
-
     @property
     def columns(self) -> int:
         """The columns of a minibatch."""
-        return self.batch_size * int(self.network.tokens)
-
-    def start(self, key: Array) -> Carry:
-        """Return a sample before its first step."""
-        return self.started(self.net.init(jax.random.fold_in(key, INITIAL)), key)
-
-    def started(self, parameters: Parameters, key: Array) -> Carry:
-        """Return a sample with these initial parameters."""
-        fixed = {}
-        if not self.biases:
-            fixed = {name: a for name, a in parameters.items() if a.ndim == 1}
-        trained = {name: a for name, a in parameters.items() if name not in fixed}
-        return Carry(trained, fixed, self.transformation.init(trained), trained, key)
+        return self.batch_size * self.structure.tokens
 
     def minibatch(self, data: Data, key: Array, t: Array) -> tuple[Array, Array, Parameters]:
         """Return inputs and targets by column, and masks and drive, of step t of a sample."""
         own = jax.random.fold_in(jax.random.fold_in(key, MINIBATCH), t)
-        n_0, n_D = self.network.width_at(0), self.network.width_at(-1)
-        drawn = {}
-        if drawn_shapes(self.net.program, self.columns):
-            pass_key = jax.random.fold_in(jax.random.fold_in(key, PASS), t)
-            drawn = self.net.draws(pass_key, self.columns)
+        n_0, n_D = self.structure.widths[0], self.structure.widths[-1]
+        pass_key = jax.random.fold_in(jax.random.fold_in(key, PASS), t)
+        drawn = drawn_passes(self.structure.program, pass_key, self.columns, self.dtype)
         if self.teacher:
             x = jax.random.normal(own, (self.columns, n_0), self.dtype)
             return x, taught(data, x, self.loss), drawn
-        X, y = data
-        rows = distinct_rows(own, len(X), self.batch_size)
-        x, y = X[rows], y[rows]
+        rows = distinct_rows(own, len(data.X), self.batch_size)
+        x, y = data.X[rows], data.y[rows]
         if self.drives:
             drawn = {**drawn, "drive": jnp.transpose(x, (1, 2, 0))}
             x = jnp.zeros((self.columns, n_0), self.dtype)
@@ -131,12 +102,16 @@ class Kind:
     ) -> tuple[Array, list[Array]]:
         """Return the loss of a minibatch and X_0 … X_D."""
         x, targets, drawn = batch
-        states = self.net.states({**fixed, **trained, **drawn}, x, probes)
+        parameters = {**fixed, **trained, **drawn}
+        forward = Pass(self.structure.program, parameters, self.structure.clip, probes)
+        states = forward.states(x)
         return mean_loss(states[-1], targets, self.loss), states
 
-    def update(self, carry: Carry, gradient: Parameters) -> Carry:
+    def update(self, carry: Carry, gradient: Parameters, rate: Array) -> Carry:
         """Return a sample after the step by a gradient."""
         changes, state = self.transformation.update(gradient, carry.state, carry.trained)
+        if self.optimizer.given is None:
+            changes = jax.tree.map(lambda change: -rate * change, changes)
         trained = optax.apply_updates(carry.trained, changes)
         return carry._replace(trained=trained, state=state)
 
@@ -144,33 +119,33 @@ class Kind:
         """Return a sample after step t."""
         batch = self.minibatch(data, carry.key, t)
         gradient, _ = jax.grad(self.pass_, has_aux=True)(carry.trained, None, carry.fixed, batch)
-        return self.update(carry, gradient)
+        return self.update(carry, gradient, data.rate)
 
     def measured_step(self, carry: Carry, data: Data, t: Array) -> tuple[Carry, dict[str, Array]]:
         """Return a sample after step t, and what was measured in it; logarithms are binary."""
         batch = self.minibatch(data, carry.key, t)
         found: dict[str, Array] = {}
         if {"gradient", "weight_gradient"} & set(self.record):
+            probes = [jnp.zeros((2,), self.dtype)] * len(self.structure.widths)
             results = jax.value_and_grad(self.pass_, (0, 1), has_aux=True)(
-                carry.trained, self.net.probes(), carry.fixed, batch
+                carry.trained, probes, carry.fixed, batch
             )
             (loss, states), (scaled, probes) = results
-            E = exponents(self.net.program, probes)
+            E = exponents(self.structure.program, probes)
             if "gradient" in self.record:
                 marks = jnp.stack([jnp.stack([probe[0] for probe in probes]), E], axis=1)
                 found["gradient"] = marks[np.array(self.layers)]
                 found["output_gradient"] = marks[-1]
             if "weight_gradient" in self.record:
                 norms = self.by_place(scaled)
-                places = np.array(list(self.matrices)) - 1
+                places = np.array(list(self.structure.matrices)) - 1
                 found["weight_gradient"] = jnp.stack([norms, E[places]], axis=1)
-            shared = shares_weights(self.net.program)
-            gradient = scaled if shared else unscaled(scaled, E)
+            gradient = scaled if self.structure.shares_weights else unscaled(scaled, E)
         else:
             (loss, states), gradient = jax.value_and_grad(self.pass_, has_aux=True)(
                 carry.trained, None, carry.fixed, batch
             )
-        after = self.update(carry, gradient)
+        after = self.update(carry, gradient, data.rate)
         finite = [jnp.all(jnp.isfinite(a)) for a in carry.trained.values()]
         found["loss"] = jnp.where(jnp.all(jnp.stack(finite)), loss, jnp.inf)
         if "accuracy" in self.record:
@@ -191,7 +166,7 @@ class Kind:
 
     def by_place(self, arrays: Parameters) -> Array:
         """Return log2 of the norm over all recorded matrices of each place with some."""
-        places = self.matrices.values()
+        places = self.structure.matrices.values()
         return jnp.stack([log2_norm(tuple(arrays[name] for name in names)) for names in places])
 
 
@@ -210,8 +185,7 @@ def mean_loss(outputs: Array, targets: Array, loss: str) -> Array:
 
 def taught(teacher: Data, x: Array, loss: str) -> Array:
     """Return the outputs of the teacher, or the class of its largest output."""
-    first, last = teacher
-    outputs = jnp.tanh(x @ first.T) @ last.T
+    outputs = jnp.tanh(x @ teacher.X.T) @ teacher.y.T
     return jnp.argmax(outputs, axis=1).astype(jnp.int32) if loss == "cross_entropy" else outputs
 
 
@@ -223,13 +197,11 @@ def sample_key(key: Array, index: Array) -> Array:
 class Stack(NamedTuple):
     """The compiled functions of a stack of samples."""
 
-    start: Any  # of keys: Carry
-    started: Any  # of parameters and keys: Carry
     steps: Any  # of carry, data, first step and number of steps: Carry
     measured: Any  # of carry, data and step: Carry, and measurements by name
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=32)
 def compiled(kind: Kind) -> Stack:
     """Return the functions of a stack of samples, which JAX compiles for each size of it."""
     one = jax.vmap(kind.step, (0, None, None))
@@ -240,9 +212,4 @@ def compiled(kind: Kind) -> Stack:
         after: Carry = jax.lax.fori_loop(first, end, lambda t, c: one(c, data, t), carry)
         return after
 
-    return Stack(
-        start=jax.jit(jax.vmap(kind.start)),
-        started=jax.jit(jax.vmap(kind.started)),
-        steps=steps,
-        measured=jax.jit(jax.vmap(kind.measured_step, (0, None, None))),
-    )
+    return Stack(steps, jax.jit(jax.vmap(kind.measured_step, (0, None, None))))

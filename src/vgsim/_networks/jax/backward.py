@@ -12,18 +12,29 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import partial
-from typing import TypeAlias
+from typing import Protocol
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from vgsim._networks.operations import Program
-from vgsim._networks.techniques import Clip
 
-__all__ = ["clipped", "exponents", "log2_norm", "measured", "rms_log2", "times_power"]
+__all__ = ["Clip", "clipped", "exponents", "log2_norm", "measured", "rms_log2", "times_power"]
 
-Array: TypeAlias = jax.Array
 State = tuple[Array, ...]  # the registers of a state, each (columns, n)
+
+
+class Clip(Protocol):
+    """The clipping of gradients: `ClipNorm` or `ClipValue`."""
+
+    @property
+    def by(self) -> str:
+        """Either "norm" or "value"."""
+
+    @property
+    def bound(self) -> float:
+        """The largest norm, or the largest absolute value of an entry."""
 
 
 def _largest(arrays: State) -> Array:

@@ -8,21 +8,21 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from vgsim._networks import operations
 from vgsim._networks.jax import backward
-from vgsim._networks.jax.functions import elementwise
+from vgsim._networks.jax.backward import Clip
+from vgsim._networks.jax.functions import elementwise, sigmoid
+from vgsim._networks.jax.normalisation import normalised
 from vgsim._networks.operations import Operation, Program
 from vgsim._networks.parameter_shapes import parameter_name
-from vgsim._networks.techniques import Clip
 
 __all__ = ["Pass", "is_scaled"]
-
-Array: TypeAlias = jax.Array
 
 
 @dataclass
@@ -94,28 +94,31 @@ class Pass:
     ) -> tuple[Array, ...]:
         """Return the state of a place, whose gradient is clipped and measured."""
         clip = self.clip if place < len(self.program.order) else None
-        if probe is None:
-            return state if clip is None else backward.clipped(clip, state)
-        scales = bool(self.program.resting[place]) and is_scaled(self.program, self.clip)
-        marked: tuple[Array, ...] = backward.measured(clip, scales, state, probe)
+        marked: tuple[Array, ...] = state
+        if probe is not None:
+            scales = bool(self.program.resting[place]) and is_scaled(self.program, self.clip)
+            marked = backward.measured(clip, scales, state, probe)
+        elif clip is not None:
+            marked = backward.clipped(clip, state)
         return marked
 
     def _apply(
-        self, operation: Operation, place: int, x: dict[int, Array], drive: Array | None = None
+        self, operation: Operation, place: int, x: dict[int, Array], drive: Any = None
     ) -> None:
         """Replace the contents of registers by an operation."""
         match operation:
             case operations.Weights(source=source, target=target, shape=(n, _), gate=k):
                 W = self.parameters[parameter_name(operation, place)]
                 x[target] = x[source] @ (W[k * n : (k + 1) * n] if operation.shared else W).T
-            case operations.Bias(register=i):
-                x[i] = x[i] + self.parameters[parameter_name(operation, place)]
+            case operations.Bias(register=i, cancels=cancels):
+                if not cancels:
+                    x[i] = x[i] + self.parameters[parameter_name(operation, place)]
             case operations.GateBias(register=i, rows=n, gate=k, name=name):
                 b = self.parameters[name]
                 x[i] = x[i] + (b[k * n : (k + 1) * n] if name == "bias" else b)
             case operations.Shift(register=i, value=value):
                 x[i] = x[i] + value
-            case operations.Drive(register=i, rows=n, gate=k) if drive is not None:
+            case operations.Drive(register=i, rows=n, gate=k):
                 U = self.parameters["input_weight"][k * n : (k + 1) * n]
                 x[i] = x[i] + drive.T @ U.T
             case operations.Normalise(register=i, kind=kind, eps=eps):
@@ -132,7 +135,7 @@ class Pass:
             case operations.Multiply(register=i, other=j):
                 x[i] = x[j] * x[i]
             case operations.Mix(register=i, other=j, gate=k):
-                x[i] = jax.nn.sigmoid(x[k]) * x[i] + jax.nn.sigmoid(-x[k]) * x[j]
+                x[i] = sigmoid(x[k]) * x[i] + sigmoid(-x[k]) * x[j]
             case operations.Attend(register=i, query=q, key=k, heads=heads, causal=causal):
                 x[i] = attended(x[q], x[k], x[i], heads, causal, self.program.tokens)
 
@@ -145,13 +148,6 @@ def shares_weights(program: Program) -> bool:
 def is_scaled(program: Program, clip: Clip | None) -> bool:
     """Whether a measured pass scales gradients: see `backward`."""
     return clip is None and not shares_weights(program)
-
-
-def normalised(x: Array, kind: str, eps: float) -> Array:
-    """Return columns normalised over the units ("layer", "rms") or over the batch ("batch")."""
-    axis = 0 if kind == "batch" else 1
-    c = x if kind == "rms" else x - jnp.mean(x, axis, keepdims=True)
-    return c / jnp.sqrt(jnp.mean(c * c, axis, keepdims=True) + eps)
 
 
 def attended(q: Array, k: Array, v: Array, heads: int, causal: bool, tokens: int) -> Array:
