@@ -51,7 +51,16 @@ class Pretraining(Record):
 
     See Also
     --------
-    pretrain_rbm : makes it, with an example.
+    pretrain_rbm : makes it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import vgsim
+    >>> X = np.random.default_rng(0).random((100, 6))
+    >>> stack = vgsim.pretrain_rbm([6, 4, 3], X, n_iter=2)
+    >>> stack.widths, stack.reconstruction_error.shape
+    ((6, 4, 3), (2,))
     """
 
     widths: tuple[int, ...]
