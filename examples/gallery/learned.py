@@ -11,13 +11,10 @@ from sklearn.datasets import load_digits
 import vgsim
 
 X, y = load_digits(return_X_y=True)
-networks = [
-    vgsim.Sequential(
-        64, [[vgsim.Linear(16, init="glorot_normal"), activation]] * depth + [vgsim.Linear(10)]
-    )
-    for activation in ("sigmoid", "tanh")
-    for depth in (2, 4, 6, 8)
-]
-setting = {"steps": 300, "optimizer": "adam", "learning_rate": 0.01}
-study = vgsim.train(networks, 100, data=((X - X.mean()) / X.std(), y), **setting)
+data = ((X - X.mean()) / X.std(), y)
+networks = []
+for activation in ("sigmoid", "tanh"):
+    layer = [vgsim.Linear(16, init="glorot_normal"), activation]
+    networks += [vgsim.Sequential(64, [layer] * n + [vgsim.Linear(10)]) for n in (2, 4, 6, 8)]
+study = vgsim.train(networks, 100, data=data, steps=300, optimizer="adam", learning_rate=0.01)
 study.plot(x="depth", hue="activation")
