@@ -25,7 +25,7 @@ from vgsim.typing import Format
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["Trained", "statistics_of", "table", "to_pandas"]
+__all__ = ["STATISTICS", "Trained", "rows_of", "table", "to_pandas"]
 
 STATISTICS = ("n", *TRAINING_EVENTS, "time_to_loss", "final_loss")
 HEADINGS = {"time_to_loss": "median steps", "final_loss": "final loss"}
@@ -50,7 +50,7 @@ class Trained:
         return TrainingTask.of(self.training)
 
 
-def statistics_of(training: Training, confidence_level: float = 0.95) -> dict[str, float]:
+def _statistics(training: Training, confidence_level: float = 0.95) -> dict[str, float]:
     """Return the statistics of a training by name: see :meth:`TrainingStudy.to_pandas`."""
     found: dict[str, float] = {"n": len(training)}
     for event in TRAINING_EVENTS:
@@ -64,15 +64,19 @@ def statistics_of(training: Training, confidence_level: float = 0.95) -> dict[st
     return found | {"baseline": training.baseline}
 
 
+def rows_of(trained: Sequence[Trained]) -> list[dict[str, Any]]:
+    """Return the labels and statistics of trainings: see :meth:`TrainingStudy.to_pandas`."""
+    labels = label_columns(trained)
+    return [
+        {name: column[i] for name, column in labels.items()} | _statistics(one.training)
+        for i, one in enumerate(trained)
+    ]
+
+
 def to_pandas(trained: Sequence[Trained], provenance: Mapping[str, str]) -> pandas.DataFrame:
     """Return trainings as a ``pandas.DataFrame``: see :meth:`TrainingStudy.to_pandas`."""
     pandas = imported("pandas", "to_pandas")
-    rows = [statistics_of(one.training) for one in trained]
-    columns = {
-        **label_columns(trained),
-        **{name: [row[name] for row in rows] for name in (rows[0] if rows else ())},
-    }
-    frame = pandas.DataFrame(columns)
+    frame = pandas.DataFrame(rows_of(trained))
     frame.attrs = dict(provenance)
     return frame
 
@@ -92,8 +96,9 @@ def table(
     if not trained:
         return report([], format, "no trainings", caption, label)
     labels, apart = label_columns(trained, printed=True), differing(trained)
-    rows = [statistics_of(one.training, level) for one in trained]
-    names = _names(columns, list(labels), apart, rows)
+    rows = [_statistics(one.training, level) for one in trained]
+    whole = columns == "all" or (columns is None and format == "csv")
+    names = _names("all" if whole else columns, list(labels), apart, rows)
     made = [
         Column(name, name, labels[name]) if name in labels else _column(name, rows)
         for name in names
@@ -118,7 +123,7 @@ def _names(
     for name in names:
         if name not in known:
             raise unknown_name("columns", name, known)
-    return names
+    return [*(name for name in apart if name not in names), *names]
 
 
 def _column(name: str, rows: Sequence[Mapping[str, float]]) -> Column:

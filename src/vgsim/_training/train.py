@@ -19,6 +19,7 @@ from vgsim._networks.functions import require_lasting
 from vgsim._networks.techniques import Clip
 from vgsim._results.training import Training
 from vgsim._studies.training_store import TrainingStore
+from vgsim._studies.training_study import TrainingStudy
 from vgsim._studies.training_task import TrainingTask
 from vgsim._training.initial import Initial, checked_initial
 from vgsim._training.optimizers import checked_optimizer
@@ -28,7 +29,6 @@ from vgsim.typing import DType, OptimizerName, TrainingLoss, TrainingRecord
 if TYPE_CHECKING:
     import optax
 
-    from vgsim._studies.training_study import TrainingStudy
     from vgsim._training.run import Run
 
 __all__ = ["train"]
@@ -246,11 +246,7 @@ def train(
         for done, (one, plan) in enumerate(zip(networks, plans, strict=True)):
             part = _Part(show, n_samples, done, len(networks))
             trainings.append(_trained(one, plan, seed, (first, n_samples), store, part))
-    if not several:
-        return trainings[0]
-    from vgsim._studies.training_study import TrainingStudy
-
-    return TrainingStudy(trainings)
+    return TrainingStudy(trainings) if several else trainings[0]
 
 
 def _networks(networks: Any) -> list[Network]:
