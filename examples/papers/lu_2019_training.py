@@ -5,7 +5,6 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 from comparison import (
     Figure,
@@ -53,6 +52,8 @@ class Found(NamedTuple):
 
 def functions(parameters: Mapping[str, Any], *, biases: bool) -> Floats:
     """Return the outputs of all networks at POINTS."""
+    import jax
+
     net = NETWORK.to_jax(biases=biases)
     outputs: Floats = np.asarray(jax.vmap(lambda own: net.apply(own, POINTS))(dict(parameters)))
     return outputs[:, :, 0]

@@ -6,7 +6,6 @@ from typing import TypeAlias
 
 import numpy as np
 from comparison import Figure, Floats, Numbers, Paper, main, number, panels, proportion
-from sklearn.datasets import load_digits
 
 import vgsim
 from vgsim import plotting, theory
@@ -48,6 +47,8 @@ def limit(gain: float) -> float:
 def learned(quick: bool) -> Counts:
     """Return the number of networks that learned at each depth and gain, and 6 ξ_c."""
     gains, depths = (GAINS[:3], DEPTHS[:2]) if quick else (GAINS, DEPTHS)
+    from sklearn.datasets import load_digits
+
     X, y = load_digits(return_X_y=True)
     data = ((X - X.mean()) / X.std(), y)
     counts = np.empty((depths.size, gains.size))

@@ -2,17 +2,16 @@
 
 import functools
 import math
+from typing import Any
 
 import numpy as np
-import optax
 from comparison import LEVEL, Figure, Floats, Interval, Numbers, Paper, legend, main, number, panels
 from scipy import stats
-from sklearn.datasets import load_digits
 
 import vgsim
 
 WIDTHS = (64, 128, 256, 512, 1024)
-STEPS, RATE, NETWORKS = 5, 0.002, 12
+STEPS, RATE, SMALL, NETWORKS = 5, 0.01, 0.1, 12
 PLACES = {2: "layer 1", 4: "layer 2", 6: "layer 3", 7: "logits"}
 PAPER = Paper(
     key="yang_2022",
@@ -21,10 +20,11 @@ PAPER = Paper(
     "J. Pachocki, W. Chen and J. Gao, arXiv:2203.03466, 2022",
     setting="ReLU networks of three hidden layers of width n = 64 to 1024 and a linear read-out, "
     "on the digits of scikit-learn, minibatches of 32; 12 networks of each width. The coordinate "
-    "check: root mean square of activations after 4 steps of Adam. Standard: He's law (read-out "
-    "1/n), the learning rate 0.002 for all parameters. μP, by the paper's table for Adam: the "
-    "read-out's weights have variance 64/n², and the learning rate of all matrices but the first "
-    "is 0.002 · 64/n; at n = 64 both are the same. A slope is that of log RMS against log n.",
+    "check: root mean square (RMS) of the activations after 4 steps of Adam. Standard: He's law, "
+    "the read-out's weights of variance 0.01/n, the learning rate 0.01 for all parameters. μP, by "
+    "the paper's rules for Adam: the read-out's weights have variance 0.01 · 64/n², and the "
+    "learning rate of all matrices but the first is 0.01 · 64/n, so that both are the same at "
+    "n = 64. A slope is that of log RMS against log n.",
     remark="",
     caption="RMS of the activations after 4 steps of Adam against width, mean of 12 networks: "
     "standard (solid) and μP (dashed).",
@@ -33,13 +33,14 @@ PAPER = Paper(
 
 def network(width: int, mup: bool) -> vgsim.Sequential:
     """Return the network, whose read-out is smaller in μP."""
-    gain = math.sqrt(WIDTHS[0] / width) if mup else 1.0
+    gain = SMALL * math.sqrt(WIDTHS[0] / width) if mup else SMALL
     hidden = [vgsim.Linear(width, init="he_normal"), "relu"] * 3
     return vgsim.Sequential(64, [*hidden, vgsim.Linear(10, gain=gain)])
 
 
-def optimizer(width: int, mup: bool) -> optax.GradientTransformation:
+def optimizer(width: int, mup: bool) -> Any:
     """Return Adam; in μP with a learning rate for the matrices that have n columns."""
+    import optax
 
     def kinds(parameters: dict[str, object]) -> dict[str, str]:
         return {
@@ -55,6 +56,8 @@ def optimizer(width: int, mup: bool) -> optax.GradientTransformation:
 @functools.cache
 def activations(mup: bool, quick: bool) -> Floats:
     """Return log10 of the RMS of activations after each step, (widths, networks, steps, places)."""
+    from sklearn.datasets import load_digits
+
     X, y = load_digits(return_X_y=True)
     data = ((X - X.mean()) / X.std(), y)
     found = [
