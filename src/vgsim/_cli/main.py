@@ -53,7 +53,12 @@ OPTIONS = {  # of arguments whose options have another name
 COMMAND_OPTIONS = {  # the same, for one command only
     "depth": {"dtype": "--event-dtype"},
     "merge": {"store": "--out"},
-    "train": {"data[0]": "--data (X)", "data[1]": "--data (y)"},
+    "train": {
+        "data[0]": "--data (X)",
+        "data[1]": "--data (y)",
+        "steps": "--steps",
+        "clip": "--clip",
+    },
 }
 
 

@@ -45,6 +45,12 @@ def add_train_options(parser: argparse.ArgumentParser) -> None:
         "or teacher: normal inputs, and the outputs of one random network",
     )
     group.add_argument(
+        "--readout",
+        type=integer,
+        metavar="N",
+        help="append a linear layer of N units, such as the number of classes, to every network",
+    )
+    group.add_argument(
         "--steps", type=integer, required=True, metavar="T", help="number of updates"
     )
     group.add_argument(

@@ -272,10 +272,15 @@ class TrainingStatistics:
         """Return the smoothed loss, shape (n, k)."""
         return smoothed(self._arrays["loss"], smoothing)
 
+    def _recorded(self, name: str) -> Floats:
+        """Return an array by its name; AttributeError if it was not recorded."""
+        array: Floats = getattr(self, name)
+        return array
+
     def _quantity(self, name: object, layer: object) -> Floats:
         """Return a recorded quantity, of one layer if it has layers, shape (n, k)."""
         chosen = _NAME.check("name", name)
-        array: Floats = getattr(self, chosen)
+        array = self._recorded(chosen)
         dims = TRAINED["gradient" if chosen == "log10_ratio" else chosen].dims
         if len(dims) < 3:
             if layer is not None:

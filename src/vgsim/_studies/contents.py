@@ -149,18 +149,24 @@ def trainings_in(paths: Iterable[str | os.PathLike[str]]) -> Trainings | None:
         raise ValueError(f"{yes} holds trainings and {no} does not: give them in separate commands")
     study, damaged = TrainingStudy([]), []
     for file in files:
-        if is_store(file):
-            part, trouble = stored_trainings(file)
-            damaged += trouble
-        else:
-            read = load(file)
-            part = TrainingStudy([read]) if isinstance(read, Training) else read
-            assert isinstance(part, TrainingStudy)
+        part, trouble = _trainings_of(file)
+        damaged += trouble
         try:
             study += part
         except ValueError as error:
             raise ValueError(f"{file} cannot be shown with the files before it: {error}") from error
     return Trainings(study, damaged)
+
+
+def _trainings_of(file: Path) -> tuple[TrainingStudy, list[tuple[str, str]]]:
+    """Return the trainings in a file, and its damaged parts."""
+    if is_store(file):
+        return stored_trainings(file)
+    read = load(file)
+    if isinstance(read, Training):
+        return TrainingStudy([read]), []
+    assert isinstance(read, TrainingStudy)
+    return read, []
 
 
 def _files(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:

@@ -18,7 +18,8 @@ from vgsim._results.training import Training
 from vgsim._results.training_events import SMOOTHING, TRAINING_EVENTS
 from vgsim._statistics.estimate import checked_level
 from vgsim._statistics.quantiles import quantile
-from vgsim._studies.columns import differing, label_columns
+from vgsim._studies.columns import label_columns
+from vgsim._studies.table_columns import Labels
 from vgsim._studies.training_task import TrainingTask
 from vgsim.typing import Format
 
@@ -95,15 +96,17 @@ def table(
     level = checked_level(confidence_level)
     if not trained:
         return report([], format, "no trainings", caption, label)
-    labels, apart = label_columns(trained, printed=True), differing(trained)
+    every = Labels(trained)
+    labels = every.labels
     rows = [_statistics(one.training, level) for one in trained]
     whole = columns == "all" or (columns is None and format == "csv")
+    apart = [name for name in every.apart if whole or name not in every.implied]
     names = _names("all" if whole else columns, list(labels), apart, rows)
     made = [
         Column(name, name, labels[name]) if name in labels else _column(name, rows)
         for name in names
     ]
-    return report(made, format, _title(labels, names, len(trained), level), caption, label)
+    return report(made, format, _title(every.common, names, level), caption, label)
 
 
 def _names(
@@ -141,13 +144,11 @@ def _column(name: str, rows: Sequence[Mapping[str, float]]) -> Column:
     return Column(name, name, values)
 
 
-def _title(
-    labels: Mapping[str, Sequence[Any]], names: Sequence[str], count: int, level: float
-) -> str:
+def _title(common: Mapping[str, Sequence[Any]], names: Sequence[str], level: float) -> str:
     """Return the labels that have one value, and the meaning of the columns."""
-    common = [
+    shared = [
         f"{name} {values[0]}"
-        for name, values in labels.items()
+        for name, values in common.items()
         if name not in (*names, *UNPRINTED) and len(set(values)) == 1 and values[0] is not None
     ]
     meanings = {
@@ -161,5 +162,5 @@ def _title(
     said = [meaning for name, meaning in meanings.items() if name in names]
     if set(names) & set(TRAINING_EVENTS):
         said.append(f"{100 * level:g} % intervals")
-    lines = [f"random networks that were trained: {', '.join(common)}", "; ".join(said)]
+    lines = [f"random networks that were trained: {', '.join(shared)}", "; ".join(said)]
     return "\n".join(fill(line, WIDE, break_on_hyphens=False) for line in lines if line)
