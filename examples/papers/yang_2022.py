@@ -23,7 +23,7 @@ PAPER = Paper(
     "check: root mean square (RMS) of the activations after 4 steps of Adam. Standard: He's law, "
     "the read-out's weights of variance 0.01/n, the learning rate 0.01 for all parameters. μP, by "
     "the paper's rules for Adam: the read-out's weights have variance 0.01 · 64/n², and the "
-    "learning rate of all matrices but the first is 0.01 · 64/n, so that both are the same at "
+    "learning rate of all matrices but the first is 0.01 · 64/n, so that both agree at "
     "n = 64. A slope is that of log RMS against log n.",
     remark="",
     caption="RMS of the activations after 4 steps of Adam against width, mean of 12 networks: "
