@@ -16,10 +16,12 @@ EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.py"))
 ARGUMENTS = {
     "claims.py": ("--quick", "--claim", "sigmoid"),
     "deep_belief.py": ("--quick",),
+    "r0_and_learning.py": ("--quick",),
     "study.py": ("study.sqlite", "100"),
     "transformer.py": ("--quick",),
 }
-NEEDS = {"deep_belief.py": ("jax", "optax")}  # besides what the tests need
+TRAINING = ("jax", "optax")  # besides what the tests need
+NEEDS = {"deep_belief.py": TRAINING, "r0_and_learning.py": TRAINING}
 
 
 @pytest.fixture(scope="module")
