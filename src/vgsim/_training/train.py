@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from numpy.typing import ArrayLike, DTypeLike
@@ -253,10 +254,11 @@ def train(
         bytes_ = 8 * n_samples * plan.numbers(one)
         require_memory(bytes_, f"{n_samples} samples", "record less, or fewer steps or samples")
     trainings = []
-    with shown(progress) as show:
+    opened = nullcontext() if store is None else TrainingStore(store)
+    with opened as kept, shown(progress) as show:
         for done, (one, plan) in enumerate(zip(networks, plans, strict=True)):
             part = _Part(show, n_samples, done, len(networks))
-            trainings.append(_trained(one, plan, seed, (first, n_samples), store, part))
+            trainings.append(_trained(one, plan, seed, (first, n_samples), kept, part))
     return TrainingStudy(trainings) if several else trainings[0]
 
 
@@ -291,7 +293,7 @@ def _trained(
     settings: TrainingSettings,
     seed: int,
     samples: Index,
-    store: str | os.PathLike[str] | None,
+    store: TrainingStore | None,
     show: _Part,
 ) -> Training:
     """Return the training of one network, of which a store may hold parts."""
@@ -300,12 +302,11 @@ def _trained(
     task = TrainingTask(
         network, seed, settings.setting, settings.recorded, settings.layers, settings.record
     )
-    with TrainingStore(store) as kept:
-        kept.enter(task, sum(samples))
-        missing = _missing(samples, kept.held(task))
-        for part in _stacks(network, settings, seed, missing, show):
-            kept.write(task, part)
-        return _joined(list(_within(kept.read(task), samples)))
+    store.enter(task, sum(samples))
+    missing = _missing(samples, store.held(task))
+    for part in _stacks(network, settings, seed, missing, show):
+        store.write(task, part)
+    return _joined(list(_within(store.read(task), samples)))
 
 
 def _joined(parts: list[Training]) -> Training:
