@@ -26,6 +26,7 @@ PARTS = (
     "scaling",
     "memory",
     "studies",
+    "training",
     "profile",
     "bound",
 )

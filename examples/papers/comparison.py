@@ -138,6 +138,12 @@ def probability(samples: vgsim.Samples, event: Event, threshold: float = 1e-6) -
     return p.estimate, p.low, p.high
 
 
+def proportion(count: int, size: int) -> Interval:
+    """Return a share of networks and its interval, Wilson's."""
+    found = stats.binomtest(count, size).proportion_ci(LEVEL, method="wilson")
+    return count / size, found.low, found.high
+
+
 def along(found: Sequence[Interval], method: str, level: float = LEVEL) -> vgsim.Estimate:
     """Return the intervals along a curve as one estimate of arrays."""
     middle, low, high = np.array(found, dtype=float).T

@@ -14,6 +14,7 @@ PAPERS = (
     "sussillo_abbott_2014",
     "jozefowicz_2015",
     "schoenholz_2017",
+    "schoenholz_2017_training",
     "yang_schoenholz_2017",
     "pennington_2017",
     "klambauer_2017",
@@ -21,17 +22,20 @@ PAPERS = (
     "hanin_2018",
     "yang_2019",
     "lu_2019",
+    "lu_2019_training",
     "zhang_2019",
     "hanin_nica_2020",
     "wang_2022",
+    "yang_2022",
 )
 COLUMNS = ("what", "in the paper", "paper", "vgsim", "interval", "theory", "verdict")
 HEAD = """# Papers reproduced
 
-Numbers of papers about the gradients of random networks, beside those that vgsim measures. In the
-root of a clone, `python examples/papers/NAME.py` measures those of one paper, in a minute or two on
-two cores, and stores them in docs/results/papers. `python examples/papers/page.py` writes this page
-from what is stored.
+Numbers of papers about the gradients of random networks and about what such networks learn, beside
+those that vgsim measures. In the root of a clone, `python examples/papers/NAME.py` measures those
+of one paper, in a minute or two on two cores, and stores them in docs/results/papers. Those on
+training take some minutes, and need `pip install 'vgsim[train]'`. `python examples/papers/page.py`
+writes this page from what is stored.
 
 Intervals are of {level:.0f} % confidence: one in {odds:.0f} misses the true value by chance. A ± at
 the paper's number is its accuracy: half a unit of the last printed digit, or the terms that a limit

@@ -30,9 +30,9 @@ PAPER = Paper(
     "The paper's numbers are its formulas, computed by quadrature (`vgsim.theory.mean_field`). "
     "Their accuracy is that of infinite width: the rate per layer is uncertain by 3/n, "
     "c* by 10/n.",
-    remark="The paper trains networks and finds that trainable depths end at about 6 ξ_c. Nothing "
-    "is trained here; after 6 ξ_c layers of the ordered phase, where ξ_∇ = ξ_c, the "
-    "gradient norm has fallen by e^−3, that is by 1.3 decades.",
+    remark="The paper trains networks and finds that trainable depths end at about 6 ξ_c: see the "
+    "next section. After 6 ξ_c layers of the ordered phase, where ξ_∇ = ξ_c, the gradient norm "
+    "has fallen by e^−3, that is by 1.3 decades.",
     caption="R per layer, in decades, measured in networks of 30 layers of 200 units, and the "
     "critical line χ₁ = 1, on which it is 0 in wide networks.",
 )

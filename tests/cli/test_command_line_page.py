@@ -54,6 +54,8 @@ def test_all_commands_run(shell, tmp_path, monkeypatch):
     Path("study.toml").write_text(study)
     pytest.importorskip("matplotlib")
     pytest.importorskip("jinja2")
+    pytest.importorskip("jax")
+    pytest.importorskip("optax")
     found = {line: shell(line) for line in LINES}
     silent = [line for line in LINES if " > " in line or " -o " in line]
     assert all(text for line, text in found.items() if line not in silent)

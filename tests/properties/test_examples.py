@@ -15,9 +15,13 @@ from vgsim._cli.study_file import read_study
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.py"))
 ARGUMENTS = {
     "claims.py": ("--quick", "--claim", "sigmoid"),
+    "deep_belief.py": ("--quick",),
+    "r0_and_learning.py": ("--quick",),
     "study.py": ("study.sqlite", "100"),
     "transformer.py": ("--quick",),
 }
+TRAINING = ("jax", "optax")  # besides what the tests need
+NEEDS = {"deep_belief.py": TRAINING, "r0_and_learning.py": TRAINING}
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +43,8 @@ def printed(tmp_path_factory):
 
 @pytest.mark.parametrize("name", [path.name for path in EXAMPLES])
 def test_example(name, printed):
+    for package in NEEDS.get(name, ()):
+        pytest.importorskip(package)
     assert len(printed(name)[0]) > 3
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "examples" / "papers"
@@ -75,6 +76,15 @@ def test_intervals_cover_the_mean_the_variance_and_a_function(comparison, rng):
         assert np.mean(high - low) < truth / 2, truth
 
 
+def test_a_proportion_has_the_interval_of_wilson(comparison):
+    share, low, high = comparison.proportion(943, 1000)
+    z = stats.norm.ppf((1 + comparison.LEVEL) / 2)
+    assert share == 0.943
+    for limit in (low, high):  # solves (share − p)² = z² p (1 − p)/n
+        assert abs(share - limit) == pytest.approx(z * np.sqrt(limit * (1 - limit) / 1000))
+    assert low < share < high
+
+
 def test_numbers_are_shown_with_the_digits_of_their_interval(comparison):
     shown = [comparison.shown(*pair) for pair in ((1.23456, 0.012), (-0.001, 0.03), (0.0, 0.1))]
     assert shown == ["1.235", "-0.001", "0"]
@@ -116,3 +126,31 @@ def test_a_script_prints_and_stores_its_numbers(name, tmp_path, comparison):
         assert one.what in run.stdout
         assert one.exact is None or abs(one.ours - one.exact) < one.high - one.low  # 5 errors
     assert (tmp_path / "figures" / "papers" / f"{name}.svg").stat().st_size > 1000
+
+
+def test_functions_of_narrow_networks_are_constant_if_a_layer_is_dead():
+    pytest.importorskip("jax")
+    lu = module("lu_2019_training")
+    layers = range(2, 2 * (lu.LAYERS - 1), 2)
+    absolute = {"0.weight": [[1.0], [-1.0]]}  # |x| is relu(x) + relu(−x)
+    absolute |= {f"{place}.weight": np.eye(2) for place in layers}
+    absolute |= {f"{2 * (lu.LAYERS - 1)}.weight": [[1.0, 1.0]]}
+    dead = absolute | {f"{layers[3]}.weight": -np.eye(2)}
+    both = {name: np.stack([absolute[name], dead[name]]) for name in absolute}
+    found = lu.functions(both, biases=False)
+    np.testing.assert_allclose(found[0], np.abs(lu.POINTS[:, 0]), rtol=1e-6)
+    assert lu.constant(found).tolist() == [False, True]
+
+
+def test_steps_of_mup_shrink_with_the_width_but_at_the_input():
+    optax = pytest.importorskip("optax")
+    yang = module("yang_2022")
+    names = ("0.weight", "0.bias", "2.weight", "2.bias", "6.weight", "6.bias")
+    parameters = {name: np.ones(3, dtype=np.float32) for name in names}
+    for mup, shrinks in ((False, ()), (True, ("2.weight", "6.weight"))):
+        adam = yang.optimizer(256, mup)
+        steps, _ = adam.update(parameters, adam.init(parameters), parameters)
+        after = optax.apply_updates(parameters, steps)
+        for name in names:  # the first step of Adam is the learning rate
+            step = yang.RATE / 4 if name in shrinks else yang.RATE
+            np.testing.assert_allclose(1 - np.asarray(after[name]), step, rtol=1e-4)

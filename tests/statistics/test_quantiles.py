@@ -52,6 +52,10 @@ def test_quantile_at_order_statistics(values, random):
 
 
 def test_quantile_exactly_at_a_dead_one():
+    values = [-math.inf, 1.0, 2.0, math.inf, math.inf]
+    found = quantile(values, [0.1, 0.25, 0.5, 0.6, 0.75, 1])
+    assert found.tolist() == [-math.inf, 1, 2, math.inf, math.inf, math.inf]
+    assert quantile([-math.inf, math.inf], 0.5) == -math.inf
     values = [-math.inf, -math.inf, 1.0, 2.0, 3.0]
     assert quantile(values, [0, 0.25, 0.4, 0.5, 1]).tolist() == [-math.inf] * 3 + [1, 3]
 

@@ -103,20 +103,16 @@ def test_pseudo_likelihood_estimates_a_sum_over_units(stack, machines):
 
 
 NETWORKS = {
-    "MLP": vgsim.MLP(3, WIDTHS, activation="sigmoid", bias_std=1),
+    "MLP": vgsim.MLP(3, WIDTHS, activation="sigmoid"),
     "read-out": vgsim.Sequential(
         9,
-        [
-            layer
-            for n in WIDTHS[1:]
-            for layer in (vgsim.Linear(n, bias_std=1, init="orthogonal"), "sigmoid")
-        ]
+        [layer for n in WIDTHS[1:] for layer in (vgsim.Linear(n, init="orthogonal"), "sigmoid")]
         + [vgsim.Linear(2)],
     ),
     "groups": vgsim.Sequential(
-        9, [[vgsim.Linear(n, bias_std=1), "sigmoid"] for n in WIDTHS[1:]] + [vgsim.Linear(2)]
+        9, [[vgsim.Linear(n), "sigmoid"] for n in WIDTHS[1:]] + [vgsim.Linear(2)]
     ),
-    "first two": vgsim.MLP(2, WIDTHS[:3], activation="sigmoid", bias_std=1),
+    "first two": vgsim.MLP(2, WIDTHS[:3], activation="sigmoid"),
 }
 
 
@@ -128,6 +124,7 @@ def test_forward_pass_of_the_network_is_scikit_learns_chain(name, stack, machine
     assert layers == (2 if name == "first two" else 3)
     if network.widths[-1] == 2:
         parameters[f"{network.depth - 1}.weight"] = np.ones((2, WIDTHS[-1]))
+        parameters[f"{network.depth - 1}.bias"] = np.zeros(2)
     G = np.ones((network.widths[-1], len(rows)))
     result = vgsim.evaluate(network, parameters, rows.T, G, return_arrays=True)
     rbm, v = machines[layers - 1]
@@ -139,8 +136,8 @@ def test_the_parameters_are_those_of_an_mlp(stack):
     given = stack.for_network(NETWORKS["MLP"])
     assert list(given) == list(stack.parameters)
     assert all(given[name] is array for name, array in stack.parameters.items())
-    without_biases = vgsim.MLP(3, WIDTHS, activation="sigmoid")
-    assert list(stack.for_network(without_biases)) == list(given)
+    with_biases = vgsim.MLP(3, WIDTHS, activation="sigmoid", bias_std=1)
+    assert list(stack.for_network(with_biases)) == list(given)
 
 
 def test_one_seed_one_result(stack, rows):

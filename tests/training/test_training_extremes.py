@@ -32,9 +32,10 @@ def nowhere_nan(trained):
     return True
 
 
-def test_sigmoid_at_depth_300_in_float32():
-    """‖G_0‖ is about 10^-188: R at step 0 is that of evaluate, in double precision."""
-    net = Sequential(16, [[Linear(), "sigmoid"]] * 300 + [Linear(4)])
+@pytest.mark.slow
+def test_sigmoid_at_depth_100_in_float32():
+    """‖G_0‖ underflows in float32, but R at step 0 is that of evaluate, in double precision."""
+    net = Sequential(16, [[Linear(), "sigmoid"]] * 100 + [Linear(4)])
     data = rng.normal(size=(40, 16)), rng.integers(0, 4, 40)
     parameters = vgsim.replay(net, 2).parameters
     trained = vgsim.train(
@@ -44,17 +45,17 @@ def test_sigmoid_at_depth_300_in_float32():
         steps=2,
         **SGD | {"batch_size": 40},
         initial=parameters,
-        layers=[0, 150, 299],
+        layers=[0, 50, 99],
         record=MEASURED,
     )
     assert np.isfinite(trained.log10_ratio[:, 0]).all()
     assert np.isfinite(trained.weight_gradient[:, 0]).all()
-    assert (trained.log10_ratio[:, 0, 0] < -100).all()
+    assert (trained.log10_ratio[:, 0, 0] < -50).all()
     outputs = vgsim.evaluate(net, parameters, data[0].T, np.ones((4, 40)), return_arrays=True)
     logits = outputs.activations[-1]
     p = np.exp(logits - logits.max(axis=0))
     G = (p / p.sum(axis=0) - np.eye(4)[data[1]].T) / 40
-    expected = vgsim.evaluate(net, parameters, data[0].T, G, layers=[0, 150, 299])
+    expected = vgsim.evaluate(net, parameters, data[0].T, G, layers=[0, 50, 99])
     for sample in range(2):  # the whole data are every minibatch
         np.testing.assert_allclose(trained.log10_ratio[sample, 0], expected.log10_ratio, atol=1e-3)
         np.testing.assert_allclose(trained.gradient[sample, 0], expected.gradient, atol=1e-3)
@@ -63,13 +64,13 @@ def test_sigmoid_at_depth_300_in_float32():
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_relu_that_explodes(optimizer):
-    net = MLP(100, 6, activation="relu", init="he_normal", gain=3.0)
+    net = MLP(30, 12, activation="relu", init="he_normal", gain=30.0)  # 30^30 > 2^128
     trained = vgsim.train(
         net,
         6,
-        data=(X, rng.normal(size=(60, 6))),
+        data=(rng.normal(size=(60, 12)), rng.normal(size=(60, 12))),
         loss="mse",
-        steps=5,
+        steps=3,
         **SGD | {"optimizer": optimizer},
         record=(*MEASURED, "parameters"),
     )
@@ -212,7 +213,7 @@ def test_integer_targets_are_numbers():
 @pytest.mark.parametrize(
     ("net", "n", "more"),
     [
-        (MLP(40, 100_000), 1, {"batch_size": 1}),
+        (MLP(400, 50_000), 1, {"batch_size": 1}),
         (MLP(3, 6), 10**12, {}),
         (MLP(2000, 6), 10**6, {"record": MEASURED, "steps": 10**4, "every": 1}),
     ],

@@ -240,3 +240,41 @@ def test_the_layers_of_an_mlp_are_the_same_network(fields):
         with np.errstate(divide="ignore"):  # a layer may be closed
             total = 0.5 * np.log10(squares.sum(axis=1))
         np.testing.assert_allclose(result.weight_gradient, total, rtol=1e-12)
+
+
+BIASED = {
+    "MLP": lambda std: vgsim.MLP(3, [4, 5, 3, 2], bias_std=std),
+    "norm": lambda std: vgsim.MLP(3, 4, norm="layer", residual=vgsim.Residual(), bias_std=std),
+    "RNN": lambda std: vgsim.RNN(3, 4, bias_std=std),
+    "attention": lambda std: vgsim.Sequential(
+        4,
+        [
+            vgsim.Skip([vgsim.Attention(2, bias_std=std)]),
+            [vgsim.Linear(5, bias_std=std), "relu"],
+            vgsim.Linear(2, bias_std=std),
+        ],
+        tokens=3,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BIASED)
+def test_a_network_that_draws_no_biases_takes_them_by_name(name):
+    sample = vgsim.replay(BIASED[name](0.5), batch_size=3)
+    arguments = sample.parameters, sample.inputs, sample.output_gradient
+    without = vgsim.evaluate(BIASED[name](0.0), *arguments)
+    expected = vgsim.evaluate(sample.network, *arguments)
+    np.testing.assert_array_equal(without.gradient, expected.gradient)
+    np.testing.assert_array_equal(without.activation, expected.activation)
+    drawn = vgsim.replay(BIASED[name](0.0), batch_size=3)
+    assert not any("bias" in name for name in drawn.parameters)
+
+
+def test_either_all_biases_are_given_or_none():
+    with pytest.raises(ValueError, match="parameters must hold '1.bias'"):
+        vgsim.evaluate(
+            vgsim.MLP(2, 2),
+            {"0.weight": np.eye(2), "0.bias": np.ones(2), "1.weight": np.eye(2)},
+            np.ones(2),
+            np.ones(2),
+        )

@@ -67,6 +67,17 @@ def runs(net: vgsim.GRU) -> None:
     vgsim.Samples.from_norms([[1.0]], [1.0], saturation=None)
 
 
+def trainings(training: vgsim.Training) -> None:
+    assert_type(training.loss, Floats)
+    assert_type(training.learning_rate, float | None)
+    assert_type(training.probability("learned", step=10), vgsim.Probability)
+    assert_type(training.time_to_loss(0.5), vgsim.TimeToLoss)
+    assert_type(training.rank_correlation(outcome="time").estimate, float)
+    assert_type(training.quantiles("movement", 0.5, layer=1), Floats)
+    assert_type(training[:3] + training[3:], vgsim.Training)
+    assert_type(training.plot("ratio", steps=(0, 10)).axes, Any)
+
+
 def studies(study: vgsim.Study) -> None:
     assert_type(vgsim.load("a.npz", "samples"), vgsim.Samples)
     assert_type(vgsim.load("a.npz", kind="study"), vgsim.Study)

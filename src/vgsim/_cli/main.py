@@ -11,7 +11,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from vgsim._cli import depth, options, plot, replay, report, run, schema, study_options, theory
+from vgsim._cli import (
+    depth,
+    options,
+    plot,
+    replay,
+    report,
+    run,
+    schema,
+    study_options,
+    theory,
+    train,
+)
 from vgsim._cli.colours import painted
 from vgsim._cli.fields import option_name, option_names
 from vgsim._cli.help_texts import (
@@ -42,6 +53,12 @@ OPTIONS = {  # of arguments whose options have another name
 COMMAND_OPTIONS = {  # the same, for one command only
     "depth": {"dtype": "--event-dtype"},
     "merge": {"store": "--out"},
+    "train": {
+        "data[0]": "--data (X)",
+        "data[1]": "--data (y)",
+        "steps": "--steps",
+        "clip": "--clip",
+    },
 }
 
 
@@ -178,6 +195,7 @@ def _parser() -> Parser:
     )
     options.add_theory_options(theory_parser)
     theory_parser.set_defaults(function=theory.theory, parser=theory_parser)
+    train.add_train_command(commands)
     replay_parser = commands.add_parser(
         "replay", help="one simulated network as explicit weights", description=REPLAY
     )

@@ -23,6 +23,8 @@ __all__ = [
     "INPUTS",
     "add_depth_options",
     "add_formats",
+    "add_networks",
+    "add_plot_option",
     "add_replay_options",
     "add_run_options",
     "add_theory_options",
@@ -46,7 +48,7 @@ number = reader(Number("", bool))
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``vgsim run``."""
-    _add_networks(parser, ACTIVATIONS, DEPTHS)
+    add_networks(parser, ACTIVATIONS, DEPTHS)
     sampling = _add_sampling_options(parser)
     _add_run_length(sampling)
     sampling.add_argument(
@@ -90,12 +92,12 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help=f"quantities to record in addition to gradient: {', '.join(RECORDS[1:])}",
     )
-    _add_plot(parser, "the probabilities against depth, or with one depth the densities of R")
+    add_plot_option(parser, "the probabilities against depth, or with one depth the densities of R")
 
 
 def add_depth_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``vgsim depth``."""
-    _add_networks(parser, ACTIVATIONS, CURVE_DEPTHS)
+    add_networks(parser, ACTIVATIONS, CURVE_DEPTHS)
     _add_run_length(_add_sampling_options(parser))
     curve = parser.add_argument_group("the curves")
     curve.add_argument(
@@ -121,11 +123,11 @@ def add_depth_options(parser: argparse.ArgumentParser) -> None:
     _add_interval_options(curve)
     add_table_options(curve, f"{STATISTICS}, healthy, vanishing_theory, ...")
     add_formats(curve, "json", "csv", "markdown", "latex")
-    _add_plot(parser, "the probability of the event against depth, and the critical depths")
+    add_plot_option(parser, "the probability of the event against depth, and the critical depths")
     parser.set_defaults(first=0, layer=0, layers=None, record=None)
 
 
-def _add_plot(parser: argparse.ArgumentParser, what: str) -> None:
+def add_plot_option(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument_group("the figure").add_argument(
         "--plot",
         type=path,
@@ -136,7 +138,7 @@ def _add_plot(parser: argparse.ArgumentParser, what: str) -> None:
 
 def add_theory_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``vgsim theory``."""
-    _add_networks(parser, ACTIVATIONS, DEPTHS)
+    add_networks(parser, ACTIVATIONS, DEPTHS)
     table = parser.add_argument_group("the tables")
     table.add_argument(
         "--batch-size",
@@ -159,7 +161,7 @@ def add_theory_options(parser: argparse.ArgumentParser) -> None:
 
 def add_replay_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``vgsim replay``."""
-    _add_networks(parser, ["tanh"], [30], many=False)
+    add_networks(parser, ["tanh"], [30], many=False)
     sampling = _add_sampling_options(parser)
     sampling.add_argument(
         "--index", type=integer, default=0, metavar="I", help="index of the sample (default: 0)"
@@ -176,7 +178,7 @@ def add_replay_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_networks(
+def add_networks(
     parser: argparse.ArgumentParser,
     activations: Sequence[str],
     depths: Sequence[int],

@@ -7,30 +7,34 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from vgsim._checks import value_error
+from vgsim._cli import trainings
 from vgsim._cli.conditions import add_where, check_names, meets
 from vgsim._cli.figures import DPI, SIZE, check_figure, new_figure, save_figure
 from vgsim._cli.options import integer, number, path
+from vgsim._cli.trainings import draw_trainings
 from vgsim._results.samples import Samples
 from vgsim._studies.axes import suggested_axes
 from vgsim._studies.columns import words
-from vgsim._studies.contents import contents, kinds
+from vgsim._studies.contents import contents, kinds, trainings_in
 from vgsim._studies.counted import check_gradients
 from vgsim._studies.load import is_store, load
 from vgsim._studies.points import VALUES, columns_of
 from vgsim._studies.study import Study
+from vgsim.typing import SamplesPlot, TrainingEvent
 
 __all__ = ["add_files", "add_plot_command", "plot", "refuse_for_samples", "samples_in"]
 
 PLOT = """\
-Draw a figure of a study, of samples, or of the folder that vgsim run --out wrote.
+Draw a figure of a study, of samples, of trainings, or of the folder that vgsim run --out wrote.
 
 A study, or a folder with the samples of several networks: a value against a field (--x), one curve
 for each value of another (--hue), or a heat map over two (--x and --y). Without these options the
 fields are chosen by which the networks differ; a study of one network is drawn as the density of R.
-Samples of one network: their distribution, --kind.
+Samples of one network: their distribution, --kind. Trainings: the probability of an event, --value,
+against a field; of one network what --kind names.
 """
 PLOT_MORE = f"""\
 values of --value: {", ".join(VALUES)}
@@ -40,9 +44,11 @@ examples:
   vgsim plot depth.sqlite -o gain.png --x gain --y bias_std --value median
   vgsim plot depth.sqlite -o tanh.pdf --where activation=tanh 'width>=64'
   vgsim plot runs -o runs.pdf, where vgsim run --out runs wrote its files
-  vgsim plot samples.npz -o tail.svg --kind survival"""
-FILES = "stores, .npz files of a study or of samples, and folders of these; several are added"
-KINDS = ("histogram", "survival", "qq", "ridge", "profile")
+  vgsim plot samples.npz -o tail.svg --kind survival
+  vgsim plot trained.sqlite -o learned.pdf --x depth --hue learning_rate"""
+FILES = "stores, .npz files of studies, samples or trainings, folders of these; several are added"
+KINDS = get_args(SamplesPlot)
+EVENTS = get_args(TrainingEvent)
 STUDY_OPTIONS = ("x", "hue", "y", "value", "threshold", "where", "layers", "thresholds")
 
 
@@ -50,7 +56,7 @@ def add_plot_command(commands: Any) -> None:
     """Add ``vgsim plot`` to the commands of vgsim."""
     parser = commands.add_parser(
         "plot",
-        help="a figure of a study or of samples",
+        help="a figure of a study, of samples or of trainings",
         description=PLOT,
         epilog=PLOT_MORE,
     )
@@ -68,15 +74,23 @@ def add_plot_command(commands: Any) -> None:
     fields.add_argument("--hue", metavar="FIELD", help="the field that distinguishes the curves")
     fields.add_argument("--y", metavar="FIELD", help="a second field: draw a heat map over both")
     fields.add_argument(
-        "--value", choices=VALUES, metavar="NAME", help="what is drawn (default: vanishing)"
+        "--value",
+        choices=(*VALUES, *EVENTS),
+        metavar="NAME",
+        help=f"what is drawn (default: vanishing; of trainings {', '.join(EVENTS)}, default: "
+        "learned)",
     )
     fields.add_argument(
         "--threshold", type=number, metavar="X", help="one of the counted thresholds"
     )
     add_where(fields, "networks")
-    samples = parser.add_argument_group("samples of one network")
+    samples = parser.add_argument_group("samples, or the training, of one network")
     samples.add_argument(
-        "--kind", choices=KINDS, metavar="NAME", help=f"{', '.join(KINDS)} (default: histogram)"
+        "--kind",
+        choices=tuple(dict.fromkeys((*KINDS, *trainings.KINDS))),
+        metavar="NAME",
+        help=f"{', '.join(KINDS)} (default: histogram); of a training "
+        f"{', '.join(trainings.KINDS)} (default: loss)",
     )
     figure = parser.add_argument_group("the figure")
     figure.add_argument("--layer", type=integer, metavar="L", help="the layer l of R_l")
@@ -125,7 +139,9 @@ def plot(options: argparse.Namespace) -> None:
             )
     figure = new_figure(options.width, options.height, options.dpi)
     ax = figure.subplots()
-    if (samples := samples_in(options.files)) is not None:
+    if (trained := trainings_in(options.files)) is not None:
+        draw_trainings(options, trained.study, ax)
+    elif (samples := samples_in(options.files)) is not None:
         refuse_for_samples(options, STUDY_OPTIONS)
         chosen: dict[str, Any] = {} if options.layer is None else {"layer": options.layer}
         chosen |= {"kind": options.kind or KINDS[0], "theory": not options.no_theory}

@@ -18,6 +18,8 @@ NAMES = {
     "theory": ("theory",),
     "study": ("collect", "show"),
     "status": ("status",),
+    "trainings": ("train", "show"),
+    "training_status": ("status",),
 }  # schemas, each with the commands whose --json has that layout
 VERSION = 1
 
@@ -35,7 +37,7 @@ def schema(options: argparse.Namespace) -> None:
         print(schema_text(options.name))
         return
     for name, commands in NAMES.items():
-        print(f"{name:8}{' and '.join(f'vgsim {command} --json' for command in commands)}")
+        print(f"{name:17}{' and '.join(f'vgsim {command} --json' for command in commands)}")
 
 
 def schema_text(name: str) -> str:

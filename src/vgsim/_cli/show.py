@@ -13,11 +13,12 @@ from vgsim._cli.json_rows import is_json, read_json, row_columns, row_title
 from vgsim._cli.pager import print_text
 from vgsim._cli.schema import with_schema
 from vgsim._cli.table_options import checked_table
+from vgsim._cli.trainings import show_trainings
 from vgsim._results.column import chosen as column_choice
 from vgsim._results.samples import merged_provenance
 from vgsim._results.tables import jsonable, report
 from vgsim._studies.columns import label_columns, statistics
-from vgsim._studies.contents import Contents, contents, kinds
+from vgsim._studies.contents import Contents, contents, kinds, trainings_in
 from vgsim._studies.status import Status
 from vgsim._studies.study import Study
 from vgsim._studies.table import table
@@ -33,6 +34,9 @@ def show(options: argparse.Namespace) -> None:
     arguments = checked_table(options)
     if any(map(is_json, options.files)):
         _check_json(options)
+    elif (trained := trainings_in(options.files)) is not None:
+        show_trainings(options, trained)
+        return
     files = [file for file in options.files if not is_json(file)]
     written = [read_json(file) for file in options.files if is_json(file)]
     found = contents(files, options.layers, options.thresholds, options.method == "anytime")

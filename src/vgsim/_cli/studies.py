@@ -18,15 +18,16 @@ from vgsim._cli.show import chosen, print_study
 from vgsim._cli.study_file import read_study
 from vgsim._cli.table_options import checked_table
 from vgsim._cli.toml_file import TomlError
+from vgsim._cli.trainings import print_status
 from vgsim._results.tables import seconds_cell
 from vgsim._studies import collect as collecting
 from vgsim._studies import merge as merging
 from vgsim._studies import status as asking
 from vgsim._studies.export import check_new
 from vgsim._studies.export import export as write
-from vgsim._studies.load import read_studies
+from vgsim._studies.load import holds_trainings, read_studies
 
-__all__ = ["collect", "export", "merge", "status"]
+__all__ = ["collect", "export", "merge", "status", "termination_interrupts"]
 
 
 def collect(options: argparse.Namespace) -> None:
@@ -35,7 +36,7 @@ def collect(options: argparse.Namespace) -> None:
     checked_table(options)
     if options.out is not None:
         check_new(options.out)
-    with _termination_interrupts(), executor_of(options.executor) as executor:
+    with termination_interrupts(), executor_of(options.executor) as executor:
         try:
             spec = read_study(options.study, needs_stop=options.max_seconds is None)
         except TomlError as error:
@@ -68,7 +69,10 @@ def collect(options: argparse.Namespace) -> None:
 
 
 def status(options: argparse.Namespace) -> None:
-    """Print the progress of the study in a store."""
+    """Print the progress of the study or of the trainings in a store."""
+    if holds_trainings(options.store):
+        print_status(options)
+        return
     found = asking.status(options.store)
     if options.format == "json":
         print(with_schema("status", asdict(found)))
@@ -103,7 +107,7 @@ def export(options: argparse.Namespace) -> None:
 
 
 @contextmanager
-def _termination_interrupts() -> Iterator[None]:
+def termination_interrupts() -> Iterator[None]:
     """Treat SIGTERM, which batch systems send, as Ctrl-C."""
     if threading.current_thread() is not threading.main_thread():  # signal() would fail
         yield

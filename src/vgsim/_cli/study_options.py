@@ -51,7 +51,8 @@ SHOW = """\
 Print the results in stores and files, for every network: number of samples, probabilities with
 their 95 % intervals, and mean, standard deviation and quantiles of R. Files are read together;
 samples of one network in several files are added. On a terminal, a long table is shown in a pager;
-below it, how far the study in a store is. Warns of damaged blocks."""
+below it, how far the study in a store is. Of trainings: the probabilities that a network learned,
+got stuck or diverged, and the median steps until it learned. Warns of damaged blocks."""
 SHOW_MORE = """\
 Names of columns are those of --json: the fields of the networks (activation,
 depth, width, gain, norm, residual__every, ...), the settings of the samples
@@ -66,7 +67,8 @@ examples:
   vgsim run --json | vgsim show - --where 'vanishing>0.5'"""
 STATUS = """\
 Print the progress of the study in a store: samples done of its target, finished networks, fraction
-of the work done and, while processes are adding samples, their rate and the time left."""
+of the work done and, while processes are adding samples, their rate and the time left. Of a store
+of vgsim train: the trained samples, and how many have learned, are stuck or diverged."""
 MERGE = """\
 Merge several stores, for example of several machines, into one. Blocks that are in two stores are
 counted once, and reported."""
@@ -74,8 +76,8 @@ EXPORT = """\
 Write the study in a store to a file: NetCDF (.nc), CSV (.csv), or .npz (for vgsim.load)."""
 STORE = "the store of a study, an .npz file of a study or of samples, or a folder of samples"
 FILES = (
-    "the store of a study, an .npz file of a study or of samples, a folder of these, or the output "
-    "of --json (.json; -: standard input)"
+    "a store, an .npz file of a study, of samples or of trainings, a folder of these, or the "
+    "output of --json (.json; -: standard input)"
 )
 EXECUTOR = re.compile(r"process:[1-9][0-9]*|dask:.+|mpi")
 
@@ -127,8 +129,10 @@ def add_study_commands(commands: Any) -> None:
     add_formats(table, "json", "csv", "markdown", "latex")
     collect.set_defaults(function=studies.collect, parser=collect)
 
-    status = commands.add_parser("status", help="the progress of a study", description=STATUS)
-    status.add_argument("store", help="the store of a study, which may be running")
+    status = commands.add_parser(
+        "status", help="the progress of a study or of trainings", description=STATUS
+    )
+    status.add_argument("store", help="the store of a study or of trainings, which may be running")
     add_formats(status, "json")
     status.set_defaults(function=studies.status, parser=status)
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from vgsim._results import files
 
-__all__ = ["VERSION", "array_of", "read", "write"]
+__all__ = ["VERSION", "array_of", "kind_of", "read", "write"]
 
 VERSION = 2
 SEAL = 64  # length of the comment of the zip file: the SHA-256, in hex, of all bytes before it
@@ -122,6 +122,27 @@ def read(
     if version != VERSION:
         raise ValueError(f"{path} has format version {version}, this vgsim reads version {VERSION}")
     return found, header, arrays
+
+
+def kind_of(path: str | os.PathLike[str]) -> str | None:
+    """Return the kind that the header of a file names, without reading the rest; None: no header.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from vgsim._results import npz
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "empty.npz")
+    ...     npz.write(path, "Squares", {}, {})
+    ...     npz.kind_of(path), npz.kind_of(folder)
+    ('Squares', None)
+    """
+    try:
+        with files.regular(path) as file, zipfile.ZipFile(file) as archive:
+            header = _parsed(array_of(archive.read("header.npy")).item().decode("ascii"))
+        return str(header["format"])
+    except (OSError, LookupError, ValueError, AttributeError, zipfile.BadZipFile):
+        return None
 
 
 def array_of(content: bytes) -> NDArray[Any]:

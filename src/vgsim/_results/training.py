@@ -6,7 +6,7 @@ import math
 import operator
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,10 +17,9 @@ from vgsim._networks.custom_table import encoded_tables
 from vgsim._networks.description import (
     Network,
     checked_network,
-    compact_json,
     network_from_json,
 )
-from vgsim._results import labelled, npz
+from vgsim._results import npz
 from vgsim._results.samples import merged_provenance
 from vgsim._results.training_arrays import (
     TRAINED,
@@ -35,27 +34,22 @@ from vgsim._results.training_arrays import (
 )
 from vgsim._results.training_events import SMOOTHING
 from vgsim._results.training_html import training_html
-from vgsim._results.training_plots import PlottedTraining
+from vgsim._results.training_labelled import IN_FILE, LabelledTraining
 from vgsim._results.training_table import TrainingSummary, summarised
 from vgsim.typing import Method, TrainingRecord
-
-if TYPE_CHECKING:
-    import pandas
-    import xarray
 
 __all__ = ["TRAINING_KIND", "Training"]
 
 Floats = NDArray[np.float64]
 TRAINING_KIND = "vgsim.Training"  # in files
-IN_FILE = "parameters."  # before the names of parameters in files
 _SECONDS = Number("a number of seconds", lambda seconds: seconds >= 0)
 _BASELINE = Number("a finite loss, 0 or more", lambda loss: loss >= 0)
 
 
-class Training(PlottedTraining):
+class Training(LabelledTraining):
     """What became of n random networks of one description that were trained, at k recorded steps.
 
-    Returned by `vgsim.train` and :func:`load`. Step t is the pass after t updates: the quantities
+    Returned by :func:`train` and :func:`load`. Step t is the pass after t updates: the quantities
     of step 0 are those at initialisation. All are of the minibatch of that step, except `movement`,
     which includes the update of the step. G_l = ∂L/∂X_l for the mean loss L of the minibatch, where
     X_l is the output of layer l, X_0 the input. Arrays are read-only; logarithms are decimal, −inf
@@ -76,7 +70,8 @@ class Training(PlottedTraining):
     layers : int64 array, shape (k',)
         The layers l at which `gradient`, `log10_ratio` and `activation` were recorded.
     weight_layers : int64 array, shape (k'',)
-        All layers l >= 1 with matrices, whatever `layers` is; of a recurrent network [1].
+        All layers l >= 1 with matrices, whatever `layers` is. The matrices of a recurrent network,
+        which all steps share, are at 1.
     setting : dict of str
         What a sample depends on besides network, seed and index, as JSON types: "steps" (the number
         of updates), "optimizer", "learning_rate", "batch_size", "loss" (its name), "clip",
@@ -103,7 +98,8 @@ class Training(PlottedTraining):
         log10 ‖∂L/∂W_l‖_F. If a layer has several matrices, here and below each norm is the root of
         the sum of their squares.
     update_ratio : float64 array, shape (n, k, k'')
-        log10 of ‖ΔW_l‖_F / ‖W_l‖_F, where ΔW_l is the step that the optimiser took.
+        log10 of ‖ΔW_l‖_F / ‖W_l‖_F, where ΔW_l is the step that the optimiser took, with learning
+        rate, momentum, weight decay and clipping.
     movement : float64 array, shape (n, k, k'')
         log10 of ‖W_l − W_l(0)‖_F / ‖W_l(0)‖_F, after the update of the step.
     parameters : dict of str to array, shapes (n, …)
@@ -315,81 +311,6 @@ class Training(PlottedTraining):
         """
         of = f"{len(self):,} networks {self.network!r}, {self._how}, seed {self.seed}"
         return summarised(self, of, steps, level, smoothing, confidence_level, method)
-
-    def to_xarray(self) -> xarray.Dataset:
-        """Return all recorded quantities as an ``xarray.Dataset``.
-
-        Its dimensions are sample (with the index as coordinate), step, layer and weight_layer;
-        final parameters, with names such as "parameters.0.weight", have dimensions of their own.
-        Each variable has a long_name and units; settings and provenance are the attributes of the
-        dataset.
-
-        Raises
-        ------
-        ImportError
-            If xarray is not installed.
-
-        Examples
-        --------
-        >>> import vgsim
-        >>> net = vgsim.MLP(3, [4, 8, 8, 1])
-        >>> how = {"data": "teacher", "loss": "mse", "optimizer": "sgd", "learning_rate": 0.1}
-        >>> training = vgsim.train(net, 10, steps=50, record={"gradient"}, **how)
-        >>> training.to_xarray().log10_ratio.sel(layer=3, step=49).max().item()
-        0.0
-        """
-        coordinates = {
-            "sample": self.index,
-            "step": self.steps,
-            "layer": self.layers,
-            "weight_layer": self.weight_layers,
-        }
-        variables = self._variables()
-        for name, array in (self._parameters or {}).items():
-            own = [f"{IN_FILE}{name}.{axis}" for axis in range(array.ndim - 1)]
-            variables[f"{IN_FILE}{name}"] = (("sample", *own), array, f"final {name}", "1")
-        return labelled.dataset(variables, coordinates, self._attributes())
-
-    def to_dataframe(self) -> pandas.DataFrame:
-        """Return all recorded quantities but parameters as a tidy ``pandas.DataFrame``.
-
-        It has one row per sample, recorded step and layer, of all layers that any quantity has;
-        if no quantity has layers, one row per sample and step. Quantities without layers are
-        repeated in all rows of the step; those that a layer does not have are missing (NaN).
-
-        Raises
-        ------
-        ImportError
-            If pandas is not installed.
-
-        Examples
-        --------
-        >>> import vgsim
-        >>> net = vgsim.MLP(3, [4, 8, 8, 1])
-        >>> how = {"data": "teacher", "loss": "mse", "optimizer": "sgd", "learning_rate": 0.1}
-        >>> training = vgsim.train(net, 10, steps=50, **how)
-        >>> training.to_dataframe().index.names
-        FrozenList(['sample', 'step'])
-        """
-        places = {"layer": self.layers, "weight_layer": self.weight_layers}
-        found = labelled.frame_by_step(self._variables(), self.index, self.steps, places)
-        found.attrs = self._attributes()
-        return found
-
-    def _variables(self) -> dict[str, tuple[tuple[str, ...], Any, str, str]]:
-        """All recorded quantities and R_l: dimensions, array, meaning, units."""
-        found = {
-            name: (TRAINED[name].dims, array, TRAINED[name].meaning, TRAINED[name].units)
-            for name, array in self._arrays.items()
-        }
-        if "gradient" in found:
-            meaning = "log10 of the norm of G_l over that of G_D"
-            found["log10_ratio"] = TRAINED["gradient"].dims, self.log10_ratio, meaning, "log10"
-        return found
-
-    def _attributes(self) -> dict[str, Any]:
-        names = labelled.attributes(self, ("seed", "baseline"))
-        return names | {"setting": compact_json(self.setting)}
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write all results to an .npz file, which :func:`load` and ``numpy.load`` read.

@@ -18,6 +18,7 @@ from vgsim._results.quantities import Recorded
 from vgsim.typing import DType, TrainingRecord
 
 __all__ = [
+    "SETTING_DOMAINS",
     "TRAINED",
     "TRAINING_RECORDS",
     "Parameters",
@@ -107,7 +108,9 @@ class _Dict(Domain):
 
 
 _COUNT = Integer(1, COUNTERS - 1)
-_SETTING: dict[str, tuple[Domain, bool]] = {  # the domain of each, and whether it may be None
+SETTING_DOMAINS: dict[
+    str, tuple[Domain, bool]
+] = {  # the domain of each, and whether it may be None
     "steps": (_COUNT, False),
     "optimizer": (_Word(), False),
     "learning_rate": (Number("a finite number", math.isfinite), True),
@@ -159,7 +162,7 @@ def checked_setting(setting: Any) -> dict[str, Any]:
     if not isinstance(setting, Mapping) or not all(isinstance(name, str) for name in setting):
         raise type_error("setting", f"must be a mapping with names, got {brief(setting)}")
     found = dict(setting)
-    for name, (domain, optional) in _SETTING.items():
+    for name, (domain, optional) in SETTING_DOMAINS.items():
         if name not in found:
             raise value_error("setting", f"must have the item {name!r}")
         if found[name] is None and optional:

@@ -127,7 +127,7 @@ class PlottedTraining(TrainingStatistics):
         return drawn
 
     def _plot_layers(self, moved: bool, steps: Any, ax: Any, options: dict[str, Any]) -> Artists:
-        array: Floats = getattr(self, "movement" if moved else "log10_ratio")
+        array = self._recorded("movement" if moved else "log10_ratio")
         places = self.weight_layers if moved else self.layers
         usual = self.steps[-1:] if moved else self.steps[[0, -1]]
         columns = recorded_columns(self.steps, np.unique(usual) if steps is None else steps)
@@ -144,6 +144,7 @@ class PlottedTraining(TrainingStatistics):
             if len(kept):
                 found = np.stack([np.asarray(quantile(x, shares)) for x in kept.T], axis=-1)
                 drawn += plotting.fan(places, found, ax=ax, label=label, **options)
+        ax.xaxis.get_major_locator().set_params(integer=True)
         return Artists(drawn, ax)
 
     def _plot_time(
@@ -159,7 +160,8 @@ class PlottedTraining(TrainingStatistics):
         parts = (1 - found.estimate, 1 - found.high, 1 - found.low)
         left = Estimate(*parts, found.confidence_level, found.method)
         ax = checked_axes(ax)
-        ax.set_yscale("log")
+        if np.any(left.estimate > 0):
+            ax.set_yscale("log")
         return plotting.probability(self.steps, left, ax=ax, **options)
 
     def _noted(self, label: str, column: int) -> str | None:

@@ -1,4 +1,4 @@
-"""Quantiles of samples that may be −inf, with intervals from order statistics."""
+"""Quantiles of samples that may be infinite, with intervals from order statistics."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ def quantile(values: ArrayLike, q: Scalar) -> float: ...
 @overload
 def quantile(values: ArrayLike, q: ArrayLike) -> Floats: ...
 def quantile(values: ArrayLike, q: ArrayLike) -> float | NDArray[np.float64]:
-    """Return quantiles of values that may be −inf.
+    """Return quantiles of values that may be infinite.
 
     The definition is the default of NumPy and R (type 7 of Hyndman and Fan, The American
     Statistician 50 (1996) 361): linear interpolation between the order statistics at rank
-    ``q (n - 1)``. Between −inf and a number the result is −inf. So no quantile is NaN, and
-    quantiles never decrease with `q`.
+    ``q (n - 1)``. Between −inf and a number the result is −inf, between a number and inf it
+    is inf, and between −inf and inf −inf. So no quantile is NaN, and quantiles never decrease with
+    `q`.
 
     Parameters
     ----------
     values : array_like, shape (n,)
-        Finite or −inf, n >= 1.
+        Without NaN, n >= 1.
     q : array_like
         Probabilities between 0 and 1, of any shape.
 

@@ -11,6 +11,8 @@ from vgsim._studies.points import columns_of
 
 __all__ = ["SuggestedAxes", "suggested_axes"]
 
+DERIVED = ("init", "layers")  # of several fields that do as well, others are better known
+
 
 @dataclass(frozen=True)
 class SuggestedAxes:
@@ -53,7 +55,11 @@ def suggested_axes(
     fixed = len(chosen)
     rows = range(len(study))
     while (told := _told(chosen, columns, rows)) < len(study):
-        best = max(apart, key=lambda name: _told([*chosen, name], columns, rows), default=None)
+        best = max(
+            apart,
+            key=lambda name: (_told([*chosen, name], columns, rows), not name.endswith(DERIVED)),
+            default=None,
+        )
         if best is None or _told([*chosen, best], columns, rows) == told:
             break
         chosen.append(best)

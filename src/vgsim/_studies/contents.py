@@ -12,12 +12,19 @@ from vgsim._checks import THRESHOLD, value_error
 from vgsim._results.samples import Samples
 from vgsim._results.training import Training
 from vgsim._studies.counted import check_gradients, counted
-from vgsim._studies.load import is_store, load, read_studies, watched_study
+from vgsim._studies.load import (
+    holds_trainings,
+    is_store,
+    load,
+    read_studies,
+    stored_trainings,
+    watched_study,
+)
 from vgsim._studies.status import Status, status
 from vgsim._studies.study import Study
 from vgsim._studies.training_study import TrainingStudy
 
-__all__ = ["Contents", "contents", "kinds"]
+__all__ = ["Contents", "Trainings", "contents", "kinds", "trainings_in"]
 
 
 @dataclass(frozen=True)
@@ -104,6 +111,62 @@ def contents(
                 )
     found.studies.extend(alike.values())
     return _chosen(found, layers, thresholds)
+
+
+@dataclass(frozen=True)
+class Trainings:
+    """The trainings in files, and the damaged parts of stores, each as (what, why)."""
+
+    study: TrainingStudy
+    damaged: list[tuple[str, str]]
+
+
+def trainings_in(paths: Iterable[str | os.PathLike[str]]) -> Trainings | None:
+    """Read the trainings in files together; None if the files hold other results.
+
+    Raises
+    ------
+    TypeError, ValueError, OSError
+        As for :func:`vgsim.load`; or if only some files hold trainings, or two have the same
+        samples.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import vgsim
+    >>> from vgsim._studies.contents import trainings_in
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     vgsim.TrainingStudy([]).save(f"{folder}/none.npz")
+    ...     trainings_in([folder])
+    Trainings(study=<TrainingStudy: 0 trainings, 0 networks>, damaged=[])
+    """
+    files = _files(paths)
+    trained = {file: holds_trainings(file) for file in files}
+    if not any(trained.values()):
+        return None
+    if not all(trained.values()):
+        yes, no = (next(file for file in files if trained[file] is held) for held in (True, False))
+        raise ValueError(f"{yes} holds trainings and {no} does not: give them in separate commands")
+    study, damaged = TrainingStudy([]), []
+    for file in files:
+        part, trouble = _trainings_of(file)
+        damaged += trouble
+        try:
+            study += part
+        except ValueError as error:
+            raise ValueError(f"{file} cannot be shown with the files before it: {error}") from error
+    return Trainings(study, damaged)
+
+
+def _trainings_of(file: Path) -> tuple[TrainingStudy, list[tuple[str, str]]]:
+    """Return the trainings in a file, and its damaged parts."""
+    if is_store(file):
+        return stored_trainings(file)
+    read = load(file)
+    if isinstance(read, Training):
+        return TrainingStudy([read]), []
+    assert isinstance(read, TrainingStudy)
+    return read, []
 
 
 def _files(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:

@@ -127,6 +127,7 @@ def draw_map(
     label: str,
     line: Any,
     ax: Axes | None,
+    line_label: str | None = "critical line",
 ) -> Artists:
     """Draw values by their places (x, y), blank where there is none, and a line over them."""
     axes = [ordered([place[axis] for place in values]) for axis in (0, 1)]
@@ -140,7 +141,17 @@ def draw_map(
         places if number else list(range(len(places)))
         for places, number in zip(axes, numeric, strict=True)
     ]
-    drawn = plotting.heatmap(at[0], at[1], table, line=line, label=label, xlabel=x, ylabel=y, ax=ax)
+    drawn = plotting.heatmap(
+        at[0],
+        at[1],
+        table,
+        line=line,
+        line_label=line_label,
+        label=label,
+        xlabel=x,
+        ylabel=y,
+        ax=ax,
+    )
     for axis, places, number in zip(
         (drawn.axes.xaxis, drawn.axes.yaxis), axes, numeric, strict=True
     ):

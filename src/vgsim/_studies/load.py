@@ -303,8 +303,10 @@ def load(path: str | os.PathLike[str], kind: Contents | None = None) -> Loaded:
 
 
 def holds_trainings(path: object) -> bool:
-    """Return whether a file is a store of trainings."""
-    return _pragma(path, "application_id") == TRAININGS.application
+    """Return whether a file is a store of trainings, or a file of trainings."""
+    if is_store(path):
+        return _pragma(path, "application_id") == TRAININGS.application
+    return npz.kind_of(local_path(path, "path")) in (TRAINING_KIND, TRAINING_STUDY_KIND)
 
 
 def is_store(path: object) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 from vgsim._networks.activations import Activation
 from vgsim._networks.layers import Layer, Layers
+from vgsim._networks.repetition import runs
 from vgsim._studies.columns import Tasked
 
 __all__ = ["nested_columns"]
@@ -40,20 +41,39 @@ def nested_columns(study: Sequence[Tasked]) -> dict[str, list[Any]] | None:
     given = [layers for layers in lists if layers is not None]
     if len(set(given)) < 2:
         return None
+    for firsts in _without_repetitions(given):
+        fields = {layers: dict(_fields("layers", first)) for layers, first in firsts.items()}
+        names = dict.fromkeys(name for own in fields.values() for name in own)
+        apart = [name for name in names if len({own.get(name) for own in fields.values()}) > 1]
+        told = {tuple(own.get(name) for name in apart) for own in fields.values()}
+        if len(apart) <= MOST_COLUMNS and len(told) == len(set(firsts.values())):
+            return {
+                name: [None if layers is None else fields[layers].get(name) for layers in lists]
+                for name in apart
+            }
+    return None
+
+
+def _without_repetitions(given: Sequence[Layers]) -> Iterator[dict[Layers, Layers]]:
+    """Yield the layers of each list once, where lists that are then equal differ in depth only.
+
+    They are the beginning of lists of one period, or the parts of lists such as the layers of an
+    `MLP` and a last `Linear`, of which one part is repeated; these are then equally many.
+    """
     period = max(layers.period for layers in given)
-    if period > MOST_LAYERS or any(period % layers.period for layers in given):
-        return None
-    firsts = {layers: layers[: min(period, len(layers))] for layers in given}
-    fields = {layers: dict(_fields("layers", first)) for layers, first in firsts.items()}
-    names = dict.fromkeys(name for own in fields.values() for name in own)
-    apart = [name for name in names if len({own.get(name) for own in fields.values()}) > 1]
-    told = {tuple(own.get(name) for name in apart) for own in fields.values()}
-    if len(apart) > MOST_COLUMNS or len(told) < len(set(firsts.values())):
-        return None
-    return {
-        name: [None if layers is None else fields[layers].get(name) for layers in lists]
-        for name in apart
-    }
+    if period <= MOST_LAYERS and all(period % layers.period == 0 for layers in given):
+        yield {layers: layers[: min(period, len(layers))] for layers in given}
+    found: dict[Layers, Layers] = {}
+    for layers in given:
+        parts = list(runs(layers.order))
+        if sum(run.times > 1 for run in parts) > 1:
+            return
+        pieces = [layers[run.first : run.first + run.period] for run in parts]
+        found[layers] = sum(pieces[1:], pieces[0])
+        if len(found[layers]) > MOST_LAYERS:
+            return
+    if len(set(map(len, found.values()))) == 1:
+        yield found
 
 
 def _fields(path: str, layers: Layers) -> Iterator[tuple[str, Any]]:

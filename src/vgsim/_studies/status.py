@@ -11,7 +11,7 @@ from typing import Any
 from vgsim._studies.precision import Precision
 from vgsim._studies.store import Reader
 
-__all__ = ["Status", "Target", "status", "targets"]
+__all__ = ["Status", "Target", "duration", "status", "targets"]
 
 COUNTED = """SELECT count(*), coalesce(sum(finished IS NOT NULL), 0), coalesce(sum(n), 0),
   sum(target), coalesce(sum(min(n, target)), 0),
@@ -71,12 +71,10 @@ class Status:
         if self.rate is not None:
             processes = f"{self.runs} process{'es' if self.runs > 1 else ''}"
             lines.append(f"rate      {self.rate:,.0f} samples/s by {processes}")
-            left = "unknown" if self.seconds_left is None else _duration(self.seconds_left)
+            left = "unknown" if self.seconds_left is None else duration(self.seconds_left)
             lines.append(f"time left {left}")
         elif self.idle is not None:
-            lines.append(
-                f"idle      no process is running; last written {_duration(self.idle)} ago"
-            )
+            lines.append(f"idle      no process is running; last written {duration(self.idle)} ago")
         return "\n".join(lines)
 
 
@@ -180,13 +178,13 @@ def _read(path: str | os.PathLike[str], whole: bool) -> tuple[Any, int, list[Any
     return counted, len(runs), speeds, seen
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """Return a duration as text, in its two largest units.
 
     Examples
     --------
-    >>> from vgsim._studies.status import _duration
-    >>> _duration(7.2), _duration(3725), _duration(200_000)
+    >>> from vgsim._studies.status import duration
+    >>> duration(7.2), duration(3725), duration(200_000)
     ('7 s', '1 h 2 min', '2 d 7 h')
     """
     left = round(seconds)

@@ -259,8 +259,11 @@ class StoreFile:
         """Enter the end of a run."""
         self.all("UPDATE runs SET seen = ?1, ended = ?1 WHERE id = ?2", time.time(), run)
 
-    def runs_at_work(self, but: int = 0) -> list[int]:
-        """Return the ids of runs, except `but`, that wrote recently and whose process exists."""
+    def runs_at_work(self, but: int = 0, within: float = LOST_SECONDS) -> list[int]:
+        """Return the ids of runs, except `but`, that wrote recently and whose process exists.
+
+        Recently: `within` so many seconds.
+        """
         host = os.uname().nodename
         return [
             key
@@ -269,7 +272,7 @@ class StoreFile:
                 "AND abs(seen - ?) < ?",
                 but,
                 time.time(),
-                LOST_SECONDS,
+                within,
             )
             if where != host or _exists(pid)
         ]

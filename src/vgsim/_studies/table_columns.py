@@ -11,13 +11,13 @@ from typing import Any
 from vgsim._checks import COUNTED, RELATIVE
 from vgsim._results.column import Column
 from vgsim._results.tables import QUANTILES, quantile_column, theoretical
-from vgsim._studies.columns import AXES, described_texts, differing, label_columns
+from vgsim._studies.columns import AXES, Tasked, described_texts, differing, label_columns
 from vgsim._studies.nested import nested_columns
 from vgsim._studies.result import Result
 from vgsim.theory._prediction import Prediction, predict
 from vgsim.typing import CountedEvent
 
-__all__ = ["EVENTS", "MOMENTS", "THEORY", "Place", "StudyColumns"]
+__all__ = ["EVENTS", "MOMENTS", "THEORY", "Labels", "Place", "StudyColumns"]
 
 EVENTS = COUNTED
 DERIVED = ("engine", "init")  # often follow from the activation
@@ -35,8 +35,8 @@ class Place:
     threshold: float | None = None
 
 
-class StudyColumns:
-    """The columns of a study: labels of its networks, layer, threshold, statistics, theory.
+class Labels:
+    """The labels of the results of a study as columns.
 
     Attributes
     ----------
@@ -46,9 +46,8 @@ class StudyColumns:
         The labels that differ between networks, and the depth.
     """
 
-    def __init__(self, study: Sequence[Result], confidence_level: float = 0.95) -> None:
-        self.study = study
-        self.confidence_level = confidence_level
+    def __init__(self, study: Sequence[Tasked]) -> None:
+        self._tasks = [result.task for result in study]
         self.labels, self.apart = label_columns(study, printed=True), differing(study)
         self._first_list = ""
         if "layers" in self.apart and (nested := nested_columns(study)) is not None:
@@ -64,7 +63,7 @@ class StudyColumns:
     def common(self) -> dict[str, list[Any]]:
         """The labels that do not differ, each said once: as one text, or by its parts."""
         common = {name: values for name, values in self.labels.items() if name not in self.apart}
-        described = {name for one in self.study for name in described_texts(one.task.network)}
+        described = {name for task in self._tasks for name in described_texts(task.network)}
         for name in described:
             whole = name in self.apart or len(set(common.get(name, ()))) == 1
             for key in [key for key in common if key.startswith(f"{name}__") or key == name]:
@@ -88,6 +87,15 @@ class StudyColumns:
             others = [other for other in self.apart if other not in (name, *found)]
             found += [name] if name in self.apart and self.follows(name, others) else []
         return found
+
+
+class StudyColumns(Labels):
+    """The columns of a study: labels of its networks, layer, threshold, statistics, theory."""
+
+    def __init__(self, study: Sequence[Result], confidence_level: float = 0.95) -> None:
+        super().__init__(study)
+        self.study = study
+        self.confidence_level = confidence_level
 
     @property
     def known(self) -> list[str]:

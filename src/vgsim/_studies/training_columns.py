@@ -18,14 +18,15 @@ from vgsim._results.training import Training
 from vgsim._results.training_events import SMOOTHING, TRAINING_EVENTS
 from vgsim._statistics.estimate import checked_level
 from vgsim._statistics.quantiles import quantile
-from vgsim._studies.columns import differing, label_columns
+from vgsim._studies.columns import label_columns
+from vgsim._studies.table_columns import Labels
 from vgsim._studies.training_task import TrainingTask
 from vgsim.typing import Format
 
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["Trained", "statistics_of", "table", "to_pandas"]
+__all__ = ["STATISTICS", "Trained", "rows_of", "table", "to_pandas"]
 
 STATISTICS = ("n", *TRAINING_EVENTS, "time_to_loss", "final_loss")
 HEADINGS = {"time_to_loss": "median steps", "final_loss": "final loss"}
@@ -50,7 +51,7 @@ class Trained:
         return TrainingTask.of(self.training)
 
 
-def statistics_of(training: Training, confidence_level: float = 0.95) -> dict[str, float]:
+def _statistics(training: Training, confidence_level: float = 0.95) -> dict[str, float]:
     """Return the statistics of a training by name: see :meth:`TrainingStudy.to_pandas`."""
     found: dict[str, float] = {"n": len(training)}
     for event in TRAINING_EVENTS:
@@ -64,15 +65,19 @@ def statistics_of(training: Training, confidence_level: float = 0.95) -> dict[st
     return found | {"baseline": training.baseline}
 
 
+def rows_of(trained: Sequence[Trained]) -> list[dict[str, Any]]:
+    """Return the labels and statistics of trainings: see :meth:`TrainingStudy.to_pandas`."""
+    labels = label_columns(trained)
+    return [
+        {name: column[i] for name, column in labels.items()} | _statistics(one.training)
+        for i, one in enumerate(trained)
+    ]
+
+
 def to_pandas(trained: Sequence[Trained], provenance: Mapping[str, str]) -> pandas.DataFrame:
     """Return trainings as a ``pandas.DataFrame``: see :meth:`TrainingStudy.to_pandas`."""
     pandas = imported("pandas", "to_pandas")
-    rows = [statistics_of(one.training) for one in trained]
-    columns = {
-        **label_columns(trained),
-        **{name: [row[name] for row in rows] for name in (rows[0] if rows else ())},
-    }
-    frame = pandas.DataFrame(columns)
+    frame = pandas.DataFrame(rows_of(trained))
     frame.attrs = dict(provenance)
     return frame
 
@@ -91,14 +96,17 @@ def table(
     level = checked_level(confidence_level)
     if not trained:
         return report([], format, "no trainings", caption, label)
-    labels, apart = label_columns(trained, printed=True), differing(trained)
-    rows = [statistics_of(one.training, level) for one in trained]
-    names = _names(columns, list(labels), apart, rows)
+    every = Labels(trained)
+    labels = every.labels
+    rows = [_statistics(one.training, level) for one in trained]
+    whole = columns == "all" or (columns is None and format == "csv")
+    apart = [name for name in every.apart if whole or name not in every.implied]
+    names = _names("all" if whole else columns, list(labels), apart, rows)
     made = [
         Column(name, name, labels[name]) if name in labels else _column(name, rows)
         for name in names
     ]
-    return report(made, format, _title(labels, names, len(trained), level), caption, label)
+    return report(made, format, _title(every.common, names, level), caption, label)
 
 
 def _names(
@@ -118,7 +126,7 @@ def _names(
     for name in names:
         if name not in known:
             raise unknown_name("columns", name, known)
-    return names
+    return [*(name for name in apart if name not in names), *names]
 
 
 def _column(name: str, rows: Sequence[Mapping[str, float]]) -> Column:
@@ -136,13 +144,11 @@ def _column(name: str, rows: Sequence[Mapping[str, float]]) -> Column:
     return Column(name, name, values)
 
 
-def _title(
-    labels: Mapping[str, Sequence[Any]], names: Sequence[str], count: int, level: float
-) -> str:
+def _title(common: Mapping[str, Sequence[Any]], names: Sequence[str], level: float) -> str:
     """Return the labels that have one value, and the meaning of the columns."""
-    common = [
+    shared = [
         f"{name} {values[0]}"
-        for name, values in labels.items()
+        for name, values in common.items()
         if name not in (*names, *UNPRINTED) and len(set(values)) == 1 and values[0] is not None
     ]
     meanings = {
@@ -156,5 +162,5 @@ def _title(
     said = [meaning for name, meaning in meanings.items() if name in names]
     if set(names) & set(TRAINING_EVENTS):
         said.append(f"{100 * level:g} % intervals")
-    lines = [f"random networks that were trained: {', '.join(common)}", "; ".join(said)]
+    lines = [f"random networks that were trained: {', '.join(shared)}", "; ".join(said)]
     return "\n".join(fill(line, WIDE, break_on_hyphens=False) for line in lines if line)

@@ -37,6 +37,7 @@ def draw_trainings(
     level: float | None,
     step: int | None,
     line: Any,
+    line_label: str | None,
     ax: Axes | None,
 ) -> Artists:
     """Draw a study of trainings: see :meth:`TrainingStudy.plot`."""
@@ -57,7 +58,7 @@ def draw_trainings(
     label = f"P({event})" if step is None else f"P({event}) by step {step}"
     if y is not None:
         values = {(at[0], at[2]): p.estimate for at, p in zip(places, found, strict=True)}
-        return draw_map(values, x, y, label, line, ax)
+        return draw_map(values, x, y, label, line, ax, line_label)
     series = {}
     for name in ordered([at[1] for at in places]):
         own = [i for i, at in enumerate(places) if at[1] == name]

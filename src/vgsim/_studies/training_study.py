@@ -14,7 +14,7 @@ from vgsim._networks.custom_table import encoded_tables
 from vgsim._results import npz
 from vgsim._results.samples import merged_provenance
 from vgsim._results.training import Training
-from vgsim._results.training_arrays import _SETTING
+from vgsim._results.training_arrays import SETTING_DOMAINS
 from vgsim._studies import training_columns
 from vgsim._studies.axes import suggested_axes
 from vgsim._studies.find import matching
@@ -38,7 +38,7 @@ HUES = 8  # most curves of a picture
 class TrainingStudy(Sequence[Training]):
     """The trainings of many networks: a sequence of one :class:`Training` per network and setting.
 
-    Returned by ``vgsim.train`` of several networks, and by :func:`load` from a store of trainings.
+    Returned by :func:`train` of several networks, and by :func:`load` from a store of trainings.
 
     Parameters
     ----------
@@ -211,6 +211,7 @@ class TrainingStudy(Sequence[Training]):
         level: float | None = None,
         step: int | None = None,
         line: Any = None,
+        line_label: str | None = None,
         ax: Axes | None = None,
     ) -> Artists:
         """Draw the probability of an event against a field, or a heat map over two fields.
@@ -232,6 +233,8 @@ class TrainingStudy(Sequence[Training]):
         line : pair of array_like, optional
             x and y of a line over the heat map, such as 6 ξ of :func:`vgsim.theory.mean_field`
             against the gain.
+        line_label : str, optional
+            The line in the legend.
         ax : matplotlib.axes.Axes, optional
             By default those of a new figure.
 
@@ -249,7 +252,9 @@ class TrainingStudy(Sequence[Training]):
         """
         from vgsim._studies import training_plots
 
-        return training_plots.draw_trainings(self._trained, x, hue, y, event, level, step, line, ax)
+        return training_plots.draw_trainings(
+            self._trained, x, hue, y, event, level, step, line, line_label, ax
+        )
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the study to an .npz file, which :func:`load` and ``numpy.load`` read.
@@ -323,5 +328,5 @@ class TrainingStudy(Sequence[Training]):
 
 def _of_setting(name: str, value: Any) -> Any:
     """Return the normal form of an item of the setting; None if there is none of that name."""
-    domain, _ = _SETTING.get(name, (None, False))
+    domain, _ = SETTING_DOMAINS.get(name, (None, False))
     return None if domain is None or value is None else domain.check(name, value)

@@ -14,7 +14,7 @@ from vgsim._domains import checked_int
 from vgsim._engine.settings import checked_seed
 from vgsim._networks.description import Network, checked_network, compact_json, network_from_json
 from vgsim._results.training import Training
-from vgsim._results.training_arrays import TRAINING_RECORDS, checked_setting
+from vgsim._results.training_arrays import SETTING_DOMAINS, TRAINING_RECORDS, checked_setting
 from vgsim._studies.task import plain_labels
 
 __all__ = ["TrainingTask"]
@@ -69,10 +69,11 @@ class TrainingTask:
         names = set(checked_items("record", self.record, "must be a sequence of names"))
         if unknown := sorted(map(str, names - set(TRAINING_RECORDS))):
             raise value_error("record", f"must be of {listed(TRAINING_RECORDS)}, got {unknown}")
+        setting = checked_setting(self.setting)
         checked = {
             "network": checked_network(self.network),
             "seed": checked_seed(self.seed),
-            "setting": checked_setting(self.setting),
+            "setting": {name: setting[name] for name in SETTING_DOMAINS} | setting,
             "steps": _integers("steps", self.steps),
             "layers": _integers("layers", self.layers),
             "record": tuple(name for name in TRAINING_RECORDS if name in names | {"loss"}),

@@ -124,27 +124,7 @@ class Kind:
     def measured_step(self, carry: Carry, data: Data, t: Array) -> tuple[Carry, dict[str, Array]]:
         """Return a sample after step t, and what was measured in it; logarithms are binary."""
         batch = self.minibatch(data, carry.key, t)
-        found: dict[str, Array] = {}
-        if {"gradient", "weight_gradient"} & set(self.record):
-            probes = [jnp.zeros((2,), self.dtype)] * len(self.structure.widths)
-            results = jax.value_and_grad(self.pass_, (0, 1), has_aux=True)(
-                carry.trained, probes, carry.fixed, batch
-            )
-            (loss, states), (scaled, probes) = results
-            E = exponents(self.structure.program, probes)
-            if "gradient" in self.record:
-                marks = jnp.stack([jnp.stack([probe[0] for probe in probes]), E], axis=1)
-                found["gradient"] = marks[np.array(self.layers)]
-                found["output_gradient"] = marks[-1]
-            if "weight_gradient" in self.record:
-                norms = self.by_place(scaled)
-                places = np.array(list(self.structure.matrices)) - 1
-                found["weight_gradient"] = jnp.stack([norms, E[places]], axis=1)
-            gradient = scaled if self.structure.shares_weights else unscaled(scaled, E)
-        else:
-            (loss, states), gradient = jax.value_and_grad(self.pass_, has_aux=True)(
-                carry.trained, None, carry.fixed, batch
-            )
+        loss, states, gradient, found = self.measured_pass(carry, batch)
         after = self.update(carry, gradient, data.rate)
         finite = [jnp.all(jnp.isfinite(a)) for a in carry.trained.values()]
         found["loss"] = jnp.where(jnp.all(jnp.stack(finite)), loss, jnp.inf)
@@ -153,16 +133,39 @@ class Kind:
             found["accuracy"] = jnp.mean(right & jnp.all(jnp.isfinite(states[-1]), axis=1))
         if "activation" in self.record:
             found["activation"] = jnp.stack([rms_log2(states[l]) for l in self.layers])
-        for name, before, since in (
-            ("update_ratio", carry.trained, carry.trained),
-            ("movement", carry.initial, carry.initial),
-        ):
-            if name in self.record:
-                change = {key: after.trained[key] - since[key] for key in since}
-                found[name] = self.by_place(change) - self.by_place(before)
-                still = self.by_place(change) == -jnp.inf
-                found[name] = jnp.where(still, -jnp.inf, found[name])
+        if "update_ratio" in self.record:
+            found["update_ratio"] = self.change(carry.trained, after.trained)
+        if "movement" in self.record:
+            found["movement"] = self.change(carry.initial, after.trained)
         return after, found
+
+    def measured_pass(
+        self, carry: Carry, batch: Any
+    ) -> tuple[Array, list[Array], Parameters, dict[str, Array]]:
+        """Return the loss, X_0 … X_D, the gradient by the parameters, and measured norms."""
+        if not {"gradient", "weight_gradient"} & set(self.record):
+            differentiated = jax.value_and_grad(self.pass_, has_aux=True)
+            (loss, states), gradient = differentiated(carry.trained, None, carry.fixed, batch)
+            return loss, states, gradient, {}
+        probes = [jnp.zeros((2,), self.dtype)] * len(self.structure.widths)
+        differentiated = jax.value_and_grad(self.pass_, (0, 1), has_aux=True)
+        results = differentiated(carry.trained, probes, carry.fixed, batch)
+        (loss, states), (scaled, probes) = results
+        E = exponents(self.structure.program, probes)
+        found: dict[str, Array] = {}
+        if "gradient" in self.record:
+            marks = jnp.stack([jnp.stack([probe[0] for probe in probes]), E], axis=1)
+            found["gradient"] = marks[np.array(self.layers)]
+            found["output_gradient"] = marks[-1]
+        if "weight_gradient" in self.record:
+            places = np.array(list(self.structure.matrices)) - 1
+            found["weight_gradient"] = jnp.stack([self.by_place(scaled), E[places]], axis=1)
+        return loss, states, unscaled(scaled, E, self.structure.shares_weights), found
+
+    def change(self, before: Parameters, after: Parameters) -> Array:
+        """Return log2 of ‖after − before‖/‖before‖ for each place with matrices."""
+        moved = self.by_place({name: after[name] - before[name] for name in before})
+        return jnp.where(moved == -jnp.inf, moved, moved - self.by_place(before))
 
     def by_place(self, arrays: Parameters) -> Array:
         """Return log2 of the norm over all recorded matrices of each place with some."""
@@ -170,8 +173,10 @@ class Kind:
         return jnp.stack([log2_norm(tuple(arrays[name] for name in names)) for names in places])
 
 
-def unscaled(gradient: Parameters, E: Array) -> Parameters:
-    """Return the gradient by parameters of places, ĝ 2^E."""
+def unscaled(gradient: Parameters, E: Array, shared: bool) -> Parameters:
+    """Return the gradient by parameters of places, ĝ 2^E; that by shared ones is not scaled."""
+    if shared:
+        return gradient
     return {name: times_power(a, E[int(name.partition(".")[0])]) for name, a in gradient.items()}
 
 

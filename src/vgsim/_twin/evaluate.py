@@ -234,7 +234,9 @@ def evaluate(
     parameters : mapping of str to array_like
         All matrices, biases, masks and the drive, named as in :attr:`Replay.parameters`. Given
         instead of `weights` and `biases`, as the second argument or by keyword. "bias" of an LSTM
-        or a GRU is the whole bias: forget_bias and the like are not added.
+        or a GRU is the whole bias: forget_bias and the like are not added. Biases that
+        the network does not draw may be given too, for all matrices ("0.bias", …), as training
+        makes them.
     weights : sequence of D arrays
         W_1 … W_D, of shape (n_l, n_{l-1}). For an RNN: [W], of shape (n, n).
     biases : sequence of D arrays or None

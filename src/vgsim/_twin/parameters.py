@@ -12,7 +12,13 @@ from vgsim._checks import brief, checked_items, real_array, value_error
 from vgsim._networks import operations
 from vgsim._networks.description import Network
 from vgsim._networks.operations import Program
-from vgsim._networks.parameter_shapes import parameter_name, shapes_of, with_whole_bias
+from vgsim._networks.parameter_shapes import (
+    parameter_name,
+    parameter_shapes,
+    shapes_of,
+    with_biases,
+    with_whole_bias,
+)
 from vgsim._twin.recurrent import by_gate
 from vgsim._twin.scaled import Array, Scaled, scaled
 
@@ -28,6 +34,8 @@ def named_parameters(
 ) -> tuple[Program, dict[str, Any]]:
     """Check parameters that are given by name, as in ``Replay.parameters``.
 
+    Biases that the network does not draw may be given too, for all matrices.
+
     Returns
     -------
     program : Program
@@ -39,7 +47,9 @@ def named_parameters(
     TypeError, ValueError
         If a parameter is missing or unknown, has another shape or is not finite.
     """
-    program = with_whole_bias(network)
+    program, whole = with_whole_bias(network), with_biases(network)
+    if parameters.keys() & (parameter_shapes(whole).keys() - parameter_shapes(program).keys()):
+        program = whole
     shared = shapes_of(program, columns)
     checks = {name: _checked_shape(name, shape) for name, shape in shared.items()}
     if not shared:

@@ -30,6 +30,7 @@ Floats = NDArray[np.float64]
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 SCALE = Choice(("linear", "log"))
 MARGIN = 0.05  # of the finite values, or of one decade or unit, between them and the edges
+MOST = 1e300  # the largest number that matplotlib is given
 ARROWS = 16  # most arrows at one edge
 
 
@@ -59,7 +60,8 @@ def fan(
         Increasing numbers strictly between 0 and 1. The first and the last bound the lightest band,
         and so on; the middle one of an odd number is a line.
     scale : {"linear", "log"}, default "linear"
-        Of the vertical axis. On a logarithmic one, 0 and negative numbers are shown as −∞.
+        Of the vertical axis. On a logarithmic one, 0 and negative numbers are shown as −∞. Numbers
+        beyond 1e300, and on a logarithmic axis those below 1e-300, are shown as infinite.
     label, color, ax
         As for :func:`probability`.
     xlabel, ylabel : str, optional
@@ -96,19 +98,18 @@ def fan(
     ax, style = axes_and_style(ax, color, label=label, xlabel=xlabel, ylabel=ylabel)
     order = np.argsort(places, kind="stable")
     places, found = places[order], found[:, order]
+    found = np.where(np.abs(found) > MOST, np.copysign(np.inf, found), found)
     if log:
         ax.set_yscale("log")
-        found = np.where(found > 0, found, -np.inf)
+        found = np.where(found > 1 / MOST, found, -np.inf)
     edges = _edges(ax, found, log)
     drawn = draw_bands(ax, places, found, shares, edges, style, label)
     middle = found[shares.size // 2] if shares.size % 2 else np.zeros(places.size)
     for gone, upper in ((np.isneginf(middle), False), (np.isposinf(middle), True)):
         apart = max(1, -(-np.count_nonzero(gone) // ARROWS))
         drawn += mark_unbounded(ax, places[gone][::apart], style.color, upper)
-    if np.isneginf(found).any():
-        ax.set_ylim(bottom=edges[0])
-    if np.isposinf(found).any():
-        ax.set_ylim(top=edges[1])
+    for band in drawn[1 : 1 + shares.size // 2]:
+        band.sticky_edges.y.extend(edges)  # without a margin between infinite bands and the axes
     set_labels(ax, (xlabel, "step"), (ylabel, "loss"))
     show_legend(ax)
     return Artists(drawn, ax)
@@ -168,7 +169,7 @@ def _edges(ax: Any, found: Floats, log: bool) -> tuple[float, float]:
     margin = MARGIN * max(high - low, 1.0)
     low, high = low - margin, high + margin
     if log:
-        low, high = 10.0 ** max(low, -300.0), 10.0 ** min(high, 300.0)
+        low, high = 10.0**low, 10.0**high
     if ax.has_data():
         shown = sorted(ax.get_ylim())
         return min(low, shown[0]), max(high, shown[1])

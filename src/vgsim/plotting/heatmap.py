@@ -34,6 +34,7 @@ def heatmap(
     values: ArrayLike,
     *,
     line: Any = None,
+    line_label: str | None = "critical line",
     limits: tuple[float, float] | None = None,
     label: str | None = None,
     xlabel: str | None = None,
@@ -52,6 +53,8 @@ def heatmap(
     line : pair of array_like, optional
         x and y of the critical line, as from :func:`vgsim.theory.critical_line`. The axes keep the
         range of the grid.
+    line_label : str, optional
+        The line in the legend.
     limits : pair of float, optional
         The values at the ends of the colours. By default 0 and 1 if all values are between these,
         as probabilities, and not all below 0.3 unless they are equal; otherwise the smallest and
@@ -120,7 +123,7 @@ def heatmap(
             *critical,
             color="white",
             linewidth=1.6,
-            label=once(ax, "critical line"),
+            label=once(ax, line_label) if line_label else None,
             path_effects=[Stroke(linewidth=3.2, foreground="black"), Stroke()],
         )
         drawn.append(path)

@@ -237,7 +237,7 @@ def measured_line(ax: Any, x: Any, y: NDArray[np.float64], style: Style, label: 
         color=style.color,
         marker=style.marker,
         markersize=4,
-        markevery=None if y.size <= 16 else 0.09,
+        markevery=None if np.count_nonzero(np.isfinite(y)) <= 16 else 0.09,
         linewidth=1.4,
         label=label,
         zorder=2.5,
