@@ -172,6 +172,6 @@ def provenance(records: dict[str, Any]) -> Iterator[str]:
         last = max(record["time"] for record in found)
         yield (
             f"{len(found)} claims, {networks:,} networks, {seconds:.0f} s, until {last}: {text}. "
-            "Seed 0: all simulated numbers have the same bits on every machine; times do not, nor do "
-            "the numbers of trainings, which depend on rounding.\n"
+            "Seed 0: all simulated numbers have the same bits on every machine; times do not, and "
+            "neither do the numbers of trainings, which depend on rounding.\n"
         )

@@ -15,7 +15,7 @@ from claims_measured.measurement import LEVEL, SEED, Measurement, case, joined, 
 WIDTH, STEPS, EVERY = 32, 600, 10  # units per layer; updates; updates between recorded steps
 SHARE = 0.04  # of the networks of a measurement: 80
 RATE = {"sgd": 0.1, "momentum": 0.1, "adam": 0.01}
-CURED = (10, 20, 40)  # depths of the figures of cures
+CURED = (10, 20)  # depths of the figures of cures
 
 
 @lru_cache(maxsize=1)
@@ -72,10 +72,11 @@ def chance(
     return case(setting, f"P({event})", p, region, typical)
 
 
-def by_step(label: str, training: vgsim.Training) -> dict[str, Any]:
-    """Return a curve of a figure: the probability of having learned against the step."""
+def by_step(label: str, training: vgsim.Training, level: float | None = None) -> dict[str, Any]:
+    """Return a curve of a figure: the probability of a loss below a level against the step."""
     steps = training.steps[training.steps >= EVERY]
-    return series(label, steps, training.time_to_loss(confidence_level=LEVEL).probability(steps))
+    time = training.time_to_loss(level, confidence_level=LEVEL)
+    return series(label, steps, time.probability(steps))
 
 
 def by_depth(

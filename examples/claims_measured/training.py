@@ -1,6 +1,7 @@
 """Claims on learning: what a vanishing or exploding gradient does to training."""
 
 import numpy as np
+from scipy import stats
 
 import vgsim
 from claims_measured.claim import MOSTLY, RARELY, Figure, Found, topic
@@ -37,35 +38,52 @@ def sigmoid(depth: int) -> vgsim.Sequential:
     return stack(depth, "sigmoid")
 
 
+def share(met: np.ndarray) -> vgsim.Estimate:
+    """Return the probability of an event, with Wilson's interval."""
+    found = stats.binomtest(int(met.sum()), met.size)
+    low, high = found.proportion_ci(LEVEL, "wilson")
+    return vgsim.Estimate(found.statistic, low, high, LEVEL, "wilson")
+
+
 @claim(
     "Slow convergence",
-    "With small gradients in the early layers the training of a deep network is slow.",
-    "The number is the probability that a network needs more than three times the steps of the "
-    "median network of two layers of the same activation to halve the loss. It is {0} for sigmoid "
-    "networks of five layers. TODO",
+    "The early layers of a deep network get small updates, so its training is slow.",
+    "The number is the probability that a network needs more than twice the steps of the median "
+    "network of two layers of the same activation to bring the loss below 0.9 of its baseline. It "
+    "is {0} for sigmoid networks of five layers. Small updates are not the only cause: the "
+    "gradient of ReLU networks with He's initialisation does not vanish in 20 layers, and still "
+    "{3} of them are slow, while tanh networks of 20 layers are nearly as fast as those of two "
+    "({2}).",
 )
 def slow(m: Measurement) -> Found:
     cases, lines = [], []
     for name, phi, depth, typical in (
         ("sigmoid, 5 layers", "sigmoid", 5, True),
+        ("sigmoid, 10 layers", "sigmoid", 10, True),
         ("tanh, 20 layers", "tanh", 20, False),
         ("ReLU, He, 20 layers", "relu", 20, False),
     ):
         shallow, deep = (trained(m, stack(layers, phi)) for layers in (2, depth))
-        limit = min(STEPS - 1, round(3 * float(shallow.time_to_loss().quantile(0.5).estimate)))
-        p = deep.time_to_loss(confidence_level=LEVEL).probability(limit)
+        level = 0.9 * shallow.baseline
+        limit = 2 * int(shallow.time_to_loss(level).quantile(0.5).estimate)
+        p = deep.time_to_loss(level, confidence_level=LEVEL).probability(limit)
         slower = vgsim.Estimate(1 - p.estimate, 1 - p.high, 1 - p.low, LEVEL, p.method)
         cases.append(case(name, f"P(more than {limit} steps)", slower, MOSTLY, typical))
-        short = name.partition(",")[0]
-        lines += [by_step(f"{short}, 2 layers", shallow), by_step(name, deep)]
-    caption = "P(the loss is halved by a step)."
+        label = f"{name.partition(',')[0]}, 2 layers"
+        if all(line["label"] != label for line in lines):
+            lines.append(by_step(label, shallow, level))
+        lines.append(by_step(name, deep, level))
+    caption = "Probability that the loss has been below 0.9 of its baseline, by step."
     return cases, Figure("probability", caption, "step", "probability", lines)
 
 
 @claim(
     "Stuck training",
     "A deep sigmoid network is stuck: its training never leaves the plateau at which it starts.",
-    "TODO {0}",
+    "All of them: P(stuck) is {0} in ten layers and {1} in 20, within the steps of this page. "
+    "With Adam, whose steps do not depend on the size of the gradient, {2} are stuck in ten "
+    "layers, but none has halved the loss. Sigmoid networks of two layers learn, and so do tanh "
+    "networks of 20.",
 )
 def stuck(m: Measurement) -> Found:
     cases = [
@@ -88,21 +106,33 @@ EVENTS = (("stuck, sigmoid", "stuck"), ("learned, sigmoid", "learned"))
     "Early layers do not learn",
     "Where the gradient vanishes, only the last layers learn; the early layers stay as they were.",
     "The number is the median difference, in decades, of the movement ‖W − W(0)‖/‖W(0)‖ of the "
-    "first matrix of the hidden layers and of the last. TODO {0}",
+    "The number is the median difference, in decades, of the movement of the first matrix and of "
+    "the last before the read-out, of networks that did not diverge. In sigmoid networks of ten "
+    "layers the first matrix moves by a factor of 10,000 less: {0}. In 20 layers its updates are "
+    "below the rounding errors of float32, and it stays as it is to the bit in {5} of the "
+    "networks. Where the gradient does not vanish, the first matrix moves more than the last. "
+    "Adam makes all matrices of the sigmoid networks move alike ({4}), but these networks hardly "
+    "learn: movement is not learning.",
 )
 def early(m: Measurement) -> Found:
     cases, lines = [], []
-    for name, phi, depth, optimizer, typical in (
-        ("sigmoid, 10 layers", "sigmoid", 10, "sgd", True),
-        ("tanh, 20 layers", "tanh", 20, "sgd", True),
-        ("ReLU, He, 20 layers", "relu", 20, "sgd", True),
-        ("sigmoid, 10 layers, Adam", "sigmoid", 10, "adam", False),
+    for name, network, optimizer, typical in (
+        ("sigmoid, 10 layers", sigmoid(10), "sgd", True),
+        ("tanh, 20 layers", stack(20, "tanh"), "sgd", True),
+        ("ReLU, He, 20 layers", stack(20, "relu"), "sgd", True),
+        ("sigmoid, batch norm, 20 layers", stack(20, "sigmoid", norm="batch"), "sgd", False),
+        ("sigmoid, 10 layers, Adam", sigmoid(10), "adam", False),
     ):
-        movement = trained(m, stack(depth, phi), optimizer).movement[:, -1, :-1]
+        movement = trained(m, network, optimizer).movement[:, -1, :-1]
+        movement = movement[np.isfinite(movement[:, -1])]  # of those that did not diverge
         gap = median_of(movement[:, 0] - movement[:, -1])
         cases.append(case(name, "decades, first − last", gap, FAR, typical))
         found = joined([median_of(column) for column in movement.T])
-        lines.append(series(name, np.linspace(0, 1, depth), found))
+        lines.append(series(name, np.linspace(0, 1, movement.shape[1]), found))
+    still = trained(m, sigmoid(20)).movement[:, -1, 0] == -np.inf
+    cases.append(
+        case("sigmoid, 20 layers", "P(first matrix unchanged)", share(still), MOSTLY, False)
+    )
     caption = f"Movement of the matrices of the hidden layers in {STEPS} steps (median), in decades"
     return cases, Figure(
         "curve", caption + ".", "position from first to last layer", "decades", lines
@@ -113,7 +143,10 @@ def early(m: Measurement) -> Found:
     "Explosion and clipping in training",
     "An exploding gradient makes the updates so large that the training diverges; clipping its "
     "norm prevents this.",
-    "TODO {0}",
+    "P(diverged) is {0} in deep ReLU networks and {3} in recurrent ones, which see the image in "
+    "the first step only. If the norm of the whole gradient is clipped to 1, none diverges, but "
+    "few learn in the same time ({2} and {5}): the weights are still too large. Clipping is a "
+    "guard and no cure of the initialisation.",
 )
 def clipping(m: Measurement) -> Found:
     cases, lines = [], []
@@ -144,7 +177,10 @@ RNN_STEPS = 20
 @claim(
     "Normalisation in training",
     "Batch and layer normalisation make deep networks trainable.",
-    "TODO {0}",
+    "Batch normalisation does: P(learned) is {0} for sigmoid and {2} for ReLU networks of 20 "
+    "layers. Layer normalisation does not: sigmoid networks stay stuck ({1}), since their "
+    "gradient still vanishes, and ReLU networks with it learn more slowly ({3}) than without "
+    "({4}).",
 )
 def normalisation(m: Measurement) -> Found:
     def batch(depth: int) -> vgsim.Sequential:
@@ -159,9 +195,9 @@ def normalisation(m: Measurement) -> Found:
         chance("sigmoid, layer norm, 20 layers", trained(m, layer(20)), "learned"),
         chance("ReLU, batch norm, 20 layers", trained(m, relu["batch"]), "learned"),
         chance("ReLU, layer norm, 20 layers", trained(m, relu["layer"]), "learned"),
-        chance("sigmoid, batch norm, 40 layers", trained(m, batch(40)), "learned", typical=False),
+        chance("ReLU, none, 20 layers", trained(m, stack(20, "relu")), "learned", RARELY, False),
     ]
-    lines = [by_depth(m, "batch norm", batch), by_depth(m, "layer norm", layer, depths=(10, 20))]
+    lines = [by_depth(m, "batch norm", batch), by_depth(m, "layer norm", layer)]
     lines.append(by_depth(m, "none", sigmoid, depths=PLAIN))
     return cases, Figure(
         "probability", "P(learned) of sigmoid networks.", "depth", "P(learned)", lines
@@ -171,7 +207,9 @@ def normalisation(m: Measurement) -> Found:
 @claim(
     "Skip connections in training",
     "Skip connections make deep networks trainable.",
-    "TODO {0}",
+    "In sigmoid networks they do: P(learned) is {0}, and without them 0. In ReLU networks with "
+    "He's initialisation the sum grows with every block, and the training diverges ({1} learn); "
+    "with branches scaled by 1/√blocks {2} learn.",
 )
 def skips(m: Measurement) -> Found:
     def every_two(depth: int) -> vgsim.Sequential:
@@ -183,7 +221,6 @@ def skips(m: Measurement) -> Found:
         chance(
             "ReLU, 20 layers", trained(m, stack(20, "relu", residual=vgsim.Residual(2))), "learned"
         ),
-        chance("sigmoid, 40 layers", trained(m, every_two(40)), "learned", typical=False),
         chance(
             "ReLU, scaled by 1/√blocks, 20 layers",
             trained(m, stack(20, "relu", residual=scaled)),
@@ -201,7 +238,9 @@ def skips(m: Measurement) -> Found:
     "Initialisation in training",
     "With Xavier's initialisation (tanh) and He's (ReLU) deep networks can be trained that cannot "
     "be trained from small normal weights.",
-    "TODO {0}",
+    "The number is the difference of P(learned). Weights of standard deviation 0.01 leave "
+    "networks of 20 layers stuck, tanh and ReLU alike. He's initialisation of ReLU is better than "
+    "Xavier's by {2}, but some of its networks do not halve the loss either.",
 )
 def initialisation(m: Measurement) -> Found:
     small = vgsim.Initializer("normal", std=0.01)
@@ -267,7 +306,11 @@ PRETRAINED = (3, 5)
 @claim(
     "Gradient at initialisation and learning",
     "The gradient at initialisation tells which networks will learn.",
-    "TODO {0}",
+    "The number is Spearman's rank correlation, over the networks of one kind, of R at the input "
+    "before training and the loss after it; the claim holds up to −0.3. It is {0} for tanh, {1} "
+    "for ReLU and {2} for sigmoid networks. R tells which kinds of networks learn (see stuck "
+    "training), and not which seeds: it vanishes in all networks of a kind or in none, and its "
+    "spread of some tenths of a decade within a kind says little.",
 )
 def link(m: Measurement) -> Found:
     cases = []
