@@ -9,13 +9,14 @@ from typing import Any
 from claims_measured.claim import Case, Claim, Figure, read, verdict
 from claims_measured.measurement import LEVEL
 from claims_measured.topics import CLAIMS
+from claims_measured.trained import EVERY, RATE, STEPS, WIDTH
 
 FINEST = 4  # decimals; less is rounding
 HEAD = f"""\
 # The claims, measured
 
 What textbooks say of vanishing and exploding gradients, and what is measured at random
-initialisation. All numbers on this page were made by
+initialisation and, below *Learning*, in training. All numbers on this page were made by
 
 ```sh
 python examples/claims.py
@@ -29,6 +30,15 @@ units per layer (recurrent ones 64) and the initialisation that is usual for the
 unless the setting says otherwise. In the figures bands are {100 * LEVEL:g} % intervals, dashed
 lines theory, grey lines R = ±6; some axes of R are linear to ±10 and logarithmic beyond.
 [techniques.md](techniques.md) explains causes and remedies.
+
+The claims on learning train networks of {WIDTH} units per layer with a linear read-out by
+`vgsim.train`: scikit-learn's images of handwritten digits, reduced to {WIDTH} principal components,
+{STEPS} steps of gradient descent with minibatches of 32 and the step size {RATE["sgd"]:g}, unless
+the setting says otherwise. The loss is the mean of five recorded steps, each {EVERY} after the one
+before; its baseline, ln 10, is that of guessing. A network has *learned* when the loss was below
+half of the baseline, is *stuck* if it never was below 0.9 of the baseline or of its start, and has
+*diverged* if the loss is not finite or ends above 1.1 times its start. *Movement* is the change of
+a matrix W since its start, ‖W − W(0)‖/‖W(0)‖.
 
 Each claim is measured in several cases. A case states the region in which its number would agree
 with the claim: mostly a probability of at most 0.1 for "does not", or of at least 0.9 for "does".
@@ -162,5 +172,6 @@ def provenance(records: dict[str, Any]) -> Iterator[str]:
         last = max(record["time"] for record in found)
         yield (
             f"{len(found)} claims, {networks:,} networks, {seconds:.0f} s, until {last}: {text}. "
-            "Seed 0: all simulated numbers have the same bits on every machine; times do not.\n"
+            "Seed 0: all simulated numbers have the same bits on every machine; times do not, nor do "
+            "the numbers of trainings, which depend on rounding.\n"
         )

@@ -52,6 +52,8 @@ def test_command(words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     if "--inputs" in words:  # data that the page saves
         np.save(words[words.index("--inputs") + 1], np.zeros((2, 64)))
+    if "--data" in words and (data := words[words.index("--data") + 1]) != "teacher":
+        np.savez(data, X=np.zeros((2, 64)), y=[0, 1])
     if "vgsim" in words:
         given = _parser().parse_args(words[words.index("vgsim") + 1 :])
         assert given.function

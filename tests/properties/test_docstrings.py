@@ -91,9 +91,12 @@ def test_the_examples_of_all_docstrings_are_found():
 def test_page(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # pages write files
     text = page.read_text(encoding="utf-8")
-    for package in ("jax", "matplotlib", "torch"):
+    for package in ("jax", "matplotlib", "optax", "torch"):
         if f">>> import {package}" in text or f">>> from {package} import" in text:
             pytest.importorskip(package)
+    if "vgsim.train(" in text:
+        pytest.importorskip("jax")
+        pytest.importorskip("optax")
     sessions = [
         block
         for block in re.findall(r"^```python\n(.*?)^```", text, re.M | re.S)

@@ -28,7 +28,8 @@ def by_definition(losses, baseline, level, smoothing):
     return {
         "learned": any(mean < level for mean in means),
         "diverged": diverged,
-        "stuck": not diverged and all(mean >= 0.9 * min(baseline, losses[0]) for mean in means),
+        "stuck": not diverged
+        and all(mean >= max(0.9 * min(baseline, losses[0]), baseline / 2) for mean in means),
     }
 
 

@@ -49,7 +49,7 @@ _BASELINE = Number("a finite loss, 0 or more", lambda loss: loss >= 0)
 class Training(LabelledTraining):
     """What became of n random networks of one description that were trained, at k recorded steps.
 
-    Returned by `vgsim.train` and :func:`load`. Step t is the pass after t updates: the quantities
+    Returned by :func:`train` and :func:`load`. Step t is the pass after t updates: the quantities
     of step 0 are those at initialisation. All are of the minibatch of that step, except `movement`,
     which includes the update of the step. G_l = ∂L/∂X_l for the mean loss L of the minibatch, where
     X_l is the output of layer l, X_0 the input. Arrays are read-only; logarithms are decimal, −inf
@@ -70,7 +70,8 @@ class Training(LabelledTraining):
     layers : int64 array, shape (k',)
         The layers l at which `gradient`, `log10_ratio` and `activation` were recorded.
     weight_layers : int64 array, shape (k'',)
-        All layers l >= 1 with matrices, whatever `layers` is; of a recurrent network [1].
+        All layers l >= 1 with matrices, whatever `layers` is. The matrices of a recurrent network,
+        which all steps share, are at 1.
     setting : dict of str
         What a sample depends on besides network, seed and index, as JSON types: "steps" (the number
         of updates), "optimizer", "learning_rate", "batch_size", "loss" (its name), "clip",
@@ -97,7 +98,8 @@ class Training(LabelledTraining):
         log10 ‖∂L/∂W_l‖_F. If a layer has several matrices, here and below each norm is the root of
         the sum of their squares.
     update_ratio : float64 array, shape (n, k, k'')
-        log10 of ‖ΔW_l‖_F / ‖W_l‖_F, where ΔW_l is the step that the optimiser took.
+        log10 of ‖ΔW_l‖_F / ‖W_l‖_F, where ΔW_l is the step that the optimiser took, with learning
+        rate, momentum, weight decay and clipping.
     movement : float64 array, shape (n, k, k'')
         log10 of ‖W_l − W_l(0)‖_F / ‖W_l(0)‖_F, after the update of the step.
     parameters : dict of str to array, shapes (n, …)

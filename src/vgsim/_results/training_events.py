@@ -126,9 +126,11 @@ def happened(
     first, last = loss[:, 0], mean[:, -1]
     diverged: NDArray[np.bool_] = (last == math.inf) | (last / ABOVE_START > first)
     lowest = mean.min(axis=1)
+    learned = lowest < level
+    on_plateau = lowest >= PLATEAU * np.minimum(baseline, first)
     met: dict[TrainingEvent, NDArray[np.bool_]] = {
-        "learned": lowest < level,
+        "learned": learned,
         "diverged": diverged,
-        "stuck": (lowest >= PLATEAU * np.minimum(baseline, first)) & ~diverged,
+        "stuck": on_plateau & ~learned & ~diverged,
     }
     return met[event]

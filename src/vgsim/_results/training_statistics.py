@@ -65,9 +65,9 @@ class TrainingStatistics:
             "diverged": at some recorded step up to `step` the loss or a parameter was not finite,
             or the smoothed loss at `step` is above 1.1 times the initial loss.
             "stuck": up to `step` the smoothed loss was never below 0.9 times the smaller of
-            `baseline` and the initial loss, and the network has not diverged.
-            One network can be in two of these: one that learned can diverge later, and one whose
-            initial loss is already below `level` can be stuck. Others are in none.
+            `baseline` and the initial loss nor below ``baseline / 2``, and the network has not
+            diverged.
+            A network that learned can diverge later; others are in none of the three.
         level : float, optional
             A loss, for "learned" only; by default ``baseline / 2``.
         step : int, optional

@@ -78,12 +78,10 @@ def _sought(
             break
         checked = field.check(value)
         return word if isinstance(word, str) else checked
-    kinds = {str if isinstance(one, str) else float for one in known if one is not None}
-    if (
-        kinds
-        and word is not None
-        and not isinstance(word, tuple(kinds | {int} if float in kinds else kinds))
-    ):
+    if word is None and None in known:
+        return word
+    kinds = {str if isinstance(one, str) else float for one in known if one is not None} or {float}
+    if known and not isinstance(word, tuple(kinds | {int} if float in kinds else kinds)):
         allowed = "a string" if str in kinds else "a number"
         raise type_error(name, f"must be {allowed}, got {brief(value)}")
     return word

@@ -58,7 +58,7 @@ def _without_repetitions(given: Sequence[Layers]) -> Iterator[dict[Layers, Layer
     """Yield the layers of each list once, where lists that are then equal differ in depth only.
 
     They are the beginning of lists of one period, or the parts of lists such as the layers of an
-    `MLP` and a last `Linear`, of which one part is repeated.
+    `MLP` and a last `Linear`, of which one part is repeated; these are then equally many.
     """
     period = max(layers.period for layers in given)
     if period <= MOST_LAYERS and all(period % layers.period == 0 for layers in given):
@@ -72,7 +72,8 @@ def _without_repetitions(given: Sequence[Layers]) -> Iterator[dict[Layers, Layer
         found[layers] = sum(pieces[1:], pieces[0])
         if len(found[layers]) > MOST_LAYERS:
             return
-    yield found
+    if len(set(map(len, found.values()))) == 1:
+        yield found
 
 
 def _fields(path: str, layers: Layers) -> Iterator[tuple[str, Any]]:

@@ -38,7 +38,7 @@ HUES = 8  # most curves of a picture
 class TrainingStudy(Sequence[Training]):
     """The trainings of many networks: a sequence of one :class:`Training` per network and setting.
 
-    Returned by ``vgsim.train`` of several networks, and by :func:`load` from a store of trainings.
+    Returned by :func:`train` of several networks, and by :func:`load` from a store of trainings.
 
     Parameters
     ----------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from numpy.typing import ArrayLike, DTypeLike
@@ -120,14 +121,17 @@ def train(
     n_samples : int
         Number of samples, at least 1; of each network.
     data : (X, y) or "teacher"
-        X : array_like, (N, n_0), with tokens (N, tokens, n_0). In an `RNN`, `LSTM` or `GRU` a row
-        is the initial state h_0; X of shape (N, steps, n) are sequences s_1 … s_steps that take
-        the place of the random drive, and h_0 = 0. y : N integer classes, with tokens also
-        (N, tokens), for loss "cross_entropy"; targets (N, n_D), with tokens (N, tokens, n_D), for
-        "mse". "teacher": every minibatch has new N(0, 1) inputs; the targets are the outputs of
-        one random network of one hidden layer W_2 tanh(W_1 x) with max(16, n_0) units and weights
-        N(0, 1/fan_in), the same for all samples of a seed and these numbers of inputs and outputs,
-        or the class is the index of the largest output.
+        X : array_like of N rows, (N, n_0); with tokens (N, tokens, n_0). In an `RNN`, `LSTM` or
+        `GRU` a row is the initial state h_0; X of shape (N, steps, n) are sequences s_1 … s_steps
+        instead, which take the place of the random drive, and h_0 = 0.
+
+        y : with loss "cross_entropy" N integer classes from 0, with tokens also (N, tokens); with
+        "mse" targets (N, n_D), with tokens (N, tokens, n_D).
+
+        "teacher": no data. Every minibatch has new inputs, N(0, 1), and as targets the outputs
+        W_2 tanh(W_1 x) of one random network with max(16, n_0) hidden units and weights
+        N(0, 1/fan_in); with "cross_entropy" the class is the index of the largest output. The
+        teacher is the same for all samples of a seed and these numbers of inputs and outputs.
     steps : int
         Number of updates.
     optimizer : {"sgd", "momentum", "adam"} or optax.GradientTransformation
@@ -136,7 +140,7 @@ def train(
         At least 0. None with an optax transformation, which has its own.
     batch_size : int, default 32
         Rows of a minibatch: distinct rows of X at random, drawn anew in each step.
-    loss : {"cross_entropy", "mse"}
+    loss : {"cross_entropy", "mse"}, default "cross_entropy"
         "cross_entropy": softmax cross-entropy (natural logarithm) with X_D as logits. An `MLP` has
         an activation after its last layer; `MLP.layers` and a `Linear` make a `Sequential` with a
         linear read-out. "mse": ½ Σ (X_D − y)² over the units. Both are means over the columns of
@@ -145,8 +149,9 @@ def train(
         Clips the gradient by all parameters together, as ``optax.clip_by_global_norm`` and
         ``optax.clip``, before the optimiser. (The field `clip` of a network clips each G_l.)
     biases : bool, default True
-        True trains the biases of all matrices but those of gates, from the values drawn, or from
-        zeros in a network that draws none. False leaves drawn biases as they are.
+        True trains the biases of all matrices, except for those of the gates of highway layers and
+        `Gate`, from the values drawn, or from zeros in a network that draws none. False leaves
+        drawn biases as they are, and there are no others.
     initial : mapping or callable, optional
         Initial parameters by the names of `Replay.parameters`: one set for all samples, or a
         callable that returns the set of a sample index. Those that are missing are drawn. Masks
@@ -163,10 +168,11 @@ def train(
         Record at steps 0, every, 2 every, … and steps − 1; by default at about 100 steps.
     layers : sequence of int, optional
         The layers of "gradient" and "activation", as for :func:`simulate`.
-    dtype : {"float32", "float64"}
+    dtype : {"float32", "float64"}, default "float32"
+        The floating-point format of the training.
     store : path, optional
-        An SQLite file that keeps every finished stack. A training that was interrupted continues
-        from its store when it is called again.
+        An SQLite file that keeps every finished stack. The same call continues after an
+        interruption; with more samples it trains only those that are missing.
     optimizer_name : str, optional
         The name of an optax transformation, by which a store compares it: required with `store`.
     progress : bool or callable, default False
@@ -194,8 +200,12 @@ def train(
     that they do not underflow; in recurrent networks and in networks with `clip` they are those of
     the dtype, and −inf may be an underflow.
 
-    JAX compiles the functions of a training once in a process for each network, setting and size of
-    a stack; the progress bar says how long that took.
+    Trainings of one network and seed that differ in optimiser, learning rate or clipping begin with
+    the same parameters and see the same minibatches.
+
+    JAX compiles a training before it runs, which takes seconds; the progress bar says how long it
+    took. Later trainings in the process that differ in seed, learning rate or the laws of the
+    weights only, and have stacks of the same size, do not compile again.
 
     Examples
     --------
@@ -206,6 +216,8 @@ def train(
     ... )
     >>> training.loss.shape
     (10, 50)
+    >>> training.probability("learned").estimate
+    1.0
     """
     chosen = checked_optimizer(
         optimizer, learning_rate, clip, optimizer_name, stored=store is not None
@@ -242,10 +254,11 @@ def train(
         bytes_ = 8 * n_samples * plan.numbers(one)
         require_memory(bytes_, f"{n_samples} samples", "record less, or fewer steps or samples")
     trainings = []
-    with shown(progress) as show:
+    opened = nullcontext() if store is None else TrainingStore(store)
+    with opened as kept, shown(progress) as show:
         for done, (one, plan) in enumerate(zip(networks, plans, strict=True)):
             part = _Part(show, n_samples, done, len(networks))
-            trainings.append(_trained(one, plan, seed, (first, n_samples), store, part))
+            trainings.append(_trained(one, plan, seed, (first, n_samples), kept, part))
     return TrainingStudy(trainings) if several else trainings[0]
 
 
@@ -280,7 +293,7 @@ def _trained(
     settings: TrainingSettings,
     seed: int,
     samples: Index,
-    store: str | os.PathLike[str] | None,
+    store: TrainingStore | None,
     show: _Part,
 ) -> Training:
     """Return the training of one network, of which a store may hold parts."""
@@ -289,12 +302,11 @@ def _trained(
     task = TrainingTask(
         network, seed, settings.setting, settings.recorded, settings.layers, settings.record
     )
-    with TrainingStore(store) as kept:
-        kept.enter(task, sum(samples))
-        missing = _missing(samples, kept.held(task))
-        for part in _stacks(network, settings, seed, missing, show):
-            kept.write(task, part)
-        return _joined(list(_within(kept.read(task), samples)))
+    store.enter(task, sum(samples))
+    missing = _missing(samples, store.held(task))
+    for part in _stacks(network, settings, seed, missing, show):
+        store.write(task, part)
+    return _joined(list(_within(store.read(task), samples)))
 
 
 def _joined(parts: list[Training]) -> Training:

@@ -2,13 +2,14 @@
 
 Every array has a key of its own, by which the keys of others do not change: that of its place and
 its number there, or in a recurrent network that of its kind and its gate. All places with the same
-operations are drawn together, so that a program of any depth is compiled in a short time.
+operations are drawn in a loop, so that the time to compile does not depend on the depth.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -25,6 +26,7 @@ from vgsim._networks.parameter_shapes import parameter_name, shapes_of
 __all__ = ["drawn_passes", "initial_parameters"]
 
 Shape = tuple[int, ...]
+Index = tuple[int, int]
 TRUNCATED_STD = 0.87962566103423978  # of a standard normal conditioned on |z| < 2
 MATRIX, BIAS, HIDDEN_BIAS, INPUTS, DRIVE = range(5)  # kinds of arrays of a recurrent network
 
@@ -32,31 +34,15 @@ MATRIX, BIAS, HIDDEN_BIAS, INPUTS, DRIVE = range(5)  # kinds of arrays of a recu
 def initial_parameters(program: Program, key: Array, dtype: str) -> dict[str, Array]:
     """Draw all matrices and biases of a network, by name."""
     if shapes_of(program, 1):
-        return _recurrent(program, key, dtype)
-
-    def drawn(operation: Operation, key: Array) -> Array | None:
-        match operation:
-            case operations.Weights():
-                return _weights(operation, key, dtype)
-            case operations.Bias(rows=n, std=std, limit=limit):
-                return _bias(key, n, std, limit, dtype)
-        return None
-
-    return dict(_by_place(program, key, drawn))
+        return dict(_recurrent(program, key, dtype))
+    return _by_name(program, _by_operation(program, key, dtype))
 
 
 def drawn_passes(program: Program, key: Array, columns: int, dtype: str) -> dict[str, Array]:
     """Draw the masks (n, columns) and the drive (steps, n, columns) of a pass, by name."""
-
-    def drawn(operation: Operation, key: Array) -> Array | None:
-        match operation:
-            case operations.Mask(rows=n, rate=rate):
-                return jax.random.bernoulli(key, 1.0 - rate, (n, columns)).astype(dtype)
-        return None
-
     if shape := shapes_of(program, columns).get("drive"):
         return {"drive": jax.random.normal(_folded(key, DRIVE), shape, dtype)}
-    return dict(_by_place(program, key, drawn))
+    return _by_name(program, _by_operation(program, key, dtype, columns))
 
 
 def _folded(key: Array, *numbers: Any) -> Array:
@@ -66,22 +52,54 @@ def _folded(key: Array, *numbers: Any) -> Array:
     return key
 
 
-def _by_place(
-    program: Program, key: Array, drawn: Callable[[Operation, Array], Array | None]
-) -> Iterator[tuple[str, Array]]:
-    """Yield the arrays that are drawn for operations, by name."""
+@partial(jax.jit, static_argnums=(0, 2, 3))
+def _by_operation(
+    program: Program, key: Array, dtype: str, columns: int | None = None
+) -> dict[Index, Array]:
+    """Draw the arrays of operations for all their places, by body and number in the body.
+
+    These are parameters, or masks if there are `columns`.
+    """
+    found = {}
     for number, body in enumerate(program.bodies):
         places = np.flatnonzero(program.order == number) + 1
         for i, operation in enumerate(body):
-
-            def at(place: Array, i: int = i, operation: Operation = operation) -> Array | None:
-                return drawn(operation, _folded(key, place, i))
-
-            if (arrays := jax.vmap(at)(places)) is not None:
-                for place, array in zip(places.tolist(), arrays, strict=True):
-                    yield parameter_name(operation, place), array
+            if isinstance(operation, operations.Mask if columns else (Weights, operations.Bias)):
+                draw = partial(_drawn, operation, dtype=dtype, columns=columns)
+                keys = jax.vmap(lambda place, i=i: _folded(key, place, i))(places)
+                found[number, i] = jax.lax.map(draw, keys)
+    return found
 
 
+def _drawn(operation: Operation, key: Array, dtype: str, columns: int | None) -> Array:
+    """Draw the array of an operation at one place."""
+    match operation:
+        case operations.Weights():
+            return _weights(operation, key, dtype)
+        case operations.Bias(rows=n, std=std, limit=limit):
+            return _bias(key, n, std, limit, dtype)
+        case operations.Mask(rows=n, rate=rate):
+            return jax.random.bernoulli(key, 1.0 - rate, (n, columns)).astype(dtype)
+
+
+def _by_name(program: Program, stacks: dict[Index, Array]) -> dict[str, Array]:
+    """Return the arrays of all places by name.
+
+    They are taken out one by one: XLA would compile each of many slices in one function.
+    """
+    found = {}
+    at = np.zeros(len(program.bodies), dtype=int)
+    for place, number in enumerate(program.order.tolist(), 1):
+        for i, operation in enumerate(program.bodies[number]):
+            if (number, i) in stacks:
+                stack, j = stacks[number, i], int(at[number])
+                name = parameter_name(operation, place)
+                found[name] = jax.lax.dynamic_index_in_dim(stack, j, keepdims=False)
+        at[number] += 1
+    return found
+
+
+@partial(jax.jit, static_argnums=(0, 2))
 def _recurrent(program: Program, key: Array, dtype: str) -> dict[str, Array]:
     """Draw the parameters of a recurrent network, which are the same at all steps."""
     shapes = shapes_of(program, 1)

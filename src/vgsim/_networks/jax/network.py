@@ -344,8 +344,9 @@ class JaxNetwork:
 
         Examples
         --------
+        >>> import jax
         >>> import vgsim
-        >>> [probe.shape for probe in vgsim.MLP(2, 3).to_jax().probes()]  # doctest: +SKIP
+        >>> [probe.shape for probe in vgsim.MLP(2, 3).to_jax().probes()]
         [(2,), (2,), (2,)]
         """
         return [self._numpy().zeros((2,), self.dtype)] * (self.network.depth + 1)
