@@ -26,7 +26,9 @@ PAPER = Paper(
     "learning rate of all matrices but the first is 0.01 · 64/n, so that both agree at "
     "n = 64. A slope is that of log RMS against log n; its accuracy where the paper has Θ(1) is "
     "that of a change by 1/√64.",
-    remark="",
+    remark="In the standard way one step makes the logits at n = 1024 about 80 times as large as "
+    "at n = 64, and the more so the deeper a layer lies. In μP all stay as they are. The check is "
+    "of the first step: the next steps of the standard networks undo a part of it.",
     caption="RMS of the activations after one step of Adam against width, mean of 12 networks: "
     "standard (solid) and μP (dashed).",
 )

@@ -122,7 +122,7 @@ def test_the_table(study):
 
 def test_pandas(study):
     pytest.importorskip("pandas")
-    frame = study.to_pandas()
+    frame = study.to_dataframe()
     assert len(frame) == 12
     assert frame.learned.tolist()[:3] == [1.0, 0.75, 0.1]
     assert frame.time_to_loss.tolist()[:3] == [7.0, 7.0, np.inf]

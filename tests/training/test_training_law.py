@@ -86,6 +86,7 @@ def test_what_is_frozen():
     assert sum(loss[-1] < 0.9 * loss[0] for loss in learnt) >= 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", KINDS)
 def test_has_the_law_of_pytorch(name, seed):
     net, arguments = KINDS[name]

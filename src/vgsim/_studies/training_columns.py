@@ -26,7 +26,7 @@ from vgsim.typing import Format
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["STATISTICS", "Trained", "rows_of", "table", "to_pandas"]
+__all__ = ["STATISTICS", "Trained", "rows_of", "table", "to_dataframe"]
 
 STATISTICS = ("n", *TRAINING_EVENTS, "time_to_loss", "final_loss")
 HEADINGS = {"time_to_loss": "median steps", "final_loss": "final loss"}
@@ -52,7 +52,7 @@ class Trained:
 
 
 def _statistics(training: Training, confidence_level: float = 0.95) -> dict[str, float]:
-    """Return the statistics of a training by name: see :meth:`TrainingStudy.to_pandas`."""
+    """Return the statistics of a training by name: see :meth:`TrainingStudy.to_dataframe`."""
     found: dict[str, float] = {"n": len(training)}
     for event in TRAINING_EVENTS:
         p = training.probability(event, confidence_level=confidence_level)
@@ -66,7 +66,7 @@ def _statistics(training: Training, confidence_level: float = 0.95) -> dict[str,
 
 
 def rows_of(trained: Sequence[Trained]) -> list[dict[str, Any]]:
-    """Return the labels and statistics of trainings: see :meth:`TrainingStudy.to_pandas`."""
+    """Return the labels and statistics of trainings: see :meth:`TrainingStudy.to_dataframe`."""
     labels = label_columns(trained)
     return [
         {name: column[i] for name, column in labels.items()} | _statistics(one.training)
@@ -74,9 +74,9 @@ def rows_of(trained: Sequence[Trained]) -> list[dict[str, Any]]:
     ]
 
 
-def to_pandas(trained: Sequence[Trained], provenance: Mapping[str, str]) -> pandas.DataFrame:
-    """Return trainings as a ``pandas.DataFrame``: see :meth:`TrainingStudy.to_pandas`."""
-    pandas = imported("pandas", "to_pandas")
+def to_dataframe(trained: Sequence[Trained], provenance: Mapping[str, str]) -> pandas.DataFrame:
+    """Return trainings as a ``pandas.DataFrame``: see :meth:`TrainingStudy.to_dataframe`."""
+    pandas = imported("pandas", "to_dataframe")
     frame = pandas.DataFrame(rows_of(trained))
     frame.attrs = dict(provenance)
     return frame

@@ -142,7 +142,7 @@ class TrainingStudy(Sequence[Training]):
         rows = matching(self._trained, fields, _of_setting)
         return TrainingStudy([self._trained[i].training for i in rows])
 
-    def to_pandas(self) -> pandas.DataFrame:
+    def to_dataframe(self) -> pandas.DataFrame:
         """Return a tidy ``pandas.DataFrame`` with one row per training.
 
         The columns are the fields of the networks and the items of the setting; n, the number of
@@ -158,7 +158,7 @@ class TrainingStudy(Sequence[Training]):
         ImportError
             If pandas is not installed.
         """
-        return training_columns.to_pandas(self._trained, self.provenance)
+        return training_columns.to_dataframe(self._trained, self.provenance)
 
     def table(
         self,
@@ -180,7 +180,7 @@ class TrainingStudy(Sequence[Training]):
             Only CSV has all digits. LaTeX needs the package booktabs.
         columns : str or sequence of str, optional
             The names of the columns: fields and settings; n, learned, stuck, diverged,
-            time_to_loss and final_loss, as in :meth:`to_pandas`. "all": every one.
+            time_to_loss and final_loss, as in :meth:`to_dataframe`. "all": every one.
         confidence_level : float, default 0.95
         caption : str, optional
             A caption, of which LaTeX commands are kept with format "latex". Not with "csv".
