@@ -19,6 +19,7 @@ from claims_measured.measurement import (
     series,
 )
 from claims_measured.trained import (
+    EVERY,
     SHARE,
     STEPS,
     WIDTH,
@@ -62,7 +63,8 @@ def share(met: np.ndarray) -> vgsim.Estimate:
     "({2}).",
 )
 def slow(m: Measurement) -> Found:
-    cases, lines = [], []
+    cases = []
+    lines: list[dict[str, Any]] = []
     for name, phi, depth, typical in (
         ("sigmoid, 5 layers", "sigmoid", 5, True),
         ("sigmoid, 10 layers", "sigmoid", 10, True),
@@ -178,7 +180,7 @@ def clipping(m: Measurement) -> Found:
         for label, training in ((short, without), (f"{short}, clipped", within)):
             found = joined([median_of(column) for column in training.loss.T])
             lines.append(series(label, training.steps, found))
-    caption = "Median loss; the lines without clipping end where the median network has diverged."
+    caption = f"Median loss. Without clipping it is not finite from step {EVERY} on."
     return cases, Figure("curve", caption, "step", "loss", lines, {"log_y": True})
 
 
