@@ -130,7 +130,8 @@ class Kind:
         found["loss"] = jnp.where(jnp.all(jnp.stack(finite)), loss, jnp.inf)
         if "accuracy" in self.record:
             right = jnp.argmax(states[-1], axis=1) == batch[1]
-            found["accuracy"] = jnp.mean(right & jnp.all(jnp.isfinite(states[-1]), axis=1))
+            right &= jnp.all(jnp.isfinite(states[-1]), axis=1)
+            found["accuracy"] = jnp.mean(right, dtype=self.dtype)
         if "activation" in self.record:
             found["activation"] = jnp.stack([rms_log2(states[l]) for l in self.layers])
         if "update_ratio" in self.record:
