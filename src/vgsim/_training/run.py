@@ -30,7 +30,6 @@ __all__ = ["Run", "double_precision", "versions"]
 LOG10_2 = math.log10(2.0)
 CHUNK = 256  # steps between looks at Ctrl-C
 TEACHER_UNITS = 16  # least number of hidden units
-TEACHER_KEY = 2**32 - 1  # folded into the seed
 TEACHER_ROWS = 2**14  # inputs from which the baseline is estimated
 Arrays = dict[str, NDArray[Any]]
 
