@@ -222,7 +222,7 @@ def test_without_scikit_learn_there_is_one_sentence(monkeypatch):
         raise ImportError(name)
 
     monkeypatch.setattr("vgsim._training.rbm.import_module", without)
-    sentence = "pretrain_rbm needs the package scikit-learn: pip install vgsim[train]"
+    sentence = "pretrain_rbm needs the package scikit-learn: pip install 'vgsim[train]'"
     with pytest.raises(ImportError, match=re.escape(sentence)):
         vgsim.pretrain_rbm([3, 2], X, batch_size=5)
 

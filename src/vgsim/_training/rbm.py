@@ -292,5 +292,5 @@ def _scikit_learn() -> Any:
         return import_module("sklearn.neural_network")
     except ImportError as error:
         raise ImportError(
-            "pretrain_rbm needs the package scikit-learn: pip install vgsim[train]"
+            "pretrain_rbm needs the package scikit-learn: pip install 'vgsim[train]'"
         ) from error
