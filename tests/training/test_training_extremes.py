@@ -212,8 +212,8 @@ def test_integer_targets_are_numbers():
 @pytest.mark.parametrize(
     ("net", "n", "more"),
     [
-        (MLP(3, 500_000), 1, {"batch_size": 1}),
-        (MLP(1, [500_000, 1]), 1, {}),  # of the teacher
+        (MLP(100, 50_000), 1, {"batch_size": 1}),
+        (MLP(1, [10**6, 1]), 1, {}),  # the teacher
         (MLP(3, 6), 10**12, {}),
         (MLP(2000, 6), 10**6, {"record": MEASURED, "steps": 10**4, "every": 1}),
     ],
