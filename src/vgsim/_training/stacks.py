@@ -13,6 +13,7 @@ from vgsim._training.step import Carry, Kind
 __all__ = ["stack_sizes", "working_bytes"]
 
 ENTRIES = 2**19  # parameters of a stack: its arrays then remain in the caches of a processor
+MOST_BYTES = 2**30  # of a stack, unless one sample takes more
 ACTIVATIONS = 8  # arrays of a layer's units that a pass keeps, about
 
 
@@ -39,10 +40,10 @@ def stack_sizes(kind: Kind, carry: Carry, count: int) -> list[int]:
         If a stack of one sample would not fit in memory.
     """
     parameters = sum(math.prod(a.shape) for a in jax.tree.leaves(carry.trained))
-    most = max(1, ENTRIES // max(parameters, 1))
-    require_memory(
-        working_bytes(kind, carry), "the training of one network", "choose a smaller one"
-    )
+    each = working_bytes(kind, carry)
+    most = max(1, min(ENTRIES // max(parameters, 1), MOST_BYTES // max(each, 1)))
+    remedy = "choose a smaller network or batch_size"
+    require_memory(each, "the training of one network", remedy)
     stacks = math.ceil(count / min(most, count))
     size = math.ceil(count / stacks)
     return [size] * (count // size) + ([count % size] if count % size else [])
