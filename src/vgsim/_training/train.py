@@ -201,7 +201,8 @@ def train(
     stack in which it is trained, on the versions of JAX and on the platform; `Training.provenance`
     has these. Passes that record gradients divide them by powers of two from layer to layer, so
     that they do not underflow; in recurrent networks and in networks with `clip` they are those of
-    the dtype, and −inf may be an underflow.
+    the dtype, and −inf may be an underflow. Activations are always those of the dtype, and so are
+    weight gradients, of which they are a factor.
 
     Trainings of one network and seed that differ in optimiser, learning rate or clipping begin with
     the same parameters and see the same minibatches.
