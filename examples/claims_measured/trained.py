@@ -56,8 +56,9 @@ def learned(network: Any, n: int, data: Any, **options: Any) -> vgsim.Training:
     """Train n networks, and record the loss, the movement of the matrices and R at the input."""
     rate = RATE[options.setdefault("optimizer", "sgd")]
     how: dict[str, Any] = {"steps": STEPS, "every": EVERY, "learning_rate": rate, "seed": SEED}
-    record = ("loss", "gradient", "movement")
-    return vgsim.train(network, n, data=data, record=record, layers=[0], **how | options)
+    how |= {"record": ("loss", "gradient", "movement"), "layers": [0]}
+    found: vgsim.Training = vgsim.train(network, n, data=data, **how | options)
+    return found
 
 
 def chance(

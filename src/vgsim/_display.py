@@ -69,7 +69,8 @@ class Record:
     """
 
     _meanings: ClassVar[Mapping[str, str]] = {}  # of fields, for the table
-    _index: ClassVar[str] = ""  # what the entries of arrays are numbered by, from 0
+    _index: ClassVar[str] = ""  # what the entries of arrays are numbered by
+    _first: ClassVar[int] = 0  # the number of the first entry
 
     def __repr__(self) -> str:
         shown = (f"{name}={number(value)}" for name, value in self._items())
@@ -91,7 +92,8 @@ class Record:
             return block(table((name, "", ""), rows, words=3))
         if self._index:
             size = len(next(iter(columns.values())))
-            columns = {self._index: list(map(str, range(size))), **columns}
+            numbers = range(self._first, self._first + size)
+            columns = {self._index: list(map(str, numbers)), **columns}
         known = (f"{key} {value}" for key, value in rest.items() if value != MISSING)
         rows = list(zip(*columns.values(), strict=True))
         return block(table(tuple(columns), rows, ", ".join((name, *known)), words=0))

@@ -61,6 +61,26 @@ def test_zero_on_a_logarithmic_axis_is_shown_as_minus_infinity():
     assert arrow.get_xdata().tolist() == [0]
 
 
+@pytest.mark.parametrize(
+    ("span", "labels"),
+    [
+        ((0.62, 0.88), {"0.7", "0.8"}),
+        ((0.45, 1.9), {"0.6", "1"}),
+        ((0.002, 15), {"0.01", "0.1", "1", "10"}),
+        ((1e-9, 1.0), {r"$\mathdefault{10^{-8}}$"}),
+    ],
+)
+def test_labels_of_a_logarithmic_axis(span, labels):
+    found = np.outer([1, 1, 1], np.geomspace(*span, 3))
+    ax = plotting.fan(X, found, levels=LEVELS, scale="log").axes
+    ax.figure.canvas.draw()
+    low, high = ax.get_ylim()
+    ticks = [*ax.yaxis.get_major_ticks(), *ax.yaxis.get_minor_ticks()]
+    shown = {t.label1.get_text() for t in ticks if low <= t.get_loc() <= high} - {""}
+    assert shown >= labels
+    assert span[0] < 1e-3 or not any("$" in text for text in shown)
+
+
 @pytest.mark.parametrize("value", [np.inf, -np.inf, 0.0, 1e-320, 1e-299, 1e299, 1.7e308])
 @pytest.mark.parametrize("scale", ["linear", "log"])
 def test_one_value_everywhere(value, scale):

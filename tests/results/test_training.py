@@ -1,6 +1,7 @@
 """Trainings: events, quantiles and rank correlations of arrays whose answers are known."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -82,7 +83,8 @@ def test_all_stuck_and_all_diverged(n, k):
         assert time.quantile(0.5).estimate == INF
         assert not np.isnan(t.quantiles()).any()
         assert str(t.summary()).startswith(f"{n} networks")
-        assert "NaN" not in repr(t) + str(t.summary()) + t._repr_html_()
+        page = re.sub('src="[^"]*"', "", t._repr_html_())  # pictures are of any letters
+        assert "NaN" not in repr(t) + str(t.summary()) + page
     assert np.all(diverged.quantiles() == INF)
 
 

@@ -66,6 +66,18 @@ def test_learned_and_survival(rng):
     assert drawn.axes.get_yscale() == "log"
 
 
+@pytest.mark.parametrize(
+    ("kind", "name"), [("learned", "P(loss < level)"), ("survival", "P(loss not yet below level)")]
+)
+def test_several_levels_on_the_same_axes(rng, kind, name):
+    t = random_training(rng, 40, 9)
+    ax = t.plot(kind, level=0.6).axes
+    one = t.plot(kind, level=0.6, ax=ax).axes.get_ylabel()
+    assert one == name.replace("level", "0.6")
+    for level in (0.7, 0.8):
+        assert t.plot(kind, level=level, ax=ax).axes.get_ylabel() == name
+
+
 @pytest.mark.parametrize("kind", ["loss", "movement", "ratio", "learned", "survival"])
 @pytest.mark.parametrize("value", [2.0, INF, 0.0])
 @pytest.mark.parametrize(("n", "k"), [(1, 1), (1, 4), (7, 1), (7, 4)])

@@ -172,6 +172,7 @@ def test_curves(study):
     drawn = study.find(learning_rate=0.1).plot(hue="activation")
     ax = drawn.axes
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("depth", "P(learned)")
+    assert study[:1].plot(level=0.75, step=2).axes.get_ylabel() == "P(loss < 0.75) by step 2"
     curves = [line for line in ax.lines if len(line.get_xdata()) == 3]
     assert [line.get_xdata().tolist() for line in curves] == [[5, 10, 20]] * 2
     assert curves[0].get_ydata().tolist() == [1.0, 0.75, 0.1]

@@ -222,7 +222,7 @@ def test_without_scikit_learn_there_is_one_sentence(monkeypatch):
         raise ImportError(name)
 
     monkeypatch.setattr("vgsim._training.rbm.import_module", without)
-    sentence = "pretrain_rbm needs the package scikit-learn: pip install vgsim[train]"
+    sentence = "pretrain_rbm needs the package scikit-learn: pip install 'vgsim[train]'"
     with pytest.raises(ImportError, match=re.escape(sentence)):
         vgsim.pretrain_rbm([3, 2], X, batch_size=5)
 
@@ -232,3 +232,4 @@ def test_shown_as_text_and_html(stack):
     shown = stack._repr_html_()
     assert "reconstruction_error" in shown
     assert "weight" not in shown
+    assert re.findall(r"<tr><td>(\d+)</td>", shown) == ["1", "2", "3"]  # layers, as everywhere

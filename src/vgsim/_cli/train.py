@@ -47,7 +47,8 @@ its activation to the last layer too: --readout appends a linear layer.
 
   learned   the smoothed loss (a mean of 5 recorded steps) fell below half of
             the loss of the best constant prediction
-  stuck     it never fell below 0.9 of that loss
+  stuck     it did not learn or diverge, and never fell below 0.9 of that loss
+            or of the initial one, whichever is smaller
   diverged  it was not finite, or ended above 1.1 of the initial loss
 
 examples:

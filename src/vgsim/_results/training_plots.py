@@ -19,7 +19,7 @@ from vgsim._statistics.quantiles import quantile
 from vgsim.plotting import Artists
 from vgsim.plotting.artists import checked_axes
 from vgsim.plotting.fan import LEVELS, checked_levels
-from vgsim.plotting.style import RATIO, note, once, show_legend
+from vgsim.plotting.style import RATIO, make_upright_logarithmic, note, once, show_legend
 from vgsim.typing import TrainingPlot
 
 if TYPE_CHECKING:
@@ -153,15 +153,18 @@ class PlottedTraining(TrainingStatistics):
         time = self.time_to_loss(**timed)
         found = time.probability(self.steps)
         name_axis(options, "xlabel", "step", ax)
+        start = "P(loss not yet below " if survival else "P(loss < "
+        named, text = getattr(ax, "get_ylabel", str)(), f"{start}{time.level:.3g})"
+        if named.startswith(start) and named != text:
+            options.setdefault("ylabel", f"{start}level)")  # the axes have several
+        name_axis(options, "ylabel", text, ax)
         if not survival:
-            name_axis(options, "ylabel", f"P(loss < {time.level:.3g})", ax)
             return plotting.probability(self.steps, found, ax=ax, **options)
-        name_axis(options, "ylabel", f"P(loss not yet below {time.level:.3g})", ax)
         parts = (1 - found.estimate, 1 - found.high, 1 - found.low)
         left = Estimate(*parts, found.confidence_level, found.method)
         ax = checked_axes(ax)
         if np.any(left.estimate > 0):
-            ax.set_yscale("log")
+            make_upright_logarithmic(ax)
         return plotting.probability(self.steps, left, ax=ax, **options)
 
     def _noted(self, label: str, column: int) -> str | None:

@@ -15,7 +15,7 @@ from vgsim._domains import checked_bool
 from vgsim._results.column import checked_names, chosen
 from vgsim._results.labelled import imported
 from vgsim._results.tables import QUANTILES, Column, check_frame, quantile_column, report
-from vgsim._results.training_events import TRAINING_EVENTS, checked_smoothing
+from vgsim._results.training_events import TRAINING_EVENTS, checked_smoothing, default_level
 from vgsim._results.training_statistics import TrainingStatistics
 from vgsim._statistics.binomial import checked_interval
 from vgsim.typing import Format, Method
@@ -221,7 +221,8 @@ def summarised(
     mean = f"the mean of {smoothing} recorded losses" if smoothing > 1 else "the loss"
     summary.title = (
         f"{of}\n"
-        f"learned: {mean} fell below {below:.4g}; stuck: it stayed above 90 % of the smaller of "
+        f"learned: {mean} fell below {below:.4g}; stuck: it stayed above "
+        f"{default_level(training.baseline):.4g} and above 90 % of the smaller of "
         f"{training.baseline:.4g} and the initial loss; diverged: not finite, or above 110 % of "
         f"the initial loss; {100 * confidence_level:g} % {method} intervals"
     )

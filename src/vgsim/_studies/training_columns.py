@@ -153,7 +153,8 @@ def _title(common: Mapping[str, Sequence[Any]], names: Sequence[str], level: flo
     ]
     meanings = {
         "learned": "learned: smoothed loss below half of the baseline at some step",
-        "stuck": "stuck: never below 0.9 of the smaller of baseline and initial loss",
+        "stuck": "stuck: not learned, and never below 0.9 of the smaller of baseline and initial "
+        "loss",
         "diverged": "diverged: not finite, or at the end above 1.1 of the initial loss",
         "time_to_loss": "median steps: until the loss is below half of the baseline, - if not "
         "reached by half of the networks",

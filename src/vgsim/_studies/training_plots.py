@@ -55,7 +55,8 @@ def draw_trainings(
     ]
     refuse_clashes(places, range(len(trained)), axes, columns)
     found = [_probability(one, event, level, step) for one in trained]
-    label = f"P({event})" if step is None else f"P({event}) by step {step}"
+    label = f"P({event})" if level is None else f"P(loss < {level:.3g})"
+    label += "" if step is None else f" by step {step}"
     if y is not None:
         values = {(at[0], at[2]): p.estimate for at, p in zip(places, found, strict=True)}
         return draw_map(values, x, y, label, line, ax, line_label)

@@ -141,9 +141,6 @@ def _classes(given: ArrayLike, X: NDArray[Any], network: Network) -> NDArray[Any
     """Return classes, one for each row, or for each token."""
     y = np.asarray(given)
     outputs = network.width_at(-1)
-    if outputs < 2:
-        problem = f"'cross_entropy' needs 2 outputs (classes) or more, got width {outputs}"
-        raise value_error("loss", problem)
     if y.dtype.kind not in "iu":
         raise type_error(
             "data[1]", f"must be integer classes with loss 'cross_entropy', got dtype {y.dtype}"

@@ -70,6 +70,7 @@ class Pretraining(Record):
     data_std: Array
 
     _index: ClassVar[str] = "layer"
+    _first: ClassVar[int] = 1
 
     def __repr__(self) -> str:
         return f"<Pretraining: {len(self.widths) - 1} sigmoid layers, widths {brief(self.widths)}>"
@@ -292,5 +293,5 @@ def _scikit_learn() -> Any:
         return import_module("sklearn.neural_network")
     except ImportError as error:
         raise ImportError(
-            "pretrain_rbm needs the package scikit-learn: pip install vgsim[train]"
+            "pretrain_rbm needs the package scikit-learn: pip install 'vgsim[train]'"
         ) from error

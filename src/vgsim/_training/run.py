@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from vgsim._checks import require_memory
 from vgsim._engine.settings import network_key
 from vgsim._networks.description import Network
 from vgsim._networks.jax.network import JaxNetwork, double_precision
@@ -30,7 +31,6 @@ __all__ = ["Run", "double_precision", "versions"]
 LOG10_2 = math.log10(2.0)
 CHUNK = 256  # steps between looks at Ctrl-C
 TEACHER_UNITS = 16  # least number of hidden units
-TEACHER_KEY = 2**32 - 1  # folded into the seed
 TEACHER_ROWS = 2**14  # inputs from which the baseline is estimated
 Arrays = dict[str, NDArray[Any]]
 
@@ -45,7 +45,7 @@ class Run:
     """
 
     def __init__(self, network: Network, settings: TrainingSettings, seed: int) -> None:
-        self.network, self.settings = network, settings
+        self.network, self.settings, self.seed = network, settings, seed
         self.compilation = 0.0
         data = settings.data
         self.net = JaxNetwork(network, settings.dtype, settings.biases)
@@ -63,19 +63,20 @@ class Run:
         self.key = jax.random.wrap_key_data(
             jnp.asarray(network_key(network.canonical_json(), seed)), impl="threefry2x32"
         )
-        self.data = self._data(seed)
 
-    def _data(self, seed: int) -> Data:
-        """Return X and y, or the matrices of the teacher, which is one for each seed."""
+    @cached_property
+    def data(self) -> Data:
+        """X and y, or the matrices of the teacher, which is one for each seed."""
         data, dtype = self.settings.data, self.settings.dtype
         rate = jnp.asarray(self.settings.optimizer.learning_rate or 0.0, dtype)
         if data.inputs is not None and data.targets is not None:
             y = data.targets if data.targets.dtype == np.int32 else data.targets.astype(dtype)
             return Data(jnp.asarray(data.inputs.astype(dtype)), jnp.asarray(y), rate)
         n_0, n_D = self.network.width_at(0), self.network.width_at(-1)
-        own = network_key("teacher", seed)
+        own = network_key("teacher", self.seed)
         key = jax.random.wrap_key_data(jnp.asarray(own), impl="threefry2x32")
         hidden = max(TEACHER_UNITS, n_0)
+        require_memory(8 * hidden * (n_0 + n_D), "the teacher", "choose fewer inputs")
         first = jax.random.normal(jax.random.fold_in(key, 0), (hidden, n_0), dtype)
         last = jax.random.normal(jax.random.fold_in(key, 1), (n_D, hidden), dtype)
         return Data(first / math.sqrt(n_0), last / math.sqrt(hidden), rate)

@@ -82,6 +82,9 @@ class TrainingSettings:
             problem = "must be described layer by layer"
             raise value_error("network", f"{problem}, got {network!r}")
         name = Choice(LOSSES).check("loss", loss)
+        if name == "cross_entropy" and (outputs := network.width_at(-1)) < 2:
+            problem = f"'cross_entropy' needs 2 outputs (classes) or more, got width {outputs}"
+            raise value_error("loss", problem)
         checked = checked_data(data, network, name)
         count = Integer(1, COUNTERS - 1).check("batch_size", batch_size)
         if checked.rows is not None and count > checked.rows:
@@ -93,8 +96,6 @@ class TrainingSettings:
         if network.mixes_examples and count * network.tokens == 1:
             problem = "must be at least 2 with norm 'batch', got 1"
             raise value_error("batch_size", problem)
-        if name == "cross_entropy" and network.width_at(-1) < 2:
-            raise value_error("loss", "'cross_entropy' needs 2 outputs (classes) or more")
         total = checked_int("steps", steps, 1, MOST_STEPS, "2**31 - 1")
         columns = default_layers(network.depth)
         if layers is not None:

@@ -13,6 +13,7 @@ from vgsim._training.step import Carry, Kind
 __all__ = ["stack_sizes", "working_bytes"]
 
 ENTRIES = 2**19  # parameters of a stack: its arrays then remain in the caches of a processor
+BYTES = 2**29  # most of what a stack takes, if it has more than one sample
 ACTIVATIONS = 8  # arrays of a layer's units that a pass keeps, about
 
 
@@ -38,11 +39,10 @@ def stack_sizes(kind: Kind, carry: Carry, count: int) -> list[int]:
     MemoryError
         If a stack of one sample would not fit in memory.
     """
+    own = working_bytes(kind, carry)
+    require_memory(own, "the training of one network", "choose a smaller one")
     parameters = sum(math.prod(a.shape) for a in jax.tree.leaves(carry.trained))
-    most = max(1, ENTRIES // max(parameters, 1))
-    require_memory(
-        working_bytes(kind, carry), "the training of one network", "choose a smaller one"
-    )
+    most = max(1, min(ENTRIES // max(parameters, 1), BYTES // own))
     stacks = math.ceil(count / min(most, count))
     size = math.ceil(count / stacks)
     return [size] * (count // size) + ([count % size] if count % size else [])

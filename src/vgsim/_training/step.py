@@ -218,4 +218,5 @@ def compiled(kind: Kind) -> Stack:
         after: Carry = jax.lax.fori_loop(first, end, lambda t, c: one(c, data, t), carry)
         return after
 
-    return Stack(steps, jax.jit(jax.vmap(kind.measured_step, (0, None, None))))
+    measured = jax.vmap(kind.measured_step, (0, None, None))
+    return Stack(steps, jax.jit(measured, donate_argnums=0))

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from numpy.typing import ArrayLike, DTypeLike
@@ -332,28 +333,30 @@ def _stacks(
         raise ImportError(problem) from error
     total = sum(count for _, count in ranges)
     done = show.n_samples - total
-    with running.double_precision(settings.dtype):
+    precision = partial(running.double_precision, settings.dtype)  # not left on between stacks
+    with precision():
         run = running.Run(network, settings, seed)
-        show(done, "compiling")
-        for begin, count in ranges:
-            for first, size in run.stacks(begin, count):
-                began = time.perf_counter()
-                report = _progress(show, run, done, size)
-                arrays = run.stack(first, size, report)
-                made = {**provenance(), **running.versions()}
-                yield Training(
-                    network,
-                    seed=seed,
-                    index=range(first, first + size),
-                    steps=settings.recorded,
-                    layers=settings.layers,
-                    setting=settings.setting,
-                    baseline=run.baseline,
-                    provenance=made,
-                    elapsed=time.perf_counter() - began,
-                    **arrays,
-                )
-                done += size
+        stacks = [stack for begin, count in ranges for stack in run.stacks(begin, count)]
+    show(done, "compiling")
+    for first, size in stacks:
+        began = time.perf_counter()
+        with precision():
+            baseline = run.baseline
+            arrays = run.stack(first, size, _progress(show, run, done, size))
+        made = {**provenance(), **running.versions()}
+        yield Training(
+            network,
+            seed=seed,
+            index=range(first, first + size),
+            steps=settings.recorded,
+            layers=settings.layers,
+            setting=settings.setting,
+            baseline=baseline,
+            provenance=made,
+            elapsed=time.perf_counter() - began,
+            **arrays,
+        )
+        done += size
 
 
 def _progress(show: _Part, run: Run, done: int, size: int) -> Callable[[int], object]:

@@ -14,6 +14,7 @@ from vgsim.plotting.data import checked_places
 from vgsim.plotting.style import (
     Style,
     axes_and_style,
+    make_upright_logarithmic,
     mark_unbounded,
     measured_line,
     once,
@@ -100,7 +101,7 @@ def fan(
     places, found = places[order], found[:, order]
     found = np.where(np.abs(found) > MOST, np.copysign(np.inf, found), found)
     if log:
-        ax.set_yscale("log")
+        make_upright_logarithmic(ax)
         found = np.where(found > 1 / MOST, found, -np.inf)
     edges = _edges(ax, found, log)
     drawn = draw_bands(ax, places, found, shares, edges, style, label)

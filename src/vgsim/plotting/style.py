@@ -26,6 +26,7 @@ __all__ = [
     "in_lines",
     "law_line",
     "make_logarithmic",
+    "make_upright_logarithmic",
     "mark_unbounded",
     "measured_line",
     "note",
@@ -136,6 +137,23 @@ def make_logarithmic(axis: Any, places: NDArray[np.float64]) -> None:
     axis.set_major_locator(LogLocator(subs=(1.0, 3.0) if places[-1] < 200 * places[0] else (1.0,)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
+
+
+def make_upright_logarithmic(ax: Any) -> None:
+    """Make the vertical axis logarithmic, with plain numbers between and at few powers of ten."""
+    from matplotlib.ticker import LogFormatterSciNotation
+
+    class Labels(LogFormatterSciNotation):  # type: ignore[misc]
+        """Plain numbers if all that is shown is from 0.001 to 10,000; otherwise powers of ten."""
+
+        def __call__(self, x: float, pos: int | None = None) -> str:
+            text = super().__call__(x, pos)
+            low, high = sorted(self.axis.get_view_interval())
+            return f"{x:g}" if text and low > 5e-4 and high < 2e4 else text
+
+    ax.set_yscale("log")
+    for write in (ax.yaxis.set_major_formatter, ax.yaxis.set_minor_formatter):
+        write(Labels(minor_thresholds=(1.5, 0.6)))
 
 
 def faint(color: Any, alpha: float = 0.25) -> tuple[float, float, float, float]:

@@ -49,9 +49,11 @@ def _exponent(largest: Array) -> Array:
 
 
 def times_power(a: Array, exponent: Array) -> Array:
-    """Return a · 2^exponent, in two steps: one power of two may be out of range."""
-    half = jnp.floor(exponent / 2)
-    scaled = a * jnp.exp2(half) * jnp.exp2(exponent - half)
+    """Return a · 2^exponent, exactly, in two steps: one power of two may be out of range."""
+    half = exponent.astype(jnp.int32) // 2
+    rest = exponent.astype(jnp.int32) - half
+    one = jnp.ones((), a.dtype)  # the powers of jnp.exp2 are not exact
+    scaled = a * jnp.ldexp(one, half) * jnp.ldexp(one, rest)
     return jnp.where(a == 0, 0, scaled)
 
 

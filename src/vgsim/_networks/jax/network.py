@@ -40,7 +40,7 @@ def jax_package() -> Any:
     try:
         import jax
     except ImportError as error:
-        problem = "to_jax needs the package jax: pip install vgsim[train]"
+        problem = "to_jax needs the package jax: pip install 'vgsim[train]'"
         raise ImportError(problem) from error
     return jax
 
