@@ -6,7 +6,7 @@ frozen: for each of KINDS, of NETWORKS networks, one sorted column a quantity:
 
     loss       the loss of the minibatches of steps RECORDED
     movement   log10 ‖W − W_0‖/‖W_0‖ of the first and of the last matrix, after all updates
-    ratio      log10 ‖G_0‖/‖G_D‖ at the first and at the last step
+    ratio      log10 ‖G_0‖/‖G_D‖ at the first and at the last step; G_0 of an LSTM is by h and c
 
 The networks are built of PyTorch's modules, trained one by one in float32, each on minibatches of
 ``torch.randperm``. An LSTM's second bias is drawn by PyTorch and not trained, as it would double
@@ -128,7 +128,8 @@ def _lstm():
             self.cell.bias_hh.requires_grad_(False)
 
         def forward(self, x):
-            h, c = x, torch.zeros_like(x)
+            self.c_0 = torch.zeros_like(x, requires_grad=True)
+            h, c = x, self.c_0
             for _ in range(LSTM_STEPS):
                 h, c = self.cell(torch.randn_like(x), (h, c))
             return h
@@ -207,7 +208,8 @@ def trained(kind: Kind) -> dict[str, list[float]]:
         value.backward()
         if t in RECORDED:
             loss.append(value.item())
-            ratio.append((x.grad.norm() / output.grad.norm()).item())
+            below = [x.grad, model.c_0.grad] if lstm else [x.grad]  # by h_0 and c_0
+            ratio.append((torch.cat(below).norm() / output.grad.norm()).item())
         if kind.clip:
             torch.nn.utils.clip_grad_norm_(parameters, kind.clip)
         optimizer.step()

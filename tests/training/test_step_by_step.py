@@ -21,11 +21,12 @@ from vgsim._training.step import sample_key  # noqa: E402
 
 SEED, INDEX = 5, 7
 RTOL = 1e-9
+QUICK = ("momentum, ReLU", "AdamW", "clip norm", "no biases", "RNN, leaky")
 RECORD = ("gradient", "activation", "weight_gradient", "update_ratio", "movement", "parameters")
 
 
-def passes(case, data, seed, index):
-    """Return the minibatches and draws of a sample."""
+def passes(case, data):
+    """Return the minibatches and draws of two samples."""
     settings = TrainingSettings.checked(
         case.network,
         data=read_data(data, case.loss),
@@ -41,13 +42,15 @@ def passes(case, data, seed, index):
         dtype="float64",
     )
     with double_precision("float64"):
-        run = Run(case.network, settings, seed)
-        key = sample_key(run.key, np.array([0, index], dtype=np.uint32))
-        drawn = jax.jit(jax.vmap(run.kind.minibatch, (None, None, 0)))
-        x, y, draws = jax.device_get(drawn(run.data, key, np.arange(STEPS)))
+        run = Run(case.network, settings, SEED)
+        draw = jax.jit(jax.vmap(run.kind.minibatch, (None, None, 0)))
+        drawn = [
+            jax.device_get(draw(run.data, sample_key(run.key, words), np.arange(STEPS)))
+            for words in np.array([[0, INDEX], [0, INDEX + 1]], dtype=np.uint32)
+        ]
     return [
-        Minibatch(x[t], y[t], {name: array[t] for name, array in draws.items()})
-        for t in range(STEPS)
+        [Minibatch(x[t], y[t], {name: a[t] for name, a in more.items()}) for t in range(STEPS)]
+        for x, y, more in drawn
     ]
 
 
@@ -60,7 +63,10 @@ def cancels(network, name):
     return isinstance(network, vgsim.MLP) or int(name.split(".")[0]) < network.depth - 1
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name",
+    [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in CASES],
+)
 def test_equals_pytorch(name):
     case = CASES[name]
     data = case.data(np.random.default_rng(1))
@@ -84,17 +90,19 @@ def test_equals_pytorch(name):
         dtype="float64",
         **case.optimizer.optax(optax),
     )
-    for sample in range(2):
+    for sample, batches in enumerate(passes(case, data)):
         expected = train(
             case.network,
             parameters,
-            passes(case, data, SEED, INDEX + sample),
+            batches,
             case.optimizer.torch(torch),
             loss=case.loss,
             clip=case.clip and (case.clip.by, case.clip.bound),
             biases=case.biases,
             recorded=RECORDED,
         )
+        assert np.ptp(expected.loss) > 0.01  # something is learnt, in all matrices
+        assert (expected.recorded["movement"][-1] > -3).all()
         np.testing.assert_allclose(trained.loss[sample], expected.loss, rtol=RTOL)
         assert {*expected.recorded} == {*RECORD[:-1], *accuracy}
         for quantity, values in expected.recorded.items():
@@ -111,7 +119,7 @@ def test_equals_pytorch(name):
 def test_the_samples_differ_and_their_rows_are_those_of_the_data():
     case = CASES["sgd"]
     X, y = case.data(np.random.default_rng(1))
-    both = [passes(case, (X, y), SEED, index) for index in (INDEX, INDEX + 1)]
+    both = passes(case, (X, y))
     chosen = np.array(
         [[[np.flatnonzero((row == X).all(1)) for row in b.x] for b in one] for one in both]
     )
@@ -122,24 +130,3 @@ def test_the_samples_differ_and_their_rows_are_those_of_the_data():
             np.testing.assert_array_equal(b.y, y[r])
     assert (chosen[0] != chosen[1]).any(axis=(1, 2)).all()
     assert len(np.unique(chosen)) == ROWS
-
-
-def test_the_networks_are_trained():
-    """Cases in which nothing happens would test nothing."""
-    assert len(CASES) >= 20
-    learnt = 0
-    for case in CASES.values():
-        data = case.data(np.random.default_rng(1))
-        batches = passes(case, data, SEED, INDEX)
-        expected = train(
-            case.network,
-            initial_parameters(case),
-            batches,
-            case.optimizer.torch(torch),
-            loss=case.loss,
-            recorded=RECORDED,
-        )
-        assert (expected.recorded["movement"][-1] > -3).all()
-        assert np.ptp(expected.loss) > 0.01
-        learnt += np.mean(expected.loss[-10:]) < np.mean(expected.loss[:10])
-    assert learnt > 0.7 * len(CASES)

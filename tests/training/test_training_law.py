@@ -68,7 +68,7 @@ KINDS = {
     ),
     "dropout": (stack(4, "he_normal", "relu", Dropout(RATE)), MOMENTUM),
     "lstm": (
-        vgsim.LSTM(LSTM_STEPS, INPUTS, init="torch_recurrent"),
+        vgsim.LSTM(LSTM_STEPS, INPUTS, init="torch_recurrent", input_std=3**-0.5),
         {"optimizer": "adam", "learning_rate": 0.01, "loss": "mse"},
     ),
 }
@@ -166,4 +166,5 @@ def test_begins_with_the_law_of_simulate(name, loss, seed):
     for quantity, values in found.items():
         expected = getattr(simulated, quantity).reshape(4000, -1)
         for column, other in zip(values.T, expected.T, strict=True):
-            assert stats.ks_2samp(column, other).pvalue > LEAST, quantity
+            both = np.round(column, 5), np.round(other, 5)  # clipped norms differ by rounding
+            assert stats.ks_2samp(*both).pvalue > LEAST, quantity
