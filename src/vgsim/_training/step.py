@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from vgsim._networks.jax.backward import exponents, log2_norm, rms_log2, times_power
+from vgsim._networks.jax.backward import exponents, log2_norms, rms_log2, times_power
 from vgsim._networks.jax.laws import drawn_passes
 from vgsim._networks.jax.walk import Pass
 from vgsim._training.minibatches import distinct_rows
@@ -133,7 +133,7 @@ class Kind:
             right &= jnp.all(jnp.isfinite(states[-1]), axis=1)
             found["accuracy"] = jnp.mean(right, dtype=self.dtype)
         if "activation" in self.record:
-            found["activation"] = jnp.stack([rms_log2(states[l]) for l in self.layers])
+            found["activation"] = rms_log2([states[l] for l in self.layers])
         if "update_ratio" in self.record:
             found["update_ratio"] = self.change(carry.trained, after.trained)
         if "movement" in self.record:
@@ -171,7 +171,7 @@ class Kind:
     def by_place(self, arrays: Parameters) -> Array:
         """Return log2 of the norm over all recorded matrices of each place with some."""
         places = self.structure.matrices.values()
-        return jnp.stack([log2_norm(tuple(arrays[name] for name in names)) for names in places])
+        return log2_norms([tuple(arrays[name] for name in names) for names in places])
 
 
 def unscaled(gradient: Parameters, E: Array, shared: bool) -> Parameters:

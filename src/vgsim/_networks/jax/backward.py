@@ -11,17 +11,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import partial
-from typing import Protocol
+from functools import partial, reduce
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from vgsim._networks.operations import Program
 
-__all__ = ["Clip", "clipped", "exponents", "log2_norm", "measured", "rms_log2", "times_power"]
+__all__ = [
+    "Clip",
+    "clipped",
+    "exponents",
+    "log2_norm",
+    "log2_norms",
+    "measured",
+    "rms_log2",
+    "times_power",
+]
 
+_WORDS = {"float32": jnp.int32, "float64": jnp.int64}
 State = tuple[Array, ...]  # the registers of a state, each (columns, n)
 
 
@@ -39,35 +50,58 @@ class Clip(Protocol):
 
 def _largest(arrays: State) -> Array:
     """Return the largest absolute value of all entries."""
-    return jnp.max(jnp.stack([jnp.max(jnp.abs(a)) for a in arrays]))
+    return reduce(jnp.maximum, [jnp.max(jnp.abs(a)) for a in arrays])
 
 
 def _exponent(largest: Array) -> Array:
-    """Return e with 2^(e-1) ≤ `largest` < 2^e; 0 for zero, NaN and infinity."""
-    sound = jnp.isfinite(largest) & (largest > 0)
-    return jnp.frexp(jnp.where(sound, largest, 0.5))[1].astype(largest.dtype)
+    """Return e with 2^(e-1) ≤ `largest` < 2^e; of 0 and infinity the least and the largest e."""
+    info = jnp.finfo(largest.dtype)
+    bits = jax.lax.bitcast_convert_type(largest, _WORDS[largest.dtype.name])
+    return ((bits >> info.nmant) & (2**info.nexp - 1)) + info.minexp
+
+
+def _power(exponent: Array, dtype: Any) -> Array:
+    """Return 2^exponent exactly (that of jnp.exp2 is not); 0 or infinity where out of range."""
+    info = jnp.finfo(dtype)
+    biased = jnp.clip(exponent - (info.minexp - 1), 0, 2**info.nexp - 1)
+    word = _WORDS[info.dtype.name]
+    return jax.lax.bitcast_convert_type(biased.astype(word) << info.nmant, dtype)
+
+
+def _powers(exponent: Array, dtype: Any) -> tuple[Array, Array]:
+    """Return two powers of two with the product 2^exponent, which may be out of range itself."""
+    whole = exponent.astype(jnp.int32)
+    half = whole >> 1
+    return _power(half, dtype), _power(whole - half, dtype)
 
 
 def times_power(a: Array, exponent: Array) -> Array:
-    """Return a · 2^exponent, exactly, in two steps: one power of two may be out of range."""
-    half = exponent.astype(jnp.int32) // 2
-    rest = exponent.astype(jnp.int32) - half
-    one = jnp.ones((), a.dtype)  # the powers of jnp.exp2 are not exact
-    scaled = a * jnp.ldexp(one, half) * jnp.ldexp(one, rest)
-    return jnp.where(a == 0, 0, scaled)
+    """Return a · 2^exponent, exactly."""
+    first, second = _powers(exponent, a.dtype)
+    return jnp.where(a == 0, 0, a * first * second)
+
+
+def log2_norms(groups: Sequence[State]) -> Array:
+    """Return log2 of the root of the sum of all squares of each group, of any size."""
+    exponent = _exponent(jnp.stack([_largest(arrays) for arrays in groups]))
+    first, second = _powers(-exponent, groups[0][0].dtype)
+    squares = [
+        reduce(jnp.add, [jnp.sum((a * p * q) ** 2) for a in arrays])
+        for arrays, p, q in zip(groups, first, second, strict=True)
+    ]
+    return 0.5 * jnp.log2(jnp.stack(squares)) + exponent
 
 
 def log2_norm(arrays: State) -> Array:
     """Return log2 of the root of the sum of all squares, which may be out of range."""
-    exponent = _exponent(_largest(arrays))
-    squares = jnp.sum(jnp.stack([jnp.sum(times_power(a, -exponent) ** 2) for a in arrays]))
-    return 0.5 * jnp.log2(squares) + exponent
+    return log2_norms([arrays])[0]
 
 
-def rms_log2(x: Array) -> Array:
-    """Return log2 of the root mean square of an array; -inf if it is 0."""
-    entries = jnp.asarray(x.size, x.dtype)
-    return log2_norm((x,)) - 0.5 * jnp.log2(entries)
+def rms_log2(arrays: Sequence[Array]) -> Array:
+    """Return log2 of the root mean square of each array; -inf if it is 0."""
+    sizes = np.array([a.size for a in arrays])
+    halves = jnp.asarray(0.5 * np.log2(sizes), arrays[0].dtype)
+    return log2_norms([(a,) for a in arrays]) - halves
 
 
 def _cut(clip: Clip | None, state: State) -> State:
@@ -112,9 +146,12 @@ def _measured_forward(
 
 def _measured_backward(clip: Clip | None, scales: bool, _: None, g: State) -> tuple[State, Array]:
     g = _cut(clip, g)
-    k = _exponent(_largest(g))
-    found = jnp.stack([log2_norm(g), k if scales else jnp.zeros_like(k)])
-    return tuple(times_power(a, -k) for a in g) if scales else g, found
+    exponent = _exponent(_largest(g))
+    scaled = tuple(times_power(a, -exponent) for a in g)
+    squares = reduce(jnp.add, [jnp.sum(a**2) for a in scaled])
+    norm = 0.5 * jnp.log2(squares) + exponent
+    k = exponent.astype(norm.dtype)
+    return (scaled, jnp.stack([norm, k])) if scales else (g, jnp.stack([norm, jnp.zeros_like(k)]))
 
 
 measured.defvjp(_measured_forward, _measured_backward)
