@@ -363,7 +363,7 @@ def test_a_setting_that_is_missing():
             ValueError,
             "level is for the event",
         ),
-        (lambda t: t.probability("learned", level=0), ValueError, "level must be a number above 0"),
+        (lambda t: t.probability("learned", level=-1), ValueError, "level must be a number >= 0"),
         (
             lambda t: t.probability("learned", step=41),
             ValueError,
@@ -386,7 +386,7 @@ def test_a_setting_that_is_missing():
             ValueError,
             "outcome must be one of 'loss'",
         ),
-        (lambda t: t.time_to_loss("a"), TypeError, "level must be a number above 0"),
+        (lambda t: t.time_to_loss("a"), TypeError, "level must be a number >= 0"),
         (
             lambda t: t.summary(steps=(0, 3)),
             ValueError,

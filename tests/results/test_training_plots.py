@@ -113,7 +113,7 @@ def test_axes_of_the_caller(rng):
         ({"label": 3}, TypeError, "label must be a string or None, got 3"),
         ({"kind": "movement", "label": 3}, TypeError, "label must be a string or None, got 3"),
         ({"kind": "movement", "levels": (0.5, 0.1)}, ValueError, "levels must be increasing"),
-        ({"kind": "learned", "level": -1}, ValueError, "level must be a number above 0"),
+        ({"kind": "learned", "level": -1}, ValueError, "level must be a number >= 0"),
         ({"ax": 3}, TypeError, "ax must be matplotlib Axes or None"),
     ],
 )

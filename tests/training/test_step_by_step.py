@@ -13,6 +13,7 @@ from torch_training import Minibatch, train  # noqa: E402
 from training_cases import CASES, RECORDED, ROWS, STEPS, initial_parameters  # noqa: E402
 
 from vgsim._networks.jax.network import double_precision  # noqa: E402
+from vgsim._training.data import read_data  # noqa: E402
 from vgsim._training.optimizers import Optimizer  # noqa: E402
 from vgsim._training.run import Run  # noqa: E402
 from vgsim._training.settings import TrainingSettings  # noqa: E402
@@ -28,7 +29,7 @@ def passes(case, data):
     """Return the minibatches and draws of two samples."""
     settings = TrainingSettings.checked(
         case.network,
-        data=data,
+        data=read_data(data, case.loss),
         steps=STEPS,
         optimizer=Optimizer("sgd", 0.0, None),
         batch_size=case.batch,

@@ -30,7 +30,7 @@ PLATEAU = 0.9  # of the smaller of the baseline and the initial loss
 ABOVE_START = 1.1  # times the initial loss
 TRAINING_EVENTS: tuple[TrainingEvent, ...] = get_args(TrainingEvent)
 _EVENT = Choice(TRAINING_EVENTS)
-_LEVEL = Number("a number above 0", lambda level: level > 0)
+_LEVEL = Number("a number >= 0", lambda level: level >= 0)
 
 
 def checked_training_event(event: object) -> TrainingEvent:
@@ -51,7 +51,7 @@ def checked_level_of_loss(level: object) -> float:
     >>> from vgsim._results.training_events import checked_level_of_loss
     >>> checked_level_of_loss(-1)
     Traceback (most recent call last):
-    ValueError: level must be a number above 0, got -1
+    ValueError: level must be a number >= 0, got -1
     """
     return _LEVEL.check("level", level)
 

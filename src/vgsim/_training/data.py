@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vgsim._checks import brief, plain, real_array, type_error, value_error
+from vgsim._checks import BYTES, brief, plain, real_array, type_error, value_error
 from vgsim._networks.description import Network
 
-__all__ = ["TEACHER", "TrainingData", "checked_data"]
+__all__ = ["TEACHER", "TrainingData", "baseline_of", "read_data", "require_range"]
 
 TEACHER = "teacher"
 PAIR = "must be (X, y), rows and their classes or targets, or 'teacher'"
@@ -21,7 +21,7 @@ PAIR = "must be (X, y), rows and their classes or targets, or 'teacher'"
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
-    """Rows with classes or targets, or the law of a teacher, in the form that a training takes.
+    """Rows with classes or targets, or the law of a teacher.
 
     Attributes
     ----------
@@ -29,7 +29,7 @@ class TrainingData:
         (N, n_0), with tokens (N, tokens, n_0); (N, steps, n) are sequences that drive a recurrent
         network. None: a teacher.
     targets : ndarray or None
-        Classes (N,) or (N, tokens), int32; or targets (N, n_D) or (N, tokens, n_D).
+        Classes (N,) or (N, tokens), ints; or targets (N, n_D) or (N, tokens, n_D).
     identity : str
         "sha256:…" of shapes and values; or "teacher".
     drives : bool
@@ -55,15 +55,36 @@ class TrainingData:
         Examples
         --------
         >>> import numpy as np
-        >>> import vgsim
-        >>> from vgsim._training.data import checked_data
-        >>> net = vgsim.MLP(2, [3, 4, 2])
-        >>> data = checked_data((np.ones((4, 3)), [0, 1, 0, 1]), net, "cross_entropy")
+        >>> from vgsim._training.data import read_data
+        >>> data = read_data((np.ones((4, 3)), [0, 1, 0, 1]), "cross_entropy")
         >>> round(data.baseline("cross_entropy"), 4)
         0.6931
         """
         assert self.targets is not None
         return baseline_of(self.targets, loss)
+
+    def fitted(self, network: Network, loss: str) -> TrainingData:
+        """Return the data in the form that the training of a network takes.
+
+        Raises
+        ------
+        ValueError
+            If the shapes do not match, or classes are out of range.
+
+        Examples
+        --------
+        >>> import vgsim
+        >>> from vgsim._training.data import read_data
+        >>> read_data(([[0, 1]], [2]), "cross_entropy").fitted(vgsim.MLP(1, 2), "cross_entropy")
+        Traceback (most recent call last):
+        ValueError: data[1] must be classes from 0 to 1 for the 2 outputs of the network, got 2
+        """
+        if self.inputs is None or self.targets is None:
+            return self
+        drives = _drives(self.inputs, network)
+        targets = _classes if loss == "cross_entropy" else _targets
+        y = targets(self.targets, self.inputs, network)
+        return replace(self, targets=y, drives=drives)
 
 
 def baseline_of(targets: NDArray[Any], loss: str) -> float:
@@ -76,75 +97,94 @@ def baseline_of(targets: NDArray[Any], loss: str) -> float:
     return float(0.5 * np.sum(np.var(columns, axis=0)))
 
 
-def checked_data(data: object, network: Network, loss: str) -> TrainingData:
-    """Check the argument `data` of :func:`vgsim.train` for a network and a loss.
+def read_data(data: object, loss: str) -> TrainingData:
+    """Read the argument `data` of :func:`vgsim.train`, as far as networks do not matter.
 
     Raises
     ------
     TypeError, ValueError
-        If `data` is not a pair of arrays of matching shapes, or holds NaN, infinity or labels out
-        of range.
+        If `data` is not a pair of arrays of finite real numbers and classes or targets.
 
     Examples
     --------
-    >>> import vgsim
-    >>> from vgsim._training.data import checked_data
-    >>> checked_data(([[0.0, 1.0]], [2]), vgsim.MLP(1, 2), "cross_entropy")
+    >>> from vgsim._training.data import read_data
+    >>> read_data(([[0.0, float("nan")]], [2]), "cross_entropy")
     Traceback (most recent call last):
-    ValueError: data[1] must be classes from 0 to 1 for the 2 outputs of the network, got 2
+    ValueError: data[0] must be finite, got NaN or infinity
     """
     if isinstance(word := plain(data), str):
         if word != TEACHER:
             raise value_error("data", f"{PAIR}, got {brief(data)}")
         return TrainingData(None, None, TEACHER)
-    if not isinstance(data, Sequence) or len(data) != 2:
+    if not isinstance(data, Sequence) or isinstance(data, BYTES) or len(data) != 2:
         raise type_error("data", f"{PAIR}, got {brief(data)}")
-    inputs, drives = _inputs(data[0], network)
-    if loss == "cross_entropy":
-        targets = _classes(data[1], inputs, network)
-    else:
-        targets = _targets(data[1], inputs, network)
-    content = hashlib.sha256(repr((inputs.shape, targets.shape, targets.dtype.kind)).encode())
-    content.update(np.ascontiguousarray(inputs, dtype="<f8").data)
-    kind = "<i8" if targets.dtype.kind == "i" else "<f8"
-    content.update(np.ascontiguousarray(targets, dtype=kind).data)
-    return TrainingData(inputs, targets, f"sha256:{content.hexdigest()}", drives)
+    X = _finite("data[0]", data[0])
+    y = _integers(data[1]) if loss == "cross_entropy" else _finite("data[1]", data[1])
+    content = hashlib.sha256(repr((X.shape, y.size, y.dtype.kind)).encode())
+    for array, kind in ((X, "<f8"), (y, "<i8" if y.dtype.kind == "i" else "<f8")):
+        content.update(np.ascontiguousarray(array, dtype=kind).data)
+    return TrainingData(X, y, f"sha256:{content.hexdigest()}")
+
+
+def require_range(argument: str, array: NDArray[Any], dtype: str) -> None:
+    """Raise ValueError if a number of an array is out of the range of a floating-point format.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vgsim._training.data import require_range
+    >>> require_range("data[0]", np.array([1.0, -1e50]), "float32")
+    Traceback (most recent call last):
+    ValueError: data[0] must lie within the range of 'float32', which ends at 3.4e+38, got -1e+50
+    """
+    most = float(np.finfo(dtype).max)
+    for value in (float(array.max(initial=0.0)), float(array.min(initial=0.0))):
+        if abs(value) > most:
+            problem = f"must lie within the range of {dtype!r}, which ends at {most:.2g}"
+            raise value_error(argument, f"{problem}, got {value:.6g}")
 
 
 def _finite(argument: str, given: ArrayLike) -> NDArray[Any]:
     """Return an array of finite real numbers."""
     array = real_array(argument, given, "must be an array of real numbers")
     if not np.isfinite(array).all():
-        raise value_error(argument, "must be finite, got NaN or infinity", " of data")
+        raise value_error(argument, "must be finite, got NaN or infinity")
     return array
 
 
-def _inputs(given: ArrayLike, network: Network) -> tuple[NDArray[Any], bool]:
-    """Return X, and whether it drives a recurrent network."""
-    X = _finite("data[0]", given)
+def _integers(given: Any) -> NDArray[Any]:
+    """Return an array of ints."""
+    allowed = "must be integer classes with loss 'cross_entropy'"
+    array = real_array("data[1]", given, allowed)
+    is_tensor = hasattr(given, "is_floating_point")
+    dtype = given.dtype if is_tensor else np.asarray(given).dtype
+    if given.is_floating_point() if is_tensor else dtype.kind not in "iu":
+        raise type_error("data[1]", f"{allowed}, got dtype {dtype}")
+    if np.any(abs(array) >= 2.0**53):
+        raise value_error("data[1]", f"{allowed}, got {abs(array).max():.0f}")
+    return array.astype(np.int64)
+
+
+def _drives(X: NDArray[Any], network: Network) -> bool:
+    """Check the shape of X, and return whether it drives a recurrent network."""
     n_0, tokens = network.width_at(0), network.tokens
     shapes: dict[str, tuple[int, ...]] = {"(N, n_0)": (n_0,)}
     if tokens > 1:
         shapes = {"(N, tokens, n_0)": (tokens, n_0)}
     elif network.shares_weights and network.input_std > 0:
         shapes["(N, steps, n_0)"] = (network.depth, n_0)
-    if len(X) == 0 or X.shape[1:] not in shapes.values():
+    if X.size == 0 or X.shape[1:] not in shapes.values():
         allowed = " or ".join(
             f"{symbols} = (N{''.join(f', {size}' for size in shape)})"
             for symbols, shape in shapes.items()
         )
         raise value_error("data[0]", f"must have shape {allowed} with N >= 1, got {X.shape}")
-    return X, network.shares_weights and X.ndim == 3
+    return network.shares_weights and X.ndim == 3
 
 
-def _classes(given: ArrayLike, X: NDArray[Any], network: Network) -> NDArray[Any]:
-    """Return classes, one for each row, or for each token."""
-    y = np.asarray(given)
+def _classes(y: NDArray[Any], X: NDArray[Any], network: Network) -> NDArray[Any]:
+    """Return classes as int32, one for each row, or for each token."""
     outputs = network.width_at(-1)
-    if y.dtype.kind not in "iu":
-        raise type_error(
-            "data[1]", f"must be integer classes with loss 'cross_entropy', got dtype {y.dtype}"
-        )
     allowed = {X.shape[:1], X.shape[:2] if network.tokens > 1 else X.shape[:1]}
     if y.shape not in allowed:
         names = "(N,) or (N, tokens)" if network.tokens > 1 else "(N,)"
@@ -163,9 +203,8 @@ def _classes(given: ArrayLike, X: NDArray[Any], network: Network) -> NDArray[Any
     return y.astype(np.int32)
 
 
-def _targets(given: ArrayLike, X: NDArray[Any], network: Network) -> NDArray[Any]:
+def _targets(y: NDArray[Any], X: NDArray[Any], network: Network) -> NDArray[Any]:
     """Return targets, n_D numbers for each row, or for each token."""
-    y = _finite("data[1]", given)
     n_D = network.width_at(-1)
     leading = X.shape[:2] if network.tokens > 1 else X.shape[:1]
     if y.ndim == 1 and n_D == 1:

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from vgsim._checks import brief, real_array, type_error, value_error
 from vgsim._networks.functions import FunctionDomain
+from vgsim._training.data import require_range
 
 __all__ = ["Given", "Initial", "checked_initial"]
 
@@ -34,22 +35,27 @@ class Given:
     identity: str
     value: Initial | None
 
-    def stacked(self, first: int, count: int, shapes: Shapes, unused: Shapes) -> Arrays:
+    def check(self, shapes: Shapes, unused: Shapes, dtype: str) -> None:
+        """Check the parameters of all samples for a network, unless a callable returns them."""
+        if self.value is not None and not callable(self.value):
+            _checked("initial", self.value, shapes, unused, dtype)
+
+    def stacked(self, first: int, count: int, shapes: Shapes, unused: Shapes, dtype: str) -> Arrays:
         """Return the parameters of samples first … first + count − 1, (count, …) each, by name.
 
         Raises
         ------
         TypeError, ValueError
-            If a parameter is unknown, has another shape or is not finite. Those of the names
-            `unused` are left out.
+            If a parameter is unknown, has another shape or is not finite in this dtype. Those of
+            the names `unused` are left out.
         """
         if self.value is None:
             return {}
         if not callable(self.value):
-            one = _checked("initial", self.value, shapes, unused)
+            one = _checked("initial", self.value, shapes, unused, dtype)
             return {name: np.repeat(array[None], count, axis=0) for name, array in one.items()}
         given = [
-            _checked(f"initial({index})", self.value(index), shapes, unused)
+            _checked(f"initial({index})", self.value(index), shapes, unused, dtype)
             for index in range(first, first + count)
         ]
         if any(one.keys() != given[0].keys() for one in given):
@@ -77,6 +83,8 @@ def checked_initial(initial: object, *, stored: bool) -> Given:
         return Given("drawn", None)
     if isinstance(initial, Mapping):
         content = hashlib.sha256()
+        if wrong := [name for name in initial if not isinstance(name, str)]:
+            raise type_error("initial", f"must have strings as names, got {brief(wrong[0])}")
         for name, value in sorted(initial.items()):
             array = real_array(f"initial[{name!r}]", value, "must be an array of real numbers")
             content.update(repr((name, array.shape)).encode())
@@ -97,7 +105,7 @@ def checked_initial(initial: object, *, stored: bool) -> Given:
     return Given(function.name, initial)
 
 
-def _checked(where: str, parameters: Any, shapes: Shapes, unused: Shapes) -> Arrays:
+def _checked(where: str, parameters: Any, shapes: Shapes, unused: Shapes, dtype: str) -> Arrays:
     """Return one set of parameters."""
     if not isinstance(parameters, Mapping):
         problem = f"must be a mapping of names to arrays, got {brief(parameters)}"
@@ -115,5 +123,6 @@ def _checked(where: str, parameters: Any, shapes: Shapes, unused: Shapes) -> Arr
             raise value_error(label, f"must have shape {shapes[name]}, got {array.shape}")
         if not np.isfinite(array).all():
             raise value_error(label, "must be finite, got NaN or infinity")
-        found[name] = array
+        require_range(label, array, dtype)
+        found[name] = array.astype(dtype)
     return found

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from vgsim._checks import brief, either, plain, type_error, value_error
+from vgsim._checks import MOST_SHOWN, brief, either, plain, type_error, value_error
 from vgsim._domains import Number
 from vgsim._networks.techniques import Clip, ClipNorm, ClipValue
 
@@ -55,6 +55,42 @@ class Optimizer:
         clip = optax.clip_by_global_norm if by_norm else optax.clip
         return optax.chain(clip(self.clip.bound), own)
 
+    def check_step(self, shapes: Mapping[str, tuple[int, ...]], dtype: str) -> None:
+        """Raise ValueError if a given transformation cannot take steps of these parameters.
+
+        It must need nothing but the gradient and the parameters, and keep the shapes of its state.
+        """
+        if self.given is None:
+            return
+        import jax
+        import optax
+
+        def step(parameters: Any) -> Any:
+            state = self.given.init(parameters)
+            changes, after = self.given.update(parameters, state, parameters)
+            return (parameters, state), (optax.apply_updates(parameters, changes), after)
+
+        words = "must take steps of a dict of parameters from their gradient alone"
+        parameters = {name: jax.ShapeDtypeStruct(a, dtype) for name, a in shapes.items()}
+        try:
+            before, after = jax.eval_shape(step, parameters)
+        except Exception as error:  # a transformation can raise anything
+            problem = (
+                f"{words}, got {type(error).__name__}: {' '.join(str(error).split())[:MOST_SHOWN]}"
+            )
+            raise value_error("optimizer", problem) from error
+        if (kept := _forms(before)) != (found := _forms(after)):
+            problem = f"{words} and keep the shapes of its state, got {brief(found)} after"
+            raise value_error("optimizer", f"{problem} {brief(kept)}")
+
+
+def _forms(tree: Any) -> Any:
+    """Return the structure of a tree of arrays with their shapes and types."""
+    import jax
+
+    leaves, structure = jax.tree.flatten(tree)
+    return structure, [(leaf.shape, str(leaf.dtype)) for leaf in leaves]
+
 
 def checked_optimizer(
     optimizer: object, learning_rate: object, clip: object, name: object, *, stored: bool
@@ -89,10 +125,13 @@ def checked_optimizer(
             problem = f"must be given with optimizer {word!r}: a number >= 0, got None"
             raise type_error("learning_rate", problem)
         return Optimizer(word, RATE.check("learning_rate", learning_rate), clip)
-    if not (callable(getattr(optimizer, "init", None)) and hasattr(optimizer, "update")):
+    methods = [getattr(optimizer, name, None) for name in ("init", "update")]
+    if isinstance(optimizer, type) or not all(map(callable, methods)):
         known = either(map(repr, OPTIMIZERS))
         problem = f"must be {known} or an optax transformation, got {brief(optimizer)}"
         raise type_error("optimizer", problem)
+    if not isinstance(optimizer, Hashable):
+        raise type_error("optimizer", f"must be hashable, got {brief(optimizer)}")
     if learning_rate is not None:
         problem = "must be None with an optax transformation, which has its own"
         raise value_error("learning_rate", f"{problem}, got {brief(learning_rate)}")

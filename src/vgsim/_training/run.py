@@ -26,13 +26,23 @@ from vgsim._training.stacks import stack_sizes
 from vgsim._training.step import INITIAL, Carry, Data, Kind, compiled, sample_key, taught
 from vgsim._training.structure import Structure
 
-__all__ = ["Run", "double_precision", "versions"]
+__all__ = ["Run", "check_run", "double_precision", "versions"]
 
 LOG10_2 = math.log10(2.0)
 CHUNK = 256  # steps between looks at Ctrl-C
 TEACHER_UNITS = 16  # least number of hidden units
 TEACHER_ROWS = 2**14  # inputs from which the baseline is estimated
 Arrays = dict[str, NDArray[Any]]
+
+
+def check_run(network: Network, settings: TrainingSettings) -> None:
+    """Check what can be known of a training before it runs; raise as :func:`vgsim.train`."""
+    net = JaxNetwork(network, settings.dtype, settings.biases)
+    columns = settings.batch_size * network.tokens
+    settings.initial.check(net.shapes, drawn_shapes(net.program, columns), net.dtype)
+    trained = {name: s for name, s in net.shapes.items() if settings.biases or len(s) > 1}
+    with double_precision(settings.dtype):
+        settings.optimizer.check_step(trained, settings.dtype)
 
 
 class Run:
@@ -144,8 +154,9 @@ class Run:
         words = jnp.asarray(np.array(indices, dtype=np.uint32))
         keys = jax.vmap(sample_key, (None, 0))(self.key, words)
         unused = drawn_shapes(self.net.program, self.kind.columns)
-        given = self.settings.initial.stacked(first, count, self.net.shapes, unused)
-        own = {name: jnp.asarray(array.astype(self.net.dtype)) for name, array in given.items()}
+        initial, dtype = self.settings.initial, self.net.dtype
+        given = initial.stacked(first, count, self.net.shapes, unused, dtype)
+        own = {name: jnp.asarray(array) for name, array in given.items()}
         carry: Carry = jax.vmap(self.start)(keys, own)
         return carry
 

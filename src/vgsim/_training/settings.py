@@ -9,22 +9,31 @@ from typing import Any, get_args
 
 import numpy as np
 
-from vgsim._checks import COUNTERS, checked_dtype, checked_items, listed, plain, value_error
+from vgsim._checks import (
+    COUNTERS,
+    checked_dtype,
+    checked_items,
+    listed,
+    plain,
+    require_memory,
+    value_error,
+)
 from vgsim._domains import Choice, Integer, checked_bool, checked_int
 from vgsim._engine.settings import checked_layers, default_layers
 from vgsim._networks.description import Network
 from vgsim._networks.parameter_shapes import parameter_shapes, with_biases
 from vgsim._results.training_arrays import TRAINING_RECORDS
-from vgsim._training.data import TrainingData, checked_data
+from vgsim._training.data import TrainingData, require_range
 from vgsim._training.initial import Given
 from vgsim._training.optimizers import Optimizer
 from vgsim.typing import DType, TrainingLoss
 
-__all__ = ["TrainingSettings"]
+__all__ = ["TrainingSettings", "checked_loss"]
 
 LOSSES: tuple[TrainingLoss, ...] = get_args(TrainingLoss)
 MOST_RECORDED = 100  # about, by default
 MOST_STEPS = 2**31 - 1
+STEP_BYTES = 150  # of a recorded step in tuples and JSON, about
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -65,7 +74,7 @@ class TrainingSettings:
         cls,
         network: Network,
         *,
-        data: object,
+        data: TrainingData,
         steps: object,
         optimizer: Optimizer,
         batch_size: object,
@@ -81,11 +90,16 @@ class TrainingSettings:
         if network.own_engine:
             problem = "must be described layer by layer"
             raise value_error("network", f"{problem}, got {network!r}")
-        name = Choice(LOSSES).check("loss", loss)
+        name = checked_loss(loss)
         if name == "cross_entropy" and (outputs := network.width_at(-1)) < 2:
             problem = f"'cross_entropy' needs 2 outputs (classes) or more, got width {outputs}"
             raise value_error("loss", problem)
-        checked = checked_data(data, network, name)
+        checked = data.fitted(network, name)
+        format_ = checked_dtype("dtype", dtype, get_args(DType))
+        for argument, array in (("data[0]", checked.inputs), ("data[1]", checked.targets)):
+            if array is not None:
+                require_range(argument, array, format_)
+        require_range("learning_rate", np.array(optimizer.learning_rate or 0.0), format_)
         count = Integer(1, COUNTERS - 1).check("batch_size", batch_size)
         if checked.rows is not None and count > checked.rows:
             raise value_error(
@@ -111,7 +125,7 @@ class TrainingSettings:
             record=_checked_record(record, name),
             recorded=_recorded(total, every),
             layers=tuple(columns.tolist()),
-            dtype=checked_dtype("dtype", dtype, get_args(DType)),
+            dtype=format_,
         )
 
     @property
@@ -144,6 +158,11 @@ class TrainingSettings:
         return numbers
 
 
+def checked_loss(loss: object) -> TrainingLoss:
+    """Return the name of a loss; an error if it is unknown."""
+    return Choice(LOSSES).check("loss", loss)
+
+
 def _checked_record(record: object, loss: str) -> tuple[str, ...]:
     """Return the quantities to record, in a fixed order; the loss is always among them."""
     given = {
@@ -163,4 +182,7 @@ def _recorded(steps: int, every: object) -> tuple[int, ...]:
     stride = max(1, round(steps / MOST_RECORDED))
     if every is not None:
         stride = checked_int("every", every, 1, MOST_STEPS, "2**31 - 1")
-    return tuple(np.unique([*range(0, steps, stride), steps - 1]).tolist())
+    recorded = range(0, steps, stride)
+    bytes_ = STEP_BYTES * len(recorded)
+    require_memory(bytes_, f"{len(recorded):,} recorded steps", "choose a larger `every`")
+    return (*recorded, *({steps - 1} - {recorded[-1]}))

@@ -40,7 +40,8 @@ def stack_sizes(kind: Kind, carry: Carry, count: int) -> list[int]:
         If a stack of one sample would not fit in memory.
     """
     own = working_bytes(kind, carry)
-    require_memory(own, "the training of one network", "choose a smaller one")
+    remedy = "choose a smaller network or batch_size"
+    require_memory(own, "the training of one network", remedy)
     parameters = sum(math.prod(a.shape) for a in jax.tree.leaves(carry.trained))
     most = max(1, min(ENTRIES // max(parameters, 1), BYTES // own))
     stacks = math.ceil(count / min(most, count))

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import nullcontext
 from functools import partial
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from numpy.typing import ArrayLike, DTypeLike
@@ -23,9 +24,10 @@ from vgsim._results.training import Training
 from vgsim._studies.training_store import TrainingStore
 from vgsim._studies.training_study import TrainingStudy
 from vgsim._studies.training_task import TrainingTask
+from vgsim._training.data import read_data
 from vgsim._training.initial import Initial, checked_initial
 from vgsim._training.optimizers import checked_optimizer
-from vgsim._training.settings import TrainingSettings
+from vgsim._training.settings import TrainingSettings, checked_loss
 from vgsim.typing import DType, OptimizerName, TrainingLoss, TrainingRecord
 
 if TYPE_CHECKING:
@@ -199,7 +201,8 @@ def train(
     stack in which it is trained, on the versions of JAX and on the platform; `Training.provenance`
     has these. Passes that record gradients divide them by powers of two from layer to layer, so
     that they do not underflow; in recurrent networks and in networks with `clip` they are those of
-    the dtype, and −inf may be an underflow.
+    the dtype, and −inf may be an underflow. Activations are always those of the dtype, and so are
+    weight gradients, of which they are a factor.
 
     Trainings of one network and seed that differ in optimiser, learning rate or clipping begin with
     the same parameters and see the same minibatches.
@@ -232,10 +235,11 @@ def train(
     n_samples = checked_int("n_samples", n_samples, 1, INDICES, "2**56")
     first = checked_int("first", first, 0, INDICES - n_samples, "2**56 - n_samples")
     given = checked_initial(initial, stored=store is not None)
+    rows = read_data(data, checked_loss(loss))
     plans = [
         TrainingSettings.checked(
             one,
-            data=data,
+            data=rows,
             steps=steps,
             optimizer=chosen,
             batch_size=batch_size,
@@ -249,11 +253,16 @@ def train(
         )
         for one in networks
     ]
+    numbers = 0
     for one, plan in zip(networks, plans, strict=True):
         if store is not None:
             require_lasting("network", one)
-        bytes_ = 8 * n_samples * plan.numbers(one)
-        require_memory(bytes_, f"{n_samples} samples", "record less, or fewer steps or samples")
+        numbers += plan.numbers(one)
+    samples = f"{n_samples * len(networks)} samples"
+    require_memory(8 * n_samples * numbers, samples, "record less, or fewer steps or samples")
+    running = _running()
+    for one, plan in zip(networks, plans, strict=True):
+        running.check_run(one, plan)
     trainings = []
     opened = nullcontext() if store is None else TrainingStore(store)
     with opened as kept, shown(progress) as show:
@@ -261,6 +270,16 @@ def train(
             part = _Part(show, n_samples, done, len(networks))
             trainings.append(_trained(one, plan, seed, (first, n_samples), kept, part))
     return TrainingStudy(trainings) if several else trainings[0]
+
+
+def _running() -> ModuleType:
+    """Return the module that trains, which imports JAX and optax."""
+    try:
+        from vgsim._training import run
+    except ImportError as error:
+        problem = "train needs the packages jax and optax: pip install 'vgsim[train]'"
+        raise ImportError(problem) from error
+    return run
 
 
 def _networks(networks: Any) -> list[Network]:
@@ -326,11 +345,7 @@ def _stacks(
     ranges = list(ranges)
     if not ranges:
         return
-    try:
-        from vgsim._training import run as running
-    except ImportError as error:
-        problem = "train needs the packages jax and optax: pip install 'vgsim[train]'"
-        raise ImportError(problem) from error
+    running = _running()
     total = sum(count for _, count in ranges)
     done = show.n_samples - total
     precision = partial(running.double_precision, settings.dtype)  # not left on between stacks
