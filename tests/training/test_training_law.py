@@ -133,6 +133,7 @@ AT_FIRST = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["cross_entropy", "mse"])
 @pytest.mark.parametrize("name", AT_FIRST)
 def test_begins_with_the_law_of_simulate(name, loss, seed):
