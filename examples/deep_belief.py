@@ -116,7 +116,7 @@ def main() -> None:
     X, y = load_digits(return_X_y=True)
     X = X / 16  # values from 0 to 1
     widths = [64] + [WIDTH] * depths[-1]
-    stacks = Parallel(n_jobs=jobs)(
+    stacks: Any = Parallel(n_jobs=jobs)(
         delayed(vgsim.pretrain_rbm)(widths, X, n_iter=passes, seed=seed) for seed in range(networks)
     )
     found = trained(depths, X, y, stacks, steps)

@@ -27,7 +27,8 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
     except ImportError:
         remedy = "pip install 'vgsim[train]'"
         raise ImportError(f"the claims on learning need scikit-learn: {remedy}") from None
-    X, y = load_digits(return_X_y=True)
+    data: Any = load_digits(return_X_y=True)
+    X, y = data
     X = PCA(WIDTH, svd_solver="full").fit_transform(X)
     return X / np.sqrt(np.mean(X**2)), y
 

@@ -55,9 +55,11 @@ class Found(NamedTuple):
 def functions(parameters: Mapping[str, Any], *, biases: bool) -> Floats:
     """Return the outputs of all networks at POINTS."""
     import jax
+    import jax.numpy as jnp
 
     net = NETWORK.to_jax(biases=biases)
-    outputs: Floats = np.asarray(jax.vmap(lambda own: net.apply(own, POINTS))(dict(parameters)))
+    points = jnp.asarray(POINTS)
+    outputs: Floats = np.asarray(jax.vmap(lambda own: net.apply(own, points))(dict(parameters)))
     return outputs[:, :, 0]
 
 

@@ -52,7 +52,7 @@ def optimizer(width: int, mup: bool) -> Any:
         }
 
     rate = RATE * WIDTHS[0] / width if mup else RATE
-    parts = {"wide": optax.adam(rate), "other": optax.adam(RATE)}
+    parts: dict[Any, Any] = {"wide": optax.adam(rate), "other": optax.adam(RATE)}
     return optax.multi_transform(parts, kinds)
 
 
@@ -81,7 +81,7 @@ def activations(mup: bool, quick: bool) -> Floats:
 def slope(logs: Floats) -> Interval:
     """Return the slope against log10 of the width and its interval, by least squares."""
     widths = np.repeat(np.log10(WIDTHS[: len(logs)]), logs.shape[1])
-    line = stats.linregress(widths, logs.ravel())
+    line: Any = stats.linregress(widths, logs.ravel())
     half = float(stats.t.ppf((1 + LEVEL) / 2, widths.size - 2)) * line.stderr
     return line.slope, line.slope - half, line.slope + half
 

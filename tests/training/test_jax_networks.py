@@ -15,6 +15,8 @@ from vgsim._networks.jax.backward import exponents, log2_norm  # noqa: E402
 from vgsim._networks.jax.functions import elementwise  # noqa: E402
 from vgsim._networks.jax.network import double_precision  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("quickly_compiled")
+
 TANH = vgsim.Activation("custom", function=np.tanh, derivative=lambda h: np.cosh(h) ** -2.0)
 BUMP = vgsim.Activation(
     "custom", function=lambda h: np.exp(-h * h), derivative=lambda h: -2 * h * np.exp(-h * h)

@@ -19,6 +19,7 @@ from vgsim._training.run import Run  # noqa: E402
 from vgsim._training.settings import TrainingSettings  # noqa: E402
 from vgsim._training.step import sample_key  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("quickly_compiled")
 SEED, INDEX = 5, 7
 RTOL = 1e-9
 QUICK = ("momentum, ReLU", "AdamW", "clip norm", "no biases", "RNN, leaky")

@@ -75,7 +75,7 @@ def trainings(training: vgsim.Training) -> None:
     assert_type(training.rank_correlation(outcome="time").estimate, float)
     assert_type(training.quantiles("movement", 0.5, layer=1), Floats)
     assert_type(training[:3] + training[3:], vgsim.Training)
-    assert_type(training.plot("ratio", steps=(0, 10)).axes, Any)
+    assert_type(training.plot("ratio", steps=(0, 10)), vgsim.plotting.Artists)
 
 
 def studies(study: vgsim.Study) -> None:
