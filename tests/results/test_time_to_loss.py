@@ -116,9 +116,9 @@ def test_smoothing_delays():
         (lambda: vgsim.TimeToLoss([-1], [True], level=1), ValueError, "step must be a vector of"),
         (lambda: vgsim.TimeToLoss([1], [1], level=1), ValueError, "censored must be a vector of 1"),
         (
-            lambda: vgsim.TimeToLoss([1], [True], level=0),
+            lambda: vgsim.TimeToLoss([1], [True], level=-1),
             ValueError,
-            "level must be a number above",
+            "level must be a number >= 0",
         ),
         (lambda: vgsim.TimeToLoss([5], [True], level=1, last=4), ValueError, "last must be an int"),
         (

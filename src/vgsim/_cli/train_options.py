@@ -40,7 +40,7 @@ def add_train_options(parser: argparse.ArgumentParser) -> None:
         "--data",
         type=_pair,
         required=True,
-        metavar="FILE.npz",
+        metavar="NPZ",
         help="arrays X (N, n_0) and y, N classes or targets (N, n_D), as numpy.savez writes them; "
         "or teacher: normal inputs, and the outputs of one random network",
     )
