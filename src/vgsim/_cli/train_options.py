@@ -34,7 +34,7 @@ def add_train_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``vgsim train``."""
     add_networks(parser, ["tanh"], [10])
     group = parser.add_argument_group(
-        "the training; one for each combination of optimisers, learning rates and batch sizes"
+        "the training; one for each optimiser, learning rate and batch size"
     )
     group.add_argument(
         "--data",
