@@ -23,6 +23,7 @@ NEEDS = {  # modules that import an optional package, or whose examples do
         f"vgsim._networks.jax.{name}": "jax"
         for name in ("backward", "functions", "laws", "normalisation", "tables", "walk")
     },
+    **{f"vgsim._training.{name}": "jax" for name in ("minibatches", "run", "stacks", "step")},
 }
 MODULES = ["vgsim"] + [
     module.name
