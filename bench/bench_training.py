@@ -17,14 +17,14 @@ from bench.workers import all_cores
 
 DEPTH, MINIBATCH, ROWS, CLASSES = 20, 32, 1024, 10
 WIDTHS = (32, 64)
-STEPS = 50
+STEPS = 100
 RATE, MOMENTUM = 0.02, 0.9
-TURN = 256  # networks of a turn of vgsim, at least
-STACKS = (4, 8, 16, 32, 64, 128, 256)
+TURN = 96  # networks of a turn of vgsim, at least
+STACKS = (1, 4, 8, 16, 32, 64)
 
 
 def measure(quick: bool) -> dict:
-    widths, steps, repeats = (WIDTHS[:1], 10, 2) if quick else (WIDTHS, STEPS, 7)
+    widths, steps, repeats = (WIDTHS[:1], 10, 2) if quick else (WIDTHS, STEPS, 5)
     stacks = STACKS[2:4] if quick else STACKS
     return {
         "peers": [against_pytorch(width, steps, repeats) for width in widths],
