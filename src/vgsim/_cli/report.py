@@ -20,7 +20,8 @@ from vgsim._cli.report_page import Block, Page, Section, check_jinja, rendered, 
 from vgsim._cli.study_toml import study_toml
 from vgsim._results import files
 from vgsim._results.events import limits_in_words
-from vgsim._results.samples import Samples, merged_provenance
+from vgsim._results.joined import merged_provenance
+from vgsim._results.samples import Samples
 from vgsim._studies.columns import differing, label_columns, ordered, words
 from vgsim._studies.contents import contents
 from vgsim._studies.load import is_store

@@ -15,7 +15,7 @@ from vgsim._cli.schema import with_schema
 from vgsim._cli.table_options import checked_table
 from vgsim._cli.trainings import show_trainings
 from vgsim._results.column import chosen as column_choice
-from vgsim._results.samples import merged_provenance
+from vgsim._results.joined import merged_provenance
 from vgsim._results.tables import jsonable, report
 from vgsim._studies.columns import label_columns, statistics
 from vgsim._studies.contents import Contents, contents, kinds, trainings_in

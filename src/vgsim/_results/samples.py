@@ -16,6 +16,7 @@ from vgsim._networks.custom_table import encoded_tables
 from vgsim._networks.description import Network
 from vgsim._networks.undescribed import Measured
 from vgsim._results import curves, html, labelled, npz, summary
+from vgsim._results.joined import joined_order, merged_provenance
 from vgsim._results.norms import Measurements, fields_of_norms
 from vgsim._results.quantities import QUANTITIES, RECORDS, Recorded, check_arrays
 from vgsim._results.sample_plots import PlottedDistribution
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     import xarray
     from typing_extensions import Unpack
 
-__all__ = ["IDENTITY", "KIND", "QUANTITIES", "RECORDS", "Samples", "merged_provenance"]
+__all__ = ["IDENTITY", "KIND", "QUANTITIES", "RECORDS", "Samples"]
 
 Floats = NDArray[np.float64]
 KIND = "vgsim.Samples"  # in files
@@ -430,30 +431,15 @@ class Samples(PlottedDistribution):
     def __add__(self, other: Samples) -> Samples:
         if not isinstance(other, Samples):
             return NotImplemented
-        differences = "; ".join(
-            f"{name} ({x!r} and {y!r})"
-            for (name, x), y in zip(
-                self._identity().items(), other._identity().values(), strict=True
-            )
-            if x != y
-        )
-        if differences:
-            raise ValueError(f"these samples cannot be joined: they differ in {differences}")
-        common = np.intersect1d(self.index, other.index, assume_unique=True)
-        if common.size:
-            raise ValueError(
-                f"these samples cannot be joined: {common.size} of them are in both, "
-                f"index {common[0]} to {common[-1]}"
-            )
-        index = np.concatenate([self.index, other.index])
-        order = np.argsort(index, kind="stable")
+        index = self.index, other.index
+        order = joined_order("samples", (self._identity(), other._identity()), index)
         arrays: dict[str, Any] = {
             name: np.concatenate([array, other._arrays[name]])[order]
             for name, array in self._arrays.items()
         }
         return Samples(
             **{name: getattr(self, name) for name in IDENTITY},
-            index=index[order],
+            index=np.concatenate(index)[order],
             layers=self.layers,
             provenance=merged_provenance(self.provenance, other.provenance),
             elapsed=self.elapsed + other.elapsed,
@@ -478,12 +464,3 @@ def _read_only(values: ArrayLike, dtype: Any) -> NDArray[Any]:
     array = np.asarray(values, dtype=dtype).view()
     array.flags.writeable = False
     return array
-
-
-def merged_provenance(a: Mapping[str, str], b: Mapping[str, str]) -> dict[str, str]:
-    """Merge two provenances; different values are joined in alphabetical order."""
-    merged = {**a, **b}
-    for name in a.keys() & b.keys():
-        if a[name] != b[name]:
-            merged[name] = "; ".join(sorted({*a[name].split("; "), *b[name].split("; ")}))
-    return merged

@@ -6,6 +6,7 @@ import math
 import operator
 import os
 from collections.abc import Mapping, Sequence
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from vgsim._networks.description import (
     network_from_json,
 )
 from vgsim._results import npz
-from vgsim._results.samples import merged_provenance
+from vgsim._results.joined import joined_order, merged_provenance
 from vgsim._results.training_arrays import (
     TRAINED,
     TRAINING_RECORDS,
@@ -376,33 +377,28 @@ class Training(LabelledTraining):
     def __add__(self, other: Training) -> Training:
         if not isinstance(other, Training):
             return NotImplemented
-        ours, theirs = self._identity(), other._identity()
-        differences = "; ".join(
-            f"{name} ({ours[name]!r} and {theirs[name]!r})"
-            for name in ours
-            if ours[name] != theirs[name]
-        )
-        if differences:
-            raise ValueError(f"these trainings cannot be joined: they differ in {differences}")
-        common = np.intersect1d(self.index, other.index, assume_unique=True)
-        if common.size:
-            raise ValueError(
-                f"these trainings cannot be joined: {common.size} samples are in both, "
-                f"index {common[0]} to {common[-1]}"
-            )
-        index = np.concatenate([self.index, other.index])
-        order = np.argsort(index, kind="stable")
-        mine, others = self._members(), other._members()
+        return self._joined([self, other])
+
+    @classmethod
+    def _joined(cls, parts: Sequence[Training]) -> Training:
+        """Return one or more parts of a training as one, sorted by index, in one pass."""
+        if len(parts) == 1:
+            return parts[0]
+        identities, indices = [one._identity() for one in parts], [one.index for one in parts]
+        order = joined_order("trainings", identities, indices)
+        every = [one._members() for one in parts]
         merged = {
-            name: np.concatenate([mine[name], others[name]])[order]
-            for name in mine
-            if name not in ("steps", "layers")
+            name: array
+            if name in ("steps", "layers")
+            else np.concatenate([members[name] for members in every])[order]
+            for name, array in every[0].items()
         }
-        header = self._header() | {
-            "provenance": merged_provenance(self.provenance, other.provenance),
-            "elapsed": self.elapsed + other.elapsed,
+        made: dict[str, str] = reduce(merged_provenance, [one.provenance for one in parts])
+        header = parts[0]._header() | {
+            "provenance": made,
+            "elapsed": sum(one.elapsed for one in parts),
         }
-        return self._restored(header, {**merged, "steps": self.steps, "layers": self.layers})
+        return cls._restored(header, merged)
 
     def _identity(self) -> dict[str, object]:
         """Return what must be equal in two trainings that are joined."""

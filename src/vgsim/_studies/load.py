@@ -18,8 +18,9 @@ from vgsim._engine.settings import checked_record, foreign_stream
 from vgsim._networks.custom_table import keep_encoded
 from vgsim._networks.description import network_from_json
 from vgsim._results import npz
+from vgsim._results.joined import merged_provenance
 from vgsim._results.quantities import DTYPES, check_values
-from vgsim._results.samples import IDENTITY, KIND, Samples, merged_provenance
+from vgsim._results.samples import IDENTITY, KIND, Samples
 from vgsim._results.training import TRAINING_KIND, Training
 from vgsim._studies import archive
 from vgsim._studies.precision import Precision
@@ -219,7 +220,7 @@ def stored_trainings(path: str | os.PathLike[str]) -> tuple[TrainingStudy, list[
     """Return the sound trainings in a store, and its damaged parts, each as (what, why)."""
     with TrainingReader(path) as store:
         parts = [store.read(task) for task in store.tasks()]
-        return TrainingStudy([sum(part[1:], part[0]) for part in parts if part]), store.damaged
+        return TrainingStudy([Training._joined(part) for part in parts if part]), store.damaged
 
 
 def watched_study(study: Study) -> Study:

@@ -17,7 +17,7 @@ import numpy as np
 from vgsim._engine.data import Data
 from vgsim._engine.progress import Progress, shown
 from vgsim._engine.run import provenance
-from vgsim._results.samples import merged_provenance
+from vgsim._results.joined import merged_provenance
 from vgsim._studies.blocks import BLOCK, Blocks
 from vgsim._studies.carried import DataMissingError
 from vgsim._studies.precision import Precision

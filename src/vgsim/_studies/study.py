@@ -10,7 +10,7 @@ from vgsim._checks import brief, checked_items, plain, type_error
 from vgsim._engine.settings import Settings
 from vgsim._networks.custom_table import encoded_tables
 from vgsim._results import npz
-from vgsim._results.samples import merged_provenance
+from vgsim._results.joined import merged_provenance
 from vgsim._studies import archive, labelled
 from vgsim._studies import table as tables
 from vgsim._studies.axes import suggested_axes

@@ -12,7 +12,7 @@ from vgsim._checks import brief, checked_items, plain, type_error
 from vgsim._display import block, line
 from vgsim._networks.custom_table import encoded_tables
 from vgsim._results import npz
-from vgsim._results.samples import merged_provenance
+from vgsim._results.joined import merged_provenance
 from vgsim._results.training import Training
 from vgsim._results.training_arrays import SETTING_DOMAINS
 from vgsim._studies import training_columns

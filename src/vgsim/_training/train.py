@@ -19,6 +19,7 @@ from vgsim._engine.run import provenance
 from vgsim._engine.settings import Settings
 from vgsim._networks.description import Network, checked_network
 from vgsim._networks.functions import require_lasting
+from vgsim._networks.jax.network import double_precision
 from vgsim._networks.techniques import Clip
 from vgsim._results.training import Training
 from vgsim._studies.training_store import TrainingStore
@@ -318,20 +319,17 @@ def _trained(
 ) -> Training:
     """Return the training of one network, of which a store may hold parts."""
     if store is None:
-        return _joined(list(_stacks(network, settings, seed, [samples], show)))
+        return Training._joined(list(_stacks(network, settings, seed, [samples], show)))
     task = TrainingTask(
         network, seed, settings.setting, settings.recorded, settings.layers, settings.record
     )
     store.enter(task, sum(samples))
-    missing = _missing(samples, store.held(task))
+    parts = list(_within(store.read(task), samples))
+    missing = _missing(samples, [(int(part.index[0]), len(part)) for part in parts])
     for part in _stacks(network, settings, seed, missing, show):
         store.write(task, part)
-    return _joined(list(_within(store.read(task), samples)))
-
-
-def _joined(parts: list[Training]) -> Training:
-    """Return the parts as one training."""
-    return sum(parts[1:], parts[0])
+        parts.append(part)
+    return Training._joined(parts)
 
 
 def _stacks(
@@ -348,7 +346,7 @@ def _stacks(
     running = _running()
     total = sum(count for _, count in ranges)
     done = show.n_samples - total
-    precision = partial(running.double_precision, settings.dtype)  # not left on between stacks
+    precision = partial(double_precision, settings.dtype)  # not left on between stacks
     with precision():
         run = running.Run(network, settings, seed)
         stacks = [stack for begin, count in ranges for stack in run.stacks(begin, count)]
