@@ -298,6 +298,11 @@ class Program:
         return found
 
     @cached_property
+    def shares_weights(self) -> bool:
+        """Whether all places have the same matrices, as the steps of a recurrent network."""
+        return any(weights.shared for weights in self.of(Weights))
+
+    @cached_property
     def is_batch_normalised_chain(self) -> bool:
         """Whether the operations are W (+ b), batch normalisation, φ, again and again.
 

@@ -21,6 +21,7 @@ __all__ = [
     "bias_name",
     "drawn_shapes",
     "parameter_name",
+    "parameter_program",
     "parameter_shapes",
     "shapes_of",
     "with_biases",
@@ -160,6 +161,21 @@ def with_biases(network: Any) -> Program:
     program = with_whole_bias(network)
     bodies = tuple(body_of(_biased(body)) for body in program.bodies)
     return replace(program, bodies=bodies)
+
+
+def parameter_program(network: Any, *, biases: bool) -> Program:
+    """Return the operations of a network whose parameters are given or trained.
+
+    With `biases`, every matrix but those of gates adds a bias; see `with_biases`.
+
+    Examples
+    --------
+    >>> import vgsim
+    >>> from vgsim._networks.parameter_shapes import parameter_program, parameter_shapes
+    >>> list(parameter_shapes(parameter_program(vgsim.MLP(2, 3), biases=False)))
+    ['0.weight', '1.weight']
+    """
+    return with_biases(network) if biases else with_whole_bias(network)
 
 
 def _biased(body: Body) -> list[Operation]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from vgsim._checks import COUNTERS, INDICES, brief, type_error, value_error
 from vgsim._domains import Boolean, Choice, Domain, Integer, Number
 from vgsim._networks.description import Network, compact_json
-from vgsim._networks.parameter_shapes import parameter_shapes, with_biases
+from vgsim._networks.parameter_shapes import parameter_program, parameter_shapes
 from vgsim._results.quantities import Recorded
 from vgsim.typing import DType, TrainingRecord
 
@@ -228,8 +228,7 @@ def check_parameters(
     network: Network, parameters: Mapping[str, NDArray[Any]], n: int, biases: bool
 ) -> None:
     """Refuse final parameters, by name, that are not those of n samples of the network."""
-    program = with_biases(network) if biases else network.program
-    shapes = parameter_shapes(program)
+    shapes = parameter_shapes(parameter_program(network, biases=biases))
     if parameters.keys() != shapes.keys():
         problem = f"must be {', '.join(shapes)}"
         raise value_error("parameters", f"{problem}, got {', '.join(parameters) or 'none'}")

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import json
 import warnings
-from typing import Any
+from typing import Any, Protocol
 
 from vgsim._studies.store_file import StoreFile, checksum
 
-__all__ = ["ALL", "OpenStore"]
+__all__ = ["ALL", "Described", "OpenStore"]
 
 ALL = -1  # stands for all blocks of a task
+
+
+class Described(Protocol):
+    """A task of a store: of a study, or of trainings."""
+
+    @property
+    def digest(self) -> str:
+        """Its SHA-256, by which the store finds it."""
 
 
 class OpenStore:
@@ -96,6 +104,12 @@ class OpenStore:
             except (RecursionError, TypeError, ValueError):
                 self._note(f"the provenance of run {row}", "it was altered")
         return found
+
+    def _key(self, task: Described) -> int:
+        """Return the id of a task; 0 if the store does not have it."""
+        tasks = self.file.schema.tasks
+        found = self.file.all(f"SELECT id FROM {tasks} WHERE digest = ?", task.digest)
+        return int(found[0][0]) if found else 0
 
     def _note(self, what: str, why: str) -> None:
         """Record a damaged part, and warn once."""

@@ -15,7 +15,7 @@ from vgsim._checks import INDICES
 from vgsim._engine.run import provenance
 from vgsim._engine.settings import foreign_stream
 from vgsim._studies.blocks import BLOCK, Blocks
-from vgsim._studies.open_store import ALL, OpenStore
+from vgsim._studies.open_store import ALL, Described, OpenStore
 from vgsim._studies.precision import Precision
 from vgsim._studies.store_file import StoreFile, checksum, local_path
 from vgsim._studies.store_rows import joined, labels, packed, task_row, unpacked
@@ -187,11 +187,6 @@ class Reader(OpenStore):
         ):
             found.setdefault(row[0], []).append(row[1:])
         return found
-
-    def _key(self, task: Task) -> int:
-        """Return the id of a task; 0 if the store does not have it."""
-        found = self.file.all("SELECT id FROM tasks WHERE digest = ?", task.digest)
-        return int(found[0][0]) if found else 0
 
 
 class Store(Reader):
@@ -415,7 +410,7 @@ class Store(Reader):
         damaged = (self._key(task), first) in self.left_out
         return not damaged or any(True for _ in self.blocks(task, first, first + 1))
 
-    def _key(self, task: Task) -> int:
+    def _key(self, task: Described) -> int:
         """Return the id of a task, which never changes; 0 if the store does not have it."""
         if task.digest not in self._ids and (key := super()._key(task)):
             self._ids[task.digest] = key

@@ -106,11 +106,6 @@ class TrainingReader(OpenStore):
                     end = row[0] + row[1] - 1
                     self._note(f"samples {row[0]} to {end} of {task.network!r}", str(error))
 
-    def _key(self, task: TrainingTask) -> int:
-        """Return the id of a task; 0 if the store does not have it."""
-        found = self.file.all("SELECT id FROM trainings WHERE digest = ?", task.digest)
-        return int(found[0][0]) if found else 0
-
 
 class TrainingStore(TrainingReader):
     """A store of trainings opened for appending. Several processes may use it.

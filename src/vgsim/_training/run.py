@@ -26,7 +26,7 @@ from vgsim._training.stacks import stack_sizes
 from vgsim._training.step import INITIAL, Carry, Data, Kind, compiled, sample_key, taught
 from vgsim._training.structure import Structure
 
-__all__ = ["Run", "check_run", "double_precision", "versions"]
+__all__ = ["Run", "check_run", "versions"]
 
 LOG10_2 = math.log10(2.0)
 CHUNK = 256  # steps between looks at Ctrl-C
@@ -142,11 +142,11 @@ class Run:
                     self.compilation += time.perf_counter() - timed
                 jax.block_until_ready(carry)
             report(following)
-        arrays = {name: np.stack([step[name] for step in found], axis=1) for name in found[0]}
-        found_arrays: dict[str, Any] = in_decades(arrays)
+        by_step = {name: np.stack([step[name] for step in found], axis=1) for name in found[0]}
+        arrays: dict[str, Any] = in_decades(by_step)
         if "parameters" in self.settings.record:
-            found_arrays["parameters"] = jax.device_get({**carry.fixed, **carry.trained})
-        return found_arrays
+            arrays["parameters"] = jax.device_get({**carry.fixed, **carry.trained})
+        return arrays
 
     def _start(self, first: int, count: int) -> Carry:
         """Return a stack of samples before the first step."""

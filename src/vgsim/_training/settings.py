@@ -21,7 +21,7 @@ from vgsim._checks import (
 from vgsim._domains import Choice, Integer, checked_bool, checked_int
 from vgsim._engine.settings import checked_layers, default_layers
 from vgsim._networks.description import Network
-from vgsim._networks.parameter_shapes import parameter_shapes, with_biases
+from vgsim._networks.parameter_shapes import parameter_program, parameter_shapes
 from vgsim._results.training_arrays import TRAINING_RECORDS
 from vgsim._training.data import TrainingData, require_range
 from vgsim._training.initial import Given
@@ -153,7 +153,7 @@ class TrainingSettings:
         of_places = places * len({"weight_gradient", "update_ratio", "movement"} & set(self.record))
         numbers = len(self.recorded) * (3 + of_layers + of_places)
         if "parameters" in self.record:
-            shapes = parameter_shapes(with_biases(network) if self.biases else network.program)
+            shapes = parameter_shapes(parameter_program(network, biases=self.biases))
             numbers += sum(math.prod(shape) for shape in shapes.values())
         return numbers
 

@@ -161,7 +161,7 @@ class Kind:
         if "weight_gradient" in self.record:
             places = np.array(list(self.structure.matrices)) - 1
             found["weight_gradient"] = jnp.stack([self.by_place(scaled), E[places]], axis=1)
-        return loss, states, unscaled(scaled, E, self.structure.shares_weights), found
+        return loss, states, unscaled(scaled, E, self.structure.program.shares_weights), found
 
     def change(self, before: Parameters, after: Parameters) -> Array:
         """Return log2 of ‖after − before‖/‖before‖ for each place with matrices."""

@@ -20,7 +20,7 @@ from vgsim._networks.operations import (
     Program,
     Weights,
 )
-from vgsim._networks.parameter_shapes import parameter_name, with_biases, with_whole_bias
+from vgsim._networks.parameter_shapes import parameter_name, parameter_program
 from vgsim._networks.techniques import Clip
 
 __all__ = ["Structure"]
@@ -58,7 +58,7 @@ class Structure:
     @classmethod
     def of(cls, network: Network, *, biases: bool) -> Structure:
         """Return the structure of a network; with `biases`, every matrix has one."""
-        program = with_biases(network) if biases else with_whole_bias(network)
+        program = parameter_program(network, biases=biases)
         return cls(
             bodies=tuple(tuple(map(_without_law, body)) for body in program.bodies),
             order=tuple(program.order.tolist()),
@@ -81,15 +81,10 @@ class Structure:
             state=self.state,
         )
 
-    @property
-    def shares_weights(self) -> bool:
-        """Whether all places share their matrices."""
-        return any(weights.shared for weights in self.program.of(Weights))
-
     @cached_property
     def matrices(self) -> dict[int, list[str]]:
         """The names of the recorded matrices of each place that has some."""
-        if self.shares_weights:
+        if self.program.shares_weights:
             return {1: ["weight"]}
         found: dict[int, list[str]] = {}
         for place in range(1, len(self.order) + 1):

@@ -21,9 +21,8 @@ from vgsim._networks.jax.arguments import (
 from vgsim._networks.operations import Bias, Program, Weights
 from vgsim._networks.parameter_shapes import (
     drawn_shapes,
+    parameter_program,
     parameter_shapes,
-    with_biases,
-    with_whole_bias,
 )
 from vgsim.typing import DType
 
@@ -133,7 +132,7 @@ class JaxNetwork:
         biases = checked_bool("biases", self.biases)
         if not isinstance(network, WithJax):
             raise type_error("network", f"must be a network of vgsim, got {brief(network)}")
-        program = (with_biases if biases else with_whole_bias)(network)
+        program = parameter_program(network, biases=biases)
         jnp = jax_package().numpy
         least, most = 1e3 * float(jnp.finfo(dtype).tiny), 1e-3 * float(jnp.finfo(dtype).max)
         stds = {o.name: o.std for o in program.of(Weights)}

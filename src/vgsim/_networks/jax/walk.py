@@ -51,7 +51,7 @@ class Pass:
         probes = self.probes
         state = self._marked(0, state, None if probes is None else probes[0])
         kept = [state[0]]
-        if shares_weights(self.program):
+        if self.program.shares_weights:
             return [*kept, *self._steps(state)]
         registers = dict(enumerate(state))
         for place in range(1, len(self.program.order) + 1):
@@ -140,14 +140,9 @@ class Pass:
                 x[i] = attended(x[q], x[k], x[i], heads, causal, self.program.tokens)
 
 
-def shares_weights(program: Program) -> bool:
-    """Whether all places of a network share their matrices."""
-    return any(weights.shared for weights in program.of(operations.Weights))
-
-
 def is_scaled(program: Program, clip: Clip | None) -> bool:
     """Whether a measured pass scales gradients: see `backward`."""
-    return clip is None and not shares_weights(program)
+    return clip is None and not program.shares_weights
 
 
 def attended(q: Array, k: Array, v: Array, heads: int, causal: bool, tokens: int) -> Array:
